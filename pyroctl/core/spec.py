@@ -1,0 +1,165 @@
+"""What a deployment consists of: frozen values that the rest of the manager works on.
+
+`pyroctl.config` makes them out of TOML; nothing here knows about files. All durations are in
+seconds, all sizes in bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RestartPolicy = Literal["always", "on-failure", "never"]
+WhenFull = Literal["block", "drop-oldest", "drop-newest", "disconnect"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogSpec:
+    """How much of a service's output is kept: `keep` rotated files besides the current one."""
+
+    max_bytes: int = 10_000_000
+    keep: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NameServerOptions:
+    """Kind `nameserver`: Pyro5's name server, hosted by `python -m pyro_names`."""
+
+    host: str = "localhost"
+    port: int = 9090
+    """0 lets the system choose; the services of the deployment are told."""
+    storage: str = "memory"
+    """`memory`, or `sql:FILE`, FILE relative to the configuration file's directory."""
+    broadcast: bool = False
+    autoclean: float = 0.0
+    """Seconds between checks for dead registrations; 0 never checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventServiceOptions:
+    """Kind `eventservice`: hosted by `python -m pyro_events`."""
+
+    host: str = "localhost"
+    port: int = 0
+    queue_size: int = 1000
+    """Events that may wait for one subscriber."""
+    when_full: WhenFull = "block"
+    block_timeout: float = 5.0
+    """Seconds that a publisher is held for a full queue before the event is dropped."""
+    ident_file: str | None = None
+    """A file with the identification that clients must present; relative as above."""
+    ns: str | None = None
+    """`HOST:PORT` of a name server outside of the deployment; by default the deployment's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyReady:
+    """Ready when the service says READY=1 on NOTIFY_SOCKET."""
+
+
+@dataclass(frozen=True, slots=True)
+class DelayReady:
+    """Ready when the service has lived for that many seconds."""
+
+    seconds: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PortReady:
+    """Ready when a TCP connection to that port succeeds."""
+
+    port: int
+    host: str = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class LogReady:
+    """Ready when a line of the service's output matches the regular expression (`re.search`)."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class NameReady:
+    """Ready when that name is registered in the name server and its object answers."""
+
+    pyro_name: str
+
+
+Readiness = NotifyReady | DelayReady | PortReady | LogReady | NameReady
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOptions:
+    """Kind `command`: any program."""
+
+    command: tuple[str, ...]
+    ready: Readiness = DelayReady()
+
+
+Options = NameServerOptions | EventServiceOptions | CommandOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One service of a deployment, complete with all defaults."""
+
+    name: str
+    options: Options
+    enabled: bool = True
+    needs: tuple[str, ...] = ()
+    restart: RestartPolicy = "always"
+    restart_delay: float = 0.1
+    """Seconds before the first restart; doubles with every further one."""
+    restart_max_delay: float = 30.0
+    start_limit: int = 5
+    start_window: float = 60.0
+    """At most `start_limit` starts within any `start_window` seconds."""
+    start_timeout: float = 30.0
+    stop_signal: str = "TERM"
+    stop_timeout: float = 10.0
+    success_exit: tuple[int, ...] = (0,)
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+    user: str | None = None
+    group: str | None = None
+    umask: int | None = None
+    nice: int | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Resource limits by their lower-case name without RLIMIT_, such as `nofile`."""
+    log: LogSpec = LogSpec()
+
+    @property
+    def kind(self) -> str:
+        """The kind's name, as in the configuration."""
+        return KIND_NAMES[type(self.options)]
+
+
+KIND_NAMES: Mapping[type[Options], str] = {
+    NameServerOptions: "nameserver",
+    EventServiceOptions: "eventservice",
+    CommandOptions: "command",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Everything that one manager supervises."""
+
+    name: str
+    services: Mapping[str, ServiceSpec]
+    """By name, in the order of the configuration."""
+    directory: str
+    """Where relative paths start: the configuration file's directory."""
+    file: str | None = None
+    """The configuration file; None for the built-in deployment."""
+
+
+def builtin_deployment(directory: str) -> Deployment:
+    """Give what runs when there is no configuration: a name server and an event service."""
+    ns = ServiceSpec("ns", NameServerOptions())
+    es = ServiceSpec("es", EventServiceOptions(), needs=("ns",))
+    return Deployment("default", {"ns": ns, "es": es}, directory)

@@ -1,0 +1,179 @@
+"""The error tree: every mistake says what happened, where, and what to do next.
+
+This module is on the path of every command, so it imports nothing heavy.
+Exit codes are the public contract (see pyroctl(1), EXIT STATUS).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_NOT_RUNNING = 3
+EXIT_UNKNOWN = 4
+EXIT_NOT_PERMITTED = 4
+EXIT_NO_ANSWER = 4
+EXIT_NO_SUCH_SERVICE = 5
+EXIT_CONFIG = 6
+EXIT_NO_MANAGER = 7
+EXIT_INTERRUPTED = 130
+
+PERMANENT_FAILURE = 125
+"""The exit code by which a service says that starting it again is pointless."""
+
+
+class PyroctlError(Exception):
+    """Base of all errors that a user can meet.
+
+    `message` is one sentence; `hint` what to do about it; `service`, `file` and `line` where.
+    """
+
+    code = "failed"
+    exit_code = EXIT_FAILED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        service: str | None = None,
+        file: str | None = None,
+        line: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.service = service
+        self.file = file
+        self.line = line
+
+    def entries(self) -> list[dict[str, object]]:
+        """Give the error as entries of the JSON envelope's `errors`; most errors are one."""
+        return [
+            {
+                "code": self.code,
+                "message": self.message,
+                "hint": self.hint,
+                "service": self.service,
+                "file": self.file,
+                "line": self.line,
+            }
+        ]
+
+
+class UsageError(PyroctlError):
+    """The command line makes no sense."""
+
+    code = "usage"
+    exit_code = EXIT_USAGE
+
+
+class ServiceFailed(PyroctlError):
+    """A service did not become ready, or could not be stopped."""
+
+    code = "service-failed"
+
+
+class Declined(PyroctlError):
+    """The user answered a question with no; nothing was changed."""
+
+    code = "declined"
+
+
+class NotPermitted(PyroctlError):
+    """The manager or its files belong to somebody else."""
+
+    code = "not-permitted"
+    exit_code = EXIT_NOT_PERMITTED
+
+
+class NoAnswer(PyroctlError):
+    """A manager holds the lock but doesn't answer in time."""
+
+    code = "no-answer"
+    exit_code = EXIT_NO_ANSWER
+
+
+class UnknownService(PyroctlError):
+    """No service of that name in the deployment."""
+
+    code = "unknown-service"
+    exit_code = EXIT_NO_SUCH_SERVICE
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        nearest = nearest_name(name, names)
+        hint = f"did you mean {nearest!r}?" if nearest else f"services here: {', '.join(names)}"
+        super().__init__(f"no service named {name!r}", hint=hint, service=name)
+
+
+class ManagerNotRunning(PyroctlError):
+    """The command needs a running manager."""
+
+    code = "manager-not-running"
+    exit_code = EXIT_NO_MANAGER
+
+
+class AlreadyRunning(PyroctlError):
+    """Another manager holds this deployment."""
+
+    code = "already-running"
+
+
+class Fault(PyroctlError):
+    """One fault of a configuration: `key` is dotted (`services.es.port`), place 1-based."""
+
+    code = "config"
+    exit_code = EXIT_CONFIG
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        key: str = "",
+        file: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, file=file, line=line)
+        self.key = key
+        self.column = column
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        return ": ".join(part for part in (place, self.key, self.message) if part)
+
+    def entries(self) -> list[dict[str, object]]:
+        """Give the entry with the key in front of the message, and the column beside the line."""
+        (entry,) = super().entries()
+        message = f"{self.key}: {self.message}" if self.key else self.message
+        return [{**entry, "message": message, "column": self.column}]
+
+
+class ConfigError(PyroctlError):
+    """The configuration can't be used; `faults` lists everything that is wrong with it."""
+
+    code = "config"
+    exit_code = EXIT_CONFIG
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        count = len(self.faults)
+        super().__init__("1 fault in the configuration" if count == 1 else f"{count} faults in the configuration")
+
+    def entries(self) -> list[dict[str, object]]:
+        """Give one entry a fault."""
+        return [entry for fault in self.faults for entry in fault.entries()]
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """Find the known name that was probably meant, or None."""
+    import difflib  # noqa: PLC0415 - only needed once something has gone wrong
+
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None
