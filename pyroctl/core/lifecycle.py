@@ -1,0 +1,373 @@
+"""The life of a service: one table, state × event → what happens, and one `step`.
+
+A service is in one of seven states:
+
+    stopped    down, because somebody wanted that (or nobody has started it yet)
+    starting   the process runs; it has not said yet that it can serve
+    running    ready: the service itself said so
+    stopping   on its way down: signalled, or dead with processes of its session left
+    backoff    down after a failure; comes back by itself when the delay is over
+    exited     ended by itself, as expected, and is not wanted again
+    failed     given up: permanent failure, start limit, or no restart wanted
+
+Eight events can meet it in any of them, and the table has an answer for every pair, so none is
+forgotten (a test walks it). `Exited` tells that the process died, `Gone` that nothing of its
+session is left: only then may it be started again, so a port is never fought over.
+
+Everything here is a function of its arguments: times are handed in (monotonic seconds), chance as
+a number from 0 to 1; what is to be done comes back as a list of effects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pyroctl.core.backoff import restart_delay
+from pyroctl.core.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyroctl.core.spec import ServiceSpec
+
+
+class State(StrEnum):
+    """Where a service is in its life; the words of `status`."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    BACKOFF = "backoff"
+    EXITED = "exited"
+    FAILED = "failed"
+
+
+SETTLED = frozenset({State.STOPPED, State.EXITED, State.FAILED})
+"""The states that a service leaves only when it is told to."""
+
+
+# --- events: what can happen to a service -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Somebody wants it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody wants it down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Somebody wants a fresh process, whether one is there or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The service says that it can serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The process ended; others of its session may still be there."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """No process of its session is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """The timer that was armed last ran out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unspawnable:
+    """The system refused to create the process."""
+
+    reason: str
+
+
+Event = Start | Stop | Restart | Ready | Exited | Gone | Timeout | Unspawnable
+
+
+# --- effects: what the shell has to do ----------------------------------------------------------
+
+
+class Effect(StrEnum):
+    """What a step asks for, besides the timer."""
+
+    SPAWN = "spawn"
+    TERMINATE = "terminate"
+    """Send the stop signal to every process of the session."""
+    KILL = "kill"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Let `Timeout` happen in so many seconds; there is one timer, the new one replaces the old."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disarm:
+    """No time-out any more."""
+
+
+Action = Effect | Arm | Disarm
+
+
+class Then(StrEnum):
+    """What follows once a service that is stopping is gone."""
+
+    STAY_DOWN = "stay down"
+    START_AGAIN = "start again"
+    JUDGE = "judge"
+    """It ended by itself: the restart policy decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """All that a service's future depends on."""
+
+    state: State = State.STOPPED
+    since: float = 0.0
+    """When the state was entered."""
+    starts: tuple[float, ...] = ()
+    """The starts that still count for the start limit."""
+    failures: int = 0
+    """Failures in a row; a run that lasted forgets them."""
+    restarts: int = 0
+    """How often it was started again by itself."""
+    then: Then = Then.STAY_DOWN
+    outcome: Outcome | None = None
+    """How the last run ended; None while it hasn't."""
+    reason: str = ""
+    """Why it is in this state, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One row of the table, about to be applied."""
+
+    spec: ServiceSpec
+    life: Life
+    event: Event
+    now: float
+    chance: float
+
+    def enter(self, state: State, reason: str = "", **changes: object) -> Life:
+        return replace(self.life, state=state, since=self.now, reason=reason, **changes)  # type: ignore[arg-type] # fields of Life
+
+
+Result = tuple[Life, tuple[Action, ...]]
+
+
+def step(spec: ServiceSpec, life: Life, event: Event, now: float, chance: float = 0.5) -> Result:
+    """Let one event happen at `now`, and give the new life and what is to be done about it."""
+    return TABLE[life.state][type(event)](_Case(spec, life, event, now, chance))
+
+
+# --- the handlers -------------------------------------------------------------------------------
+
+
+def _ignore(case: _Case) -> Result:
+    return case.life, ()
+
+
+def _begin(case: _Case) -> Result:
+    """Start because somebody wants it: old failures and starts don't count against that."""
+    life = case.enter(State.STARTING, starts=(case.now,), failures=0, outcome=None)
+    return life, (Effect.SPAWN, Arm(case.spec.start_timeout))
+
+
+def _begin_again(case: _Case) -> Result:
+    """Start by ourselves, after a failure."""
+    starts = (*_recent(case.life.starts, case.now, case.spec), case.now)
+    life = case.enter(
+        State.STARTING, case.life.reason, starts=starts, restarts=case.life.restarts + 1, outcome=None
+    )
+    return life, (Effect.SPAWN, Arm(case.spec.start_timeout))
+
+
+def _serve(case: _Case) -> Result:
+    return case.enter(State.RUNNING, case.life.reason), (Disarm(),)
+
+
+def _go_down(case: _Case) -> Result:
+    then = Then.START_AGAIN if isinstance(case.event, Restart) else Then.STAY_DOWN
+    reason = "restart asked for" if then is Then.START_AGAIN else "stop asked for"
+    life = case.enter(State.STOPPING, reason, then=then)
+    return life, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
+
+
+def _too_slow(case: _Case) -> Result:
+    trouble = f"not ready within {case.spec.start_timeout:g} s"
+    life = case.enter(State.STOPPING, trouble, then=Then.JUDGE, outcome=Outcome(trouble=trouble))
+    return life, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
+
+
+def _clear_up(case: _Case) -> Result:
+    """Take down what the dead process has left in its session, before anything else happens."""
+    assert isinstance(case.event, Exited)
+    outcome = case.event.outcome
+    failures = 0 if _was_stable(case) else case.life.failures
+    life = case.enter(
+        State.STOPPING, outcome.describe(), then=Then.JUDGE, outcome=outcome, failures=failures
+    )
+    return life, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
+
+
+def _note_outcome(case: _Case) -> Result:
+    """Remember how it ended; a trouble that was noted before explains more than the exit."""
+    assert isinstance(case.event, Exited)
+    outcome = case.event.outcome
+    if case.life.outcome is not None:
+        outcome = replace(outcome, trouble=case.life.outcome.trouble)
+    return replace(case.life, outcome=outcome), ()
+
+
+def _want_up(case: _Case) -> Result:
+    return replace(case.life, then=Then.START_AGAIN), ()
+
+
+def _want_down(case: _Case) -> Result:
+    return replace(case.life, then=Then.STAY_DOWN), ()
+
+
+def _kill(case: _Case) -> Result:
+    return case.life, (Effect.KILL, Arm(case.spec.stop_timeout))
+
+
+def _conclude(case: _Case) -> Result:
+    if case.life.then is Then.START_AGAIN:
+        return _begin(case)
+    if case.life.then is Then.JUDGE:
+        return _judge(case)
+    return case.enter(State.STOPPED), (Disarm(),)
+
+
+def _rest(case: _Case) -> Result:
+    return case.enter(State.STOPPED), (Disarm(),)
+
+
+def _cannot_spawn(case: _Case) -> Result:
+    assert isinstance(case.event, Unspawnable)
+    outcome = Outcome(trouble=case.event.reason)
+    return case.enter(State.FAILED, case.event.reason, outcome=outcome), (Disarm(),)
+
+
+def _judge(case: _Case) -> Result:
+    """Apply the restart policy to a run that ended by itself."""
+    spec, life = case.spec, case.life
+    outcome = life.outcome or Outcome(trouble="ended for an unknown reason")
+    said = outcome.describe()
+    if outcome.permanent:
+        return case.enter(State.FAILED, said), (Disarm(),)
+    success = outcome.succeeded(spec.success_exit)
+    if spec.restart == "never" or (spec.restart == "on-failure" and success):
+        return case.enter(State.EXITED if success else State.FAILED, said), (Disarm(),)
+    failures = life.failures + 1
+    delay = restart_delay(failures, spec.restart_delay, spec.restart_max_delay, case.chance)
+    if len(_recent(life.starts, case.now + delay, spec)) >= spec.start_limit:
+        reason = f"{said}; given up after {spec.start_limit} starts in {spec.start_window:g} s"
+        return case.enter(State.FAILED, reason, failures=failures), (Disarm(),)
+    again = case.enter(State.BACKOFF, said, failures=failures)
+    if delay <= 0:
+        return _begin_again(replace(case, life=again))
+    return again, (Arm(delay),)
+
+
+def _recent(starts: tuple[float, ...], now: float, spec: ServiceSpec) -> tuple[float, ...]:
+    return tuple(start for start in starts if now - start < spec.start_window)
+
+
+def _was_stable(case: _Case) -> bool:
+    """Did it serve for long enough that this is a new failure, not the old one again?"""
+    lived = case.now - case.life.since
+    return case.life.state is State.RUNNING and lived >= case.spec.restart_max_delay
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
+    State.STOPPED: {
+        Start: _begin,
+        Stop: _ignore,
+        Restart: _begin,
+        Ready: _ignore,
+        Exited: _ignore,
+        Gone: _ignore,
+        Timeout: _ignore,
+        Unspawnable: _ignore,
+    },
+    State.STARTING: {
+        Start: _ignore,
+        Stop: _go_down,
+        Restart: _go_down,
+        Ready: _serve,
+        Exited: _clear_up,
+        Gone: _ignore,
+        Timeout: _too_slow,
+        Unspawnable: _cannot_spawn,
+    },
+    State.RUNNING: {
+        Start: _ignore,
+        Stop: _go_down,
+        Restart: _go_down,
+        Ready: _ignore,
+        Exited: _clear_up,
+        Gone: _ignore,
+        Timeout: _ignore,
+        Unspawnable: _ignore,
+    },
+    State.STOPPING: {
+        Start: _want_up,
+        Stop: _want_down,
+        Restart: _want_up,
+        Ready: _ignore,
+        Exited: _note_outcome,
+        Gone: _conclude,
+        Timeout: _kill,
+        Unspawnable: _ignore,
+    },
+    State.BACKOFF: {
+        Start: _begin,
+        Stop: _rest,
+        Restart: _begin,
+        Ready: _ignore,
+        Exited: _ignore,
+        Gone: _ignore,
+        Timeout: _begin_again,
+        Unspawnable: _ignore,
+    },
+    State.EXITED: {
+        Start: _begin,
+        Stop: _rest,
+        Restart: _begin,
+        Ready: _ignore,
+        Exited: _ignore,
+        Gone: _ignore,
+        Timeout: _ignore,
+        Unspawnable: _ignore,
+    },
+    State.FAILED: {
+        Start: _begin,
+        Stop: _rest,
+        Restart: _begin,
+        Ready: _ignore,
+        Exited: _ignore,
+        Gone: _ignore,
+        Timeout: _ignore,
+        Unspawnable: _ignore,
+    },
+}

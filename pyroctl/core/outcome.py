@@ -1,0 +1,56 @@
+"""How a run of a service ended, in values and in words."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyroctl.errors import PERMANENT_FAILURE
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one run: an exit code, or the signal that killed the process.
+
+    `trouble` says what was wrong when the exit alone doesn't tell, such as a start that took too
+    long; a run with trouble is never a success.
+    """
+
+    code: int | None = None
+    signal: int | None = None
+    trouble: str | None = None
+
+    @property
+    def permanent(self) -> bool:
+        """Did the service say that another start is pointless?"""
+        return self.code == PERMANENT_FAILURE
+
+    def succeeded(self, success_exit: Container[int]) -> bool:
+        """Was this an end as the service's specification expects it?"""
+        return self.trouble is None and self.code is not None and self.code in success_exit
+
+    def describe(self) -> str:
+        """Say it in words, for people."""
+        end = self._describe_end()
+        return f"{self.trouble} ({end})" if self.trouble and end else self.trouble or end
+
+    def _describe_end(self) -> str:
+        if self.signal is not None:
+            try:
+                name = signal.Signals(self.signal).name
+            except ValueError:
+                name = f"signal {self.signal}"
+            hint = ", out of memory?" if self.signal == signal.SIGKILL and not self.trouble else ""
+            return f"killed by {name}{hint}"
+        if self.permanent:
+            return f"exit code {self.code}, a permanent failure"
+        return f"exit code {self.code}" if self.code is not None else ""
+
+
+def from_returncode(returncode: int) -> Outcome:
+    """Read a return code as `subprocess` gives it: negative for a signal."""
+    return Outcome(signal=-returncode) if returncode < 0 else Outcome(code=returncode)
