@@ -1,0 +1,155 @@
+"""The command line's end of the control channel: blocking, with a deadline on everything.
+
+On the path of every command, so it imports only what it needs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.control.protocol import ALIVE_INTERVAL, Decoder, Message, encode, request
+from pyroctl.errors import ManagerNotRunning, NoAnswer, NotPermitted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyroctl.control.paths import Paths
+
+ANSWER_TIMEOUT = 4 * ALIVE_INTERVAL
+"""Seconds of silence after which the manager counts as frozen."""
+
+
+def call(
+    paths: Paths,
+    do: str,
+    args: Message,
+    on_event: Callable[[Message], None] | None = None,
+) -> Message:
+    """Let the manager do something, and give its reply (`data`, `errors`, `exit_code`).
+
+    Raises ManagerNotRunning, NotPermitted, or NoAnswer when the manager is silent for
+    `ANSWER_TIMEOUT` seconds.
+    """
+    with connect(paths) as sock:
+        try:
+            sock.sendall(encode(request(do, args)))
+            decoder = Decoder()
+            while data := sock.recv(65536):
+                for message in decoder.feed(data):
+                    if "reply" in message:
+                        reply: Message = message["reply"]
+                        return reply
+                    if on_event is not None:
+                        on_event(message)
+        except TimeoutError:
+            raise _no_answer(paths) from None
+        except ConnectionError:
+            pass
+    raise NoAnswer("the manager ended before it answered", hint=_log_hint(paths))
+
+
+def connect(paths: Paths) -> socket.socket:
+    """Connect to the manager; raises like `call`."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(ANSWER_TIMEOUT)
+        with SocketAddress(paths.socket) as address:
+            sock.connect(address)
+        _check_owner(sock, paths)
+    except BaseException as error:
+        sock.close()
+        if isinstance(error, PermissionError):
+            raise _not_permitted(paths) from None
+        if isinstance(error, TimeoutError | BlockingIOError):
+            raise _no_answer(paths) from None
+        if isinstance(error, OSError):
+            raise _nobody_listens(paths) from None
+        raise
+    return sock
+
+
+def manager_pid(paths: Paths) -> int | None:
+    """Give the pid of the process that holds the deployment's lock, or None when nobody does.
+
+    Raises NotPermitted when the lock belongs to somebody else.
+    """
+    try:
+        fd = os.open(paths.lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        raise _not_permitted(paths) from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        content = os.read(fd, 32).split()
+        return int(content[0]) if content and content[0].isdigit() else 0
+    finally:
+        os.close(fd)
+    return None
+
+
+class SocketAddress:
+    """A way to name a Unix socket however long its path is.
+
+    The system takes 107 bytes at most. A longer path is named through a descriptor of its
+    directory, which is open for as long as the context lasts.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd: int | None = None
+
+    def __enter__(self) -> str:
+        if len(os.fsencode(self._path)) <= 107:
+            return self._path
+        directory, name = os.path.split(self._path)
+        self._fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._fd}/{name}"
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+
+
+def peer_uid(sock: socket.socket) -> int:
+    """Give the user id of the process at the other end (SO_PEERCRED)."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    uid: Any = struct.unpack("3i", credentials)[1]
+    return int(uid)
+
+
+def _check_owner(sock: socket.socket, paths: Paths) -> None:
+    """Refuse to trust a manager that neither we nor root started."""
+    if os.geteuid() != 0 and peer_uid(sock) not in {0, os.geteuid()}:
+        raise _not_permitted(paths)
+
+
+def _nobody_listens(paths: Paths) -> ManagerNotRunning | NoAnswer:
+    if manager_pid(paths) is None:
+        return ManagerNotRunning("no manager is running here", hint="start one: pyroctl start")
+    return _no_answer(paths)
+
+
+def _no_answer(paths: Paths) -> NoAnswer:
+    pid = manager_pid(paths)
+    who = f"the manager (pid {pid})" if pid else "the manager"
+    return NoAnswer(
+        f"{who} doesn't answer",
+        hint=f"is it stopped (kill -CONT {pid or 'PID'}) or overloaded? " + _log_hint(paths),
+    )
+
+
+def _log_hint(paths: Paths) -> str:
+    return f"see {paths.manager_log}"
+
+
+def _not_permitted(paths: Paths) -> NotPermitted:
+    return NotPermitted(
+        f"the manager of {paths.run} belongs to somebody else",
+        hint="run the command as the user who started it, or as root",
+    )

@@ -1,0 +1,78 @@
+"""The control protocol, without any I/O: JSON lines, one request a connection.
+
+The client sends one request, `{"pyroctl": 1, "do": "start", "args": {…}}`. The manager answers
+with any number of `{"event": …}` lines (progress, and "alive" once a second while an operation
+takes its time, so that a client can tell slow from frozen) and then one `{"reply": {…}}` with
+`data`, `errors` and `exit_code` as the JSON envelope has them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pyroctl.errors import PyroctlError
+
+VERSION = 1
+MAX_LINE = 1 << 20
+"""Bytes in one line; more is refused before it is parsed."""
+ALIVE_INTERVAL = 1.0
+"""Seconds between signs of life during an operation."""
+
+Message = dict[str, Any]
+
+
+class ProtocolError(PyroctlError):
+    """The other end doesn't speak this protocol."""
+
+    code = "protocol"
+
+
+def encode(message: Message) -> bytes:
+    """Turn a message into a line."""
+    line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    if len(line) > MAX_LINE:
+        raise ProtocolError(f"a message of {len(line)} bytes is too long for the control channel")
+    return line
+
+
+class Decoder:
+    """Cuts a byte stream into messages."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Take more bytes and give the messages that are complete; raises ProtocolError."""
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        if max(map(len, (*lines, self._buffer))) > MAX_LINE:
+            raise ProtocolError(f"a line longer than {MAX_LINE} bytes")
+        return [_parse(line) for line in lines]
+
+
+def _parse(line: bytes) -> Message:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ProtocolError("a line that isn't JSON") from None
+    if not isinstance(message, dict):
+        raise ProtocolError("a line that isn't a JSON object")
+    return message
+
+
+def request(do: str, args: Message) -> Message:
+    """Make a request."""
+    return {"pyroctl": VERSION, "do": do, "args": args}
+
+
+def check_request(message: Message) -> tuple[str, Message]:
+    """Give a request's verb and arguments; raises ProtocolError when it isn't one."""
+    version, do, args = message.get("pyroctl"), message.get("do"), message.get("args", {})
+    if version != VERSION:
+        raise ProtocolError(
+            f"the manager speaks version {VERSION} of the control protocol, the command {version}",
+            hint="restart the manager: pyroctl shutdown, then pyroctl start",
+        )
+    if not isinstance(do, str) or not isinstance(args, dict):
+        raise ProtocolError("a request without 'do' or with bad 'args'")
+    return do, args

@@ -1,0 +1,138 @@
+"""The manager's end of the control channel: an asyncio server on a Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from pyroctl.control.client import SocketAddress, peer_uid
+from pyroctl.control.protocol import (
+    ALIVE_INTERVAL,
+    MAX_LINE,
+    Decoder,
+    Message,
+    ProtocolError,
+    check_request,
+    encode,
+)
+from pyroctl.errors import NotPermitted, PyroctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Progress = Callable[[Message], None]
+    Handler = Callable[[str, Message, Progress], Awaitable[Message]]
+
+REQUEST_TIMEOUT = 10.0
+"""Seconds that a client has to send its request."""
+
+log = logging.getLogger(__name__)
+
+
+class ControlServer:
+    """Takes requests one a connection and lets `handler` answer them.
+
+    The handler gets the verb, the arguments and a function for progress messages; what it returns
+    is the reply's value, and a PyroctlError that it raises becomes an error reply.
+    """
+
+    def __init__(self, path: str, handler: Handler) -> None:
+        self._path = path
+        self._handler = handler
+        self._server: asyncio.Server | None = None
+        self._conversations: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Bind and listen. The caller holds the deployment's lock, so an old socket is stale."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        old_umask = os.umask(0o177)  # the socket is 0600 from its first moment
+        try:
+            with SocketAddress(self._path) as address:
+                sock.bind(address)
+        finally:
+            os.umask(old_umask)
+        self._server = await asyncio.start_unix_server(self._accept, sock=sock, limit=MAX_LINE)
+
+    async def stop(self) -> None:
+        """Take no more requests, let the running ones send their replies, remove the socket."""
+        if self._server is None:
+            return
+        self._server.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        if self._conversations:
+            await asyncio.wait(self._conversations, timeout=1.0)
+        for task in self._conversations:
+            task.cancel()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._conversations.add(task)
+        try:
+            await self._converse(reader, writer)
+        except (ConnectionError, TimeoutError):
+            pass  # the client left; what it asked for is done all the same
+        finally:
+            self._conversations.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            _check_peer(writer)
+            do, args = await asyncio.wait_for(_read_request(reader), REQUEST_TIMEOUT)
+        except PyroctlError as error:
+            reply = error_reply(error)
+        else:
+            reply = await self._answer(do, args, writer)
+        writer.write(encode({"reply": reply}))
+        await writer.drain()
+
+    async def _answer(self, do: str, args: Message, writer: asyncio.StreamWriter) -> Message:
+        def send(event: Message) -> None:
+            if not writer.is_closing():
+                writer.write(encode({"event": event}))
+
+        alive = asyncio.create_task(_keep_alive(send))
+        try:
+            return await self._handler(do, args, send)
+        except PyroctlError as error:
+            return error_reply(error)
+        except Exception as error:
+            log.exception("the request %r failed", do)
+            return error_reply(PyroctlError(f"the manager met a fault of its own: {error!r}"))
+        finally:
+            alive.cancel()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> tuple[str, Message]:
+    decoder = Decoder()
+    while data := await reader.read(65536):
+        for message in decoder.feed(data):
+            return check_request(message)
+    raise ProtocolError("the connection ended before a request came")
+
+
+async def _keep_alive(send: Callable[[Message], None]) -> None:
+    while True:
+        await asyncio.sleep(ALIVE_INTERVAL)
+        send({"kind": "alive"})
+
+
+def _check_peer(writer: asyncio.StreamWriter) -> None:
+    uid = peer_uid(writer.get_extra_info("socket"))
+    if uid not in {0, os.geteuid()}:
+        raise NotPermitted(f"user id {uid} may not command this manager")
+
+
+def error_reply(error: PyroctlError) -> Message:
+    """Turn an error into a reply."""
+    return {"data": None, "errors": error.entries(), "exit_code": error.exit_code}
