@@ -1,0 +1,25 @@
+"""Kind `eventservice`: hosted by `python -m pyro_events`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyroctl.core.spec import NotifyReady
+
+if TYPE_CHECKING:
+    from pyroctl.core.spec import EventServiceOptions
+
+READINESS = NotifyReady()
+
+
+def argv(options: EventServiceOptions, python: str, ns: str | None) -> tuple[str, ...]:
+    """Give the command line; `ns` is the deployment's own name server, if it has one."""
+    name_server = options.ns or ns
+    return (
+        *(python, "-m", "pyro_events"),
+        *("--host", options.host, "--port", str(options.port)),
+        *("--queue-size", str(options.queue_size), "--when-full", options.when_full),
+        *("--block-timeout", f"{options.block_timeout:g}"),
+        *(("--ident-file", options.ident_file) if options.ident_file else ()),
+        *(("--ns", name_server) if name_server else ()),
+    )

@@ -1,0 +1,76 @@
+"""What it takes to start a service: its command line, its environment, its sign of readiness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyroctl.core.spec import CommandOptions, EventServiceOptions, NameServerOptions
+from pyroctl.kinds import command, eventservice, nameserver
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyroctl.core.spec import Readiness, ServiceSpec
+
+OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_")
+"""Prefixes of what the manager was told itself; a service must not take it for its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a service may know about where it runs."""
+
+    deployment: str
+    directory: str
+    """Where relative paths start."""
+    python: str
+    """The interpreter for our own services."""
+    environ: Mapping[str, str]
+    """The manager's environment."""
+    ns: str | None = None
+    """`HOST:PORT` of the deployment's name server, once it is ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A process to be."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    readiness: Readiness
+    controlled: bool
+    """Does it speak the child protocol (a control socket, answers about itself)?"""
+
+
+def launch(spec: ServiceSpec, surroundings: Surroundings) -> Launch:
+    """Make the launch of a service."""
+    options = spec.options
+    env = _environment(spec, surroundings)
+    cwd = spec.cwd or surroundings.directory
+    match options:
+        case NameServerOptions():
+            argv = nameserver.argv(options, surroundings.python)
+            return Launch(argv, env, cwd, nameserver.READINESS, controlled=True)
+        case EventServiceOptions():
+            argv = eventservice.argv(options, surroundings.python, surroundings.ns)
+            return Launch(argv, env, cwd, eventservice.READINESS, controlled=True)
+        case CommandOptions():
+            argv = command.argv(options, surroundings.python)
+            return Launch(argv, env, cwd, options.ready, controlled=False)
+
+
+def _environment(spec: ServiceSpec, surroundings: Surroundings) -> dict[str, str]:
+    env = {
+        name: value
+        for name, value in surroundings.environ.items()
+        if not name.startswith(OWN_VARIABLES)
+    }
+    env.setdefault("PYTHONUNBUFFERED", "1")  # or the last words of a Python service are lost
+    env.setdefault("PYRO_LOGFILE", "{stderr}")  # Pyro5 would write a file into the directory
+    if surroundings.ns is not None:
+        host, _, port = surroundings.ns.rpartition(":")
+        env |= {"PYRO_NS_HOST": host.strip("[]"), "PYRO_NS_PORT": port}
+    env |= {"PYROCTL_DEPLOYMENT": surroundings.deployment, "PYROCTL_SERVICE": spec.name}
+    return env | dict(spec.env)

@@ -1,0 +1,1 @@
+"""The manager: the asyncio shell around the pure core."""
