@@ -1,0 +1,197 @@
+"""Pyro5's wire protocol 502 without any I/O: bytes in, frames out, and the other way round.
+
+A frame is a header of 40 bytes, big endian, then annotations, then data (Pyro5/protocol.py,
+module docstring): the letters PYRO, version, type, serializer, flags, sequence number, length of
+the data, length of the annotations, correlation id, a reserved field and a magic number.
+The annotations and the correlation id are carried by Pyro5 for its users; we only skip them.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONNECT: Final = 1
+CONNECTOK: Final = 2
+CONNECTFAIL: Final = 3
+INVOKE: Final = 4
+RESULT: Final = 5
+PING: Final = 6
+
+EXCEPTION: Final = 1
+COMPRESSED: Final = 2
+ONEWAY: Final = 4
+BATCH: Final = 8
+ITEMSTREAMRESULT: Final = 16
+KEEPSERIALIZED: Final = 32
+CORR_ID: Final = 64
+
+SERPENT: Final = 1
+MARSHAL: Final = 2
+JSON: Final = 3
+MSGPACK: Final = 4
+
+PROTOCOL_VERSION: Final = 502
+HEADER_SIZE: Final = 40
+
+_HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
+_TAG: Final = b"PYRO"
+_START: Final = _TAG + PROTOCOL_VERSION.to_bytes(2, "big")
+_MAGIC: Final = 0x4DC5
+_NO_CORRELATION: Final = bytes(16)
+
+
+class ProtocolError(Exception):
+    """The peer does not speak Pyro5's protocol 502, or announced more than it may send."""
+
+
+class Frame(NamedTuple):
+    """One message. `annotations` are the raw chunks, `data` is never compressed."""
+
+    type: int
+    serializer: int
+    flags: int
+    seq: int
+    annotations: bytes
+    data: bytes
+
+
+def encode_header(
+    type: int,  # noqa: A002 - the protocol's own word
+    serializer: int,
+    flags: int,
+    seq: int,
+    data_size: int,
+    annotations_size: int = 0,
+) -> bytes:
+    """Encode the header alone, for data that is sent from a shared buffer."""
+    return _HEADER.pack(
+        _TAG,
+        PROTOCOL_VERSION,
+        type,
+        serializer,
+        flags,
+        seq,
+        data_size,
+        annotations_size,
+        _NO_CORRELATION,
+        0,
+        _MAGIC,
+    )
+
+
+def encode_frame(
+    type: int,  # noqa: A002 - the protocol's own word
+    serializer: int,
+    flags: int,
+    seq: int,
+    data: bytes,
+    annotations: bytes = b"",
+) -> bytes:
+    """Encode one frame; `data` is sent as it is, so `flags` must not say COMPRESSED."""
+    header = encode_header(type, serializer, flags, seq, len(data), len(annotations))
+    return header + annotations + data
+
+
+class FrameReader:
+    """Cuts a stream of bytes into frames. Belongs to one thread.
+
+    `max_size` bounds annotations and data together, both as announced (checked before they
+    arrive) and as inflated. Whoever feeds only when `next_frame` gave None never holds more than
+    one frame and one feed in memory. After a ProtocolError the stream is beyond repair: every
+    further call raises the same error.
+    """
+
+    def __init__(self, max_size: int) -> None:
+        self._max_size = max_size
+        self._buffer = bytearray()
+        self._start = 0
+        self._broken: str | None = None
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take bytes as they came from the network."""
+        if self._start:
+            del self._buffer[: self._start]
+            self._start = 0
+        self._buffer += data
+
+    def next_frame(self) -> Frame | None:
+        """Give the next complete frame, or None when more bytes are needed.
+
+        Raises ProtocolError, with the reason, as soon as the bytes can't become a frame.
+        """
+        if self._broken:
+            raise ProtocolError(self._broken)
+        try:
+            return self._parse()
+        except ProtocolError as error:
+            self._broken = str(error)
+            self._buffer.clear()
+            self._start = 0
+            raise
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Give the complete frames that are there."""
+        while (frame := self.next_frame()) is not None:
+            yield frame
+
+    def leftover(self) -> bytes:
+        """Give the bytes that are not yet part of a complete frame that was handed out."""
+        return bytes(self._buffer[self._start :])
+
+    def _parse(self) -> Frame | None:
+        buffer, start = self._buffer, self._start
+        available = len(buffer) - start
+        if available < HEADER_SIZE:
+            self._check_start(bytes(buffer[start : start + len(_START)]))
+            return None
+        tag, version, kind, serializer, flags, seq, data_size, annotations_size, _, _, magic = (
+            _HEADER.unpack_from(buffer, start)
+        )
+        if tag != _TAG or version != PROTOCOL_VERSION or magic != _MAGIC:
+            self._check_start(tag + version.to_bytes(2, "big"))
+            raise ProtocolError("the header's magic number is wrong")
+        size = data_size + annotations_size
+        if size > self._max_size:
+            raise ProtocolError(f"message of {size} bytes, the limit is {self._max_size}")
+        if available < HEADER_SIZE + size:
+            return None
+        middle = start + HEADER_SIZE + annotations_size
+        end = middle + data_size
+        annotations = bytes(buffer[start + HEADER_SIZE : middle]) if annotations_size else b""
+        with memoryview(buffer) as view:
+            data = bytes(view[middle:end])
+        if flags & COMPRESSED:
+            data = self._inflate(data)
+            flags &= ~COMPRESSED
+        if end == len(buffer):
+            buffer.clear()
+            self._start = 0
+        else:
+            self._start = end
+        return Frame(kind, serializer, flags, seq, annotations, data)
+
+    @staticmethod
+    def _check_start(start: bytes) -> None:
+        if not _START.startswith(start[: len(_START)]):
+            if start[: len(_TAG)] == _TAG:
+                raise ProtocolError(f"not version {PROTOCOL_VERSION} of Pyro's protocol")
+            raise ProtocolError("this is not Pyro's protocol")
+
+    def _inflate(self, data: bytes) -> bytes:
+        stream = zlib.decompressobj()
+        try:
+            inflated = stream.decompress(data, self._max_size + 1)
+        except zlib.error as error:
+            raise ProtocolError(f"damaged compressed data: {error}") from None
+        if len(inflated) > self._max_size:
+            raise ProtocolError(
+                f"message inflates to more than the limit of {self._max_size} bytes"
+            )
+        if not stream.eof:
+            raise ProtocolError("damaged compressed data: it ends too early")
+        return inflated
