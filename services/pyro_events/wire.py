@@ -60,7 +60,7 @@ class Frame(NamedTuple):
     data: bytes
 
 
-def encode_header(
+def encode_header(  # noqa: PLR0917 - the order of the wire
     type: int,  # noqa: A002 - the protocol's own word
     serializer: int,
     flags: int,
@@ -84,7 +84,7 @@ def encode_header(
     )
 
 
-def encode_frame(
+def encode_frame(  # noqa: PLR0917 - the order of the wire
     type: int,  # noqa: A002 - the protocol's own word
     serializer: int,
     flags: int,
