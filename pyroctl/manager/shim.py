@@ -1,82 +1,107 @@
-"""Runs between fork and exec of every service: `python -I -S shim.py SETTINGS COMMAND…`.
+"""Runs between fork and exec of every service: `python -I -S shim.py KEY=VALUE… -- COMMAND…`.
 
 A separate little program instead of `preexec_fn`, which isn't safe beside threads. It asks the
-kernel for a signal when the manager dies (the first of the three rings that let no service outlive
-its manager), applies the service's limits and identity, and becomes the service. It may import
-only what starts fast. A failure is said on stderr and ends with 125: trying again is pointless.
+kernel for a signal when the manager dies (the first of the rings that let no service outlive its
+manager), applies the service's limits and identity, and becomes the service. A failure is said on
+stderr and ends with 125: trying again is pointless.
+
+Every start of a service waits for this program, so it imports next to nothing: even `signal` and
+`json` would double its time.
 """
 
 import ctypes
-import grp
-import json
 import os
-import pwd
-import resource
-import signal
 import sys
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+SIG_DFL, SIGPIPE, SIGTERM, SIGXFSZ = 0, 13, 15, 25
 PERMANENT_FAILURE = 125
+
+libc = ctypes.CDLL(None)
 
 
 def main() -> None:
     """Prepare this process and replace it by the service."""
-    settings = json.loads(sys.argv[1])
-    command = sys.argv[2:]
-    follow_parent(settings["parent"])
+    split = sys.argv.index("--")
+    settings = [argument.partition("=")[::2] for argument in sys.argv[1:split]]
+    command = sys.argv[split + 1 :]
     try:
-        set_limits(settings)
-        set_identity(settings)
-        os.chdir(settings["cwd"])
-    except (OSError, ValueError, KeyError) as error:
-        give_up(f"cannot prepare the service: {error}")
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; others must not inherit that
-        signal.signal(number, signal.SIG_DFL)
+        for key, value in settings:
+            SETTERS[key](value)
+    except (OSError, ValueError, LookupError) as error:
+        give_up(f"cannot prepare the service ({key} {value!r}): {error}")
+    for number in (SIGPIPE, SIGXFSZ):  # Python ignores them; the service must not inherit that
+        libc.signal(number, SIG_DFL)
     try:
         os.execvp(command[0], command)
     except OSError as error:
         give_up(f"cannot execute {command[0]!r}: {error.strerror}")
 
 
-def follow_parent(parent: int) -> None:
+def follow(parent: str) -> None:
     """Get SIGTERM when the manager ends, also if that happened before we could ask for it."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
+    libc.prctl(PR_SET_PDEATHSIG, SIGTERM)
+    if os.getppid() != int(parent):
         sys.exit(PERMANENT_FAILURE)
 
 
-def set_limits(settings: dict) -> None:  # type: ignore[type-arg] # stays free of typing imports
-    """Apply resource limits, niceness and umask."""
-    for name, value in settings.get("limits", {}).items():
-        limit = resource.RLIM_INFINITY if value < 0 else value
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (limit, limit))
-    if settings.get("nice") is not None:
-        os.setpriority(os.PRIO_PROCESS, 0, settings["nice"])
-    if settings.get("umask") is not None:
-        os.umask(settings["umask"])
+def set_limit(setting: str) -> None:
+    """Set one resource limit, hard and soft: NAME:VALUE, negative for unlimited."""
+    import resource
+
+    name, _, text = setting.partition(":")
+    limit = max(int(text), resource.RLIM_INFINITY)
+    resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (limit, limit))
 
 
-def set_identity(settings: dict) -> None:  # type: ignore[type-arg] # as above
-    """Become the service's user and group, with that user's home."""
-    user, group = settings.get("user"), settings.get("group")
-    if user is None and group is None:
-        return
-    gid = grp.getgrnam(group).gr_gid if group else None
-    if user is not None:
-        entry = pwd.getpwnam(user)
-        os.initgroups(user, entry.pw_gid if gid is None else gid)
-        os.setgid(entry.pw_gid if gid is None else gid)
-        os.setuid(entry.pw_uid)
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # a change of user clears it
-        os.environ.update(HOME=entry.pw_dir, USER=user, LOGNAME=user, SHELL=entry.pw_shell)
-    elif gid is not None:
-        os.setgid(gid)
+def set_nice(nice: str) -> None:
+    """Set the scheduling priority."""
+    os.setpriority(os.PRIO_PROCESS, 0, int(nice))
+
+
+def set_group(group: str) -> None:
+    """Become that group."""
+    import grp
+
+    gid = grp.getgrnam(group).gr_gid
+    os.setgroups([gid])
+    os.setgid(gid)
+
+
+def set_user(user: str) -> None:
+    """Become that user, with the user's groups (unless one was chosen), home and shell."""
+    import pwd
+
+    name, _, group = user.partition(":")
+    entry = pwd.getpwnam(name)
+    if not group:
+        os.initgroups(name, entry.pw_gid)
+        os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+    libc.prctl(PR_SET_PDEATHSIG, SIGTERM)  # a change of user clears it
+    os.environ.update(HOME=entry.pw_dir, USER=name, LOGNAME=name, SHELL=entry.pw_shell)
+
+
+def set_umask(umask: str) -> None:
+    """Set the file creation mask."""
+    os.umask(int(umask))
 
 
 def give_up(message: str) -> None:
     """Say why, and that it is for good."""
     print(f"pyroctl: {message}", file=sys.stderr)  # noqa: T201 - goes to the service's log
     sys.exit(PERMANENT_FAILURE)
+
+
+SETTERS = {
+    "parent": follow,
+    "limit": set_limit,
+    "nice": set_nice,
+    "group": set_group,
+    "user": set_user,
+    "umask": set_umask,
+    "cwd": os.chdir,
+}
 
 
 if __name__ == "__main__":
