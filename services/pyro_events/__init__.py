@@ -1,0 +1,42 @@
+"""An event service for Pyro5: publish and subscribe between remote objects.
+
+Importing this package registers `Event` with Pyro5's serializers; everything else is loaded when
+it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyro_events.event import EVENTSERVICE_NAME, Event, register_event_class
+
+if TYPE_CHECKING:
+    from pyro_events.async_subscriber import AsyncSubscriber
+    from pyro_events.publisher import Publisher
+    from pyro_events.service import EventService
+    from pyro_events.subscriber import Subscriber
+
+__all__ = [
+    "EVENTSERVICE_NAME",
+    "AsyncSubscriber",
+    "Event",
+    "EventService",
+    "Publisher",
+    "Subscriber",
+]
+
+register_event_class()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Publisher":
+        from pyro_events.publisher import Publisher as found  # noqa: N813, PLC0415 - loaded on first use
+    elif name == "Subscriber":
+        from pyro_events.subscriber import Subscriber as found  # noqa: N813, PLC0415 - the same
+    elif name == "AsyncSubscriber":
+        from pyro_events.async_subscriber import AsyncSubscriber as found  # noqa: N813, PLC0415 - the same
+    elif name == "EventService":
+        from pyro_events.service import EventService as found  # noqa: N813, PLC0415 - the same
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found
