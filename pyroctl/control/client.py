@@ -44,7 +44,7 @@ def call(
                         reply: Message = message["reply"]
                         return reply
                     if on_event is not None:
-                        on_event(message)
+                        on_event(message["event"])
         except TimeoutError:
             raise _no_answer(paths) from None
         except ConnectionError:

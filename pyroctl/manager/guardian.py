@@ -1,0 +1,70 @@
+"""Keeps the guard process that ends our services should we be killed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+
+from pyroctl.manager.pidfd import ProcessWatch
+
+GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
+
+log = logging.getLogger(__name__)
+
+
+class Guardian:
+    """Tells the guard which sessions are ours, and replaces it when it ends."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[int, float] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watch: ProcessWatch | None = None
+
+    def start(self) -> None:
+        """Start the guard and give it the list."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", GUARD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+        self._watch = ProcessWatch(self._process.pid, self._replace)
+        for sid, grace in self._sessions.items():
+            self._say(f"+{sid} {grace}")
+
+    def protect(self, sid: int, grace: float) -> None:
+        """Put a session under guard; it has `grace` seconds to end if we don't live to end it."""
+        self._sessions[sid] = grace
+        self._say(f"+{sid} {grace}")
+
+    def release(self, sid: int) -> None:
+        """Take a session that is gone off the list."""
+        if self._sessions.pop(sid, None) is not None:
+            self._say(f"-{sid}")
+
+    def stop(self) -> None:
+        """Let the guard go; it ends what is still on the list."""
+        if self._process is not None and self._watch is not None:
+            self._watch.cancel()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait()
+
+    def _replace(self) -> None:
+        assert self._process is not None
+        log.warning("the guard process ended (code %s): starting another", self._process.wait())
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self.start()
+
+    def _say(self, line: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has just ended; its successor gets the whole list

@@ -1,0 +1,94 @@
+"""Listens for what a service says about itself: sd_notify(3), one socket for each service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_MESSAGE = 65536
+LONGEST_PATH = 107
+"""Bytes that the system takes as the path of a Unix socket."""
+CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
+
+log = logging.getLogger(__name__)
+
+
+class NotifySocket:
+    """A datagram socket; calls back with the fields of each message.
+
+    It lies at `path`, in the deployment's private directory. Where that can't be, because the path
+    is too long or the service runs as another user, it is an abstract socket. `uids` are the users
+    whose messages count; what others send is logged and dropped.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        uids: frozenset[int],
+        on_message: Callable[[dict[str, str]], None],
+        *,
+        private: bool = True,
+    ) -> None:
+        self._uids = uids
+        self._on_message = on_message
+        self._loop = asyncio.get_running_loop()
+        self._path = path if private and len(os.fsencode(path)) <= LONGEST_PATH else None
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        if self._path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+            self._socket.bind(self._path)
+            self.address = self._path
+        else:
+            name = f"pyroctl-{secrets.token_hex(16)}"
+            self._socket.bind(f"\0{name}")
+            self.address = f"@{name}"
+        self._loop.add_reader(self._socket, self._read)
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data, ancillary, _, _ = self._socket.recvmsg(
+                    LONGEST_MESSAGE, socket.CMSG_SPACE(CREDENTIALS.size)
+                )
+            except BlockingIOError:
+                return
+            uid = sender(ancillary)
+            if uid in self._uids:
+                self._on_message(parse(data))
+            else:
+                log.warning("a message of user id %s to %s was dropped", uid, self.address)
+
+    def close(self) -> None:
+        """Stop listening and remove the socket."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        if self._path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+
+
+def sender(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """Give the sender's user id, as the kernel attests it."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            uid: int = CREDENTIALS.unpack(data[: CREDENTIALS.size])[1]
+            return uid
+    return None
+
+
+def parse(message: bytes) -> dict[str, str]:
+    """Read the KEY=VALUE lines of a message; lines of another form are skipped."""
+    pairs = (line.partition("=") for line in message.decode(errors="replace").splitlines())
+    return {key: value for key, equals, value in pairs if equals}

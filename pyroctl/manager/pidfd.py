@@ -1,0 +1,31 @@
+"""Lets the system tell when a process ends: pidfd_open(2) in the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class ProcessWatch:
+    """Calls `on_end` once when the process ends; raises ProcessLookupError when it is gone already."""
+
+    def __init__(self, pid: int, on_end: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_end = on_end
+        self._fd = os.pidfd_open(pid)
+        self._loop.add_reader(self._fd, self._ended)
+
+    def _ended(self) -> None:
+        self.cancel()
+        self._on_end()
+
+    def cancel(self) -> None:
+        """Watch no longer; harmless when that is so already."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,110 @@
+"""Finds out when a service is ready, in the way its specification says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+from pyroctl.core.spec import DelayReady, LogReady, NameReady, NotifyReady, PortReady
+from pyroctl.manager.pidfd import ProcessWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyroctl.core.spec import Readiness
+    from pyroctl.kinds.launch import Surroundings
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+"""Seconds between attempts to connect to a port: nobody tells when one opens."""
+
+
+class ReadinessWatch:
+    """Calls `on_ready` once, when one run of a service is ready.
+
+    `on_line` and `on_notify` are to be called with what the service says; `cancel` when the run
+    is over.
+    """
+
+    def __init__(
+        self,
+        readiness: Readiness,
+        on_ready: Callable[[], None],
+        surroundings: Surroundings,
+    ) -> None:
+        self._on_ready = on_ready
+        self._readiness = readiness
+        self._cancel: Callable[[], object] = lambda: None
+        loop = asyncio.get_running_loop()
+        match readiness:
+            case DelayReady(seconds):
+                self._cancel = loop.call_later(seconds, self._ready).cancel
+            case PortReady(port, host):
+                self._cancel = loop.create_task(self._await_port(host, port)).cancel
+            case NameReady(name):
+                self._cancel = _Probe(name, self._ready, surroundings).cancel
+            case NotifyReady() | LogReady():
+                pass
+
+    def on_notify(self, fields: Mapping[str, str]) -> None:
+        """Take a message of the service."""
+        if isinstance(self._readiness, NotifyReady) and fields.get("READY") == "1":
+            self._ready()
+
+    def on_line(self, line: bytes) -> None:
+        """Take a line of the service's output."""
+        if isinstance(self._readiness, LogReady) and re.search(
+            self._readiness.pattern, line.decode(errors="replace")
+        ):
+            self._ready()
+
+    def cancel(self) -> None:
+        """Watch no longer."""
+        self._cancel()
+        self._on_ready = lambda: None
+
+    def _ready(self) -> None:
+        on_ready = self._on_ready
+        self.cancel()
+        on_ready()
+
+    async def _await_port(self, host: str, port: int) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(host, port)
+                writer.close()
+                break
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        on_ready, self._cancel = self._on_ready, lambda: None  # not this task itself
+        on_ready()
+
+
+class _Probe:
+    """Waits for a name in a process of its own: the manager itself has no Pyro5 in it."""
+
+    def __init__(
+        self, name: str, on_found: Callable[[], None], surroundings: Surroundings
+    ) -> None:
+        self._on_found = on_found
+        where = ("--ns", surroundings.ns) if surroundings.ns else ()
+        self._process = subprocess.Popen(
+            [surroundings.python, "-m", "pyro_names.wait", name, *where, "--timeout", "86400"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=dict(surroundings.environ),
+        )
+        self._watch = ProcessWatch(self._process.pid, self._ended)
+
+    def _ended(self) -> None:
+        if self._process.wait() == 0:
+            self._on_found()
+
+    def cancel(self) -> None:
+        self._watch.cancel()
+        self._process.kill()
+        self._process.wait()

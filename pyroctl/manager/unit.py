@@ -1,0 +1,234 @@
+"""One service under the manager: carries out what its life-cycle asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pwd
+import random
+import signal
+import time
+from collections import deque
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.core import lifecycle
+from pyroctl.core.lifecycle import Action, Arm, Disarm, Effect, Event, Life, State
+from pyroctl.kinds.launch import Launch, Surroundings, launch
+from pyroctl.manager import logs
+from pyroctl.manager.child import Child
+from pyroctl.manager.notify import NotifySocket
+from pyroctl.manager.readiness import ReadinessWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyroctl.control.paths import Paths
+    from pyroctl.core.outcome import Outcome
+    from pyroctl.core.spec import ServiceSpec
+    from pyroctl.manager.guardian import Guardian
+
+log = logging.getLogger(__name__)
+
+
+class Unit:
+    """A service: its specification, its life, and, while it runs, its process.
+
+    `send` is the only way to change the life. All of it runs in the event loop's thread.
+    `surroundings` is asked at each start; `on_change(unit, old_state)` is called after each
+    change of state.
+    """
+
+    def __init__(
+        self,
+        spec: ServiceSpec,
+        paths: Paths,
+        surroundings: Callable[[ServiceSpec], Surroundings],
+        guardian: Guardian,
+        on_change: Callable[[Unit, State], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.spec = spec
+        self.life = Life(since=clock())
+        self.child: Child | None = None
+        self.uri: str | None = None
+        self.status_text = ""
+        """What the service says about itself (STATUS=)."""
+        self.last_end: tuple[Outcome, datetime] | None = None
+        self.log = logs.LogFile(paths.service_log(spec.name), spec.log)
+        self._paths = paths
+        self._surroundings = surroundings
+        self._guardian = guardian
+        self._on_change = on_change
+        self._clock = clock
+        self._chance = chance
+        self._events: deque[Event] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._notify: NotifySocket | None = None
+        self._readiness: ReadinessWatch | None = None
+        self._waiters: list[tuple[Callable[[Life], bool], asyncio.Future[Life]]] = []
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self.spec.name
+
+    @property
+    def state(self) -> State:
+        """Where it is in its life."""
+        return self.life.state
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, while there is a process."""
+        return self.child.pid if self.child is not None else None
+
+    def uptime(self) -> float | None:
+        """Seconds since it became ready; None when it isn't running."""
+        return self._clock() - self.life.since if self.state is State.RUNNING else None
+
+    def send(self, event: Event) -> None:
+        """Let an event happen; what follows from it is done before this returns."""
+        self._events.append(event)
+        if len(self._events) > 1:
+            return  # an effect caused it: its turn comes when that effect is done
+        while self._events:
+            self._apply(self._events[0])
+            self._events.popleft()
+
+    async def wait_until(self, condition: Callable[[Life], bool]) -> Life:
+        """Wait until the life fulfils the condition, and give it as it was then."""
+        waiter: asyncio.Future[Life] = asyncio.get_running_loop().create_future()
+        if condition(self.life):
+            return self.life
+        entry = (condition, waiter)
+        self._waiters.append(entry)
+        try:
+            return await waiter
+        finally:
+            self._waiters.remove(entry)
+
+    async def ask(self, question: str, timeout: float, **parameters: object) -> Any:
+        """Ask the running service about itself; raises OSError when it can't answer."""
+        if self.child is None:
+            raise OSError("it doesn't run")
+        return await self.child.ask(question, timeout, **parameters)
+
+    def close(self) -> None:
+        """Let go of the log file; the service is down."""
+        self.log.close()
+
+    # --- the life-cycle -------------------------------------------------------------------------
+
+    def _apply(self, event: Event) -> None:
+        old = self.life
+        self.life, actions = lifecycle.step(self.spec, old, event, self._clock(), self._chance())
+        for action in actions:
+            self._perform(action)
+        if self.life.state is not old.state:
+            self._tell(old)
+        for condition, waiter in self._waiters:
+            if not waiter.done() and condition(self.life):
+                waiter.set_result(self.life)
+
+    def _tell(self, old: Life) -> None:
+        reason = f": {self.life.reason}" if self.life.reason else ""
+        level = logging.WARNING if self.state in {State.FAILED, State.BACKOFF} else logging.INFO
+        log.log(level, "%s is %s%s", self.name, self.state, reason)
+        self.log.note(f"{self.state}{reason}")
+        self._on_change(self, old.state)
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case Arm(seconds):
+                self._disarm()
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(seconds, self.send, lifecycle.Timeout())
+            case Disarm():
+                self._disarm()
+            case Effect.SPAWN:
+                self._spawn()
+            case Effect.TERMINATE:
+                if self.child is not None:
+                    self.child.terminate(signal.Signals[f"SIG{self.spec.stop_signal}"])
+            case Effect.KILL:
+                if self.child is not None:
+                    self.log.note(f"still there after {self.spec.stop_timeout:g} s: killed")
+                    self.child.kill()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # --- the process ----------------------------------------------------------------------------
+
+    def _spawn(self) -> None:
+        self.uri, self.status_text = None, ""
+        self.log.forget()
+        try:
+            self._launch(launch(self.spec, self._surroundings(self.spec)))
+        except (OSError, ValueError) as error:
+            self._run_over()
+            self.send(lifecycle.Unspawnable(f"cannot start: {error}"))
+
+    def _launch(self, what: Launch) -> None:
+        env = dict(what.env)
+        self._notify = NotifySocket(
+            os.path.join(self._paths.notify, self.name),
+            _uids(self.spec),
+            self._said,
+            private=self.spec.user is None,
+        )
+        env["NOTIFY_SOCKET"] = self._notify.address
+        self._readiness = ReadinessWatch(
+            what.readiness, self._became_ready, self._surroundings(self.spec)
+        )
+        self.child = Child(self.spec, what, env, self._wrote, self._ended, self._gone)
+        self._guardian.protect(self.child.pid, self.spec.stop_timeout)
+
+    def _became_ready(self) -> None:
+        self.send(lifecycle.Ready())
+
+    def _said(self, fields: dict[str, str]) -> None:
+        self.uri = fields.get("X_PYRO_URI", self.uri)
+        self.status_text = fields.get("STATUS", self.status_text)
+        if self._readiness is not None:
+            self._readiness.on_notify(fields)
+
+    def _wrote(self, data: bytes) -> None:
+        for line in self.log.feed(data):
+            if self._readiness is not None:
+                self._readiness.on_line(line)
+
+    def _ended(self, outcome: Outcome) -> None:
+        self.log.finish()
+        self.last_end = (outcome, logs.now())
+        self._run_over()
+        self.send(lifecycle.Exited(outcome))
+
+    def _run_over(self) -> None:
+        if self._readiness is not None:
+            self._readiness.cancel()
+            self._readiness = None
+        if self._notify is not None:
+            self._notify.close()
+            self._notify = None
+
+    def _gone(self) -> None:
+        assert self.child is not None
+        self._guardian.release(self.child.pid)
+        self.child = None
+        self.log.finish()
+        self.send(lifecycle.Gone())
+
+
+def _uids(spec: ServiceSpec) -> frozenset[int]:
+    """Whose messages count: the service's user's, ours and root's."""
+    users = {0, os.geteuid()}
+    if spec.user is not None:
+        users.add(pwd.getpwnam(spec.user).pw_uid)
+    return frozenset(users)
