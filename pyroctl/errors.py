@@ -73,9 +73,20 @@ class UsageError(PyroctlError):
 
 
 class ServiceFailed(PyroctlError):
-    """A service did not become ready, or could not be stopped."""
+    """A service did not become ready; `output` is the last that it said."""
 
     code = "service-failed"
+
+    def __init__(
+        self, message: str, *, service: str, hint: str | None = None, output: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, hint=hint, service=service)
+        self.output = tuple(output)
+
+    def entries(self) -> list[dict[str, object]]:
+        """Give the entry with the service's last lines."""
+        (entry,) = super().entries()
+        return [{**entry, "output": list(self.output)}]
 
 
 class Declined(PyroctlError):

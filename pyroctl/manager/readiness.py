@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.core.spec import DelayReady, LogReady, NameReady, NotifyReady, PortReady
+from pyroctl.manager.child import SHIM
 from pyroctl.manager.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds between attempts to connect to a port: nobody tells when one opens."""
+FOREVER = "86400"
+"""Seconds that the probe for a name tries; the start time-out ends it sooner."""
 
 
 class ReadinessWatch:
@@ -92,7 +97,10 @@ class _Probe:
         self._on_found = on_found
         where = ("--ns", surroundings.ns) if surroundings.ns else ()
         self._process = subprocess.Popen(
-            [surroundings.python, "-m", "pyro_names.wait", name, *where, "--timeout", "86400"],
+            [
+                *(sys.executable, "-I", "-S", SHIM, f"parent={os.getpid()}", "--"),
+                *(surroundings.python, "-m", "pyro_names.wait", name, *where, "--timeout", FOREVER),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,0 +1,49 @@
+"""`python -m pyroctl.manager`: a manager in the background, started by `pyroctl start`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import logging.handlers
+import os
+
+from pyroctl.config.load import load
+from pyroctl.control.paths import deployment_paths
+from pyroctl.errors import PyroctlError
+from pyroctl.manager import lock, main
+
+LOG_BYTES, LOG_FILES = 5_000_000, 2
+
+
+def run() -> None:
+    """Serve in the background; tell through the descriptor whether we could begin."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--config")
+    parser.add_argument("--root")
+    parser.add_argument("--ready-fd", type=int, required=True)
+    options = parser.parse_args()
+    os.set_inheritable(options.ready_fd, False)
+
+    def tell(message: dict[str, object]) -> None:
+        os.write(options.ready_fd, json.dumps(message).encode())
+        os.close(options.ready_fd)
+
+    paths = deployment_paths(options.config, options.root, os.environ)
+    try:
+        deployment = load(options.config, os.environ, os.getcwd()).deployment
+        lock.make_directories(paths)
+        _log_to(paths.manager_log)
+        main.run(deployment, paths, autostart=False, on_ready=lambda: tell({"errors": []}))
+    except PyroctlError as error:
+        tell({"errors": error.entries(), "exit_code": error.exit_code})
+
+
+def _log_to(path: str) -> None:
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,48 @@
+"""Makes this process the one manager of a deployment: the lock decides, nothing else."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from pyroctl.control.client import manager_pid
+from pyroctl.errors import AlreadyRunning, NotPermitted, PyroctlError
+
+if TYPE_CHECKING:
+    from pyroctl.control.paths import Paths
+
+
+def make_directories(paths: Paths) -> None:
+    """Create the deployment's directories, private to us; raises NotPermitted or PyroctlError."""
+    try:
+        for path in (paths.run, paths.notify, paths.logs):
+            os.makedirs(path, mode=0o700, exist_ok=True)
+            if os.stat(path).st_uid != os.geteuid():
+                raise PermissionError
+        os.chmod(paths.run, 0o700)
+    except PermissionError:
+        raise NotPermitted(
+            f"{path} belongs to somebody else", hint="choose another place with --root"
+        ) from None
+    except OSError as error:
+        raise PyroctlError(f"cannot create {path}: {error.strerror}") from None
+
+
+def acquire(paths: Paths) -> int:
+    """Take the deployment's lock and write our pid into it; gives the descriptor to keep open.
+
+    Raises AlreadyRunning when another manager has it.
+    """
+    fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise AlreadyRunning(
+            f"another manager (pid {manager_pid(paths)}) runs this deployment",
+            hint="look at it with pyroctl status, end it with pyroctl shutdown",
+        ) from None
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
+    return fd

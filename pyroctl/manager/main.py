@@ -1,0 +1,108 @@
+"""The manager process: set up, serve until it is told to stop, take everything down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from pyroctl.control.server import ControlServer
+from pyroctl.manager import lock, operations
+from pyroctl.manager.requests import Requests
+from pyroctl.manager.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyroctl.control.paths import Paths
+    from pyroctl.core.spec import Deployment
+    from pyroctl.manager.unit import Unit
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    deployment: Deployment,
+    paths: Paths,
+    *,
+    autostart: bool,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Be the manager until a signal or a request ends it.
+
+    `on_ready` is called once commands are taken. Raises AlreadyRunning, NotPermitted or another
+    PyroctlError when it can't begin.
+    """
+    lock.make_directories(paths)
+    held = lock.acquire(paths)
+    try:
+        asyncio.run(Manager(deployment, paths).serve(autostart=autostart, on_ready=on_ready))
+    finally:
+        os.close(held)
+
+
+class Manager:
+    """Owns the supervisor, the control server and the signals of one process."""
+
+    def __init__(self, deployment: Deployment, paths: Paths) -> None:
+        self._deployment = deployment
+        self._supervisor = Supervisor(deployment, paths)
+        self._requests = Requests(self._supervisor, self.shut_down)
+        self._server = ControlServer(paths.socket, self._requests.handle)
+        self._stopped: asyncio.Future[None] | None = None
+
+    async def serve(self, *, autostart: bool, on_ready: Callable[[], None]) -> None:
+        """Start up, serve, and return when everything is down."""
+        self._stopped = asyncio.get_running_loop().create_future()
+        self._supervisor.start()
+        await self._server.start()
+        self._handle_signals()
+        log.info("managing %s (pid %d)", self._deployment.file or "the built-in deployment", os.getpid())
+        on_ready()
+        starting = asyncio.create_task(self._autostart()) if autostart else None
+        try:
+            await self._stopped
+        finally:
+            if starting is not None:
+                starting.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await starting
+            await self._server.stop()
+            log.info("everything is stopped")
+
+    async def shut_down(self) -> None:
+        """Stop all services; the process ends after that. Asking twice is harmless."""
+        assert self._stopped is not None
+        if self._requests.stopping:
+            await asyncio.wait([self._stopped])
+            return
+        self._requests.stopping = True
+        await self._supervisor.stop()
+        self._stopped.set_result(None)
+
+    async def _autostart(self) -> None:
+        names = self._supervisor.enabled()
+        await operations.keep_trying(self._supervisor, names, _say_running)
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked_to_stop, loop)
+        loop.add_signal_handler(signal.SIGHUP, log.warning, "SIGHUP: nothing is read again yet")
+        loop.add_signal_handler(signal.SIGUSR1, self._supervisor.reopen_logs)
+
+    def _asked_to_stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop in order; whoever asks twice wants it now."""
+        if self._requests.stopping:
+            log.warning("asked twice: killing what is left")
+            self._supervisor.kill_all()
+        else:
+            log.info("asked to stop: stopping all services")
+            self._shutdown = loop.create_task(self.shut_down())
+
+
+def _say_running(unit: Unit) -> None:
+    log.info("%s is up%s", unit.name, f" at {unit.uri}" if unit.uri else "")

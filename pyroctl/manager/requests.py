@@ -1,0 +1,130 @@
+"""What the manager does for the command line: one method for each verb of the control channel."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.core import plan
+from pyroctl.errors import PyroctlError, UnknownService
+from pyroctl.manager import operations
+from pyroctl.manager.status import StatusReporter, manager_row
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from pyroctl.control.protocol import Message
+    from pyroctl.errors import ServiceFailed
+    from pyroctl.manager.supervisor import Supervisor
+    from pyroctl.manager.unit import Unit
+
+    Send = Callable[[Message], None]
+
+
+class Requests:
+    """Answers requests. Operations that change something are done one after the other."""
+
+    def __init__(self, supervisor: Supervisor, shutdown: Callable[[], Awaitable[None]]) -> None:
+        self._supervisor = supervisor
+        self._shutdown = shutdown
+        self._reporter = StatusReporter()
+        self._began = time.monotonic()
+        self._turn = asyncio.Lock()
+        self._doing = ""
+        self.stopping = False
+
+    async def handle(self, do: str, args: Message, send: Send) -> Message:
+        """Do what a request asks for; the control server's handler."""
+        names = _names(args)
+        if do == "status":
+            return await self._status(names)
+        if do == "shutdown":
+            return await self._shut_down(send)
+        operation = {"start": self._start, "stop": self._stop, "restart": self._restart}.get(do)
+        if operation is None:
+            raise PyroctlError(f"the manager has no request {do!r}")
+        self._supervisor.choose(names)
+        if self._turn.locked():
+            send({"kind": "waiting", "text": f"waiting for another command: {self._doing}"})
+        async with self._turn:
+            self._doing = " ".join((do, *names))
+            if self.stopping:
+                raise PyroctlError("the manager is shutting down")
+            return await operation(names, send)
+
+    async def _status(self, names: Sequence[str]) -> Message:
+        units = list(self._supervisor.units.values())
+        self._reporter.forget_dead(units)
+        known = [unit for unit in units if not names or unit.name in names]
+        unknown = [UnknownService(n, self._supervisor.units) for n in names if not self._has(n)]
+        data = {
+            "manager": manager_row(
+                "stopping" if self.stopping else "running",
+                self._supervisor.deployment.file,
+                time.monotonic() - self._began,
+            ),
+            "services": await self._reporter.rows(known),
+            "enabled": self._supervisor.enabled(),
+        }
+        errors = [entry for error in unknown for entry in error.entries()]
+        return {"data": data, "errors": errors, "exit_code": 0}
+
+    def _has(self, name: str) -> bool:
+        return name in self._supervisor.units
+
+    async def _start(self, names: Sequence[str], send: Send) -> Message:
+        chosen = names or self._supervisor.enabled()
+        failures = await operations.start(self._supervisor, chosen, _reporting(send))
+        touched = plan.closure(chosen, self._supervisor.needs())
+        return await self._outcome(list(touched), failures)
+
+    async def _stop(self, names: Sequence[str], send: Send) -> Message:
+        chosen = names or list(self._supervisor.units)
+        await operations.stop(self._supervisor, chosen, _reporting(send))
+        touched = plan.closure(chosen, plan.reverse(self._supervisor.needs()))
+        return await self._outcome(list(touched), [])
+
+    async def _restart(self, names: Sequence[str], send: Send) -> Message:
+        done, failures = await operations.restart(self._supervisor, names, _reporting(send))
+        reply = await self._outcome(names, failures)
+        reply["data"]["restarts"] = done
+        return reply
+
+    async def _shut_down(self, send: Send) -> Message:
+        running = [unit for unit in self._supervisor.units.values() if unit.pid is not None]
+        send({"kind": "progress", "text": f"stopping {len(running)} services"})
+        await self._shutdown()
+        return {"data": {"stopped": [unit.name for unit in running]}, "errors": [], "exit_code": 0}
+
+    async def _outcome(self, names: Sequence[str], failures: Sequence[ServiceFailed]) -> Message:
+        units = [unit for name, unit in self._supervisor.units.items() if name in names]
+        return {
+            "data": {"services": await self._reporter.rows(units)},
+            "errors": [entry for failure in failures for entry in failure.entries()],
+            "exit_code": failures[0].exit_code if failures else 0,
+        }
+
+
+def _names(args: Message) -> list[str]:
+    names = args.get("services", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise PyroctlError("'services' of a request must be a list of names")
+    return list(dict.fromkeys(names))
+
+
+def _reporting(send: Send) -> Callable[[Unit], None]:
+    """Tell the client about each service as it gets where it should be."""
+
+    def report(unit: Unit) -> None:
+        event: dict[str, Any] = {
+            "kind": "progress",
+            "service": unit.name,
+            "state": str(unit.state),
+            "pid": unit.pid,
+            "uri": unit.uri,
+            "reason": unit.life.reason,
+        }
+        send(event)
+
+    return report

@@ -1,0 +1,107 @@
+"""What `status` says: one row a service, and one of the manager's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+import pyroctl
+from pyroctl.core.lifecycle import State
+from pyroctl.core.spec import EventServiceOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyroctl.manager.unit import Unit
+
+ES_KEYS = ("incarnation", "subscribers", "subscriptions", "published", "delivered", "dropped")
+ANSWER_TIMEOUT = 1.0
+"""Seconds that an event service has to give its numbers."""
+
+
+class StatusReporter:
+    """Makes the rows; remembers processes, because a CPU load is a difference of two looks."""
+
+    def __init__(self) -> None:
+        self._processes: dict[int, psutil.Process] = {}
+
+    async def rows(self, units: Iterable[Unit]) -> list[dict[str, Any]]:
+        """Give a row for each unit, in their order."""
+        rows = await asyncio.gather(*(self._row(unit) for unit in units))
+        return list(rows)
+
+    def forget_dead(self, units: Iterable[Unit]) -> None:
+        """Drop the processes that no unit has any more."""
+        alive = {unit.pid for unit in units}
+        self._processes = {pid: p for pid, p in self._processes.items() if pid in alive}
+
+    async def _row(self, unit: Unit) -> dict[str, Any]:
+        cpu, rss = self._usage(unit.pid)
+        uptime = unit.uptime()
+        row: dict[str, Any] = {
+            "name": unit.name,
+            "kind": unit.spec.kind,
+            "state": str(unit.state),
+            "pid": unit.pid,
+            "uptime_s": None if uptime is None else round(uptime, 3),
+            "restarts": unit.life.restarts,
+            "uri": unit.uri if unit.state is State.RUNNING else None,
+            "exit": _last_end(unit),
+            "needs": list(unit.spec.needs),
+            "cpu_percent": cpu,
+            "rss_bytes": rss,
+            "detail": unit.life.reason or unit.status_text,
+        }
+        if unit.log.lost_bytes:
+            row["detail"] += f" ({unit.log.lost_bytes} bytes of its log could not be written)"
+        if isinstance(unit.spec.options, EventServiceOptions):
+            row["es"] = await _event_service_numbers(unit)
+        return row
+
+    def _usage(self, pid: int | None) -> tuple[float | None, int | None]:
+        if pid is None:
+            return None, None
+        try:
+            process = self._processes.get(pid) or psutil.Process(pid)
+            self._processes[pid] = process
+            with process.oneshot():
+                return round(process.cpu_percent(), 1), process.memory_info().rss
+        except psutil.Error:
+            self._processes.pop(pid, None)
+            return None, None
+
+
+async def _event_service_numbers(unit: Unit) -> dict[str, Any] | None:
+    if unit.state is not State.RUNNING:
+        return None
+    try:
+        numbers = await unit.ask("statistics", ANSWER_TIMEOUT)
+    except OSError:
+        return None
+    return {key: numbers.get(key) for key in ES_KEYS}
+
+
+def _last_end(unit: Unit) -> dict[str, Any] | None:
+    if unit.last_end is None:
+        return None
+    outcome, when = unit.last_end
+    return {
+        "code": outcome.code,
+        "signal": outcome.signal,
+        "text": outcome.describe(),
+        "time": when.isoformat(timespec="milliseconds"),
+    }
+
+
+def manager_row(state: str, config: str | None, uptime: float) -> dict[str, Any]:
+    """Give the manager's own row."""
+    return {
+        "pid": os.getpid(),
+        "state": state,
+        "config": config,
+        "uptime_s": round(uptime, 3),
+        "version": pyroctl.__version__,
+    }

@@ -1,0 +1,141 @@
+"""All services of a deployment, and what they need to know of each other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from pyroctl.core import plan
+from pyroctl.core.lifecycle import SETTLED, State, Stop
+from pyroctl.core.spec import EventServiceOptions, NameServerOptions
+from pyroctl.errors import UnknownService
+from pyroctl.kinds.launch import Surroundings
+from pyroctl.manager.guardian import Guardian
+from pyroctl.manager.unit import Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+    from pyroctl.control.paths import Paths
+    from pyroctl.core.spec import Deployment, ServiceSpec
+
+ANSWER_TIMEOUT = 2.0
+"""Seconds that a service has to answer a question of ours."""
+
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Holds the units of a deployment. Lives in the event loop's thread."""
+
+    def __init__(self, deployment: Deployment, paths: Paths) -> None:
+        self.deployment = deployment
+        self._guardian = Guardian()
+        self._chores: set[asyncio.Task[None]] = set()
+        self.units = {
+            spec.name: Unit(spec, paths, self._surroundings, self._guardian, self._changed)
+            for spec in deployment.services.values()
+        }
+
+    def start(self) -> None:
+        """Get ready to run services."""
+        self._guardian.start()
+
+    async def stop(self) -> None:
+        """Stop everything, dependents first, and let go of all resources."""
+        for wave in plan.stop_waves(self.units, self.needs()):
+            for name in wave:
+                self.units[name].send(Stop())
+            for name in wave:
+                await self.units[name].wait_until(lambda life: life.state in SETTLED)
+        await self.settle()
+        self._guardian.stop()
+        for unit in self.units.values():
+            unit.close()
+
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """Give who needs whom, in the configuration's order."""
+        return {name: unit.spec.needs for name, unit in self.units.items()}
+
+    def choose(self, names: Iterable[str]) -> list[Unit]:
+        """Give the named units; raises UnknownService."""
+        chosen = []
+        for name in names:
+            if name not in self.units:
+                raise UnknownService(name, self.units)
+            chosen.append(self.units[name])
+        return chosen
+
+    def enabled(self) -> list[str]:
+        """Give the names of the services that start when nobody names any."""
+        return [name for name, unit in self.units.items() if unit.spec.enabled]
+
+    async def settle(self) -> None:
+        """Wait for what is still to be done about earlier changes of state."""
+        while self._chores:
+            await asyncio.wait(self._chores)
+
+    def kill_all(self) -> None:
+        """End every service at once; somebody is in a hurry."""
+        for unit in self.units.values():
+            if unit.child is not None:
+                unit.child.kill()
+
+    def reopen_logs(self) -> None:
+        """Let every service's log begin a new file, after somebody moved the old ones away."""
+        for unit in self.units.values():
+            unit.log.reopen()
+
+    # --- what services know of each other --------------------------------------------------------
+
+    def _surroundings(self, spec: ServiceSpec) -> Surroundings:
+        return Surroundings(
+            deployment=self.deployment.name,
+            directory=self.deployment.directory,
+            python=sys.executable,
+            environ=os.environ,
+            ns=self._name_server_for(spec),
+        )
+
+    def _name_server_for(self, spec: ServiceSpec) -> str | None:
+        """Give HOST:PORT of the name server that the service needs, or the only one there is."""
+        needed = plan.closure(spec.needs, self.needs())
+        servers = [u for u in self.units.values() if isinstance(u.spec.options, NameServerOptions)]
+        chosen = [unit for unit in servers if unit.name in needed] or servers[:1]
+        if not chosen or isinstance(spec.options, NameServerOptions):
+            return None
+        unit = chosen[0]
+        options = unit.spec.options
+        assert isinstance(options, NameServerOptions)
+        if unit.uri is not None:
+            return unit.uri.rpartition("@")[2]
+        return f"{options.host}:{options.port}" if options.port else None
+
+    def _changed(self, unit: Unit, old: State) -> None:
+        if unit.state is State.RUNNING and isinstance(unit.spec.options, NameServerOptions):
+            self._put_back_names(unit)
+
+    def _put_back_names(self, name_server: Unit) -> None:
+        """Let running event services register again: a fresh name server may know nobody."""
+        for unit in self.units.values():
+            options = unit.spec.options
+            if isinstance(options, EventServiceOptions) and unit.state is State.RUNNING:
+                address = self._name_server_for(unit.spec)
+                ours = name_server.uri is not None and name_server.uri.endswith(f"@{address}")
+                if ours and options.ns is None:
+                    self._do(self._register(unit, str(address)))
+
+    async def _register(self, unit: Unit, ns: str) -> None:
+        try:
+            await unit.ask("register", ANSWER_TIMEOUT, ns=ns)
+            log.info("%s is registered again in the name server at %s", unit.name, ns)
+        except OSError as error:
+            log.warning("%s could not register again in the name server: %s", unit.name, error)
+
+    def _do(self, chore: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(chore)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
