@@ -182,6 +182,19 @@ class ConfigError(PyroctlError):
         return [entry for fault in self.faults for entry in fault.entries()]
 
 
+class Reported(PyroctlError):
+    """Errors that another process of ours met and reported as entries."""
+
+    def __init__(self, entries: Sequence[dict[str, object]], exit_code: int) -> None:
+        super().__init__(str(entries[0]["message"]))
+        self._entries = list(entries)
+        self.exit_code = exit_code
+
+    def entries(self) -> list[dict[str, object]]:
+        """Give what was reported, unchanged."""
+        return self._entries
+
+
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """Find the known name that was probably meant, or None."""
     import difflib  # noqa: PLC0415 - only needed once something has gone wrong

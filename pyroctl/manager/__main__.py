@@ -26,8 +26,8 @@ def run() -> None:
     os.set_inheritable(options.ready_fd, False)
 
     def tell(message: dict[str, object]) -> None:
-        os.write(options.ready_fd, json.dumps(message).encode())
-        os.close(options.ready_fd)
+        with open(options.ready_fd, "w") as starter:
+            json.dump(message, starter)
 
     paths = deployment_paths(options.config, options.root, os.environ)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
 from pyroctl.core.lifecycle import SETTLED, Restart, Start, State, Stop
-from pyroctl.errors import ServiceFailed
+from pyroctl.errors import PyroctlError, ServiceFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +31,8 @@ async def start(
     """
     begun: list[Unit] = []
     for wave in plan.start_waves(names, supervisor.needs()):
+        if supervisor.closing:
+            raise PyroctlError("the manager is shutting down")
         units = supervisor.choose(wave)
         begun += [unit for unit in units if unit.state not in {State.RUNNING, State.STARTING}]
         found = await asyncio.gather(*(_bring_up(unit, progress) for unit in units))
@@ -80,7 +82,7 @@ async def keep_trying(supervisor: Supervisor, names: Sequence[str], progress: Pr
         unit = supervisor.units[name]
         for need in unit.spec.needs:
             await supervisor.units[need].wait_until(_is_usable)
-        if unit.state is State.STOPPED:
+        if unit.state is State.STOPPED and not supervisor.closing:
             unit.send(Start())
         await unit.wait_until(_is_usable)
         progress(unit)

@@ -33,6 +33,8 @@ class Supervisor:
 
     def __init__(self, deployment: Deployment, paths: Paths) -> None:
         self.deployment = deployment
+        self.closing = False
+        """Nothing is started any more."""
         self._guardian = Guardian()
         self._chores: set[asyncio.Task[None]] = set()
         self.units = {
@@ -46,6 +48,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop everything, dependents first, and let go of all resources."""
+        self.closing = True
         for wave in plan.stop_waves(self.units, self.needs()):
             for name in wave:
                 self.units[name].send(Stop())

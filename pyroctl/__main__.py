@@ -1,0 +1,5 @@
+"""`python -m pyroctl` is `pyroctl`."""
+
+from pyroctl.cli.main import entry
+
+entry()

@@ -1,0 +1,142 @@
+"""What a command says: for people, or as the JSON envelope."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from pyroctl.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pyroctl.errors import PyroctlError
+
+ENVELOPE_VERSION = 1
+STYLES = {
+    "running": "32",
+    "starting": "33",
+    "stopping": "33",
+    "backoff": "33",
+    "failed": "31",
+    "error": "31",
+    "head": "1",
+    "dim": "2",
+}
+
+
+class Result(NamedTuple):
+    """What a command comes to; `partial` when some of it was done although it failed."""
+
+    data: Any = None
+    errors: Sequence[Mapping[str, Any]] = ()
+    exit_code: int = EXIT_OK
+    partial: bool = False
+
+
+def failure(error: PyroctlError) -> Result:
+    """Turn an error into a result."""
+    return Result(None, error.entries(), error.exit_code)
+
+
+class Output:
+    """Writes data to stdout; progress, warnings and errors to stderr."""
+
+    def __init__(self) -> None:
+        self.json = False
+        self.color = "auto"
+        self.verbose = 0
+        self.command: list[str] = []
+        self.streamed = False
+        """A streaming command has printed its objects itself; no envelope follows."""
+
+    def print(self, text: str) -> None:
+        """Print data for people; with --json nothing, the envelope has it."""
+        if not self.json:
+            print(text)  # noqa: T201 - this is the one place for it
+
+    def emit(self, value: Mapping[str, Any]) -> None:
+        """Print one object of a stream."""
+        self.streamed = True
+        print(json.dumps(value), flush=True)  # noqa: T201 - as above
+
+    def progress(self, text: str) -> None:
+        """Say on stderr what is going on; with --json nothing."""
+        if not self.json:
+            print(text, file=sys.stderr, flush=True)  # noqa: T201 - as above
+
+    def style(self, text: str, name: str, stream: TextIO | None = None) -> str:
+        """Color a text, where colors are wanted and seen."""
+        code = STYLES.get(name)
+        if code is None or not self._wants_color(stream or sys.stdout):
+            return text
+        return f"\x1b[{code}m{text}\x1b[0m"
+
+    def finish(self, result: Result) -> int:
+        """Print the envelope, or the errors; gives the exit code."""
+        if not self.json:
+            for entry in result.errors:
+                self._print_error(entry)
+        elif not self.streamed or result.errors:
+            print(json.dumps(self._envelope(result)))  # noqa: T201 - as above
+        return result.exit_code
+
+    def _envelope(self, result: Result) -> dict[str, Any]:
+        failed = "partial" if result.partial else "error"
+        return {
+            "pyroctl": ENVELOPE_VERSION,
+            "command": self.command,
+            "status": "success" if result.exit_code == EXIT_OK else failed,
+            "exit_code": result.exit_code,
+            "data": result.data,
+            "errors": list(result.errors),
+        }
+
+    def _print_error(self, entry: Mapping[str, Any]) -> None:
+        places = (entry.get("file"), entry.get("line"), entry.get("column"))
+        place = ":".join(str(part) for part in places if part is not None)
+        head = self.style(place or "pyroctl", "error", sys.stderr)
+        lines = [f"{head}: {entry['message']}"]
+        lines += [f"    | {line}" for line in entry.get("output") or ()]
+        if entry.get("hint"):
+            lines.append(f"    hint: {entry['hint']}")
+        print("\n".join(lines), file=sys.stderr)  # noqa: T201 - as above
+
+    def _wants_color(self, stream: TextIO) -> bool:
+        if self.color != "auto":
+            return self.color == "always"
+        if os.environ.get("FORCE_COLOR"):
+            return True
+        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+            return False
+        return stream.isatty()
+
+
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    paint: Callable[[str], str] = lambda cell: cell,
+) -> list[str]:
+    """Lay out columns; the last one may be of any width. `paint` colors a cell without its padding."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            paint(cell) + " " * (width - len(cell))
+            for cell, width in zip(cells, widths, strict=False)
+        ]
+        return "  ".join([*padded, cells[-1]]).rstrip()
+
+    return [line(row) for row in (head, *rows)]
+
+
+def duration(seconds: float | None) -> str:
+    """Say a duration as people do."""
+    if seconds is None:
+        return "-"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

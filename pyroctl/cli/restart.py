@@ -1,0 +1,20 @@
+"""`pyroctl restart`: give services a fresh process."""
+
+from __future__ import annotations
+
+import click
+
+from pyroctl.cli import app as cli
+from pyroctl.cli.output import Result
+
+
+@cli.command("restart")
+@click.argument("services", nargs=-1, required=True, type=cli.ServiceName(), metavar="SERVICE...")
+def command(app: cli.App, services: tuple[str, ...]) -> Result:
+    """Restart services one after the other, each ready before the next.
+
+    A service that doesn't run is started.
+    """
+    reply = app.call("restart", services)
+    done = reply["data"] is not None and bool(reply["data"]["restarts"])
+    return Result(reply["data"], reply["errors"], reply["exit_code"], partial=done)

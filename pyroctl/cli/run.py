@@ -1,0 +1,27 @@
+"""`pyroctl run`: be the manager, in the foreground."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from pyroctl.cli import app as cli
+from pyroctl.cli.output import Result
+
+
+@cli.command("run")
+def command(app: cli.App) -> Result:
+    """Run the manager in the foreground and start the enabled services.
+
+    It never forks. SIGTERM or Ctrl-C stops everything in order; a second one kills what is left.
+    """
+    from pyroctl.manager.main import run
+
+    loaded = app.load()
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if app.output.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    run(loaded.deployment, app.paths, autostart=True)
+    return Result({"config": app.config})

@@ -1,0 +1,45 @@
+"""`pyroctl shutdown`: stop everything, and the manager."""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import TYPE_CHECKING
+
+from pyroctl.cli import app as cli
+from pyroctl.cli.output import Result
+from pyroctl.control.client import manager_pid
+from pyroctl.errors import ManagerNotRunning, NoAnswer
+
+if TYPE_CHECKING:
+    from pyroctl.control.paths import Paths
+
+END_TIMEOUT = 5.0
+"""Seconds that the manager's process has to end after it has stopped everything."""
+
+
+@cli.command("shutdown")
+def command(app: cli.App) -> Result:
+    """Stop all services, and the manager."""
+    pid = manager_pid(app.paths)
+    try:
+        reply = app.call("shutdown")
+    except ManagerNotRunning:
+        app.output.progress("nothing runs here")
+        return Result({"stopped": []})
+    if pid:
+        _wait_for_end(pid, app.paths)
+    app.output.progress("everything is stopped")
+    return Result(reply["data"], reply["errors"], reply["exit_code"])
+
+
+def _wait_for_end(pid: int, paths: Paths) -> None:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if not select.select([pidfd], [], [], END_TIMEOUT)[0]:
+            raise NoAnswer(f"the manager (pid {pid}) has not ended", hint=f"see {paths.manager_log}")
+    finally:
+        os.close(pidfd)

@@ -1,0 +1,23 @@
+"""`pyroctl start`: start services and what they need."""
+
+from __future__ import annotations
+
+from pyroctl.cli import app as cli
+from pyroctl.cli.background import ensure_manager
+from pyroctl.cli.output import Result
+
+
+@cli.command("start")
+@cli.services_argument
+def command(app: cli.App, services: tuple[str, ...]) -> Result:
+    """Start services and what they need, in order; return when they are ready.
+
+    Without a name: all enabled services. Starts a manager in the background if none runs. If a
+    service doesn't become ready, its last lines are shown, and what this command has started is
+    stopped again.
+    """
+    launched = ensure_manager(app)
+    reply = app.call("start", services)
+    if reply["exit_code"] and launched:
+        app.call("shutdown")
+    return Result(reply["data"], reply["errors"], reply["exit_code"])

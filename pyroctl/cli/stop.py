@@ -1,0 +1,32 @@
+"""`pyroctl stop`: stop services, dependents first."""
+
+from __future__ import annotations
+
+from pyroctl.cli import app as cli
+from pyroctl.cli.output import Result
+from pyroctl.errors import ManagerNotRunning, UnknownService
+
+
+@cli.command("stop")
+@cli.services_argument
+def command(app: cli.App, services: tuple[str, ...]) -> Result:
+    """Stop services; those that depend on them are stopped first.
+
+    Without a name: all. The manager goes on running, see shutdown.
+    """
+    try:
+        reply = app.call("stop", services)
+    except ManagerNotRunning:
+        return _already_down(app, services)
+    return Result(reply["data"], reply["errors"], reply["exit_code"])
+
+
+def _already_down(app: cli.App, services: tuple[str, ...]) -> Result:
+    """Without a manager nothing runs; a name that nobody knows is still a mistake."""
+    if services:
+        known = app.load().deployment.services
+        for name in services:
+            if name not in known:
+                raise UnknownService(name, known)
+    app.output.progress("nothing runs here")
+    return Result({"services": []})
