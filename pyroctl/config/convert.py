@@ -1,0 +1,107 @@
+"""From valid tables to core values, and from core values back to settings."""
+
+from __future__ import annotations
+
+from os.path import join, normpath
+from typing import TYPE_CHECKING
+
+from pyroctl.config.models import Command, EventService, NameServer
+from pyroctl.core.spec import (
+    CommandOptions,
+    DelayReady,
+    Deployment,
+    EventServiceOptions,
+    LogReady,
+    LogSpec,
+    NameReady,
+    NameServerOptions,
+    NotifyReady,
+    PortReady,
+    ServiceSpec,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyroctl.config.models import Ready, Service
+    from pyroctl.config.validate import Validated
+    from pyroctl.core.spec import Options, Readiness
+
+
+def to_deployment(
+    validated: Validated, environments: Mapping[str, Mapping[str, str]], file: str, directory: str
+) -> Deployment:
+    """Make the core value; `environments` are the services' variables from their env files."""
+    services = {
+        name: _spec(name, service, environments.get(name, {}), directory)
+        for name, service in validated.services.items()
+    }
+    return Deployment(validated.manager.name, services, directory, file)
+
+
+def _spec(name: str, table: Service, env: Mapping[str, str], directory: str) -> ServiceSpec:
+    return ServiceSpec(
+        name=name,
+        options=_options(table, directory),
+        enabled=table.enabled,
+        needs=tuple(dict.fromkeys(table.needs)),
+        restart=table.restart,
+        restart_delay=table.restart_delay,
+        restart_max_delay=table.restart_max_delay,
+        start_limit=table.start_limit,
+        start_window=table.start_window,
+        start_timeout=table.start_timeout,
+        stop_signal=table.stop_signal,
+        stop_timeout=table.stop_timeout,
+        success_exit=tuple(table.success_exit),
+        env={**env, **table.env},
+        cwd=None if table.cwd is None else absolute(table.cwd, directory),
+        user=table.user,
+        group=table.group,
+        umask=None if table.umask is None else int(table.umask, 8),
+        nice=table.nice,
+        limits=table.limits,
+        log=LogSpec(table.log.max_bytes, table.log.keep),
+    )
+
+
+def _options(table: Service, directory: str) -> Options:
+    match table:
+        case NameServer():
+            storage = table.storage
+            if storage.startswith("sql:"):
+                storage = "sql:" + absolute(storage.removeprefix("sql:"), directory)
+            return NameServerOptions(
+                table.host, table.port, storage, table.broadcast, table.autoclean
+            )
+        case EventService():
+            ident_file = table.ident_file
+            return EventServiceOptions(
+                host=table.host,
+                port=table.port,
+                queue_size=table.queue_size,
+                when_full=table.when_full,
+                block_timeout=table.block_timeout,
+                ident_file=None if ident_file is None else absolute(ident_file, directory),
+                ns=table.ns,
+            )
+        case Command():
+            return CommandOptions(tuple(table.command), _readiness(table.ready))
+    raise TypeError(f"no core value for {table!r}")
+
+
+def _readiness(ready: Ready | None) -> Readiness:
+    if ready is None:
+        return NotifyReady()
+    if ready.port is not None:
+        return PortReady(ready.port, ready.host)
+    if ready.log is not None:
+        return LogReady(ready.log)
+    if ready.pyro_name is not None:
+        return NameReady(ready.pyro_name)
+    return DelayReady() if ready.delay is None else DelayReady(ready.delay)
+
+
+def absolute(path: str, directory: str) -> str:
+    """Let a relative path start at the configuration file's directory."""
+    return normpath(join(directory, path))  # noqa: PTH118 - ".." has to go, Path keeps it

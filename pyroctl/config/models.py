@@ -1,0 +1,149 @@
+"""What may stand in the configuration: one model for each table, one for each kind of service.
+
+The models only say what is allowed. What is not written in the file has the default of the core
+value, which is the only place that knows it.
+"""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from pyroctl.config import types
+from pyroctl.config.types import refuse
+from pyroctl.core.spec import (
+    DelayReady,
+    EventServiceOptions,
+    LogSpec,
+    NameServerOptions,
+    PortReady,
+    ServiceSpec,
+)
+
+_SERVICE = ServiceSpec("", NameServerOptions())
+_NAMESERVER = NameServerOptions()
+_EVENTSERVICE = EventServiceOptions()
+_LOG = LogSpec()
+
+
+class Table(BaseModel):
+    """A table of the configuration: strict, and without unknown keys."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Manager(Table):
+    """`[manager]`."""
+
+    name: types.Name = "default"
+    orphans: types.Orphans = "stop"
+
+
+class Log(Table):
+    """`log` of a service."""
+
+    max_bytes: types.Positive = _LOG.max_bytes
+    keep: types.NotNegative = _LOG.keep
+
+
+class Ready(Table):
+    """`ready` of a command, when it is a table: exactly one of the forms."""
+
+    delay: types.Seconds | None = None
+    port: types.FixedPort | None = None
+    host: types.Host = PortReady(0).host
+    log: types.Regex | None = None
+    pyro_name: types.Filled | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        forms = [key for key in READY_FORMS if key in self.model_fields_set]
+        if len(forms) != 1:
+            found = " and ".join(forms) if forms else "nothing"
+            raise refuse(f"expected one of {', '.join(READY_FORMS)}, got {found}")
+        if "host" in self.model_fields_set and forms != ["port"]:
+            raise refuse(f"host goes with port, not with {forms[0]}")
+        return self
+
+
+READY_FORMS = ("delay", "port", "log", "pyro_name")
+
+
+class Service(Table):
+    """The keys that every kind of service has."""
+
+    kind: types.Text
+    enabled: types.Truth = _SERVICE.enabled
+    needs: types.Names = []
+    restart: types.Restart = _SERVICE.restart
+    restart_delay: types.Seconds = _SERVICE.restart_delay
+    restart_max_delay: types.Seconds = Field(_SERVICE.restart_max_delay, validate_default=True)
+    start_limit: types.Positive = _SERVICE.start_limit
+    start_window: types.Span = _SERVICE.start_window
+    start_timeout: types.Span = _SERVICE.start_timeout
+    stop_signal: types.SignalName = _SERVICE.stop_signal
+    stop_timeout: types.Seconds = _SERVICE.stop_timeout
+    success_exit: types.ExitCodes = list(_SERVICE.success_exit)
+    env: types.Environment = {}
+    env_file: types.Files = []
+    cwd: types.Filled | None = None
+    user: types.Filled | None = None
+    group: types.Filled | None = None
+    umask: types.Umask | None = None
+    nice: types.Niceness | None = None
+    limits: types.Limits = {}
+    log: Log = Log()
+
+    @field_validator("restart_max_delay")
+    @classmethod
+    def _not_below_restart_delay(cls, value: float, info: ValidationInfo) -> float:
+        delay = info.data.get("restart_delay", 0)
+        if value < delay:
+            raise refuse(f"must be at least restart_delay, which is {delay:g}, got {value:g}")
+        return value
+
+
+class NameServer(Service):
+    """Kind `nameserver`."""
+
+    host: types.Host = _NAMESERVER.host
+    port: types.Port = _NAMESERVER.port
+    storage: types.Storage = _NAMESERVER.storage
+    broadcast: types.Truth = _NAMESERVER.broadcast
+    autoclean: types.Autoclean = _NAMESERVER.autoclean
+
+
+class EventService(Service):
+    """Kind `eventservice`."""
+
+    host: types.Host = _EVENTSERVICE.host
+    port: types.Port = _EVENTSERVICE.port
+    queue_size: types.Positive = _EVENTSERVICE.queue_size
+    when_full: types.Full = _EVENTSERVICE.when_full
+    block_timeout: types.Seconds = _EVENTSERVICE.block_timeout
+    ident_file: types.Filled | None = None
+    ns: types.Address | None = None
+
+
+class Command(Service):
+    """Kind `command`."""
+
+    command: types.Command
+    ready: Ready | None = Ready(delay=DelayReady().seconds)
+    """None is "notify"."""
+
+    @field_validator("ready", mode="before")
+    @classmethod
+    def _word_or_table(cls, value: Any) -> Any:
+        if value == "notify":
+            return None
+        if isinstance(value, dict | Ready):
+            return value
+        forms = ", ".join(f"{{ {form} = … }}" for form in READY_FORMS)
+        raise refuse(f'expected "notify" or a table, got {types.show(value)}', f"forms: {forms}")
+
+
+KINDS: dict[str, type[Service]] = {
+    "nameserver": NameServer,
+    "eventservice": EventService,
+    "command": Command,
+}

@@ -1,0 +1,45 @@
+"""The configuration in effect, for people and as TOML."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pyroctl.config.mistakes import dotted, quoted, written_key
+from pyroctl.config.settings import settings
+
+if TYPE_CHECKING:
+    from pyroctl.config.load import Loaded, Origin
+
+
+class Setting(NamedTuple):
+    """One key with its value in effect."""
+
+    key: str
+    value: Any
+    origin: Origin
+
+
+def show(loaded: Loaded) -> list[Setting]:
+    """Give every key that has a value, defaults included, in the order of the configuration.
+
+    As lines `key = format_value(value)` they are TOML that makes the same deployment. Variables
+    from env files stand under `env`, paths are absolute.
+    """
+    origins = loaded.origins
+    rows = [(dotted(path), value) for path, value in settings(loaded.deployment)]
+    return [Setting(key, value, origins[key]) for key, value in rows]
+
+
+def format_value(value: Any) -> str:
+    """Write a value as TOML on one line."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return quoted(value)
+        case list() | tuple():
+            return "[" + ", ".join(format_value(item) for item in value) + "]"
+        case dict():
+            pairs = (f"{written_key(key)} = {format_value(item)}" for key, item in value.items())
+            return "{ " + ", ".join(pairs) + " }"
+    return repr(value)
