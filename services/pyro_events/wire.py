@@ -49,6 +49,18 @@ class ProtocolError(Exception):
     """The peer does not speak Pyro5's protocol 502, or announced more than it may send."""
 
 
+class FrameTooLarge(ProtocolError):  # noqa: N818 - the reader goes on; it is news more than an error
+    """A frame is larger than allowed; the reader throws it away as it comes and stays usable.
+
+    `frame` is the announced one without its data, `size` what it would have had.
+    """
+
+    def __init__(self, frame: Frame, size: int, limit: int) -> None:
+        super().__init__(f"message of {size} bytes, the limit is {limit}")
+        self.frame = frame
+        self.size = size
+
+
 class Frame(NamedTuple):
     """One message. `annotations` are the raw chunks, `data` is never compressed."""
 
@@ -101,15 +113,16 @@ class FrameReader:
     """Cuts a stream of bytes into frames. Belongs to one thread.
 
     `max_size` bounds annotations and data together, both as announced (checked before they
-    arrive) and as inflated. Whoever feeds only when `next_frame` gave None never holds more than
-    one frame and one feed in memory. After a ProtocolError the stream is beyond repair: every
-    further call raises the same error.
+    arrive) and as inflated; it may be changed at any time. Whoever feeds only when `next_frame`
+    gave None never holds more than one frame and one feed in memory. After any ProtocolError but
+    FrameTooLarge the stream is beyond repair: every further call raises the same error.
     """
 
     def __init__(self, max_size: int) -> None:
-        self._max_size = max_size
+        self.max_size = max_size
         self._buffer = bytearray()
         self._start = 0
+        self._skip = 0
         self._broken: str | None = None
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
@@ -117,6 +130,10 @@ class FrameReader:
         if self._start:
             del self._buffer[: self._start]
             self._start = 0
+        if self._skip:
+            skipped = min(self._skip, len(data))
+            self._skip -= skipped
+            data = memoryview(data)[skipped:]
         self._buffer += data
 
     def next_frame(self) -> Frame | None:
@@ -128,6 +145,8 @@ class FrameReader:
             raise ProtocolError(self._broken)
         try:
             return self._parse()
+        except FrameTooLarge:
+            raise
         except ProtocolError as error:
             self._broken = str(error)
             self._buffer.clear()
@@ -156,8 +175,10 @@ class FrameReader:
             self._check_start(tag + version.to_bytes(2, "big"))
             raise ProtocolError("the header's magic number is wrong")
         size = data_size + annotations_size
-        if size > self._max_size:
-            raise ProtocolError(f"message of {size} bytes, the limit is {self._max_size}")
+        if size > self.max_size:
+            self._start = min(start + HEADER_SIZE + size, len(buffer))
+            self._skip = size - (self._start - start - HEADER_SIZE)
+            raise FrameTooLarge(Frame(kind, serializer, flags, seq, b"", b""), size, self.max_size)
         if available < HEADER_SIZE + size:
             return None
         middle = start + HEADER_SIZE + annotations_size
@@ -185,13 +206,11 @@ class FrameReader:
     def _inflate(self, data: bytes) -> bytes:
         stream = zlib.decompressobj()
         try:
-            inflated = stream.decompress(data, self._max_size + 1)
+            inflated = stream.decompress(data, self.max_size + 1)
         except zlib.error as error:
             raise ProtocolError(f"damaged compressed data: {error}") from None
-        if len(inflated) > self._max_size:
-            raise ProtocolError(
-                f"message inflates to more than the limit of {self._max_size} bytes"
-            )
+        if len(inflated) > self.max_size:
+            raise ProtocolError(f"message inflates to more than the limit of {self.max_size} bytes")
         if not stream.eof:
             raise ProtocolError("damaged compressed data: it ends too early")
         return inflated

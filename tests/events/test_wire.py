@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from Pyro5 import protocol
 
 from pyro_events import wire
-from pyro_events.wire import Frame, FrameReader, ProtocolError, encode_frame
+from pyro_events.wire import Frame, FrameReader, FrameTooLarge, ProtocolError, encode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -140,6 +140,24 @@ def test_size_is_checked_as_announced() -> None:
     reader.feed(wire.encode_header(wire.INVOKE, 1, 0, 0, LIMIT, 1))
     with pytest.raises(ProtocolError, match="limit"):
         reader.next_frame()
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000, 5000])
+def test_reading_goes_on_after_a_frame_that_is_too_large(step: int) -> None:
+    """What is too large is thrown away as it comes, and named; the next frame is read again."""
+    too_large = encode_frame(wire.INVOKE, 1, 0, 7, b"x" * (3 * LIMIT))
+    data = too_large + encode_frame(wire.PING, 1, 0, 8, b"")
+    reader = FrameReader(LIMIT)
+    refused, found = [], []
+    for start in range(0, len(data), step):
+        reader.feed(data[start : start + step])
+        try:
+            found += list(reader)
+        except FrameTooLarge as error:
+            refused.append((error.frame.seq, error.size))
+            found += list(reader)
+    assert refused == [(7, 3 * LIMIT)]
+    assert [frame.seq for frame in found] == [8]
 
 
 def test_compressed_data_are_inflated_within_the_limit() -> None:

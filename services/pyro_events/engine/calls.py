@@ -1,0 +1,113 @@
+"""Requests and answers of stock Pyro5 clients, in all of its serializers.
+
+Pyro5's own serializers do the work, so that a stock proxy gets the objects and the exceptions
+that it would get from a stock daemon.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from Pyro5 import core, errors
+from Pyro5.serializers import all_exceptions, serializers_by_id
+
+from pyro_events import wire
+
+if TYPE_CHECKING:
+    from pyro_events.wire import Frame
+
+
+class Request(NamedTuple):
+    """What a client asks for: one call, or several in a batch."""
+
+    object_id: str
+    calls: list[tuple[str, list[Any], dict[str, Any]]]
+
+
+def serializer_of(number: int, *, trusted: bool) -> Any:
+    """Give Pyro5's serializer for what a client sent; ProtocolError if we don't read that."""
+    if number == wire.MARSHAL and not trusted:
+        raise errors.ProtocolError(
+            "marshal is not accepted from clients; use the serializer serpent, json or msgpack"
+        )
+    serializer = serializers_by_id.get(number)
+    if serializer is None:
+        raise errors.ProtocolError(f"there is no serializer number {number}")
+    return serializer
+
+
+def decode_connect(frame: Frame, *, trusted: bool) -> tuple[object, str]:
+    """Give the handshake data and the wanted object of a CONNECT frame; raises what it may."""
+    data = serializer_of(frame.serializer, trusted=trusted).loads(frame.data)
+    if not isinstance(data, dict) or not isinstance(data.get("object"), str):
+        raise errors.ProtocolError("the handshake names no object")
+    return data.get("handshake"), data["object"]
+
+
+def decode_request(frame: Frame, *, trusted: bool) -> Request:
+    """Decode an INVOKE frame; raises whatever is wrong with it, for the client to see."""
+    if frame.flags & wire.KEEPSERIALIZED:
+        raise errors.SerializeError("a SerializedBlob can't be published; pass the message itself")
+    serializer = serializer_of(frame.serializer, trusted=trusted)
+    object_id, method, args, kwargs = serializer.loadsCall(frame.data)
+    calls = args if frame.flags & wire.BATCH else [(method, args, kwargs)]
+    return Request(object_id, [_checked(*call) for call in calls])
+
+
+def _checked(method: Any, args: Any, kwargs: Any) -> tuple[str, list[Any], dict[str, Any]]:
+    if not isinstance(method, str) or not isinstance(args, (list, tuple)):
+        raise errors.ProtocolError("the request is not a method call")
+    if not isinstance(kwargs or {}, dict):
+        raise errors.ProtocolError("the keyword arguments are no dict")
+    return method, list(args), kwargs or {}
+
+
+def encode_result(request: Frame, value: object) -> bytes:
+    """Encode the answer to a request; a value that can't be encoded becomes an exception."""
+    try:
+        data = serializers_by_id[request.serializer].dumps(value)
+    except Exception as error:  # noqa: BLE001 - the client has to hear of it, whatever it is
+        return encode_exception(request, error)
+    return wire.encode_frame(
+        wire.RESULT, request.serializer, request.flags & wire.BATCH, request.seq, data
+    )
+
+
+def encode_exception(request: Frame, error: Exception) -> bytes:
+    """Encode the exception that a request ended with, so that a stock proxy raises it."""
+    serializer = serializers_by_id.get(request.serializer, serializers_by_id[wire.SERPENT])
+    try:
+        data = serializer.dumps(portable(error))
+    except Exception:  # noqa: BLE001 - its arguments are not for this serializer; its text is
+        data = serializer.dumps(errors.PyroError(describe(error)))
+    return wire.encode_frame(
+        wire.RESULT, serializer.serializer_id, wire.EXCEPTION, request.seq, data
+    )
+
+
+def wrap_exception(error: Exception) -> object:
+    """Give what stands for an exception in the results of a batch."""
+    return core._ExceptionWrapper(portable(error))  # noqa: SLF001 - it is part of the protocol
+
+
+def encode_connect(request: Frame, kind: int, value: object) -> bytes:
+    """Encode the answer to a CONNECT: CONNECTOK with its dict, or CONNECTFAIL with a text."""
+    serializer = serializers_by_id.get(request.serializer, serializers_by_id[wire.SERPENT])
+    data = serializer.dumps(value)
+    return wire.encode_frame(kind, serializer.serializer_id, 0, request.seq, data)
+
+
+def portable(error: Exception) -> Exception:
+    """Give the error itself if every Pyro5 client knows its class, else one that says the same."""
+    if type(error) in all_exceptions.values():
+        return error
+    if isinstance(error, ValueError):
+        return ValueError(str(error))
+    substitute: Exception = errors.PyroError(describe(error))
+    return substitute
+
+
+def describe(error: BaseException) -> str:
+    """Give the class and the text of an exception in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

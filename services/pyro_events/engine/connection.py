@@ -1,0 +1,196 @@
+"""A non-blocking connection that carries Pyro5's frames, in either direction."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pyro_events.engine.loop import READ, WRITE
+from pyro_events.wire import Frame, FrameReader, FrameTooLarge, ProtocolError
+
+if TYPE_CHECKING:
+    from pyro_events.engine.loop import Loop
+
+_RECEIVE: Final = 64 << 10
+"""Bytes at a time; more would let one busy peer delay the others."""
+_UNREAD_REPLIES: Final = 1 << 20
+"""Bytes that may wait for a peer that doesn't read before we stop reading from it."""
+_BUFFERS: Final = 64
+_KEEPALIVE: Final = 10
+_GIVE_UP: Final = 60
+"""Seconds after which the system gives a peer up that acknowledges nothing."""
+
+_log = logging.getLogger("pyro_events")
+
+
+class Owner(Protocol):
+    """Who a connection works for."""
+
+    def on_frame(self, frame: Frame) -> None:
+        """Handle one frame; an exception closes the connection."""
+
+    def on_too_large(self, error: FrameTooLarge) -> None:
+        """Answer for a frame that was thrown away because of its size."""
+
+    def on_closed(self, reason: str) -> None:
+        """Learn, once and not within another call, that the connection has ended."""
+
+
+class Connection:
+    """Owns a connected socket and registers it with the loop, whose thread it belongs to."""
+
+    def __init__(self, loop: Loop, sock: socket.socket, max_size: int, owner: Owner) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._owner = owner
+        self.reader = FrameReader(max_size)
+        self.closed = False
+        self.last_received = loop.clock()
+        self._out: deque[bytes | memoryview] = deque()
+        self._out_bytes = 0
+        self._paused = False
+        self._blocked = False
+        self._finishing: str | None = None
+        self._mask = 0
+        configure(sock)
+        self._watch()
+
+    def send(self, *buffers: bytes) -> None:
+        """Send, or keep until the peer takes it; on a closed connection nothing happens."""
+        if self.closed:
+            return
+        self._out.extend(buffers)
+        self._out_bytes += sum(map(len, buffers))
+        if not self._blocked:
+            self._flush()
+
+    def pause(self) -> None:
+        """Read nothing more until `resume`: the peer feels that it has to wait."""
+        self._paused = True
+        self._watch()
+
+    def resume(self) -> None:
+        """Read again, first what has arrived already."""
+        if self._paused:
+            self._paused = False
+            self._watch()
+            self._loop.call_soon(self._process)
+
+    def finish(self, reason: str) -> None:
+        """Close as soon as everything is sent; nothing is read any more."""
+        self._finishing = reason
+        self._paused = True
+        if self._out:
+            self._watch()
+        else:
+            self.close(reason)
+
+    def close(self, reason: str) -> None:
+        """Close at once."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._mask:
+            self._loop.unwatch(self._sock)
+            self._mask = 0
+        self._sock.close()
+        self._out.clear()
+        self._out_bytes = 0
+        self._loop.call_soon(lambda: self._owner.on_closed(reason))
+
+    def _watch(self) -> None:
+        if self.closed:
+            return
+        reading = not self._paused and self._out_bytes <= _UNREAD_REPLIES
+        mask = (READ if reading else 0) | (WRITE if self._blocked else 0)
+        if mask == self._mask:
+            return
+        if mask:
+            self._loop.watch(self._sock, mask, self._ready)
+        else:
+            self._loop.unwatch(self._sock)
+        self._mask = mask
+
+    def _ready(self, mask: int) -> None:
+        if mask & WRITE and not self.closed:
+            self._blocked = False
+            self._flush()
+            if not self._blocked:
+                self._process()
+        if mask & READ and not self.closed and not self._paused:
+            self._receive()
+
+    def _receive(self) -> None:
+        try:
+            data = self._sock.recv(_RECEIVE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.close(f"lost: {error.strerror or error}")
+            return
+        if not data:
+            self.close("closed by the peer")
+            return
+        self.last_received = self._loop.clock()
+        self.reader.feed(data)
+        self._process()
+
+    def _process(self) -> None:
+        owner = self._owner
+        try:
+            while not self._paused and not self.closed and self._out_bytes <= _UNREAD_REPLIES:
+                try:
+                    frame = self.reader.next_frame()
+                except FrameTooLarge as error:
+                    owner.on_too_large(error)
+                    continue
+                if frame is None:
+                    break
+                owner.on_frame(frame)
+        except ProtocolError as error:
+            _log.debug("protocol error of %s: %s", owner, error)
+            self.close(str(error))
+        except Exception:  # noqa: BLE001 - one connection's trouble is not the others'
+            _log.exception("error while serving %s; its connection is closed", owner)
+            self.close("internal error")
+        else:
+            self._watch()
+
+    def _flush(self) -> None:
+        out = self._out
+        try:
+            while out:
+                sent = self._sock.sendmsg(list(islice(out, _BUFFERS)))
+                self._out_bytes -= sent
+                while out and sent >= len(out[0]):
+                    sent -= len(out.popleft())
+                if sent:
+                    out[0] = memoryview(out[0])[sent:]
+        except (BlockingIOError, InterruptedError):
+            self._blocked = True
+        except OSError as error:
+            self.close(f"lost: {error.strerror or error}")
+            return
+        if self._finishing is not None and not out:
+            self.close(self._finishing)
+        else:
+            self._watch()
+
+
+def configure(sock: socket.socket) -> None:
+    """Make a socket non-blocking, prompt, and aware of a peer that has vanished."""
+    sock.setblocking(False)
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", _KEEPALIVE),
+        ("TCP_KEEPINTVL", _KEEPALIVE),
+        ("TCP_USER_TIMEOUT", _GIVE_UP * 1000),
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -1,0 +1,206 @@
+"""Events as bytes for subscribers, encoded once however many subscribers share them.
+
+A stream gets the msgpack list of its events. A stock Pyro5 daemon gets calls of `event`: many in
+one `<batch>` request where that is possible. The serializer is ours to choose per request, since
+every daemon reads all of those that it has (Pyro5/server.py, handleRequest):
+
+* msgpack, in a batch, for messages that it carries without change. The message's own bytes are
+  spliced in; they were checked to be one complete value.
+* marshal, one request an event, for what else it carries (tuples, sets, …). Not in a batch: a
+  daemon can't encode an exception among the results in marshal, and then nobody knows how many
+  of the calls ran. Version 2, because later ones refer back by index and can't be spliced.
+* serpent, in a batch, for everything else.
+"""
+
+from __future__ import annotations
+
+import marshal
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import msgpack
+import serpent
+from Pyro5.serializers import SerializerBase, serializers
+
+from pyro_events import wire
+from pyro_events.codec import Codec
+from pyro_events.event import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Item = tuple[str, float, bytes, bool]
+"""An event under way: subject, time, packed message, and whether the message is opaque bytes."""
+
+T = TypeVar("T")
+
+UNENCODABLE: Final = 0
+"""The serializer number of an event that no serializer takes."""
+
+_MARSHAL_VERSION: Final = 2
+
+
+class Variant(NamedTuple):
+    """What a callback subscriber understands."""
+
+    as_dict: bool
+    """It gets a dict instead of an Event."""
+    msgpack: bool
+    """It has msgpack installed."""
+
+
+class Group(NamedTuple):
+    """The first `events` of some events, ready for one flight to a subscriber.
+
+    `parts` is the shared rest of the one request (a batch), or of each request (marshal).
+    """
+
+    serializer: int
+    events: int
+    parts: tuple[bytes, ...]
+
+
+class _PlainOnly(Exception):  # noqa: N818 - a signal inside this module
+    """The message has something that msgpack alone doesn't carry."""
+
+
+class Encoder:
+    """Encodes with a memory that lasts until `clear`, which the loop calls after every round."""
+
+    def __init__(self) -> None:
+        self._pack = msgpack.Packer().pack
+        self._codec = Codec(unknown=lambda name, state: {"__class__": name, **state})
+        self._bodies: dict[object, tuple[Sequence[Item], Any]] = {}
+        self._calls: dict[tuple[int, Variant], tuple[Item, tuple[int, bytes]]] = {}
+
+    def clear(self) -> None:
+        """Forget what was encoded."""
+        if self._bodies:
+            self._bodies.clear()
+            self._calls.clear()
+
+    def stream_body(self, items: Sequence[Item]) -> bytes:
+        """Give the list of events as a stream carries it."""
+        return self._shared("stream", items, self._pack)
+
+    def group(self, items: Sequence[Item], variant: Variant) -> Group:
+        """Give the first of these events, as many as one flight can have, as calls of `event`."""
+        return self._shared(variant, items, lambda items: self._group(items, variant))
+
+    def _shared(self, key: object, items: Sequence[Item], encode: Callable[[Any], T]) -> T:
+        # The memory keeps the items alive, so that their ids stay theirs.
+        whole = (key, *map(id, items))
+        known = self._bodies.get(whole)
+        if known is None:
+            known = self._bodies[whole] = (items, encode(items))
+        found: T = known[1]
+        return found
+
+    def _group(self, items: Sequence[Item], variant: Variant) -> Group:
+        serializer, first = self._call(items[0], variant)
+        calls = [first]
+        for item in items[1:]:
+            number, call = self._call(item, variant)
+            if number != serializer:
+                break
+            calls.append(call)
+        if serializer == wire.MSGPACK:
+            body = array_header(len(calls)) + b"".join(calls) + b"\xc0"
+            return Group(serializer, len(calls), (body,))
+        if serializer == wire.SERPENT:
+            return Group(serializer, len(calls), (b"[" + b",".join(calls) + b"],None)",))
+        return Group(serializer, len(calls), tuple(calls))
+
+    def _call(self, item: Item, variant: Variant) -> tuple[int, bytes]:
+        key = (id(item), variant)
+        known = self._calls.get(key)
+        if known is None:
+            known = self._calls[key] = (item, self._encode(item, variant))
+        return known[1]
+
+    def _encode(self, item: Item, variant: Variant) -> tuple[int, bytes]:
+        subject, time, body, opaque = item
+        if variant.msgpack:
+            message = self._pack(body) if opaque else body
+            if opaque or _is_plain(body):
+                start = _DICT_START if variant.as_dict else _EVENT_START
+                return wire.MSGPACK, b"".join(
+                    (start, self._pack(subject), _MSG, message, _TIME, _pack_double(time), b"\x80")
+                )
+        try:
+            message = body if opaque else self._codec.unpack(body)
+        except ValueError:
+            return UNENCODABLE, b""
+        event: object = {"subject": subject, "msg": message, "time": time}
+        if not variant.as_dict:
+            event = Event(subject, message, time)
+        for serializer, encode in ((wire.MARSHAL, _marshal_call), (wire.SERPENT, _serpent_call)):
+            try:
+                return serializer, encode(event)
+            except Exception:  # noqa: BLE001, S112 - each refuses in its own way; the next may take it
+                continue
+        return UNENCODABLE, b""
+
+
+def prefix(serializer: int, object_id: str) -> bytes:
+    """Give the start of a request to that object, before the shared rest of a Group."""
+    if serializer == wire.MSGPACK:
+        return b"\x94" + _packb(object_id) + _packb("<batch>")
+    if serializer == wire.MARSHAL:
+        parts = (object_id, "event")
+        return b"(" + struct.pack("<i", 4) + b"".join(map(_dump_marshal, parts))
+    header, _, text = serpent.dumps(object_id).partition(b"\n")
+    return bytes(header + b"\n(" + text + b",'<batch>',")
+
+
+def array_header(count: int) -> bytes:
+    """Give msgpack's start of a list of so many elements."""
+    if count < 16:  # noqa: PLR2004 - the format's limits
+        return bytes((0x90 | count,))
+    if count < 1 << 16:
+        return b"\xdc" + count.to_bytes(2, "big")
+    return b"\xdd" + count.to_bytes(4, "big")
+
+
+def _packb(value: object) -> bytes:
+    return bytes(msgpack.packb(value))
+
+
+def _dump_marshal(value: Any) -> bytes:
+    return marshal.dumps(value, _MARSHAL_VERSION)
+
+
+_CLASS_NAME: Final = SerializerBase.class_to_dict(Event("", None, 0.0))["__class__"]
+_START: Final = b"\x93" + _packb("event") + b"\x91"
+_SUBJECT: Final = _packb("subject")
+_EVENT_START: Final = _START + b"\x84" + _packb("__class__") + _packb(_CLASS_NAME) + _SUBJECT
+_DICT_START: Final = _START + b"\x83" + _SUBJECT
+_MSG: Final = _packb("msg")
+_TIME: Final = _packb("time") + b"\xcb"
+_pack_double: Final = struct.Struct(">d").pack
+
+
+def _is_plain(body: bytes) -> bool:
+    """Say whether Pyro5's msgpack serializer gives the same message for these bytes."""
+    if b"__class__" in body:
+        return False
+    try:
+        msgpack.unpackb(body, raw=False, ext_hook=_refuse_extension)
+    except Exception:  # noqa: BLE001 - whatever is wrong, the message takes the other way
+        return False
+    return True
+
+
+def _refuse_extension(_code: int, _data: bytes) -> object:
+    raise _PlainOnly
+
+
+def _marshal_call(event: object) -> bytes:
+    if isinstance(event, Event):
+        event = SerializerBase.class_to_dict(event)
+    return _dump_marshal([event]) + _dump_marshal({})
+
+
+def _serpent_call(event: object) -> bytes:
+    text = serializers["serpent"].dumps(("event", (event,), {}))
+    return bytes(text.partition(b"\n")[2])

@@ -1,0 +1,183 @@
+"""The selector loop: sockets, timers, and work handed in by other threads."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READ: Final = selectors.EVENT_READ
+WRITE: Final = selectors.EVENT_WRITE
+
+_log = logging.getLogger("pyro_events")
+
+
+class Timer:
+    """A call in the future; `cancel` may be called at any time."""
+
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """Make sure that the call won't happen."""
+        self.callback = None
+
+
+class Loop:
+    """Waits for sockets and times, and calls back. All but `call_soon` and `stop` belong to it.
+
+    A callback that raises is logged and does not disturb the others. `after_round` holds what is
+    called after everything that one wait gave has been handled: the place to do things once
+    that many events have asked for.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.after_round: list[Callable[[], None]] = []
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._numbers = itertools.count()
+        self._soon: deque[Callable[[], None]] = deque()
+        self._running = False
+        self._stopped = False
+        self._thread: int | None = None
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self.watch(self._wake_read, READ, self._woken)
+
+    def watch(self, sock: socket.socket, mask: int, callback: Callable[[int], None]) -> None:
+        """Call `callback(mask)` whenever the socket is ready; replaces an earlier watch."""
+        try:
+            self._selector.modify(sock, mask, callback)
+        except KeyError:
+            self._selector.register(sock, mask, callback)
+
+    def unwatch(self, sock: socket.socket) -> None:
+        """Forget the socket; to be called before it is closed."""
+        self._selector.unregister(sock)
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call once, `delay` seconds from now."""
+        timer = Timer(callback)
+        heapq.heappush(self._timers, (self.clock() + delay, next(self._numbers), timer))
+        return timer
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call in the loop's thread, in order. Any thread may ask for it."""
+        self._soon.append(callback)
+        if threading.get_ident() != self._thread:
+            self._wake()
+
+    def stop(self) -> None:
+        """Let `run` return after the present round. Any thread may ask for it."""
+        self._stopped = True
+        self._wake()
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        self._thread = threading.get_ident()
+        try:
+            while not self._stopped:
+                self.run_once(self._patience())
+        finally:
+            self._thread = None
+
+    def run_once(self, timeout: float | None = 0.0) -> None:
+        """Do one round: wait at most `timeout` seconds (None: for ever), and handle what came."""
+        for key, mask in self._selector.select(timeout):
+            self._guarded(key.data, mask)
+        self._run_timers()
+        for _ in range(len(self._soon)):
+            self._guarded(self._soon.popleft())
+        for callback in self.after_round:
+            self._guarded(callback)
+
+    def close(self) -> None:
+        """Release the loop's own descriptors; `run` must have returned."""
+        self._selector.close()
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _patience(self) -> float | None:
+        if self._soon:
+            return 0.0
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        return max(0.0, self._timers[0][0] - self.clock()) if self._timers else None
+
+    def _run_timers(self) -> None:
+        if not self._timers:
+            return
+        now = self.clock()
+        while self._timers and self._timers[0][0] <= now:
+            callback = heapq.heappop(self._timers)[2].callback
+            if callback is not None:
+                self._guarded(callback)
+
+    def _guarded(self, callback: Callable[..., None], *args: int) -> None:
+        try:
+            callback(*args)
+        except Exception:  # noqa: BLE001 - whatever it is, the others are served on
+            _log.exception("error in the event service; it goes on")
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: it is awake anyway; closed: nobody is there
+            self._wake_write.send(b"\0")
+
+    def _woken(self, _mask: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_read.recv(4096):
+                pass
+
+
+class Deadline:
+    """A time-out that is put off often: moving it costs next to nothing."""
+
+    __slots__ = ("_at", "_callback", "_loop", "_timer")
+
+    def __init__(self, loop: Loop, callback: Callable[[], None]) -> None:
+        self._loop = loop
+        self._callback = callback
+        self._at: float | None = None
+        self._timer: Timer | None = None
+
+    def set(self, seconds: float) -> None:
+        """Expire so many seconds from now, and not before."""
+        self._at = self._loop.clock() + seconds
+        if self._timer is None:
+            self._timer = self._loop.call_later(seconds, self._due)
+
+    def clear(self) -> None:
+        """Don't expire."""
+        self._at = None
+
+    def cancel(self) -> None:
+        """Don't expire, and let the loop forget about it at once."""
+        self._at = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _due(self) -> None:
+        self._timer = None
+        if self._at is None:
+            return
+        left = self._at - self._loop.clock()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._due)
+        else:
+            self._at = None
+            self._callback()

@@ -1,0 +1,53 @@
+"""Every limit and delay of the engine in one value. Seconds and bytes throughout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyro_events.mailbox import WhenFull
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may be chosen about an engine."""
+
+    ident: str | None = None
+    """The identification that clients must present; None lets everybody in."""
+    trusted: bool = False
+    """Accept marshal, which a hostile client can use to crash the process."""
+    queue_size: int = 1000
+    """Events that may wait for one subscriber, unless it asks for another number."""
+    queue_bytes: int = 16 * MIB
+    when_full: WhenFull = "block"
+    block_timeout: float = 5.0
+    """How long a publisher is held for a full queue before the event is dropped there."""
+    max_message_size: int = 16 * MIB
+    handshake_timeout: float = 5.0
+    handshake_size: int = 64 << 10
+    max_connections: int = 4000
+    max_connections_per_peer: int = 2000
+    batch_events: int = 400
+    batch_bytes: int = 256 << 10
+    window: int = 4
+    """Frames that a subscriber may have unanswered."""
+    reply_timeout: float = 30.0
+    """A callback subscriber that answers nothing for so long is taken for broken."""
+    connect_timeout: float = 5.0
+    retry_delay: float = 0.1
+    retry_max_delay: float = 5.0
+    retry_for: float = 60.0
+    """A callback subscriber that stays unreachable for so long is dropped."""
+    ping_after: float = 10.0
+    silence: float = 30.0
+    """A stream that sends nothing for so long is taken for broken."""
+    reconnect_grace: float = 30.0
+    """The mailbox of a broken stream is kept for so long."""
+    publisher_memory: float = 3600.0
+    """The last sequence number of an idle publisher is kept for so long."""
+    max_publishers: int = 10_000
+    drain_timeout: float = 2.0
+    """What stopping may take while queues empty."""

@@ -1,0 +1,71 @@
+"""Whom to call back: what a client may give as a subscriber, made into one usable address."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from Pyro5.client import Proxy
+from Pyro5.core import URI
+from Pyro5.errors import PyroError
+
+_MAX_PORT = 65535
+_ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - what must not be in an address
+
+
+def subscriber_uri(subscriber: object, peer: str | None) -> URI:
+    """Give the address of a subscriber: a proxy, an autoproxied object (it arrives as a proxy), a
+    URI or its text.
+
+    `peer` is the caller's own address, None if it is on this machine for certain. It stands in for
+    an address that only makes sense there: 0.0.0.0, and localhost of another machine.
+    Raises TypeError for anything else, ValueError for an address that can't be called.
+    """  # noqa: D205 - the list doesn't fit a line
+    if isinstance(subscriber, Proxy):
+        uri = subscriber._pyroUri  # noqa: SLF001 - Pyro5's public name for it
+    elif isinstance(subscriber, URI):
+        uri = subscriber
+    elif isinstance(subscriber, str):
+        uri = _parse(subscriber)
+    else:
+        raise TypeError(
+            "subscriber must be a Pyro object, a proxy, a URI or its text, "
+            f"not {type(subscriber).__name__}"
+        )
+    return _usable(uri, peer)
+
+
+def is_loopback(address: str | None) -> bool:
+    """Say whether the address is this machine's own; None and the empty name count as such."""
+    if not address or address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _parse(text: str) -> URI:
+    try:
+        return URI(text)
+    except PyroError as error:
+        raise ValueError(f"subscriber {text!r} is no Pyro URI: {error}") from None
+
+
+def _usable(uri: URI, peer: str | None) -> URI:
+    if uri.protocol != "PYRO":
+        raise ValueError(
+            f"subscriber {uri} must be resolved first: give a PYRO: URI or a bound proxy"
+        )
+    if uri.sockname is not None:
+        if not is_loopback(peer):
+            raise ValueError(f"subscriber {uri} is a Unix socket on another machine")
+        return uri
+    if not isinstance(uri.port, int) or not 0 < uri.port <= _MAX_PORT:
+        raise ValueError(f"subscriber {uri} has no port to connect to")
+    if not isinstance(uri.host, str) or not uri.host:
+        raise ValueError(f"subscriber {uri} has no host to connect to")
+    if uri.host in _ANY_HOST or (is_loopback(uri.host) and not is_loopback(peer)):
+        host = peer or "127.0.0.1"
+        shown = f"[{host}]" if ":" in host else host
+        return URI(f"PYRO:{uri.object}@{shown}:{uri.port}")
+    return uri
