@@ -175,7 +175,9 @@ class ConfigError(PyroctlError):
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
         count = len(self.faults)
-        super().__init__("1 fault in the configuration" if count == 1 else f"{count} faults in the configuration")
+        super().__init__(
+            "1 fault in the configuration" if count == 1 else f"{count} faults in the configuration"
+        )
 
     def entries(self) -> list[dict[str, object]]:
         """Give one entry a fault."""
@@ -197,7 +199,7 @@ class Reported(PyroctlError):
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """Find the known name that was probably meant, or None."""
-    import difflib  # noqa: PLC0415 - only needed once something has gone wrong
+    import difflib
 
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return matches[0] if matches else None

@@ -159,7 +159,7 @@ def command(name: str) -> Callable[[Callable[..., Result]], click.Command]:
     return make
 
 
-class ServiceName(click.ParamType):
+class ServiceName(click.ParamType[str]):
     """A service's name; completes without starting anything."""
 
     name = "service"

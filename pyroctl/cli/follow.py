@@ -70,7 +70,7 @@ class _Tail:
 
     def _open(self) -> BinaryIO | None:
         try:
-            return open(self._path, "rb")  # noqa: SIM115 - stays open to follow it
+            return open(self._path, "rb")
         except FileNotFoundError:
             return None
 

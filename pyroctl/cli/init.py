@@ -14,13 +14,15 @@ from pyroctl.errors import PyroctlError
 @cli.command("init")
 @click.argument("file", required=False, type=click.Path(dir_okay=False))
 def command(app: cli.App, file: str | None) -> Result:
-    """Write a commented starting deployment to FILE.
+    """Write a commented starting deployment.
 
-    Default: pyroctl.toml in this directory, or in --root. An existing file is left alone.
+    FILE is by default pyroctl.toml in this directory, or in --root. An existing file is left alone.
     """
     from pyroctl.config.template import starting_deployment
 
-    path = os.path.abspath(file or app.config_option or os.path.join(app.root or "", "pyroctl.toml"))
+    path = os.path.abspath(
+        file or app.config_option or os.path.join(app.root or "", "pyroctl.toml")
+    )
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "x", encoding="utf-8") as target:

@@ -29,7 +29,10 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 def command(
     app: cli.App, services: tuple[str, ...], *, lines: int | None, follow: bool, since: str | None
 ) -> Result:
-    """Show the last lines of services' logs, in order of time; also while no manager runs."""
+    """Show what services said.
+
+    The last lines of their logs, in order of time; also while no manager runs.
+    """
     files = _files(app, services)
     start = None if since is None else _moment(since)
     count = lines if lines is not None or start is not None else 50

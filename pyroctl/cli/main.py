@@ -1,4 +1,4 @@
-"""The `pyroctl` command: finds the command's module, runs it, and turns what comes of it into an exit."""
+"""The `pyroctl` command: finds the command's module, runs it, makes an exit of the outcome."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 import pyroctl
 from pyroctl.cli.app import App, global_options
-from pyroctl.cli.output import Output, Result, failure
+from pyroctl.cli.output import Result, failure
 from pyroctl.errors import EXIT_INTERRUPTED, PyroctlError, UsageError
 
 COMMANDS = {
@@ -29,7 +29,7 @@ COMMANDS = {
 }
 """Commands in the order of the help, and the modules that they are in."""
 
-EXAMPLES = """\\b
+EXAMPLES = """\b
 Examples:
   pyroctl start             name server and event service, or what pyroctl.toml says
   pyroctl status            what runs

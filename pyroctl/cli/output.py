@@ -119,7 +119,7 @@ def table(
     rows: Sequence[Sequence[str]],
     paint: Callable[[str], str] = lambda cell: cell,
 ) -> list[str]:
-    """Lay out columns; the last one may be of any width. `paint` colors a cell without its padding."""
+    """Lay out columns, the last of any width; `paint` colors a cell without its padding."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
 
     def line(cells: Sequence[str]) -> str:

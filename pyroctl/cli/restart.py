@@ -11,9 +11,9 @@ from pyroctl.cli.output import Result
 @cli.command("restart")
 @click.argument("services", nargs=-1, required=True, type=cli.ServiceName(), metavar="SERVICE...")
 def command(app: cli.App, services: tuple[str, ...]) -> Result:
-    """Restart services one after the other, each ready before the next.
+    """Restart services, one after the other.
 
-    A service that doesn't run is started.
+    Each is ready before the next one is touched. A service that doesn't run is started.
     """
     reply = app.call("restart", services)
     done = reply["data"] is not None and bool(reply["data"]["restarts"])

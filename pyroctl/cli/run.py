@@ -11,9 +11,10 @@ from pyroctl.cli.output import Result
 
 @cli.command("run")
 def command(app: cli.App) -> Result:
-    """Run the manager in the foreground and start the enabled services.
+    """Run the manager in the foreground.
 
-    It never forks. SIGTERM or Ctrl-C stops everything in order; a second one kills what is left.
+    Starts the enabled services. It never forks. SIGTERM or Ctrl-C stops
+    everything in order; a second one kills what is left.
     """
     from pyroctl.manager.main import run
 

@@ -40,6 +40,8 @@ def _wait_for_end(pid: int, paths: Paths) -> None:
         return
     try:
         if not select.select([pidfd], [], [], END_TIMEOUT)[0]:
-            raise NoAnswer(f"the manager (pid {pid}) has not ended", hint=f"see {paths.manager_log}")
+            raise NoAnswer(
+                f"the manager (pid {pid}) has not ended", hint=f"see {paths.manager_log}"
+            )
     finally:
         os.close(pidfd)

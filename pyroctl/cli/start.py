@@ -10,11 +10,11 @@ from pyroctl.cli.output import Result
 @cli.command("start")
 @cli.services_argument
 def command(app: cli.App, services: tuple[str, ...]) -> Result:
-    """Start services and what they need, in order; return when they are ready.
+    """Start services and what they need.
 
-    Without a name: all enabled services. Starts a manager in the background if none runs. If a
-    service doesn't become ready, its last lines are shown, and what this command has started is
-    stopped again.
+    In the order of their needs; returns when they are ready. Without a name: all enabled services.
+    Starts a manager in the background if none runs. If a service doesn't become ready, its last
+    lines are shown, and what this command has started is stopped again.
     """
     launched = ensure_manager(app)
     reply = app.call("start", services)

@@ -11,7 +11,13 @@ import click
 
 from pyroctl.cli import app as cli
 from pyroctl.cli.output import Output, Result, duration, table
-from pyroctl.errors import EXIT_NOT_RUNNING, EXIT_OK, EXIT_UNKNOWN, ManagerNotRunning, UnknownService
+from pyroctl.errors import (
+    EXIT_NOT_RUNNING,
+    EXIT_OK,
+    EXIT_UNKNOWN,
+    ManagerNotRunning,
+    UnknownService,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +32,7 @@ HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "WHERE / WHY")
 @click.option("--watch", is_flag=True, help="Refresh until Ctrl-C; with --json an object a line.")
 @click.option("--interval", default=1.0, show_default=True, help="Seconds between refreshes.")
 def command(app: cli.App, services: tuple[str, ...], *, watch: bool, interval: float) -> Result:
-    """Show services: state, process, uptime, restarts, where they are or why they are not.
+    """Show services and their state.
 
     Exit status: 0 if all (named, or enabled) services run, 3 if one doesn't, 4 if one is unknown
     or the manager doesn't answer.

@@ -10,7 +10,7 @@ from pyroctl.errors import ManagerNotRunning, UnknownService
 @cli.command("stop")
 @cli.services_argument
 def command(app: cli.App, services: tuple[str, ...]) -> Result:
-    """Stop services; those that depend on them are stopped first.
+    """Stop services, dependents first.
 
     Without a name: all. The manager goes on running, see shutdown.
     """

@@ -52,5 +52,3 @@ def _stream(app: App, services: Sequence[str], interval: float) -> Result:
             time.sleep(interval)
     except KeyboardInterrupt:
         return Result(exit_code=result.exit_code)
-
-

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from pyroctl.control.paths import Paths
 
+LONGEST_PATH = 107
+"""Bytes that the system takes as the path of a Unix socket."""
 ANSWER_TIMEOUT = 4 * ALIVE_INTERVAL
 """Seconds of silence after which the manager counts as frozen."""
 
@@ -96,7 +98,7 @@ def manager_pid(paths: Paths) -> int | None:
 class SocketAddress:
     """A way to name a Unix socket however long its path is.
 
-    The system takes 107 bytes at most. A longer path is named through a descriptor of its
+    A path longer than the system takes is named through a descriptor of its
     directory, which is open for as long as the context lasts.
     """
 
@@ -105,7 +107,7 @@ class SocketAddress:
         self._fd: int | None = None
 
     def __enter__(self) -> str:
-        if len(os.fsencode(self._path)) <= 107:
+        if len(os.fsencode(self._path)) <= LONGEST_PATH:
             return self._path
         directory, name = os.path.split(self._path)
         self._fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -42,7 +42,7 @@ class Paths(NamedTuple):
         return os.path.join(self.logs, "_manager.log")
 
     def service_log(self, service: str) -> str:
-        """The current log file of a service."""
+        """Give the current log file of a service."""
         return os.path.join(self.logs, f"{service}.log")
 
 

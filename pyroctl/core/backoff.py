@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 JITTER = 0.2
-"""A delay varies by up to this fraction, so that services that died together don't return together."""
+"""A delay varies by this fraction: services that died together don't all return at once."""
 
 
 def restart_delay(failures: int, first: float, longest: float, chance: float) -> float:

@@ -194,7 +194,11 @@ def _begin_again(case: _Case) -> Result:
     """Start by ourselves, after a failure."""
     starts = (*_recent(case.life.starts, case.now, case.spec), case.now)
     life = case.enter(
-        State.STARTING, case.life.reason, starts=starts, restarts=case.life.restarts + 1, outcome=None
+        State.STARTING,
+        case.life.reason,
+        starts=starts,
+        restarts=case.life.restarts + 1,
+        outcome=None,
     )
     return life, (Effect.SPAWN, Arm(case.spec.start_timeout))
 
@@ -292,7 +296,7 @@ def _recent(starts: tuple[float, ...], now: float, spec: ServiceSpec) -> tuple[f
 
 
 def _was_stable(case: _Case) -> bool:
-    """Did it serve for long enough that this is a new failure, not the old one again?"""
+    """Tell whether it served for so long that this failure is a new one."""
     lived = case.now - case.life.since
     return case.life.state is State.RUNNING and lived >= case.spec.restart_max_delay
 

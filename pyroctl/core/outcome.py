@@ -26,11 +26,11 @@ class Outcome:
 
     @property
     def permanent(self) -> bool:
-        """Did the service say that another start is pointless?"""
+        """Whether the service said that another start is pointless."""
         return self.code == PERMANENT_FAILURE
 
     def succeeded(self, success_exit: Container[int]) -> bool:
-        """Was this an end as the service's specification expects it?"""
+        """Tell whether it ended as the service's specification expects."""
         return self.trouble is None and self.code is not None and self.code in success_exit
 
     def describe(self) -> str:

@@ -65,14 +65,14 @@ class Child:
         self._loop.add_reader(self._output, self._read_output)
         ProcessWatch(self.pid, self._process_ended)
 
-    async def ask(self, question: str, timeout: float, **parameters: object) -> Any:
+    async def ask(self, question: str, patience: float, **parameters: object) -> Any:
         """Ask the service something over its control socket; raises OSError when it can't answer.
 
         TimeoutError is an OSError; what the service refuses is one, too.
         """
         if self._control is None:
             raise OSError("it has no control socket")
-        return await self._control.ask(question, timeout, parameters)
+        return await self._control.ask(question, patience, parameters)
 
     def terminate(self, number: int) -> None:
         """Send the stop signal to every process of the session."""

@@ -35,7 +35,7 @@ class ControlLink:
         """Close our copy of the service's end, so that both ends notice when the other is gone."""
         self.remote.close()
 
-    async def ask(self, question: str, timeout: float, parameters: dict[str, object]) -> Any:
+    async def ask(self, question: str, patience: float, parameters: dict[str, object]) -> Any:
         """Ask, and give the answer; raises OSError (TimeoutError is one) when there is none."""
         self._last_id += 1
         number = self._last_id
@@ -43,7 +43,7 @@ class ControlLink:
         answer: asyncio.Future[Any] = self._loop.create_future()
         self._waiting[number] = answer
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patience):
                 self._local.send(line)  # a question is short: it fits the socket's buffer or fails
                 return await answer
         finally:
@@ -71,7 +71,7 @@ class ControlLink:
             message = json.loads(line)
             future = self._waiting.get(message["id"])
         except (ValueError, KeyError, TypeError):
-            log.error("a service sent what is no answer: %.200r", line)
+            log.warning("a service sent what is no answer: %.200r", line)
             return
         if future is not None and not future.done():
             if "answer" in message:

@@ -59,7 +59,7 @@ def members(sids: set[int]) -> dict[int, int]:
 
 
 def is_alive(pid: int) -> bool:
-    """A zombie is dead: it only waits for somebody to read its exit code."""
+    """Tell whether it lives; a zombie only waits for somebody to read its exit code."""
     with open(f"/proc/{pid}/stat", "rb") as stat:
         return stat.read().rpartition(b")")[2].split()[0] not in {b"Z", b"X"}
 

@@ -60,7 +60,9 @@ class Manager:
         self._supervisor.start()
         await self._server.start()
         self._handle_signals()
-        log.info("managing %s (pid %d)", self._deployment.file or "the built-in deployment", os.getpid())
+        log.info(
+            "managing %s (pid %d)", self._deployment.file or "the built-in deployment", os.getpid()
+        )
         on_ready()
         starting = asyncio.create_task(self._autostart()) if autostart else None
         try:

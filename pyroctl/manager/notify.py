@@ -11,12 +11,12 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from pyroctl.control.client import LONGEST_PATH
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_MESSAGE = 65536
-LONGEST_PATH = 107
-"""Bytes that the system takes as the path of a Unix socket."""
 CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 log = logging.getLogger(__name__)

@@ -58,7 +58,8 @@ async def restart(
     """
     done: list[dict[str, object]] = []
     for unit in supervisor.choose(names):
-        failures = await start(supervisor, unit.spec.needs, progress)
+        missing = [n for n in unit.spec.needs if not _is_usable(supervisor.units[n].life)]
+        failures = await start(supervisor, missing, progress)
         if failures:
             return done, failures
         began = time.monotonic()

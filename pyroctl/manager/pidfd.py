@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ProcessWatch:
-    """Calls `on_end` once when the process ends; raises ProcessLookupError when it is gone already."""
+    """Calls `on_end` once, when the process ends; raises ProcessLookupError when it is gone."""
 
     def __init__(self, pid: int, on_end: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()

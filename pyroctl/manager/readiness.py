@@ -91,9 +91,7 @@ class ReadinessWatch:
 class _Probe:
     """Waits for a name in a process of its own: the manager itself has no Pyro5 in it."""
 
-    def __init__(
-        self, name: str, on_found: Callable[[], None], surroundings: Surroundings
-    ) -> None:
+    def __init__(self, name: str, on_found: Callable[[], None], surroundings: Surroundings) -> None:
         self._on_found = on_found
         where = ("--ns", surroundings.ns) if surroundings.ns else ()
         self._process = subprocess.Popen(

@@ -33,7 +33,7 @@ def main() -> None:
     for number in (SIGPIPE, SIGXFSZ):  # Python ignores them; the service must not inherit that
         libc.signal(number, SIG_DFL)
     try:
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606 - this is what it is for
     except OSError as error:
         give_up(f"cannot execute {command[0]!r}: {error.strerror}")
 

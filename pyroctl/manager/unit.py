@@ -10,7 +10,6 @@ import random
 import signal
 import time
 from collections import deque
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import lifecycle
@@ -23,6 +22,7 @@ from pyroctl.manager.readiness import ReadinessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from pyroctl.control.paths import Paths
     from pyroctl.core.outcome import Outcome
@@ -111,11 +111,11 @@ class Unit:
         finally:
             self._waiters.remove(entry)
 
-    async def ask(self, question: str, timeout: float, **parameters: object) -> Any:
+    async def ask(self, question: str, patience: float, **parameters: object) -> Any:
         """Ask the running service about itself; raises OSError when it can't answer."""
         if self.child is None:
             raise OSError("it doesn't run")
-        return await self.child.ask(question, timeout, **parameters)
+        return await self.child.ask(question, patience, **parameters)
 
     def close(self) -> None:
         """Let go of the log file; the service is down."""
