@@ -104,4 +104,4 @@ def _readiness(ready: Ready | None) -> Readiness:
 
 def absolute(path: str, directory: str) -> str:
     """Let a relative path start at the configuration file's directory."""
-    return normpath(join(directory, path))  # noqa: PTH118 - ".." has to go, Path keeps it
+    return normpath(join(directory, path))

@@ -47,7 +47,7 @@ def _expand(value: Any, path: Path, environ: Mapping[str, str], mistakes: list[M
     return value
 
 
-class ReferenceFault(Exception):  # noqa: N818 - becomes a fault of the configuration
+class ReferenceFault(Exception):
     """A reference to the environment that has no value."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:

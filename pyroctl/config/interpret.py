@@ -31,26 +31,29 @@ def interpret(document: Document, environ: Mapping[str, str]) -> tuple[Deploymen
     Raises ConfigError with all faults, in the order of the file.
     """
     directory = str(FilePath(document.file).parent)
-    data, mistakes = expand(document.data, environ)
-    validated, more = validate(data)
+    data, unexpanded = expand(document.data, environ)
+    validated, mistakes = validate(data)
     files = _EnvFiles(directory)
     for name, service in validated.services.items():
         files.read(name, service)
     services = data.get("services")
     between = check(services if isinstance(services, dict) else {}, validated.services)
-    faults = [document.fault(m) for m in _first_of_each(mistakes + more + between + files.mistakes)]
+    mistakes = _not_caused_by(unexpanded, [*mistakes, *between, *files.mistakes])
+    faults = [document.fault(mistake) for mistake in (*unexpanded, *mistakes)]
     faults.sort(key=lambda fault: (fault.line or 0, fault.column or 0))
     if faults or files.faults:
         raise ConfigError([*faults, *files.faults])
     return to_deployment(validated, files.variables, document.file, directory), files.lines
 
 
-def _first_of_each(mistakes: Iterable[Mistake]) -> list[Mistake]:
-    """Keep one mistake for a key: what follows from the first is no news."""
-    first: dict[Path, Mistake] = {}
-    for mistake in mistakes:
-        first.setdefault(mistake.path, mistake)
-    return list(first.values())
+def _not_caused_by(causes: Iterable[Mistake], mistakes: Iterable[Mistake]) -> list[Mistake]:
+    """Leave out what is only wrong because a value, or one of a list, could not be expanded."""
+    broken: set[Path] = set()
+    for cause in causes:
+        broken.add(cause.path)
+        if isinstance(cause.path[-1], int):
+            broken.add(cause.path[:-1])
+    return [mistake for mistake in mistakes if mistake.path not in broken]
 
 
 class _EnvFiles:

@@ -60,9 +60,9 @@ def load(path: str | None, environ: Mapping[str, str], cwd: str) -> Loaded:
     """
     if path is None:
         return Loaded(builtin_deployment(cwd))
-    from pyroctl.config.convert import absolute  # noqa: PLC0415 - brings pydantic
-    from pyroctl.config.interpret import interpret  # noqa: PLC0415 - as well
-    from pyroctl.config.read import read_document  # noqa: PLC0415 - brings tomllib
+    from pyroctl.config.convert import absolute
+    from pyroctl.config.interpret import interpret
+    from pyroctl.config.read import read_document
 
     document = read_document(absolute(path, cwd))
     deployment, variables = interpret(document, environ)

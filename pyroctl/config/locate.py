@@ -1,4 +1,3 @@
-# ruff: noqa: PTH116, PTH118 - pathlib takes longer to import than all the rest of this module
 """Where the configuration file is.
 
 On the path of every command, so nothing heavy is imported at module level.
@@ -8,10 +7,10 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from pyroctl.errors import ConfigError, Fault
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -46,7 +45,7 @@ def _directories(root: str | None, cwd: str) -> Iterator[str]:
         yield os.path.join(cwd, root)
         yield os.path.join(cwd, root, "config")
         return
-    from platformdirs import PlatformDirs  # noqa: PLC0415 - slow, and seldom reached
+    from platformdirs import PlatformDirs
 
     yield from PlatformDirs("pyroctl", multipath=True).iter_config_dirs()
 

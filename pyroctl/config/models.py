@@ -4,7 +4,7 @@ The models only say what is allowed. What is not written in the file has the def
 value, which is the only place that knows it.
 """
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -128,7 +128,9 @@ class Command(Service):
     """Kind `command`."""
 
     command: types.Command
-    ready: Ready | None = Ready(delay=DelayReady().seconds)
+    ready: Annotated[Ready | None, types.Words('"notify" or table')] = Ready(
+        delay=DelayReady().seconds
+    )
     """None is "notify"."""
 
     @field_validator("ready", mode="before")

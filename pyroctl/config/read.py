@@ -35,7 +35,7 @@ _HINTS = {
 
 
 class UnreadableError(Exception):
-    """The file is no text that can be read; `place` says where the text ends, if it began."""
+    """The file can't be read; `place` is where it stops to be text, if that is the reason."""
 
     def __init__(self, reason: str, place: Place | None = None) -> None:
         super().__init__(reason)
@@ -79,7 +79,7 @@ class Document:
 
     @cached_property
     def _positions(self) -> dict[Path, Place]:
-        from pyroctl.config.positions import find_positions  # noqa: PLC0415 - only with a fault
+        from pyroctl.config.positions import find_positions
 
         try:
             return find_positions(self.text)
@@ -93,13 +93,17 @@ def read_document(file: str) -> Document:
         text = read_text(file)
     except UnreadableError as error:
         line, column = error.place or (None, None)
-        raise ConfigError([Fault(str(error), file=file, line=line, column=column)]) from error
+        hint = "save the file as UTF-8" if error.place else None
+        fault = Fault(str(error), file=file, line=line, column=column, hint=hint)
+        raise ConfigError([fault]) from error
     try:
         return Document(file, text, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([_syntax_fault(str(error), file, text)]) from error
     except RecursionError as error:
         raise ConfigError([Fault("nested too deeply", file=file)]) from error
-    except ValueError as error:
-        raise ConfigError([_syntax_fault(str(error), file, text)]) from error
+    except ValueError as error:  # the one that tomllib lets through: int() of thousands of digits
+        raise ConfigError([Fault("an integer has too many digits", file=file)]) from error
 
 
 def read_text(file: str) -> str:

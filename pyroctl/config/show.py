@@ -41,5 +41,5 @@ def format_value(value: Any) -> str:
             return "[" + ", ".join(format_value(item) for item in value) + "]"
         case dict():
             pairs = (f"{written_key(key)} = {format_value(item)}" for key, item in value.items())
-            return "{ " + ", ".join(pairs) + " }"
+            return "{ " + ", ".join(pairs) + " }" if value else "{}"
     return repr(value)

@@ -12,7 +12,7 @@ import shlex
 import signal
 import warnings
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -164,7 +164,10 @@ def _limit(name: str) -> str:
 
 def _variable(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
-        raise refuse("can't be the name of an environment variable", "letters, digits and '_'")
+        raise refuse(
+            "can't be the name of an environment variable",
+            "letters, digits and '_', not a digit first",
+        )
     return name
 
 
@@ -202,6 +205,11 @@ def _orphans(value: Any) -> Any:
 
 def _one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _choices(literal: Any) -> str:
+    *most, last = (f'"{choice}"' for choice in get_args(literal))
+    return f"{', '.join(most)} or {last}"
 
 
 Text = Annotated[str, Words("string")]
@@ -248,6 +256,6 @@ Limits = Annotated[
     dict[Annotated[str, AfterValidator(_limit)], Annotated[_Integer, Field(ge=-1, le=LARGEST)]],
     Words("table of integers"),
 ]
-Restart = Annotated[RestartPolicy, Words("string")]
-Full = Annotated[WhenFull, Words("string")]
-Orphans = Annotated[Literal["stop"], BeforeValidator(_orphans), Words("string")]
+Restart = Annotated[RestartPolicy, Words(_choices(RestartPolicy))]
+Full = Annotated[WhenFull, Words(_choices(WhenFull))]
+Orphans = Annotated[Literal["stop"], BeforeValidator(_orphans), Words('"stop"')]

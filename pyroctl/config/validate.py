@@ -144,7 +144,8 @@ def _mistake(detail: ErrorDetails, model: type[Table], table: Path) -> Mistake:
             found = f"expected {_EXPECTED[kind]}, got {show(value)}", _type_hint(kind, value)
         case kind if kind in _BOUNDS:
             words, bound = _BOUNDS[kind]
-            found = f"must be {words} {show_number(context[bound])}, got {show_number(value)}", None
+            got = value if isinstance(value, str) else show_number(value)
+            found = f"must be {words} {show_number(context[bound])}, got {got}", None
         case kind:
             found = _SENTENCES.get(kind, detail["msg"]), None
     return Mistake(path, *found)
@@ -153,12 +154,13 @@ def _mistake(detail: ErrorDetails, model: type[Table], table: Path) -> Mistake:
 def _unknown(key: str, path: Path, known: Sequence[str], value: Any = None) -> Mistake:
     nearest = nearest_name(key, known)
     kinds = [f'"{kind}"' for kind, model in KINDS.items() if key in model.model_fields]
+    hint: str | None
     if isinstance(value, dict) and "kind" in value:
         hint = f'a name with a dot needs quotes: [services."{path[-2]}.{key}"]'
-    elif nearest:
-        hint = f"did you mean {nearest}?"
     elif len(path) == _SERVICE_KEY and kinds:
         hint = f"it is a key of kind {' and '.join(kinds)}"
+    elif nearest:
+        hint = f"did you mean {nearest}?"
     else:
         hint = f"known here: {', '.join(known)}" if len(known) <= _FEW else None
     return Mistake(path, "unknown key", hint)

@@ -142,7 +142,7 @@ def pages(draw):
 
 
 def inside_an_array(keys, counts) -> bool:
-    """A header below an array of tables belongs to its last element: tested by example."""
+    # Such a header belongs to the array's last element; EXAMPLE has one.
     return any(keys[: len(array)] == array and len(keys) > len(array) for array in counts)
 
 

@@ -1,0 +1,65 @@
+"""The deployments in config/ are for copying, so each must load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyroctl.config.load import load
+from pyroctl.config.template import starting_deployment
+from pyroctl.core.spec import builtin_deployment
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=[file.name for file in EXAMPLES])
+def test_an_example_loads(file):
+    """An example deployment has no faults without any environment, and is named as its file."""
+    deployment = load(str(file), {}, "/").deployment
+    assert deployment.name == file.stem
+    assert {"ns", "es"} <= deployment.services.keys()
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=[file.name for file in EXAMPLES])
+def test_an_example_teaches(file):
+    """Every service of an example has a comment."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    tables = [number for number, line in enumerate(lines) if line.startswith("[services.")]
+    assert tables
+    bodies = zip(tables, [*tables[1:], len(lines)], strict=True)
+    silent = [
+        lines[start]
+        for start, end in bodies
+        if "#" not in lines[start - 1] + "".join(lines[start:end])
+    ]
+    assert silent == []
+
+
+def test_there_are_examples():
+    """The folder that the tests above go through is not empty."""
+    assert [file.name for file in EXAMPLES] == ["lab.toml", "laptop.toml", "stocks.toml"]
+
+
+def test_the_starting_deployment_is_what_runs_without_a_file(tmp_path):
+    """What `pyroctl init` writes means the same as the built-in deployment."""
+    file = tmp_path / "pyroctl.toml"
+    file.write_text(starting_deployment(), encoding="utf-8")
+    written = load(str(file), {}, "/").deployment
+    builtin = builtin_deployment(str(tmp_path))
+    assert (written.name, written.services) == (builtin.name, builtin.services)
+
+
+def test_what_the_starting_deployment_suggests_is_right(tmp_path):
+    """The keys that are commented out in it would be accepted."""
+    lines = []
+    for line in starting_deployment().splitlines():
+        uncommented = line.removeprefix("# ")
+        lines.append(uncommented if uncommented.startswith(("[", "kind")) or "=" in line else line)
+    text = "\n".join(lines)
+    assert "[services.quotes]\nkind" in text
+    file = tmp_path / "pyroctl.toml"
+    file.write_text(text, encoding="utf-8")
+    services = load(str(file), {}, "/").deployment.services
+    assert services["quotes"].env == {"LEVEL": "info"}
+    assert services["ns"].options.storage == f"sql:{tmp_path}/names.sqlite"
