@@ -1,28 +1,32 @@
-"""What can go wrong with the event service itself, said so that somebody can act on it."""
+"""What can go wrong between a helper and the event service.
+
+All are `Pyro5.errors.CommunicationError`s, which programs around Pyro handle already.
+"""
 
 from __future__ import annotations
 
+from Pyro5.errors import CommunicationError
 
-class EventServiceError(Exception):
-    """The event service can't do its work; `message` says why and `hint` what to do about it."""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+class EventServiceError(CommunicationError):  # type: ignore[misc] # Pyro5 ships no types
+    """Base of the errors that helpers raise beside ValueError and TypeError."""
+
+
+class Unreachable(EventServiceError):
+    """The event service, or the name server that knows it, did not answer in time."""
+
+
+class Refused(EventServiceError):
+    """The event service answered that it doesn't want this client."""
+
+
+class NotPublished(EventServiceError):
+    """Events that were posted did not arrive; `count` says how many, the cause says why."""
+
+    def __init__(self, message: str, count: int) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.count = count
 
 
-class AddressUnusable(EventServiceError):  # noqa: N818 - reads as the sentence that it is
-    """The event service can't listen where it was told to."""
-
-
-class NameServerUnreachable(EventServiceError):  # noqa: N818 - the same
-    """No name server answers where one was looked for."""
-
-
-class NameTaken(EventServiceError):  # noqa: N818 - the same
-    """Another event service has the name, and it answers."""
-
-
-class NotRunning(EventServiceError):  # noqa: N818 - the same
-    """The event service was not started, or has stopped."""
+class Closed(EventServiceError):
+    """The helper was closed before or during the call."""

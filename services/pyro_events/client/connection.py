@@ -1,0 +1,227 @@
+"""One connection to a Pyro5 object: frames in, bytes out, and nothing blocks for good."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+from Pyro5 import config
+from Pyro5.serializers import serializers_by_id
+
+from pyro_events import wire
+from pyro_events.errors import EventServiceError, Refused, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from Pyro5.core import URI
+
+    from pyro_events.client.waker import Waker
+
+_CHUNK = 256 * 1024
+_DEAD_AFTER = 20
+"""Seconds after which the system gives up a peer that no longer acknowledges."""
+
+
+class ConnectionLost(EventServiceError):
+    """The connection is of no use any more; the reason is its text."""
+
+
+class Connection:
+    """A connected socket with its handshake still to do.
+
+    `write` may be called from any thread. Everything else belongs to the thread that waits with
+    the waker, which also has to `close` it.
+    """
+
+    def __init__(self, sock: socket.socket, waker: Waker, clock: Callable[[], float]) -> None:
+        self._sock = sock
+        self._waker = waker
+        self._clock = clock
+        self._reader = wire.FrameReader(config.MAX_MESSAGE_SIZE)
+        self._lock = threading.Lock()
+        self._unsent = bytearray()
+        self._closed = False
+        self.last_received = clock()
+
+    @classmethod
+    def open(
+        cls, uri: URI, waker: Waker, clock: Callable[[], float], deadline: float
+    ) -> Connection:
+        """Connect to the daemon of a PYRO: URI until `deadline` by the clock.
+
+        Raises Unreachable, and Stopped when the waker says so.
+        """
+        sock = _connect(uri, waker, clock, deadline)
+        _configure(sock)
+        return cls(sock, waker, clock)
+
+    def handshake(self, target: str, data: Any, serializer_id: int, deadline: float) -> Any:
+        """Introduce ourselves to the object `target`, and give the daemon's answer.
+
+        Raises Refused with the daemon's own words, ConnectionLost, or TimeoutError.
+        """
+        serializer = serializers_by_id[serializer_id]
+        hello = serializer.dumps({"handshake": data, "object": target})
+        self.write(wire.encode_frame(wire.CONNECT, serializer_id, 0, 0, hello))
+        frame = self.next_frame(deadline)
+        # Pyro5 answers a denied client with whatever serializer it likes.
+        answer = serializers_by_id[frame.serializer].loads(frame.data)
+        if frame.type == wire.CONNECTFAIL:
+            raise Refused(f"refused: {answer}")
+        if frame.type != wire.CONNECTOK or not isinstance(answer, dict):
+            raise ConnectionLost("answered the handshake with something else")
+        return answer.get("handshake")
+
+    def write(self, data: bytes) -> None:
+        """Send the bytes, now or as soon as the peer takes them; raises ConnectionLost."""
+        with self._lock:
+            if self._closed:
+                raise ConnectionLost("closed")
+            sent = 0 if self._unsent else self._send(data)
+            if sent == len(data):
+                return
+            self._unsent += memoryview(data)[sent:]
+        self._waker.wake()
+
+    def receive(self, deadline: float | None) -> wire.Frame | None:
+        """Wait for a frame until `deadline`; None when another thread called the waker.
+
+        Pings are answered on the way. Raises ConnectionLost, TimeoutError, and Stopped.
+        """
+        try:
+            while True:
+                frame = self._reader.next_frame()
+                if frame is None:
+                    if not self._fill(deadline):
+                        return None
+                elif frame.type != wire.PING:
+                    return frame
+                elif frame.data != b"pong":
+                    self.write(
+                        wire.encode_frame(wire.PING, frame.serializer, 0, frame.seq, b"pong")
+                    )
+        except wire.ProtocolError as error:
+            raise ConnectionLost(str(error)) from None
+
+    def next_frame(self, deadline: float) -> wire.Frame:
+        """Wait for a frame whoever wakes; errors as of `receive`."""
+        while (frame := self.receive(deadline)) is None:
+            pass
+        return frame
+
+    def close(self) -> None:
+        """Close the socket; the last bytes that were written still leave if the peer takes them."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                if self._unsent:
+                    self._try_send()
+                self._sock.close()
+
+    def _fill(self, deadline: float | None) -> bool:
+        """Feed the reader with what has arrived or will arrive; False when woken instead."""
+        while True:
+            try:
+                chunk = self._sock.recv(_CHUNK)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                raise _lost(error) from None
+            else:
+                if not chunk:
+                    raise ConnectionLost("the other side closed the connection")
+                self.last_received = self._clock()
+                self._reader.feed(chunk)
+                return True
+            left = None if deadline is None else deadline - self._clock()
+            if left is not None and left <= 0:
+                raise TimeoutError
+            _, woken = self._waker.wait(self._sock, left, write=bool(self._unsent))
+            with self._lock:
+                if self._unsent:
+                    self._flush()
+            if woken:
+                return False
+
+    def _flush(self) -> None:
+        sent = self._send(self._unsent)
+        del self._unsent[:sent]
+
+    def _try_send(self) -> None:
+        with contextlib.suppress(ConnectionLost):
+            self._flush()
+
+    def _send(self, data: bytes | bytearray) -> int:
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise _lost(error) from None
+
+
+def _lost(error: OSError) -> ConnectionLost:
+    return ConnectionLost(f"the connection broke: {error.strerror or error}")
+
+
+def _connect(uri: URI, waker: Waker, clock: Callable[[], float], deadline: float) -> socket.socket:
+    """Try the addresses of a host one after the other; the last failure is the one to tell."""
+    failure: OSError | str = "no address"
+    for family, address in _addresses(uri):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            code = sock.connect_ex(address)
+            if code == errno.EINPROGRESS:
+                code = _connected(sock, waker, clock, deadline)
+            if code == 0:
+                return sock
+            failure = os.strerror(code)
+        except OSError as error:
+            failure = error.strerror or str(error)
+        except BaseException:
+            sock.close()
+            raise
+        sock.close()
+    raise Unreachable(f"{uri.location} can't be reached: {failure}")
+
+
+def _connected(
+    sock: socket.socket, waker: Waker, clock: Callable[[], float], deadline: float
+) -> int:
+    ready = False
+    while not ready:
+        left = deadline - clock()
+        if left <= 0:
+            return errno.ETIMEDOUT
+        ready, _ = waker.wait(sock, left, write=True)
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+
+def _addresses(uri: URI) -> list[tuple[int, Any]]:
+    if uri.sockname:
+        return [(socket.AF_UNIX, uri.sockname)]
+    try:
+        found = socket.getaddrinfo(uri.host, uri.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Unreachable(f"{uri.location} can't be reached: {error.strerror or error}") from None
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def _configure(sock: socket.socket) -> None:
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", _DEAD_AFTER // 2),
+        ("TCP_KEEPINTVL", _DEAD_AFTER // 4),
+        ("TCP_USER_TIMEOUT", _DEAD_AFTER * 1000),
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

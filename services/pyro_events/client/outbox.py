@@ -1,0 +1,167 @@
+"""Events on their way to the event service: numbered, bounded, kept until acknowledged. Pure.
+
+Every event has a sequence number for life, so that sending it again never doubles it. An outbox
+belongs to one thread at a time; whoever shares it brings the lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WINDOW = 4
+"""Batches that may be on their way at once."""
+BATCH_EVENTS = 1000
+BATCH_BYTES = 256 * 1024
+"""A batch is closed when it has reached one of them, so that only a lone event may exceed it."""
+OVERHEAD = 64
+"""Bytes that an event is taken to need beside its message, and again for each of its subjects."""
+
+
+class Entry(NamedTuple):
+    """One publish, in the order of the wire."""
+
+    subjects: Sequence[str]
+    body: bytes
+    opaque: bool
+
+    @property
+    def size(self) -> int:
+        """What it counts against the limits."""
+        return len(self.body) + OVERHEAD * (1 + len(self.subjects))
+
+
+class Batch(NamedTuple):
+    """Consecutive events that travel together; `first` is the number of the first."""
+
+    first: int
+    entries: list[Entry]
+    size: int
+
+    @property
+    def last(self) -> int:
+        """The number of the last one."""
+        return self.first + len(self.entries) - 1
+
+
+class Outbox:
+    """Holds at most `max_events` events, and takes them until `max_bytes` are reached.
+
+    The last event may overshoot `max_bytes`, so that one of any size gets through.
+    """
+
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        if max_events < 1 or max_bytes < 1:
+            raise ValueError("max_pending and max_pending_bytes must be at least 1")
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._waiting: deque[Entry] = deque()
+        self._next = 1
+        self._flight: deque[Batch] = deque()
+        self._flying = 0
+        self._withdrawn: set[int] = set()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        """Give the number of events that aren't settled yet."""
+        return self._flying + len(self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """The number of events that weren't sent on the present connection."""
+        return len(self._waiting)
+
+    @property
+    def last(self) -> int:
+        """The number of the newest event; 0 when there never was one."""
+        return self._next + len(self._waiting) - 1
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest event that isn't settled, or of the next one to come."""
+        return self._flight[0].first if self._flight else self._next
+
+    def room(self) -> bool:
+        """Say whether `add` is allowed."""
+        return len(self) < self._max_events and self.bytes < self._max_bytes
+
+    def add(self, entry: Entry) -> int:
+        """Take an event, and give its number."""
+        self._waiting.append(entry)
+        self.bytes += entry.size
+        return self.last
+
+    def next_batch(self) -> Batch | None:
+        """Give what to send now, if there is anything and the window is open."""
+        self._skip_withdrawn()
+        if not self._waiting or len(self._flight) >= WINDOW:
+            return None
+        batch = self._cut()
+        self._next = batch.last + 1
+        self._flight.append(batch)
+        self._flying += len(batch.entries)
+        return batch
+
+    def acknowledge(self, number: int) -> int:
+        """Settle every batch up to that number; gives how many events that were."""
+        settled = 0
+        while self._flight and self._flight[0].last <= number:
+            settled += self._settle(self._flight.popleft())
+        return settled
+
+    def refuse(self, first: int) -> Batch | None:
+        """Settle the batch that begins with that number: it will never arrive."""
+        for batch in self._flight:
+            if batch.first == first:
+                self._flight.remove(batch)
+                self._settle(batch)
+                return batch
+        return None
+
+    def rewind(self) -> int:
+        """Take back what was sent and not settled, to be sent again; gives how many events."""
+        again = self._flying
+        while self._flight:
+            batch = self._flight.pop()
+            self._waiting.extendleft(reversed(batch.entries))
+            self._next = batch.first
+        self._flying = 0
+        return again
+
+    def withdraw(self, number: int) -> None:
+        """Don't send that event any more; when it is on its way it may arrive all the same."""
+        if self.first <= number <= self.last:
+            self._withdrawn.add(number)
+
+    def settled(self, number: int) -> bool:
+        """Say whether nothing up to that number is open any more."""
+        return number < self.first
+
+    def _cut(self) -> Batch:
+        entries: list[Entry] = []
+        size = 0
+        while self._waiting and len(entries) < BATCH_EVENTS:
+            more = self._waiting[0].size
+            if entries and size + more > BATCH_BYTES:
+                break
+            if self._withdrawn and self._next + len(entries) in self._withdrawn:
+                break
+            entries.append(self._waiting.popleft())
+            size += more
+        return Batch(self._next, entries, size)
+
+    def _skip_withdrawn(self) -> None:
+        while self._waiting and self._next in self._withdrawn:
+            self._withdrawn.discard(self._next)
+            self.bytes -= self._waiting.popleft().size
+            self._next += 1
+
+    def _settle(self, batch: Batch) -> int:
+        self.bytes -= batch.size
+        self._flying -= len(batch.entries)
+        if self._withdrawn:
+            self._withdrawn.difference_update(range(batch.first, batch.last + 1))
+        return len(batch.entries)

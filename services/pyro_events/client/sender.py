@@ -1,0 +1,229 @@
+"""Sends an outbox over a link: in order, in batches, pipelined, and again after a break."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from pyro_events.client.calls import decode_answer, encode_call
+from pyro_events.client.connection import ConnectionLost
+from pyro_events.client.outbox import BATCH_BYTES, BATCH_EVENTS, Entry, Outbox
+from pyro_events.errors import Closed, NotPublished, Unreachable
+from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events.link import Link
+from pyro_events.wire import RESULT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyro_events.client.connection import Connection
+    from pyro_events.client.outbox import Batch
+    from pyro_events.errors import Refused
+    from pyro_events.link import Welcome
+    from pyro_events.wire import Frame
+
+_SEND_AT = BATCH_EVENTS // 4
+"""So many waiting events are sent by the thread that posts, without the link's help."""
+
+_log = logging.getLogger("pyro_events")
+
+
+class Sender:
+    """The owner of a publisher's link. Any thread may call it; the link calls it, too."""
+
+    def __init__(
+        self, es: str | None, ident: str | None, max_pending: int, max_pending_bytes: int
+    ) -> None:
+        self._outbox = Outbox(max_pending, max_pending_bytes)
+        self.link = Link(es, "publisher", ident, self)
+        self._id = uuid4().hex
+        self._changed = threading.Condition()  # on an RLock: collecting garbage may call `close`
+        self._connection: Connection | None = None
+        self._calls: dict[int, int] = {}
+        self._seq = 0
+        self._nudged = False
+        self._closed = False
+        self._failure: Exception | None = None
+        self._refused: Refused | None = None
+        self._watched: dict[int, Exception | None] = {}
+        self._faults: list[Exception] = []
+        self._counts = dict.fromkeys(("published", "posted", "acked", "failed", "retries"), 0)
+        self._links = 0
+
+    # -- for the publisher, in any thread
+
+    def publish(self, entry: Entry, timeout: float) -> None:
+        """Send the event and wait until the event service has it.
+
+        Raises what the event service has against it, Unreachable after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            self._wait_for_room(deadline, timeout)
+            number = self._outbox.add(entry)
+            self._watched[number] = None
+            self._counts["published"] += 1
+            try:
+                self._pump()
+                if not self._wait(lambda: self._outbox.settled(number), deadline):
+                    self._outbox.withdraw(number)
+                    raise self._unreachable(timeout, "the event may still arrive")
+            finally:
+                fault = self._watched.pop(number)
+            if fault is not None:
+                raise fault
+
+    def post(self, entry: Entry, timeout: float) -> None:
+        """Take the event; waits for room at most `timeout` seconds, then raises Unreachable."""
+        with self._changed:
+            if self._closed or not self._outbox.room():
+                self._wait_for_room(time.monotonic() + timeout, timeout)
+            self._outbox.add(entry)
+            self._counts["posted"] += 1
+            if self._outbox.waiting >= _SEND_AT or self._outbox.bytes >= BATCH_BYTES:
+                self._pump()
+            elif not self._nudged:
+                self._nudged = True
+                self.link.start()
+                self.link.wake()
+
+    def flush(self, timeout: float | None) -> None:
+        """Wait until everything so far is settled; raises Unreachable, or NotPublished."""
+        with self._changed:
+            last = self._outbox.last
+            if not self._outbox.settled(last):
+                self._pump()
+            deadline = None if timeout is None else time.monotonic() + timeout
+            if not self._wait(lambda: self._outbox.settled(last), deadline):
+                raise self._unreachable(timeout or 0, f"{len(self._outbox)} events are waiting")
+            faults, self._faults = self._faults, []
+        if faults:
+            count = len(faults)
+            what = "1 event was" if count == 1 else f"{count} events were"
+            raise NotPublished(f"{what} not published: {faults[0]}", count) from faults[0]
+
+    def close(self, *, wait: bool = True) -> int:
+        """End the link, whatever is pending; gives how many events are lost with it."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self.link.stop(wait=wait)
+        with self._changed:
+            return len(self._outbox)
+
+    def statistics(self) -> dict[str, int]:
+        """Give the counts so far."""
+        with self._changed:
+            return {
+                **self._counts,
+                "reconnects": max(0, self._links - 1),
+                "pending": len(self._outbox),
+                "pending_bytes": self._outbox.bytes,
+            }
+
+    # -- for the link, in its thread
+
+    def linked(self, connection: Connection, welcome: Welcome) -> None:  # noqa: ARG002 - an owner's signature
+        """Send again whatever wasn't acknowledged."""
+        with self._changed:
+            self._links += 1
+            self._connection, self._failure = connection, None
+            self._nudged = False
+            self._pump()
+
+    def received(self, frame: Frame) -> None:
+        """Take an answer to a batch."""
+        with self._changed:
+            first = self._calls.pop(frame.seq, None)
+            if frame.type != RESULT or first is None:
+                return
+            try:
+                _, number = decode_answer(frame)
+                self._counts["acked"] += self._outbox.acknowledge(int(number))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the batch
+                self._settle_refused(self._outbox.refuse(first), error)
+            self._pump()
+            self._changed.notify_all()
+
+    def woken(self) -> None:
+        """Send what was posted."""
+        with self._changed:
+            self._nudged = False
+            self._pump()
+
+    def unlinked(self, error: Exception) -> None:
+        """Keep everything for the next connection."""
+        with self._changed:
+            self._connection, self._failure = None, error
+            self._calls.clear()
+            self._counts["retries"] += self._outbox.rewind()
+
+    def refused(self, error: Refused) -> None:
+        """Tell whoever waits; the next call begins anew."""
+        with self._changed:
+            self._refused = error
+            self._nudged = False
+            self._changed.notify_all()
+
+    # -- with the lock held
+
+    def _pump(self) -> None:
+        """Send while there is something and the window is open."""
+        if self._connection is None:
+            self.link.start()
+            return
+        while (batch := self._outbox.next_batch()) is not None:
+            self._seq = self._seq % 0xFFFF + 1
+            self._calls[self._seq] = batch.first
+            params = [self._id, batch.first, batch.entries]
+            frame = encode_call(self._seq, EVENTSERVICE_NAME, "publish_batch", params)
+            try:
+                self._connection.write(frame)
+            except ConnectionLost:
+                self._connection = None  # the link has yet to find out, and calls `unlinked`
+                return
+
+    def _wait(self, settled: Callable[[], bool], deadline: float | None) -> bool:
+        """Wait; False when the time is over. Raises Closed, and the refusal of a first link."""
+        self._refused = None
+        while not settled():
+            if self._closed:
+                raise Closed("the publisher was closed")
+            if self._refused is not None:
+                raise self._refused
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            self._changed.wait(left)
+        return True
+
+    def _wait_for_room(self, deadline: float, timeout: float) -> None:
+        if self._closed:
+            raise Closed("the publisher was closed")
+        if not self._outbox.room():
+            self._pump()
+            if not self._wait(self._outbox.room, deadline):
+                raise self._unreachable(timeout, f"{len(self._outbox)} events are waiting already")
+
+    def _unreachable(self, timeout: float, state: str) -> Unreachable:
+        if self._failure is None:
+            reason = "connected, but it doesn't take events" if self._connection else "connecting"
+        else:
+            reason = str(self._failure)
+        return Unreachable(
+            f"the event service did not take the event within {timeout:g} s; {state}: {reason}"
+        )
+
+    def _settle_refused(self, batch: Batch | None, error: Exception) -> None:
+        if batch is None:
+            return
+        self._counts["failed"] += len(batch.entries)
+        for number in range(batch.first, batch.last + 1):
+            if number in self._watched:
+                self._watched[number] = error
+            else:
+                self._faults.append(error)
+                _log.error("an event was refused by the event service: %s", error)

@@ -1,0 +1,77 @@
+"""Waits for a socket that any other thread can cut short."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+
+
+class Stopped(Exception):
+    """The waker was told to stop."""
+
+
+class Waker:
+    """Lets one thread wait for a socket while all others can wake it.
+
+    `wake` and `stop` may be called from any thread and from signal handlers; the rest belongs to
+    the waiting thread.
+    """
+
+    def __init__(self) -> None:
+        self._stopped = False
+        self._ear, self._bell = socket.socketpair()
+        self._ear.setblocking(False)
+        self._bell.setblocking(False)
+
+    def wake(self) -> None:
+        """Let the present wait return, or the next one when nobody waits."""
+        with contextlib.suppress(OSError):  # full: it will wake anyway; closed: nobody waits
+            self._bell.send(b"\0")
+
+    def stop(self) -> None:
+        """Let the present and every further wait raise Stopped."""
+        self._stopped = True
+        self.wake()
+
+    def check(self) -> None:
+        """Raise Stopped when it is time to leave."""
+        if self._stopped:
+            raise Stopped
+
+    def pause(self, seconds: float) -> None:
+        """Wait for the time to pass; waking does not cut it short, stopping does."""
+        self.check()
+        poll = select.poll()
+        poll.register(self._ear, select.POLLIN)
+        if poll.poll(seconds * 1000):
+            self._drain()
+            self.check()
+
+    def wait(
+        self, sock: socket.socket, seconds: float | None, *, write: bool = False
+    ) -> tuple[bool, bool]:
+        """Wait until the socket can be read (or written, or the time is over).
+
+        Gives whether the socket is ready and whether somebody called `wake`.
+        """
+        self.check()
+        poll = select.poll()
+        poll.register(self._ear, select.POLLIN)
+        poll.register(sock, select.POLLIN | (select.POLLOUT if write else 0))
+        ready = poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
+        woken = any(fd == self._ear.fileno() for fd, _ in ready)
+        if woken:
+            self._drain()
+            self.check()
+        return len(ready) > woken, woken
+
+    def close(self) -> None:
+        """Release the descriptors; nobody may wait any more."""
+        self._ear.close()
+        self._bell.close()
+
+    def _drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._ear.recv(4096):
+                pass

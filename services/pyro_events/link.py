@@ -1,0 +1,206 @@
+"""A link: a helper's connection to the event service, made again whenever it breaks.
+
+The link has a thread of its own, which looks the service up, connects, introduces itself and
+reads; what arrives goes to an owner. Anybody may write to the connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pyro_events import wire
+from pyro_events.client import names
+from pyro_events.client.backoff import Backoff
+from pyro_events.client.connection import Connection, ConnectionLost
+from pyro_events.client.waker import Stopped, Waker
+from pyro_events.errors import EventServiceError, Refused, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from Pyro5.core import URI
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds for one attempt: lookup, connection and handshake together."""
+PROTOCOL = 1
+"""The version of the stream protocol that helpers speak."""
+
+_log = logging.getLogger("pyro_events")
+
+
+class Welcome(NamedTuple):
+    """What the event service says of itself in the handshake."""
+
+    uri: str
+    incarnation: str
+    version: str
+
+
+class Owner(Protocol):
+    """Who a link works for. All calls come from the link's thread and must not block for long."""
+
+    def linked(self, connection: Connection, welcome: Welcome) -> None:
+        """Use the new connection; an EventServiceError counts as a failed attempt."""
+
+    def received(self, frame: wire.Frame) -> None:
+        """Take what has arrived."""
+
+    def woken(self) -> None:
+        """Look whether there is something to do; mostly after `Link.wake`."""
+
+    def unlinked(self, error: Exception) -> None:
+        """Learn that a connection broke or could not be made; the link tries again."""
+
+    def refused(self, error: Refused) -> None:
+        """Learn that the very first connection was refused; the link waits to be started again."""
+
+
+class Link:
+    """Keeps a connection for its owner from `start` to `stop`. Any thread may call anything."""
+
+    def __init__(
+        self,
+        es: str | None,
+        role: str,
+        ident: str | None,
+        owner: Owner,
+        *,
+        silence: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Prepare a link; `silence` is how many seconds without a byte it takes for broken."""
+        self.target = names.parse(es)
+        self._hello = {"pyro_events": PROTOCOL, "role": role, "ident": ident}
+        self._owner = owner
+        self._silence = silence
+        self._clock = clock
+        self._backoff = Backoff(chance)
+        self._lock = threading.Lock()
+        self._waker: Waker | None = None
+        self._thread: threading.Thread | None = None
+        self._welcomed = False
+        self._failing = False
+
+    def start(self) -> None:
+        """Begin to connect, unless that is going on already; returns at once."""
+        with self._lock:
+            if self._thread is None:
+                self._waker = Waker()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._waker,), name="pyro_events link", daemon=True
+                )
+                self._thread.start()
+
+    def wake(self) -> None:
+        """Let the owner be `woken` soon, in the link's thread."""
+        waker = self._waker
+        if waker is not None:
+            waker.wake()
+
+    def stop(self, *, wait: bool = True) -> None:
+        """Close the connection and end the thread; wait for that, unless called from it."""
+        with self._lock:
+            waker, thread = self._waker, self._thread
+        if waker is not None:
+            waker.stop()
+        if wait and thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _run(self, waker: Waker) -> None:
+        try:
+            while True:
+                began = self._clock()
+                linked = False
+                try:
+                    connection, welcome = self._connect(waker)
+                except EventServiceError as error:
+                    failure: Exception = error
+                    if isinstance(error, Refused) and not self._welcomed:
+                        self._forget()
+                        self._owner.refused(error)
+                        return
+                else:
+                    began, linked = self._clock(), True
+                    self._welcomed = True
+                    failure = self._serve(connection, welcome)
+                self._note(failure, linked)
+                self._owner.unlinked(failure)
+                waker.pause(self._backoff.next(self._clock() - began if linked else 0.0))
+        except Stopped:
+            pass
+        except Exception:  # noqa: BLE001 - a thread has nobody above it
+            _log.exception("the link to the event service ended by a fault of its own")
+        finally:
+            self._forget()
+            waker.close()
+
+    def _note(self, failure: Exception, linked: bool) -> None:
+        """Log the beginning of an outage, and not every attempt to end it."""
+        if linked or not self._failing:
+            _log.warning("no connection to the event service, trying again: %s", failure)
+        self._failing = not linked
+
+    def _forget(self) -> None:
+        """Let `start` begin again; a thread that was replaced meanwhile changes nothing."""
+        with self._lock:
+            if self._thread is threading.current_thread():
+                self._waker = self._thread = None
+
+    def _connect(self, waker: Waker) -> tuple[Connection, Welcome]:
+        deadline = self._clock() + CONNECT_TIMEOUT
+        uri = names.resolve(self.target, waker, self._clock, deadline)
+        connection = Connection.open(uri, waker, self._clock, deadline)
+        try:
+            answer = connection.handshake(uri.object, self._hello, wire.MSGPACK, deadline)
+            return connection, _welcome(uri, answer)
+        except TimeoutError:
+            connection.close()
+            raise Unreachable(f"{uri} does not answer") from None
+        except Refused as error:
+            connection.close()
+            raise Refused(f"{uri} {error}") from None
+        except ConnectionLost as error:
+            connection.close()
+            raise Unreachable(f"{uri}: {error}") from None
+        except BaseException:
+            connection.close()
+            raise
+
+    def _serve(self, connection: Connection, welcome: Welcome) -> Exception:
+        """Work on the connection until it breaks, and say why it did."""
+        owner = self._owner
+        try:
+            owner.linked(connection, welcome)
+            while True:
+                try:
+                    frame = connection.receive(self._patience(connection))
+                except TimeoutError:
+                    if self._silent(connection):
+                        return ConnectionLost(f"nothing was heard for {self._silence:g} s")
+                    continue
+                if frame is None:
+                    owner.woken()
+                else:
+                    owner.received(frame)
+        except EventServiceError as error:
+            return error
+        finally:
+            connection.close()
+
+    def _patience(self, connection: Connection) -> float | None:
+        return None if self._silence is None else connection.last_received + self._silence
+
+    def _silent(self, connection: Connection) -> bool:
+        deadline = self._patience(connection)
+        return deadline is not None and self._clock() >= deadline
+
+
+def _welcome(uri: URI, answer: Any) -> Welcome:
+    if not isinstance(answer, dict) or answer.get("pyro_events") != PROTOCOL:
+        raise Refused("is no event service that these helpers can talk to")
+    return Welcome(str(uri), str(answer.get("incarnation")), str(answer.get("version")))

@@ -1,0 +1,135 @@
+"""The publisher's side: publish at once and be sure, or post and be fast."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any, Self
+
+from pyro_events.client.outbox import Entry
+from pyro_events.client.sender import Sender
+from pyro_events.codec import pack
+from pyro_events.errors import NotPublished
+from pyro_events.subjects import check_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+MAX_PENDING = 10_000
+MAX_PENDING_BYTES = 16 * 1024 * 1024
+TIMEOUT = 10.0
+
+_log = logging.getLogger("pyro_events")
+
+
+class Publisher:
+    """Publishes events, across restarts of the event service and broken connections.
+
+    `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name
+    server, and again whenever the connection is made anew. `ident` is the identification, if the
+    event service wants one. At most `max_pending` posted events, and about `max_pending_bytes` of
+    them, wait to be acknowledged. `timeout` (seconds) bounds every wait of `publish` and `post`.
+
+    All methods may be called from any thread; events keep the order of the calls. A publisher
+    connects when it is first used, and has to be closed; as a context manager it closes itself.
+    Raises ValueError or TypeError for arguments that make no sense.
+    """
+
+    def __init__(
+        self,
+        es: str | None = None,
+        *,
+        ident: str | None = None,
+        max_pending: int = MAX_PENDING,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        if timeout <= 0:
+            raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
+        self._timeout = timeout
+        self._sender = Sender(es, ident, max_pending, max_pending_bytes)
+        self._closed = False
+
+    def publish(self, subjects: str | Sequence[str], message: Any, *, opaque: bool = False) -> None:
+        """Send a message about one subject or several; returns when the event service has it.
+
+        An `opaque` message is bytes that the event service never opens. Raises ValueError or
+        TypeError at once for a bad subject or message, the event service's own error when it
+        refuses the event, `pyro_events.errors.Refused` when it refuses this client, and
+        `Unreachable` when it isn't there within `timeout`.
+        """
+        self._sender.publish(_entry(subjects, message, opaque), self._timeout)
+
+    def post(self, subjects: str | Sequence[str], message: Any, *, opaque: bool = False) -> None:
+        """Take a message to be sent in the background, together with others.
+
+        Returns at once; while `max_pending` events are waiting it waits for room, at most
+        `timeout`, and then raises `Unreachable`. Bad arguments raise as in `publish`; what the
+        event service itself has against an event is logged, counted and raised by `flush`.
+        """
+        self._sender.post(_entry(subjects, message, opaque), self._timeout)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until the event service has everything that was posted, for ever if need be.
+
+        Raises `Unreachable` after `timeout` seconds, and `NotPublished` when events were refused
+        since the last flush.
+        """
+        self._sender.flush(timeout)
+
+    def statistics(self) -> dict[str, int]:
+        """Give the counts since the publisher was made, and what is pending now.
+
+        `published` and `posted` count calls, `acked` what the event service confirmed of them,
+        `failed` what it refused, `retries` events that were sent again after a break.
+        """
+        return self._sender.statistics()
+
+    def close(self) -> None:
+        """Flush, at most for `timeout`, and disconnect. Closing again does nothing.
+
+        Raises as `flush` does, after everything was released: then posted events are lost.
+        """
+        if self._closed:
+            return
+        try:
+            self._sender.flush(self._timeout)
+        finally:
+            self._closed = True
+            self._sender.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except Exception:
+            if error is None:
+                raise
+            _log.exception("posted events were lost while another error was on its way")
+
+    def __del__(self) -> None:
+        if getattr(self, "_closed", True):
+            return
+        lost = self._sender.close(wait=False)
+        note = f" with {lost} events that were not sent" if lost else ""
+        warnings.warn(f"unclosed publisher{note}: {self!r}", ResourceWarning, source=self)  # noqa: B028 - nobody called
+
+
+def _entry(subjects: str | Sequence[str], message: Any, opaque: bool) -> Entry:
+    checked = check_subjects(subjects)
+    if not opaque:
+        return Entry(checked, pack(message), False)
+    if type(message) is not bytes:
+        raise TypeError(f"an opaque message must be bytes, not {type(message).__name__}")
+    return Entry(checked, message, True)
+
+
+__all__ = ["MAX_PENDING", "MAX_PENDING_BYTES", "TIMEOUT", "NotPublished", "Publisher"]
