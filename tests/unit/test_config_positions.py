@@ -154,7 +154,7 @@ def is_toml(text) -> bool:
     return True
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(pages())
 def test_every_key_is_found_where_it_was_written(page):
     """Each key of a document is placed at the line and column where it was written."""
