@@ -22,7 +22,7 @@ SECTIONS = {
     **{f"Kind {kind}": (kind,) for kind in KINDS},
 }
 ENTRY = re.compile(
-    r"\.It Ic (\S+)\n\.Em (.+?) ,\n(required\.|default\n\.Ql (.+) \.|default: .+\.)\n"
+    r"\.It Ic (\S+)\n\.Em (.+?) ,\n(required\.|default\n\.(?:Ql|Li) (.+) \.|default: .+\.)\n"
 )
 
 
