@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from collections import deque
@@ -79,14 +80,21 @@ class Connection:
             self._watch()
             self._loop.call_soon(self._process)
 
-    def finish(self, reason: str) -> None:
-        """Close as soon as everything is sent; nothing is read any more."""
+    def finish(self, reason: str, patience: float = 1.0) -> None:
+        """Close when everything is sent and the peer has closed, too, or after `patience` seconds.
+
+        What still comes is thrown away, but read: bytes that are left unread when a socket is
+        closed make the system throw away at the peer what we have sent last.
+        """
+        if self.closed or self._finishing is not None:
+            return
         self._finishing = reason
-        self._paused = True
+        self._paused = False
+        self._loop.call_later(patience, lambda: self.close(reason))
         if self._out:
             self._watch()
         else:
-            self.close(reason)
+            self._end_sending()
 
     def close(self, reason: str) -> None:
         """Close at once."""
@@ -104,7 +112,9 @@ class Connection:
     def _watch(self) -> None:
         if self.closed:
             return
-        reading = not self._paused and self._out_bytes <= _UNREAD_REPLIES
+        reading = self._finishing is not None or (
+            not self._paused and self._out_bytes <= _UNREAD_REPLIES
+        )
         mask = (READ if reading else 0) | (WRITE if self._blocked else 0)
         if mask == self._mask:
             return
@@ -132,7 +142,9 @@ class Connection:
             self.close(f"lost: {error.strerror or error}")
             return
         if not data:
-            self.close("closed by the peer")
+            self.close(self._finishing or "closed by the peer")
+            return
+        if self._finishing is not None:
             return
         self.last_received = self._loop.clock()
         self.reader.feed(data)
@@ -141,7 +153,7 @@ class Connection:
     def _process(self) -> None:
         owner = self._owner
         try:
-            while not self._paused and not self.closed and self._out_bytes <= _UNREAD_REPLIES:
+            while self._willing():
                 try:
                     frame = self.reader.next_frame()
                 except FrameTooLarge as error:
@@ -159,6 +171,17 @@ class Connection:
         else:
             self._watch()
 
+    def _willing(self) -> bool:
+        """Say whether the next frame may be handled."""
+        if self._paused or self.closed or self._finishing is not None:
+            return False
+        return self._out_bytes <= _UNREAD_REPLIES
+
+    def _end_sending(self) -> None:
+        with contextlib.suppress(OSError):  # the peer was quicker
+            self._sock.shutdown(socket.SHUT_WR)
+        self._watch()
+
     def _flush(self) -> None:
         out = self._out
         try:
@@ -175,7 +198,7 @@ class Connection:
             self.close(f"lost: {error.strerror or error}")
             return
         if self._finishing is not None and not out:
-            self.close(self._finishing)
+            self._end_sending()
         else:
             self._watch()
 

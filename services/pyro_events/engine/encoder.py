@@ -60,7 +60,7 @@ class Group(NamedTuple):
     parts: tuple[bytes, ...]
 
 
-class _PlainOnly(Exception):  # noqa: N818 - a signal inside this module
+class _PlainOnly(Exception):
     """The message has something that msgpack alone doesn't carry."""
 
 
@@ -68,7 +68,7 @@ class Encoder:
     """Encodes with a memory that lasts until `clear`, which the loop calls after every round."""
 
     def __init__(self) -> None:
-        self._pack = msgpack.Packer().pack
+        self._pack: Callable[[object], bytes] = msgpack.Packer().pack
         self._codec = Codec(unknown=lambda name, state: {"__class__": name, **state})
         self._bodies: dict[object, tuple[Sequence[Item], Any]] = {}
         self._calls: dict[tuple[int, Variant], tuple[Item, tuple[int, bytes]]] = {}

@@ -8,8 +8,8 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from pyro_events.engine.faults import AddressUnusable
 from pyro_events.engine.loop import READ
-from pyro_events.errors import AddressUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

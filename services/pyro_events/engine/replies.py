@@ -19,6 +19,7 @@ from pyro_events.wire import Frame, ProtocolError
 _NILS: Final = b"\xc0" * 400
 _SHOWN: Final = 300
 _WRAPPER: Final = "Pyro5.core._ExceptionWrapper"
+_NAMED: Final = re.compile(r"[A-Za-z_][\w.]*: .+")
 _TEXT: Final = re.compile(rb"[\x20-\x7e]{4,}")
 
 
@@ -68,8 +69,8 @@ def describe(frame: Frame) -> str:
             return describe_exception(load(frame))
         except ProtocolError as error:
             return str(error)
-    texts = [found.decode("ascii") for found in _TEXT.findall(frame.data)]
-    telling = [text for text in texts if re.match(r"[\w.]+(: |$)", text)]
+    texts: list[str] = [found.decode("ascii") for found in _TEXT.findall(frame.data)]
+    telling = [found[0] for text in texts if (found := _NAMED.search(text))]
     return (telling or texts or ["no text"])[-1][:_SHOWN]
 
 

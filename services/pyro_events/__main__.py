@@ -1,0 +1,7 @@
+"""`python -m pyro_events` is the command `es`."""
+
+from __future__ import annotations
+
+from pyro_events.cli import entry
+
+entry()

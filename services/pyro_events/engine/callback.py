@@ -1,0 +1,348 @@
+"""Delivery the classical way: the event service calls `event` of an object in a Pyro5 daemon.
+
+A connection of our own to the daemon carries the calls. A batch is in flight alone: when one of
+its events raises, the daemon skips the rest, which is sent again and must not be overtaken.
+Single calls (marshal) are pipelined; an exception there concerns no other call.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar
+
+import msgpack
+import serpent
+
+from pyro_events import wire
+from pyro_events.engine.connection import Connection
+from pyro_events.engine.dialer import Dial
+from pyro_events.engine.encoder import UNENCODABLE, Variant, prefix
+from pyro_events.engine.loop import Deadline, Timer
+from pyro_events.engine.replies import batch_outcome, describe, load
+from pyro_events.engine.subscriber import Subscriber
+from pyro_events.wire import Frame, FrameTooLarge, ProtocolError
+
+if TYPE_CHECKING:
+    import socket
+
+    from Pyro5.core import URI
+
+    from pyro_events.engine.encoder import Group, Item
+    from pyro_events.engine.hub import Hub
+    from pyro_events.engine.subscriber import Options
+
+_MAX_REPLY = 16 << 20
+_QUICK = 0.25
+_SLOW = 1.0
+"""Seconds: a batch that takes less may grow, one that takes more has to shrink."""
+_LOG_PAUSE = 1.0
+_UNKNOWN = "DaemonError: unknown object"
+_log = logging.getLogger("pyro_events")
+
+
+class _Flight:
+    """Requests that are not answered yet: one batch, or single calls with successive numbers."""
+
+    __slots__ = ("batch", "items", "notice", "seq", "since")
+
+    def __init__(self, seq: int, items: list[Item], since: float, *, batch: bool) -> None:
+        self.seq = seq
+        self.items = deque(items)
+        self.since = since
+        self.batch = batch
+        self.notice = not items
+
+
+class CallbackSubscriber(Subscriber):
+    """A Pyro object with an `event` method, known by its URI."""
+
+    kind: ClassVar[str] = "callback"
+
+    def __init__(self, hub: Hub, uri: URI, options: Options) -> None:
+        super().__init__(hub, str(uri), options)
+        self._uri = uri
+        self._msgpack = True
+        self._methods: frozenset[str] = frozenset()
+        self._dial: Dial | None = None
+        self._connection: Connection | None = None
+        self._welcome = False
+        self._proven = False
+        self._staged: deque[Item] = deque()
+        self._flights: deque[_Flight] = deque()
+        self._limit = 1
+        self._seq = 0
+        self._deadline = Deadline(hub.loop, self._unanswered)
+        self._retry: Timer | None = None
+        self._broken_since: float | None = None
+        self._attempts = 0
+        self._healthy_at: float | None = None
+        self._error_log = _ErrorLog()
+        self._connect()
+
+    @property
+    def aware(self) -> bool:
+        """Whether the object has an exposed `es_notice` method, as its daemon told."""
+        return "es_notice" in self._methods
+
+    @property
+    def state(self) -> str:
+        """Say `connected`, `connecting` or `retrying`."""
+        if self._welcome:
+            return "connected"
+        return "retrying" if self._broken_since is not None else "connecting"
+
+    @property
+    def queued(self) -> int:
+        """Everything that was not answered."""
+        flying = sum(len(flight.items) for flight in self._flights)
+        return super().queued + len(self._staged) + flying
+
+    @property
+    def busy(self) -> bool:
+        """Whether events or notices are under way to it."""
+        return bool(self._flights) or self.queued > 0
+
+    def pump(self) -> None:
+        """Send what may be sent now."""
+        self._dirty = False
+        while self._may_send():
+            if not self._staged:
+                self._staged.extend(self._take(self._limit))
+                if not self._staged:
+                    break
+            variant = Variant(as_dict=bool(self.options.as_dict), msgpack=self._msgpack)
+            group = self.hub.encoder.group(list(islice(self._staged, self._limit)), variant)
+            items = [self._staged.popleft() for _ in range(group.events)]
+            if group.serializer == UNENCODABLE:
+                for item in items:
+                    self._event_failed(item, "no serializer can carry its message")
+            else:
+                self._send(group, items)
+
+    def notify(self, notice: dict[str, object]) -> None:
+        """Call `es_notice` of an aware subscriber that is connected."""
+        connection = self._connection
+        if not self.aware or not self._welcome or connection is None:
+            return
+        arguments = [self._uri.object, "es_notice", [{**self.hub.identity, **notice}], {}]
+        if self._msgpack:
+            number, data = wire.MSGPACK, msgpack.packb(arguments)
+        else:
+            number, data = wire.SERPENT, serpent.dumps(tuple(arguments))
+        flight = self._depart([], 1, batch=False)
+        connection.send(wire.encode_frame(wire.INVOKE, number, 0, flight.seq, data))
+
+    def close(self) -> None:
+        """Hang up for good."""
+        super().close()
+        if self._dial is not None:
+            self._dial.cancel()
+        if self._retry is not None:
+            self._retry.cancel()
+        if self._connection is not None:
+            self._connection.close("unsubscribed")
+        self._deadline.cancel()
+        self._welcome = False
+
+    # Connecting
+
+    def _connect(self) -> None:
+        self._retry = None
+        settings = self.hub.settings
+        self._dial = Dial(self.hub.loop, settings.connect_timeout, self._dialled)
+        if self._uri.sockname is not None:
+            self._dial.to_path(self._uri.sockname)
+        else:
+            self._dial.to_host(self.hub.resolver, self._uri.host, self._uri.port)
+
+    def _dialled(self, outcome: socket.socket | OSError) -> None:
+        self._dial = None
+        if isinstance(outcome, OSError):
+            self._lost(f"can't connect: {outcome.strerror or outcome}")
+            return
+        self._connection = Connection(self.hub.loop, outcome, _MAX_REPLY, self)
+        greeting = {"handshake": "hello", "object": self._uri.object}
+        if self._msgpack:
+            number, data = wire.MSGPACK, msgpack.packb(greeting)
+        else:
+            number, data = wire.SERPENT, serpent.dumps(greeting)
+        self._connection.send(wire.encode_frame(wire.CONNECT, number, 0, 0, data))
+        self._deadline.set(self.hub.settings.reply_timeout)
+
+    def _welcomed(self, frame: Frame) -> None:
+        if frame.type == wire.CONNECTFAIL:
+            raise ProtocolError(f"refused: {describe(frame)}")
+        answer = load(frame)
+        try:
+            self._methods = frozenset(answer["meta"]["methods"])
+        except (TypeError, KeyError):
+            raise ProtocolError("the subscriber's daemon answers nonsense") from None
+        if "event" not in self._methods:
+            self.hub.drop(self, "it has no exposed event method")
+            return
+        self._welcome = True
+        self._proven = False
+        self._healthy_at = self.hub.loop.clock() + self.hub.settings.retry_max_delay
+        self._deadline.clear()
+        self._touch()
+
+    def _lost(self, reason: str) -> None:
+        """Keep everything for the next connection, unless there were too many of them."""
+        for flight in reversed(self._flights):
+            self._staged.extendleft(reversed(flight.items))
+        self._flights.clear()
+        self._welcome = False
+        self._connection = None
+        self._deadline.clear()
+        now, settings = self.hub.loop.clock(), self.hub.settings
+        if self._healthy_at is not None and now >= self._healthy_at:
+            self._broken_since = None
+        self._healthy_at = None
+        if self._broken_since is None:
+            self._broken_since, self._attempts = now, 0
+            _log.info("subscriber %s: %s; trying again", self, reason)
+        left = self._broken_since + settings.retry_for - now
+        if left <= 0:
+            self.hub.drop(self, f"not reached for {settings.retry_for:g} s ({reason})")
+            return
+        delay = min(settings.retry_delay * 2**self._attempts, settings.retry_max_delay, left)
+        self._attempts = min(self._attempts + 1, 20)
+        self.hub.counters.retries += 1
+        self._retry = self.hub.loop.call_later(delay, self._connect)
+
+    def _unanswered(self) -> None:
+        if self._connection is not None:
+            self._connection.close(f"no answer for {self.hub.settings.reply_timeout:g} s")
+
+    # Sending
+
+    def _may_send(self) -> bool:
+        if not self._welcome or any(flight.batch for flight in self._flights):
+            return False
+        return len(self._flights) < self.hub.settings.window
+
+    def _send(self, group: Group, items: list[Item]) -> None:
+        assert self._connection is not None
+        start = prefix(group.serializer, self._uri.object)
+        batch = group.serializer != wire.MARSHAL
+        flags = wire.BATCH if batch else 0
+        flight = self._depart(items, len(group.parts), batch=batch)
+        seq = flight.seq
+        frames: list[bytes] = []
+        for part in group.parts:
+            size = len(start) + len(part)
+            frames += (
+                wire.encode_header(wire.INVOKE, group.serializer, flags, seq, size), start, part
+            )  # fmt: skip
+            seq = (seq + 1) & 0xFFFF
+        self._connection.send(b"".join(frames))
+
+    def _depart(self, items: list[Item], requests: int, *, batch: bool) -> _Flight:
+        flight = _Flight(self._seq, items, self.hub.loop.clock(), batch=batch)
+        self._seq = (self._seq + requests) & 0xFFFF
+        if not self._flights:
+            self._deadline.set(self.hub.settings.reply_timeout)
+        self._flights.append(flight)
+        return flight
+
+    # Receiving
+
+    def on_frame(self, frame: Frame) -> None:
+        """Handle an answer of the subscriber's daemon."""
+        if not self._welcome:
+            self._welcomed(frame)
+            return
+        if frame.type != wire.RESULT or not self._flights or frame.seq != self._flights[0].seq:
+            raise ProtocolError("the subscriber's daemon answers something that was not asked")
+        flight = self._flights[0]
+        if frame.flags & wire.EXCEPTION and self._proven and _UNKNOWN in describe(frame):
+            # It was there when we connected. It may come back, so everything is kept.
+            raise ProtocolError("its daemon does not know the object any more")
+        self._proven = True
+        if flight.notice:
+            self._flights.popleft()
+        elif flight.batch:
+            self._batch_answered(flight, frame)
+        else:
+            self._call_answered(flight, frame)
+        self._broken_since = None
+        if self._flights:
+            self._deadline.set(self.hub.settings.reply_timeout)
+        else:
+            self._deadline.clear()
+        self._touch()
+
+    def on_too_large(self, error: FrameTooLarge) -> None:
+        """Take an absurd answer for a broken connection."""
+        raise error
+
+    def on_closed(self, reason: str) -> None:
+        """Try again with everything that was not answered."""
+        if self.gone:
+            return
+        if not self._welcome and reason.startswith(("closed", "lost")):
+            # A daemon without msgpack hangs up on it without a word.
+            self._msgpack = not self._msgpack
+        self._lost(reason)
+
+    def _call_answered(self, flight: _Flight, frame: Frame) -> None:
+        item = flight.items.popleft()
+        flight.seq = (flight.seq + 1) & 0xFFFF
+        if not flight.items:
+            self._flights.popleft()
+            self._adapt(flight)
+        if not frame.flags & wire.EXCEPTION:
+            self._count_delivered(1)
+        else:
+            self._event_failed(item, describe(frame))
+
+    def _batch_answered(self, flight: _Flight, frame: Frame) -> None:
+        sent = len(flight.items)
+        good, error = batch_outcome(frame, sent)
+        self._flights.popleft()
+        self._count_delivered(good)
+        if error is None:
+            self._adapt(flight, full=sent >= self._limit)
+            return
+        rest = list(islice(flight.items, good, None))
+        if frame.flags & wire.EXCEPTION and sent > 1:
+            self._limit = 1  # the daemon can't read one of them: find out which
+        else:
+            self._event_failed(rest.pop(0), error)
+        self._staged.extendleft(reversed(rest))
+
+    def _adapt(self, flight: _Flight, *, full: bool = True) -> None:
+        """Let batches grow while they are quick, so that a slow `event` still answers in time."""
+        took = self.hub.loop.clock() - flight.since
+        if took > _SLOW:
+            self._limit = max(1, self._limit // 4)
+        elif took < _QUICK and full:
+            self._limit = min(self._limit * 2, self.hub.settings.batch_events)
+
+    def _event_failed(self, item: Item, error: str) -> None:
+        self.errors += 1
+        self.hub.counters.errors += 1
+        if "unsupported serialized class" in error:
+            error += " (import pyro_events there, or subscribe with as_dict=True)"
+        self._error_log.warn(self, item, error)
+
+
+class _ErrorLog:
+    """Logs failed events of one subscriber, but not more than one a second."""
+
+    __slots__ = ("_at", "_quiet")
+
+    def __init__(self) -> None:
+        self._at = float("-inf")
+        self._quiet = 0
+
+    def warn(self, subscriber: Subscriber, item: Item, error: str) -> None:
+        now = subscriber.hub.loop.clock()
+        if now - self._at < _LOG_PAUSE:
+            self._quiet += 1
+            return
+        more = f" (and {self._quiet} more since the last such line)" if self._quiet else ""
+        _log.warning("%s: event about %r failed: %s%s", subscriber, item[0], error, more)
+        self._at, self._quiet = now, 0

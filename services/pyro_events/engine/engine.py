@@ -1,0 +1,160 @@
+"""The engine put together: starts listening, serves, and stops in order."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+import uuid
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pyro_events.engine import roster
+from pyro_events.engine.dialer import Resolver
+from pyro_events.engine.hub import Hub
+from pyro_events.engine.listener import Listener, bind
+from pyro_events.engine.loop import Loop
+from pyro_events.engine.remote import remote_objects
+from pyro_events.engine.session import Session
+from pyro_events.event import EVENTSERVICE_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyro_events.engine.encoder import Item
+    from pyro_events.engine.settings import Settings
+
+T = TypeVar("T")
+
+_TICK = 0.02
+_HANG_UP = 0.5
+"""Seconds that streams have to close their end."""
+_log = logging.getLogger("pyro_events")
+
+
+class Engine:
+    """Listens from its construction on, serves while `run` runs in some thread.
+
+    Raises AddressUnusable. Only the methods that say so may be called from other threads.
+    """
+
+    def __init__(self, host: str, port: int, settings: Settings, version: str) -> None:
+        sock = bind(host, port)
+        self.incarnation = uuid.uuid4().hex
+        self.uri = f"PYRO:{EVENTSERVICE_NAME}@{_location(host, sock)}"
+        self.loop = Loop()
+        self._resolver = Resolver(self.loop)
+        identity: dict[str, object] = {"uri": self.uri, "incarnation": self.incarnation}
+        self._hub = Hub(self.loop, self._resolver, settings, identity, version)
+        self._objects = remote_objects(self._hub, self._facts)
+        self._sessions: set[Session] = set()
+        self._listener = Listener(self.loop, sock, settings, self._accepted)
+        self._started = time.monotonic()
+        self._stopping = False
+
+    def run(self) -> None:
+        """Serve until stopped, then release everything."""
+        try:
+            self.loop.run()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Release every descriptor; for an engine that never ran, or has ended."""
+        self._listener.close()
+        for subscriber in self._hub.subscribers():
+            subscriber.close()
+        for session in list(self._sessions):
+            session.connection.close("the event service stops")
+        self.loop.run_once(0)  # lets everything hear of its end
+        self._resolver.close()
+        self.loop.close()
+
+    def stop(self, reason: str) -> None:
+        """Stop in order: tell the aware, let queues drain for a moment. Any thread may call it."""
+        self.loop.call_soon(lambda: self._begin_stop(reason))
+
+    def ask(self, question: Callable[[], T]) -> Future[T]:
+        """Have something answered in the loop's thread. Any thread may call it."""
+        answer: Future[T] = Future()
+
+        def work() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
+            try:
+                answer.set_result(question())
+            except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+                answer.set_exception(error)
+
+        self.loop.call_soon(work)
+        return answer
+
+    def publish(self, items: Sequence[Item]) -> Future[None]:
+        """Publish; done when everything is in the queues. Any thread may call it."""
+        accepted: Future[None] = Future()
+        self.loop.call_soon(lambda: self._hub.publish(items, lambda: accepted.set_result(None)))
+        return accepted
+
+    def statistics(self) -> dict[str, object]:
+        """Give what the remote method of that name gives."""
+        return {**roster.statistics(self._hub), **self._facts()}
+
+    def subscriptions(self) -> list[dict[str, object]]:
+        """Give what the remote method of that name gives."""
+        return roster.subscriptions(self._hub)
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "connections": len(self._sessions),
+            "uptime_s": round(time.monotonic() - self._started, 3),
+            "version": self._hub.version,
+        }
+
+    def _accepted(self, sock: socket.socket, peer: str | None, refusal: str | None) -> None:
+        self._sessions.add(Session(self._hub, self._objects, sock, peer, refusal, self._ended))
+
+    def _ended(self, session: Session) -> None:
+        self._sessions.discard(session)
+        self._listener.leave(session.peer)
+
+    def _begin_stop(self, reason: str) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        self._listener.close()
+        for session in list(self._sessions):
+            if session.stream is None:
+                session.connection.pause()
+        for subscriber in self._hub.subscribers():
+            if subscriber.aware:
+                subscriber.notify({"kind": "stopping", "reason": reason})
+        self._drain(time.monotonic() + self._hub.settings.drain_timeout)
+
+    def _drain(self, deadline: float) -> None:
+        late = time.monotonic() >= deadline
+        subscribers = list(self._hub.subscribers())
+        if not late and any(subscriber.busy for subscriber in subscribers):
+            self.loop.call_later(_TICK, lambda: self._drain(deadline))
+            return
+        left = sum(subscriber.queued for subscriber in subscribers)
+        if left:
+            _log.warning("stopped with %d events undelivered", left)
+        for stream in list(self._hub.streams.values()):
+            stream.hang_up("the event service stops")
+        self._await_hang_up(time.monotonic() + _HANG_UP)
+
+    def _await_hang_up(self, deadline: float) -> None:
+        """Let streams read our last words before the sockets are closed."""
+        connected = any(stream.state == "connected" for stream in self._hub.streams.values())
+        if connected and time.monotonic() < deadline:
+            self.loop.call_later(_TICK, lambda: self._await_hang_up(deadline))
+        else:
+            self.loop.stop()
+
+
+def _location(host: str, sock: socket.socket) -> str:
+    """Give what the URI says after the @: a host that clients can connect to, and the port."""
+    port: Any = sock.getsockname()[1]
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - what must not be in an address
+        host = socket.gethostname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,140 @@
+"""The centre: who is subscribed, what was published, and what has to be sent this round."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyro_events.engine.callback import CallbackSubscriber
+from pyro_events.engine.encoder import Encoder
+from pyro_events.engine.publication import Publication
+from pyro_events.engine.stream import StreamSubscriber
+from pyro_events.router import Router
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from Pyro5.core import URI
+
+    from pyro_events.engine.dialer import Resolver
+    from pyro_events.engine.encoder import Item
+    from pyro_events.engine.loop import Loop
+    from pyro_events.engine.settings import Settings
+    from pyro_events.engine.subscriber import Options, Subscriber
+
+_log = logging.getLogger("pyro_events")
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened since the start."""
+
+    published: int = 0
+    delivered: int = 0
+    errors: int = 0
+    retries: int = 0
+    refused: int = 0
+    """Calls that ended with an exception."""
+    dropped_with_subscriber: int = 0
+    """Events lost to subscribers that are gone."""
+
+
+class Hub:
+    """Brings published events into mailboxes, and mailboxes onto connections."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        resolver: Resolver,
+        settings: Settings,
+        identity: dict[str, object],
+        version: str,
+    ) -> None:
+        self.loop = loop
+        self.resolver = resolver
+        self.settings = settings
+        self.version = version
+        self.identity = identity
+        """`uri` and `incarnation`, for notices."""
+        self.router: Router[Subscriber] = Router()
+        self.encoder = Encoder()
+        self.counters = Counters()
+        self.callbacks: dict[str, CallbackSubscriber] = {}
+        self.streams: dict[str, StreamSubscriber] = {}
+        self.dirty: list[Subscriber] = []
+        self.held = 0
+        """Publications that wait for a full queue."""
+        loop.after_round.append(self.pump)
+
+    def subscribers(self) -> Iterator[Subscriber]:
+        """Give everybody, oldest first within each kind."""
+        yield from list(self.callbacks.values())
+        yield from list(self.streams.values())
+
+    def publish(self, items: Sequence[Item], done: Callable[[], None]) -> None:
+        """Put the events into the queues, in order; `done` is called when they are there."""
+        self.counters.published += len(items)
+        Publication(self, items, done).advance()
+
+    def pump(self) -> None:
+        """Send what this round has brought; the loop calls it after each round."""
+        if self.dirty:
+            dirty, self.dirty = self.dirty, []
+            for subscriber in dirty:
+                subscriber.pump()
+            self.encoder.clear()
+        for subscriber, pattern in self.router.take_suspensions():
+            _log.warning("%s: pattern %r takes too long, it is suspended", subscriber, pattern)
+            subscriber.notify({"kind": "pattern", "pattern": pattern, "reason": "pattern"})
+
+    def callback(self, uri: URI, options: Options) -> CallbackSubscriber:
+        """Give the subscriber at that address, a new one if need be."""
+        name = str(uri)
+        subscriber = self.callbacks.get(name)
+        if subscriber is None:
+            subscriber = self.callbacks[name] = CallbackSubscriber(self, uri, options)
+        subscriber.configure(options)
+        return subscriber
+
+    def stream(self, subscriber_id: str, name: str, options: Options) -> StreamSubscriber:
+        """Give a new stream subscriber; one of the same id goes."""
+        old = self.streams.get(subscriber_id)
+        if old is not None:
+            self.remove(old)
+        subscriber = StreamSubscriber(self, subscriber_id, name, options)
+        self.streams[subscriber_id] = subscriber
+        subscriber.configure(options)
+        return subscriber
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Let a subscriber go that wants to, or has no subscription left."""
+        if subscriber.gone:
+            return
+        subscriber.close()
+        self.counters.dropped_with_subscriber += subscriber.dropped
+        self.router.remove(subscriber)
+        if isinstance(subscriber, StreamSubscriber):
+            del self.streams[subscriber.id]
+        else:
+            del self.callbacks[subscriber.name]
+
+    def drop(self, subscriber: Subscriber, reason: str) -> None:
+        """Give a subscriber up; what waited for it is lost, counted, and told by name."""
+        if subscriber.gone:
+            return
+        lost = subscriber.queued
+        subjects, patterns = self.router.subscriptions(subscriber)
+        _log.warning(
+            "subscriber %s is dropped: %s; subjects %s, patterns %s, %d events lost",
+            subscriber, reason, subjects, patterns, lost,
+        )  # fmt: skip
+        self.counters.dropped_with_subscriber += lost
+        self.remove(subscriber)
+
+    def log_stalled(self, subscriber: Subscriber) -> None:
+        """Tell that a full queue has held a publisher for too long."""
+        _log.warning(
+            "subscriber %s takes nothing for %g s and its queue of %d is full: events are dropped",
+            subscriber, self.settings.block_timeout, subscriber.options.queue_size,
+        )  # fmt: skip

@@ -1,0 +1,312 @@
+"""What clients may call: the event service's methods, and the few of a Pyro5 daemon.
+
+Every argument is checked before anything is done; ValueError and TypeError name what is wrong.
+A method may give a `Held` instead of a result that has to wait.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from Pyro5.core import DAEMON_NAME
+from Pyro5.errors import DaemonError
+
+from pyro_events import codec
+from pyro_events.engine import roster
+from pyro_events.engine.held import Held
+from pyro_events.engine.publishers import Publishers
+from pyro_events.engine.subscriber import ITEM_OVERHEAD, Options
+from pyro_events.engine.targets import subscriber_uri
+from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events.subjects import MAX_SUBJECT, check_patterns, check_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyro_events.engine.encoder import Item
+    from pyro_events.engine.hub import Hub
+    from pyro_events.engine.session import Session
+    from pyro_events.engine.stream import StreamSubscriber
+
+_MAX_ID = 255
+_LARGEST = 1 << 63
+
+
+def remote_objects(hub: Hub, extra: Callable[[], dict[str, object]]) -> dict[str, Any]:
+    """Give the objects that clients reach, by their ids."""
+    service = EventServiceObject(hub, extra)
+    objects: dict[str, Any] = {EVENTSERVICE_NAME: service}
+    objects[DAEMON_NAME] = DaemonObject(objects)
+    return objects
+
+
+class EventServiceObject:
+    """The object `Pyro.EventService`. Every method gets the calling session first."""
+
+    public = (
+        "publish",
+        "statistics",
+        "subscribe",
+        "subscribeMatch",
+        "subscriptions",
+        "unsubscribe",
+    )
+    """What stock proxies are told of."""
+    callable = (
+        *public, "attach", "detach", "publish_batch", "stream_subscribe", "stream_unsubscribe",
+    )  # fmt: skip
+
+    def __init__(self, hub: Hub, extra: Callable[[], dict[str, object]]) -> None:
+        self._hub = hub
+        self._extra = extra
+        settings = hub.settings
+        self._publishers = Publishers(
+            hub.loop.clock, settings.publisher_memory, settings.max_publishers
+        )
+
+    # For every Pyro5 proxy
+
+    def publish(self, _session: Session, subjects: object, message: object) -> object:
+        """Send one event per subject to everybody who wants it."""
+        texts = check_subjects(subjects)
+        items = make_items(texts, codec.pack(message), self._hub.settings.queue_bytes)
+        held = Held()
+        self._hub.publish(items, held.finish)
+        return held
+
+    def subscribe(
+        self, session: Session, subjects: object, subscriber: object, **options: Any
+    ) -> None:
+        """Call the subscriber's `event` for events about these subjects."""
+        texts = check_subjects(subjects)
+        uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
+        self._hub.router.subscribe(self._hub.callback(uri, wanted), texts)
+
+    def subscribeMatch(  # noqa: N802 - the original's name
+        self, session: Session, patterns: object, subscriber: object, **options: Any
+    ) -> None:
+        """Call the subscriber's `event` for events whose subject matches one of the patterns."""
+        compiled = check_patterns(patterns)
+        uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
+        self._hub.router.subscribe_match(self._hub.callback(uri, wanted), compiled)
+
+    def unsubscribe(self, session: Session, subjects: object, subscriber: object) -> None:
+        """Take subjects, and patterns of the same texts, away from the subscriber."""
+        texts = _check_texts(subjects)
+        known = self._hub.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
+        if known is not None:
+            self._hub.router.unsubscribe(known, texts)
+            if self._hub.router.empty(known):
+                self._hub.remove(known)
+
+    def statistics(self, _session: Session) -> dict[str, object]:
+        """Give the counters; see `roster.statistics`."""
+        return {**roster.statistics(self._hub), **self._extra()}
+
+    def subscriptions(self, _session: Session) -> list[dict[str, object]]:
+        """Say who is subscribed to what."""
+        return roster.subscriptions(self._hub)
+
+    # For the helpers of this package
+
+    def publish_batch(
+        self, _session: Session, publisher_id: object, first_seq: object, batch: object
+    ) -> object:
+        """Publish many; what has a number that this publisher used before is left out."""
+        number = _check_number("first_seq", first_seq)
+        limit = self._hub.settings.queue_bytes
+        items = batch_items(batch, limit)
+        assert isinstance(batch, list)
+        publisher = self._publishers.seen(_check_id("publisher_id", publisher_id))
+        held = Held()
+
+        def start() -> None:
+            known = publisher.news(number, len(batch))
+            publisher.last = max(number + len(batch) - 1, publisher.last or 0)
+            publisher.busy = under_way = Held()
+            news = batch_items(batch[known:], limit) if known else items
+            self._hub.publish(news, under_way.finish)
+            under_way.when_done(
+                lambda: held.finish([self._hub.identity["incarnation"], publisher.last])
+            )
+
+        publisher.in_turn(start)
+        return held
+
+    def attach(
+        self,
+        session: Session,
+        subscriber_id: object,
+        subjects: object,
+        patterns: object,
+        options: object,
+    ) -> dict[str, object]:
+        """Make the calling connection the stream of a subscriber, a new or a returning one."""
+        given = _check_options(options)
+        subscriber_id = _check_id("subscriber_id", subscriber_id)
+        texts = check_subjects(subjects) if subjects else ()
+        compiled = check_patterns(patterns) if patterns else ()
+        last = given.pop("last", None)
+        if last is not None:
+            last = _check_number("last", last)
+        incarnation = self._hub.identity["incarnation"]
+        same = given.pop("last_incarnation", None) == incarnation
+        name = _check_id("name", given.pop("name", None) or subscriber_id)
+        wanted = Options(**given)
+        session.check_no_stream()
+
+        known = self._hub.streams.get(subscriber_id)
+        resumed = known is not None and same and known.resumable(last)
+        if known is None or not resumed:
+            known, last = self._hub.stream(subscriber_id, name, wanted), None
+        else:
+            self._hub.router.remove(known)
+            known.configure(wanted)
+        self._hub.router.subscribe(known, texts)
+        self._hub.router.subscribe_match(known, compiled)
+        missed = session.attach(known, last)
+        return {
+            "incarnation": incarnation,
+            "resumed": resumed,
+            "next": (last or 0) + 1,
+            "missed": missed if resumed else None,
+        }
+
+    def detach(self, session: Session) -> None:
+        """End the stream's subscription for good; the connection stays."""
+        self._hub.remove(_stream_of(session))
+        session.stream = None
+
+    def stream_subscribe(
+        self, session: Session, subjects: object, patterns: object, once: object = None
+    ) -> None:
+        """Add subscriptions to the stream of this connection."""
+        stream = _stream_of(session)
+        texts = check_subjects(subjects) if subjects else ()
+        compiled = check_patterns(patterns) if patterns else ()
+        wanted = Options(once=once)  # type: ignore[arg-type] # it checks what clients send
+        if wanted.once is not None:
+            stream.configure(wanted)
+        self._hub.router.subscribe(stream, texts)
+        self._hub.router.subscribe_match(stream, compiled)
+
+    def stream_unsubscribe(self, session: Session, texts: object) -> None:
+        """Take subscriptions away from the stream; it goes on when none is left."""
+        self._hub.router.unsubscribe(_stream_of(session), _check_texts(texts))
+
+
+class DaemonObject:
+    """The object `Pyro.Daemon`, as far as stock clients need it."""
+
+    public = ("get_metadata", "info", "ping", "registered")
+    callable = public
+
+    def __init__(self, objects: dict[str, Any]) -> None:
+        self._objects = objects
+
+    def ping(self, _session: Session) -> None:
+        """Answer."""
+
+    def info(self, _session: Session) -> str:
+        """Describe the server."""
+        return f"{DAEMON_NAME} of an event service, {len(self._objects)} objects registered"
+
+    def registered(self, _session: Session) -> list[str]:
+        """Give the ids of the objects here."""
+        return list(self._objects)
+
+    def get_metadata(self, _session: Session | None, objectId: str) -> dict[str, object]:  # noqa: N803 - Pyro5's name
+        """Give what a proxy wants to know of an object."""
+        found = self._objects.get(objectId)
+        if found is None:
+            raise DaemonError("unknown object")
+        return {"methods": set(found.public), "oneway": set(), "attrs": set()}
+
+
+def make_items(
+    subjects: tuple[str, ...], body: bytes, limit: int, *, opaque: bool = False
+) -> list[Item]:
+    """Make the events of one publish, which all have the same time; ValueError if too large."""
+    _check_size(body, limit)
+    now = time.time()
+    return [(subject, now, body, opaque) for subject in subjects]
+
+
+def batch_items(batch: object, limit: int) -> list[Item]:
+    """Make the events of many publishes; raises ValueError or TypeError before anything is done."""
+    if not isinstance(batch, list):
+        raise TypeError(f"batch must be a list, not {type(batch).__name__}")
+    now = time.time()
+    items: list[Item] = []
+    try:
+        for subjects, body, opaque in batch:
+            if type(body) is not bytes or type(opaque) is not bool or type(subjects) is not list:
+                raise TypeError("batch must hold [subjects, body, opaque]")
+            if len(body) > limit - _SUBJECT_ROOM:
+                _check_size(body, limit)
+            if not subjects:
+                check_subjects(subjects)
+            for subject in subjects:
+                if type(subject) is not str or not 0 < len(subject) <= MAX_SUBJECT:
+                    check_subjects(subjects)
+                items.append((subject, now, body, opaque))
+    except ValueError as error:
+        if "unpack" in str(error):
+            raise TypeError("batch must hold [subjects, body, opaque]") from None
+        raise
+    return items
+
+
+_SUBJECT_ROOM = MAX_SUBJECT + ITEM_OVERHEAD
+
+
+def _check_size(body: bytes, limit: int) -> None:
+    if len(body) > limit - _SUBJECT_ROOM:
+        raise ValueError(
+            f"the message is too large: {len(body)} bytes; at most {limit - _SUBJECT_ROOM} fit "
+            "into a subscriber's queue"
+        )
+
+
+def _check_texts(texts: object) -> tuple[str, ...]:
+    """Check what is to be unsubscribed: subjects or patterns, so a pattern's length is allowed."""
+    if isinstance(texts, str):
+        texts = [texts]
+    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+        return check_subjects(texts)
+    if not texts or not all(texts):
+        return check_subjects(texts)
+    return tuple(texts)
+
+
+def _check_id(what: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a str, not {type(value).__name__}")
+    if not 0 < len(value) <= _MAX_ID:
+        raise ValueError(f"{what} must have from 1 to {_MAX_ID} characters")
+    return value
+
+
+def _check_number(what: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{what} must be an int, not {type(value).__name__}")
+    if not 0 <= value < _LARGEST:
+        raise ValueError(f"{what} is out of range: {value}")
+    return value
+
+
+def _check_options(options: object) -> dict[str, Any]:
+    if not isinstance(options, dict):
+        raise TypeError(f"options must be a dict, not {type(options).__name__}")
+    known = {"name", "once", "when_full", "queue_size", "last", "last_incarnation"}
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise ValueError(f"unknown options: {', '.join(map(str, unknown))}")
+    return dict(options)
+
+
+def _stream_of(session: Session) -> StreamSubscriber:
+    if session.stream is None or session.stream.gone:
+        raise ValueError("this connection is no stream: call attach first")
+    return session.stream

@@ -1,0 +1,58 @@
+"""What the event service tells about itself: counters, and who is subscribed to what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyro_events.engine.hub import Hub
+    from pyro_events.engine.subscriber import Subscriber
+
+
+def statistics(hub: Hub) -> dict[str, object]:
+    """Give the counters since the start, and how things are now.
+
+    `delivered` counts what subscribers took, `dropped` what was lost to them, `errors` what their
+    `event` failed on, `refused` calls that ended with an exception, `held` publishers that wait.
+    """
+    counters = hub.counters
+    subscribers = list(hub.subscribers())
+    return {
+        **hub.identity,
+        "subscribers": len(subscribers),
+        "subscriptions": sum(
+            sum(map(len, hub.router.subscriptions(subscriber))) for subscriber in subscribers
+        ),
+        "published": counters.published,
+        "delivered": counters.delivered,
+        "dropped": counters.dropped_with_subscriber + sum(s.dropped for s in subscribers),
+        "queued": sum(subscriber.queued for subscriber in subscribers),
+        "errors": counters.errors,
+        "retries": counters.retries,
+        "refused": counters.refused,
+        "held": hub.held,
+    }
+
+
+def subscriptions(hub: Hub) -> list[dict[str, object]]:
+    """Give a dict for every subscriber, with its subscriptions as it wrote them."""
+    return [_describe(hub, subscriber) for subscriber in hub.subscribers()]
+
+
+def _describe(hub: Hub, subscriber: Subscriber) -> dict[str, object]:
+    subjects, patterns = hub.router.subscriptions(subscriber)
+    return {
+        "subscriber": subscriber.name,
+        "kind": subscriber.kind,
+        "aware": subscriber.aware,
+        "subjects": subjects,
+        "patterns": patterns,
+        "suspended": hub.router.suspended(subscriber),
+        "queued": subscriber.queued,
+        "queue_size": subscriber.options.queue_size,
+        "when_full": subscriber.options.when_full,
+        "delivered": subscriber.delivered,
+        "dropped": subscriber.dropped,
+        "errors": subscriber.errors,
+        "state": subscriber.state,
+    }

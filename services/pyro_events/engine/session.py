@@ -1,0 +1,234 @@
+"""A client's connection: the handshake, then its requests, one after the other, in order."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from typing import TYPE_CHECKING, Any
+
+from Pyro5.errors import DaemonError, PyroError
+
+from pyro_events import wire
+from pyro_events.engine import calls
+from pyro_events.engine.connection import Connection
+from pyro_events.engine.held import Held
+from pyro_events.wire import Frame, FrameTooLarge, ProtocolError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from pyro_events.engine.hub import Hub
+    from pyro_events.engine.loop import Timer
+    from pyro_events.engine.stream import StreamSubscriber
+
+HELPER_PROTOCOL = 1
+"""The version of what helpers and event service have agreed on beyond Pyro5's protocol."""
+
+_log = logging.getLogger("pyro_events")
+
+
+class Session:
+    """Serves one client. `refusal` is why it is sent away, or None."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        objects: dict[str, Any],
+        sock: socket.socket,
+        peer: str | None,
+        refusal: str | None,
+        ended: Callable[[Session], None],
+    ) -> None:
+        self.peer = peer
+        self.stream: StreamSubscriber | None = None
+        self._hub = hub
+        self._objects = objects
+        self._refusal = refusal
+        self._ended = ended
+        self._welcome = False
+        settings = hub.settings
+        self.connection = Connection(hub.loop, sock, settings.handshake_size, self)
+        self._deadline: Timer | None = hub.loop.call_later(
+            settings.handshake_timeout, lambda: self.connection.close("no handshake in time")
+        )
+
+    def __str__(self) -> str:
+        return f"client {self.peer or 'on this machine'}"
+
+    def check_no_stream(self) -> None:
+        """Raise ValueError if the connection is a stream already."""
+        if self.stream is not None and not self.stream.gone:
+            raise ValueError("this connection is a stream already: call detach first")
+
+    def attach(self, stream: StreamSubscriber, last: int | None) -> int:
+        """Make this connection the subscriber's stream; give the number of events it missed."""
+        self.stream = stream
+        return stream.attach(self.connection, last)
+
+    # The connection's owner
+
+    def on_frame(self, frame: Frame) -> None:
+        """Handle what the client sent."""
+        if not self._welcome:
+            self._handshake(frame)
+        elif frame.type == wire.INVOKE:
+            self._invoke(frame)
+        elif frame.type == wire.RESULT and self.stream is not None:
+            if not self.stream.gone:
+                self.stream.acknowledge(frame.data)
+        elif frame.type == wire.PING:
+            if frame.data != b"pong":
+                pong = wire.encode_frame(wire.PING, frame.serializer, 0, frame.seq, b"pong")
+                self.connection.send(pong)
+        else:
+            raise ProtocolError(f"a message of type {frame.type} is out of place")
+
+    def on_too_large(self, error: FrameTooLarge) -> None:
+        """Answer a request whose arguments were thrown away."""
+        if not self._welcome or error.frame.type != wire.INVOKE:
+            raise error
+        self._failed(error.frame, ValueError(f"the message is too large: {error}"))
+
+    def on_closed(self, reason: str) -> None:
+        """Let go of everything that belongs to the connection."""
+        _log.debug("%s: %s", self, reason)
+        self._handshake_done()
+        if self.stream is not None:
+            self.stream.detached(self.connection)
+        self._ended(self)
+
+    # Handshake
+
+    def _handshake(self, frame: Frame) -> None:
+        if frame.type != wire.CONNECT:
+            raise ProtocolError("the first message is no CONNECT")
+        try:
+            if self._refusal:
+                raise PyroError(self._refusal)  # noqa: TRY301 - one way to say no
+            answer = self._greet(frame)
+        except Exception as error:  # noqa: BLE001 - whatever a client's data make the serializer raise
+            _log.info("%s is refused: %s", self, calls.describe(error))
+            self.connection.send(calls.encode_connect(frame, wire.CONNECTFAIL, str(error)))
+            self.connection.finish("refused")
+            return
+        self._welcome = True
+        self._handshake_done()
+        self.connection.reader.max_size = self._hub.settings.max_message_size
+        self.connection.send(calls.encode_connect(frame, wire.CONNECTOK, answer))
+
+    def _greet(self, frame: Frame) -> dict[str, object]:
+        data, object_id = calls.decode_connect(frame, trusted=self._hub.settings.trusted)
+        helper = isinstance(data, dict) and "pyro_events" in data
+        given = data.get("ident") if isinstance(data, dict) else data
+        wanted = self._hub.settings.ident
+        if wanted is not None and not (isinstance(given, str) and _equal(given, wanted)):
+            raise PyroError("wrong identification")
+        greeting: object = "hello"
+        if helper and isinstance(data, dict):
+            if data["pyro_events"] != HELPER_PROTOCOL:
+                raise PyroError(
+                    f"this event service speaks version {HELPER_PROTOCOL} of the helpers' "
+                    f"protocol, not {data['pyro_events']!r:.40}"
+                )
+            greeting = {
+                "pyro_events": HELPER_PROTOCOL,
+                "incarnation": self._hub.identity["incarnation"],
+                "version": self._hub.version,
+            }
+        daemon = self._objects["Pyro.Daemon"]
+        return {"handshake": greeting, "meta": daemon.get_metadata(self, object_id)}
+
+    def _handshake_done(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    # Requests
+
+    def _invoke(self, frame: Frame) -> None:
+        try:
+            request = calls.decode_request(frame, trusted=self._hub.settings.trusted)
+            target = self._objects.get(request.object_id)
+            if target is None:
+                raise DaemonError("unknown object")  # noqa: TRY301 - one way to say no
+        except Exception as error:  # noqa: BLE001 - the client made the serializer raise whatever it may
+            self._failed(frame, error)
+            return
+        _Execution(self, frame, target, request).advance()
+
+    def _failed(self, frame: Frame, error: Exception) -> None:
+        self._hub.counters.refused += 1
+        if frame.flags & wire.ONEWAY:
+            _log.warning("%s: a oneway call failed: %s", self, calls.describe(error))
+        else:
+            self.connection.send(calls.encode_exception(frame, error))
+
+    def _answer(self, frame: Frame, value: object) -> None:
+        if not frame.flags & wire.ONEWAY:
+            self.connection.send(calls.encode_result(frame, value))
+
+
+class _Execution:
+    """One request under way: a call, or a batch of them, up to the first exception."""
+
+    __slots__ = ("_calls", "_frame", "_paused", "_results", "_session", "_target")
+
+    def __init__(self, session: Session, frame: Frame, target: Any, request: calls.Request) -> None:
+        self._session = session
+        self._frame = frame
+        self._target = target
+        self._calls = iter(request.calls)
+        self._results: list[object] = []
+        self._paused = False
+
+    def advance(self) -> None:
+        """Execute call after call; one that is held keeps the client's connection unread."""
+        for method, args, kwargs in self._calls:
+            try:
+                result = self._call(method, args, kwargs)
+            except Exception as error:  # noqa: BLE001 - the caller has to hear of it
+                self._end(error)
+                return
+            if isinstance(result, Held):
+                if not result.done:
+                    self._paused = True
+                    self._session.connection.pause()
+                    result.when_done(lambda held=result: self._continue(held))  # type: ignore[misc] # bound now
+                    return
+                result = result.value
+            self._results.append(result)
+        self._end(None)
+
+    def _continue(self, held: Held) -> None:
+        self._results.append(held.value)
+        self.advance()
+
+    def _call(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> object:
+        if method not in self._target.callable:
+            raise AttributeError(f"the remote object has no exposed attribute or method {method!r}")
+        try:
+            return getattr(self._target, method)(self._session, *args, **kwargs)
+        except (ValueError, TypeError, PyroError):
+            raise
+        except Exception:
+            _log.exception("%s: error in %s", self._session, method)
+            raise
+
+    def _end(self, error: Exception | None) -> None:
+        session, frame = self._session, self._frame
+        if frame.flags & wire.BATCH:
+            if error is not None:
+                session._hub.counters.refused += 1  # noqa: SLF001 - a part of the session
+                self._results.append(calls.wrap_exception(error))
+            session._answer(frame, self._results)  # noqa: SLF001 - the same
+        elif error is not None:
+            session._failed(frame, error)  # noqa: SLF001 - the same
+        else:
+            session._answer(frame, self._results[0])  # noqa: SLF001 - the same
+        if self._paused:
+            session.connection.resume()
+
+
+def _equal(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())

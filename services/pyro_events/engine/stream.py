@@ -1,0 +1,180 @@
+"""Delivery over a connection that the subscriber itself has opened, and opens again.
+
+An event is numbered when it is sent; the subscriber acknowledges numbers. What it has not
+acknowledged is kept, and sent again when it comes back within `reconnect_grace` seconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import msgpack
+
+from pyro_events import wire
+from pyro_events.engine.loop import Deadline, Timer
+from pyro_events.engine.subscriber import Subscriber
+from pyro_events.wire import ProtocolError
+
+if TYPE_CHECKING:
+    from pyro_events.engine.connection import Connection
+    from pyro_events.engine.encoder import Item
+    from pyro_events.engine.hub import Hub
+    from pyro_events.engine.subscriber import Options
+
+_ACK_SIZE = 8
+
+
+class _Sent(NamedTuple):
+    """A frame that is not acknowledged: its events have the numbers from `first` on."""
+
+    first: int
+    items: list[Item]
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.items) - 1
+
+
+class StreamSubscriber(Subscriber):
+    """A helper's subscriber. `name` is for people, `id` is chosen by the helper."""
+
+    kind: ClassVar[str] = "stream"
+
+    def __init__(self, hub: Hub, subscriber_id: str, name: str, options: Options) -> None:
+        super().__init__(hub, name, options)
+        self.id = subscriber_id
+        self._connection: Connection | None = None
+        self._sent: deque[_Sent] = deque()
+        self._again: deque[list[Item]] = deque()
+        self._next = 1
+        self._acked = 0
+        self._gaps_told = 0
+        self._grace: Timer | None = None
+        self._heartbeat = Deadline(hub.loop, self._check_pulse)
+
+    @property
+    def aware(self) -> bool:
+        """Every helper is."""
+        return True
+
+    @property
+    def state(self) -> str:
+        """Say `connected`, or `away` while it may come back."""
+        return "connected" if self._connection else "away"
+
+    @property
+    def queued(self) -> int:
+        """Everything that is not acknowledged."""
+        again = sum(map(len, self._again))
+        return super().queued + again + sum(len(sent.items) for sent in self._sent)
+
+    def hang_up(self, reason: str) -> None:
+        """Close the connection after everything that was sent, a notice for example."""
+        if self._connection is not None:
+            self._connection.finish(reason)
+
+    def resumable(self, last: int | None) -> bool:
+        """Say whether everything after the delivery number `last` is still here."""
+        return last is not None and self._acked <= last < self._next
+
+    def attach(self, connection: Connection, last: int | None) -> int:
+        """Deliver over this connection, from after `last` on; give the number of lost events."""
+        if self._connection is not None:
+            self._connection.close("the subscriber came back over another connection")
+        self._connection = connection
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        if last is not None:
+            self._rewind(last)
+        missed = self.dropped - self._gaps_told
+        self._gaps_told = self.dropped
+        self._heartbeat.set(self.hub.settings.ping_after)
+        self._touch()
+        return missed
+
+    def detached(self, connection: Connection) -> None:
+        """Learn that the connection has ended; the subscriber may come back."""
+        if connection is self._connection and not self.gone:
+            self._connection = None
+            self._heartbeat.clear()
+            self._grace = self.hub.loop.call_later(
+                self.hub.settings.reconnect_grace,
+                lambda: self.hub.drop(self, "its connection broke and it did not come back"),
+            )
+
+    def acknowledge(self, data: bytes) -> None:
+        """Take note of what the subscriber has handled; raises ProtocolError for nonsense."""
+        number = int.from_bytes(data, "big")
+        if len(data) != _ACK_SIZE or number >= self._next:
+            raise ProtocolError("an event is acknowledged that was never sent")
+        self._settle(number)
+        self._touch()
+
+    def pump(self) -> None:
+        """Send frames while the window is open."""
+        self._dirty = False
+        connection = self._connection
+        if connection is None:
+            return
+        if self.dropped != self._gaps_told:
+            self.notify({"kind": "gap", "missed": self.dropped - self._gaps_told, "reason": "full"})
+            self._gaps_told = self.dropped
+        settings = self.hub.settings
+        while len(self._sent) < settings.window:
+            items = self._again.popleft() if self._again else self._take(settings.batch_events)
+            if not items:
+                break
+            body = self.hub.encoder.stream_body(items)
+            start = b"\x92\xcf" + self._next.to_bytes(8, "big")
+            header = wire.encode_header(
+                wire.INVOKE, wire.MSGPACK, wire.ONEWAY, 0, len(start) + len(body)
+            )
+            self._sent.append(_Sent(self._next, items))
+            self._next += len(items)
+            connection.send(header + start, body)
+
+    def notify(self, notice: dict[str, object]) -> None:
+        """Push a notice, if the subscriber is there."""
+        if self._connection is not None:
+            data = msgpack.packb([None, notice])
+            self._connection.send(
+                wire.encode_frame(wire.INVOKE, wire.MSGPACK, wire.ONEWAY, 0, data)
+            )
+
+    def close(self) -> None:
+        """Go for good; the connection stays, it may be used for other calls."""
+        super().close()
+        self._connection = None
+        self._heartbeat.cancel()
+        if self._grace is not None:
+            self._grace.cancel()
+
+    def _settle(self, number: int) -> None:
+        while self._sent and self._sent[0].last <= number:
+            self._sent.popleft()
+        if number > self._acked:
+            self._count_delivered(number - self._acked)
+            self._acked = number
+
+    def _rewind(self, last: int) -> None:
+        self._settle(last)
+        for sent in reversed(self._sent):
+            self._again.appendleft(sent.items[max(0, last + 1 - sent.first) :])
+        self._sent.clear()
+        self._next = last + 1
+
+    def _check_pulse(self) -> None:
+        connection, settings = self._connection, self.hub.settings
+        if connection is None:
+            return
+        silent = self.hub.loop.clock() - connection.last_received
+        if silent >= settings.silence:
+            connection.close(f"silent for {silent:.0f} s")
+            return
+        if silent >= settings.ping_after:
+            connection.send(wire.encode_frame(wire.PING, wire.MSGPACK, 0, 0, b"ping"))
+            self._heartbeat.set(min(settings.ping_after, settings.silence - silent))
+        else:
+            self._heartbeat.set(settings.ping_after - silent)

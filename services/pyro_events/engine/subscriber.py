@@ -1,0 +1,190 @@
+"""What both kinds of subscribers have in common: a mailbox, its policy, and counters."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, get_args
+
+from pyro_events.mailbox import Mailbox, Verdict, WhenFull
+
+if TYPE_CHECKING:
+    from pyro_events.engine.encoder import Item
+    from pyro_events.engine.hub import Hub
+    from pyro_events.engine.publication import Publication
+    from pyro_events.engine.settings import Settings
+
+_MAX_QUEUE = 10_000_000
+ITEM_OVERHEAD = 64
+"""Bytes that an event costs beside its subject and its message, roughly."""
+
+
+def item_size(item: Item) -> int:
+    """Give what an event counts for in a mailbox."""
+    return len(item[0]) + len(item[2]) + ITEM_OVERHEAD
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a subscriber wants its events; None leaves it as it is, at first the default."""
+
+    as_dict: bool | None = None
+    once: bool | None = None
+    when_full: WhenFull | None = None
+    queue_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise TypeError or ValueError that names the option, for whatever a client sent."""
+        for name in ("as_dict", "once"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, not {value!r:.60}")
+        if self.when_full is not None and self.when_full not in get_args(WhenFull):
+            choices = ", ".join(get_args(WhenFull))
+            raise ValueError(f"when_full must be one of {choices}, not {self.when_full!r:.60}")
+        size = self.queue_size
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
+            raise TypeError(f"queue_size must be a number of events, not {size!r:.60}")
+        if size is not None and not 1 <= size <= _MAX_QUEUE:
+            raise ValueError(f"queue_size must be from 1 to {_MAX_QUEUE}, not {size}")
+
+    def over(self, old: Options) -> Options:
+        """Give the old options, changed where these say something."""
+        changes = {name: getattr(self, name) for name in self.__slots__}
+        return replace(old, **{name: value for name, value in changes.items() if value is not None})
+
+
+class Subscriber:
+    """Somebody who gets events. Subclasses know how to deliver them."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, hub: Hub, name: str, options: Options) -> None:
+        self.hub = hub
+        self.name = name
+        self.options = options.over(_defaults(hub.settings))
+        self.delivered = 0
+        self.errors = 0
+        self.gone = False
+        self._dirty = False
+        self._stalled = False
+        self._waiting: deque[Publication] = deque()
+        self._dropped_before = 0
+        self._mailbox = self._new_mailbox()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def dropped(self) -> int:
+        """How many events were lost to this subscriber."""
+        return self._dropped_before + self._mailbox.dropped
+
+    @property
+    def queued(self) -> int:
+        """How many events it has not taken yet, those on their way included."""
+        return len(self._mailbox)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way to it."""
+        return self.queued > 0
+
+    @property
+    def aware(self) -> bool:
+        """Whether it can be told about the event service's life."""
+        raise NotImplementedError
+
+    @property
+    def state(self) -> str:
+        """How its connection is, in a word."""
+        raise NotImplementedError
+
+    def pump(self) -> None:
+        """Send what waits, as far as the subscriber keeps up."""
+        raise NotImplementedError
+
+    def notify(self, notice: dict[str, object]) -> None:
+        """Tell an aware subscriber something, in order with its events."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Release connections and timers; it takes and sends nothing any more."""
+        self.gone = True
+        waiting, self._waiting = self._waiting, deque()
+        for publication in waiting:
+            publication.forget(self)
+
+    def configure(self, options: Options) -> None:
+        """Change the options; what waits goes on waiting."""
+        old = self.options
+        self.options = options.over(old)
+        self.hub.router.set_once(self, bool(self.options.once))
+        if (old.queue_size, old.when_full) != (self.options.queue_size, self.options.when_full):
+            waiting = self._mailbox
+            self._dropped_before += waiting.dropped
+            self._mailbox = self._new_mailbox()
+            for item in waiting.take(len(waiting), waiting.bytes):
+                if self._mailbox.offer(item, item_size(item)) is Verdict.FULL:
+                    self._mailbox.force_drop()
+
+    def offer(self, item: Item, size: int) -> bool:
+        """Take an event, or lose it as the policy says; False: its publisher has to wait."""
+        if self.gone:
+            return True
+        mailbox = self._mailbox
+        if not mailbox.room():
+            self.pump()
+        verdict = mailbox.offer(item, size)
+        if verdict is Verdict.FULL:
+            if not self._stalled:
+                return False
+            mailbox.force_drop()
+        elif verdict is Verdict.DISCONNECT:
+            self.hub.drop(self, "its queue is full, and when_full is disconnect")
+        self._touch()
+        return True
+
+    def wait(self, publication: Publication) -> None:
+        """Have the publication tried again when there is room."""
+        self._waiting.append(publication)
+
+    def unwait(self, publication: Publication) -> None:
+        """Forget about the publication."""
+        self._waiting = deque(other for other in self._waiting if other is not publication)
+
+    def stall(self) -> None:
+        """Drop an event that waited too long, and hold nobody until something is taken again."""
+        self._stalled = True
+        self._mailbox.force_drop()
+
+    def _touch(self) -> None:
+        if not self._dirty:
+            self._dirty = True
+            self.hub.dirty.append(self)
+
+    def _take(self, max_events: int) -> list[Item]:
+        taken = self._mailbox.take(max_events, self.hub.settings.batch_bytes)
+        if taken:
+            self._stalled = False
+            if self._waiting:
+                self.hub.loop.call_soon(self._admit)
+        return taken
+
+    def _admit(self) -> None:
+        while self._waiting and self._mailbox.room():
+            self._waiting.popleft().retry(self)
+
+    def _count_delivered(self, count: int) -> None:
+        self.delivered += count
+        self.hub.counters.delivered += count
+
+    def _new_mailbox(self) -> Mailbox[Item]:
+        size, policy = self.options.queue_size, self.options.when_full
+        assert size is not None
+        assert policy is not None
+        return Mailbox(size, self.hub.settings.queue_bytes, policy)
+
+
+def _defaults(settings: Settings) -> Options:
+    return Options(False, False, settings.when_full, settings.queue_size)
