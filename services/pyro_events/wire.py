@@ -49,7 +49,7 @@ class ProtocolError(Exception):
     """The peer does not speak Pyro5's protocol 502, or announced more than it may send."""
 
 
-class FrameTooLarge(ProtocolError):  # noqa: N818 - the reader goes on; it is news more than an error
+class FrameTooLarge(ProtocolError):
     """A frame is larger than allowed; the reader throws it away as it comes and stays usable.
 
     `frame` is the announced one without its data, `size` what it would have had.
@@ -72,7 +72,7 @@ class Frame(NamedTuple):
     data: bytes
 
 
-def encode_header(  # noqa: PLR0917 - the order of the wire
+def encode_header(
     type: int,  # noqa: A002 - the protocol's own word
     serializer: int,
     flags: int,
@@ -96,7 +96,7 @@ def encode_header(  # noqa: PLR0917 - the order of the wire
     )
 
 
-def encode_frame(  # noqa: PLR0917 - the order of the wire
+def encode_frame(
     type: int,  # noqa: A002 - the protocol's own word
     serializer: int,
     flags: int,
