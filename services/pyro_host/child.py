@@ -41,7 +41,7 @@ Answer = Callable[[str, dict[str, object]], object]
 _log = logging.getLogger("pyro_host.child")
 
 
-class AskRefused(Exception):  # noqa: N818 - it is an answer more than a failure
+class AskRefused(Exception):
     """Raised by an `Answer` to refuse an ask; its text is what the manager gets."""
 
 
