@@ -84,6 +84,7 @@ class Link:
         self._waker: Waker | None = None
         self._thread: threading.Thread | None = None
         self._welcomed = False
+        self._linked = False
         self._failing = False
 
     def start(self) -> None:
@@ -114,23 +115,14 @@ class Link:
     def _run(self, waker: Waker) -> None:
         try:
             while True:
-                began = self._clock()
-                linked = False
-                try:
-                    connection, welcome = self._connect(waker)
-                except EventServiceError as error:
-                    failure: Exception = error
-                    if isinstance(error, Refused) and not self._welcomed:
-                        self._forget()
-                        self._owner.refused(error)
-                        return
-                else:
-                    began, linked = self._clock(), True
-                    self._welcomed = True
-                    failure = self._serve(connection, welcome)
-                self._note(failure, linked)
+                failure, lived = self._attempt(waker)
+                if isinstance(failure, Refused) and not self._welcomed:
+                    self._forget()
+                    self._owner.refused(failure)
+                    return
+                self._note(failure, lived)
                 self._owner.unlinked(failure)
-                waker.pause(self._backoff.next(self._clock() - began if linked else 0.0))
+                waker.pause(self._backoff.next(lived))
         except Stopped:
             pass
         except Exception:  # noqa: BLE001 - a thread has nobody above it
@@ -139,17 +131,27 @@ class Link:
             self._forget()
             waker.close()
 
-    def _note(self, failure: Exception, linked: bool) -> None:
+    def _note(self, failure: Exception, lived: float) -> None:
         """Log the beginning of an outage, and not every attempt to end it."""
-        if linked or not self._failing:
+        if lived or not self._failing:
             _log.warning("no connection to the event service, trying again: %s", failure)
-        self._failing = not linked
+        self._failing = not lived
 
     def _forget(self) -> None:
         """Let `start` begin again; a thread that was replaced meanwhile changes nothing."""
         with self._lock:
             if self._thread is threading.current_thread():
                 self._waker = self._thread = None
+
+    def _attempt(self, waker: Waker) -> tuple[EventServiceError, float]:
+        """Connect and serve; give why that ended, and for how many seconds it went well."""
+        try:
+            connection, welcome = self._connect(waker)
+        except EventServiceError as error:
+            return error, 0.0
+        began = self._clock()
+        failure = self._serve(connection, welcome)
+        return failure, self._clock() - began if self._linked else 0.0
 
     def _connect(self, waker: Waker) -> tuple[Connection, Welcome]:
         deadline = self._clock() + CONNECT_TIMEOUT
@@ -171,11 +173,13 @@ class Link:
             connection.close()
             raise
 
-    def _serve(self, connection: Connection, welcome: Welcome) -> Exception:
+    def _serve(self, connection: Connection, welcome: Welcome) -> EventServiceError:
         """Work on the connection until it breaks, and say why it did."""
         owner = self._owner
+        self._linked = False
         try:
             owner.linked(connection, welcome)
+            self._linked = self._welcomed = True
             while True:
                 try:
                     frame = connection.receive(self._patience(connection))

@@ -13,9 +13,11 @@ from pyro_events import wire
 from pyro_events.event import EVENTSERVICE_NAME
 
 
-def encode_call(seq: int, target: str, method: str, params: Any) -> bytes:
+def encode_call(
+    seq: int, target: str, method: str, params: Any, options: dict[str, Any] | None = None
+) -> bytes:
     """Encode a call as Pyro5 does it in msgpack (Pyro5/serializers.py, MsgpackSerializer)."""
-    data = msgpack.packb([target, method, params, {}])
+    data = msgpack.packb([target, method, params, options or {}])
     return wire.encode_frame(wire.INVOKE, wire.MSGPACK, 0, seq, data)
 
 
@@ -39,16 +41,20 @@ class Calls:
         self._waiting: dict[int, Future[Any]] = {}
         self._failure: Exception | None = None
 
-    def start(self, method: str, params: list[Any]) -> tuple[bytes, Future[Any]]:
-        """Give the frame to send and the future of its answer."""
+    def start(
+        self, method: str, params: list[Any], options: dict[str, Any] | None = None
+    ) -> tuple[bytes, Future[Any]]:
+        """Give the frame to send and the future of its answer.
+
+        Raises the failure when the connection is gone already.
+        """
         future: Future[Any] = Future()
         with self._lock:
             if self._failure is not None:
-                future.set_exception(self._failure)
-                return b"", future
+                raise self._failure
             self._seq = self._seq % 0xFFFF + 1  # 0 is for acknowledgements
             self._waiting[self._seq] = future
-            return encode_call(self._seq, self._target, method, params), future
+            return encode_call(self._seq, self._target, method, params, options), future
 
     def finish(self, frame: wire.Frame) -> None:
         """Hand a RESULT frame to whoever waits for it."""

@@ -1,0 +1,163 @@
+"""Events the classical way: the event service calls an object in a Pyro5 daemon of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import Pyro5.server
+
+from pyro_events.client.inbox import Notice
+from pyro_events.client.subscription import Subscription
+from pyro_events.errors import Closed, EventServiceError, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyro_events.client.calls import Calls
+    from pyro_events.client.connection import Connection
+    from pyro_events.client.inbox import Inbox
+    from pyro_events.client.subscription import Call
+    from pyro_events.event import Event
+    from pyro_events.link import Welcome
+    from pyro_events.wire import Frame
+
+MAX_WAITING = 1000
+"""Events that may wait here to be handled; more wait at the event service, by its rules."""
+_CLOSING = 2.0
+
+
+class Callback(Subscription):
+    """Keeps an object subscribed. A connection to the event service tells when it has gone."""
+
+    def __init__(
+        self,
+        es: str | None,
+        ident: str | None,
+        inbox: Inbox,
+        options: dict[str, Any],
+        daemon: dict[str, Any],
+    ) -> None:
+        super().__init__(es, ident, inbox, None)
+        self._options = {key: value for key, value in options.items() if value is not None}
+        self._room = _Room(MAX_WAITING)
+        self._incarnation: str | None = None
+        self._daemon = Pyro5.server.Daemon(**daemon)
+        target = _Target(self, inbox, self._room)
+        name = f"{options.get('name') or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
+        self._options.pop("name", None)
+        self._uri = str(self._daemon.register(target, name))
+        self._thread = threading.Thread(
+            target=self._daemon.requestLoop, name="pyro_events daemon", daemon=True
+        )
+        self._thread.start()
+
+    def close(self, *, wait: bool = True) -> None:
+        """Unsubscribe if possible, then end connection and daemon."""
+        self._room.close()
+        with self._changed:
+            texts = [*self.wanted.subjects, *self.wanted.patterns]
+        if wait and texts and self._connection is not None:
+            with contextlib.suppress(EventServiceError):
+                self.unsubscribe(texts, _CLOSING)
+        super().close(wait=wait)
+        if wait:
+            self._shut_down()
+        else:
+            threading.Thread(target=self._shut_down, daemon=True).start()
+
+    def _shut_down(self) -> None:
+        self._daemon.shutdown()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _attach(self, calls: Calls, connection: Connection, welcome: Welcome) -> list[Notice]:
+        with self._changed:
+            subjects, patterns = self.wanted.subjects, self.wanted.patterns
+        try:
+            for call in self._subscribing(subjects, patterns):
+                self._request(calls, connection, call)
+        except EventServiceError:
+            raise
+        except Exception as error:
+            raise Refused(f"{welcome.uri} refused the subscriber: {error}") from error
+        before, self._incarnation = self._incarnation, welcome.incarnation
+        if before in (None, welcome.incarnation) or not (subjects or patterns):
+            return []
+        return [Notice("gap", {"kind": "gap", "missed": None, "reason": "restarted"})]
+
+    def _pushed(self, frame: Frame) -> None:
+        raise EventServiceError(f"the event service sent a frame of type {frame.type}")
+
+    def _subscribing(self, subjects: Sequence[str], patterns: Sequence[str]) -> list[Call]:
+        calls: list[Call] = []
+        if subjects:
+            calls.append(("subscribe", [list(subjects), self._uri], self._options))
+        if patterns:
+            calls.append(("subscribeMatch", [list(patterns), self._uri], self._options))
+        return calls
+
+    def _unsubscribing(self, texts: Sequence[str]) -> Call:
+        return "unsubscribe", [list(texts), self._uri], {}
+
+
+class _Room:
+    """Counts what waits to be handled; whoever brings more than `limit` has to wait."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def enter(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._free > 0 or self._closed)
+            if self._closed:
+                raise Closed("the subscriber was closed")
+            self._free -= 1
+
+    def leave(self) -> None:
+        with self._changed:
+            self._free += 1
+            self._changed.notify()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+@Pyro5.server.expose
+class _Target:
+    """The object that the event service calls, in the daemon's threads."""
+
+    def __init__(self, callback: Callback, inbox: Inbox, room: _Room) -> None:
+        self._callback = callback
+        self._inbox = inbox
+        self._room = room
+
+    def event(self, event: Event) -> None:
+        """Take an event; returns when there is room for it, long before it is handled."""
+        self._room.enter()
+        self._inbox.put(_Parcel(event, self._room))
+
+    def es_notice(self, notice: dict[str, Any]) -> None:
+        """Take a notice."""
+        self._callback.noticed(notice)
+
+
+class _Parcel:
+    __slots__ = ("_event", "_room")
+
+    def __init__(self, event: Event, room: _Room) -> None:
+        self._event = event
+        self._room = room
+
+    def open(self) -> Sequence[Event]:
+        return (self._event,)
+
+    def handled(self, count: int) -> None:
+        if count:
+            self._room.leave()

@@ -1,0 +1,100 @@
+"""What has arrived for a subscriber and waits for it: events, notices, and the odd failure."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import msgpack
+
+from pyro_events.codec import unpack
+from pyro_events.event import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Hook = str
+"""`connected`, `disconnected` or `gap`: the method that a notice is for."""
+
+
+class Undecodable(NamedTuple):
+    """An event whose message can't be recreated here."""
+
+    subject: str
+    reason: str
+
+
+class Parcel(Protocol):
+    """Events that arrived together."""
+
+    def open(self) -> Sequence[Event | Undecodable]:
+        """Give the events."""
+
+    def handled(self, count: int) -> None:
+        """Tell whoever sent them that the first `count` are done."""
+
+
+class Notice(NamedTuple):
+    """News about the connection, for a hook."""
+
+    hook: Hook
+    values: dict[str, Any]
+
+
+class Failure(NamedTuple):
+    """Nothing will come any more."""
+
+    error: Exception
+
+
+class Wake(NamedTuple):
+    """Nothing at all; whoever waits looks around."""
+
+
+Item = Parcel | Notice | Failure | Wake
+
+
+class Inbox:
+    """A queue from the link's thread to the subscriber's. Any thread may use it.
+
+    `on_put` is called, in the thread that puts, whenever there is something new.
+    """
+
+    def __init__(self) -> None:
+        self._items: SimpleQueue[Item] = SimpleQueue()
+        self.on_put: Callable[[], object] | None = None
+
+    def put(self, item: Item) -> None:
+        """Add an item at the end."""
+        self._items.put(item)
+        if self.on_put is not None:
+            self.on_put()
+
+    def get(self, timeout: float | None = None) -> Item:
+        """Wait for the next item; raises queue.Empty after `timeout` seconds."""
+        return self._items.get(timeout=timeout)
+
+    def get_nowait(self) -> Item:
+        """Give the next item; raises queue.Empty when there is none."""
+        return self._items.get_nowait()
+
+
+def open_frame(data: bytes, skip: int) -> Sequence[Event | Undecodable]:
+    """Give the events of a pushed frame, but for the first `skip` of them."""
+    entries = msgpack.unpackb(data, use_list=False)[1]
+    if skip:
+        entries = entries[skip:]
+    try:
+        return [
+            Event(subject, body if opaque else unpack(body), time)
+            for subject, time, body, opaque in entries
+        ]
+    except ValueError:
+        return [_event(*entry) for entry in entries]
+
+
+def _event(subject: str, time: float, body: bytes, opaque: bool) -> Event | Undecodable:
+    try:
+        return Event(subject, body if opaque else unpack(body), time)
+    except ValueError as error:
+        return Undecodable(subject, str(error))

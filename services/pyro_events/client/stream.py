@@ -1,0 +1,125 @@
+"""Events over the subscriber's own connection: through any NAT, and resumed after a break."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from pyro_events import wire
+from pyro_events.client.connection import ConnectionLost
+from pyro_events.client.inbox import Notice, open_frame
+from pyro_events.client.pushes import Mailbox, gap_on_attach, parse_push
+from pyro_events.client.subscription import Subscription
+from pyro_events.errors import EventServiceError, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyro_events.client.calls import Calls
+    from pyro_events.client.connection import Connection
+    from pyro_events.client.inbox import Inbox, Undecodable
+    from pyro_events.client.subscription import Call
+    from pyro_events.event import Event
+    from pyro_events.link import Welcome
+
+SILENCE = 25.0
+"""Seconds without a byte after which the event service is given up; it pings every 10."""
+_CLOSING = 1.0
+
+
+class Stream(Subscription):
+    """Keeps one subscriber attached, and its events coming into the inbox."""
+
+    def __init__(
+        self, es: str | None, ident: str | None, inbox: Inbox, options: dict[str, Any]
+    ) -> None:
+        super().__init__(es, ident, inbox, SILENCE)
+        self._id = uuid4().hex
+        self._options = {key: value for key, value in options.items() if value is not None}
+        self._mailbox: Mailbox | None = None
+
+    def acknowledge(self, mailbox: Mailbox, number: int) -> None:
+        """Acknowledge an event and all before it, unless they belong to another life."""
+        connection = self._connection
+        if connection is not None and mailbox is self._mailbox:
+            data = number.to_bytes(8, "big")
+            with contextlib.suppress(ConnectionLost):
+                connection.write(wire.encode_frame(wire.RESULT, wire.MSGPACK, 0, 0, data))
+
+    def close(self, *, wait: bool = True) -> None:
+        """Disconnect for good; the event service forgets us at once if it can be told."""
+        connection, calls = self._connection, self._calls
+        if connection is not None and calls is not None:
+            with contextlib.suppress(EventServiceError, TimeoutError):
+                frame, answer = calls.start("detach", [])
+                connection.write(frame)
+                if wait:
+                    answer.result(_CLOSING)
+        super().close(wait=wait)
+
+    def _attach(self, calls: Calls, connection: Connection, welcome: Welcome) -> list[Notice]:
+        before = self._mailbox
+        with self._changed:
+            subjects, patterns = self.wanted.subjects, self.wanted.patterns
+        options = dict(self._options)
+        if before is not None:
+            options |= {"last": before.last, "last_incarnation": before.incarnation}
+        call: Call = ("attach", [self._id, subjects, patterns, options], {})
+        try:
+            answer = self._request(calls, connection, call)
+            if not answer["resumed"]:
+                self._mailbox = Mailbox(answer["incarnation"], answer["next"] - 1)
+        except EventServiceError:
+            raise
+        except Exception as error:
+            raise Refused(f"{welcome.uri} refused the subscriber: {error}") from error
+        gap = gap_on_attach(before, answer, wanted=bool(subjects or patterns))
+        return [Notice("gap", {"kind": "gap", **gap})] if gap else []
+
+    def _pushed(self, frame: wire.Frame) -> None:
+        mailbox = self._mailbox
+        if frame.type != wire.INVOKE or mailbox is None:
+            raise ConnectionLost(f"the event service sent a frame of type {frame.type}")
+        try:
+            push = parse_push(frame.data)
+        except ValueError as error:
+            raise ConnectionLost(f"the event service sent nonsense: {error}") from None
+        if isinstance(push, dict):
+            self.noticed(push)
+            return
+        first, count = push
+        again, missing = mailbox.arrived(first, count)
+        if missing:
+            self.noticed({"kind": "gap", "missed": missing, "reason": "lost"})
+        if again < count:
+            self.inbox.put(_Parcel(self, mailbox, frame.data, first, again))
+
+    def _subscribing(self, subjects: Sequence[str], patterns: Sequence[str]) -> list[Call]:
+        once = bool(self._options.get("once"))
+        return [("stream_subscribe", [list(subjects), list(patterns), once], {})]
+
+    def _unsubscribing(self, texts: Sequence[str]) -> Call:
+        return "stream_unsubscribe", [list(texts)], {}
+
+
+class _Parcel:
+    """One pushed frame, opened where it is handled."""
+
+    __slots__ = ("_again", "_data", "_first", "_mailbox", "_stream")
+
+    def __init__(
+        self, stream: Stream, mailbox: Mailbox, data: bytes, first: int, again: int
+    ) -> None:
+        self._stream = stream
+        self._mailbox = mailbox
+        self._data = data
+        self._first = first
+        self._again = again
+
+    def open(self) -> Sequence[Event | Undecodable]:
+        return open_frame(self._data, self._again)
+
+    def handled(self, count: int) -> None:
+        if count:
+            self._stream.acknowledge(self._mailbox, self._first + self._again + count - 1)

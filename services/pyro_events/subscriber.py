@@ -1,0 +1,284 @@
+"""The subscriber's side: subclass, subscribe, listen."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections import deque
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pyro_events.client.inbox import Failure, Inbox, Notice, Undecodable, Wake
+from pyro_events.client.workers import Workers
+from pyro_events.errors import Closed
+from pyro_events.subjects import check_patterns, check_subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from pyro_events.client.inbox import Item, Parcel
+    from pyro_events.client.subscription import Subscription
+    from pyro_events.event import Event
+    from pyro_events.mailbox import WhenFull
+
+TIMEOUT = 10.0
+"""Seconds that a change of subscriptions may take, reconnecting included."""
+
+_log = logging.getLogger("pyro_events")
+
+
+class Subscriber:
+    """Receives events: subclass it, override `event`, subscribe, and `listen`.
+
+    `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name
+    server, and again whenever the connection is made anew. `ident` is the identification, if the
+    event service wants one. `delivery` is `"stream"`, over a connection that the subscriber opens,
+    or `"callback"`, to a Pyro5 daemon of its own on `host`, `port`, `nathost` and `natport`.
+    `name` is shown to people. With `once` an event comes once however many subscriptions match.
+    `queue_size` and `when_full` (`"block"`, `"drop-oldest"`, `"drop-newest"`, `"disconnect"`) are
+    for the subscriber's queue at the event service; None leaves them to it.
+
+    All methods may be called from any thread, also from inside of `event`. A subscriber connects
+    when it first subscribes or listens, and has to be closed; as a context manager it closes
+    itself. Raises ValueError or TypeError for arguments that make no sense.
+    """
+
+    def __init__(
+        self,
+        es: str | None = None,
+        *,
+        ident: str | None = None,
+        delivery: Literal["stream", "callback"] = "stream",
+        host: str | None = None,
+        port: int = 0,
+        nathost: str | None = None,
+        natport: int | None = None,
+        name: str | None = None,
+        once: bool = False,
+        when_full: WhenFull | None = None,
+        queue_size: int | None = None,
+    ) -> None:
+        options = {"name": name, "once": once, "when_full": when_full, "queue_size": queue_size}
+        daemon = {"host": host, "port": port, "nathost": nathost, "natport": natport}
+        self._inbox = Inbox()
+        self._subscription = make_subscription(es, ident, self._inbox, delivery, options, daemon)
+        self._listening = threading.Lock()
+        self._aborted = False
+        self._closed = False
+        self._threaded = False
+        self._rest: deque[tuple[Parcel, Sequence[Event | Undecodable], int]] = deque()
+        self._workers = Workers(self._handle)
+        self._counting = threading.Lock()
+        self._counts = dict.fromkeys(("received", "errors", "undecodable", "gaps"), 0)
+
+    # -- to override
+
+    def event(self, event: Event) -> None:
+        """Handle an event. An exception is logged, and the event counts as handled."""
+        raise NotImplementedError("override event() to receive events")
+
+    def connected(self, notice: dict[str, Any]) -> None:
+        """Learn that there is a connection, the first one or one more.
+
+        Hooks are called by `listen`, in its thread. `notice` has `kind`, `uri`, `incarnation`
+        (an id of that run of the event service) and `reason`.
+        """
+
+    def disconnected(self, notice: dict[str, Any]) -> None:
+        """Learn that the connection broke, and the `reason`; it is tried again anyway."""
+
+    def gap(self, notice: dict[str, Any]) -> None:
+        """Learn that events were missed: `missed` says how many, None that nobody knows.
+
+        The `reason` is `"full"` (the queue was), `"restarted"` (the event service was),
+        `"expired"` (the break took too long), `"undecodable"` (a message can't be recreated
+        here) or `"pattern"` (`notice["pattern"]` took too long to match and is suspended).
+        """
+
+    # -- to call
+
+    def subscribe(self, subjects: str | Sequence[str]) -> None:
+        """Receive the events about these subjects that are published from now on.
+
+        They are kept for `listen` if that isn't running. Raises ValueError or TypeError for a bad
+        subject, `pyro_events.errors.Unreachable` when there is no event service for 10 s, and
+        `Refused` when it refuses this client; then nothing has changed.
+        """
+        self._subscription.subscribe(check_subjects(subjects), (), TIMEOUT)
+
+    def subscribeMatch(self, patterns: str | Sequence[str]) -> None:  # noqa: N802 - the original's name
+        """Receive the events whose subject matches one of these regular expressions.
+
+        They match from the start of the subject, as `re.match` does, and ignore case.
+        """
+        texts = [pattern.text for pattern in check_patterns(patterns)]
+        self._subscription.subscribe((), texts, TIMEOUT)
+
+    def unsubscribe(self, subjects: str | Sequence[str]) -> None:
+        """Receive no more about these subjects, nor by patterns of these texts.
+
+        What was not subscribed is no error. What has arrived already is still handled.
+        """
+        self._subscription.unsubscribe(check_texts(subjects), TIMEOUT)
+
+    def listen(self) -> None:
+        """Handle events until `abort` is called, or until the subscriber is closed.
+
+        Waits for an event service that isn't there, and for one that went away. Raises
+        `pyro_events.errors.Refused` when the first connection is refused, `Closed` on a closed
+        subscriber, and RuntimeError when it is running already.
+        """
+        if not self._listening.acquire(blocking=False):
+            raise RuntimeError("listen() is running already")
+        try:
+            if self._closed:
+                raise Closed("the subscriber was closed")
+            self._subscription.start()
+            if self._threaded:
+                self._workers.start()
+            while not self._aborted:
+                if self._rest:
+                    self._handle_events(*self._rest.popleft())
+                else:
+                    self._take(self._inbox.get())
+        finally:
+            self._workers.stop()
+            self._aborted = False
+            self._listening.release()
+
+    def abort(self) -> None:
+        """Let `listen` return when the event in progress is done; the next one, if none runs.
+
+        Returns at once. Nothing is lost: what has not been handled waits for the next `listen`.
+        """
+        self._aborted = True
+        self._inbox.put(Wake())
+
+    def setThreading(self, threaded: bool) -> None:  # noqa: N802 - the original's name
+        """Say whether `event` may be called by several threads at once, from the next `listen` on.
+
+        Otherwise events are handled one by one, in order, by the thread that called `listen`.
+        """
+        self._threaded = threaded
+
+    def statistics(self) -> dict[str, int]:
+        """Give counts: received, errors (exceptions of `event`), undecodable, gaps, reconnects."""
+        return {**self._counts, "reconnects": max(0, self._subscription.links - 1)}
+
+    def close(self) -> None:
+        """End the subscriptions and `listen`, and disconnect. Closing again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self.abort()
+        self._subscription.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_closed", True):
+            return
+        self._subscription.close(wait=False)
+        warnings.warn(f"unclosed subscriber: {self!r}", ResourceWarning, source=self)  # noqa: B028 - nobody called
+
+    # -- within listen
+
+    def _take(self, item: Item) -> None:
+        if isinstance(item, Notice):
+            self._tell(item)
+        elif isinstance(item, Failure):
+            if item.error is self._subscription.refusal:
+                raise item.error
+        elif not isinstance(item, Wake):
+            if self._threaded:
+                self._count("received", self._workers.hand_in(item))
+            else:
+                events = item.open()
+                self._count("received", len(events))
+                self._handle_events(item, events, 0)
+
+    def _handle_events(
+        self, parcel: Parcel, events: Sequence[Event | Undecodable], done: int
+    ) -> None:
+        """Handle the events after the first `done`; what an abort leaves over is kept."""
+        handle = self._handle
+        try:
+            for event in events[done:]:
+                done += 1
+                handle(event)
+                if self._aborted:
+                    break
+        finally:
+            parcel.handled(done)
+            if done < len(events):
+                self._rest.appendleft((parcel, events, done))
+
+    def _handle(self, event: Event | Undecodable) -> None:
+        if isinstance(event, Undecodable):
+            self._count("undecodable")
+            _log.error("an event about %r can't be decoded: %s", event.subject, event.reason)
+            self._tell(undecodable_gap(event))
+            return
+        try:
+            self.event(event)
+        except Exception:  # noqa: BLE001 - it is the user's, and must not end listen
+            self._count("errors")
+            _log.exception("error in event() for an event about %r", event.subject)
+
+    def _tell(self, notice: Notice) -> None:
+        if notice.hook == "gap":
+            self._count("gaps")
+        try:
+            getattr(self, notice.hook)(notice.values)
+        except Exception:  # noqa: BLE001 - the same
+            self._count("errors")
+            _log.exception("error in %s()", notice.hook)
+
+    def _count(self, what: str, number: int = 1) -> None:
+        with self._counting:
+            self._counts[what] += number
+
+
+def make_subscription(
+    es: str | None,
+    ident: str | None,
+    inbox: Inbox,
+    delivery: str,
+    options: dict[str, Any],
+    daemon: dict[str, Any],
+) -> Subscription:
+    """Make what fills the inbox; raises ValueError for a delivery that doesn't exist."""
+    if delivery == "stream":
+        from pyro_events.client.stream import Stream  # noqa: PLC0415 - one of the two is needed
+
+        return Stream(es, ident, inbox, options)
+    if delivery == "callback":
+        from pyro_events.client.callback import Callback  # noqa: PLC0415 - the same
+
+        return Callback(es, ident, inbox, options, daemon)
+    raise ValueError(f"delivery must be 'stream' or 'callback', not {delivery!r}")
+
+
+def check_texts(texts: str | Sequence[str]) -> tuple[str, ...]:
+    """Check what to unsubscribe, which may be patterns and so longer than a subject."""
+    if isinstance(texts, str) and texts:
+        return (texts,)
+    if isinstance(texts, (list, tuple)) and texts and all(isinstance(t, str) and t for t in texts):
+        return tuple(texts)
+    return check_subjects(texts)
+
+
+def undecodable_gap(event: Undecodable) -> Notice:
+    """Give the notice for an event that arrived and still is missing."""
+    values = {"kind": "gap", "missed": 1, "reason": "undecodable", "subject": event.subject}
+    return Notice("gap", {**values, "detail": event.reason})
