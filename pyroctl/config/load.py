@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pyroctl.config.mistakes import dotted
 from pyroctl.config.settings import settings
 from pyroctl.core.spec import Deployment, builtin_deployment
+from pyroctl.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,5 +66,8 @@ def load(path: str | None, environ: Mapping[str, str], cwd: str) -> Loaded:
     from pyroctl.config.read import read_document
 
     document = read_document(absolute(path, cwd))
-    deployment, variables = interpret(document, environ)
+    try:
+        deployment, variables = interpret(document, environ)
+    except RecursionError as error:
+        raise ConfigError([Fault("nested too deeply", file=document.file)]) from error
     return Loaded(deployment, document, variables)

@@ -197,10 +197,14 @@ def _program(value: list[str]) -> list[str]:
     return value
 
 
+def _choice(value: Any) -> Any:
+    return str(value) if isinstance(value, Expanded) else value
+
+
 def _orphans(value: Any) -> Any:
     if value == "adopt":
         raise refuse('"adopt" isn\'t available yet', 'leave it out, or write "stop"')
-    return value
+    return _choice(value)
 
 
 def _one_or_more(value: Any) -> Any:
@@ -256,6 +260,6 @@ Limits = Annotated[
     dict[Annotated[str, AfterValidator(_limit)], Annotated[_Integer, Field(ge=-1, le=LARGEST)]],
     Words("table of integers"),
 ]
-Restart = Annotated[RestartPolicy, Words(_choices(RestartPolicy))]
-Full = Annotated[WhenFull, Words(_choices(WhenFull))]
+Restart = Annotated[RestartPolicy, BeforeValidator(_choice), Words(_choices(RestartPolicy))]
+Full = Annotated[WhenFull, BeforeValidator(_choice), Words(_choices(WhenFull))]
 Orphans = Annotated[Literal["stop"], BeforeValidator(_orphans), Words('"stop"')]

@@ -45,13 +45,14 @@ def test_one_fault(file, case):
             ["2:11: is not UTF-8: byte 0xe9 is no text", "save the file as UTF-8"],
         ),
         (b"a = " + b"[" * 20_000, ["nested too deeply"]),
+        (b"[services" + b".a" * 5_000 + b"]", ["nested too deeply"]),
         (b"a = " + b"9" * 5_000, ["an integer has too many digits"]),
         (
             b'[services.ns]\nkind = "nameserver"\nport = 0x' + b"f" * 5_000,
             ["3:1: services.ns.port: must be at most 65535, got about 2**20000"],
         ),
     ],
-    ids=["latin-1", "deep", "long", "long-hex"],
+    ids=["latin-1", "deep", "dotted", "long", "long-hex"],
 )
 def test_files_that_nobody_would_write(file, content, fault):
     """Garbage is a fault like any other, never a traceback."""

@@ -162,7 +162,10 @@ def mutations(draw):
     """Draw a valid document in which some keys were set to junk, renamed or removed."""
     document = draw(documents())
     for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from([path for path in paths(document) if path]))
+        keys = [path for path in paths(document) if path]
+        if not keys:
+            break
+        path = draw(st.sampled_from(keys))
         table = document
         for key in path[:-1]:
             table = table[key]
