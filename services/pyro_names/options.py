@@ -100,7 +100,8 @@ class _Version(argparse.Action):
             version = metadata.version("pyroctl")
         except metadata.PackageNotFoundError:
             version = "(not installed)"
-        parser.exit(message=f"pyro_names {version}\n")
+        print(f"pyro_names {version}")  # noqa: T201 - what was asked for
+        parser.exit()
 
 
 def _port(text: str) -> int:
