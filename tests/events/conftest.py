@@ -1,0 +1,96 @@
+"""Fixtures of the event service's tests. After each test nothing of it may be left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.events.service_harness import (
+    NAME_SERVER,
+    STOCK_SUBSCRIBER,
+    Process,
+    Running,
+    StockDaemon,
+    WireClient,
+    nothing_left_behind,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def tidy() -> Iterator[None]:
+    with nothing_left_behind():
+        yield
+
+
+@pytest.fixture
+def stock(tidy: None) -> Iterator[Callable[..., StockDaemon]]:
+    """Makes stock daemons in this process: `stock(server_type, port)`."""
+    made: list[StockDaemon] = []
+
+    def make(server_type: str = "thread", port: int = 0) -> StockDaemon:
+        made.append(StockDaemon(server_type, port))
+        return made[-1]
+
+    yield make
+    for daemon in made:
+        if daemon.thread.is_alive():
+            daemon.close()
+
+
+@pytest.fixture
+def process(tidy: None) -> Iterator[Callable[..., Process]]:
+    """Starts Python programs: `process(*arguments, **environment)`."""
+    made: list[Process] = []
+
+    def make(*arguments: str, **environment: str) -> Process:
+        made.append(Process(*arguments, **environment))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def stock_process(process: Callable[..., Process]) -> Callable[..., Process]:
+    """Starts processes with a stock subscriber `recorder`; the first line is its URI."""
+    return lambda *arguments: process("-c", STOCK_SUBSCRIBER, *arguments)
+
+
+@pytest.fixture
+def name_server(process: Callable[..., Process]) -> str:
+    """A real name server; gives its HOST:PORT."""
+    return process("-c", NAME_SERVER).first_line.strip()
+
+
+@pytest.fixture
+def engine(stock: object, process: object) -> Iterator[Callable[..., Running]]:
+    """Starts engines in this process: `engine(**settings)`; they end before the daemons do."""
+    made: list[Running] = []
+
+    def make(**settings: Any) -> Running:
+        made.append(Running(**settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+@pytest.fixture
+def wire_client(engine: object) -> Iterator[Callable[[Running], WireClient]]:
+    """Connects clients on the bare wire, greeted already."""
+    made: list[WireClient] = []
+
+    def make(running: Running) -> WireClient:
+        made.append(WireClient(running.port))
+        made[-1].greet()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.sock.close()

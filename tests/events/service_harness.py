@@ -1,0 +1,331 @@
+"""What the tests of the event service share: stock daemons, a client on the bare wire, processes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+import Pyro5.api
+import Pyro5.server
+from Pyro5 import config
+from Pyro5.serializers import serializers_by_id
+
+from pyro_events import wire
+from pyro_events.engine.engine import Engine
+from pyro_events.engine.settings import Settings
+from pyro_events.event import EVENTSERVICE_NAME
+from tests.harness import eventually, is_alive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+SERIALIZERS = ("serpent", "json", "msgpack")
+
+
+class Running:
+    """An engine on a thread, with all the settings open to the test."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.engine = Engine("localhost", 0, replace(Settings(), **settings), "0.test")
+        self.thread = threading.Thread(target=self.engine.run)
+        self.thread.start()
+
+    @property
+    def uri(self) -> str:
+        return self.engine.uri
+
+    @property
+    def port(self) -> int:
+        return int(self.uri.rpartition(":")[2])
+
+    def statistics(self) -> dict[str, Any]:
+        return self.engine.ask(self.engine.statistics).result(5)
+
+    def subscriptions(self) -> list[dict[str, Any]]:
+        return self.engine.ask(self.engine.subscriptions).result(5)
+
+    def subscriber(self) -> dict[str, Any]:
+        (only,) = self.subscriptions()
+        return only
+
+    def stop(self) -> None:
+        self.engine.stop("end of the test")
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+@Pyro5.api.expose
+class Recorder:
+    """A stock subscriber that remembers what it got."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self.threads: set[int] = set()
+        self.running = 0
+        self.overlaps = 0
+        self.hook: Callable[[Any], object] = lambda event: None
+
+    def event(self, event: Any) -> None:
+        self.running += 1
+        self.overlaps += self.running > 1
+        try:
+            self.hook(event)
+            self.events.append(event)
+        finally:
+            self.running -= 1
+
+    def messages(self) -> list[Any]:
+        return [event.msg for event in self.events]
+
+
+@Pyro5.api.expose
+class AwareRecorder(Recorder):
+    """One that can be told about the event service's life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notices: list[Any] = []
+
+    def es_notice(self, notice: Any) -> None:
+        self.notices.append(notice)
+
+
+class StockDaemon:
+    """A stock Pyro5 daemon on a thread of the test's process."""
+
+    def __init__(self, server_type: str = "thread", port: int = 0) -> None:
+        before, config.SERVERTYPE = config.SERVERTYPE, server_type
+        try:
+            self.daemon = Pyro5.server.Daemon(host="localhost", port=port)
+        finally:
+            config.SERVERTYPE = before
+        self.thread = threading.Thread(target=self.daemon.requestLoop)
+        self.thread.start()
+
+    def register(self, obj: object, object_id: str | None = None) -> str:
+        return str(self.daemon.register(obj, object_id))
+
+    @property
+    def port(self) -> int:
+        return int(self.daemon.locationStr.rpartition(":")[2])
+
+    def close(self) -> None:
+        """Stop, and cut the connections, which Pyro5 itself doesn't."""
+        server = self.daemon.transportServer
+        pool = getattr(server, "pool", None)
+        workers = list(pool.busy) if pool else []
+        connections = [worker.job.csock for worker in workers if worker.job]
+        self.daemon.shutdown()
+        for connection in connections:
+            connection.close()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def proxy(uri: str, serializer: str = "serpent", handshake: object = "hello") -> Iterator[Any]:
+    with Pyro5.api.Proxy(uri) as made:
+        made._pyroSerializer = serializer
+        made._pyroHandshake = handshake
+        made._pyroTimeout = 20
+        yield made
+
+
+class WireClient:
+    """A client that speaks the wire protocol itself, step by step."""
+
+    def __init__(self, port: int) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), 10)
+        self.reader = wire.FrameReader(1 << 30)
+        self.pushes: list[tuple[int | None, Any]] = []
+        self.seqs = itertools.cycle(range(1, 1 << 16))
+
+    def __enter__(self) -> WireClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+    def send(
+        self, kind: int, data: bytes, flags: int = 0, seq: int = 0, serializer: int = 4
+    ) -> None:
+        self.sock.sendall(wire.encode_frame(kind, serializer, flags, seq, data))
+
+    def frame(self, timeout: float = 10) -> wire.Frame | None:
+        """Give the next frame, None at the end of the connection."""
+        self.sock.settimeout(timeout)
+        while (found := self.reader.next_frame()) is None:
+            try:
+                data = self.sock.recv(1 << 16)
+            except ConnectionError:
+                return None
+            if not data:
+                return None
+            self.reader.feed(data)
+        return found
+
+    def greet(self, data: object = None, target: str = EVENTSERVICE_NAME) -> wire.Frame:
+        greeting = data or {"pyro_events": 1, "role": "subscriber", "ident": None}
+        self.send(wire.CONNECT, msgpack.packb({"handshake": greeting, "object": target}))
+        answer = self.frame()
+        assert answer is not None
+        return answer
+
+    def start(self, method: str, *args: object, flags: int = 0) -> int:
+        seq = next(self.seqs)
+        self.send(wire.INVOKE, msgpack.packb([EVENTSERVICE_NAME, method, args, {}]), flags, seq)
+        return seq
+
+    def finish(self, seq: int) -> Any:
+        """Give the answer to a call; pushes that come before are kept."""
+        while True:
+            frame = self.frame()
+            assert frame is not None, "the connection has ended"
+            if frame.type == wire.RESULT and frame.seq == seq:
+                value = serializers_by_id[4].loads(frame.data)
+                if frame.flags & wire.EXCEPTION:
+                    raise value
+                return value
+            self._keep(frame)
+
+    def call(self, method: str, *args: object) -> Any:
+        return self.finish(self.start(method, *args))
+
+    def attach(
+        self, name: str, subjects: object = (), patterns: object = (), **options: Any
+    ) -> Any:
+        return self.call("attach", name, subjects, patterns, options)
+
+    def push(self, timeout: float = 10) -> tuple[int | None, Any]:
+        """Give the next pushed frame: (first number, events), or (None, notice)."""
+        while not self.pushes:
+            frame = self.frame(timeout)
+            assert frame is not None, "the connection has ended"
+            self._keep(frame)
+        return self.pushes.pop(0)
+
+    def events(self, count: int, *, ack: bool = True) -> list[Any]:
+        """Collect so many events, checking that their numbers have no hole."""
+        found: list[Any] = []
+        while len(found) < count:
+            first, events = self.push()
+            assert first is not None, events
+            found += events
+            if ack:
+                self.ack(first + len(events) - 1)
+        assert len(found) == count
+        return found
+
+    def ack(self, number: int) -> None:
+        self.send(wire.RESULT, number.to_bytes(8, "big"))
+
+    def _keep(self, frame: wire.Frame) -> None:
+        if frame.type == wire.PING:
+            return
+        assert frame.type == wire.INVOKE
+        assert frame.flags == wire.ONEWAY
+        first, events = msgpack.unpackb(frame.data)
+        assert first is None or frame.data[1:2] == b"\xcf"
+        self.pushes.append((first, events))
+
+
+class Process:
+    """A Python program of the test's; its first line on stdout is waited for."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        env = {key: value for key, value in os.environ.items() if not key.startswith("PYRO_")}
+        env |= {"PYTHONPATH": f"{ROOT / 'services'}{os.pathsep}{ROOT}"} | environment
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
+        self.pid = self.process.pid
+        assert self.process.stdout is not None
+        self.first_line = self.process.stdout.readline()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self, timeout: float = 10) -> tuple[int, str, str]:
+        """Wait for its end; gives exit status, the rest of stdout, stderr."""
+        out, err = self.process.communicate(timeout=timeout)
+        assert not is_alive(self.pid)
+        return self.process.returncode, out, err
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate(timeout=10)
+
+
+STOCK_SUBSCRIBER = """
+import sys, threading
+import Pyro5.api
+import pyro_events
+
+@Pyro5.api.expose
+class Recorder:
+    def __init__(self):
+        self.messages = []
+    def event(self, event):
+        self.messages.append(event.msg)
+    def got(self):
+        return self.messages
+
+daemon = Pyro5.api.Daemon(port=int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+print(daemon.register(Recorder(), "recorder"), flush=True)
+daemon.requestLoop()
+"""
+
+NAME_SERVER = """
+from Pyro5.nameserver import start_ns
+uri, daemon, broadcast = start_ns("localhost", 0, enableBroadcast=False)
+print(uri.location, flush=True)
+daemon.requestLoop()
+"""
+
+
+def open_sockets() -> set[str]:
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue
+        if target.startswith("socket:"):
+            found.add(target)
+    return found
+
+
+@contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Check that what runs inside leaves neither a thread nor a socket."""
+    sockets, threads = open_sockets(), set(threading.enumerate())
+    yield
+
+    def left() -> list[object]:
+        return [*(open_sockets() - sockets), *(set(threading.enumerate()) - threads)]
+
+    end = time.monotonic() + 10
+    while left() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not left()
+
+
+__all__ = ["eventually"]

@@ -1,0 +1,204 @@
+"""The loop, its timers and its deadlines, with a clock of the test's own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyro_events.engine.dialer import Dial, Resolver, numeric
+from pyro_events.engine.loop import READ, Deadline, Loop
+from tests.events.service_harness import nothing_left_behind
+from tests.harness import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def loop(clock: Clock) -> Iterator[Loop]:
+    with nothing_left_behind():
+        made = Loop(clock)
+        yield made
+        made.close()
+
+
+def test_timers_run_in_order_of_time(loop: Loop, clock: Clock) -> None:
+    """Timers run when their time has come, the earlier first, equals in order of creation."""
+    ran: list[str] = []
+    for delay, name in ((2, "c"), (1, "a"), (1, "b"), (3, "d")):
+        loop.call_later(delay, lambda name=name: ran.append(name))
+    loop.run_once()
+    assert ran == []
+    clock.now += 2
+    loop.run_once()
+    assert ran == ["a", "b", "c"]
+
+
+def test_a_cancelled_timer_does_not_run(loop: Loop, clock: Clock) -> None:
+    """A timer may be cancelled, also by an earlier timer of the same round."""
+    ran: list[str] = []
+    second = loop.call_later(1.5, lambda: ran.append("second"))
+    loop.call_later(1, second.cancel)
+    clock.now += 2
+    loop.run_once()
+    assert ran == []
+
+
+def test_a_failing_callback_disturbs_nobody(
+    loop: Loop, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An exception is logged, and the other callbacks run."""
+    ran: list[str] = []
+    loop.call_later(1, lambda: 1 / 0)
+    loop.call_later(1, lambda: ran.append("timer"))
+    loop.call_soon(lambda: 1 / 0)
+    loop.call_soon(lambda: ran.append("soon"))
+    clock.now += 1
+    loop.run_once()
+    assert ran == ["timer", "soon"]
+    assert caplog.text.count("ZeroDivisionError") == 2
+
+
+def test_after_round_comes_last(loop: Loop) -> None:
+    """What is to be done once a round comes after everything that the round brought."""
+    ran: list[str] = []
+    loop.after_round.append(lambda: ran.append("after"))
+    loop.call_soon(lambda: ran.append("soon"))
+    loop.run_once()
+    assert ran == ["soon", "after"]
+
+
+def test_sockets_are_watched_until_they_are_unwatched(loop: Loop) -> None:
+    """A watch calls with what is ready, may be replaced, and ends."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        seen: list[object] = []
+        loop.watch(ours, READ, lambda mask: seen.append(mask))
+        loop.run_once()
+        theirs.send(b"x")
+        loop.run_once()
+        loop.watch(ours, READ, lambda mask: seen.append("replaced"))
+        loop.run_once()
+        loop.unwatch(ours)
+        loop.run_once()
+        assert seen == [READ, "replaced"]
+
+
+def test_other_threads_wake_the_loop(loop: Loop) -> None:
+    """Work of other threads is done at once and in order, and `stop` ends `run`."""
+    ran: list[int] = []
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    for number in range(1000):
+        loop.call_soon(lambda number=number: ran.append(number))
+    eventually(lambda: len(ran) == 1000)
+    loop.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert ran == list(range(1000))
+
+
+def test_a_deadline_that_is_moved_expires_later(loop: Loop, clock: Clock) -> None:
+    """Setting a deadline again moves it; clearing it keeps it from expiring."""
+    expired: list[float] = []
+    deadline = Deadline(loop, lambda: expired.append(clock.now))
+    deadline.set(10)
+    for _ in range(5):
+        clock.now += 5
+        deadline.set(10)
+        loop.run_once()
+    assert expired == []
+    clock.now += 10
+    loop.run_once()
+    assert expired == [135.0]
+    deadline.set(1)
+    deadline.clear()
+    clock.now += 5
+    loop.run_once()
+    deadline.set(1)
+    deadline.cancel()
+    clock.now += 5
+    loop.run_once()
+    assert expired == [135.0]
+
+
+def test_numbers_need_no_resolver() -> None:
+    """Addresses and localhost are known at once, names are not."""
+    assert numeric("localhost", 5) == (socket.AF_INET, ("127.0.0.1", 5))
+    assert numeric("10.1.2.3", 5) == (socket.AF_INET, ("10.1.2.3", 5))
+    assert numeric("::1", 5) == (socket.AF_INET6, ("::1", 5, 0, 0))
+    assert numeric("lab.example", 5) is None
+
+
+def run_until(loop: Loop, found: list[object]) -> None:
+    def step() -> bool:
+        loop.run_once(0.01)
+        return bool(found)
+
+    eventually(step)
+
+
+@pytest.mark.parametrize("host", ["no such host", "x" * 300, "host.invalid", ""])
+def test_unknown_hosts_fail_without_blocking(loop: Loop, host: str) -> None:
+    """A name is looked up on a thread; an error comes back like any failure to connect."""
+    resolver, found = Resolver(loop), []
+    Dial(loop, 60, found.append).to_host(resolver, host, 1)
+    run_until(loop, found)
+    assert isinstance(found[0], OSError)
+    resolver.close(10)
+
+
+def test_a_refused_connection_is_told_once(loop: Loop) -> None:
+    """Nobody listening is an OSError; cancelled dials tell nothing."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        resolver, found, cancelled = Resolver(loop), [], []
+        Dial(loop, 60, found.append).to_host(resolver, "localhost", port)
+        dial = Dial(loop, 60, cancelled.append)
+        dial.to_host(resolver, "localhost", port)
+        dial.cancel()
+        run_until(loop, found)
+        loop.run_once()
+    assert isinstance(found[0], ConnectionRefusedError)
+    assert len(found) == 1
+    assert cancelled == []
+
+
+def test_a_dial_times_out(loop: Loop, clock: Clock) -> None:
+    """A peer that doesn't answer the connect is given up."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        found: list[object] = []
+        others = []
+        for _ in range(3):
+            other = socket.socket()
+            other.setblocking(False)
+            other.connect_ex(full.getsockname())
+            others.append(other)
+        Dial(loop, 5, found.append).to_host(Resolver(loop), "localhost", full.getsockname()[1])
+        loop.run_once()
+        assert found == []
+        clock.now += 5
+        loop.run_once()
+        loop.run_once()
+        assert isinstance(found[0], TimeoutError)
+        for other in others:
+            other.close()
