@@ -8,7 +8,7 @@ import pytest
 
 from pyroctl.config.load import load
 from pyroctl.config.template import starting_deployment
-from pyroctl.core.spec import builtin_deployment
+from pyroctl.core.spec import NameServerOptions, builtin_deployment
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.toml"))
 
@@ -62,4 +62,4 @@ def test_what_the_starting_deployment_suggests_is_right(tmp_path):
     file.write_text(text, encoding="utf-8")
     services = load(str(file), {}, "/").deployment.services
     assert services["quotes"].env == {"LEVEL": "info"}
-    assert services["ns"].options.storage == f"sql:{tmp_path}/names.sqlite"
+    assert services["ns"].options == NameServerOptions(storage=f"sql:{tmp_path}/names.sqlite")

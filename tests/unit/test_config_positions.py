@@ -107,7 +107,7 @@ def written(draw, key) -> str:
 def distinct(draw):
     """Keys of one table, some dotted, none in the way of another."""
     firsts = draw(st.lists(KEYS, unique=True, max_size=4))
-    listed = []
+    listed: list[tuple[str, ...]] = []
     for first in firsts:
         if draw(st.integers(0, 3)):
             listed.append((first,))

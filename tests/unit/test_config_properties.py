@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
@@ -23,13 +24,13 @@ SPAN = st.one_of(st.integers(1, 10**9), st.floats(0.001, 1e9))
 COUNT = st.integers(1, 2**63 - 1)
 VARIABLES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True)
 HOSTS = st.sampled_from(["localhost", "127.0.0.1", "::1", "lab-1.example.org"])
-READY = st.one_of(
+READY: st.SearchStrategy[Any] = st.one_of(
     st.just("notify"),
     st.builds(dict, delay=SECONDS),
     st.builds(dict, pyro_name=FILLED),
     st.builds(dict, log=st.sampled_from(["^ready$", "serving on .*", "(?i)UP"])),
 )
-COMMON = {
+COMMON: dict[str, Any] = {
     "enabled": st.booleans(),
     "restart": st.sampled_from(["always", "on-failure", "never"]),
     "restart_delay": st.floats(0, 1),
@@ -49,7 +50,7 @@ COMMON = {
     "limits": st.dictionaries(st.sampled_from(["nofile", "core", "as"]), st.integers(-1, 2**62)),
     "log": st.fixed_dictionaries({}, optional={"max_bytes": COUNT, "keep": st.integers(0, 99)}),
 }
-KINDS = {
+KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "nameserver": (
         {},
         {
@@ -128,7 +129,8 @@ def test_origins_agree_with_the_file(directory, document):
     result = load_text(text, directory)
     lines = text.split("\n")
     for key, _, origin in show(result):
-        if origin.file is None:
+        if origin.line is None or origin.column is None:
+            assert origin.file is None
             continue
         last = key.rsplit(".", 1)[-1].strip('"')
         assert lines[origin.line - 1][origin.column - 1 :].startswith((last, f'"{last}'))
@@ -197,8 +199,8 @@ def test_a_mutation_is_a_config_error_or_a_deployment(directory, document):
         assert fault.file
         assert fault.key
         assert fault.message
-        assert 1 <= fault.line <= text.count("\n") + 1
-        assert fault.column >= 1
+        assert fault.line in range(1, text.count("\n") + 2)
+        assert fault.column in range(1, len(text) + 2)
 
 
 @settings(max_examples=100, deadline=None)
