@@ -30,7 +30,7 @@ _LONGEST = 255
 _NOT_IN_REGEX = re.compile(r"\{(?!\d*,?\d*\})|\[[:.=]")
 
 
-class PatternTimeout(Exception):  # noqa: N818 - says what happened; nothing is wrong with the caller
+class PatternTimeout(Exception):
     """A match was cut off; `pattern` is its text."""
 
     def __init__(self, pattern: str, subject: str) -> None:

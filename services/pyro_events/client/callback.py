@@ -45,7 +45,7 @@ class Callback(Subscription):
         self._room = _Room(MAX_WAITING)
         self._incarnation: str | None = None
         self._daemon = Pyro5.server.Daemon(**daemon)
-        target = _Target(self, inbox, self._room)
+        target = CallbackTarget(self, inbox, self._room)
         name = f"{options.get('name') or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
         self._options.pop("name", None)
         self._uri = str(self._daemon.register(target, name))
@@ -130,7 +130,7 @@ class _Room:
 
 
 @Pyro5.server.expose
-class _Target:
+class CallbackTarget:
     """The object that the event service calls, in the daemon's threads."""
 
     def __init__(self, callback: Callback, inbox: Inbox, room: _Room) -> None:

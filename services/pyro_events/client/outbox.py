@@ -58,11 +58,12 @@ class Outbox:
             raise ValueError("max_pending and max_pending_bytes must be at least 1")
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._waiting: deque[Entry] = deque()
-        self._next = 1
+        self._waiting: deque[tuple[int, Entry]] = deque()
         self._flight: deque[Batch] = deque()
         self._flying = 0
         self._withdrawn: set[int] = set()
+        self.last = 0
+        """The number of the newest event; 0 when there never was one."""
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -74,33 +75,22 @@ class Outbox:
         """The number of events that weren't sent on the present connection."""
         return len(self._waiting)
 
-    @property
-    def last(self) -> int:
-        """The number of the newest event; 0 when there never was one."""
-        return self._next + len(self._waiting) - 1
-
-    @property
-    def first(self) -> int:
-        """The number of the oldest event that isn't settled, or of the next one to come."""
-        return self._flight[0].first if self._flight else self._next
-
     def room(self) -> bool:
         """Say whether `add` is allowed."""
         return len(self) < self._max_events and self.bytes < self._max_bytes
 
     def add(self, entry: Entry) -> int:
         """Take an event, and give its number."""
-        self._waiting.append(entry)
+        self.last += 1
+        self._waiting.append((self.last, entry))
         self.bytes += entry.size
         return self.last
 
     def next_batch(self) -> Batch | None:
         """Give what to send now, if there is anything and the window is open."""
-        self._skip_withdrawn()
         if not self._waiting or len(self._flight) >= WINDOW:
             return None
         batch = self._cut()
-        self._next = batch.last + 1
         self._flight.append(batch)
         self._flying += len(batch.entries)
         return batch
@@ -123,41 +113,50 @@ class Outbox:
 
     def rewind(self) -> int:
         """Take back what was sent and not settled, to be sent again; gives how many events."""
-        again = self._flying
         while self._flight:
             batch = self._flight.pop()
-            self._waiting.extendleft(reversed(batch.entries))
-            self._next = batch.first
-        self._flying = 0
+            numbered = list(enumerate(batch.entries, batch.first))
+            self._waiting.extendleft(reversed(numbered))
+        again, self._flying = self._flying, 0
+        for number in self._withdrawn:
+            self._remove(number)
+            again -= 1
+        self._withdrawn.clear()
         return again
 
     def withdraw(self, number: int) -> None:
         """Don't send that event any more; when it is on its way it may arrive all the same."""
-        if self.first <= number <= self.last:
+        if any(batch.first <= number <= batch.last for batch in self._flight):
             self._withdrawn.add(number)
+        else:
+            self._remove(number)
 
     def settled(self, number: int) -> bool:
         """Say whether nothing up to that number is open any more."""
-        return number < self.first
+        if self._flight:
+            return number < self._flight[0].first
+        return not self._waiting or number < self._waiting[0][0]
 
     def _cut(self) -> Batch:
+        first = self._waiting[0][0]
         entries: list[Entry] = []
         size = 0
         while self._waiting and len(entries) < BATCH_EVENTS:
-            more = self._waiting[0].size
-            if entries and size + more > BATCH_BYTES:
+            number, entry = self._waiting[0]
+            more = entry.size
+            if entries and (size + more > BATCH_BYTES or number != first + len(entries)):
                 break
-            if self._withdrawn and self._next + len(entries) in self._withdrawn:
-                break
-            entries.append(self._waiting.popleft())
+            del self._waiting[0]
+            entries.append(entry)
             size += more
-        return Batch(self._next, entries, size)
+        return Batch(first, entries, size)
 
-    def _skip_withdrawn(self) -> None:
-        while self._waiting and self._next in self._withdrawn:
-            self._withdrawn.discard(self._next)
-            self.bytes -= self._waiting.popleft().size
-            self._next += 1
+    def _remove(self, number: int) -> None:
+        for waiting in self._waiting:
+            if waiting[0] == number:
+                self._waiting.remove(waiting)
+                self.bytes -= waiting[1].size
+                return
 
     def _settle(self, batch: Batch) -> int:
         self.bytes -= batch.size
