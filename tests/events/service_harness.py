@@ -150,6 +150,7 @@ class WireClient:
         self.sock = socket.create_connection(("127.0.0.1", port), 10)
         self.reader = wire.FrameReader(1 << 30)
         self.pushes: list[tuple[int | None, Any]] = []
+        self.answers: dict[int, wire.Frame] = {}
         self.seqs = itertools.cycle(range(1, 1 << 16))
 
     def __enter__(self) -> WireClient:
@@ -190,23 +191,23 @@ class WireClient:
 
     def finish(self, seq: int) -> Any:
         """Give the answer to a call; pushes that come before are kept."""
-        while True:
+        while seq not in self.answers:
             frame = self.frame()
             assert frame is not None, "the connection has ended"
-            if frame.type == wire.RESULT and frame.seq == seq:
-                value = serializers_by_id[4].loads(frame.data)
-                if frame.flags & wire.EXCEPTION:
-                    raise value
-                return value
             self._keep(frame)
+        answer = self.answers.pop(seq)
+        value = serializers_by_id[4].loads(answer.data)
+        if answer.flags & wire.EXCEPTION:
+            raise value
+        return value
 
     def call(self, method: str, *args: object) -> Any:
         return self.finish(self.start(method, *args))
 
     def attach(
-        self, name: str, subjects: object = (), patterns: object = (), **options: Any
+        self, subscriber_id: str, subjects: object = (), patterns: object = (), **options: Any
     ) -> Any:
-        return self.call("attach", name, subjects, patterns, options)
+        return self.call("attach", subscriber_id, subjects, patterns, options)
 
     def push(self, timeout: float = 10) -> tuple[int | None, Any]:
         """Give the next pushed frame: (first number, events), or (None, notice)."""
@@ -233,6 +234,9 @@ class WireClient:
 
     def _keep(self, frame: wire.Frame) -> None:
         if frame.type == wire.PING:
+            return
+        if frame.type == wire.RESULT:
+            self.answers[frame.seq] = frame
             return
         assert frame.type == wire.INVOKE
         assert frame.flags == wire.ONEWAY

@@ -118,14 +118,12 @@ class StreamSubscriber(Subscriber):
         connection = self._connection
         if connection is None:
             return
-        if self.dropped != self._gaps_told:
-            self.notify({"kind": "gap", "missed": self.dropped - self._gaps_told, "reason": "full"})
-            self._gaps_told = self.dropped
         settings = self.hub.settings
         while len(self._sent) < settings.window:
             items = self._again.popleft() if self._again else self._take(settings.batch_events)
             if not items:
                 break
+            self._tell_gap()
             body = self.hub.encoder.stream_body(items)
             start = b"\x92\xcf" + self._next.to_bytes(8, "big")
             header = wire.encode_header(
@@ -150,6 +148,12 @@ class StreamSubscriber(Subscriber):
         self._heartbeat.cancel()
         if self._grace is not None:
             self._grace.cancel()
+
+    def _tell_gap(self) -> None:
+        missed = self.dropped - self._gaps_told
+        if missed:
+            self._gaps_told = self.dropped
+            self.notify({"kind": "gap", "missed": missed, "reason": "full"})
 
     def _settle(self, number: int) -> None:
         while self._sent and self._sent[0].last <= number:

@@ -1,0 +1,458 @@
+"""Delivery over the subscriber's own connection, seen byte by byte."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+import pytest
+
+from pyro_events import wire
+from pyro_events.codec import pack, unpack
+from tests.events.service_harness import Running, WireClient, proxy
+from tests.harness import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Make = "Callable[..., Running]"
+Connect = "Callable[[Running], WireClient]"
+
+
+def publish(running: Running, subject: str, *messages: Any) -> None:
+    with proxy(running.uri) as es:
+        for message in messages:
+            es.publish(subject, message)
+
+
+def messages(events: list[Any]) -> list[Any]:
+    return [unpack(body) for _, _, body, _ in events]
+
+
+def test_the_greeting_of_helpers(engine: Make) -> None:
+    """A helper learns incarnation and version in the handshake."""
+    running = engine()
+    with WireClient(running.port) as client:
+        frame = client.greet()
+    assert frame.type == wire.CONNECTOK
+    assert msgpack.unpackb(frame.data)["handshake"] == {
+        "pyro_events": 1,
+        "incarnation": running.engine.incarnation,
+        "version": "0.test",
+    }
+
+
+@pytest.mark.parametrize(
+    ("greeting", "reason"),
+    [
+        ({"pyro_events": 2, "ident": "secret"}, "version 1"),
+        ({"pyro_events": 1, "ident": "wrong"}, "identification"),
+        ({"pyro_events": 1}, "identification"),
+    ],
+)
+def test_helpers_that_are_refused(engine: Make, greeting: object, reason: str) -> None:
+    """Another version of the protocol and a wrong identification are told so, and hung up on."""
+    with WireClient(engine(ident="secret").port) as client:
+        frame = client.greet(greeting)
+        assert frame.type == wire.CONNECTFAIL
+        assert reason in msgpack.unpackb(frame.data)
+        assert client.frame() is None
+
+
+def test_events_are_pushed_with_their_numbers(engine: Make, wire_client: Connect) -> None:
+    """Events come as [subject, time, body, opaque], numbered from 1 on."""
+    running = engine()
+    client = wire_client(running)
+    answer = client.attach("id", ["Stock"], ["^A"], name="wall display")
+    assert answer == {
+        "incarnation": running.engine.incarnation,
+        "resumed": False,
+        "next": 1,
+        "missed": None,
+    }
+    publish(running, "STOCK", 1, ("x",))
+    publish(running, "abc", 3)
+    events = client.events(3)
+    assert [event[0] for event in events] == ["STOCK", "STOCK", "abc"]
+    assert messages(events) == [1, ("x",), 3]
+    assert [event[3] for event in events] == [False] * 3
+    (entry,) = running.subscriptions()
+    assert (entry["subscriber"], entry["kind"], entry["aware"]) == ("wall display", "stream", True)
+    eventually(lambda: running.subscriber()["delivered"] == 3)
+
+
+def test_publishing_in_batches(engine: Make, wire_client: Connect) -> None:
+    """A batch holds publishes of any subjects; its answer names the last number."""
+    running = engine()
+    client = wire_client(running)
+    client.attach("id", ["a", "b"])
+    batch = [[["a", "b"], pack(1), False], [["b"], b"\xffraw", True]]
+    assert client.call("publish_batch", "pub", 1, batch) == [running.engine.incarnation, 2]
+    events = client.events(3)
+    assert [event[0] for event in events] == ["a", "b", "b"]
+    assert events[0][1] == events[1][1]
+    assert events[2][2:] == [b"\xffraw", True]
+    assert running.statistics()["published"] == 3
+
+
+def test_a_repeated_batch_changes_nothing(engine: Make, wire_client: Connect) -> None:
+    """Numbers that a publisher used before are left out, also from another connection."""
+    running = engine()
+    client, other = wire_client(running), wire_client(running)
+    client.attach("id", ["a"])
+
+    def batch(*values: int) -> list[Any]:
+        return [[["a"], pack(value), False] for value in values]
+
+    assert client.call("publish_batch", "pub", 1, batch(1, 2, 3))[1] == 3
+    assert other.call("publish_batch", "pub", 1, batch(1, 2, 3))[1] == 3
+    assert other.call("publish_batch", "pub", 2, batch(2, 3, 4, 5))[1] == 5
+    assert other.call("publish_batch", "another", 1, batch(10))[1] == 1
+    assert messages(client.events(6)) == [1, 2, 3, 4, 5, 10]
+
+
+def test_pipelined_batches_stay_in_order(engine: Make, wire_client: Connect) -> None:
+    """A publisher need not wait for answers; order and answers are kept."""
+    running = engine()
+    client, publisher = wire_client(running), wire_client(running)
+    client.attach("id", ["a"], queue_size=10)
+    seqs = [
+        publisher.start("publish_batch", "pub", 1 + 20 * n, [
+            [["a"], pack(20 * n + i), False] for i in range(20)
+        ])
+        for n in range(10)
+    ]  # fmt: skip
+    assert messages(client.events(200)) == list(range(200))
+    assert [publisher.finish(seq)[1] for seq in seqs] == [20 * (n + 1) for n in range(10)]
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        None, "x", [5], [[["a"], b"", False, 1]], [[["a"], "text", False]], [["a", b"", False]],
+        [[[], b"", False]], [[[""], b"", False]], [[[5], b"", False]], [[["x" * 256], b"", False]],
+        [[["a"], b"", 1]], [[["a"], b"", False], [["a"], b""]],
+    ],
+)  # fmt: skip
+def test_a_bad_batch_is_refused_as_a_whole(
+    engine: Make, wire_client: Connect, batch: object
+) -> None:
+    """One bad item, and nothing of the batch is published."""
+    running = engine()
+    client = wire_client(running)
+    with pytest.raises((TypeError, ValueError)):
+        client.call("publish_batch", "pub", 1, batch)
+    assert running.statistics()["published"] == 0
+    assert client.call("publish_batch", "pub", 1, [])[1] == 0
+
+
+@pytest.mark.parametrize("arguments", [(5, 1), ("", 1), ("x" * 256, 1), ("p", "1"), ("p", -1)])
+def test_bad_publishers(engine: Make, wire_client: Connect, arguments: tuple[Any, Any]) -> None:
+    """Ids and numbers are checked."""
+    with pytest.raises((TypeError, ValueError)):
+        wire_client(engine()).call("publish_batch", *arguments, [[["a"], b"\xc0", False]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("id", [], [], {"colour": 1}), "colour"),
+        (("id", [], [], {"queue_size": 0}), "queue_size"),
+        (("id", [], [], {"once": 5}), "once"),
+        (("id", [], [], {"last": "x"}), "last"),
+        (("id", [], [], {"name": 5}), "name"),
+        (("id", [], [], None), "options"),
+        ((5, [], [], {}), "subscriber_id"),
+        (("id", [""], [], {}), "subject"),
+        (("id", [], ["("], {}), "pattern"),
+    ],
+)
+def test_bad_attaches(engine: Make, wire_client: Connect, arguments: Any, name: str) -> None:
+    """What is wrong with an attach is named, and nobody is attached."""
+    running = engine()
+    client = wire_client(running)
+    with pytest.raises((TypeError, ValueError), match=name):
+        client.call("attach", *arguments)
+    assert running.subscriptions() == []
+    client.attach("id")
+    with pytest.raises(ValueError, match="already"):
+        client.attach("id")
+
+
+def test_calls_without_a_stream(engine: Make, wire_client: Connect) -> None:
+    """Stream methods on a connection that is none say so."""
+    client = wire_client(engine())
+    for call in (("stream_subscribe", ["a"], []), ("stream_unsubscribe", ["a"]), ("detach",)):
+        with pytest.raises(ValueError, match="no stream"):
+            client.call(*call)
+
+
+def test_subscriptions_of_a_stream_change(engine: Make, wire_client: Connect) -> None:
+    """A stream subscribes and unsubscribes while it runs, and detaches for good."""
+    running = engine()
+    client = wire_client(running)
+    client.attach("id", ["a"])
+    client.call("stream_subscribe", ["b"], ["^c"], None)
+    publish(running, "b", 1)
+    publish(running, "cd", 2)
+    client.call("stream_unsubscribe", ["B", "^c", "never"])
+    publish(running, "b", 3)
+    publish(running, "a", 4)
+    assert messages(client.events(3)) == [1, 2, 4]
+    client.call("stream_subscribe", ["ab"], ["a", "ab"], True)
+    publish(running, "ab", 5)
+    assert messages(client.events(1)) == [5]
+    client.call("detach")
+    assert running.subscriptions() == []
+    publish(running, "a", 6)
+    assert client.attach("id", ["a"])["resumed"] is False
+    publish(running, "a", 7)
+    assert messages(client.events(1)) == [7]
+
+
+def test_the_window_bounds_what_is_under_way(engine: Make, wire_client: Connect) -> None:
+    """At most four frames are unacknowledged; the next leaves when one is acknowledged."""
+    running = engine()
+    client = wire_client(running)
+    client.attach("id", ["a"])
+    for number in range(6):
+        publish(running, "a", number)
+    pushes = [client.push() for _ in range(4)]
+    assert [(first, messages(events)) for first, events in pushes] == [
+        (n + 1, [n]) for n in range(4)
+    ]
+    with pytest.raises(TimeoutError):
+        client.push(timeout=0.2)
+    assert running.subscriber()["queued"] == 6
+    client.ack(1)
+    first, events = client.push()
+    assert (first, messages(events)) == (5, [4, 5])
+    client.ack(6)
+    eventually(lambda: running.subscriber()["queued"] == 0)
+    assert running.subscriber()["delivered"] == 6
+
+
+def test_frames_are_bounded(engine: Make, wire_client: Connect) -> None:
+    """No frame has more than 400 events or, unless it is a single one, 256 KiB."""
+    running = engine(queue_size=5000)
+    client = wire_client(running)
+    client.attach("id", ["a"])
+    small = [[["a"], pack(n), False] for n in range(2000)]
+    large = [[["a"], pack("x" * 100_000), False]] * 9 + [[["a"], pack("x" * 900_000), False]]
+    client.start("publish_batch", "p", 1, small + large)
+    counts, sizes = [], []
+    while sum(counts) < 2010:
+        first, events = client.push()
+        counts.append(len(events))
+        sizes.append(sum(len(body) for _, _, body, _ in events))
+        client.ack(first + len(events) - 1)
+    assert max(counts) <= 400
+    assert all(size <= 256 << 10 or count == 1 for count, size in zip(counts, sizes, strict=True))
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 7, (99).to_bytes(8, "big"), b"\xff" * 8])
+def test_nonsense_for_an_acknowledgement(engine: Make, wire_client: Connect, data: bytes) -> None:
+    """Whoever acknowledges what was never sent is hung up on."""
+    client = wire_client(engine())
+    client.attach("id", ["a"])
+    client.send(wire.RESULT, data)
+    assert client.frame() is None
+
+
+def test_a_stream_resumes_where_it_broke(engine: Make, wire_client: Connect) -> None:
+    """What was not received is pushed again after a reconnect: nothing lost, nothing doubled."""
+    running = engine()
+    client = wire_client(running)
+    incarnation = client.attach("id", ["a"])["incarnation"]
+    for number in range(6):
+        publish(running, "a", number)
+    got = [client.push() for _ in range(3)]
+    assert messages(got[1][1]) == [1]
+    client.sock.close()
+    eventually(lambda: running.subscriber()["state"] == "away")
+    publish(running, "a", 6)
+    again = wire_client(running)
+    answer = again.attach("id", ["a"], last=2, last_incarnation=incarnation)
+    assert answer == {"incarnation": incarnation, "resumed": True, "next": 3, "missed": 0}
+    numbers, found = [], []
+    while len(found) < 5:
+        first, events = again.push()
+        numbers.append(first)
+        found += messages(events)
+        again.ack(first + len(events) - 1)
+    assert found == [2, 3, 4, 5, 6]
+    assert numbers[0] == 3
+    eventually(lambda: running.subscriber()["queued"] == 0)
+    assert running.subscriber()["delivered"] == 7
+
+
+def test_resuming_in_the_middle_of_a_frame(engine: Make, wire_client: Connect) -> None:
+    """`last` may lie within a frame."""
+    running = engine()
+    client = wire_client(running)
+    client.attach("id", ["a"])
+    client.call("publish_batch", "p", 1, [[["a"], pack(n), False] for n in range(10)])
+    client.sock.close()
+    again = wire_client(running)
+    answer = again.attach("id", ["a"], last=4, last_incarnation=running.engine.incarnation)
+    assert (answer["resumed"], answer["next"]) == (True, 5)
+    assert messages(again.events(6)) == [4, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"last": None},
+        {"last": 1, "last_incarnation": "another"},
+        {"last": 99, "last_incarnation": ...},
+        {"last": 0, "last_incarnation": ...},
+    ],
+)
+def test_a_stream_that_can_not_resume_starts_afresh(
+    engine: Make, wire_client: Connect, options: dict[str, Any]
+) -> None:
+    """Another incarnation, or numbers that are not there, mean a fresh start that says so."""
+    running = engine()
+    client = wire_client(running)
+    client.attach("id", ["a"])
+    publish(running, "a", 1, 2)
+    client.events(2)
+    eventually(lambda: running.subscriber()["delivered"] == 2)
+    if options.get("last_incarnation") is ...:
+        options = {**options, "last_incarnation": running.engine.incarnation}
+    again = wire_client(running)
+    answer = again.attach("id", ["a"], **options)
+    assert (answer["resumed"], answer["next"], answer["missed"]) == (False, 1, None)
+    publish(running, "a", 3)
+    assert messages(again.events(1)) == [3]
+    assert len(running.subscriptions()) == 1
+
+
+def test_a_second_connection_takes_the_stream_over(engine: Make, wire_client: Connect) -> None:
+    """Who comes back before the break was noticed takes over; the old connection is closed."""
+    running = engine()
+    client, again = wire_client(running), wire_client(running)
+    client.attach("id", ["a"])
+    publish(running, "a", 1)
+    client.events(1)
+    answer = again.attach("id", ["a"], last=1, last_incarnation=running.engine.incarnation)
+    assert answer["resumed"]
+    assert client.frame() is None
+    publish(running, "a", 2)
+    assert messages(again.events(1)) == [2]
+    assert running.subscriber()["state"] == "connected"
+
+
+def test_a_stream_that_stays_away_is_dropped(
+    engine: Make, wire_client: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After the grace the mailbox goes; what was in it is counted and logged."""
+    running = engine(reconnect_grace=0.2)
+    client = wire_client(running)
+    client.attach("id", ["subject.x"], name="display")
+    publish(running, "subject.x", 1)
+    client.sock.close()
+    eventually(lambda: running.statistics()["connections"] == 0)
+    publish(running, "subject.x", 2)
+    eventually(lambda: running.subscriptions() == [])
+    assert running.statistics()["dropped"] == 2
+    assert "display" in caplog.text
+    again = wire_client(running)
+    answer = again.attach("id", ["a"], last=0, last_incarnation=running.engine.incarnation)
+    assert answer["resumed"] is False
+
+
+def test_a_gap_is_told_where_it_is(engine: Make, wire_client: Connect) -> None:
+    """Events that a full queue dropped are told in number, before the next ones."""
+    running = engine()
+    client = wire_client(running)
+    client.attach("id", ["a"], queue_size=2, when_full="drop-oldest")
+    for number in range(10):
+        publish(running, "a", number)
+    pushes = [client.push() for _ in range(4)]
+    assert [messages(events) for _, events in pushes] == [[0], [1], [2], [3]]
+    client.ack(4)
+    assert client.push() == (None, {"kind": "gap", "missed": 4, "reason": "full"})
+    first, events = client.push()
+    assert (first, messages(events)) == (5, [8, 9])
+    assert running.statistics()["dropped"] == 4
+
+
+def test_a_gap_while_away_is_told_at_the_attach(engine: Make, wire_client: Connect) -> None:
+    """`missed` says how many events a full queue dropped meanwhile."""
+    running = engine()
+    client = wire_client(running)
+    client.attach("id", ["a"], queue_size=3, when_full="drop-newest")
+    client.sock.close()
+    eventually(lambda: running.subscriber()["state"] == "away")
+    publish(running, "a", *range(5))
+    again = wire_client(running)
+    answer = again.attach("id", ["a"], last=0, last_incarnation=running.engine.incarnation)
+    assert (answer["resumed"], answer["missed"]) == (True, 2)
+    assert messages(again.events(3)) == [0, 1, 2]
+
+
+def test_silent_streams_are_pinged_and_given_up(engine: Make, wire_client: Connect) -> None:
+    """An idle stream is pinged; who answers stays, who doesn't is given up, with its mailbox kept."""
+    running = engine(ping_after=0.1, silence=0.5)
+    silent, alive = wire_client(running), wire_client(running)
+    silent.attach("silent", ["a"])
+    alive.attach("alive", ["a"])
+    pings = 0
+    while pings < 8:
+        frame = alive.frame()
+        assert (frame.type, frame.data) == (wire.PING, b"ping")
+        alive.send(wire.PING, b"pong", seq=frame.seq)
+        pings += 1
+    states = {entry["subscriber"]: entry["state"] for entry in running.subscriptions()}
+    assert states == {"silent": "away", "alive": "connected"}
+
+
+def test_a_stopping_service_says_so(engine: Make, wire_client: Connect) -> None:
+    """Streams get everything that waits, and the notice with its reason, before the end."""
+    running = engine()
+    client = wire_client(running)
+    client.attach("id", ["a"])
+    publish(running, "a", *range(3))
+    running.engine.stop("maintenance")
+    assert messages(client.events(3)) == [0, 1, 2]
+    assert client.push() == (None, {"kind": "stopping", "reason": "maintenance"})
+    assert client.frame() is None
+    client.sock.close()
+    running.thread.join(5)
+    assert not running.thread.is_alive()
+
+
+def test_a_suspended_pattern_is_pushed(engine: Make, wire_client: Connect) -> None:
+    """The owner of a pattern that takes too long is told over its stream."""
+    running = engine()
+    client = wire_client(running)
+    client.attach("id", [], [r"(a|a)*$"])
+    for number in range(3):
+        publish(running, "a" * 40 + f"!{number}", number)
+    first, notice = client.push()
+    assert first is None
+    assert (notice["kind"], notice["pattern"]) == ("pattern", r"(a|a)*$")
+
+
+def test_stock_calls_work_on_a_stream(engine: Make, wire_client: Connect) -> None:
+    """A stream's connection also serves the ordinary methods."""
+    client = wire_client(engine())
+    client.attach("id", ["a"])
+    client.call("publish", "a", 5)
+    assert messages(client.events(1)) == [5]
+    assert client.call("statistics")["published"] == 1
+    with pytest.raises(AttributeError, match="no exposed"):
+        client.call("nonsense")
+
+
+def test_half_a_frame_then_the_rest(engine: Make, wire_client: Connect) -> None:
+    """A request may come in pieces."""
+    client = wire_client(engine())
+    data = msgpack.packb(["Pyro.EventService", "statistics", [], {}])
+    frame = wire.encode_frame(wire.INVOKE, 4, 0, 5, data)
+    client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for start in range(0, len(frame), 9):
+        client.sock.sendall(frame[start : start + 9])
+    assert client.finish(5)["published"] == 0
