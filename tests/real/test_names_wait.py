@@ -63,9 +63,13 @@ def wait_for(request):
             stderr=subprocess.PIPE,
             text=True,
         )
-        request.addfinalizer(
-            lambda: (process.poll() is None and process.kill(), process.communicate())
-        )
+
+        def end():
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+        request.addfinalizer(end)
         return process
 
     return start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -88,7 +89,7 @@ def test_a_storage_that_can_not_be_used_is_a_clear_and_permanent_error(make, tmp
 def test_a_storage_that_is_locked_is_worth_another_try(tmp_path, monkeypatch):
     """Somebody's backup must not make the failure permanent."""
     connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **k, timeout=0.05))
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(connect, timeout=0.05))
     path = tmp_path / "names.sqlite"
     with contextlib.closing(connect(path, isolation_level=None)) as db:
         db.execute("BEGIN EXCLUSIVE")
