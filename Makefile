@@ -21,7 +21,8 @@ check: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy tests docs/examples benchmarks --no-strict --ignore-missing-imports --check-untyped-defs
+	MYPYPATH=services $(BIN)/mypy --config-file= --explicit-package-bases --ignore-missing-imports \
+	    --check-untyped-defs tests benchmarks
 	$(BIN)/lint-imports
 	mandoc -T lint -W warning man/*.[157]
 

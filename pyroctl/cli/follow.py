@@ -31,8 +31,8 @@ def follow(
     for directory in directories:
         os.makedirs(directory, mode=0o700, exist_ok=True)
     watch = _inotify(directories)
+    tails = [_Tail(service, path) for service, path in files.items()]
     try:
-        tails = [_Tail(service, path) for service, path in files.items()]
         for line in logfiles.last_lines(files, count, since):
             show(line)
         while True:
@@ -43,46 +43,62 @@ def follow(
             os.read(watch, 65536)
     finally:
         os.close(watch)
+        for tail in tails:
+            tail.close()
 
 
 class _Tail:
-    """Reads on from where a log file ended, across rotations."""
+    """Reads on from where a log file ended, across any number of rotations."""
 
     def __init__(self, service: str, path: str) -> None:
         self._service = service
         self._path = path
         self._partial = b""
-        self._file: BinaryIO | None = self._open()
+        self._file = _open(path)
         if self._file is not None:
             self._file.seek(0, os.SEEK_END)
 
     def read(self) -> list[logfiles.Line]:
         """Give the lines that are new and complete."""
-        raw = self._read_file()
-        if self._was_rotated():
-            raw += self._read_file()  # what came between our look and the rotation
+        raw = b""
+        while True:
+            following = self._next_file()  # looked up first: what is written until then is read
+            if self._file is not None:
+                raw += self._file.read()
+            if following is None:
+                break
             if self._file is not None:
                 self._file.close()
-            self._file = self._open()
-            raw += self._read_file()
+            self._file = following
         *lines, self._partial = (self._partial + raw).split(b"\n")
         return [logfiles.parse(self._service, line) for line in lines]
 
-    def _open(self) -> BinaryIO | None:
-        try:
-            return open(self._path, "rb")
-        except FileNotFoundError:
-            return None
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
-    def _read_file(self) -> bytes:
-        return self._file.read() if self._file is not None else b""
+    def _next_file(self) -> BinaryIO | None:
+        """Open the file that follows ours; None while ours is the current one."""
+        if self._file is None:
+            return _open(self._path)
+        ours = os.fstat(self._file.fileno()).st_ino
+        while True:
+            inodes = [os.stat(version).st_ino for version in logfiles.versions(self._path)]
+            if not inodes or inodes[0] == ours:
+                return None
+            place = inodes.index(ours) if ours in inodes else len(inodes)
+            following = _open(self._path if place == 1 else f"{self._path}.{place - 1}")
+            if following is not None and os.fstat(following.fileno()).st_ino == inodes[place - 1]:
+                return following
+            if following is not None:
+                following.close()  # rotated between our two looks
 
-    def _was_rotated(self) -> bool:
-        try:
-            now = os.stat(self._path)
-        except FileNotFoundError:
-            return False
-        return self._file is None or os.fstat(self._file.fileno()).st_ino != now.st_ino
+
+def _open(path: str) -> BinaryIO | None:
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        return None
 
 
 def _inotify(directories: set[str]) -> int:

@@ -55,17 +55,18 @@ class Output:
     def print(self, text: str) -> None:
         """Print data for people; with --json nothing, the envelope has it."""
         if not self.json:
-            print(text)  # noqa: T201 - this is the one place for it
+            _write(text)
 
     def emit(self, value: Mapping[str, Any]) -> None:
         """Print one object of a stream."""
         self.streamed = True
-        print(json.dumps(value), flush=True)  # noqa: T201 - as above
+        _write(json.dumps(value))
+        sys.stdout.flush()
 
     def progress(self, text: str) -> None:
         """Say on stderr what is going on; with --json nothing."""
         if not self.json:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201 - as above
+            print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the one place for it
 
     def style(self, text: str, name: str, stream: TextIO | None = None) -> str:
         """Color a text, where colors are wanted and seen."""
@@ -80,7 +81,7 @@ class Output:
             for entry in result.errors:
                 self._print_error(entry)
         elif not self.streamed or result.errors:
-            print(json.dumps(self._envelope(result)))  # noqa: T201 - as above
+            _write(json.dumps(self._envelope(result)))
         return result.exit_code
 
     def _envelope(self, result: Result) -> dict[str, Any]:
@@ -112,6 +113,15 @@ class Output:
         if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             return False
         return stream.isatty()
+
+
+def _write(text: str) -> None:
+    """Print to stdout; whoever has read enough (| head) ends us without a fuss."""
+    try:
+        print(text)  # noqa: T201 - as above
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_OK)
 
 
 def table(

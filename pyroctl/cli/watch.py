@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from pyroctl.cli.status import look, render
 from pyroctl.errors import PyroctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pyroctl.cli.app import App
 
@@ -18,37 +19,49 @@ if TYPE_CHECKING:
 def watch_status(app: App, services: Sequence[str], interval: float) -> Result:
     """Show the status until Ctrl-C; the result is that of the last look."""
     if app.output.json:
-        return _stream(app, services, interval)
-    from rich.console import Console
+        return _repeat(app, services, interval, lambda result: app.output.emit(result.data))
+    if not sys.stdout.isatty():
+        return _repeat(app, services, interval, lambda result: _print(app, result))
     from rich.live import Live
     from rich.text import Text
 
-    result = Result()
-    with Live(console=Console(), auto_refresh=False, screen=Console().is_terminal) as live:
-        try:
-            while True:
-                text, result = _frame(app, services)
-                live.update(Text.from_ansi(text), refresh=True)
-                time.sleep(interval)
-        except KeyboardInterrupt:
-            return result._replace(errors=())
+    with Live(auto_refresh=False, screen=True) as live:
+
+        def show(result: Result) -> None:
+            live.update(Text.from_ansi("\n".join(_picture(app, result))), refresh=True)
+
+        return _repeat(app, services, interval, show)
 
 
-def _frame(app: App, services: Sequence[str]) -> tuple[str, Result]:
-    """Give a picture; what can't be seen now may be seen the next time."""
-    try:
-        result = look(app, services)
-    except PyroctlError as error:
-        return f"{error.message}\n{error.hint or ''}", Result(exit_code=error.exit_code)
-    return "\n".join(render(result.data, app.output)), result
-
-
-def _stream(app: App, services: Sequence[str], interval: float) -> Result:
+def _repeat(
+    app: App, services: Sequence[str], interval: float, show: Callable[[Result], None]
+) -> Result:
     result = Result()
     try:
         while True:
-            result = look(app, services)
-            app.output.emit(result.data)
+            result = _look(app, services)
+            show(result)
             time.sleep(interval)
     except KeyboardInterrupt:
         return Result(exit_code=result.exit_code)
+
+
+def _look(app: App, services: Sequence[str]) -> Result:
+    """Look once; what can't be seen now may be seen the next time."""
+    try:
+        return look(app, services)
+    except PyroctlError as error:
+        return Result({"manager": None, "services": []}, error.entries(), error.exit_code)
+
+
+def _picture(app: App, result: Result) -> list[str]:
+    if result.data["manager"] is None:
+        return [str(entry["message"]) for entry in result.errors]
+    return render(result.data, app.output)
+
+
+def _print(app: App, result: Result) -> None:
+    for line in _picture(app, result):
+        app.output.print(line)
+    app.output.print("")
+    sys.stdout.flush()

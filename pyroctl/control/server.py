@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import socket
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,9 @@ class ControlServer:
         try:
             _check_peer(writer)
             do, args = await asyncio.wait_for(_read_request(reader), REQUEST_TIMEOUT)
+            if _has_left(writer):
+                log.warning("%r was not done: who asked has given up waiting", do)
+                return
         except PyroctlError as error:
             reply = error_reply(error)
         else:
@@ -131,6 +135,13 @@ def _check_peer(writer: asyncio.StreamWriter) -> None:
     uid = peer_uid(writer.get_extra_info("socket"))
     if uid not in {0, os.geteuid()}:
         raise NotPermitted(f"user id {uid} may not command this manager")
+
+
+def _has_left(writer: asyncio.StreamWriter) -> bool:
+    """Tell whether the client has closed the connection, as it does when we were frozen."""
+    poll = select.poll()
+    poll.register(writer.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def error_reply(error: PyroctlError) -> Message:

@@ -42,7 +42,7 @@ def start_waves(names: Iterable[str], needs: Mapping[str, Sequence[str]]) -> Wav
     while todo:
         wave = tuple(name for name in needs if name in todo and done.issuperset(needs[name]))
         if not wave:
-            circle = find_circle({name: needs[name] for name in todo})
+            circle = find_circle({name: needs[name] for name in needs if name in todo})
             raise ValueError("services need each other: " + " → ".join(circle))
         waves.append(wave)
         done.update(wave)

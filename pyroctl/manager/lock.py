@@ -38,7 +38,8 @@ def _not_ours(path: str) -> NotPermitted:
 def acquire(paths: Paths) -> int:
     """Take the deployment's lock and write our pid into it; gives the descriptor to keep open.
 
-    Raises AlreadyRunning when another manager has it.
+    What a killed manager has left in the runtime directory is removed. Raises AlreadyRunning when
+    another manager has it.
     """
     fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -51,4 +52,6 @@ def acquire(paths: Paths) -> int:
         ) from None
     os.ftruncate(fd, 0)
     os.write(fd, f"{os.getpid()}\n".encode())
+    for name in os.listdir(paths.notify):
+        os.unlink(os.path.join(paths.notify, name))
     return fd

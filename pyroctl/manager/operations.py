@@ -103,8 +103,8 @@ async def _bring_up(unit: Unit, progress: Progress) -> ServiceFailed | None:
 
 async def _await_ready(unit: Unit, progress: Progress) -> ServiceFailed | None:
     life = await unit.wait_until(lambda life: life.state not in IN_BETWEEN)
-    progress(unit)
     if _is_usable(life):
+        progress(unit)
         return None
     if life.state is State.STOPPED:
         return ServiceFailed(

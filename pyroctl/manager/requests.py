@@ -93,7 +93,9 @@ class Requests:
 
     async def _shut_down(self, send: Send) -> Message:
         running = [unit for unit in self._supervisor.units.values() if unit.pid is not None]
-        send({"kind": "progress", "text": f"stopping {len(running)} services"})
+        if running:
+            names = ", ".join(unit.name for unit in running)
+            send({"kind": "progress", "text": f"stopping {names}"})
         await self._shutdown()
         return {"data": {"stopped": [unit.name for unit in running]}, "errors": [], "exit_code": 0}
 

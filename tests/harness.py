@@ -1,0 +1,138 @@
+"""What tests of real processes share: the installed command, conditions, a look for leftovers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BIN = Path(sys.executable).parent
+DEADLINE = 20.0
+MARK = "DEPLOYMENT_UNDER_TEST"
+
+T = TypeVar("T")
+
+
+def eventually(condition: Callable[[], T], what: str = "", deadline: float = DEADLINE) -> T:
+    """Wait until the condition gives something true, and give that."""
+    end = time.monotonic() + deadline
+    while not (value := condition()):
+        assert time.monotonic() < end, f"never happened: {what or condition}"
+        time.sleep(0.01)
+    return value
+
+
+def is_alive(pid: int) -> bool:
+    """A zombie is dead."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(b")")[2].split()[0] not in {b"Z", b"X"}
+
+
+def marked_processes(mark: str) -> dict[int, str]:
+    """Find the living processes that descend from a test, by a mark in their environment."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if f"{MARK}={mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    if is_alive(int(entry.name)):
+                        found[int(entry.name)] = command
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                pass
+    return found
+
+
+class Deployment:
+    """A deployment below a directory of its own, driven by the installed command."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.mark = uuid.uuid4().hex
+        self.was_killed = False
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("PYRO_", "PYROCTL_"))}
+        self.env |= {MARK: self.mark, "COLUMNS": "100"}
+
+    def configure(self, toml: str) -> Path:
+        path = self.root / "pyroctl.toml"
+        path.write_text(toml)
+        return path
+
+    @contextlib.contextmanager
+    def popen(self, *args: str) -> Iterator[subprocess.Popen[str]]:
+        """Run a command beside the test; it doesn't outlive the block."""
+        with subprocess.Popen(
+            [BIN / "pyroctl", "--root", self.root, *args],
+            env=self.env,
+            cwd=self.root,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def run(self, *args: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; `code` is the exit code it must have (None: any)."""
+        with self.popen(*args) as process:
+            out, err = process.communicate(timeout=50)
+        assert code is None or process.returncode == code, (
+            f"{args} exited with {process.returncode}\n{out}\n{err}\n{self.manager_log()}"
+        )
+        assert "Traceback" not in err, err
+        return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+    def json(self, *args: str, code: int | None = 0) -> dict[str, Any]:
+        envelope: dict[str, Any] = json.loads(self.run(*args, "--json", code=code).stdout)
+        return envelope
+
+    def service(self, name: str) -> dict[str, Any]:
+        """Give a service's row of `status --json`."""
+        (row,) = self.json("status", name, code=None)["data"]["services"]
+        assert isinstance(row, dict)
+        return row
+
+    def listens(self) -> bool:
+        """Tell whether the manager takes commands."""
+        return (self.root / "run" / "control.sock").exists()
+
+    def state(self, name: str) -> str:
+        return str(self.service(name)["state"])
+
+    def manager_pid(self) -> int:
+        return int(self.json("status", code=None)["data"]["manager"]["pid"])
+
+    def kill_manager(self) -> None:
+        """Kill -9: only what can't be done without a manager stays behind, its sockets' names."""
+        os.kill(self.manager_pid(), signal.SIGKILL)
+        self.was_killed = True
+
+    def manager_log(self) -> str:
+        path = self.root / "logs" / "_manager.log"
+        return path.read_text() if path.exists() else ""
+
+    def processes(self) -> dict[int, str]:
+        return marked_processes(self.mark)
+
+    def close(self) -> None:
+        """End what runs, and make sure that nothing is left: no process, no socket."""
+        self.run("shutdown")
+        eventually(lambda: not self.processes(), f"all ended: {self.processes()}", 8)
+        left = [p for p in (self.root / "run").rglob("*") if p.is_socket()]
+        assert self.was_killed or not left, left

@@ -1,0 +1,67 @@
+"""From a specification to a command line and an environment."""
+
+from __future__ import annotations
+
+from pyroctl.core.spec import (
+    CommandOptions,
+    EventServiceOptions,
+    LogReady,
+    NameServerOptions,
+    NotifyReady,
+    ServiceSpec,
+)
+from pyroctl.kinds.launch import Surroundings, launch
+
+HERE = Surroundings(
+    deployment="lab",
+    directory="/etc/lab",
+    python="/venv/bin/python",
+    environ={
+        "PATH": "/bin",
+        "PYROCTL_ROOT": "/x",
+        "NOTIFY_SOCKET": "/run/ours",
+        "WATCHDOG_USEC": "1",
+    },
+    ns="localhost:9090",
+)
+
+
+def test_a_name_server_is_hosted_by_pyro_names() -> None:
+    """Every option of the kind reaches the command line."""
+    spec = ServiceSpec("ns", NameServerOptions("::1", 0, "sql:/var/names.db", True, 30.0))
+    found = launch(spec, HERE)
+    assert found.argv == (
+        *("/venv/bin/python", "-m", "pyro_names", "--host", "::1", "--port", "0"),
+        *("--storage", "sql:/var/names.db", "--autoclean", "30", "--broadcast"),
+    )
+    assert (found.readiness, found.controlled) == (NotifyReady(), True)
+
+
+def test_an_event_service_registers_in_the_deployments_name_server() -> None:
+    """Unless the configuration names another one."""
+    spec = ServiceSpec("es", EventServiceOptions(port=9091, ident_file="/etc/ident"))
+    argv = launch(spec, HERE).argv
+    assert argv[argv.index("--ns") + 1] == "localhost:9090"
+    assert argv[argv.index("--ident-file") + 1] == "/etc/ident"
+    elsewhere = ServiceSpec("es", EventServiceOptions(ns="hub:9090"))
+    argv = launch(elsewhere, HERE).argv
+    assert argv[argv.index("--ns") + 1] == "hub:9090"
+
+
+def test_python_means_the_interpreter_of_the_manager() -> None:
+    """A service finds what was installed beside pyroctl; any other program is left alone."""
+    python = ServiceSpec("feed", CommandOptions(("python", "-m", "feed"), LogReady("up")))
+    assert launch(python, HERE).argv == ("/venv/bin/python", "-m", "feed")
+    other = ServiceSpec("x", CommandOptions(("/usr/bin/python3.12", "x.py")))
+    assert launch(other, HERE).argv == ("/usr/bin/python3.12", "x.py")
+
+
+def test_a_service_gets_its_own_environment_and_none_of_the_managers() -> None:
+    """What the manager was told (its root, its own notify socket) must not reach its services."""
+    spec = ServiceSpec("feed", CommandOptions(("feed",)), env={"RATE": "5", "PYRO_NS_PORT": "7"})
+    env = launch(spec, HERE).env
+    assert "PYROCTL_ROOT" not in env
+    assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC"} & env.keys()
+    assert (env["PATH"], env["RATE"], env["PYROCTL_SERVICE"]) == ("/bin", "5", "feed")
+    assert (env["PYRO_NS_HOST"], env["PYRO_NS_PORT"]) == ("localhost", "7")
+    assert launch(spec, HERE).cwd == "/etc/lab"

@@ -1,0 +1,309 @@
+"""The life-cycle table, row by row and as a machine that tries to break it."""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pyroctl.core import lifecycle
+from pyroctl.core.lifecycle import (
+    TABLE,
+    Arm,
+    Disarm,
+    Effect,
+    Exited,
+    Gone,
+    Life,
+    Ready,
+    Restart,
+    Start,
+    State,
+    Stop,
+    Then,
+    Timeout,
+    Unspawnable,
+    step,
+)
+from pyroctl.core.outcome import Outcome
+from pyroctl.core.spec import CommandOptions, ServiceSpec
+
+SPEC = ServiceSpec(
+    "feed", CommandOptions(("feed",)), restart_delay=1.0, start_timeout=7.0, stop_timeout=3.0
+)
+OK, BAD, PERMANENT = Outcome(code=0), Outcome(code=1), Outcome(code=125)
+
+
+def run(spec: ServiceSpec, *events: lifecycle.Event, now: float = 0.0) -> Life:
+    """Let events happen one after the other, at one time."""
+    life = Life()
+    for event in events:
+        life, _ = step(spec, life, event, now)
+    return life
+
+
+def test_the_table_answers_every_event_in_every_state() -> None:
+    """No pair of state and event was forgotten."""
+    events = set(typing.get_args(lifecycle.Event))
+    assert set(TABLE) == set(State)
+    for state in State:
+        assert set(TABLE[state]) == events, state
+
+
+def test_a_start_spawns_and_waits_for_ready() -> None:
+    """A service is only running once it has said so itself; until then a timer runs."""
+    life, actions = step(SPEC, Life(), Start(), 5.0)
+    assert (life.state, life.since) == (State.STARTING, 5.0)
+    assert actions == (Effect.SPAWN, Arm(7.0))
+    life, actions = step(SPEC, life, Ready(), 6.0)
+    assert (life.state, actions) == (State.RUNNING, (Disarm(),))
+
+
+def test_stopping_terminates_then_kills_until_nothing_is_left() -> None:
+    """TERM at first, KILL after stop_timeout, and again, until the session is empty."""
+    life, actions = step(SPEC, run(SPEC, Start(), Ready()), Stop(), 0.0)
+    assert actions == (Effect.TERMINATE, Arm(3.0))
+    for _ in range(2):
+        life, actions = step(SPEC, life, Timeout(), 3.0)
+        assert (life.state, actions) == (State.STOPPING, (Effect.KILL, Arm(3.0)))
+    life, _ = step(SPEC, life, Exited(Outcome(signal=9)), 3.0)
+    assert life.state is State.STOPPING
+    life, actions = step(SPEC, life, Gone(), 3.0)
+    assert (life.state, actions) == (State.STOPPED, (Disarm(),))
+
+
+def test_a_crash_clears_the_session_before_anything_else() -> None:
+    """What a dead process leaves in its session is ended before the next one starts."""
+    life, actions = step(SPEC, run(SPEC, Start(), Ready()), Exited(BAD), 0.0)
+    assert (life.state, life.then) == (State.STOPPING, Then.JUDGE)
+    assert actions == (Effect.TERMINATE, Arm(3.0))
+    life, actions = step(SPEC, life, Gone(), 0.0)
+    assert (life.state, actions) == (State.BACKOFF, (Arm(1.0),))
+    life, actions = step(SPEC, life, Timeout(), 1.0)
+    assert (life.state, life.restarts) == (State.STARTING, 1)
+    assert actions[0] is Effect.SPAWN
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome", "state"),
+    [
+        ("always", OK, State.BACKOFF),
+        ("always", BAD, State.BACKOFF),
+        ("always", PERMANENT, State.FAILED),
+        ("on-failure", OK, State.EXITED),
+        ("on-failure", BAD, State.BACKOFF),
+        ("on-failure", PERMANENT, State.FAILED),
+        ("on-failure", Outcome(signal=11), State.BACKOFF),
+        ("never", OK, State.EXITED),
+        ("never", BAD, State.FAILED),
+        ("never", Outcome(signal=15), State.FAILED),
+    ],
+)
+def test_the_restart_policy_decides_by_how_it_ended(
+    policy: typing.Any, outcome: Outcome, state: State
+) -> None:
+    """always, on-failure and never, each with success, failure, signal and exit code 125."""
+    spec = replace(SPEC, restart=policy)
+    assert run(spec, Start(), Ready(), Exited(outcome), Gone()).state is state
+
+
+def test_exit_codes_can_be_declared_a_success() -> None:
+    """`success_exit` makes another code a good end; zero counts only if it is listed."""
+    spec = replace(SPEC, restart="on-failure", success_exit=(3,))
+    assert run(spec, Start(), Ready(), Exited(Outcome(code=3)), Gone()).state is State.EXITED
+    assert run(spec, Start(), Ready(), Exited(OK), Gone()).state is State.BACKOFF
+
+
+def test_the_start_limit_allows_exactly_that_many_starts_in_the_window() -> None:
+    """start_limit = 5, start_window = 60: five starts happen, the sixth is refused."""
+    spec = replace(SPEC, restart_delay=0.0, start_limit=5, start_window=60.0)
+    life, now, starts = Life(), 0.0, 0
+    life, actions = step(spec, life, Start(), now)
+    while life.state is not State.FAILED:
+        starts += Effect.SPAWN in actions
+        now += 1.0
+        life, _ = step(spec, life, Exited(BAD), now)
+        life, actions = step(spec, life, Gone(), now)
+    assert starts == 5
+    assert "5 starts in 60 s" in life.reason
+
+
+def test_starts_that_lie_outside_of_the_window_do_not_count() -> None:
+    """A service that dies every 20 s is not given up with a limit of 5 in 60 s."""
+    spec = replace(SPEC, restart_delay=0.0, start_limit=5, start_window=60.0)
+    life, _ = step(spec, Life(), Start(), 0.0)
+    for n in range(1, 50):
+        life, _ = step(spec, life, Exited(BAD), 20.0 * n)
+        life, _ = step(spec, life, Gone(), 20.0 * n)
+        assert life.state is State.STARTING
+    assert len(life.starts) <= 5
+
+
+def test_somebody_who_starts_it_by_hand_begins_anew() -> None:
+    """After a start limit a start by hand is obeyed, and the old starts are forgotten."""
+    spec = replace(SPEC, start_limit=1)
+    life = run(spec, Start(), Exited(BAD), Gone())
+    assert life.state is State.FAILED
+    life, actions = step(spec, life, Start(), 0.0)
+    assert (life.state, life.failures, actions[0]) == (State.STARTING, 0, Effect.SPAWN)
+
+
+def test_a_run_that_lasted_forgets_earlier_failures() -> None:
+    """The delay begins small again after a run as long as the longest delay."""
+    life = run(SPEC, Start(), Exited(BAD), Gone(), Timeout(), Exited(BAD), Gone())
+    assert life.failures == 2
+    life, _ = step(SPEC, life, Timeout(), 2.0)
+    life, _ = step(SPEC, life, Ready(), 3.0)
+    life, _ = step(SPEC, life, Exited(BAD), 3.0 + SPEC.restart_max_delay)
+    life, actions = step(SPEC, life, Gone(), 3.0 + SPEC.restart_max_delay)
+    assert (life.failures, actions) == (1, (Arm(1.0),))
+
+
+def test_a_start_that_takes_too_long_is_a_failure_with_a_reason() -> None:
+    """Not ready in time: it is taken down, and the policy decides as after a crash."""
+    life, actions = step(SPEC, run(SPEC, Start()), Timeout(), 7.0)
+    assert actions == (Effect.TERMINATE, Arm(3.0))
+    life, _ = step(SPEC, life, Exited(OK), 7.0)
+    life, _ = step(SPEC, life, Gone(), 7.0)
+    assert life.state is State.BACKOFF
+    assert life.reason == "not ready within 7 s (exit code 0)"
+
+
+def test_a_start_during_a_stop_starts_again_when_it_is_gone() -> None:
+    """The last word counts: stop, start, stop leaves it down; stop, start brings it up."""
+    stopping = run(SPEC, Start(), Ready(), Stop(), Start())
+    assert step(SPEC, stopping, Gone(), 0.0)[0].state is State.STARTING
+    again = step(SPEC, stopping, Stop(), 0.0)[0]
+    assert step(SPEC, again, Gone(), 0.0)[0].state is State.STOPPED
+
+
+def test_a_stop_during_a_backoff_is_at_once() -> None:
+    """Nothing has to be waited for."""
+    life = run(SPEC, Start(), Exited(BAD), Gone(), Stop())
+    assert life.state is State.STOPPED
+
+
+def test_what_cannot_be_spawned_has_failed_with_the_reason() -> None:
+    """No loop over a program that can't be started at all."""
+    life = run(SPEC, Start(), Unspawnable("no such directory"))
+    assert (life.state, life.reason) == (State.FAILED, "no such directory")
+
+
+EVENTS: list[lifecycle.Event] = [
+    *(Start(), Stop(), Restart(), Ready(), Gone(), Timeout(), Unspawnable("no")),
+    *(Exited(OK), Exited(BAD), Exited(PERMANENT)),
+]
+
+
+@given(
+    st.lists(st.sampled_from(EVENTS), max_size=40),
+    st.sampled_from(["always", "on-failure", "never"]),
+)
+def test_no_series_of_events_breaks_it(events: list[lifecycle.Event], policy: typing.Any) -> None:
+    """Even events that make no sense lead to a state, and an ignored one changes nothing at all."""
+    spec = replace(SPEC, restart=policy)
+    life = Life()
+    for event in events:
+        handler = TABLE[life.state][type(event)]
+        new, actions = step(spec, life, event, 1.0)
+        if handler is TABLE[State.STOPPED][Stop]:
+            assert (new, actions) == (life, ())
+        life = new
+
+
+class World(RuleBasedStateMachine):
+    """A simulated system around one service: it has processes and a timer, and things go wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec = replace(SPEC, restart_delay=0.5, start_limit=3, start_window=50.0)
+        self.life = Life()
+        self.now = 0.0
+        self.leader = False
+        self.rest = 0
+        self.timer: float | None = None
+        self.spawns: list[float] = []
+
+    def send(self, event: lifecycle.Event) -> None:
+        by_hand = isinstance(event, Start | Restart)
+        self.life, actions = step(self.spec, self.life, event, self.now)
+        for action in actions:
+            if action is Effect.SPAWN:
+                assert not self.leader, "two processes of one service"
+                assert not self.rest, "started while something of the last run is left"
+                self.leader = True
+                if by_hand or (isinstance(event, Gone) and self.life.then is Then.START_AGAIN):
+                    self.spawns.clear()
+                self.spawns.append(self.now)
+            elif isinstance(action, Arm):
+                self.timer = self.now + action.seconds
+            elif isinstance(action, Disarm):
+                self.timer = None
+
+    @rule()
+    def start(self) -> None:
+        self.send(Start())
+
+    @rule()
+    def stop(self) -> None:
+        self.send(Stop())
+
+    @rule()
+    def restart(self) -> None:
+        self.send(Restart())
+
+    @precondition(lambda self: self.leader)
+    @rule()
+    def say_ready(self) -> None:
+        self.send(Ready())
+
+    @precondition(lambda self: self.leader)
+    @rule(outcome=st.sampled_from([OK, BAD, PERMANENT, Outcome(signal=9)]), left=st.integers(0, 2))
+    def die(self, outcome: Outcome, left: int) -> None:
+        self.leader, self.rest = False, left
+        self.send(Exited(outcome))
+        if not left:
+            self.send(Gone())
+
+    @precondition(lambda self: self.rest)
+    @rule()
+    def last_of_the_session_ends(self) -> None:
+        self.rest = 0
+        self.send(Gone())
+
+    @precondition(lambda self: self.timer is not None)
+    @rule()
+    def timer_runs_out(self) -> None:
+        assert self.timer is not None
+        self.now, self.timer = max(self.now, self.timer), None
+        self.send(Timeout())
+
+    @rule(seconds=st.floats(0, 100))
+    def time_passes(self, seconds: float) -> None:
+        if self.timer is not None:
+            seconds = min(seconds, max(0.0, self.timer - self.now))
+        self.now += seconds
+
+    @invariant()
+    def a_process_is_there_exactly_when_the_state_says_so(self) -> None:
+        alive = self.leader or self.rest > 0
+        assert alive == (self.life.state in {State.STARTING, State.RUNNING, State.STOPPING})
+        if self.life.state in {State.STARTING, State.RUNNING}:
+            assert self.leader
+
+    @invariant()
+    def what_is_in_between_always_has_a_timer(self) -> None:
+        between = {State.STARTING, State.STOPPING, State.BACKOFF}
+        assert (self.timer is not None) == (self.life.state in between)
+
+    @invariant()
+    def starts_by_itself_stay_within_the_limit(self) -> None:
+        recent = [when for when in self.spawns if self.now - when < self.spec.start_window]
+        assert len(recent) <= self.spec.start_limit
+
+
+TestWorld = World.TestCase

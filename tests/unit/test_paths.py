@@ -1,0 +1,28 @@
+"""Where a deployment's files are."""
+
+from pyroctl.control.paths import deployment_paths
+
+
+def test_a_root_holds_everything() -> None:
+    """With --root nothing of the deployment is elsewhere."""
+    paths = deployment_paths("/etc/lab.toml", "/srv/lab", {"XDG_RUNTIME_DIR": "/run/user/7"})
+    assert {paths.socket, paths.lock, paths.notify} == {
+        *("/srv/lab/run/control.sock", "/srv/lab/run/manager.lock", "/srv/lab/run/notify")
+    }
+    assert paths.service_log("es") == "/srv/lab/logs/es.log"
+
+
+def test_files_of_the_same_name_are_different_deployments() -> None:
+    """Two laboratories with a lab.toml each don't meet in one socket."""
+    env = {"XDG_RUNTIME_DIR": "/run/user/7", "XDG_STATE_HOME": "/home/u/.state"}
+    one, other = (deployment_paths(f"/labs/{n}/lab.toml", None, env) for n in "ab")
+    assert one.run != other.run
+    assert one.logs != other.logs
+    assert one.run.startswith("/run/user/7/pyroctl/lab-")
+
+
+def test_without_a_runtime_directory_the_state_directory_serves() -> None:
+    """A socket is never put into a directory that others can write to."""
+    paths = deployment_paths(None, None, {"XDG_STATE_HOME": "/home/u/.state"})
+    assert paths.run == "/home/u/.state/pyroctl/default/run"
+    assert paths.logs == "/home/u/.state/pyroctl/default/logs"
