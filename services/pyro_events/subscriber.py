@@ -68,7 +68,7 @@ class Subscriber:
         self._closed = False
         self._threaded = False
         self._rest: deque[tuple[Parcel, Sequence[Event | Undecodable], int]] = deque()
-        self._workers = Workers(self._handle)
+        self._workers = Workers()
         self._counting = threading.Lock()
         self._counts = dict.fromkeys(("received", "errors", "undecodable", "gaps"), 0)
 
@@ -136,7 +136,9 @@ class Subscriber:
                 raise Closed("the subscriber was closed")
             self._subscription.start()
             if self._threaded:
-                self._workers.start()
+                self._workers.start(self._handle)
+            else:
+                self._workers.finish(self._handle, lambda: self._aborted)
             while not self._aborted:
                 if self._rest:
                     self._handle_events(*self._rest.popleft())

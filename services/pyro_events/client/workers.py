@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -52,25 +53,31 @@ class _Open:
         self.left = count
 
 
+_Task = tuple[_Open, "Event | Undecodable"]
+
+
 class Workers:
     """Threads that handle events from `start` to `stop`; what is left then waits for more.
 
-    `hand_in` belongs to one thread; it never waits, the event service's window bounds what waits.
+    The methods belong to one thread. `hand_in` never waits: the event service's window bounds
+    what is here.
     """
 
-    def __init__(self, handle: Callable[[Event | Undecodable], None]) -> None:
-        self._handle = handle
+    def __init__(self) -> None:
         self._tally = Tally()
-        self._tasks: SimpleQueue[tuple[_Open, Event | Undecodable] | None] = SimpleQueue()
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._stopping = False
 
-    def start(self) -> None:
+    def start(self, handle: Callable[[Event | Undecodable], None]) -> None:
         """Begin to handle what is there and what comes."""
         self._stopping = False
         for number in range(THREADS):
             thread = threading.Thread(
-                target=self._work, name=f"pyro_events worker {number + 1}", daemon=True
+                target=self._work,
+                args=(handle,),
+                name=f"pyro_events worker {number + 1}",
+                daemon=True,
             )
             thread.start()
             self._threads.append(thread)
@@ -83,6 +90,14 @@ class Workers:
             self._tasks.put((entry, event))
         return len(events)
 
+    def finish(
+        self, handle: Callable[[Event | Undecodable], None], aborted: Callable[[], bool]
+    ) -> None:
+        """Handle what is left in the calling thread, until `aborted` says so."""
+        with contextlib.suppress(Empty):
+            while not aborted():
+                self._do(handle, self._tasks.get_nowait())
+
     def stop(self) -> None:
         """Wait for the events in progress; a worker that calls this is not waited for."""
         self._stopping = True
@@ -94,26 +109,26 @@ class Workers:
         self._threads.clear()
         self._remove_marks()
 
-    def _work(self) -> None:
+    def _work(self, handle: Callable[[Event | Undecodable], None]) -> None:
         while not self._stopping:
-            task = self._tasks.get()
-            if task is None:
-                continue
-            entry, event = task
             try:
-                self._handle(event)
+                self._do(handle, self._tasks.get())
             except BaseException:  # noqa: BLE001 - sys.exit() in a handler must not end its worker
                 _log.exception("a handler wanted to end its thread")
+
+    def _do(self, handle: Callable[[Event | Undecodable], None], task: _Task | None) -> None:
+        if task is not None:
+            entry, event = task
+            try:
+                handle(event)
             finally:
                 self._tally.done(entry)
 
     def _remove_marks(self) -> None:
         kept = []
-        try:
+        with contextlib.suppress(Empty):
             while True:
-                task = self._tasks.get_nowait()
-                if task is not None:
-                    kept.append(task)
-        except Empty:
-            for task in kept:
+                kept.append(self._tasks.get_nowait())
+        for task in kept:
+            if task is not None:
                 self._tasks.put(task)

@@ -1,0 +1,480 @@
+"""A subscriber against a real engine: what it gets, in which thread, and how listening ends."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from pyro_events import Publisher, Subscriber, codec
+from pyro_events.client.outbox import Entry
+from pyro_events.errors import Closed, Refused, Unreachable
+from tests.events.client_fixtures import Recording
+from tests.harness import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.events.service_harness import Running
+
+NOBODY = "PYRO:Pyro.EventService@127.0.0.1:1"
+
+
+@pytest.fixture
+def es(engine: Callable[..., Running]) -> Running:
+    return engine()
+
+
+@pytest.fixture(params=["stream", "callback"])
+def delivery(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def sub(es: Running, delivery: Any) -> Iterator[Recording]:
+    with Recording(es.uri, delivery=delivery) as made:
+        yield made
+
+
+@pytest.fixture
+def pub(es: Running) -> Iterator[Publisher]:
+    with Publisher(es.uri) as made:
+        yield made
+
+
+def test_events_arrive_by_subject_and_pattern(sub: Recording, pub: Publisher) -> None:
+    """One copy a matching subscription, with the publisher's spelling, ignoring case."""
+    sub.subscribe(["stock", "bond"])
+    sub.subscribeMatch("^STOCK.*")
+    sub.start()
+    pub.publish(["Stock", "STOCK.SUN", "Bond", "other"], {"price": (1, 2)})
+    sub.wait(4)
+    assert [event.subject for event in sub.events] == ["Stock", "Stock", "STOCK.SUN", "Bond"]
+    assert sub.messages() == [{"price": (1, 2)}] * 4
+    assert len({event.time for event in sub.events}) == 1
+
+
+def test_events_wait_for_listen(sub: Recording, pub: Publisher) -> None:
+    """Subscribing is enough for events to be kept; they come in order once listen runs."""
+    sub.subscribe("a")
+    for number in range(1500 if sub._subscription.__class__.__name__ == "Callback" else 900):
+        pub.post("a", number)
+    pub.flush()
+    assert sub.events == []
+    sub.start()
+    assert sub.wait(900)[:900] == list(range(900))
+
+
+def test_everything_arrives_once_and_in_order(sub: Recording, pub: Publisher) -> None:
+    """Many batches, one subscriber, no hole."""
+    sub.subscribe("a")
+    sub.start()
+    for number in range(5000):
+        pub.post("a", number)
+    pub.flush()
+    assert sub.wait(5000) == list(range(5000))
+    assert sub.threads == {sub.thread.ident}
+    assert sub.statistics() == {
+        "received": 5000, "errors": 0, "undecodable": 0, "gaps": 0, "reconnects": 0,
+    }  # fmt: skip
+
+
+def test_once_means_one_copy(es: Running, delivery: Any, pub: Publisher) -> None:
+    """However many subscriptions match."""
+    with Recording(es.uri, delivery=delivery, once=True) as sub:
+        sub.subscribe("a")
+        sub.subscribeMatch(["a", ".*"])
+        sub.start()
+        pub.publish("a", 1)
+        pub.publish("a", 2)
+        sub.wait(2)
+        assert sub.messages() == [1, 2]
+
+
+def test_unsubscribe_takes_effect_before_it_returns(sub: Recording, pub: Publisher) -> None:
+    """It removes subjects and patterns of that text, and nothing else."""
+    sub.subscribe(["a", "b"])
+    sub.subscribeMatch("a")
+    sub.unsubscribe(["A", "a", "never subscribed"])
+    pub.publish(["a", "b"], 1)
+    sub.start()
+    sub.wait(1)
+    assert [event.subject for event in sub.events] == ["b"]
+
+
+def test_a_subscriber_changes_its_subscriptions_from_inside_of_event(
+    sub: Recording, pub: Publisher
+) -> None:
+    """As from anywhere else, with immediate effect."""
+
+    def change(event: Any) -> None:
+        if event.subject == "a":
+            sub.subscribe("b")
+            sub.subscribeMatch("c.*")
+            sub.unsubscribe("a")
+            ready.set()
+
+    ready = threading.Event()
+    sub.on_event = change
+    sub.subscribe("a")
+    sub.start()
+    pub.publish("a", 1)
+    assert ready.wait(10)
+    pub.publish(["a", "b", "cc"], 2)
+    sub.wait(3)
+    assert [event.subject for event in sub.events] == ["a", "b", "cc"]
+
+
+@pytest.mark.parametrize(
+    ("call", "argument", "error"),
+    [
+        ("subscribe", "", ValueError),
+        ("subscribe", [], ValueError),
+        ("subscribe", 7, TypeError),
+        ("subscribe", ["a", "b" * 256], ValueError),
+        ("subscribeMatch", "(", ValueError),
+        ("subscribeMatch", ["a", 7], TypeError),
+        ("unsubscribe", None, TypeError),
+        ("unsubscribe", [], ValueError),
+    ],
+)
+def test_bad_arguments_change_nothing(call: str, argument: Any, error: type[Exception]) -> None:
+    """They are errors at once, without any event service."""
+    with Subscriber(NOBODY) as sub, pytest.raises(error):
+        getattr(sub, call)(argument)
+
+
+@pytest.mark.parametrize(
+    "options", [{"delivery": "pigeon"}, {"es": "nonsense"}, {"es": "PYROMETA:a"}]
+)
+def test_senseless_options_are_errors_at_once(options: dict[str, Any]) -> None:
+    """The constructor says what is wrong."""
+    with pytest.raises(ValueError, match="must be"):
+        Subscriber(**options)
+
+
+@pytest.mark.parametrize("options", [{"queue_size": 0}, {"when_full": "explode"}])
+def test_options_that_the_event_service_refuses_are_errors(
+    es: Running, delivery: Any, options: dict[str, Any]
+) -> None:
+    """Its own words reach whoever subscribes."""
+    name = next(iter(options))
+    with Subscriber(es.uri, delivery=delivery, **options) as sub:
+        with pytest.raises((Refused, ValueError), match=name):
+            sub.subscribe("a")
+        if delivery == "stream":
+            with pytest.raises(Refused, match=name):
+                sub.listen()
+
+
+def test_abort_ends_listen_at_once(sub: Recording) -> None:
+    """From another thread, while nothing happens."""
+    sub.subscribe("a")
+    sub.start()
+    eventually(lambda: "connected" in sub.told())
+    start = time.monotonic()
+    sub.abort()
+    sub.thread.join(5)
+    assert not sub.thread.is_alive()
+    assert time.monotonic() - start < 1
+
+
+def test_abort_before_listen_ends_the_next_one(sub: Recording, pub: Publisher) -> None:
+    """And only that one."""
+    sub.abort()
+    sub.listen()
+    sub.subscribe("a")
+    sub.start()
+    pub.publish("a", 1)
+    assert sub.wait(1) == [1]
+
+
+def test_abort_inside_of_event_keeps_what_is_left(sub: Recording, pub: Publisher) -> None:
+    """The event in progress is the last; the others come with the next listen."""
+    sub.on_event = lambda event: sub.abort() if event.msg == 2 else None
+    sub.subscribe("a")
+    for number in range(6):
+        pub.post("a", number)
+    pub.flush()
+    sub.listen()
+    assert sub.messages() == [0, 1, 2]
+    sub.start()
+    assert sub.wait(6) == list(range(6))
+
+
+def test_abort_while_the_event_service_is_away() -> None:
+    """Neither connecting nor waiting to try again holds it up."""
+    sub = Recording(NOBODY).start()
+    with sub:
+        time.sleep(0.1)
+        sub.abort()
+        sub.thread.join(2)
+        assert not sub.thread.is_alive()
+
+
+def test_listen_runs_once_at_a_time(sub: Recording) -> None:
+    """The second caller is told."""
+    sub.start()
+    eventually(sub._listening.locked)
+    with pytest.raises(RuntimeError, match="running already"):
+        sub.listen()
+
+
+def test_an_exception_in_event_does_not_end_listen(
+    sub: Recording, pub: Publisher, es: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged with its traceback and counted; the event counts as handled."""
+
+    def fail(event: Any) -> None:
+        if event.msg % 2:
+            raise ZeroDivisionError(f"odd {event.msg}")
+
+    sub.on_event = fail
+    sub.subscribe("a")
+    sub.start()
+    for number in range(4):
+        pub.publish("a", number)
+    sub.wait(4)
+    eventually(lambda: sub.statistics()["errors"] == 2)
+    assert caplog.text.count("ZeroDivisionError: odd") == 2
+    assert "Traceback" in caplog.text
+    eventually(lambda: es.subscriber()["queued"] == 0)
+    assert es.statistics()["delivered"] == 4
+
+
+def test_exceptions_reach_stderr_when_logging_is_not_configured(es: Running) -> None:
+    """Nobody has to set anything up to see his own mistakes."""
+    program = f"""
+from pyro_events import Publisher, Subscriber
+class Failing(Subscriber):
+    def event(self, event):
+        self.abort()
+        raise LookupError("on stderr")
+with Failing({es.uri!r}) as sub, Publisher({es.uri!r}) as pub:
+    sub.subscribe("a")
+    pub.publish("a", 1)
+    sub.listen()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert "LookupError: on stderr" in done.stderr
+    assert "Traceback" in done.stderr
+
+
+def test_exceptions_in_hooks_are_logged(
+    sub: Recording, pub: Publisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They don't end listen either."""
+
+    def fail(_notice: Any) -> None:
+        raise LookupError("in the hook")
+
+    sub.connected = fail  # type: ignore[method-assign]
+    sub.subscribe("a")
+    sub.start()
+    pub.publish("a", 1)
+    assert sub.wait(1) == [1]
+    assert "in the hook" in caplog.text
+
+
+def test_event_must_be_overridden(es: Running, caplog: pytest.LogCaptureFixture) -> None:
+    """Forgetting it is reported at the first event."""
+    with Subscriber(es.uri) as sub, Publisher(es.uri) as pub:
+        sub.subscribe("a")
+        pub.publish("a", 1)
+        thread = threading.Thread(target=sub.listen)
+        thread.start()
+        eventually(lambda: "override event()" in caplog.text)
+        sub.abort()
+        thread.join(10)
+
+
+def test_events_are_handled_concurrently_when_asked(
+    sub: Recording, pub: Publisher, es: Running
+) -> None:
+    """Several at once, none lost, acknowledged only when everything before is done."""
+    together = threading.Barrier(3)
+    sub.on_event = lambda event: together.wait(10) if event.msg < 3 else None
+    sub.setThreading(True)
+    sub.subscribe("a")
+    sub.start()
+    for number in range(1000):
+        pub.post("a", number)
+    pub.flush()
+    assert sorted(sub.wait(1000)) == list(range(1000))
+    assert len(sub.threads) > 1
+    eventually(lambda: es.subscriber()["queued"] == 0)
+
+
+def test_a_slow_handler_holds_back_acknowledgements(es: Running, pub: Publisher) -> None:
+    """With threads, too: what isn't handled is not acknowledged."""
+    release = threading.Event()
+    with Recording(es.uri) as sub:
+        sub.on_event = lambda event: release.wait(10) if event.msg == 0 else None
+        sub.setThreading(True)
+        sub.subscribe("a")
+        sub.start()
+        for number in range(3):
+            pub.publish("a", number)
+        eventually(lambda: len(sub.events) == 3)
+        assert es.statistics()["delivered"] == 0
+        release.set()
+        eventually(lambda: es.statistics()["delivered"] == 3)
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_abort_and_close_from_inside_of_event(
+    es: Running, delivery: Any, pub: Publisher, threaded: bool
+) -> None:
+    """Even closing is possible there."""
+    sub = Recording(es.uri, delivery=delivery)
+    sub.setThreading(threaded)
+    sub.on_event = lambda _event: Subscriber.close(sub)
+    sub.subscribe("a")
+    sub.start()
+    pub.publish("a", 1)
+    sub.thread.join(10)
+    assert not sub.thread.is_alive()
+    assert sub.failure is None
+    with pytest.raises(Closed):
+        sub.listen()
+
+
+def test_what_threads_leave_over_comes_with_the_next_listen(es: Running, pub: Publisher) -> None:
+    """Aborting loses nothing when events are handled concurrently."""
+    with Recording(es.uri) as sub:
+        sub.on_event = lambda event: sub.abort() if event.msg == 20 else time.sleep(0.001)
+        sub.setThreading(True)
+        sub.subscribe("a")
+        for number in range(300):
+            pub.post("a", number)
+        pub.flush()
+        sub.listen()
+        seen = len(sub.events)
+        assert 20 <= seen < 300
+        sub.setThreading(False)
+        sub.start()
+        assert sorted(sub.wait(300)) == list(range(300))
+
+
+def test_closing_ends_the_subscription(es: Running, delivery: Any) -> None:
+    """The event service forgets the subscriber at once."""
+    with Recording(es.uri, delivery=delivery, name="lab bench") as sub:
+        sub.subscribe("a")
+        assert len(es.subscriptions()) == 1
+        if delivery == "stream":
+            assert es.subscriber()["subscriber"] == "lab bench"
+    eventually(lambda: es.subscriptions() == [])
+    sub.close()
+    with pytest.raises(Closed):
+        sub.subscribe("a")
+
+
+def test_an_absent_event_service_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Subscribing gives up in time, says why, and changes nothing."""
+    monkeypatch.setattr("pyro_events.subscriber.TIMEOUT", 0.3)
+    with Recording(NOBODY) as sub:
+        with pytest.raises(Unreachable, match=r"127.0.0.1:1 can't be reached: Connection refused"):
+            sub.subscribe("a")
+        assert not sub._subscription.wanted
+
+
+def test_a_wrong_identification_is_refused(engine: Callable[..., Running], delivery: Any) -> None:
+    """By subscribing and by listening; with the right one it works."""
+    es = engine(ident="secret")
+    with Recording(es.uri, ident="guess", delivery=delivery) as sub:
+        with pytest.raises(Refused, match="wrong identification"):
+            sub.subscribe("a")
+        with pytest.raises(Refused, match="wrong identification"):
+            sub.listen()
+    with Recording(es.uri, ident="secret", delivery=delivery) as sub:
+        sub.subscribe("a")
+
+
+def test_a_forgotten_subscriber_warns(es: Running, delivery: Any) -> None:
+    """And its threads end."""
+    sub = Subscriber(es.uri, delivery=delivery)
+    sub.subscribe("a")
+    with pytest.warns(ResourceWarning, match="unclosed subscriber"):
+        del sub
+    gc.collect()
+
+
+class Sample:
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+
+def test_a_message_that_cannot_be_decoded_is_a_gap(
+    es: Running, pub: Publisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged, counted and told; the events around it arrive."""
+    other = codec.Codec()
+    other.register(Sample, f"lab.{uuid4().hex}", lambda s: {"v": s.value}, lambda d: Sample(d["v"]))
+    with Recording(es.uri) as sub:
+        sub.subscribe("a")
+        sub.start()
+        pub.publish("a", 1)
+        pub._sender.publish(Entry(("a",), other.pack(Sample(2)), False), 10)
+        pub.publish("a", 3)
+        assert sub.wait(2) == [1, 3]
+        (gap,) = sub.gaps()
+        assert (gap["missed"], gap["reason"], gap["subject"]) == (1, "undecodable", "a")
+        assert sub.statistics()["undecodable"] == 1
+        assert "isn't registered here" in caplog.text
+
+
+def test_opaque_bytes_arrive_as_they_are(sub: Recording, pub: Publisher) -> None:
+    """The event service never opens them."""
+    sub.subscribe("a")
+    sub.start()
+    pub.publish("a", b"\x93\xff", opaque=True)
+    assert sub.wait(1) == [b"\x93\xff"]
+
+
+def test_a_full_queue_is_a_gap(engine: Callable[..., Running]) -> None:
+    """The subscriber hears how many events it lost, and everything is accounted for."""
+    es = engine(window=1, batch_events=5)
+    release = threading.Event()
+    options: dict[str, Any] = {"queue_size": 10, "when_full": "drop-newest"}
+    total = 3000
+    with Recording(es.uri, **options) as sub, Publisher(es.uri) as pub:
+        sub.on_event = lambda _event: release.wait(20)
+        sub.subscribe("a")
+        sub.start()
+        for number in range(total):
+            pub.post("a", number)
+        pub.flush()
+        release.set()
+        eventually(lambda: len(sub.events) + sum(g["missed"] for g in sub.gaps()) == total)
+        assert {gap["reason"] for gap in sub.gaps()} == {"full"}
+        assert sub.messages() == sorted(set(sub.messages()))
+        assert sub.statistics()["gaps"] == len(sub.gaps()) > 0
+
+
+def test_a_suspended_pattern_is_told(es: Running, delivery: Any, pub: Publisher) -> None:
+    """Its owner hears which one it was."""
+    with Recording(es.uri, delivery=delivery) as sub:
+        sub.subscribeMatch("(a|aa)+$")
+        sub.start()
+        for _ in range(3):
+            pub.publish("a" * 60 + "b", 1)
+        (gap,) = eventually(sub.gaps)
+        assert (gap["reason"], gap["pattern"], gap["missed"]) == ("pattern", "(a|aa)+$", None)
+
+
+def test_what_happens_is_logged_sparingly(caplog: pytest.LogCaptureFixture) -> None:
+    """One warning an outage, not one an attempt."""
+    with caplog.at_level(logging.INFO), Recording(NOBODY) as sub:
+        sub.start()
+        eventually(lambda: "no connection" in caplog.text)
+        time.sleep(0.3)
+    assert caplog.text.count("no connection") == 1
