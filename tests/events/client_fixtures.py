@@ -156,6 +156,7 @@ class Relay:
 
     def __init__(self, target: int) -> None:
         self._target = target
+        self.refuse = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._pairs: list[socket.socket] = []
@@ -185,6 +186,9 @@ class Relay:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                if self.refuse:
+                    near.close()
+                    continue
                 try:
                     far = socket.create_connection(("127.0.0.1", self._target))
                 except OSError:
