@@ -1,0 +1,89 @@
+"""The reference of the command line says neither more nor less than the command line."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+import pyroctl.errors
+from pyroctl.cli.completion import completion_script
+from pyroctl.cli.main import COMMANDS, make_group
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "man" / "pyroctl.1").read_text()
+PAGES = sorted((ROOT / "man").iterdir())
+
+
+def commands() -> dict[str, click.Command]:
+    """Give every command with its full name."""
+    group = make_group()
+    context = click.Context(group)
+    found = {}
+    for name in COMMANDS:
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found |= {f"{name} {sub}": c for sub, c in command.commands.items()}
+        else:
+            found[name] = command
+    return found
+
+
+def section(title: str) -> str:
+    return PAGE.partition(f".Sh {title}\n")[2].partition("\n.Sh ")[0]
+
+
+def options_in(text: str) -> set[str]:
+    """Read the options of some mdoc, with their dashes."""
+    return {
+        f"-{flag}" for line in text.splitlines() for flag in re.findall(r"\bFl (-?[\w-]+)", line)
+    }
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {name for p in command.params if isinstance(p, click.Option) for name in p.opts}
+
+
+def test_every_command_is_described_and_none_invented() -> None:
+    """The list of commands in pyroctl(1) is that of the program."""
+    described = set(re.findall(r"^\.It Nm Cm ((?:config )?\w+)", section("COMMANDS"), re.MULTILINE))
+    assert described == set(commands())
+
+
+def test_every_option_is_described_and_none_invented() -> None:
+    """Options of the commands, and those that every command has."""
+    every = {name for command in commands().values() for name in options_of(command)}
+    everywhere = options_of(make_group()) | {"-h", "--help"}
+    assert options_in(section("OPTIONS")) == everywhere
+    assert options_in(section("COMMANDS")) - everywhere == every - everywhere
+
+
+def test_every_exit_status_is_described() -> None:
+    """The numbers in pyroctl(1) are those of the program."""
+    described = {int(n) for n in re.findall(r"^\.It (\d+)", section("EXIT STATUS"), re.MULTILINE)}
+    codes = {v for n, v in vars(pyroctl.errors).items() if n.startswith("EXIT_")}
+    assert described == codes
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_man_pages_are_clean(page: Path) -> None:
+    """The mdoc linter has nothing to say."""
+    if shutil.which("mandoc") is None:
+        pytest.skip("mandoc is not installed; `make check` needs it")
+    found = subprocess.run(
+        ["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("shell", "file"), [("bash", "pyroctl.bash"), ("zsh", "_pyroctl"), ("fish", "pyroctl.fish")]
+)
+def test_the_completions_that_are_shipped_are_current(shell: str, file: str) -> None:
+    """What the wheel installs is what `pyroctl completion` prints."""
+    assert (ROOT / "completions" / file).read_text().strip() == completion_script(shell).strip()
