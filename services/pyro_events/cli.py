@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from pyro_events.engine.faults import ServiceFault
-from pyro_events.engine.settings import MIB, Settings
+from pyro_events.engine.settings import MIB, SMALLEST_MESSAGE, Settings
 from pyro_events.mailbox import WhenFull
 from pyro_events.service import EventService, version
 from pyro_host.child import PERMANENT_FAILURE, AskRefused, ControlChannel, Notifier, serve_control
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _DEFAULTS = Settings()
 _SPARE_DESCRIPTORS = 200
-_SMALLEST_MESSAGE = 1024
 _MAX_PORT = 65535
 _log = logging.getLogger("pyro_events")
 
@@ -155,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--max-message-size",
-        type=_at_least(_SMALLEST_MESSAGE),
+        type=_at_least(SMALLEST_MESSAGE),
         metavar="BYTES",
         default=16 * MIB,
         help="larger messages are refused (default: %(default)s)",
@@ -173,6 +172,7 @@ def _announce(service: EventService, notifier: Notifier) -> None:
     with contextlib.suppress(OSError):  # nobody reads it
         print(f"{service.uri} is ready, {name}", flush=True)  # noqa: T201 - the command's output
     notifier.ready(uri=service.uri, status=name)
+    _log.info("ready at %s, %s", service.uri, name)
 
 
 def _stop_on_signals(reasons: queue.SimpleQueue[str]) -> None:

@@ -92,12 +92,19 @@ def name_server_uri(location: str | None) -> URI:
         port = "" if location.rpartition(":")[2].isdigit() else f":{config.NS_PORT}"
         text = f"PYRO:{NAMESERVER_NAME}@{location}{port}"
     try:
-        return URI(text)
+        uri = URI(text)
     except PyroError as error:
-        raise ServiceFault(
-            f"{location!r} is no place of a name server: {error}",
-            hint="write HOST:PORT, such as localhost:9090",
-        ) from None
+        raise _no_place(location, str(error)) from None
+    if not (uri.host or uri.sockname):
+        raise _no_place(location, "it names no host")
+    return uri
+
+
+def _no_place(location: str, why: str) -> ServiceFault:
+    return ServiceFault(
+        f"{location!r} is no place of a name server: {why}",
+        hint="write HOST:PORT, such as localhost:9090",
+    )
 
 
 class _NameServer:

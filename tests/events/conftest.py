@@ -46,8 +46,8 @@ def process(tidy: None) -> Iterator[Callable[..., Process]]:
     """Starts Python programs: `process(*arguments, **environment)`."""
     made: list[Process] = []
 
-    def make(*arguments: str, **environment: str) -> Process:
-        made.append(Process(*arguments, **environment))
+    def make(*arguments: str, **options: Any) -> Process:
+        made.append(Process(*arguments, **options))
         return made[-1]
 
     yield make

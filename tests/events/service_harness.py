@@ -1,19 +1,19 @@
-"""What the tests of the event service share: stock daemons, a client on the bare wire, processes."""
+"""What the tests of the event service share: stock daemons, a bare client, processes."""
 
 from __future__ import annotations
 
 import itertools
 import os
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import msgpack
 import Pyro5.api
@@ -25,10 +25,11 @@ from pyro_events import wire
 from pyro_events.engine.engine import Engine
 from pyro_events.engine.settings import Settings
 from pyro_events.event import EVENTSERVICE_NAME
-from tests.harness import eventually, is_alive
+from tests.harness import is_alive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import signal
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).parents[2]
 SERIALIZERS = ("serpent", "json", "msgpack")
@@ -153,7 +154,7 @@ class WireClient:
         self.answers: dict[int, wire.Frame] = {}
         self.seqs = itertools.cycle(range(1, 1 << 16))
 
-    def __enter__(self) -> WireClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -248,7 +249,10 @@ class WireClient:
 class Process:
     """A Python program of the test's; its first line on stdout is waited for."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self, *arguments: str, pass_fds: Sequence[int] = (), first_line: bool = True,
+        **environment: str,
+    ) -> None:  # fmt: skip
         env = {key: value for key, value in os.environ.items() if not key.startswith("PYRO_")}
         env |= {"PYTHONPATH": f"{ROOT / 'services'}{os.pathsep}{ROOT}"} | environment
         self.process = subprocess.Popen(
@@ -258,10 +262,11 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
             env=env,
+            pass_fds=pass_fds,
         )
         self.pid = self.process.pid
         assert self.process.stdout is not None
-        self.first_line = self.process.stdout.readline()
+        self.first_line = read_line(self.process.stdout) if first_line else ""
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -276,6 +281,14 @@ class Process:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate(timeout=10)
+
+
+def read_line(stream: IO[str]) -> str:
+    """Read a line and no byte more, so that nothing is missing from what is read later."""
+    found = b""
+    while not found.endswith(b"\n") and (byte := os.read(stream.fileno(), 1)):
+        found += byte
+    return found.decode()
 
 
 STOCK_SUBSCRIBER = """
@@ -309,7 +322,7 @@ def open_sockets() -> set[str]:
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(entry)
+            target = str(entry.readlink())
         except OSError:
             continue
         if target.startswith("socket:"):
@@ -332,4 +345,7 @@ def nothing_left_behind() -> Iterator[None]:
     assert not left()
 
 
-__all__ = ["eventually"]
+Make = Callable[..., Running]
+Stock = Callable[..., StockDaemon]
+Connect = Callable[[Running], WireClient]
+Start = Callable[..., Process]

@@ -18,7 +18,6 @@ from tests.events.service_harness import (
     Process,
     Recorder,
     Running,
-    StockDaemon,
     proxy,
 )
 from tests.harness import eventually
@@ -26,8 +25,8 @@ from tests.harness import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Make = "Callable[..., Running]"
-Stock = "Callable[..., StockDaemon]"
+    from tests.events.service_harness import Make, Stock
+
 
 QUICK = {"retry_delay": 0.02, "retry_max_delay": 0.1, "retry_for": 1.0, "connect_timeout": 1.0}
 
@@ -87,7 +86,7 @@ def test_an_exception_costs_only_its_event(
     wrap: Callable[[int], Any] = {
         "msgpack": lambda n: n,
         "marshal": lambda n: (n,),
-        "serpent": lambda n: Decimal(n),
+        "serpent": Decimal,
         "mixed": lambda n: (n, (n,), Decimal(n))[n % 3],
     }[kind]
     running, recorder = engine(), Recorder()

@@ -12,14 +12,12 @@ from Pyro5.errors import CommunicationError, PyroError, SerializeError
 
 from pyro_events import wire
 from pyro_events.event import EVENTSERVICE_NAME
-from tests.events.service_harness import SERIALIZERS, Recorder, Running, StockDaemon, proxy
+from tests.events.service_harness import SERIALIZERS, Recorder, proxy
 from tests.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from tests.events.service_harness import Make, Stock
 
-Make = "Callable[..., Running]"
-Stock = "Callable[..., StockDaemon]"
 
 METHODS = {
     "publish",

@@ -89,7 +89,7 @@ def test_sockets_are_watched_until_they_are_unwatched(loop: Loop) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         seen: list[object] = []
-        loop.watch(ours, READ, lambda mask: seen.append(mask))
+        loop.watch(ours, READ, seen.append)
         loop.run_once()
         theirs.send(b"x")
         loop.run_once()

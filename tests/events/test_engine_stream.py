@@ -14,10 +14,7 @@ from tests.events.service_harness import Running, WireClient, proxy
 from tests.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Make = "Callable[..., Running]"
-Connect = "Callable[[Running], WireClient]"
+    from tests.events.service_harness import Connect, Make
 
 
 def publish(running: Running, subject: str, *messages: Any) -> None:
@@ -394,7 +391,7 @@ def test_a_gap_while_away_is_told_at_the_attach(engine: Make, wire_client: Conne
 
 
 def test_silent_streams_are_pinged_and_given_up(engine: Make, wire_client: Connect) -> None:
-    """An idle stream is pinged; who answers stays, who doesn't is given up, with its mailbox kept."""
+    """An idle stream is pinged; who doesn't answer is given up, with its mailbox kept."""
     running = engine(ping_after=0.1, silence=0.5)
     silent, alive = wire_client(running), wire_client(running)
     silent.attach("silent", ["a"])

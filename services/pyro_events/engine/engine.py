@@ -121,6 +121,7 @@ class Engine:
         if self._stopping:
             return
         self._stopping = True
+        self._hub.pump()  # the events of this round come before the notice
         self._listener.close()
         for session in list(self._sessions):
             if session.stream is None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import get_args
 
-if TYPE_CHECKING:
-    from pyro_events.mailbox import WhenFull
+from pyro_events.mailbox import WhenFull
 
 MIB = 1 << 20
+SMALLEST_MESSAGE = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What may be chosen about an engine."""
+    """What may be chosen about an engine. Raises ValueError that names what is out of range."""
 
     ident: str | None = None
     """The identification that clients must present; None lets everybody in."""
@@ -51,3 +51,17 @@ class Settings:
     max_publishers: int = 10_000
     drain_timeout: float = 2.0
     """What stopping may take while queues empty."""
+
+    def __post_init__(self) -> None:
+        """Check what people choose; the rest is for tests and experts."""
+        if self.queue_size < 1:
+            raise ValueError(f"queue_size must be at least 1, not {self.queue_size}")
+        if self.when_full not in get_args(WhenFull):
+            choices = ", ".join(get_args(WhenFull))
+            raise ValueError(f"when_full must be one of {choices}, not {self.when_full!r}")
+        if not 0 <= self.block_timeout < float("inf"):
+            raise ValueError(f"block_timeout must be seconds, not {self.block_timeout}")
+        if self.max_message_size < SMALLEST_MESSAGE:
+            raise ValueError(
+                f"max_message_size must be at least {SMALLEST_MESSAGE}, not {self.max_message_size}"
+            )

@@ -1,0 +1,334 @@
+"""The command `es` as a process: what it prints, how it stops, what a manager may ask."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import Pyro5.api
+import pytest
+
+from pyro_events.event import EVENTSERVICE_NAME
+from tests.events.service_harness import (
+    NAME_SERVER,
+    AwareRecorder,
+    Process,
+    WireClient,
+    proxy,
+    read_line,
+)
+from tests.harness import eventually, is_alive
+
+if TYPE_CHECKING:
+    from tests.events.service_harness import Start, Stock
+
+ALONE = ("-m", "pyro_events", "-N", "-p", "0")
+
+
+def uri_of(process: Process) -> str:
+    uri, *_ = process.first_line.split()
+    assert uri.startswith(f"PYRO:{EVENTSERVICE_NAME}@localhost:")
+    return uri
+
+
+def port_of(process: Process) -> int:
+    return int(uri_of(process).rpartition(":")[2])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_ready_and_stops_on_a_signal(process: Start, number: signal.Signals) -> None:
+    """One line with the URI when it is ready; a signal ends it with 0 within a second."""
+    es = process(*ALONE)
+    assert "ready" in es.first_line
+    with proxy(uri_of(es)) as remote:
+        remote.publish("a", 1)
+        began = time.monotonic()
+        es.signal(number)
+        status, out, err = es.end()
+        assert time.monotonic() - began < 1.5
+    assert (status, out) == (0, "")
+    assert "Traceback" not in err
+    assert number.name in err
+
+
+def test_it_stops_with_clients_connected(process: Start, stock: Stock) -> None:
+    """Publishers, streams, callback subscribers and strangers don't keep it from stopping."""
+    es, recorder = process(*ALONE), AwareRecorder()
+    uri = stock().register(recorder)
+    stream, stranger = WireClient(port_of(es)), socket.create_connection(("127.0.0.1", port_of(es)))
+    with proxy(uri_of(es)) as remote, stream, stranger:
+        stream.greet()
+        stream.attach("id", ["a"])
+        remote.subscribe("a", uri)
+        remote.publish("a", 1)
+        eventually(lambda: recorder.messages() == [1])
+        stream.events(1)
+        began = time.monotonic()
+        es.signal(signal.SIGTERM)
+        assert es.end()[0] == 0
+        assert time.monotonic() - began < 1.5
+        assert stream.push() == (None, {"kind": "stopping", "reason": "SIGTERM"})
+    assert [notice["kind"] for notice in recorder.notices] == ["stopping"]
+
+
+def test_registration(process: Start, name_server: str) -> None:
+    """Registered before ready, unregistered when it has stopped; a second one is refused."""
+    es = process("-m", "pyro_events", "--ns", name_server)
+    host, _, port = name_server.partition(":")
+    with Pyro5.api.locate_ns(host, int(port)) as ns:
+        assert str(ns.lookup(EVENTSERVICE_NAME)) == uri_of(es)
+        second = process("-m", "pyro_events", "--ns", name_server)
+        status, out, err = second.end()
+        assert (status, out, second.first_line) == (1, "", "")
+        assert err.startswith("es: ")
+        assert uri_of(es) in err
+        assert len(err.splitlines()) == 2
+        es.signal(signal.SIGTERM)
+        assert es.end()[0] == 0
+        assert EVENTSERVICE_NAME not in ns.list()
+
+
+def test_takeover_after_a_kill(process: Start, name_server: str) -> None:
+    """After kill -9 the next one takes the name over, without asking anybody."""
+    first = process("-m", "pyro_events", "--ns", name_server)
+    first.signal(signal.SIGKILL)
+    first.end()
+    second = process("-m", "pyro_events", "--ns", name_server)
+    assert uri_of(second) != uri_of(first)
+    second.signal(signal.SIGTERM)
+    status, _, err = second.end()
+    assert status == 0
+    assert "took" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_it_stops_without_its_name_server(process: Start, number: signal.Signals) -> None:
+    """A name server that was killed, or is frozen, doesn't keep it from stopping."""
+    server = process("-c", NAME_SERVER)
+    es = process("-m", "pyro_events", "--ns", server.first_line.strip())
+    assert uri_of(es)
+    server.signal(number)
+    began = time.monotonic()
+    es.signal(signal.SIGTERM)
+    assert es.end()[0] == 0
+    assert time.monotonic() - began < (1.5 if number == signal.SIGKILL else 4)
+
+
+def test_no_name_server(process: Start) -> None:
+    """Without a name server it says where it looked and how to do without, and exits 1."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        place = f"localhost:{sock.getsockname()[1]}"
+        status, out, err = process("-m", "pyro_events", "--ns", place).end()
+    assert (status, out) == (1, "")
+    first, hint = [line for line in err.splitlines() if "Error" not in line]
+    assert first.startswith("es: no name server")
+    assert place in first
+    assert "-N" in hint
+
+
+def test_a_busy_port(process: Start) -> None:
+    """A port that is in use is named, and nothing else is listened on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        status, out, err = process("-m", "pyro_events", "-N", "-p", port).end()
+    assert (status, out) == (1, "")
+    first, hint = err.splitlines()
+    assert first.startswith(f"es: port {port} on localhost is in use")
+    assert "-p 0" in hint
+
+
+def test_the_identification_file(process: Start, tmp_path: Path) -> None:
+    """The identification is read from a file; without it nobody gets in."""
+    file = tmp_path / "ident"
+    file.write_text("secret\n")
+    es = process(*ALONE, "--ident-file", str(file))
+    with proxy(uri_of(es), handshake="secret") as remote:
+        remote.publish("a", 1)
+    with proxy(uri_of(es)) as remote, pytest.raises(Pyro5.errors.CommunicationError, match="ident"):
+        remote.publish("a", 1)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"])
+def test_a_bad_identification_file_is_final(
+    process: Start, tmp_path: Path, content: bytes | None
+) -> None:
+    """A file that can't be read, or is empty, exits 125: starting again is pointless."""
+    file = tmp_path / "ident"
+    if content is not None:
+        file.write_bytes(content)
+    status, out, err = process(*ALONE, "--ident-file", str(file)).end()
+    assert (status, out) == (125, "")
+    assert err.startswith("es: ")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-p", "99999"), ("-p", "x"), ("-p", "-1"), ("--queue-size", "0"), ("--when-full", "never"),
+        ("--block-timeout", "-1"), ("--block-timeout", "inf"), ("--max-message-size", "5"),
+        ("--colour",), ("extra",), ("-i", "a", "--ident-file", "b"), ("-v", "-q"),
+    ],
+)  # fmt: skip
+def test_wrong_usage(process: Start, arguments: tuple[str, ...]) -> None:
+    """Wrong usage exits 2 and names what is wrong."""
+    status, out, err = process(*ALONE, *arguments).end()
+    assert (status, out) == (2, "")
+    assert "es: error: " in err
+    assert arguments[0].lstrip("-") in err
+
+
+def test_help_and_version(process: Start) -> None:
+    """--help names every option, --version the program."""
+    help_process = process("-m", "pyro_events", "--help")
+    status, out, _ = help_process.end()
+    assert status == 0
+    text = help_process.first_line + out
+    for option in (
+        "--host", "--port", "--no-ns", "--ns", "--ident", "--ident-file", "--queue-size",
+        "--when-full", "--block-timeout", "--max-message-size", "--verbose", "--quiet", "--version",
+    ):  # fmt: skip
+        assert option in text
+    version = process("-m", "pyro_events", "--version")
+    assert version.end()[0] == 0
+    assert version.first_line.startswith("es ")
+
+
+def test_options_arrive(process: Start) -> None:
+    """Queue size and policy of the command line are the subscribers' defaults."""
+    es = process(*ALONE, "--queue-size", "7", "--when-full", "drop-oldest")
+    with WireClient(port_of(es)) as client:
+        client.greet()
+        client.attach("id", ["a"])
+        (entry,) = client.call("subscriptions")
+    assert (entry["queue_size"], entry["when_full"]) == (7, "drop-oldest")
+
+
+def test_logging(process: Start) -> None:
+    """-q logs nothing in good times, -v every connection."""
+    quiet, verbose = process(*ALONE, "-q"), process(*ALONE, "-v")
+    for es in (quiet, verbose):
+        with proxy(uri_of(es)) as remote:
+            remote.publish("a", 1)
+        es.signal(signal.SIGTERM)
+    assert quiet.end()[2] == ""
+    assert "127.0.0.1" in verbose.end()[2]
+
+
+def test_a_reader_that_has_gone(process: Start) -> None:
+    """Nobody reading stdout is no reason to fail."""
+    read, write = os.pipe()
+    os.close(read)
+    script = f"import os; os.dup2({write}, 1); from pyro_events.cli import main; main(['-N', '-v'])"
+    es = process("-c", script, pass_fds=[write], first_line=False)
+    os.close(write)
+    assert es.process.stderr is not None
+    assert "ready" in read_line(es.process.stderr)
+    es.signal(signal.SIGTERM)
+    status, _, err = es.end()
+    assert status == 0
+    assert "Traceback" not in err
+
+
+class Manager:
+    """The other side of the child protocol."""
+
+    def __init__(self, directory: Path) -> None:
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(str(directory / "notify"))
+        self.notify.settimeout(10)
+        self.ours, self.theirs = socket.socketpair()
+        self.ours.settimeout(10)
+        self.lines = self.ours.makefile("rb")
+
+    def start(self, process: Start, *arguments: str) -> Process:
+        number = self.theirs.fileno()
+        started = process(
+            *arguments,
+            pass_fds=[number],
+            NOTIFY_SOCKET=self.notify.getsockname(),
+            PYROCTL_CONTROL_FD=str(number),
+        )
+        self.theirs.close()
+        return started
+
+    def told(self) -> list[str]:
+        return self.notify.recv(4096).decode().splitlines()
+
+    def ask(self, ask: str, **parameters: object) -> dict[str, Any]:
+        self.ours.sendall(json.dumps({"id": 7, "ask": ask, **parameters}).encode() + b"\n")
+        return json.loads(self.lines.readline())
+
+    def close(self) -> None:
+        self.lines.close()
+        self.ours.close()
+        self.theirs.close()
+        self.notify.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path, process: Start) -> Any:
+    made = Manager(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_manager_is_told(manager: Manager, process: Start) -> None:
+    """Ready comes with the URI once it serves; stopping comes when it begins to stop."""
+    es = manager.start(process, *ALONE)
+    told = manager.told()
+    assert told[0] == "READY=1"
+    assert f"X_PYRO_URI={uri_of(es)}" in told
+    with proxy(uri_of(es)) as remote:
+        remote.publish("a", 1)
+    es.signal(signal.SIGTERM)
+    assert manager.told() == ["STOPPING=1"]
+    assert es.end()[0] == 0
+
+
+def test_a_manager_may_ask(manager: Manager, process: Start, name_server: str) -> None:
+    """Statistics, subscriptions, and registering again; anything else is an error."""
+    es = manager.start(process, *ALONE)
+    manager.told()
+    with proxy(uri_of(es)) as remote:
+        remote.publish(["a", "b"], 1)
+    found = manager.ask("statistics")
+    assert found["id"] == 7
+    assert (found["answer"]["published"], found["answer"]["uri"]) == (2, uri_of(es))
+    assert manager.ask("subscriptions")["answer"] == []
+    assert manager.ask("register", ns=name_server)["answer"] == {"registered": name_server}
+    host, _, port = name_server.partition(":")
+    with Pyro5.api.locate_ns(host, int(port)) as ns:
+        assert str(ns.lookup(EVENTSERVICE_NAME)) == uri_of(es)
+        assert "no place" in manager.ask("register", ns="a:b:c")["error"]
+        assert "dance" in manager.ask("dance")["error"]
+        es.signal(signal.SIGTERM)
+        assert es.end()[0] == 0
+        assert EVENTSERVICE_NAME not in ns.list()
+
+
+def test_it_leaves_with_its_manager(manager: Manager, process: Start) -> None:
+    """When the control channel ends, the manager is gone: it stops in order."""
+    es = manager.start(process, *ALONE)
+    manager.told()
+    manager.lines.close()
+    manager.ours.close()
+    status, _, err = es.end(5)
+    assert status == 0
+    assert "manager is gone" in err
+    assert not is_alive(es.pid)
+
+
+def test_no_descriptor_is_passed_on(process: Start) -> None:
+    """What the process opened is closed on exec."""
+    es = process(*ALONE)
+    for entry in Path(f"/proc/{es.pid}/fdinfo").iterdir():
+        if int(entry.name) > 2:
+            flags = int(entry.read_text().split("flags:")[1].split()[0], 8)
+            assert flags & os.O_CLOEXEC
