@@ -131,8 +131,8 @@ def test_a_busy_port_says_who_and_what_to_do(deployment: Deployment) -> None:
 def test_a_command_of_the_deployment_finds_its_name_server(deployment: Deployment) -> None:
     """Pyro5's own variables lead a service to the name server; readiness by name sees it there."""
     script = (
-        "import Pyro5.api as p; d = p.Daemon(); u = d.register(p.expose(type('M', (), {'price': len})));"
-        "p.locate_ns().register('stocks.market', u); d.requestLoop()"
+        "import Pyro5.api as p; M = p.expose(type('M', (), {'price': lambda self: 1}));"
+        "d = p.Daemon(); p.locate_ns().register('stocks.market', d.register(M)); d.requestLoop()"
     )
     deployment.configure(
         PAIR + '[services.market]\nkind = "command"\nneeds = ["ns"]\n'
