@@ -1,0 +1,135 @@
+"""How helpers find the event service: URIs, name servers, and clear words when they can't."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from Pyro5 import config
+from Pyro5.core import URI
+
+from pyro_events import Publisher, Subscriber
+from pyro_events.client import names
+from pyro_events.client.names import Unregistered, parse, resolve
+from pyro_events.client.waker import Stopped, Waker
+from pyro_events.errors import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.events.service_harness import Process
+
+pytestmark = pytest.mark.usefixtures("tidy")
+
+
+@pytest.fixture
+def waker() -> Iterator[Waker]:
+    made = Waker()
+    yield made
+    made.close()
+
+
+def find(text: str | None, waker: Waker, timeout: float = 10) -> str:
+    return str(resolve(parse(text), waker, time.monotonic, time.monotonic() + timeout))
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def test_a_pyro_uri_is_used_as_it_is(waker: Waker) -> None:
+    """No name server is asked."""
+    uri = "PYRO:Pyro.EventService@localhost:4711"
+    assert find(uri, waker) == uri
+    assert parse(None) == URI("PYRONAME:Pyro.EventService")
+
+
+def test_a_name_is_looked_up(
+    waker: Waker, name_server: str, process: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the URI says, or where Pyro5's NS_HOST and NS_PORT say."""
+    es = process("-m", "pyro_events", "--ns", name_server)
+    uri = es.first_line.split()[0]
+    assert find(f"PYRONAME:Pyro.EventService@{name_server}", waker) == uri
+    host, port = name_server.split(":")
+    monkeypatch.setattr(config, "NS_HOST", host)
+    monkeypatch.setattr(config, "NS_PORT", int(port))
+    assert find(None, waker) == uri
+    with Publisher() as pub, Subscriber() as sub:
+        sub.subscribe("a")
+        pub.publish("a", 1)
+
+
+def test_an_unknown_name_is_a_clear_error(waker: Waker, name_server: str) -> None:
+    """It names the name server and the name."""
+    with pytest.raises(Unregistered, match=f"name server at {name_server} knows no 'nothing'"):
+        find(f"PYRONAME:nothing@{name_server}", waker)
+
+
+def test_an_absent_name_server_is_a_clear_error(waker: Waker, free_port: int) -> None:
+    """It names the place."""
+    with pytest.raises(Unreachable, match=f"localhost:{free_port} can't be reached"):
+        find(f"PYRONAME:x@localhost:{free_port}", waker)
+
+
+def test_a_name_server_that_says_nothing_is_given_up(waker: Waker) -> None:
+    """A port where somebody listens and never answers can't hang a helper."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(Unreachable, match=f"{place}: no answer"):
+            find(f"PYRONAME:x@{place}", waker, 0.2)
+
+
+def test_looking_up_can_be_cut_short(waker: Waker) -> None:
+    """Closing a helper doesn't wait for a name server."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        timer = threading.Timer(0.1, waker.stop)
+        timer.start()
+        start = time.monotonic()
+        with pytest.raises(Stopped):
+            find(f"PYRONAME:x@{place}", waker)
+        timer.join()
+        assert time.monotonic() - start < 5
+
+
+def test_without_a_place_the_network_is_asked(
+    waker: Waker, free_port: int, name_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Pyro5 does: when nobody answers at NS_HOST, by broadcast."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as responder:
+        responder.bind(("127.0.0.1", 0))
+        responder.settimeout(10)
+        monkeypatch.setattr(config, "NS_HOST", "127.0.0.1")
+        monkeypatch.setattr(config, "NS_PORT", free_port)
+        monkeypatch.setattr(config, "NS_BCPORT", responder.getsockname()[1])
+        monkeypatch.setattr(config, "BROADCAST_ADDRS", ["127.0.0.1"])
+
+        def answer() -> None:
+            question, who = responder.recvfrom(100)
+            assert question == b"GET_NSURI"
+            responder.sendto(f"PYRO:Pyro.NameServer@{name_server}".encode(), who)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(Unregistered, match=f"{name_server} knows no 'Pyro.EventService'"):
+            find(None, waker)
+        thread.join()
+        monkeypatch.setattr(names, "_BROADCAST_WAIT", 0.05)
+        with pytest.raises(Unreachable, match="no name server found"):
+            find(None, waker)
+
+
+def test_ipv6_and_unix_places_are_understood(waker: Waker, tmp_path: object) -> None:
+    """The errors come from trying them."""
+    with pytest.raises(Unreachable, match=r"name server|reached"):
+        find("PYRONAME:x@[::1]:1", waker)
+    with pytest.raises(Unreachable, match="No such file"):
+        find(f"PYRONAME:x@./u:{tmp_path}/missing", waker)
