@@ -71,6 +71,7 @@ class Subscriber:
         self._waiting: deque[Publication] = deque()
         self._dropped_before = 0
         self._mailbox = self._new_mailbox()
+        self._lossy = self.options.when_full != "block"
 
     def __str__(self) -> str:
         return self.name
@@ -124,25 +125,36 @@ class Subscriber:
             waiting = self._mailbox
             self._dropped_before += waiting.dropped
             self._mailbox = self._new_mailbox()
+            self._lossy = self.options.when_full != "block"
             for item in waiting.take(len(waiting), waiting.bytes):
                 if self._mailbox.offer(item, item_size(item)) is Verdict.FULL:
                     self._mailbox.force_drop()
 
     def offer(self, item: Item, size: int) -> bool:
         """Take an event, or lose it as the policy says; False: its publisher has to wait."""
+        mailbox = self._mailbox
+        if self._lossy and not mailbox.room():
+            self.pump()
+        if mailbox.offer(item, size) is not Verdict.ACCEPTED and not self._overflow(item, size):
+            return False
+        if not self._dirty:
+            self._dirty = True
+            self.hub.dirty.append(self)
+        return True
+
+    def _overflow(self, item: Item, size: int) -> bool:
+        """Deal with a mailbox that was full; False: the event was not taken."""
         if self.gone:
             return True
-        mailbox = self._mailbox
-        if not mailbox.room():
-            self.pump()
-        verdict = mailbox.offer(item, size)
-        if verdict is Verdict.FULL:
-            if not self._stalled:
-                return False
-            mailbox.force_drop()
-        elif verdict is Verdict.DISCONNECT:
+        policy = self.options.when_full
+        if policy == "disconnect":
             self.hub.drop(self, "its queue is full, and when_full is disconnect")
-        self._touch()
+        elif policy == "block":
+            self.pump()
+            if self._mailbox.offer(item, size) is Verdict.FULL:
+                if not self._stalled:
+                    return False
+                self._mailbox.force_drop()
         return True
 
     def wait(self, publication: Publication) -> None:
