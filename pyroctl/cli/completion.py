@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from pyroctl.cli import app as cli
+from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result
+
+if TYPE_CHECKING:
+    from pyroctl.cli.app import App
 
 
 @cli.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def command(app: cli.App, shell: str) -> Result:
+def command(app: App, shell: str) -> Result:
     r"""Print the completion script for a shell.
 
     \b
@@ -27,7 +32,7 @@ def completion_script(shell: str) -> str:
     """Give the script; it asks `pyroctl` itself for what fits, which starts nothing."""
     from click.shell_completion import get_completion_class
 
-    from pyroctl.cli.main import make_group
+    from pyroctl.cli.group import make_group
 
     kind = get_completion_class(shell)
     assert kind is not None

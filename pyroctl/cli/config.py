@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyroctl.cli import app as cli
+from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result
+
+if TYPE_CHECKING:
+    from pyroctl.cli.app import App
 
 BUILT_IN = "the built-in deployment"
 
@@ -25,7 +28,7 @@ command = ConfigGroup(
 
 
 @cli.command("check")
-def check(app: cli.App) -> Result:
+def check(app: App) -> Result:
     """Check the configuration: every fault, with its place and what was probably meant."""
     deployment = app.load().deployment
     count = len(deployment.services)
@@ -36,7 +39,7 @@ def check(app: cli.App) -> Result:
 
 @cli.command("show")
 @click.option("--origin", is_flag=True, help="Say where each value comes from.")
-def show(app: cli.App, *, origin: bool) -> Result:
+def show(app: App, *, origin: bool) -> Result:
     """Show every setting as it is in effect, with defaults filled in."""
     from pyroctl.config.show import format_value
     from pyroctl.config.show import show as settings_of
@@ -52,7 +55,7 @@ def show(app: cli.App, *, origin: bool) -> Result:
 
 
 @cli.command("path")
-def path(app: cli.App) -> Result:
+def path(app: App) -> Result:
     """Print the path of the configuration file in use; nothing for the built-in deployment."""
     if app.config is not None:
         app.output.print(app.config)

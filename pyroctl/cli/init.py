@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
-from pyroctl.cli import app as cli
+from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result
 from pyroctl.errors import PyroctlError
+
+if TYPE_CHECKING:
+    from pyroctl.cli.app import App
 
 
 @cli.command("init")
 @click.argument("file", required=False, type=click.Path(dir_okay=False))
-def command(app: cli.App, file: str | None) -> Result:
+def command(app: App, file: str | None) -> Result:
     """Write a commented starting deployment.
 
     FILE is by default pyroctl.toml in this directory, or in --root. An existing file is left alone.

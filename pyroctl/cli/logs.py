@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pyroctl.cli import app as cli
+from pyroctl.cli import command as cli
 from pyroctl.cli import logfiles
 from pyroctl.cli.output import Result
 from pyroctl.errors import UnknownService, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from pyroctl.cli.app import App
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -27,7 +29,7 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
 @click.option("--since", metavar="WHEN", help="Only newer lines: 90s, 5m, 2h, 1d or an ISO time.")
 def command(
-    app: cli.App, services: tuple[str, ...], *, lines: int | None, follow: bool, since: str | None
+    app: App, services: tuple[str, ...], *, lines: int | None, follow: bool, since: str | None
 ) -> Result:
     """Show what services said.
 
@@ -50,7 +52,7 @@ def command(
     return Result()
 
 
-def _files(app: cli.App, services: Sequence[str]) -> dict[str, str]:
+def _files(app: App, services: Sequence[str]) -> dict[str, str]:
     """Find the log files; raises UnknownService for a name that has neither a log nor a service."""
     paths = app.paths
     if not services:
@@ -65,7 +67,7 @@ def _files(app: cli.App, services: Sequence[str]) -> dict[str, str]:
     return {name: paths.service_log(name) for name in services}
 
 
-def _printer(app: cli.App, name_width: int) -> Callable[[logfiles.Line], None]:
+def _printer(app: App, name_width: int) -> Callable[[logfiles.Line], None]:
     def show(line: logfiles.Line) -> None:
         if app.output.json:
             app.output.emit(line._asdict())

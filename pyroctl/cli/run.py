@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TYPE_CHECKING
 
-from pyroctl.cli import app as cli
+from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result
+
+if TYPE_CHECKING:
+    from pyroctl.cli.app import App
 
 
 @cli.command("run")
-def command(app: cli.App) -> Result:
+def command(app: App) -> Result:
     """Run the manager in the foreground.
 
     Starts the enabled services. It never forks. SIGTERM or Ctrl-C stops

@@ -6,12 +6,13 @@ import os
 import select
 from typing import TYPE_CHECKING
 
-from pyroctl.cli import app as cli
+from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result
 from pyroctl.control.client import manager_pid
 from pyroctl.errors import ManagerNotRunning, NoAnswer
 
 if TYPE_CHECKING:
+    from pyroctl.cli.app import App
     from pyroctl.control.paths import Paths
 
 END_TIMEOUT = 5.0
@@ -19,7 +20,7 @@ END_TIMEOUT = 5.0
 
 
 @cli.command("shutdown")
-def command(app: cli.App) -> Result:
+def command(app: App) -> Result:
     """Stop all services, and the manager."""
     pid = manager_pid(app.paths)
     try:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from pyroctl.cli import app as cli
+from typing import TYPE_CHECKING
+
+from pyroctl.cli import command as cli
 from pyroctl.cli.background import ensure_manager
 from pyroctl.cli.output import Result
+
+if TYPE_CHECKING:
+    from pyroctl.cli.app import App
 
 
 @cli.command("start")
 @cli.services_argument
-def command(app: cli.App, services: tuple[str, ...]) -> Result:
+def command(app: App, services: tuple[str, ...]) -> Result:
     """Start services and what they need.
 
     In the order of their needs; returns when they are ready. Without a name: all enabled services.

@@ -1,37 +1,24 @@
-"""`pyroctl status`: a table of services.
-
-The quickest command, and kept so: with a manager it imports neither TOML nor rich nor Pyro5.
-"""
+"""`pyroctl status`: a table of services."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from pyroctl.cli import app as cli
-from pyroctl.cli.output import Output, Result, duration, table
-from pyroctl.errors import (
-    EXIT_NOT_RUNNING,
-    EXIT_OK,
-    EXIT_UNKNOWN,
-    ManagerNotRunning,
-    UnknownService,
-)
+from pyroctl.cli import command as cli
+from pyroctl.cli.status_view import show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    Row = Mapping[str, Any]
-
-HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "WHERE / WHY")
+    from pyroctl.cli.app import App
+    from pyroctl.cli.output import Result
 
 
 @cli.command("status")
 @cli.services_argument
 @click.option("--watch", is_flag=True, help="Refresh until Ctrl-C; with --json an object a line.")
 @click.option("--interval", default=1.0, show_default=True, help="Seconds between refreshes.")
-def command(app: cli.App, services: tuple[str, ...], *, watch: bool, interval: float) -> Result:
+def command(app: App, services: tuple[str, ...], *, watch: bool, interval: float) -> Result:
     """Show services and their state.
 
     Exit status: 0 if all (named, or enabled) services run, 3 if one doesn't, 4 if one is unknown
@@ -41,116 +28,4 @@ def command(app: cli.App, services: tuple[str, ...], *, watch: bool, interval: f
         from pyroctl.cli.watch import watch_status
 
         return watch_status(app, services, interval)
-    result = look(app, services)
-    for line in render(result.data, app.output):
-        app.output.print(line)
-    return result if app.output.json else result._replace(errors=_worth_saying(result.errors))
-
-
-def look(app: cli.App, services: Sequence[str]) -> Result:
-    """Find out how things are; raises NoAnswer, NotPermitted or ConfigError."""
-    try:
-        reply = app.call("status", services)
-    except ManagerNotRunning:
-        reply = _without_manager(app, services)
-    data, errors = reply["data"], list(reply["errors"])
-    counted = [row for row in data["services"] if services or row["name"] in data["enabled"]]
-    down = [row for row in counted if row["state"] != "running"]
-    code = EXIT_UNKNOWN if errors else EXIT_NOT_RUNNING if down else EXIT_OK
-    if data["manager"]["pid"] is None:
-        code = max(code, EXIT_NOT_RUNNING)
-    del data["enabled"]
-    errors += [_not_running(row) for row in down]
-    return Result(data, errors, code, partial=len(down) < len(counted))
-
-
-def _not_running(row: Row) -> dict[str, Any]:
-    why = f": {row['detail']}" if row["detail"] else ""
-    return {
-        "code": "not-running",
-        "message": f"{row['name']} is {row['state']}{why}",
-        "hint": f"pyroctl start {row['name']}",
-        "service": row["name"],
-        "file": None,
-        "line": None,
-    }
-
-
-def _worth_saying(errors: Sequence[Row]) -> list[Row]:
-    """For people the table says already what doesn't run."""
-    return [entry for entry in errors if entry["code"] != "not-running"]
-
-
-def _without_manager(app: cli.App, services: Sequence[str]) -> dict[str, Any]:
-    """Say what there would be: everything is stopped."""
-    from pyroctl import __version__
-
-    specs = app.load().deployment.services
-    rows = [
-        {
-            "name": spec.name,
-            "kind": spec.kind,
-            "state": "stopped",
-            "pid": None,
-            "uptime_s": None,
-            "restarts": 0,
-            "uri": None,
-            "exit": None,
-            "needs": list(spec.needs),
-            "cpu_percent": None,
-            "rss_bytes": None,
-            "detail": "",
-        }
-        | ({"es": None} if spec.kind == "eventservice" else {})
-        for spec in specs.values()
-        if not services or spec.name in services
-    ]
-    manager = {
-        "pid": None,
-        "state": "stopped",
-        "config": app.config,
-        "uptime_s": None,
-        "version": __version__,
-    }
-    unknown = [UnknownService(name, specs) for name in services if name not in specs]
-    enabled = [name for name, spec in specs.items() if spec.enabled]
-    return {
-        "data": {"manager": manager, "services": rows, "enabled": enabled},
-        "errors": [entry for error in unknown for entry in error.entries()],
-    }
-
-
-def render(data: Mapping[str, Any], output: Output) -> list[str]:
-    """Lay the status out for people."""
-    manager = data["manager"]
-    config = manager["config"] or "the built-in deployment"
-    if manager["pid"] is None:
-        first = f"no manager is running ({config})"
-    else:
-        up = duration(manager["uptime_s"])
-        first = f"manager {manager['state']} (pid {manager['pid']}, up {up}, {config})"
-    rows = [_cells(row) for row in data["services"]]
-    head, *lines = table(HEAD, rows, lambda cell: output.style(cell, cell))
-    return [output.style(first, "dim"), output.style(head, "head"), *lines]
-
-
-def _cells(row: Row) -> list[str]:
-    where = [row["uri"] or row["detail"] or _last_exit(row)]
-    if row.get("es"):
-        es = row["es"]
-        where.append(
-            f"{es['subscribers']} subscribers, {es['published']} published,"
-            f" {es['delivered']} delivered, {es['dropped']} dropped"
-        )
-    return [
-        row["name"],
-        row["state"],
-        str(row["pid"] or "-"),
-        duration(row["uptime_s"]),
-        str(row["restarts"]),
-        " · ".join(part for part in where if part),
-    ]
-
-
-def _last_exit(row: Row) -> str:
-    return row["exit"]["text"] if row["exit"] else ""
+    return show(app, services)

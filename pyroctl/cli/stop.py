@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from pyroctl.cli import app as cli
+from typing import TYPE_CHECKING
+
+from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result
 from pyroctl.errors import ManagerNotRunning, UnknownService
+
+if TYPE_CHECKING:
+    from pyroctl.cli.app import App
 
 
 @cli.command("stop")
 @cli.services_argument
-def command(app: cli.App, services: tuple[str, ...]) -> Result:
+def command(app: App, services: tuple[str, ...]) -> Result:
     """Stop services, dependents first.
 
     Without a name: all. The manager goes on running, see shutdown.
@@ -21,7 +26,7 @@ def command(app: cli.App, services: tuple[str, ...]) -> Result:
     return Result(reply["data"], reply["errors"], reply["exit_code"])
 
 
-def _already_down(app: cli.App, services: tuple[str, ...]) -> Result:
+def _already_down(app: App, services: tuple[str, ...]) -> Result:
     """Without a manager nothing runs; a name that nobody knows is still a mistake."""
     if services:
         known = app.load().deployment.services

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Result
-from pyroctl.cli.status import look, render
+from pyroctl.cli.status_view import look, render
 from pyroctl.errors import PyroctlError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ command finds a running manager even while the file is broken.
 
 from __future__ import annotations
 
-import hashlib
 import os.path
+import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -68,4 +68,4 @@ def _identity(config: str | None) -> str:
     if config is None:
         return "default"
     stem = os.path.splitext(os.path.basename(config))[0]
-    return f"{stem}-{hashlib.sha256(os.fsencode(config)).hexdigest()[:10]}"
+    return f"{stem}-{zlib.crc32(os.fsencode(config)):08x}"

@@ -12,7 +12,7 @@ import pytest
 
 import pyroctl.errors
 from pyroctl.cli.completion import completion_script
-from pyroctl.cli.main import COMMANDS, make_group
+from pyroctl.cli.group import COMMANDS, make_group
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "man" / "pyroctl.1").read_text()

@@ -1,0 +1,143 @@
+"""What `pyroctl status` shows, and its exit code.
+
+Kept quick: with a manager it needs neither click nor TOML nor rich nor Pyro5.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.cli.output import Output, Result, duration, table
+from pyroctl.errors import (
+    EXIT_NOT_RUNNING,
+    EXIT_OK,
+    EXIT_UNKNOWN,
+    ManagerNotRunning,
+    UnknownService,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyroctl.cli.app import App
+
+    Row = Mapping[str, Any]
+
+HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "WHERE / WHY")
+
+
+def show(app: App, services: Sequence[str]) -> Result:
+    """Look once, and print the table; the result has the data and the exit code."""
+    result = look(app, services)
+    for line in render(result.data, app.output):
+        app.output.print(line)
+    return result if app.output.json else result._replace(errors=_worth_saying(result.errors))
+
+
+def look(app: App, services: Sequence[str]) -> Result:
+    """Find out how things are; raises NoAnswer, NotPermitted or ConfigError."""
+    try:
+        reply = app.call("status", services)
+    except ManagerNotRunning:
+        reply = _without_manager(app, services)
+    data, errors = reply["data"], list(reply["errors"])
+    counted = [row for row in data["services"] if services or row["name"] in data["enabled"]]
+    down = [row for row in counted if row["state"] != "running"]
+    code = EXIT_UNKNOWN if errors else EXIT_NOT_RUNNING if down else EXIT_OK
+    if data["manager"]["pid"] is None:
+        code = max(code, EXIT_NOT_RUNNING)
+    del data["enabled"]
+    errors += [_not_running(row) for row in down]
+    return Result(data, errors, code, partial=len(down) < len(counted))
+
+
+def _not_running(row: Row) -> dict[str, Any]:
+    why = f": {row['detail']}" if row["detail"] else ""
+    return {
+        "code": "not-running",
+        "message": f"{row['name']} is {row['state']}{why}",
+        "hint": f"pyroctl start {row['name']}",
+        "service": row["name"],
+        "file": None,
+        "line": None,
+    }
+
+
+def _worth_saying(errors: Sequence[Row]) -> list[Row]:
+    """For people the table says already what doesn't run."""
+    return [entry for entry in errors if entry["code"] != "not-running"]
+
+
+def _without_manager(app: App, services: Sequence[str]) -> dict[str, Any]:
+    """Say what there would be: everything is stopped."""
+    from pyroctl import __version__
+
+    specs = app.load().deployment.services
+    rows = [
+        {
+            "name": spec.name,
+            "kind": spec.kind,
+            "state": "stopped",
+            "pid": None,
+            "uptime_s": None,
+            "restarts": 0,
+            "uri": None,
+            "exit": None,
+            "needs": list(spec.needs),
+            "cpu_percent": None,
+            "rss_bytes": None,
+            "detail": "",
+        }
+        | ({"es": None} if spec.kind == "eventservice" else {})
+        for spec in specs.values()
+        if not services or spec.name in services
+    ]
+    manager = {
+        "pid": None,
+        "state": "stopped",
+        "config": app.config,
+        "uptime_s": None,
+        "version": __version__,
+    }
+    unknown = [UnknownService(name, specs) for name in services if name not in specs]
+    enabled = [name for name, spec in specs.items() if spec.enabled]
+    return {
+        "data": {"manager": manager, "services": rows, "enabled": enabled},
+        "errors": [entry for error in unknown for entry in error.entries()],
+    }
+
+
+def render(data: Mapping[str, Any], output: Output) -> list[str]:
+    """Lay the status out for people."""
+    manager = data["manager"]
+    config = manager["config"] or "the built-in deployment"
+    if manager["pid"] is None:
+        first = f"no manager is running ({config})"
+    else:
+        up = duration(manager["uptime_s"])
+        first = f"manager {manager['state']} (pid {manager['pid']}, up {up}, {config})"
+    rows = [_cells(row) for row in data["services"]]
+    head, *lines = table(HEAD, rows, lambda cell: output.style(cell, cell))
+    return [output.style(first, "dim"), output.style(head, "head"), *lines]
+
+
+def _cells(row: Row) -> list[str]:
+    where = [row["uri"] or row["detail"] or _last_exit(row)]
+    if row.get("es"):
+        es = row["es"]
+        where.append(
+            f"{es['subscribers']} subscribers, {es['published']} published,"
+            f" {es['delivered']} delivered, {es['dropped']} dropped"
+        )
+    return [
+        row["name"],
+        row["state"],
+        str(row["pid"] or "-"),
+        duration(row["uptime_s"]),
+        str(row["restarts"]),
+        " · ".join(part for part in where if part),
+    ]
+
+
+def _last_exit(row: Row) -> str:
+    return row["exit"]["text"] if row["exit"] else ""
