@@ -102,6 +102,14 @@ class NotPermitted(PyroctlError):
     exit_code = EXIT_NOT_PERMITTED
 
 
+def system_error(error: OSError) -> PyroctlError:
+    """Say what the system refused, instead of showing a traceback."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, PermissionError):
+        return NotPermitted(what, hint="run the command as the user who owns it, or as root")
+    return PyroctlError(what)
+
+
 class NoAnswer(PyroctlError):
     """A manager holds the lock but doesn't answer in time."""
 

@@ -11,7 +11,7 @@ import pyroctl
 from pyroctl.cli.app import App
 from pyroctl.cli.command import global_options
 from pyroctl.cli.output import Result, failure
-from pyroctl.errors import EXIT_INTERRUPTED, PyroctlError, UsageError
+from pyroctl.errors import EXIT_INTERRUPTED, PyroctlError, UsageError, system_error
 
 COMMANDS = {
     "run": "run",
@@ -98,6 +98,10 @@ def run(args: list[str]) -> int:
         result = outcome if isinstance(outcome, Result) else None
     except PyroctlError as error:
         result = failure(error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        result = failure(system_error(error))
     except click.ClickException as error:
         result = failure(_usage_error(error))
     except (KeyboardInterrupt, click.Abort):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pyroctl.cli.app import App
 from pyroctl.cli.output import failure
 from pyroctl.cli.status_view import show
-from pyroctl.errors import PyroctlError
+from pyroctl.errors import PyroctlError, system_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,3 +43,5 @@ def quick_status(args: Sequence[str]) -> int | None:
         return app.output.finish(show(app, words[1:]))
     except PyroctlError as error:
         return app.output.finish(failure(error))
+    except PermissionError as error:
+        return app.output.finish(failure(system_error(error)))

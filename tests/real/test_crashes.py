@@ -175,13 +175,46 @@ def test_the_control_socket_is_private(deployment: Deployment) -> None:
 
 @pytest.mark.skipif("os.geteuid() != 0", reason="needs a second user to be refused")
 def test_somebody_elses_manager_is_out_of_bounds(deployment: Deployment) -> None:
-    """Another user gets exit 4 and a sentence, from every command."""
-    nobody = 65534
-    (deployment.root / "run").mkdir(mode=0o700)
-    os.chown(deployment.root / "run", nobody, nobody)
-    failed = deployment.run("start", code=4)
-    assert "belongs to somebody else" in failed.stderr
-    (deployment.root / "run").rmdir()
+    """Another user gets exit 4 and a sentence from every command, and changes nothing."""
+    config = deployment.configure(service("laser", "gate", "/"))
+    deployment.run("start")
+    for directory in (deployment.root, *deployment.root.parents):
+        if not directory.stat().st_mode & 0o001:
+            directory.chmod(0o711)  # everybody may get as far as the deployment, as in real life
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if subprocess.run([*nobody, BIN / "pyroctl", "--version"], capture_output=True).returncode:
+        pytest.skip("pyroctl is installed where only its owner may go")
+    command = [*nobody, str(BIN / "pyroctl"), "-c", str(config), "--root", str(deployment.root)]
+    for args in (
+        ("status",),
+        ("start",),
+        ("stop",),
+        ("restart", "laser"),
+        ("logs",),
+        ("shutdown",),
+    ):
+        done = subprocess.run(
+            [*command, *args],
+            cwd="/",
+            env=deployment.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 4, (args, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert str(deployment.root) in done.stderr
+    assert deployment.state("laser") == "running"
+
+
+@pytest.mark.skipif("os.geteuid() != 0", reason="needs a second user whose directory it is")
+def test_somebody_elses_directory_is_not_taken(deployment: Deployment) -> None:
+    """A runtime directory of another user is left alone: exit 4."""
+    run = deployment.root / "run"
+    run.mkdir(mode=0o700)
+    os.chown(run, 65534, 65534)
+    assert "belongs to somebody else" in deployment.run("start", code=4).stderr
+    run.rmdir()
 
 
 def test_services_survive_the_terminal(deployment: Deployment) -> None:
