@@ -1,0 +1,130 @@
+"""es(1) and pyro-events(7) say neither more nor less than the programs do."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pyro_events
+from pyro_events import codec, errors
+from pyro_events.cli import parser
+from pyro_events.engine.remote import EventServiceObject
+from pyro_events.mailbox import WhenFull
+
+MAN = Path(__file__).parents[2] / "man"
+ES = (MAN / "es.1").read_text()
+EVENTS = (MAN / "pyro-events.7").read_text()
+POLICIES = WhenFull.__args__  # type: ignore[attr-defined] # a Literal has them
+
+
+def section(page: str, title: str) -> str:
+    return page.partition(f".Sh {title}\n")[2].partition("\n.Sh ")[0]
+
+
+def flags(text: str) -> set[str]:
+    return {
+        f"-{flag}" for line in text.splitlines() for flag in re.findall(r"\bFl (-?[\w-]+)", line)
+    }
+
+
+def plain(page: Path) -> str:
+    if shutil.which("mandoc") is None:
+        pytest.skip("mandoc is not installed; `make check` needs it")
+    shown = subprocess.run(
+        ["mandoc", "-T", "ascii", "-O", "width=500", page],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return re.sub(r".\x08", "", shown.stdout)
+
+
+def test_every_option_is_described_and_none_invented() -> None:
+    """The options of es(1) are those of the program, in short and in long."""
+    known = {flag for action in parser()._actions for flag in action.option_strings}
+    described = {
+        flag
+        for line in section(ES, "OPTIONS").splitlines()
+        if line.startswith(".It Fl")
+        for flag in flags(line)
+    }
+    assert described == known
+    assert flags(section(ES, "SYNOPSIS")) <= known
+
+
+def test_the_defaults_and_choices_are_the_program_s() -> None:
+    """Numbers in the text are those of the parser."""
+    text = section(ES, "OPTIONS")
+    defaults = {action.dest: action.default for action in parser()._actions}
+    for name in ("queue_size", "max_message_size"):
+        assert re.search(rf"\b{defaults[name]}\b", text), name
+    assert f"{defaults['block_timeout']:g} seconds by default" in text
+    assert set(re.findall(r"^\.It Cm (\S+)", text, re.MULTILINE)) == set(POLICIES)
+    assert defaults["when_full"] == "block"
+
+
+def test_every_exit_status_is_described() -> None:
+    """0, 1, 2 and the one that says that starting again is pointless."""
+    text = section(ES, "EXIT STATUS")
+    assert re.findall(r"^\.It (\d+)", text, re.MULTILINE) == ["0", "1", "2", "125"]
+
+
+def test_every_remote_method_is_described() -> None:
+    """pyro-events(7) lists what a proxy can call."""
+    text = section(EVENTS, "METHODS OF THE EVENT SERVICE")
+    described = set(re.findall(r"^\.It Fn (\w+)", text, re.MULTILINE))
+    assert described == set(EventServiceObject.public)
+
+
+@pytest.mark.parametrize("title", ["PUBLISHER", "SUBSCRIBER"])
+def test_every_method_and_argument_of_the_helpers_is_described(title: str) -> None:
+    """With the defaults that it has."""
+    cls: Any = getattr(pyro_events, title.capitalize())
+    text = section(EVENTS, title)
+    described = {
+        name for line in re.findall(r"^\.It Fn (\w+)", text, re.MULTILINE) for name in [line]
+    }
+    public = {name for name, _ in inspect.getmembers(cls, callable) if not name.startswith("_")}
+    assert described == public
+    signature = text.partition("\n.Pp")[0].replace("\\\n", "")
+    shown = dict(re.findall(r'(\w+)="?(\w+)', signature))
+    parameters = list(inspect.signature(cls).parameters.values())
+    expected = {p.name: str(p.default) for p in parameters}
+    expected = {name: default.removesuffix(".0") for name, default in expected.items()}
+    assert shown == expected
+
+
+def test_every_error_is_described() -> None:
+    """And none invented."""
+    described = set(re.findall(r"^\.It Li (\w+)", section(EVENTS, "EXCEPTIONS"), re.MULTILINE))
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and value.__module__ == errors.__name__
+    }
+    assert described == defined - {"EventServiceError"}
+
+
+def test_every_type_of_message_is_described() -> None:
+    """The table names what the codec takes."""
+    table = section(EVENTS, "MESSAGES").partition(".Bl -column")[2].partition(".El")[0]
+    described = {word for line in re.findall(r"\.It Li ([^\n]*?) Ta", table)
+                 for word in re.split(r" , ", line.strip())}  # fmt: skip
+    taken = {cls.__name__ for cls in (*codec._PLAIN, *codec._default._encoders)}
+    assert described == {"None" if name == "NoneType" else name for name in taken}
+
+
+@pytest.mark.parametrize("page", ["es.1", "pyro-events.7"])
+def test_the_pages_can_be_read(page: str) -> None:
+    """The linter has nothing to say, and nothing is lost on the way to a terminal."""
+    shown = plain(MAN / page)
+    assert "pyro" in shown
+    linted = subprocess.run(
+        ["mandoc", "-T", "lint", "-W", "warning", MAN / page],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert linted.stdout + linted.stderr == ""
