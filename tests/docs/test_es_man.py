@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import shutil
@@ -116,6 +117,15 @@ def test_every_type_of_message_is_described() -> None:
                  for word in re.split(r" , ", line.strip())}  # fmt: skip
     taken = {cls.__name__ for cls in (*codec._PLAIN, *codec._default._encoders)}
     assert described == {"None" if name == "NoneType" else name for name in taken}
+
+
+def test_the_guide_shows_python() -> None:
+    """Every block of docs/events.md that claims to be Python is."""
+    guide = (MAN.parent / "docs" / "events.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 5
+    for block in blocks:
+        compile(block, "docs/events.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 @pytest.mark.parametrize("page", ["es.1", "pyro-events.7"])
