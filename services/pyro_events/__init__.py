@@ -6,6 +6,7 @@ it is first used.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pyro_events.event import EVENTSERVICE_NAME, Event, register_event_class
@@ -27,16 +28,15 @@ __all__ = [
 
 register_event_class()
 
+_MODULES = {
+    "AsyncSubscriber": "pyro_events.async_subscriber",
+    "EventService": "pyro_events.service",
+    "Publisher": "pyro_events.publisher",
+    "Subscriber": "pyro_events.subscriber",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "Publisher":
-        from pyro_events.publisher import Publisher as found  # noqa: N813, PLC0415 - loaded on first use
-    elif name == "Subscriber":
-        from pyro_events.subscriber import Subscriber as found  # noqa: N813, PLC0415 - the same
-    elif name == "AsyncSubscriber":
-        from pyro_events.async_subscriber import AsyncSubscriber as found  # noqa: N813, PLC0415 - the same
-    elif name == "EventService":
-        from pyro_events.service import EventService as found  # noqa: N813, PLC0415 - the same
-    else:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return found
+    return getattr(import_module(_MODULES[name]), name)

@@ -6,7 +6,6 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any, Self
 
-from pyro_events.client.outbox import Entry
 from pyro_events.client.sender import Sender
 from pyro_events.codec import pack
 from pyro_events.errors import NotPublished
@@ -15,6 +14,8 @@ from pyro_events.subjects import check_subjects
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
+
+    from pyro_events.client.outbox import Entry
 
 MAX_PENDING = 10_000
 MAX_PENDING_BYTES = 16 * 1024 * 1024
@@ -126,10 +127,10 @@ class Publisher:
 def _entry(subjects: str | Sequence[str], message: Any, opaque: bool) -> Entry:
     checked = check_subjects(subjects)
     if not opaque:
-        return Entry(checked, pack(message), False)
+        return checked, pack(message), False
     if type(message) is not bytes:
         raise TypeError(f"an opaque message must be bytes, not {type(message).__name__}")
-    return Entry(checked, message, True)
+    return checked, message, True
 
 
 __all__ = ["MAX_PENDING", "MAX_PENDING_BYTES", "TIMEOUT", "NotPublished", "Publisher"]

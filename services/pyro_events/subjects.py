@@ -17,6 +17,8 @@ def check_subjects(subjects: object) -> tuple[str, ...]:
 
     Raises TypeError for anything but text and ValueError for an empty or too long one, by name.
     """
+    if type(subjects) is str and 0 < len(subjects) <= MAX_SUBJECT and subjects.isascii():
+        return (subjects,)  # what is published most
     texts = _texts(subjects, "subject")
     for text in texts:
         if len(text) > MAX_SUBJECT:

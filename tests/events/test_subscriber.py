@@ -14,7 +14,6 @@ from uuid import uuid4
 import pytest
 
 from pyro_events import Publisher, Subscriber, codec
-from pyro_events.client.outbox import Entry
 from pyro_events.errors import Closed, Refused, Unreachable
 from tests.events.client_fixtures import Recording
 from tests.harness import eventually
@@ -423,7 +422,7 @@ def test_a_message_that_cannot_be_decoded_is_a_gap(
         sub.subscribe("a")
         sub.start()
         pub.publish("a", 1)
-        pub._sender.publish(Entry(("a",), other.pack(Sample(2)), False), 10)
+        pub._sender.publish((("a",), other.pack(Sample(2)), False), 10)
         pub.publish("a", 3)
         assert sub.wait(2) == [1, 3]
         (gap,) = sub.gaps()

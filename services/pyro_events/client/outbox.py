@@ -21,17 +21,13 @@ OVERHEAD = 64
 """Bytes that an event is taken to need beside its message, and again for each of its subjects."""
 
 
-class Entry(NamedTuple):
-    """One publish, in the order of the wire."""
+Entry = tuple["Sequence[str]", bytes, bool]
+"""One publish as it is on the wire: subjects, message, whether it is opaque."""
 
-    subjects: Sequence[str]
-    body: bytes
-    opaque: bool
 
-    @property
-    def size(self) -> int:
-        """What it counts against the limits."""
-        return len(self.body) + OVERHEAD * (1 + len(self.subjects))
+def size_of(entry: Entry) -> int:
+    """Give what an event counts against the limits."""
+    return len(entry[1]) + OVERHEAD * (1 + len(entry[0]))
 
 
 class Batch(NamedTuple):
@@ -60,6 +56,7 @@ class Outbox:
         self._max_bytes = max_bytes
         self._waiting: deque[tuple[int, Entry]] = deque()
         self._flight: deque[Batch] = deque()
+        self._waiting_bytes = 0
         self._flying = 0
         self._withdrawn: set[int] = set()
         self.last = 0
@@ -83,7 +80,9 @@ class Outbox:
         """Take an event, and give its number."""
         self.last += 1
         self._waiting.append((self.last, entry))
-        self.bytes += entry.size
+        size = size_of(entry)
+        self.bytes += size
+        self._waiting_bytes += size
         return self.last
 
     def next_batch(self) -> Batch | None:
@@ -115,6 +114,7 @@ class Outbox:
         """Take back what was sent and not settled, to be sent again; gives how many events."""
         while self._flight:
             batch = self._flight.pop()
+            self._waiting_bytes += batch.size
             numbered = list(enumerate(batch.entries, batch.first))
             self._waiting.extendleft(reversed(numbered))
         again, self._flying = self._flying, 0
@@ -141,21 +141,36 @@ class Outbox:
         first = self._waiting[0][0]
         entries: list[Entry] = []
         size = 0
+        if self._all_fit(first):
+            entries = [entry for _, entry in self._waiting]
+            size = self._waiting_bytes
+            self._waiting.clear()
         while self._waiting and len(entries) < BATCH_EVENTS:
             number, entry = self._waiting[0]
-            more = entry.size
+            more = size_of(entry)
             if entries and (size + more > BATCH_BYTES or number != first + len(entries)):
                 break
             del self._waiting[0]
             entries.append(entry)
             size += more
+        self._waiting_bytes -= size
         return Batch(first, entries, size)
+
+    def _all_fit(self, first: int) -> bool:
+        """Say whether all that waits makes one batch, as it mostly does."""
+        count = len(self._waiting)
+        return (
+            count <= BATCH_EVENTS
+            and self._waiting_bytes <= BATCH_BYTES
+            and self._waiting[-1][0] == first + count - 1
+        )
 
     def _remove(self, number: int) -> None:
         for waiting in self._waiting:
             if waiting[0] == number:
                 self._waiting.remove(waiting)
-                self.bytes -= waiting[1].size
+                self.bytes -= size_of(waiting[1])
+                self._waiting_bytes -= size_of(waiting[1])
                 return
 
     def _settle(self, batch: Batch) -> int:
