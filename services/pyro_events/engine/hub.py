@@ -89,23 +89,32 @@ class Hub:
             subscriber.notify({"kind": "pattern", "pattern": pattern, "reason": "pattern"})
 
     def callback(self, uri: URI, options: Options) -> CallbackSubscriber:
-        """Give the subscriber at that address, a new one if need be."""
+        """Give the subscriber at that address, a new one if need be; ValueError if too many."""
         name = str(uri)
         subscriber = self.callbacks.get(name)
         if subscriber is None:
+            self._check_room()
             subscriber = self.callbacks[name] = CallbackSubscriber(self, uri, options)
         subscriber.configure(options)
         return subscriber
 
     def stream(self, subscriber_id: str, name: str, options: Options) -> StreamSubscriber:
-        """Give a new stream subscriber; one of the same id goes."""
+        """Give a new stream subscriber; one of the same id goes. ValueError if too many."""
         old = self.streams.get(subscriber_id)
-        if old is not None:
+        if old is None:
+            self._check_room()
+        else:
+            old.hang_up("the subscriber came back over another connection")
             self.remove(old)
         subscriber = StreamSubscriber(self, subscriber_id, name, options)
         self.streams[subscriber_id] = subscriber
         subscriber.configure(options)
         return subscriber
+
+    def _check_room(self) -> None:
+        limit = self.settings.max_subscribers
+        if len(self.callbacks) + len(self.streams) >= limit:
+            raise ValueError(f"the event service has its {limit} subscribers")
 
     def remove(self, subscriber: Subscriber) -> None:
         """Let a subscriber go that wants to, or has no subscription left."""

@@ -30,14 +30,16 @@ _log = logging.getLogger("pyro_events")
 def bind(host: str, port: int) -> socket.socket:
     """Give a socket that listens there; raises AddressUnusable, which says what is wrong."""
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(
+        found = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        )
     except (OSError, UnicodeError) as error:
         raise AddressUnusable(
             f"the host {host!r} is unknown: {error}",
             hint="give a name or address of this machine, such as localhost or 0.0.0.0",
         ) from None
+    # Pyro5's clients prefer IPv4 where a name has both (PREFER_IP_VERSION), so we do, too.
+    family, kind, proto, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
     sock = socket.socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -114,7 +116,7 @@ class Listener:
             except OSError as error:
                 self._rest(error)
                 return
-            peer = address[0] if isinstance(address, tuple) else None
+            peer = address[0].removeprefix("::ffff:") if isinstance(address, tuple) else None
             refusal = self._refusal(peer)
             if refusal and self.connections >= self._settings.max_connections + _EXTRA:
                 sock.close()

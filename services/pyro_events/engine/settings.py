@@ -30,6 +30,7 @@ class Settings:
     handshake_size: int = 64 << 10
     max_connections: int = 4000
     max_connections_per_peer: int = 2000
+    max_subscribers: int = 4000
     batch_events: int = 400
     batch_bytes: int = 256 << 10
     window: int = 4

@@ -9,6 +9,7 @@ from Pyro5.core import URI
 from Pyro5.errors import PyroError
 
 _MAX_PORT = 65535
+_MAX_URI = 1000
 _ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - what must not be in an address
 
 
@@ -52,6 +53,8 @@ def _parse(text: str) -> URI:
 
 
 def _usable(uri: URI, peer: str | None) -> URI:
+    if len(str(uri)) > _MAX_URI:
+        raise ValueError(f"subscriber {str(uri)[:40]}… is longer than {_MAX_URI} characters")
     if uri.protocol != "PYRO":
         raise ValueError(
             f"subscriber {uri} must be resolved first: give a PYRO: URI or a bound proxy"
