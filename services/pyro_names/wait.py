@@ -20,6 +20,8 @@ FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
 CALL_PATIENCE = 2.0
 """Seconds for one call."""
+LAST_CALL_PATIENCE = 0.5
+"""Seconds for one that begins just before the end: less would blame a machine that is busy."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +59,8 @@ def wait(name: str, ns: Any, timeout: float) -> str | None:
     deadline = time.monotonic() + timeout
     pauses = _pauses()
     while True:
-        why = probe(name, ns, min(CALL_PATIENCE, max(0.05, deadline - time.monotonic())))
+        left = max(LAST_CALL_PATIENCE, deadline - time.monotonic())
+        why = probe(name, ns, min(CALL_PATIENCE, left))
         pause = next(pauses)
         if why is None:
             return None
