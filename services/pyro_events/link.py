@@ -17,7 +17,7 @@ from pyro_events.client import names
 from pyro_events.client.backoff import Backoff
 from pyro_events.client.connection import Connection, ConnectionLost
 from pyro_events.client.waker import Stopped, Waker
-from pyro_events.errors import EventServiceError, Refused, Unreachable
+from pyro_events.errors import Closed, EventServiceError, Refused, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class Owner(Protocol):
         """Look whether there is something to do; mostly after `Link.wake`."""
 
     def unlinked(self, error: Exception) -> None:
-        """Learn that a connection broke or could not be made; the link tries again."""
+        """Learn that a connection broke, could not be made, or was closed here."""
 
     def refused(self, error: Refused) -> None:
         """Learn that the very first connection was refused; the link waits to be started again."""
@@ -124,7 +124,7 @@ class Link:
                 self._owner.unlinked(failure)
                 waker.pause(self._backoff.next(lived))
         except Stopped:
-            pass
+            self._owner.unlinked(Closed("it was closed here"))
         except Exception:  # noqa: BLE001 - a thread has nobody above it
             _log.exception("the link to the event service ended by a fault of its own")
         finally:

@@ -242,7 +242,7 @@ def test_refused_posts_are_counted_logged_and_raised_by_flush(
         assert caught.value.count == 2
         assert isinstance(caught.value.__cause__, ValueError)
         pub.flush()
-    assert caplog.text.count("too large") == 2
+    assert caplog.text.count("refused by the event service: too large") == 2
 
 
 def test_threads_share_a_publisher(es: FakeES) -> None:

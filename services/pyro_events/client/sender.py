@@ -49,7 +49,8 @@ class Sender:
         self._failure: Exception | None = None
         self._refused: Refused | None = None
         self._watched: dict[int, Exception | None] = {}
-        self._faults: list[Exception] = []
+        self._fault: Exception | None = None
+        self._faults = 0
         self._counts = dict.fromkeys(("published", "posted", "acked", "failed", "retries"), 0)
         self._links = 0
 
@@ -99,11 +100,10 @@ class Sender:
             deadline = None if timeout is None else time.monotonic() + timeout
             if not self._wait(lambda: self._outbox.settled(last), deadline):
                 raise self._unreachable(timeout or 0, f"{len(self._outbox)} events are waiting")
-            faults, self._faults = self._faults, []
-        if faults:
-            count = len(faults)
-            what = "1 event was" if count == 1 else f"{count} events were"
-            raise NotPublished(f"{what} not published: {faults[0]}", count) from faults[0]
+            fault, count = self._fault, self._faults
+            self._fault, self._faults = None, 0
+        if fault is not None:
+            raise NotPublished(f"{_events(count)} not published: {fault}", count) from fault
 
     def close(self, *, wait: bool = True) -> int:
         """End the link, whatever is pending; gives how many events are lost with it."""
@@ -221,9 +221,17 @@ class Sender:
         if batch is None:
             return
         self._counts["failed"] += len(batch.entries)
+        posted = 0
         for number in range(batch.first, batch.last + 1):
             if number in self._watched:
                 self._watched[number] = error
             else:
-                self._faults.append(error)
-                _log.error("an event was refused by the event service: %s", error)
+                posted += 1
+        if posted:
+            _log.error("%s refused by the event service: %s", _events(posted), error)
+            self._fault = self._fault or error
+            self._faults += posted
+
+
+def _events(count: int) -> str:
+    return "1 event was" if count == 1 else f"{count} events were"
