@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,10 +26,9 @@ from pyro_events import wire
 from pyro_events.engine.engine import Engine
 from pyro_events.engine.settings import Settings
 from pyro_events.event import EVENTSERVICE_NAME
-from tests.harness import is_alive
+from tests.harness import eventually, is_alive
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).parents[2]
@@ -270,6 +270,12 @@ class Process:
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+        if number == signal.SIGSTOP:
+            eventually(lambda: set(self._states()) == {b"T"}, "stopped")
+
+    def _states(self) -> list[bytes]:
+        stats = (task.read_bytes() for task in Path(f"/proc/{self.pid}/task").glob("*/stat"))
+        return [stat.rpartition(b")")[2].split()[0] for stat in stats]
 
     def end(self, timeout: float = 10) -> tuple[int, str, str]:
         """Wait for its end; gives exit status, the rest of stdout, stderr."""

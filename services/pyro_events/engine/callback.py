@@ -311,6 +311,8 @@ class CallbackSubscriber(Subscriber):
             self._limit = 1  # the daemon can't read one of them: find out which
         else:
             self._event_failed(rest.pop(0), error)
+            # The rest was sent in vain; who fails often gets little at a time.
+            self._limit = max(1, min(self._limit, 2 * good))
         self._staged.extendleft(reversed(rest))
 
     def _adapt(self, flight: _Flight, *, full: bool = True) -> None:

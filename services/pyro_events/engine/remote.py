@@ -176,7 +176,6 @@ class EventServiceObject:
     def detach(self, session: Session) -> None:
         """End the stream's subscription for good; the connection stays."""
         self._hub.remove(_stream_of(session))
-        session.stream = None
 
     def stream_subscribe(
         self, session: Session, subjects: object, patterns: object, once: object = None
