@@ -21,8 +21,6 @@ check: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	MYPYPATH=services $(BIN)/mypy --config-file= --explicit-package-bases --ignore-missing-imports \
-	    --check-untyped-defs tests benchmarks
 	$(BIN)/lint-imports
 	mandoc -T lint -W warning man/*.[157]
 
