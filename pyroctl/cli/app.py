@@ -38,6 +38,13 @@ class App:
     @functools.cached_property
     def paths(self) -> Paths:
         """Where the deployment's socket, lock and logs are."""
+        words = (
+            [f"--root {self.root} "]
+            if self.root not in {None, os.environ.get("PYROCTL_ROOT")}
+            else []
+        )
+        words += [f"-c {self.config_option} "] if self.config_option else []
+        self.output.deployment = "".join(words)
         return deployment_paths(self.config, self.root, os.environ)
 
     def load(self) -> Loaded:
@@ -70,5 +77,5 @@ class App:
         what = f"{event['service']} {state}"
         what += f" ({', '.join(facts)})" if facts else ""
         if event["state"] == "running":
-            what += f" · logs: pyroctl logs -f {event['service']}"
+            what += self.output.suggest(f" · logs: pyroctl logs -f {event['service']}")
         return what

@@ -49,6 +49,8 @@ class Output:
         self.color = "auto"
         self.verbose = 0
         self.command: list[str] = []
+        self.deployment = ""
+        """The options that choose the deployment, for commands that we suggest."""
         self.streamed = False
         """A streaming command has printed its objects itself; no envelope follows."""
 
@@ -74,6 +76,10 @@ class Output:
         if code is None or not self._wants_color(stream or sys.stdout):
             return text
         return f"\x1b[{code}m{text}\x1b[0m"
+
+    def suggest(self, text: str) -> str:
+        """Make the commands in a text speak of the deployment that this one speaks of."""
+        return text.replace("pyroctl ", f"pyroctl {self.deployment}")
 
     def finish(self, result: Result) -> int:
         """Print the envelope, or the errors; gives the exit code."""
@@ -102,7 +108,7 @@ class Output:
         lines = [f"{head}: {entry['message']}"]
         lines += [f"    | {line}" for line in entry.get("output") or ()]
         if entry.get("hint"):
-            lines.append(f"    hint: {entry['hint']}")
+            lines.append(f"    hint: {self.suggest(entry['hint'])}")
         print("\n".join(lines), file=sys.stderr)  # noqa: T201 - as above
 
     def _wants_color(self, stream: TextIO) -> bool:
