@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli.app import App
-from pyroctl.errors import PyroctlError
+from pyroctl.errors import PyroctlError, Reported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyroctl.cli.output import Result
+    from pyroctl.control.protocol import Message
 
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
@@ -98,6 +99,21 @@ def command(name: str) -> Callable[[Callable[..., Result]], click.Command]:
         return click.command(name, cls=Command)(pass_app(function))
 
     return make
+
+
+def group(name: str, purpose: str) -> click.Group:
+    """Make a group of commands, which has nothing to do by itself."""
+    return click.Group(
+        name,
+        help=purpose,
+        params=list(global_options()),
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def reported(reply: Message) -> Reported:
+    """Make an error of a reply that has errors."""
+    return Reported(reply["errors"], reply["exit_code"])
 
 
 class ServiceName(click.ParamType[str]):

@@ -15,16 +15,7 @@ if TYPE_CHECKING:
 BUILT_IN = "the built-in deployment"
 
 
-class ConfigGroup(click.Group):
-    """A group of commands that has nothing to do by itself."""
-
-
-command = ConfigGroup(
-    "config",
-    help="Look at the configuration.",
-    params=list(cli.global_options()),
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+command = cli.group("config", "Look at the configuration.")
 
 
 @cli.command("check")

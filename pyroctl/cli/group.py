@@ -23,6 +23,7 @@ COMMANDS = {
     "shutdown": "shutdown",
     "init": "init",
     "config": "config",
+    "es": "es",
     "completion": "completion",
 }
 """Commands in the order of the help, and the modules that they are in."""

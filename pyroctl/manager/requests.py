@@ -7,9 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import plan
+from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError, UnknownService
 from pyroctl.manager import operations
 from pyroctl.manager.status import StatusReporter, manager_row
+from pyroctl.manager.supervisor import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -41,6 +43,10 @@ class Requests:
             return await self._status(names)
         if do == "shutdown":
             return await self._shut_down(send)
+        if do == "subscriptions":
+            return await self._subscriptions(names)
+        if do == "eventservice":
+            return self._event_service_address(names)
         operation = {"start": self._start, "stop": self._stop, "restart": self._restart}.get(do)
         if operation is None:
             raise PyroctlError(f"the manager has no request {do!r}")
@@ -72,6 +78,24 @@ class Requests:
 
     def _has(self, name: str) -> bool:
         return name in self._supervisor.units
+
+    async def _subscriptions(self, names: Sequence[str]) -> Message:
+        unit = self._supervisor.event_service(names)
+        try:
+            rows = await unit.ask("subscriptions", ANSWER_TIMEOUT)
+        except OSError as error:
+            raise PyroctlError(
+                f"{unit.name} doesn't say who is subscribed: {error}", service=unit.name
+            ) from None
+        data = {"service": unit.name, "subscriptions": rows}
+        return {"data": data, "errors": [], "exit_code": 0}
+
+    def _event_service_address(self, names: Sequence[str]) -> Message:
+        unit = self._supervisor.event_service(names)
+        options = unit.spec.options
+        assert isinstance(options, EventServiceOptions)
+        data = {"service": unit.name, "uri": unit.uri, "ident_file": options.ident_file}
+        return {"data": data, "errors": [], "exit_code": 0}
 
     async def _start(self, names: Sequence[str], send: Send) -> Message:
         chosen = names or self._supervisor.enabled()

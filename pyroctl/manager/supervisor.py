@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from pyroctl.core import plan
 from pyroctl.core.lifecycle import SETTLED, State, Stop
 from pyroctl.core.spec import EventServiceOptions, NameServerOptions
-from pyroctl.errors import UnknownService
+from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.kinds.launch import Surroundings
 from pyroctl.manager.guardian import Guardian
 from pyroctl.manager.unit import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Coroutine, Iterable, Sequence
 
     from pyroctl.control.paths import Paths
     from pyroctl.core.spec import Deployment, ServiceSpec
@@ -71,6 +71,28 @@ class Supervisor:
                 raise UnknownService(name, self.units)
             chosen.append(self.units[name])
         return chosen
+
+    def event_service(self, names: Sequence[str]) -> Unit:
+        """Give the event service of that name, or the only one; raises if it doesn't run."""
+        found = [u for u in self.units.values() if isinstance(u.spec.options, EventServiceOptions)]
+        if names:
+            found = [unit for unit in self.choose(names) if unit in found]
+        if not found:
+            raise PyroctlError(
+                f"{names[0]} is no event service" if names else "there is no event service here",
+                hint="pyroctl config show lists the services and their kinds",
+            )
+        if len(found) > 1:
+            known = ", ".join(unit.name for unit in found)
+            raise UsageError("there are several event services", hint=f"--service, one of {known}")
+        (unit,) = found
+        if unit.state is not State.RUNNING:
+            raise PyroctlError(
+                f"{unit.name} is {unit.state}",
+                hint=f"pyroctl start {unit.name}",
+                service=unit.name,
+            )
+        return unit
 
     def enabled(self) -> list[str]:
         """Give the names of the services that start when nobody names any."""

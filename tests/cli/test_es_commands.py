@@ -1,0 +1,87 @@
+"""`pyroctl es`: events from and for the shell."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+from tests.harness import eventually
+from tests.real.test_main_job import PAIR
+
+if TYPE_CHECKING:
+    from tests.harness import Deployment
+
+
+def subscriptions(deployment: Deployment) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = deployment.json("es", "subscriptions")["data"]["subscriptions"]
+    return found
+
+
+def test_what_is_published_is_printed_to_whoever_listens(deployment: Deployment) -> None:
+    """Text as it is, JSON as a value; by subject and by pattern; --count ends it with 0."""
+    deployment.configure(PAIR)
+    deployment.run("start")
+    listen = ["es", "listen", "stocks", "--match", r"a\.", "--count", "3", "--json"]
+    with deployment.popen(*listen) as listener:
+        (row,) = eventually(lambda: subscriptions(deployment))
+        assert (row["subjects"], row["patterns"], row["aware"]) == (["stocks"], [r"a\."], True)
+        deployment.run("es", "publish", "elsewhere", "not for us")
+        deployment.run("es", "publish", "Stocks", '{"not": parsed}')
+        deployment.run("es", "publish", "a.b", '{"x": [1, 2.5]}', "--as-json")
+        envelope = deployment.json("es", "publish", "stocks", "-3 degrees")
+        out, err = listener.communicate(timeout=20)
+    assert (listener.returncode, err) == (0, "")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [(e["subject"], e["msg"]) for e in events] == [
+        *(("Stocks", '{"not": parsed}'), ("a.b", {"x": [1, 2.5]}), ("stocks", "-3 degrees"))
+    ]
+    assert all(e.keys() == {"subject", "time", "msg"} for e in events)
+    assert envelope["data"] == {"subject": "stocks", "published": 1}
+    assert eventually(lambda: subscriptions(deployment) == [])
+
+
+def test_without_a_subject_everything_is_printed_until_ctrl_c(deployment: Deployment) -> None:
+    """One line an event for people; an interrupt ends it with 130."""
+    deployment.configure(PAIR)
+    deployment.run("start")
+    with deployment.popen("es", "listen") as listener:
+        eventually(lambda: subscriptions(deployment))
+        assert "pyroctl es listen" in deployment.run("es", "subscriptions").stdout
+        deployment.run("es", "publish", "any.thing", "hello")
+        assert listener.stdout is not None
+        assert listener.stdout.readline().endswith(" any.thing hello\n")
+        listener.send_signal(signal.SIGINT)
+        listener.communicate(timeout=20)
+    assert listener.returncode == 130
+
+
+def test_the_rate_is_told_once_a_second(deployment: Deployment) -> None:
+    """--rate prints numbers instead of events."""
+    deployment.configure(PAIR)
+    deployment.run("start")
+    with deployment.popen("es", "listen", "--rate", "--json", "--count", "2") as listener:
+        eventually(lambda: subscriptions(deployment))
+        deployment.run("es", "publish", "x", "1")
+        assert listener.stdout is not None
+        told = json.loads(listener.stdout.readline())
+        while told["total"] == 0:
+            told = json.loads(listener.stdout.readline())
+        assert (told["total"], told["rate"] > 0) == (1, True)
+        deployment.run("es", "publish", "x", "2")
+        listener.communicate(timeout=20)
+    assert listener.returncode == 0
+
+
+def test_mistakes_are_sentences(deployment: Deployment) -> None:
+    """An empty subject, bad JSON, a service that doesn't run, or is something else."""
+    deployment.configure(PAIR)
+    deployment.run("es", "listen", code=7)
+    deployment.run("start")
+    assert "subject is empty" in deployment.run("es", "publish", "", "x", code=1).stderr
+    assert "not JSON" in deployment.run("es", "publish", "a", "{x", "--as-json", code=1).stderr
+    failed = deployment.run("es", "subscriptions", "--service", "ns", code=1)
+    assert "ns is no event service" in failed.stderr
+    deployment.run("es", "subscriptions", "--service", "esx", code=5)
+    deployment.run("stop", "es")
+    assert "es is stopped" in deployment.run("es", "publish", "a", "x", code=1).stderr
