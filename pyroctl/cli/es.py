@@ -106,5 +106,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [row["subscriber"], row["kind"], state, *numbers, " ".join(wanted)]
 
 
+publish.ignore_unknown_options = True  # a temperature of -3 is a text, too
+
 for subcommand in (publish, listen, subscriptions):
     command.add_command(subcommand)

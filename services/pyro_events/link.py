@@ -55,6 +55,9 @@ class Owner(Protocol):
     def unlinked(self, error: Exception) -> None:
         """Learn that a connection broke, could not be made, or was closed here."""
 
+    def leaving(self, connection: Connection) -> None:
+        """Say goodbye; the link was stopped, and the connection will be closed."""
+
     def refused(self, error: Refused) -> None:
         """Learn that the very first connection was refused; the link waits to be started again."""
 
@@ -191,6 +194,9 @@ class Link:
                     owner.woken()
                 else:
                     owner.received(frame)
+        except Stopped:
+            owner.leaving(connection)
+            raise
         except EventServiceError as error:
             return error
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import subprocess
@@ -375,6 +376,24 @@ def test_closing_ends_the_subscription(es: Running, delivery: Any) -> None:
     sub.close()
     with pytest.raises(Closed):
         sub.subscribe("a")
+
+
+def test_closing_at_any_moment_leaves_nothing_behind(es: Running, delivery: Any) -> None:
+    """Also in the middle of connecting, when a subscription may have arrived or not."""
+
+    def subscribe(sub: Subscriber) -> None:
+        with contextlib.suppress(Closed):
+            sub.subscribe("a")
+
+    for number in range(15):
+        sub = Subscriber(es.uri, delivery=delivery)
+        thread = threading.Thread(target=subscribe, args=(sub,))
+        thread.start()
+        time.sleep(number / 5000)
+        sub.close()
+        thread.join(5)
+        assert not thread.is_alive()
+    eventually(lambda: es.subscriptions() == [])
 
 
 def test_an_absent_event_service_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:

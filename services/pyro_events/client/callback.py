@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -11,6 +10,7 @@ import Pyro5.server
 
 from pyro_events.client.inbox import Notice
 from pyro_events.client.subscription import Subscription
+from pyro_events.client.waker import Stopped
 from pyro_events.errors import Closed, EventServiceError, Refused
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 1000
 """Events that may wait here to be handled; more wait at the event service, by its rules."""
-_CLOSING = 2.0
 
 
 class Callback(Subscription):
@@ -44,6 +43,7 @@ class Callback(Subscription):
         self._options = {key: value for key, value in options.items() if value is not None}
         self._room = _Room(MAX_WAITING)
         self._incarnation: str | None = None
+        self._asked: set[str] = set()
         self._daemon = Pyro5.server.Daemon(**daemon)
         target = CallbackTarget(self, inbox, self._room)
         name = f"{options.get('name') or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
@@ -55,13 +55,8 @@ class Callback(Subscription):
         self._thread.start()
 
     def close(self, *, wait: bool = True) -> None:
-        """Unsubscribe if possible, then end connection and daemon."""
+        """Unsubscribe if possible, and end connection and daemon."""
         self._room.close()
-        with self._changed:
-            texts = [*self.wanted.subjects, *self.wanted.patterns]
-        if wait and texts and self._connection is not None:
-            with contextlib.suppress(EventServiceError):
-                self.unsubscribe(texts, _CLOSING)
         super().close(wait=wait)
         if wait:
             self._shut_down()
@@ -79,7 +74,7 @@ class Callback(Subscription):
         try:
             for call in self._subscribing(subjects, patterns):
                 self._request(calls, connection, call)
-        except EventServiceError:
+        except (EventServiceError, Stopped):
             raise
         except Exception as error:
             raise Refused(f"{welcome.uri} refused the subscriber: {error}") from error
@@ -92,6 +87,8 @@ class Callback(Subscription):
         raise EventServiceError(f"the event service sent a frame of type {frame.type}")
 
     def _subscribing(self, subjects: Sequence[str], patterns: Sequence[str]) -> list[Call]:
+        with self._changed:
+            self._asked.update(subjects, patterns)
         calls: list[Call] = []
         if subjects:
             calls.append(("subscribe", [list(subjects), self._uri], self._options))
@@ -99,7 +96,14 @@ class Callback(Subscription):
             calls.append(("subscribeMatch", [list(patterns), self._uri], self._options))
         return calls
 
+    def _goodbye(self) -> list[Call]:
+        with self._changed:
+            asked = list(self._asked)
+        return [self._unsubscribing(asked)] if asked else []
+
     def _unsubscribing(self, texts: Sequence[str]) -> Call:
+        with self._changed:
+            self._asked.difference_update(texts)
         return "unsubscribe", [list(texts), self._uri], {}
 
 

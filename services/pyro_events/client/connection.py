@@ -45,7 +45,7 @@ class Connection:
         self._reader = wire.FrameReader(config.MAX_MESSAGE_SIZE)
         self._lock = threading.Lock()
         self._unsent = bytearray()
-        self._closed = False
+        self._finished = False
         self.last_received = clock()
 
     @classmethod
@@ -80,8 +80,8 @@ class Connection:
     def write(self, data: bytes) -> None:
         """Send the bytes, now or as soon as the peer takes them; raises ConnectionLost."""
         with self._lock:
-            if self._closed:
-                raise ConnectionLost("closed")
+            if self._finished:
+                raise ConnectionLost("it was closed here")
             sent = 0 if self._unsent else self._send(data)
             if sent == len(data):
                 return
@@ -114,14 +114,31 @@ class Connection:
             pass
         return frame
 
+    def finish(self, last_words: bytes, seconds: float) -> None:
+        """Send these bytes as the last ones, and wait until the peer has taken note of them.
+
+        Waits so many seconds at most; that the peer closes its side is the sign.
+        """
+        with self._lock:
+            self._finished = True
+        with contextlib.suppress(OSError):
+            self._sock.settimeout(seconds)
+            self._sock.sendall(self._unsent + last_words)
+            self._unsent.clear()
+            self._sock.shutdown(socket.SHUT_WR)
+            end = self._clock() + seconds
+            while self._sock.recv(_CHUNK) and self._clock() < end:
+                pass
+
     def close(self) -> None:
         """Close the socket; the last bytes that were written still leave if the peer takes them."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                if self._unsent:
-                    self._try_send()
-                self._sock.close()
+            self._finished = True
+            if self._unsent:
+                with contextlib.suppress(ConnectionLost):
+                    self._flush()
+                self._unsent.clear()
+            self._sock.close()
 
     def _fill(self, deadline: float | None) -> bool:
         """Feed the reader with what has arrived or will arrive; False when woken instead."""
@@ -151,10 +168,6 @@ class Connection:
     def _flush(self) -> None:
         sent = self._send(self._unsent)
         del self._unsent[:sent]
-
-    def _try_send(self) -> None:
-        with contextlib.suppress(ConnectionLost):
-            self._flush()
 
     def _send(self, data: bytes | bytearray) -> int:
         try:

@@ -161,6 +161,9 @@ class Sender:
             self._calls.clear()
             self._counts["retries"] += self._outbox.rewind()
 
+    def leaving(self, connection: Connection) -> None:
+        """Leave without a word: whoever wanted to wait has flushed."""
+
     def refused(self, error: Refused) -> None:
         """Tell whoever waits; the next call begins anew."""
         with self._changed:

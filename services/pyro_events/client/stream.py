@@ -11,6 +11,7 @@ from pyro_events.client.connection import ConnectionLost
 from pyro_events.client.inbox import Notice, open_frame
 from pyro_events.client.pushes import Mailbox, gap_on_attach, parse_push
 from pyro_events.client.subscription import Subscription
+from pyro_events.client.waker import Stopped
 from pyro_events.errors import EventServiceError, Refused
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 SILENCE = 25.0
 """Seconds without a byte after which the event service is given up; it pings every 10."""
-_CLOSING = 1.0
 
 
 class Stream(Subscription):
@@ -47,17 +47,6 @@ class Stream(Subscription):
             with contextlib.suppress(ConnectionLost):
                 connection.write(wire.encode_frame(wire.RESULT, wire.MSGPACK, 0, 0, data))
 
-    def close(self, *, wait: bool = True) -> None:
-        """Disconnect for good; the event service forgets us at once if it can be told."""
-        connection, calls = self._connection, self._calls
-        if connection is not None and calls is not None:
-            with contextlib.suppress(EventServiceError, TimeoutError):
-                frame, answer = calls.start("detach", [])
-                connection.write(frame)
-                if wait:
-                    answer.result(_CLOSING)
-        super().close(wait=wait)
-
     def _attach(self, calls: Calls, connection: Connection, welcome: Welcome) -> list[Notice]:
         before = self._mailbox
         with self._changed:
@@ -70,7 +59,7 @@ class Stream(Subscription):
             answer = self._request(calls, connection, call)
             if not answer["resumed"]:
                 self._mailbox = Mailbox(answer["incarnation"], answer["next"] - 1)
-        except EventServiceError:
+        except (EventServiceError, Stopped):
             raise
         except Exception as error:
             raise Refused(f"{welcome.uri} refused the subscriber: {error}") from error
@@ -98,6 +87,9 @@ class Stream(Subscription):
     def _subscribing(self, subjects: Sequence[str], patterns: Sequence[str]) -> list[Call]:
         once = bool(self._options.get("once"))
         return [("stream_subscribe", [list(subjects), list(patterns), once], {})]
+
+    def _goodbye(self) -> list[Call]:
+        return [("detach", [], {})]
 
     def _unsubscribing(self, texts: Sequence[str]) -> Call:
         return "stream_unsubscribe", [list(texts)], {}

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pyro_events.wire import Frame
 
 
+_GOODBYE = 1.0
+"""Seconds that the event service has to take note that we go."""
+
 Call = tuple[str, list[Any], dict[str, Any]]
 """A remote call: method, arguments, keyword arguments."""
 
@@ -64,6 +67,10 @@ class Subscription:
         """Give the remote calls that subscribe."""
         raise NotImplementedError
 
+    def _goodbye(self) -> list[Call]:
+        """Give the remote calls that end everything."""
+        raise NotImplementedError
+
     def _unsubscribing(self, texts: Sequence[str]) -> Call:
         """Give the remote call that unsubscribes."""
         raise NotImplementedError
@@ -102,7 +109,7 @@ class Subscription:
         self.link.start()
 
     def close(self, *, wait: bool = True) -> None:
-        """Disconnect for good. Without `wait` it returns at once."""
+        """End the subscriptions and disconnect. Without `wait` it returns at once."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -147,6 +154,12 @@ class Subscription:
         if welcome is not None:
             values = {"uri": welcome.uri, "incarnation": welcome.incarnation, "reason": reason}
             self.inbox.put(Notice("disconnected", {"kind": "disconnected", **values}))
+
+    def leaving(self, connection: Connection) -> None:
+        """Let the event service forget us at once, whatever state we are in."""
+        calls = Calls()
+        frames = [calls.start(*call)[0] for call in self._goodbye()]
+        connection.finish(b"".join(frames), _GOODBYE)
 
     def refused(self, error: Refused) -> None:
         """Tell whoever waits; the next call begins anew."""
