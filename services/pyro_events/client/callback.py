@@ -44,6 +44,7 @@ class Callback(Subscription):
         self._room = _Room(MAX_WAITING)
         self._incarnation: str | None = None
         self._asked: set[str] = set()
+        """What the event service may have heard of and not have forgotten."""
         self._daemon = Pyro5.server.Daemon(**daemon)
         target = CallbackTarget(self, inbox, self._room)
         name = f"{options.get('name') or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
@@ -53,6 +54,12 @@ class Callback(Subscription):
             target=self._daemon.requestLoop, name="pyro_events daemon", daemon=True
         )
         self._thread.start()
+
+    def unsubscribe(self, texts: Sequence[str], timeout: float) -> None:
+        """Have the subscriptions gone at the event service when this returns."""
+        super().unsubscribe(texts, timeout)
+        with self._changed:
+            self._asked.difference_update(texts)
 
     def close(self, *, wait: bool = True) -> None:
         """Unsubscribe if possible, and end connection and daemon."""
@@ -102,8 +109,6 @@ class Callback(Subscription):
         return [self._unsubscribing(asked)] if asked else []
 
     def _unsubscribing(self, texts: Sequence[str]) -> Call:
-        with self._changed:
-            self._asked.difference_update(texts)
         return "unsubscribe", [list(texts), self._uri], {}
 
 
@@ -126,6 +131,12 @@ class _Room:
         with self._changed:
             self._free += 1
             self._changed.notify()
+
+    def unsubscribe(self, texts: Sequence[str], timeout: float) -> None:
+        """Have the subscriptions gone at the event service when this returns."""
+        super().unsubscribe(texts, timeout)
+        with self._changed:
+            self._asked.difference_update(texts)
 
     def close(self) -> None:
         with self._changed:
