@@ -1,22 +1,16 @@
-"""A subscriber against a real engine: what it gets, in which thread, and how listening ends."""
+"""A subscriber against a real engine: what it gets, and what it is told when it can't."""
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import logging
-import subprocess
-import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
 from pyro_events import Publisher, Subscriber, codec
-from pyro_events.errors import Closed, NotPublished, Refused, Unreachable
-from tests.events.client_fixtures import FakeES, Recording
+from pyro_events.errors import NotPublished, Refused, Unreachable
+from tests.events.client_fixtures import Recording
 from tests.harness import eventually
 
 if TYPE_CHECKING:
@@ -174,228 +168,6 @@ def test_options_that_the_event_service_refuses_are_errors(
                 sub.listen()
 
 
-def test_abort_ends_listen_at_once(sub: Recording) -> None:
-    """From another thread, while nothing happens."""
-    sub.subscribe("a")
-    sub.start()
-    eventually(lambda: "connected" in sub.told())
-    start = time.monotonic()
-    sub.abort()
-    sub.thread.join(5)
-    assert not sub.thread.is_alive()
-    assert time.monotonic() - start < 1
-
-
-def test_abort_before_listen_ends_the_next_one(sub: Recording, pub: Publisher) -> None:
-    """And only that one."""
-    sub.abort()
-    sub.listen()
-    sub.subscribe("a")
-    sub.start()
-    pub.publish("a", 1)
-    assert sub.wait(1) == [1]
-
-
-def test_abort_inside_of_event_keeps_what_is_left(sub: Recording, pub: Publisher) -> None:
-    """The event in progress is the last; the others come with the next listen."""
-    sub.on_event = lambda event: sub.abort() if event.msg == 2 else None
-    sub.subscribe("a")
-    for number in range(6):
-        pub.post("a", number)
-    pub.flush()
-    sub.listen()
-    assert sub.messages() == [0, 1, 2]
-    sub.start()
-    assert sub.wait(6) == list(range(6))
-
-
-def test_abort_while_the_event_service_is_away() -> None:
-    """Neither connecting nor waiting to try again holds it up."""
-    sub = Recording(NOBODY).start()
-    with sub:
-        time.sleep(0.1)
-        sub.abort()
-        sub.thread.join(2)
-        assert not sub.thread.is_alive()
-
-
-def test_listen_runs_once_at_a_time(sub: Recording) -> None:
-    """The second caller is told."""
-    sub.start()
-    eventually(sub._listening.locked)
-    with pytest.raises(RuntimeError, match="running already"):
-        sub.listen()
-
-
-def test_an_exception_in_event_does_not_end_listen(
-    sub: Recording, pub: Publisher, es: Running, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It is logged with its traceback and counted; the event counts as handled."""
-
-    def fail(event: Any) -> None:
-        if event.msg % 2:
-            raise ZeroDivisionError(f"odd {event.msg}")
-
-    sub.on_event = fail
-    sub.subscribe("a")
-    sub.start()
-    for number in range(4):
-        pub.publish("a", number)
-    sub.wait(4)
-    eventually(lambda: caplog.text.count("ZeroDivisionError: odd") == 2)
-    assert sub.statistics()["errors"] == 2
-    assert "Traceback" in caplog.text
-    eventually(lambda: es.subscriber()["queued"] == 0)
-    assert es.statistics()["delivered"] == 4
-
-
-def test_exceptions_reach_stderr_when_logging_is_not_configured(es: Running) -> None:
-    """Nobody has to set anything up to see his own mistakes."""
-    program = f"""
-from pyro_events import Publisher, Subscriber
-class Failing(Subscriber):
-    def event(self, event):
-        self.abort()
-        raise LookupError("on stderr")
-with Failing({es.uri!r}) as sub, Publisher({es.uri!r}) as pub:
-    sub.subscribe("a")
-    pub.publish("a", 1)
-    sub.listen()
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
-    )
-    assert "LookupError: on stderr" in done.stderr
-    assert "Traceback" in done.stderr
-
-
-def test_exceptions_in_hooks_are_logged(
-    sub: Recording, pub: Publisher, caplog: pytest.LogCaptureFixture
-) -> None:
-    """They don't end listen either."""
-
-    def fail(_notice: Any) -> None:
-        raise LookupError("in the hook")
-
-    sub.connected = fail  # type: ignore[assignment,method-assign] # a hook is a method
-    sub.subscribe("a")
-    sub.start()
-    pub.publish("a", 1)
-    assert sub.wait(1) == [1]
-    assert "in the hook" in caplog.text
-
-
-def test_event_must_be_overridden(es: Running, caplog: pytest.LogCaptureFixture) -> None:
-    """Forgetting it is reported at the first event."""
-    with Subscriber(es.uri) as sub, Publisher(es.uri) as pub:
-        sub.subscribe("a")
-        pub.publish("a", 1)
-        thread = threading.Thread(target=sub.listen)
-        thread.start()
-        eventually(lambda: "override event()" in caplog.text)
-        sub.abort()
-        thread.join(10)
-
-
-def test_events_are_handled_concurrently_when_asked(
-    sub: Recording, pub: Publisher, es: Running
-) -> None:
-    """Several at once, none lost, acknowledged only when everything before is done."""
-    together = threading.Barrier(3)
-    sub.on_event = lambda event: together.wait(10) if event.msg < 3 else None
-    sub.setThreading(True)
-    sub.subscribe("a")
-    sub.start()
-    for number in range(1000):
-        pub.post("a", number)
-    pub.flush()
-    assert sorted(sub.wait(1000)) == list(range(1000))
-    assert len(sub.threads) > 1
-    eventually(lambda: es.subscriber()["queued"] == 0)
-
-
-def test_a_slow_handler_holds_back_acknowledgements(es: Running, pub: Publisher) -> None:
-    """With threads, too: what isn't handled is not acknowledged."""
-    release = threading.Event()
-    with Recording(es.uri) as sub:
-        sub.on_event = lambda event: release.wait(10) if event.msg == 0 else None
-        sub.setThreading(True)
-        sub.subscribe("a")
-        sub.start()
-        for number in range(3):
-            pub.publish("a", number)
-        eventually(lambda: len(sub.events) == 3)
-        assert es.statistics()["delivered"] == 0
-        release.set()
-        eventually(lambda: es.statistics()["delivered"] == 3)
-
-
-@pytest.mark.parametrize("threaded", [False, True])
-def test_abort_and_close_from_inside_of_event(
-    es: Running, delivery: Any, pub: Publisher, threaded: bool
-) -> None:
-    """Even closing is possible there."""
-    sub = Recording(es.uri, delivery=delivery)
-    sub.setThreading(threaded)
-    sub.on_event = lambda _event: Subscriber.close(sub)
-    sub.subscribe("a")
-    sub.start()
-    pub.publish("a", 1)
-    sub.thread.join(10)
-    assert not sub.thread.is_alive()
-    assert sub.failure is None
-    with pytest.raises(Closed):
-        sub.listen()
-
-
-def test_what_threads_leave_over_comes_with_the_next_listen(es: Running, pub: Publisher) -> None:
-    """Aborting loses nothing when events are handled concurrently."""
-    with Recording(es.uri) as sub:
-        sub.on_event = lambda event: sub.abort() if event.msg == 20 else time.sleep(0.001)
-        sub.setThreading(True)
-        sub.subscribe("a")
-        for number in range(300):
-            pub.post("a", number)
-        pub.flush()
-        sub.listen()
-        seen = len(sub.events)
-        assert 20 <= seen < 300
-        sub.setThreading(False)
-        sub.start()
-        assert sorted(sub.wait(300)) == list(range(300))
-
-
-def test_closing_ends_the_subscription(es: Running, delivery: Any) -> None:
-    """The event service forgets the subscriber at once."""
-    with Recording(es.uri, delivery=delivery, name="lab bench") as sub:
-        sub.subscribe("a")
-        assert len(es.subscriptions()) == 1
-        if delivery == "stream":
-            assert es.subscriber()["subscriber"] == "lab bench"
-    eventually(lambda: es.subscriptions() == [])
-    sub.close()
-    with pytest.raises(Closed):
-        sub.subscribe("a")
-
-
-def test_closing_at_any_moment_leaves_nothing_behind(es: Running, delivery: Any) -> None:
-    """Also in the middle of connecting, when a subscription may have arrived or not."""
-
-    def subscribe(sub: Subscriber) -> None:
-        with contextlib.suppress(Closed):
-            sub.subscribe("a")
-
-    for number in range(15):
-        sub = Subscriber(es.uri, delivery=delivery)
-        thread = threading.Thread(target=subscribe, args=(sub,))
-        thread.start()
-        time.sleep(number / 5000)
-        sub.close()
-        thread.join(5)
-        assert not thread.is_alive()
-    eventually(lambda: es.subscriptions() == [])
-
-
 def test_an_absent_event_service_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Subscribing gives up in time, says why, and changes nothing."""
     monkeypatch.setattr("pyro_events.subscriber.TIMEOUT", 0.3)
@@ -415,35 +187,6 @@ def test_a_wrong_identification_is_refused(engine: Callable[..., Running], deliv
             sub.listen()
     with Recording(es.uri, ident="secret", delivery=delivery) as sub:
         sub.subscribe("a")
-
-
-def test_a_forgotten_subscriber_warns(es: Running, delivery: Any) -> None:
-    """And its threads end."""
-    sub = Subscriber(es.uri, delivery=delivery)
-    sub.subscribe("a")
-    with pytest.warns(ResourceWarning, match="unclosed subscriber"):
-        del sub
-    gc.collect()
-
-
-def test_closing_ends_a_call_in_another_thread(tidy: None) -> None:
-    """Subscribing to an event service that doesn't answer ends at once."""
-    failures: list[Exception] = []
-
-    def subscribe(sub: Subscriber) -> None:
-        try:
-            sub.subscribe("a")
-        except Closed as error:
-            failures.append(error)
-
-    with FakeES() as es:
-        es.answers["stream_subscribe"] = es.answers["detach"] = "ignore"
-        with Subscriber(es.uri) as sub:
-            thread = threading.Thread(target=subscribe, args=(sub,))
-            thread.start()
-            eventually(lambda: es.called("stream_subscribe"))
-        thread.join(3)
-        assert len(failures) == 1
 
 
 @pytest.mark.parametrize("size", [1 << 20, 5 << 20])
@@ -533,12 +276,3 @@ def test_a_suspended_pattern_is_told(es: Running, delivery: Any, pub: Publisher)
             pub.publish("a" * 60 + "b", 1)
         (gap,) = eventually(sub.gaps)
         assert (gap["reason"], gap["pattern"], gap["missed"]) == ("pattern", "(a|aa)+$", None)
-
-
-def test_what_happens_is_logged_sparingly(caplog: pytest.LogCaptureFixture) -> None:
-    """One warning an outage, not one an attempt."""
-    with caplog.at_level(logging.INFO), Recording(NOBODY) as sub:
-        sub.start()
-        eventually(lambda: "no connection" in caplog.text)
-        time.sleep(0.3)
-    assert caplog.text.count("no connection") == 1
