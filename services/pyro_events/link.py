@@ -118,7 +118,7 @@ class Link:
     def _run(self, waker: Waker) -> None:
         try:
             while True:
-                failure, lived = self._attempt(waker)
+                failure, lived = self._guarded_attempt(waker)
                 if isinstance(failure, Refused) and not self._welcomed:
                     self._forget()
                     self._owner.refused(failure)
@@ -128,8 +128,6 @@ class Link:
                 waker.pause(self._backoff.next(lived))
         except Stopped:
             self._owner.unlinked(Closed("it was closed here"))
-        except Exception:  # noqa: BLE001 - a thread has nobody above it
-            _log.exception("the link to the event service ended by a fault of its own")
         finally:
             self._forget()
             waker.close()
@@ -145,6 +143,15 @@ class Link:
         with self._lock:
             if self._thread is threading.current_thread():
                 self._waker = self._thread = None
+
+    def _guarded_attempt(self, waker: Waker) -> tuple[EventServiceError, float]:
+        try:
+            return self._attempt(waker)
+        except Stopped:
+            raise
+        except Exception as error:  # noqa: BLE001 - a thread has nobody above it
+            _log.exception("a fault in the link to the event service")
+            return EventServiceError(f"a fault of our own: {error!r}"), 0.0
 
     def _attempt(self, waker: Waker) -> tuple[EventServiceError, float]:
         """Connect and serve; give why that ended, and for how many seconds it went well."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import pytest
 from pyro_events import Publisher, codec
 from pyro_events.client import backoff
 from pyro_events.errors import Closed, EventServiceError, NotPublished, Refused, Unreachable
+from pyro_events.wire import encode_frame
 from tests.events.client_fixtures import FakeES
 from tests.harness import eventually
 
@@ -144,6 +146,41 @@ def test_something_else_on_the_port_is_refused_by_name(tidy: None) -> None:
             pub.publish("a", 1)
         with pytest.raises(Refused):
             pub.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not Pyro's protocol"),
+        (encode_frame(2, 4, 0, 0, b"\xc1"), "garbage"),
+        (encode_frame(2, 99, 0, 0, b"x"), "garbage"),
+        (encode_frame(2, 4, 0, 0, b"\x01"), "something else"),
+        (encode_frame(5, 4, 0, 0, b"\x80"), "something else"),
+        (b"", "closed the connection"),
+    ],
+)
+def test_strange_answers_are_clear_errors(answer: bytes, words: str) -> None:
+    """Whatever listens at that port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stop = threading.Event()
+
+        def serve() -> None:
+            while not stop.is_set():
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = server.getsockname()[1]
+        pub = Publisher(f"PYRO:Pyro.EventService@127.0.0.1:{port}", timeout=0.2)
+        with pytest.raises(Unreachable, match=words):
+            pub.publish("a", 1)
+        pub.close()
+        stop.set()
+        socket.create_connection(("127.0.0.1", port)).close()
+        thread.join(5)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -69,8 +69,7 @@ class Connection:
         hello = serializer.dumps({"handshake": data, "object": target})
         self.write(wire.encode_frame(wire.CONNECT, serializer_id, 0, 0, hello))
         frame = self.next_frame(deadline)
-        # Pyro5 answers a denied client with whatever serializer it likes.
-        answer = serializers_by_id[frame.serializer].loads(frame.data)
+        answer = _loads(frame)
         if frame.type == wire.CONNECTFAIL:
             raise Refused(f"refused: {answer}")
         if frame.type != wire.CONNECTOK or not isinstance(answer, dict):
@@ -176,6 +175,14 @@ class Connection:
             return 0
         except OSError as error:
             raise _lost(error) from None
+
+
+def _loads(frame: wire.Frame) -> Any:
+    """Decode an answer to the handshake; a denial comes in whatever serializer Pyro5 likes."""
+    try:
+        return serializers_by_id[frame.serializer].loads(frame.data)
+    except Exception as error:
+        raise ConnectionLost(f"answered the handshake with garbage: {error}") from error
 
 
 def _lost(error: OSError) -> ConnectionLost:

@@ -18,6 +18,7 @@ from Pyro5.serializers import serializers_by_id
 from pyro_events import wire
 from pyro_events.client.calls import decode_answer
 from pyro_events.client.connection import Connection
+from pyro_events.client.waker import Stopped
 from pyro_events.errors import EventServiceError, Unreachable
 from pyro_events.event import EVENTSERVICE_NAME
 
@@ -79,9 +80,11 @@ def _ask(server: URI, name: str, waker: Waker, clock: Callable[[], float], deadl
         return URI(found)
     except NamingError:
         raise Unregistered(f"the name server at {server.location} knows no {name!r}") from None
-    except (TimeoutError, PyroError) as error:
+    except Stopped:
+        raise
+    except Exception as error:
         why = str(error) or "no answer"
-        raise Unreachable(f"the name server at {server.location}: {why}") from None
+        raise Unreachable(f"the name server at {server.location}: {why}") from error
     finally:
         connection.close()
 
