@@ -53,9 +53,9 @@ class App:
 
         return load(self.config, os.environ, os.getcwd())
 
-    def call(self, do: str, services: Sequence[str] = ()) -> Message:
+    def call(self, do: str, services: Sequence[str] = (), **more: str) -> Message:
         """Let the manager do something, showing its progress; raises as `control.client.call`."""
-        return call(self.paths, do, {"services": list(services)}, self._show)
+        return call(self.paths, do, {"services": list(services), **more}, self._show)
 
     def manager_runs(self) -> bool:
         """Tell whether some process is this deployment's manager, answering or not."""

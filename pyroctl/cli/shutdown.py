@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result
+from pyroctl.cli.warn import warn, warning_options
 from pyroctl.control.client import manager_pid
 from pyroctl.errors import ManagerNotRunning, NoAnswer
 
@@ -20,10 +21,15 @@ END_TIMEOUT = 5.0
 
 
 @cli.command("shutdown")
-def command(app: App) -> Result:
-    """Stop all services, and the manager."""
+@warning_options
+def command(app: App, *, yes: bool, safe: bool) -> Result:
+    """Stop all services, and the manager.
+
+    Warns as restart does.
+    """
     pid = manager_pid(app.paths)
     try:
+        warn(app, "shutdown", (), yes=yes, safe=safe)
         reply = app.call("shutdown")
     except ManagerNotRunning:
         app.output.progress("nothing runs here")

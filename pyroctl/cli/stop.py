@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result
+from pyroctl.cli.warn import warn, warning_options
 from pyroctl.errors import ManagerNotRunning, UnknownService
 
 if TYPE_CHECKING:
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
 @cli.command("stop")
 @cli.services_argument
-def command(app: App, services: tuple[str, ...]) -> Result:
+@warning_options
+def command(app: App, services: tuple[str, ...], *, yes: bool, safe: bool) -> Result:
     """Stop services, dependents first.
 
-    Without a name: all. The manager goes on running, see shutdown.
+    Without a name: all. The manager goes on running, see shutdown. Warns as restart does.
     """
     try:
+        warn(app, "stop", services, yes=yes, safe=safe)
         reply = app.call("stop", services)
     except ManagerNotRunning:
         return _already_down(app, services)

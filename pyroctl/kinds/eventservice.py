@@ -12,12 +12,17 @@ if TYPE_CHECKING:
 READINESS = NotifyReady()
 
 
-def argv(options: EventServiceOptions, python: str, ns: str | None) -> tuple[str, ...]:
-    """Give the command line; `ns` is the deployment's own name server, if it has one."""
+def argv(
+    options: EventServiceOptions, python: str, ns: str | None, last_port: int | None
+) -> tuple[str, ...]:
+    """Give the command line; `ns` is the deployment's own name server, if it has one.
+
+    With port 0 the last port is asked for again: who knows the old address finds it there.
+    """
     name_server = options.ns or ns
     return (
         *(python, "-m", "pyro_events"),
-        *("--host", options.host, "--port", str(options.port)),
+        *("--host", options.host, "--port", str(options.port or last_port or 0)),
         *("--queue-size", str(options.queue_size), "--when-full", options.when_full),
         *("--block-timeout", f"{options.block_timeout:g}"),
         *(("--ident-file", options.ident_file) if options.ident_file else ()),

@@ -30,6 +30,8 @@ class Surroundings:
     """The manager's environment."""
     ns: str | None = None
     """`HOST:PORT` of the deployment's name server, once it is ready."""
+    last_port: int | None = None
+    """Where the service listened before: one that may choose its port comes back there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,12 @@ def launch(spec: ServiceSpec, surroundings: Surroundings) -> Launch:
     cwd = spec.cwd or surroundings.directory
     match options:
         case NameServerOptions():
-            argv = nameserver.argv(options, surroundings.python)
+            argv = nameserver.argv(options, surroundings.python, surroundings.last_port)
             return Launch(argv, env, cwd, nameserver.READINESS, controlled=True)
         case EventServiceOptions():
-            argv = eventservice.argv(options, surroundings.python, surroundings.ns)
+            argv = eventservice.argv(
+                options, surroundings.python, surroundings.ns, surroundings.last_port
+            )
             return Launch(argv, env, cwd, eventservice.READINESS, controlled=True)
         case CommandOptions():
             argv = command.argv(options, surroundings.python)

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 READINESS = NotifyReady()
 
 
-def argv(options: NameServerOptions, python: str) -> tuple[str, ...]:
-    """Give the command line."""
+def argv(options: NameServerOptions, python: str, last_port: int | None) -> tuple[str, ...]:
+    """Give the command line; with port 0 the last port is asked for again."""
     return (
         *(python, "-m", "pyro_names"),
-        *("--host", options.host, "--port", str(options.port)),
+        *("--host", options.host, "--port", str(options.port or last_port or 0)),
         *("--storage", options.storage, "--autoclean", f"{options.autoclean:g}"),
         "--broadcast" if options.broadcast else "--no-broadcast",
     )

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
 from pyroctl.core.lifecycle import SETTLED, Restart, Start, State, Stop
+from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError, ServiceFailed
+from pyroctl.manager import consequences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,14 +64,28 @@ async def restart(
         failures = await start(supervisor, missing, progress)
         if failures:
             return done, failures
+        before = await _subscribers_of(unit)
         began = time.monotonic()
         unit.send(Restart())
         failure = await _await_ready(unit, progress)
         if failure is not None:
             return done, [failure]
         await supervisor.settle()
-        done.append({"service": unit.name, "seconds": round(time.monotonic() - began, 3)})
+        entry: dict[str, object] = {"service": unit.name}
+        if before is not None:
+            back = await consequences.await_return(unit, before.aware)
+            entry |= {"how": "notify", "lost": before.plain, "carried": 0}
+            entry |= {"notified": before.aware, "resubscribed": back}
+        done.append({**entry, "seconds": round(time.monotonic() - began, 3)})
     return done, []
+
+
+async def _subscribers_of(unit: Unit) -> consequences.Subscribers | None:
+    if not isinstance(unit.spec.options, EventServiceOptions):
+        return None
+    if unit.state is not State.RUNNING:
+        return consequences.Subscribers([], 0)
+    return await consequences.subscribers_of(unit)
 
 
 async def keep_trying(supervisor: Supervisor, names: Sequence[str], progress: Progress) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyroctl.core import plan
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError, UnknownService
-from pyroctl.manager import operations
+from pyroctl.manager import consequences, operations
 from pyroctl.manager.status import StatusReporter, manager_row
 from pyroctl.manager.supervisor import ANSWER_TIMEOUT
 
@@ -43,6 +43,8 @@ class Requests:
             return await self._status(names)
         if do == "shutdown":
             return await self._shut_down(send)
+        if do == "foresee":
+            return await self._foresee(str(args.get("command")), names)
         if do == "subscriptions":
             return await self._subscriptions(names)
         if do == "eventservice":
@@ -78,6 +80,19 @@ class Requests:
 
     def _has(self, name: str) -> bool:
         return name in self._supervisor.units
+
+    async def _foresee(self, command: str, names: Sequence[str]) -> Message:
+        """Say what clients would lose by a stop, restart or shutdown."""
+        chosen = [unit.name for unit in self._supervisor.choose(names)]
+        if command == "stop":
+            dependents = plan.reverse(self._supervisor.needs())
+            chosen = list(plan.closure(names or self._supervisor.units, dependents))
+        elif command == "shutdown":
+            chosen = list(self._supervisor.units)
+        units = [unit for name, unit in self._supervisor.units.items() if name in chosen]
+        ours = {unit.uri for unit in self._supervisor.units.values()}
+        found = await consequences.foresee(units, ours)
+        return {"data": {"consequences": found}, "errors": [], "exit_code": 0}
 
     async def _subscriptions(self, names: Sequence[str]) -> Message:
         unit = self._supervisor.event_service(names)

@@ -10,6 +10,7 @@ import random
 import signal
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import lifecycle
@@ -55,6 +56,7 @@ class Unit:
         self.life = Life(since=clock())
         self.child: Child | None = None
         self.uri: str | None = None
+        self._last_port: int | None = None
         self.status_text = ""
         """What the service says about itself (STATUS=)."""
         self.last_end: tuple[Outcome, datetime] | None = None
@@ -170,12 +172,14 @@ class Unit:
         self.uri, self.status_text = None, ""
         self.log.forget()
         try:
-            self._launch(launch(self.spec, self._surroundings(self.spec)))
+            surroundings = replace(self._surroundings(self.spec), last_port=self._last_port)
+            self._last_port = None  # until it is ready there: the port may be taken by now
+            self._launch(launch(self.spec, surroundings), surroundings)
         except (OSError, ValueError) as error:
             self._run_over()
             self.send(lifecycle.Unspawnable(f"cannot start: {error}"))
 
-    def _launch(self, what: Launch) -> None:
+    def _launch(self, what: Launch, surroundings: Surroundings) -> None:
         env = dict(what.env)
         self._notify = NotifySocket(
             os.path.join(self._paths.notify, self.name),
@@ -184,13 +188,13 @@ class Unit:
             private=self.spec.user is None,
         )
         env["NOTIFY_SOCKET"] = self._notify.address
-        self._readiness = ReadinessWatch(
-            what.readiness, self._became_ready, self._surroundings(self.spec)
-        )
+        self._readiness = ReadinessWatch(what.readiness, self._became_ready, surroundings)
         self.child = Child(self.spec, what, env, self._wrote, self._ended, self._gone)
         self._guardian.protect(self.child.pid, self.spec.stop_timeout)
 
     def _became_ready(self) -> None:
+        port = (self.uri or "").rpartition(":")[2]
+        self._last_port = int(port) if port.isdigit() else None
         self.send(lifecycle.Ready())
 
     def _said(self, fields: dict[str, str]) -> None:

@@ -1,0 +1,81 @@
+"""Says before a stop or restart what clients will lose by it, and asks whether that is wanted."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pyroctl.errors import Declined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pyroctl.cli.app import App
+
+MOST_SHOWN = 20
+"""Lines about one service; the rest is a number."""
+
+
+def warning_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options `--yes` and `--safe`."""
+    yes = click.option("--yes", is_flag=True, help="Don't ask before clients lose something.")
+    safe = click.option("--safe", is_flag=True, help="Refuse if clients would lose something.")
+    return yes(safe(function))
+
+
+def warn(app: App, command: str, services: Sequence[str], *, yes: bool, safe: bool) -> None:
+    """Warn of what will be lost; raises Declined if it is refused, and then nothing has changed.
+
+    Asks on a terminal only. Raises as `App.call`.
+    """
+    data = app.call("foresee", services, command=command)["data"]
+    found = data["consequences"] if data else []
+    for entry in found:
+        for line in _describe(entry):
+            app.output.progress(line)
+    if not any(entry.get("lost") or entry.get("names") for entry in found):
+        return
+    if safe:
+        raise Declined(
+            f"{command} would lose what is listed above" if not app.output.json else _sum_up(found),
+            hint=f"without --safe, {command} goes ahead",
+        )
+    asking = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    if asking and not click.confirm(f"{command} all the same?", err=True):
+        raise Declined("nothing was changed")
+
+
+def _describe(entry: Mapping[str, Any]) -> list[str]:
+    service = entry["service"]
+    if "names" in entry:
+        names = entry["names"]
+        head = f"{service} keeps its names in memory; these will be lost:"
+        return [head, *_shorten([f"    {name}" for name in names])]
+    lines = []
+    if entry["lost"]:
+        lines.append(f"these plain subscribers of {service} will lose their subscriptions:")
+        lines += _shorten([f"    {_subscriptions(row)}" for row in entry["lost"]])
+    if entry["aware"]:
+        lines.append(f"aware subscribers of {service} that will be told: {entry['aware']}")
+    return lines
+
+
+def _subscriptions(row: Mapping[str, Any]) -> str:
+    wanted = [*row["subjects"], *(f"/{pattern}/" for pattern in row["patterns"])]
+    return f"{row['subscriber']}: {', '.join(wanted)}"
+
+
+def _shorten(lines: list[str]) -> list[str]:
+    if len(lines) <= MOST_SHOWN:
+        return lines
+    return [*lines[:MOST_SHOWN], f"    and {len(lines) - MOST_SHOWN} more"]
+
+
+def _sum_up(found: Sequence[Mapping[str, Any]]) -> str:
+    parts = [
+        f"{len(entry.get('lost') or entry.get('names') or ())} of {entry['service']}"
+        for entry in found
+    ]
+    return f"clients would lose subscriptions or names: {', '.join(parts)}"
