@@ -1,0 +1,20 @@
+"""Everything that workers need, imported once before they are forked."""
+
+import contextlib
+import importlib
+
+import benchmarks.events.systems  # noqa: F401
+import benchmarks.events.workers  # noqa: F401
+
+for _module in (
+    "Pyro5.api",
+    "pyro_events",
+    "pyro_events.client.callback",
+    "pyro_events.client.stream",
+    "nats",
+    "paho.mqtt.client",
+    "redis",
+    "zmq",
+):
+    with contextlib.suppress(ImportError):
+        importlib.import_module(_module)

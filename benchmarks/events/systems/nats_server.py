@@ -1,0 +1,74 @@
+"""NATS: nats-server, and nats-py for its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.events.message import SUBJECT, decode, encode, make
+from benchmarks.events.processes import Broker, await_port, free_port, program
+from benchmarks.events.system import System
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from benchmarks.events.message import Message, Plan
+
+
+class Nats(System):
+    """`acked` waits for the server's answer to a ping after each message."""
+
+    needs = ("nats",)
+    program = "nats-server"
+
+    def __init__(self, *, acked: bool = False) -> None:
+        self.acked = acked
+        self.name = "nats" + ("-publish" if acked else "")
+        self.title = "NATS"
+
+    @contextlib.contextmanager
+    def broker(self, directory: Path) -> Iterator[Broker]:
+        port = free_port()
+        argv = [self.executable(), "-a", "127.0.0.1", "-p", str(port)]
+        with program(argv, directory) as server:
+            await_port(server, port)
+            yield Broker(f"nats://127.0.0.1:{port}", server.pid)
+
+    def publish(self, address: str, plan: Plan) -> None:
+        asyncio.run(self._publish(address, plan))
+
+    async def _publish(self, address: str, plan: Plan) -> None:
+        import nats
+
+        client = await nats.connect(address)
+        plan.begin()
+        for number in range(plan.count):
+            if plan.rate:
+                await asyncio.sleep(plan.pause(number))
+            await client.publish(SUBJECT, encode(make(number)))
+            if self.acked:
+                await client.flush()
+        await client.flush(60)
+
+    def subscribe(
+        self, address: str, ready: Callable[[], None], take: Callable[[Message], None]
+    ) -> None:
+        asyncio.run(_subscribe(address, ready, take))
+
+
+async def _subscribe(
+    address: str, ready: Callable[[], None], take: Callable[[Message], None]
+) -> None:
+    import nats
+
+    client = await nats.connect(address)
+
+    async def arrived(message: Any) -> None:
+        take(decode(message.data))
+
+    await client.subscribe(SUBJECT, cb=arrived)
+    await client.flush()
+    ready()
+    await asyncio.Event().wait()
