@@ -132,12 +132,6 @@ class _Room:
             self._free += 1
             self._changed.notify()
 
-    def unsubscribe(self, texts: Sequence[str], timeout: float) -> None:
-        """Have the subscriptions gone at the event service when this returns."""
-        super().unsubscribe(texts, timeout)
-        with self._changed:
-            self._asked.difference_update(texts)
-
     def close(self) -> None:
         with self._changed:
             self._closed = True
