@@ -93,7 +93,7 @@ def test_a_service_that_dies_at_once_is_explained_and_everything_taken_back(
     failed = deployment.run("start", code=1)
     assert "laser did not become ready: exit code 3" in failed.stderr
     assert "cannot find the instrument" in failed.stderr
-    assert "pyroctl logs laser" in failed.stderr
+    assert "logs laser" in failed.stderr
     eventually(lambda: not deployment.processes())
     envelope = deployment.json("start", code=1)
     (error,) = envelope["errors"]
