@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.manager.guardian import Guardian
 
+PORT_PATIENCE = 3
+"""After so many failures in a row a service that may choose its port gets another one."""
+
 log = logging.getLogger(__name__)
 
 
@@ -127,6 +130,8 @@ class Unit:
 
     def _apply(self, event: Event) -> None:
         old = self.life
+        if isinstance(event, lifecycle.Start) and old.state in lifecycle.SETTLED:
+            self._last_port = None  # somebody else may have taken it meanwhile
         self.life, actions = lifecycle.step(self.spec, old, event, self._clock(), self._chance())
         for action in actions:
             self._perform(action)
@@ -172,8 +177,8 @@ class Unit:
         self.uri, self.status_text = None, ""
         self.log.forget()
         try:
-            surroundings = replace(self._surroundings(self.spec), last_port=self._last_port)
-            self._last_port = None  # until it is ready there: the port may be taken by now
+            port = self._last_port if self.life.failures < PORT_PATIENCE else None
+            surroundings = replace(self._surroundings(self.spec), last_port=port)
             self._launch(launch(self.spec, surroundings), surroundings)
         except (OSError, ValueError) as error:
             self._run_over()
