@@ -52,13 +52,12 @@ class ProtocolError(Exception):
 class FrameTooLarge(ProtocolError):
     """A frame is larger than allowed; the reader throws it away as it comes and stays usable.
 
-    `frame` is the announced one without its data, `size` what it would have had.
+    `frame` is the announced one without its data.
     """
 
-    def __init__(self, frame: Frame, size: int, limit: int) -> None:
-        super().__init__(f"message of {size} bytes, the limit is {limit}")
+    def __init__(self, frame: Frame, text: str) -> None:
+        super().__init__(text)
         self.frame = frame
-        self.size = size
 
 
 class Frame(NamedTuple):
@@ -178,7 +177,10 @@ class FrameReader:
         if size > self.max_size:
             self._start = min(start + HEADER_SIZE + size, len(buffer))
             self._skip = size - (self._start - start - HEADER_SIZE)
-            raise FrameTooLarge(Frame(kind, serializer, flags, seq, b"", b""), size, self.max_size)
+            raise FrameTooLarge(
+                Frame(kind, serializer, flags, seq, b"", b""),
+                f"message of {size} bytes, the limit is {self.max_size}",
+            )
         if available < HEADER_SIZE + size:
             return None
         middle = start + HEADER_SIZE + annotations_size
@@ -186,14 +188,20 @@ class FrameReader:
         annotations = bytes(buffer[start + HEADER_SIZE : middle]) if annotations_size else b""
         with memoryview(buffer) as view:
             data = bytes(view[middle:end])
-        if flags & COMPRESSED:
-            data = self._inflate(data)
-            flags &= ~COMPRESSED
         if end == len(buffer):
             buffer.clear()
             self._start = 0
         else:
             self._start = end
+        if flags & COMPRESSED:
+            flags &= ~COMPRESSED
+            inflated = _inflate(data, self.max_size - annotations_size)
+            if inflated is None:
+                raise FrameTooLarge(
+                    Frame(kind, serializer, flags, seq, b"", b""),
+                    f"message that inflates beyond the limit of {self.max_size} bytes",
+                )
+            data = inflated
         return Frame(kind, serializer, flags, seq, annotations, data)
 
     @staticmethod
@@ -203,14 +211,16 @@ class FrameReader:
                 raise ProtocolError(f"not version {PROTOCOL_VERSION} of Pyro's protocol")
             raise ProtocolError("this is not Pyro's protocol")
 
-    def _inflate(self, data: bytes) -> bytes:
-        stream = zlib.decompressobj()
-        try:
-            inflated = stream.decompress(data, self.max_size + 1)
-        except zlib.error as error:
-            raise ProtocolError(f"damaged compressed data: {error}") from None
-        if len(inflated) > self.max_size:
-            raise ProtocolError(f"message inflates to more than the limit of {self.max_size} bytes")
-        if not stream.eof:
-            raise ProtocolError("damaged compressed data: it ends too early")
-        return inflated
+
+def _inflate(data: bytes, limit: int) -> bytes | None:
+    """Give the data inflated, or None if they are a byte more than `limit`, whatever they are."""
+    stream = zlib.decompressobj()
+    try:
+        inflated = stream.decompress(data, limit + 1)
+    except zlib.error as error:
+        raise ProtocolError(f"damaged compressed data: {error}") from None
+    if len(inflated) > limit:
+        return None
+    if not stream.eof:
+        raise ProtocolError("damaged compressed data: it ends too early")
+    return inflated

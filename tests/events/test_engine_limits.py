@@ -13,11 +13,12 @@ import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from Pyro5 import config
 from Pyro5.errors import CommunicationError
 
-from pyro_events import wire
+from pyro_events import codec, wire
 from pyro_events.event import EVENTSERVICE_NAME
-from tests.events.service_harness import Running, WireClient, proxy
+from tests.events.service_harness import SERIALIZERS, Running, WireClient, proxy
 from tests.harness import eventually
 
 if TYPE_CHECKING:
@@ -122,13 +123,38 @@ def test_a_bad_request_is_an_exception(engine: Make, data: bytes, flags: int) ->
 
 
 def test_a_compressed_bomb(engine: Make) -> None:
-    """Data that inflate beyond the limit end the connection, not the service."""
+    """Data that inflate beyond the limit are refused by a ValueError; the connection goes on."""
     running = engine(max_message_size=100_000)
     with WireClient(running.port) as client:
         client.greet()
-        client.send(wire.INVOKE, zlib.compress(b"\0" * 50_000_000), wire.COMPRESSED)
+        client.send(wire.INVOKE, zlib.compress(b"\0" * 50_000_000), wire.COMPRESSED, 5)
+        with pytest.raises(ValueError, match="inflates beyond the limit of 100000 bytes"):
+            client.finish(5)
+        assert client.call("statistics")["refused"] == 1
+
+
+def test_damaged_compression_ends_the_connection(engine: Make) -> None:
+    """What doesn't inflate is no request; others are served on."""
+    running = engine()
+    with WireClient(running.port) as client:
+        client.greet()
+        client.send(wire.INVOKE, zlib.compress(b"abc" * 99)[:-9], wire.COMPRESSED, 5)
         assert client.frame() is None
     assert serves(running)
+
+
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+def test_a_stock_client_may_compress(
+    engine: Make, monkeypatch: pytest.MonkeyPatch, serializer: str
+) -> None:
+    """Pyro5's own COMPRESSION works."""
+    monkeypatch.setattr(config, "COMPRESSION", True)
+    running = engine()
+    with WireClient(running.port) as client, proxy(running.uri, serializer) as es:
+        client.greet()
+        client.attach("id", ["a"])
+        es.publish("a", "x" * 10_000)
+        assert codec.unpack(client.events(1)[0][2]) == "x" * 10_000
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 import zlib
 from typing import TYPE_CHECKING
 
@@ -154,19 +155,44 @@ def test_reading_goes_on_after_a_frame_that_is_too_large(step: int) -> None:
         try:
             found += list(reader)
         except FrameTooLarge as error:
-            refused.append((error.frame.seq, error.size))
+            refused.append((error.frame.seq, str(error)))
             found += list(reader)
-    assert refused == [(7, 3 * LIMIT)]
+    assert refused == [(7, "message of 3000 bytes, the limit is 1000")]
     assert [frame.seq for frame in found] == [8]
 
 
 def test_compressed_data_are_inflated_within_the_limit() -> None:
-    """COMPRESSED data come out inflated and without the flag; a bomb is refused."""
+    """COMPRESSED data come out inflated and without the flag; reading goes on after a bomb."""
     small = encode_frame(wire.INVOKE, 1, wire.COMPRESSED, 3, zlib.compress(b"x" * LIMIT))
     assert read_all([small]) == [Frame(wire.INVOKE, 1, 0, 3, b"", b"x" * LIMIT)]
     bomb = encode_frame(wire.INVOKE, 1, wire.COMPRESSED, 3, zlib.compress(b"x" * 100_000))
-    with pytest.raises(ProtocolError, match="inflates"):
-        read_all([bomb])
+    reader = FrameReader(LIMIT)
+    reader.feed(bomb + small)
+    with pytest.raises(FrameTooLarge, match="inflates") as caught:
+        reader.next_frame()
+    assert caught.value.frame == Frame(wire.INVOKE, 1, 0, 3, b"", b"")
+    assert reader.next_frame() == Frame(wire.INVOKE, 1, 0, 3, b"", b"x" * LIMIT)
+
+
+def test_annotations_count_for_the_size_of_compressed_data() -> None:
+    """What the annotations take is not there for the inflated data."""
+    data = zlib.compress(b"x" * LIMIT)
+    with pytest.raises(FrameTooLarge):
+        read_all([encode_frame(wire.INVOKE, 1, wire.COMPRESSED, 3, data, b"ABCD\0\0\0\1.")])
+
+
+def test_a_bomb_costs_no_more_than_the_limit() -> None:
+    """What inflates to 200 MB is given up at the limit; nothing like it is ever in memory."""
+    bomb = encode_frame(wire.INVOKE, 1, wire.COMPRESSED, 3, zlib.compress(bytes(200_000_000), 9))
+    reader = FrameReader(1_000_000)
+    reader.feed(bomb)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FrameTooLarge):
+            reader.next_frame()
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", zlib.compress(b"abc" * 99)[:-5]])
