@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import quantiles
 from typing import TYPE_CHECKING
 
 from benchmarks.events import workers
@@ -43,14 +46,17 @@ def running(system: System) -> Iterator[Broker]:
         yield broker
 
 
-def flow(system: System, fan_out: int, count: int) -> Flow:
+def flow(system: System, fan_out: int, count: int, *, patterns: int = 0) -> Flow:
     """Send `count` messages to so many subscribers as fast as the system goes."""
     deadline = time.monotonic() + LIMIT
     with (
         running(system) as broker,
+        contextlib.ExitStack() as stack,
         workers.subscribers(system, broker.address, fan_out, count) as group,
         workers.publisher(system, broker.address, count, None) as source,
     ):
+        if patterns:
+            stack.enter_context(workers.holder(system, "patterns", broker.address, patterns))
         cpu = broker.cpu()
         source.pipe.send(workers.GO)
         sent = source.expect(workers.DONE, LIMIT)
@@ -68,3 +74,60 @@ def flow(system: System, fan_out: int, count: int) -> Flow:
         broker_us=cpu / max(1, total) * 1e6,
         subscriber_us=sum(each.cpu for each in received) / max(1, total) * 1e6,
     )
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds from before the message is published until it is in the callback, decoded."""
+
+    p50: float
+    p99: float
+    lost: int
+
+
+def latency(system: System, rate: float, seconds: float) -> Latency:
+    """Publish at a leisurely rate to one subscriber."""
+    count = int(rate * seconds)
+    deadline = time.monotonic() + LIMIT
+    with (
+        running(system) as broker,
+        workers.subscribers(system, broker.address, 1, count, timed=True) as group,
+        workers.publisher(system, broker.address, count, rate) as source,
+    ):
+        source.pipe.send(workers.GO)
+        source.expect(workers.DONE, LIMIT)
+        (received,) = group.collect(deadline)
+    warm = sorted(received.latencies[count // 10 :])
+    cuts = quantiles(warm, n=100)
+    return Latency(cuts[49], cuts[98], count - received.count)
+
+
+@dataclass(frozen=True)
+class Idle:
+    """What idle subscribers cost a broker."""
+
+    before_kib: int
+    with_kib: int
+    threads: int
+
+
+def idle(system: System, number: int) -> Idle:
+    """Have so many subscribers that get nothing."""
+    with running(system) as broker:
+        before = broker.status("VmRSS")
+        with workers.holder(system, "idle", broker.address, number):
+            return Idle(before, broker.status("VmRSS"), broker.status("Threads"))
+
+
+def stalled(system: System, count: int) -> Idle:
+    """Publish `count` messages to a subscriber that never reads."""
+    with (
+        running(system) as broker,
+        workers.subscribers(system, broker.address, 1, count) as group,
+        workers.publisher(system, broker.address, count, None) as source,
+    ):
+        before = broker.status("VmRSS")
+        os.kill(group.pids[0], signal.SIGSTOP)
+        source.pipe.send(workers.GO)
+        source.expect(workers.DONE, LIMIT)
+        return Idle(before, broker.status("VmHWM"), broker.status("Threads"))

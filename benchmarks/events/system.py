@@ -60,5 +60,13 @@ class System:
         """Subscribe, call `ready` when that is done, and `take` with every decoded message."""
         raise NotImplementedError
 
+    def idle(self, address: str, number: int) -> object:
+        """Subscribe `number` times, a connection each; the result keeps them."""
+        raise NotImplementedError
+
+    def patterns(self, address: str, number: int) -> object:
+        """Be one subscriber with `number` patterns that match nothing; the result keeps it."""
+        raise NotImplementedError
+
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"

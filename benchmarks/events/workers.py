@@ -147,6 +147,29 @@ def publisher(system: System, address: str, count: int, rate: float | None) -> I
         worker.end()
 
 
+@contextlib.contextmanager
+def holder(system: System, method: str, address: str, number: int) -> Iterator[None]:
+    """Have a process that has called `idle` or `patterns`, and keeps what that gave."""
+    worker = Worker(_hold, system, method, address, number)
+    try:
+        worker.expect(READY, 2 * PATIENCE)
+        yield
+    finally:
+        worker.end()
+
+
+def _hold(pipe: Connection, system: System, method: str, address: str, number: int) -> None:
+    die_with_parent()
+    try:
+        held = getattr(system, method)(address, number)
+    except Exception as error:
+        pipe.send(("error", f"{type(error).__name__}: {error}"))
+        raise
+    pipe.send((READY, None))
+    pipe.poll(None)
+    del held
+
+
 def _subscribe(pipe: Connection, system: System, address: str, count: int, timed: bool) -> None:
     die_with_parent()
     lock = threading.Lock()

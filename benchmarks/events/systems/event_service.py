@@ -1,15 +1,22 @@
-"""This project's event service."""
+"""This project's event service.
+
+Run as a program it is the command `es` with room for thousands of subscribers of one machine.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Literal
 
 from benchmarks.events.message import SUBJECT
 from benchmarks.events.processes import Broker, first_line, program
+from benchmarks.events.sockets import open_idle
 from benchmarks.events.system import System
+from benchmarks.events.systems.threads import idle_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,15 +35,19 @@ _TITLES = {
 class EventService(System):
     """Helpers or stock Pyro5 daemons as subscribers; a helper publishes, by `post` or `publish`."""
 
-    def __init__(self, delivery: Delivery, *, acked: bool = False) -> None:
+    def __init__(
+        self, delivery: Delivery, *, acked: bool = False, roomy: bool = False
+    ) -> None:
         self.delivery = delivery
         self.acked = acked
+        self.roomy = roomy
         self.name = f"es-{delivery}" + ("-publish" if acked else "")
         self.title = f"event service, {_TITLES[delivery]}"
 
     @contextlib.contextmanager
     def broker(self, directory: Path) -> Iterator[Broker]:
-        with program([sys.executable, "-m", "pyro_events", "-N", "-p", "0", "-q"], directory) as es:
+        what = [__file__] if self.roomy else ["-m", "pyro_events"]
+        with program([sys.executable, *what, "-N", "-p", "0", "-q"], directory) as es:
             yield Broker(first_line(es).split()[0], es.pid)
 
     def publish(self, address: str, plan: Plan) -> None:
@@ -71,6 +82,16 @@ class EventService(System):
             ready()
             listener.listen()
 
+    def idle(self, address: str, number: int) -> object:
+        return _idle_stock(address, number) if self.delivery == "stock" else _idle(address, number)
+
+    def patterns(self, address: str, number: int) -> object:
+        from pyro_events import Subscriber
+
+        subscriber = Subscriber(address)
+        subscriber.subscribeMatch([rf"none\.{each}\..*" for each in range(number)])
+        return subscriber
+
 
 def _stock(address: str, ready: Callable[[], None], take: Callable[[Message], None]) -> None:
     import Pyro5.api
@@ -89,3 +110,66 @@ def _stock(address: str, ready: Callable[[], None], take: Callable[[Message], No
         es.subscribe(SUBJECT, uri)
     ready()
     threading.Event().wait()
+
+
+def _idle(address: str, number: int) -> object:
+    """Attach bare connections as streams."""
+    from pyro_events import wire
+    from pyro_events.client.calls import encode_call
+    from pyro_events.event import EVENTSERVICE_NAME
+    from Pyro5.serializers import serializers
+
+    greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
+    hello = serializers["msgpack"].dumps({"handshake": greeting, "object": EVENTSERVICE_NAME})
+    connect = wire.encode_frame(wire.CONNECT, wire.MSGPACK, 0, 0, hello)
+
+    def request(each: int) -> bytes:
+        params = [f"idle{each}", [f"idle.{each}"], [], {}]
+        return connect + encode_call(1, EVENTSERVICE_NAME, "attach", params)
+
+    def answered(answer: bytes) -> bool:
+        reader = wire.FrameReader(1 << 20)
+        reader.feed(answer)
+        frames = list(reader)
+        if len(frames) == 2 and frames[1].flags & wire.EXCEPTION:
+            raise RuntimeError(f"refused: {frames[1].data!r:.200}")
+        return len(frames) == 2
+
+    port = int(address.rpartition(":")[2])
+    return open_idle(port, map(request, range(number)), answered)
+
+
+def _idle_stock(address: str, number: int) -> object:
+    import Pyro5.api
+
+    daemon, uris = idle_objects(number)
+    with Pyro5.api.Proxy(address) as es:
+        for each, uri in enumerate(uris):
+            es.subscribe(f"idle.{each}", uri)
+        while any(known["state"] != "connected" for known in es.subscriptions()):
+            time.sleep(0.2)
+    return daemon
+
+
+def main() -> int:
+    """Be `es`, only roomier: its limits on connections are for everyday use."""
+    from pyro_events import cli
+    from pyro_events.engine import settings
+    from pyro_events.service import EventService as Service
+
+    options = cli.parser().parse_args()
+    service = Service(
+        options.host, options.port, register=False, when_full=options.when_full
+    )
+    room = settings.Settings().max_connections * 2
+    service._settings = dataclasses.replace(
+        service._settings,
+        max_connections=room,
+        max_connections_per_peer=room,
+        max_subscribers=room,
+    )
+    return cli.serve(service, cli.Notifier(), None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.events.message import SUBJECT, decode, encode, make
 from benchmarks.events.processes import Broker, await_port, free_port, program
+from benchmarks.events.sockets import open_idle
 from benchmarks.events.system import System
 
 if TYPE_CHECKING:
@@ -57,6 +58,14 @@ class Nats(System):
     ) -> None:
         asyncio.run(_subscribe(address, ready, take))
 
+    def idle(self, address: str, number: int) -> object:
+        requests = (_request([f"idle.{each}"]) for each in range(number))
+        return open_idle(_port(address), requests, _confirmed)
+
+    def patterns(self, address: str, number: int) -> object:
+        request = _request([f"none.{each}.*" for each in range(number)])
+        return open_idle(_port(address), [request], _confirmed)
+
 
 async def _subscribe(
     address: str, ready: Callable[[], None], take: Callable[[Message], None]
@@ -72,3 +81,16 @@ async def _subscribe(
     await client.flush()
     ready()
     await asyncio.Event().wait()
+
+
+def _request(subjects: list[str]) -> bytes:
+    lines = [f"SUB {subject} {number}" for number, subject in enumerate(subjects, 1)]
+    return "\r\n".join(["CONNECT {}", *lines, "PING", ""]).encode()
+
+
+def _confirmed(answer: bytes) -> bool:
+    return answer.endswith(b"PONG\r\n")
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])

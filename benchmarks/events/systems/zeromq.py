@@ -62,6 +62,23 @@ class ZeroMQ(System):
         while True:
             take(decode(receive()[1]))
 
+    def idle(self, address: str, number: int) -> object:
+        return [self._subscribed(address, [f"idle.{each}"]) for each in range(number)]
+
+    def patterns(self, address: str, number: int) -> object:
+        return self._subscribed(address, [f"none.{each}." for each in range(number)])
+
+    def _subscribed(self, address: str, prefixes: list[str]) -> Any:
+        import zmq
+
+        context = zmq.Context.instance()
+        context.set(zmq.MAX_SOCKETS, 10_000)
+        socket = context.socket(zmq.SUB)
+        socket.connect(address.split()[1])
+        for text in prefixes:
+            socket.subscribe(text.encode())
+        return socket
+
     def _mark(self) -> int:
         return 1000 if self.bounded else 0
 

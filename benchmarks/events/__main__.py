@@ -1,0 +1,51 @@
+"""Measures the event service and its rivals: `python -m benchmarks.events`.
+
+Prints Markdown. See README.md beside this file for what the figures mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.events import plot, report
+from benchmarks.events.runs import FULL, QUICK, Runs
+
+
+def main() -> None:
+    """Measure, print, and write what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.events", description=__doc__)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="about 3 minutes instead of 15, and less exact")
+    add("--only", metavar="NAMES", help="only these systems, separated by commas")
+    add("--json", metavar="FILE", type=Path, help="write the figures there")
+    add("--svg", metavar="FILE", type=Path, help="draw a plot of the rates there")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # lets every context end its programs
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    only = set(options.only.split(",")) if options.only else None
+    runs = Runs(QUICK if options.quick else FULL, only, lambda text: print(text, file=sys.stderr))
+    began = time.monotonic()
+    results = runs.run()
+    cores = len(os.sched_getaffinity(0))
+    print(
+        f"{runs.size.rounds} interleaved rounds, medians; Python {sys.version.split()[0]}, {cores} cores, "
+        f"{(time.monotonic() - began) / 60:.0f} minutes\n"
+    )
+    print(report.everything(results))
+    if options.json:
+        options.json.write_text(json.dumps(results.as_dict(), indent=1), encoding="utf-8")
+    if options.svg:
+        options.svg.write_text(plot.draw(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What is measured, how often, and in which order: round robin, so that all meet the same machine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.events import measure, systems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from benchmarks.events.measure import Flow, Idle, Latency
+    from benchmarks.events.system import System
+
+PATTERNS = 1000
+RATE = 200.0
+_FIRST = 4000
+"""Deliveries of the uncounted first run, which tells how many messages fill the time."""
+_FEWEST = 40
+
+
+@dataclass(frozen=True)
+class Size:
+    """How long it all takes."""
+
+    rounds: int
+    seconds: float
+    """Of each run at full speed, roughly."""
+    paced: float
+    """Seconds of each run at the leisurely rate."""
+    fan_outs: tuple[int, ...]
+    idle: tuple[int, ...]
+    stalled: int
+    """Messages to a subscriber that doesn't read."""
+
+
+QUICK = Size(2, 0.5, 1.5, (1, 10), (500,), 100_000)
+FULL = Size(5, 1.0, 2.5, (1, 10, 50), (500, 5000), 300_000)
+
+
+@dataclass
+class Results:
+    """Everything that was measured, in the order of the rounds."""
+
+    flows: dict[tuple[str, int], list[Flow]] = field(default_factory=lambda: defaultdict(list))
+    patterns: dict[tuple[str, bool], list[Flow]] = field(default_factory=lambda: defaultdict(list))
+    latencies: dict[str, list[Latency]] = field(default_factory=lambda: defaultdict(list))
+    idle: dict[tuple[str, int], Idle] = field(default_factory=dict)
+    stalled: Idle | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON can hold it."""
+        def texts(values: dict[Any, list[Any]]) -> dict[str, Any]:
+            return {str(key): [asdict(each) for each in runs] for key, runs in values.items()}
+
+        return {
+            "flows": texts(self.flows),
+            "patterns": texts(self.patterns),
+            "latencies": texts(self.latencies),
+            "idle": {str(key): asdict(value) for key, value in self.idle.items()},
+            "stalled": asdict(self.stalled) if self.stalled else None,
+            "missing": self.missing,
+        }
+
+
+class Runs:
+    """One benchmark. `only` names the systems that take part, None means all."""
+
+    def __init__(self, size: Size, only: set[str] | None, say: Callable[[str], None]) -> None:
+        self.size = size
+        self._only = only
+        self._say = say
+        self._results = Results()
+        self._speeds: dict[tuple[str, int], float] = {}
+
+    def run(self) -> Results:
+        """Measure everything."""
+        size, results = self.size, self._results
+        for number in range(size.rounds + 1):
+            self._say(f"round {number} of {size.rounds}" + ("" if number else " (not counted)"))
+            for fan_out in size.fan_outs:
+                for system in self._present(systems.FLOWING):
+                    self._flow(system, fan_out, counted=number > 0)
+            for system in self._present(systems.ACKED):
+                for fan_out in size.fan_outs[:2]:
+                    if system is not systems.THREADS:
+                        self._flow(system, fan_out, counted=number > 0)
+            if number:
+                for system in self._present(systems.PROMPT):
+                    result = measure.latency(system, RATE, size.paced)
+                    results.latencies[system.name].append(result)
+                for system in self._present(systems.PATTERNS):
+                    self._patterns(system)
+        self._say("idle and stalled subscribers")
+        for number in size.idle:
+            for system in self._present(systems.IDLE):
+                results.idle[system.name, number] = measure.idle(system, number)
+        for system in self._present([systems.STREAM]):
+            results.stalled = measure.stalled(system, size.stalled)
+        return results
+
+    def _flow(self, system: System, fan_out: int, *, counted: bool) -> None:
+        key = system.name, fan_out
+        result = measure.flow(system, fan_out, self._count(key))
+        self._speeds[key] = result.delivered
+        if counted:
+            self._results.flows[key].append(result)
+
+    def _patterns(self, system: System) -> None:
+        """Measure with and without, in turn which comes first."""
+        count = self._count((system.name, 1))
+        order = (0, PATTERNS, PATTERNS, 0) if system is systems.STREAM else (0, PATTERNS)
+        for patterns in order:
+            result = measure.flow(system, 1, count, patterns=patterns)
+            self._results.patterns[system.name, patterns > 0].append(result)
+
+    def _count(self, key: tuple[str, int]) -> int:
+        """Say how many messages fill the time of a run."""
+        fan_out = key[1]
+        speed = self._speeds.get(key)
+        deliveries = _FIRST if speed is None else speed * self.size.seconds
+        return max(_FEWEST, int(deliveries / fan_out))
+
+    def _present(self, wanted: Iterable[System]) -> list[System]:
+        present = []
+        for system in wanted:
+            if self._only is not None and system.name not in self._only:
+                continue
+            missing = self._results.missing.get(system.name) or system.missing()
+            if missing is None:
+                present.append(system)
+            elif system.name not in self._results.missing:
+                self._results.missing[system.name] = missing
+                self._say(f"{system.name} is skipped: it needs {missing}")
+        return present
+

@@ -1,0 +1,82 @@
+"""Redis: redis-server, and redis-py for its clients."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from benchmarks.events.message import SUBJECT, decode, encode
+from benchmarks.events.processes import Broker, await_port, free_port, program
+from benchmarks.events.sockets import open_idle
+from benchmarks.events.system import System
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from benchmarks.events.message import Message, Plan
+
+_PIPELINE = 100
+"""Messages in one pipeline."""
+
+
+class Redis(System):
+    """`acked` makes each message a call of its own; otherwise they go in pipelines."""
+
+    needs = ("redis",)
+    program = "redis-server"
+
+    def __init__(self, *, acked: bool = False) -> None:
+        self.acked = acked
+        self.name = "redis" + ("-publish" if acked else "")
+        self.title = "Redis"
+
+    @contextlib.contextmanager
+    def broker(self, directory: Path) -> Iterator[Broker]:
+        port = free_port()
+        argv = [self.executable(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        with program(argv, directory) as server:
+            await_port(server, port)
+            yield Broker(str(port), server.pid)
+
+    def publish(self, address: str, plan: Plan) -> None:
+        import redis
+
+        client = redis.Redis(port=int(address))
+        client.ping()
+        if self.acked or plan.rate:
+            for message in plan:
+                client.publish(SUBJECT, encode(message))
+            return
+        pipeline = client.pipeline(transaction=False)
+        for number, message in enumerate(plan, 1):
+            pipeline.publish(SUBJECT, encode(message))
+            if not number % _PIPELINE:
+                pipeline.execute()
+        pipeline.execute()
+
+    def subscribe(
+        self, address: str, ready: Callable[[], None], take: Callable[[Message], None]
+    ) -> None:
+        import redis
+
+        channel = redis.Redis(port=int(address)).pubsub()
+        channel.subscribe(SUBJECT)
+        for item in channel.listen():
+            if item["type"] == "message":
+                take(decode(item["data"]))
+            else:
+                ready()
+
+    def idle(self, address: str, number: int) -> object:
+        requests = (f"SUBSCRIBE idle.{each}\r\n".encode() for each in range(number))
+        return open_idle(int(address), requests, lambda answer: answer.endswith(b":1\r\n"))
+
+    def patterns(self, address: str, number: int) -> object:
+        import redis
+
+        channel = redis.Redis(port=int(address)).pubsub()
+        channel.psubscribe(*(f"none.{each}.*" for each in range(number)))
+        for _ in range(number):
+            channel.get_message(timeout=1)
+        return channel
