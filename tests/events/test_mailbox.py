@@ -115,3 +115,25 @@ def test_a_mailbox_without_room_or_policy_is_refused(limit: int, size: int, poli
     """Wrong settings are ValueErrors at once."""
     with pytest.raises(ValueError, match=r"room|when_full"):
         Mailbox(limit, size, policy)  # type: ignore[arg-type] # the point of the test
+
+
+@given(
+    st.integers(1, 8),
+    st.integers(1, 60),
+    st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=6),
+    st.integers(1, 5),
+)
+def test_many_at_once_are_taken_like_one_by_one(
+    limit: int, max_bytes: int, runs: list[list[int]], events: int
+) -> None:
+    """As many go in as one by one would, in order, and nothing is lost or dropped."""
+    together: Mailbox[int] = Mailbox(limit, max_bytes, "block")
+    single: Mailbox[int] = Mailbox(limit, max_bytes, "block")
+    for run in runs:
+        count = together.offer_many(run, run)
+        verdicts = [single.offer(size, size) for size in run]
+        assert verdicts == [Verdict.ACCEPTED] * count + [Verdict.FULL] * (len(run) - count)
+        assert (len(together), together.bytes) == (len(single), single.bytes)
+        assert together.take(events, 40) == single.take(events, 40)
+    assert together.take(999, 10**6) == single.take(999, 10**6)
+    assert together.bytes == together.dropped == 0

@@ -2,89 +2,123 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from pyro_events.engine.subscriber import item_size
+from pyro_events.engine.loop import Deadline
+from pyro_events.engine.subscriber import ITEM_OVERHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyro_events.engine.encoder import Item
     from pyro_events.engine.hub import Hub
-    from pyro_events.engine.loop import Timer
     from pyro_events.engine.subscriber import Subscriber
+
+_subject = itemgetter(0)
 
 
 class Publication:
-    """Offers each event to each of its subscribers before it turns to the next event.
+    """Offers each run of events about one subject to all who get it, before it turns to the next.
 
     A full queue whose policy is to block holds the publication, and so its publisher and nobody
-    else, for at most `block_timeout` seconds. `done` is called when everything is in the queues.
+    else. `done` is called when everything is in the queues.
     """
 
-    __slots__ = ("_blocked", "_done", "_hub", "_items", "_next", "_timer")
+    __slots__ = ("_done", "_hub", "_open", "_runs")
 
     def __init__(self, hub: Hub, items: Sequence[Item], done: Callable[[], None]) -> None:
         self._hub = hub
-        self._items = items
+        self._runs = groupby(items, _subject)
         self._done = done
-        self._next = 0
-        self._blocked: list[Subscriber] = []
-        self._timer: Timer | None = None
+        self._open = 0
 
     def advance(self) -> None:
         """Go on until everything is delivered to the queues, or a queue is full."""
-        items, targets = self._items, self._hub.router.targets
-        while self._next < len(items):
-            item = items[self._next]
-            found = targets(item[0])
-            if found:
-                size = item_size(item)
-                for subscriber, copies in found:
-                    for _ in range(copies):
-                        if not subscriber.offer(item, size):
-                            self._blocked.append(subscriber)
-                if self._blocked:
-                    self._hold()
-                    return
-            self._next += 1
+        for subject, group in self._runs:
+            found = self._hub.router.targets(subject)
+            if not found:
+                continue
+            run = list(group)
+            overhead = len(subject) + ITEM_OVERHEAD
+            sizes = [len(body) + overhead for _, _, body, _ in run]
+            for subscriber, copies in found:
+                self._offer(subscriber, *_repeated(run, sizes, copies))
+            if self._open:
+                self._hub.held += 1
+                return
         self._done()
 
-    def retry(self, subscriber: Subscriber) -> None:
-        """Offer the held event again to a subscriber that has room now."""
-        item = self._items[self._next]
-        if subscriber.offer(item, item_size(item)):
-            self.forget(subscriber)
-        else:
-            subscriber.wait(self)
+    def settled(self) -> None:
+        """Learn that one subscriber has everything of the present run, or will not get it."""
+        self._open -= 1
+        if not self._open:
+            self._hub.held -= 1
+            self._hub.loop.call_soon(self.advance)
 
-    def forget(self, subscriber: Subscriber) -> None:
+    def _offer(self, subscriber: Subscriber, items: list[Item], sizes: list[int]) -> None:
+        taken = subscriber.offer(items, sizes)
+        if taken < len(items):
+            self._open += 1
+            subscriber.wait(Rest(self, subscriber, items[taken:], sizes[taken:]))
+
+
+class Rest:
+    """What a full queue has not taken of a run yet.
+
+    It waits for at most `block_timeout` seconds after the queue took something the last time.
+    """
+
+    __slots__ = ("_deadline", "_items", "_publication", "_sizes", "_subscriber")
+
+    def __init__(
+        self,
+        publication: Publication,
+        subscriber: Subscriber,
+        items: list[Item],
+        sizes: list[int],
+    ) -> None:
+        self._publication = publication
+        self._subscriber = subscriber
+        self._items = items
+        self._sizes = sizes
+        self._deadline = Deadline(subscriber.hub.loop, self._too_late)
+        self._put_off()
+
+    def retry(self) -> bool:
+        """Offer it again to the subscriber, which has room now; True when nothing is left."""
+        taken = self._subscriber.accept(self._items, self._sizes)
+        if taken == len(self._items):
+            self.forget()
+            return True
+        if taken:
+            self._items, self._sizes = self._items[taken:], self._sizes[taken:]
+            self._put_off()
+        return False
+
+    def forget(self) -> None:
         """Wait no longer for that subscriber."""
-        if subscriber in self._blocked:
-            self._blocked.remove(subscriber)
-            if not self._blocked:
-                self._go_on()
+        self._deadline.cancel()
+        self._publication.settled()
 
-    def _hold(self) -> None:
-        self._hub.held += 1
-        self._timer = self._hub.loop.call_later(
-            self._hub.settings.block_timeout, self._waited_enough
-        )
-        for subscriber in self._blocked:
-            subscriber.wait(self)
+    def _put_off(self) -> None:
+        self._deadline.set(self._subscriber.hub.settings.block_timeout)
 
-    def _waited_enough(self) -> None:
-        for subscriber in self._blocked:
-            subscriber.stall()
-            subscriber.unwait(self)
-            self._hub.log_stalled(subscriber)
-        self._blocked = []
-        self._go_on()
+    def _too_late(self) -> None:
+        subscriber = self._subscriber
+        subscriber.unwait(self)
+        subscriber.stall()
+        subscriber.hub.log_stalled(subscriber)
+        subscriber.accept(self._items, self._sizes)
+        self.forget()
 
-    def _go_on(self) -> None:
-        self._hub.held -= 1
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._next += 1
-        self._hub.loop.call_soon(self.advance)
+
+def _repeated(run: list[Item], sizes: list[int], copies: int) -> tuple[list[Item], list[int]]:
+    """Give every event as often as a subscriber gets it."""
+    if copies == 1:
+        return run, sizes
+    return (
+        [item for item in run for _ in range(copies)],
+        [size for size in sizes for _ in range(copies)],
+    )

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 from pyro_events.mailbox import Mailbox, Verdict, WhenFull
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyro_events.engine.encoder import Item
     from pyro_events.engine.hub import Hub
-    from pyro_events.engine.publication import Publication
+    from pyro_events.engine.publication import Rest
     from pyro_events.engine.settings import Settings
 
 _MAX_QUEUE = 10_000_000
@@ -68,10 +70,9 @@ class Subscriber:
         self.gone = False
         self._dirty = False
         self._stalled = False
-        self._waiting: deque[Publication] = deque()
+        self._waiting: deque[Rest] = deque()
         self._dropped_before = 0
         self._mailbox = self._new_mailbox()
-        self._lossy = self.options.when_full != "block"
 
     def __str__(self) -> str:
         return self.name
@@ -113,8 +114,8 @@ class Subscriber:
         """Release connections and timers; it takes and sends nothing any more."""
         self.gone = True
         waiting, self._waiting = self._waiting, deque()
-        for publication in waiting:
-            publication.forget(self)
+        for rest in waiting:
+            rest.forget()
 
     def configure(self, options: Options) -> None:
         """Change the options; what waits goes on waiting."""
@@ -125,50 +126,63 @@ class Subscriber:
             waiting = self._mailbox
             self._dropped_before += waiting.dropped
             self._mailbox = self._new_mailbox()
-            self._lossy = self.options.when_full != "block"
             for item in waiting.take(len(waiting), waiting.bytes):
                 if self._mailbox.offer(item, item_size(item)) is Verdict.FULL:
                     self._mailbox.force_drop()
 
-    def offer(self, item: Item, size: int) -> bool:
-        """Take an event, or lose it as the policy says; False: its publisher has to wait."""
-        mailbox = self._mailbox
-        if self._lossy and not mailbox.room():
-            self.pump()
-        if mailbox.offer(item, size) is not Verdict.ACCEPTED and not self._overflow(item, size):
-            return False
-        if not self._dirty:
-            self._dirty = True
-            self.hub.dirty.append(self)
-        return True
+    def offer(self, items: Sequence[Item], sizes: Sequence[int]) -> int:
+        """Take events, or lose them as the policy says; gives how many that were.
 
-    def _overflow(self, item: Item, size: int) -> bool:
-        """Deal with a mailbox that was full; False: the event was not taken."""
+        What is left over has to wait, and its publisher with it.
+        """
+        if self._waiting and not self._stalled:
+            return 0
+        return self.accept(items, sizes)
+
+    def accept(self, items: Sequence[Item], sizes: Sequence[int]) -> int:
+        """Do the same for events whose turn it is, even if others wait."""
+        taken = self._mailbox.offer_many(items, sizes)
+        if taken < len(items):
+            taken += self._overflow(items[taken:], sizes[taken:])
+        self._touch()
+        return taken
+
+    def _overflow(self, items: Sequence[Item], sizes: Sequence[int]) -> int:
+        """Deal with events for which there was no room; gives how many are dealt with."""
         if self.gone:
-            return True
-        policy = self.options.when_full
-        if policy == "disconnect":
-            self.hub.drop(self, "its queue is full, and when_full is disconnect")
-        elif policy == "block":
+            return len(items)
+        taken, more = 0, -1
+        while more and taken < len(items):
             self.pump()
-            if self._mailbox.offer(item, size) is Verdict.FULL:
-                if not self._stalled:
-                    return False
-                self._mailbox.force_drop()
-        return True
+            more = self._mailbox.offer_many(items[taken:], sizes[taken:])
+            taken += more
+        left = len(items) - taken
+        if not left:
+            return taken
+        policy = self.options.when_full
+        if policy == "block":
+            if not self._stalled:
+                return taken
+            self._mailbox.force_drop(left)
+        elif policy == "disconnect":
+            self._mailbox.force_drop(left)
+            self.hub.drop(self, "its queue is full, and when_full is disconnect")
+        else:
+            for item, size in zip(items[taken:], sizes[taken:], strict=True):
+                self._mailbox.offer(item, size)
+        return len(items)
 
-    def wait(self, publication: Publication) -> None:
-        """Have the publication tried again when there is room."""
-        self._waiting.append(publication)
+    def wait(self, rest: Rest) -> None:
+        """Have it tried again when there is room, after what waits already."""
+        self._waiting.append(rest)
 
-    def unwait(self, publication: Publication) -> None:
-        """Forget about the publication."""
-        self._waiting = deque(other for other in self._waiting if other is not publication)
+    def unwait(self, rest: Rest) -> None:
+        """Forget about it."""
+        self._waiting = deque(other for other in self._waiting if other is not rest)
 
     def stall(self) -> None:
-        """Drop an event that waited too long, and hold nobody until something is taken again."""
+        """Hold nobody until something is taken again: what there is no room for is dropped."""
         self._stalled = True
-        self._mailbox.force_drop()
 
     def _touch(self) -> None:
         if not self._dirty:
@@ -184,8 +198,11 @@ class Subscriber:
         return taken
 
     def _admit(self) -> None:
-        while self._waiting and self._mailbox.room():
-            self._waiting.popleft().retry(self)
+        while self._waiting and not self.gone:
+            rest = self._waiting.popleft()
+            if not rest.retry():
+                self._waiting.appendleft(rest)
+                break
 
     def _count_delivered(self, count: int) -> None:
         self.delivered += count
