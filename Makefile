@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ROOT   ?= run
 
-.PHONY: start stop test check format bench clean
+.PHONY: start stop test check format bench bench-events clean
 
 start: $(STAMP)            ## name server and event service up, status shown
 	$(BIN)/pyroctl --root $(ROOT) start
@@ -31,6 +31,10 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks.manager
+
+bench-events: $(STAMP)     ## its rivals: apt-get install redis-server nats-server mosquitto
+	$(BIN)/python -m pip install --quiet --group bench-events
+	$(BIN)/python -m benchmarks.events
 
 clean:
 	rm -rf $(VENV) dist build

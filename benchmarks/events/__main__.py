@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import resource
 import signal
 import sys
@@ -37,8 +38,8 @@ def main() -> None:
     results = runs.run()
     cores = len(os.sched_getaffinity(0))
     print(
-        f"{runs.size.rounds} interleaved rounds, medians; Python {sys.version.split()[0]}, {cores} cores, "
-        f"{(time.monotonic() - began) / 60:.0f} minutes\n"
+        f"{runs.size.rounds} interleaved rounds, medians; Python {platform.python_version()}, "
+        f"{cores} cores, {(time.monotonic() - began) / 60:.0f} minutes\n"
     )
     print(report.everything(results))
     if options.json:

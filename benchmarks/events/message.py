@@ -71,8 +71,8 @@ class Tally:
 
     def __init__(self, count: int, done: Callable[[], None], *, timed: bool) -> None:
         self.latencies: list[float] = []
-        self.take, self.counts = _timer(count, done, self.latencies) if timed else _counter(
-            count, done
+        self.take, self.counts = (
+            _timer(count, done, self.latencies) if timed else _counter(count, done)
         )
 
 
@@ -90,7 +90,7 @@ def _counter(
             jumps += 1
         following = number + 1
         count += 1
-        if not count & 63 or following == expected or count == expected:
+        if not count & 63 or expected in (following, count):
             last = time.perf_counter()
             if count == expected:
                 done()

@@ -23,7 +23,8 @@ def draw(results: Results) -> str:
         bars = _bars(results, fan_out)
         if not bars:
             continue
-        parts.append(_words(10, y + 18, f"one publisher, {fan_out} subscriber" + "s" * (fan_out > 1)))
+        number = "one subscriber" if fan_out == 1 else f"{fan_out} subscribers"
+        parts.append(_words(10, y + 18, f"one publisher, {number}"))
         y += _HEAD
         longest = max(rate for _, rate, _ in bars)
         for title, rate, ours in bars:

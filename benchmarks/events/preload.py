@@ -3,7 +3,7 @@
 import contextlib
 import importlib
 
-import benchmarks.events.systems  # noqa: F401
+import benchmarks.events.systems
 import benchmarks.events.workers  # noqa: F401
 
 for _module in (

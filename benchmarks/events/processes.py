@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def program(argv: Sequence[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - there are no threads
         )
     try:
         yield process
@@ -78,8 +79,6 @@ def program(argv: Sequence[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def _import_path() -> list[str]:
-    import sys  # noqa: PLC0415 - only its path
-
     return [entry or str(Path.cwd()) for entry in sys.path if "zip" not in entry]
 
 

@@ -1,4 +1,4 @@
-"""What is measured, how often, and in which order: round robin, so that all meet the same machine."""
+"""What is measured, and in which order: in turn, so that all meet the same machine."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class Results:
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON can hold it."""
+
         def texts(values: dict[Any, list[Any]]) -> dict[str, Any]:
             return {str(key): [asdict(each) for each in runs] for key, runs in values.items()}
 
@@ -78,29 +79,32 @@ class Runs:
 
     def run(self) -> Results:
         """Measure everything."""
-        size, results = self.size, self._results
-        for number in range(size.rounds + 1):
-            self._say(f"round {number} of {size.rounds}" + ("" if number else " (not counted)"))
-            for fan_out in size.fan_outs:
-                for system in self._present(systems.FLOWING):
-                    self._flow(system, fan_out, counted=number > 0)
-            for system in self._present(systems.ACKED):
-                for fan_out in size.fan_outs[:2]:
-                    if system is not systems.THREADS:
-                        self._flow(system, fan_out, counted=number > 0)
-            if number:
-                for system in self._present(systems.PROMPT):
-                    result = measure.latency(system, RATE, size.paced)
-                    results.latencies[system.name].append(result)
-                for system in self._present(systems.PATTERNS):
-                    self._patterns(system)
+        self._say("first, a round that isn't counted")
+        self._flows(counted=False)
+        for number in range(1, self.size.rounds + 1):
+            self._say(f"round {number} of {self.size.rounds}")
+            self._flows(counted=True)
+            for system in self._present(systems.PROMPT):
+                result = measure.latency(system, RATE, self.size.paced)
+                self._results.latencies[system.name].append(result)
+            for system in self._present(systems.PATTERNS):
+                self._patterns(system)
         self._say("idle and stalled subscribers")
-        for number in size.idle:
+        for number in self.size.idle:
             for system in self._present(systems.IDLE):
-                results.idle[system.name, number] = measure.idle(system, number)
+                self._results.idle[system.name, number] = measure.idle(system, number)
         for system in self._present([systems.STREAM]):
-            results.stalled = measure.stalled(system, size.stalled)
-        return results
+            self._results.stalled = measure.stalled(system, self.size.stalled)
+        return self._results
+
+    def _flows(self, *, counted: bool) -> None:
+        for fan_out in self.size.fan_outs:
+            for system in self._present(systems.FLOWING):
+                self._flow(system, fan_out, counted=counted)
+        for fan_out in self.size.fan_outs[:2]:
+            for system in self._present(systems.ACKED):
+                if system not in systems.FLOWING:
+                    self._flow(system, fan_out, counted=counted)
 
     def _flow(self, system: System, fan_out: int, *, counted: bool) -> None:
         key = system.name, fan_out
@@ -136,4 +140,3 @@ class Runs:
                 self._results.missing[system.name] = missing
                 self._say(f"{system.name} is skipped: it needs {missing}")
         return present
-

@@ -15,7 +15,7 @@ def open_idle(
     port: int, requests: Iterable[bytes], answered: Callable[[bytes], bool]
 ) -> list[socket.socket]:
     """Open a connection for each request, send it, and wait until it is answered."""
-    sockets = []
+    sockets: list[socket.socket] = []
     for request in requests:
         sock = socket.create_connection(("127.0.0.1", port), _PATIENCE)
         sock.sendall(request)
@@ -23,7 +23,9 @@ def open_idle(
         while not answered(answer):
             chunk = sock.recv(65536)
             if not chunk:
-                raise RuntimeError(f"the broker closed connection {len(sockets) + 1}: {answer!r:.200}")
+                raise RuntimeError(
+                    f"the broker closed connection {len(sockets) + 1}: {answer!r:.200}"
+                )
             answer += chunk
         sockets.append(sock)
     return sockets

@@ -35,7 +35,7 @@ def verdicts(results: Results) -> Iterator[Verdict]:
 
 def _flows(results: Results) -> Iterator[Verdict]:
     stream, nats, zeromq = systems.STREAM, systems.NATS, systems.ZEROMQ
-    aims = [(stream, nats, 1, 1.2)]
+    aims: list[tuple[System, System, int, float]] = [(stream, nats, 1, 1.2)]
     for fan_out in (10, 50):
         aims += [(stream, nats, fan_out, 2.0), (stream, zeromq, fan_out, 1.5)]
         aims += [(stream, systems.BOUNDED, fan_out, 1.5)]
@@ -46,9 +46,9 @@ def _flows(results: Results) -> Iterator[Verdict]:
         if a and b:
             what = f"{_short(ours)} 1→{fan_out} against {theirs.title}"
             yield _at_least(what, aim, _ratios(a, b, lambda run: run.delivered))
-    ours = [runs for (name, _), runs in results.flows.items() if name.startswith("es-")]
-    if ours:
-        lost = sum(abs(run.lost) + run.jumps for runs in ours for run in runs)
+    own = [runs for (name, _), runs in results.flows.items() if name.startswith("es-")]
+    if own:
+        lost = sum(abs(run.lost) + run.jumps for runs in own for run in runs)
         what = "lost, doubled or out of order, all event service runs"
         yield Verdict(what, "0", f"{lost}", lost == 0)
 

@@ -200,7 +200,9 @@ def _subscribe(pipe: Connection, system: System, address: str, count: int, timed
         raise
 
 
-def _publish(pipe: Connection, system: System, address: str, count: int, rate: float | None) -> None:
+def _publish(
+    pipe: Connection, system: System, address: str, count: int, rate: float | None
+) -> None:
     die_with_parent()
     cpu = 0.0
 

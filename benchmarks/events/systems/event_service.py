@@ -3,6 +3,7 @@
 Run as a program it is the command `es` with room for thousands of subscribers of one machine.
 """
 
+# ruff: noqa: PLC0415 - every process imports what it needs, and a rival may not be there
 from __future__ import annotations
 
 import contextlib
@@ -35,9 +36,7 @@ _TITLES = {
 class EventService(System):
     """Helpers or stock Pyro5 daemons as subscribers; a helper publishes, by `post` or `publish`."""
 
-    def __init__(
-        self, delivery: Delivery, *, acked: bool = False, roomy: bool = False
-    ) -> None:
+    def __init__(self, delivery: Delivery, *, acked: bool = False, roomy: bool = False) -> None:
         self.delivery = delivery
         self.acked = acked
         self.roomy = roomy
@@ -96,7 +95,7 @@ class EventService(System):
 def _stock(address: str, ready: Callable[[], None], take: Callable[[Message], None]) -> None:
     import Pyro5.api
 
-    from pyro_events import Event
+    from pyro_events import Event  # noqa: TC001 - it registers the class of what comes
 
     @Pyro5.api.expose
     class Listener:
@@ -114,10 +113,11 @@ def _stock(address: str, ready: Callable[[], None], take: Callable[[Message], No
 
 def _idle(address: str, number: int) -> object:
     """Attach bare connections as streams."""
+    from Pyro5.serializers import serializers
+
     from pyro_events import wire
     from pyro_events.client.calls import encode_call
     from pyro_events.event import EVENTSERVICE_NAME
-    from Pyro5.serializers import serializers
 
     greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
     hello = serializers["msgpack"].dumps({"handshake": greeting, "object": EVENTSERVICE_NAME})
@@ -156,19 +156,18 @@ def main() -> int:
     from pyro_events import cli
     from pyro_events.engine import settings
     from pyro_events.service import EventService as Service
+    from pyro_host.child import Notifier
 
     options = cli.parser().parse_args()
-    service = Service(
-        options.host, options.port, register=False, when_full=options.when_full
-    )
+    service = Service(options.host, options.port, register=False, when_full=options.when_full)
     room = settings.Settings().max_connections * 2
-    service._settings = dataclasses.replace(
-        service._settings,
+    service._settings = dataclasses.replace(  # noqa: SLF001 - there are no options for it
+        service._settings,  # noqa: SLF001 - the same
         max_connections=room,
         max_connections_per_peer=room,
         max_subscribers=room,
     )
-    return cli.serve(service, cli.Notifier(), None)
+    return cli.serve(service, Notifier(), None)
 
 
 if __name__ == "__main__":

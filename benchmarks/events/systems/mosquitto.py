@@ -1,5 +1,6 @@
 """MQTT: mosquitto, and paho-mqtt for its clients."""
 
+# ruff: noqa: PLC0415 - every process imports what it needs, and a rival may not be there
 from __future__ import annotations
 
 import contextlib
@@ -112,4 +113,4 @@ def _confirmed(answer: bytes) -> bool:
 def _client() -> Any:
     from paho.mqtt import client as mqtt
 
-    return mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    return mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)  # type: ignore[attr-defined] # it is there

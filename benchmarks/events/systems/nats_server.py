@@ -1,5 +1,6 @@
 """NATS: nats-server, and nats-py for its clients."""
 
+# ruff: noqa: PLC0415 - every process imports what it needs, and a rival may not be there
 from __future__ import annotations
 
 import asyncio

@@ -1,9 +1,10 @@
 """Redis: redis-server, and redis-py for its clients."""
 
+# ruff: noqa: PLC0415 - every process imports what it needs, and a rival may not be there
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.events.message import SUBJECT, decode, encode
 from benchmarks.events.processes import Broker, await_port, free_port, program
@@ -60,7 +61,7 @@ class Redis(System):
     ) -> None:
         import redis
 
-        channel = redis.Redis(port=int(address)).pubsub()
+        channel: Any = redis.Redis(port=int(address)).pubsub()  # type: ignore[no-untyped-call] # its
         channel.subscribe(SUBJECT)
         for item in channel.listen():
             if item["type"] == "message":
@@ -75,7 +76,7 @@ class Redis(System):
     def patterns(self, address: str, number: int) -> object:
         import redis
 
-        channel = redis.Redis(port=int(address)).pubsub()
+        channel: Any = redis.Redis(port=int(address)).pubsub()  # type: ignore[no-untyped-call] # its
         channel.psubscribe(*(f"none.{each}.*" for each in range(number)))
         for _ in range(number):
             channel.get_message(timeout=1)

@@ -3,6 +3,7 @@
 Run as a program it is that service.
 """
 
+# ruff: noqa: PLC0415 - every process imports what it needs, and a rival may not be there
 from __future__ import annotations
 
 import contextlib
@@ -41,7 +42,7 @@ class Threads(System):
 
     def publish(self, address: str, plan: Plan) -> None:
         with self._proxy(address) as service:
-            service._pyroBind()
+            service._pyroBind()  # noqa: SLF001 - a proxy's public methods begin so
             for message in plan:
                 service.publish(SUBJECT, message)
 
@@ -74,7 +75,7 @@ class Threads(System):
         import Pyro5.api
 
         proxy = Pyro5.api.Proxy(address)
-        proxy._pyroSerializer = self.serializer
+        proxy._pyroSerializer = self.serializer  # noqa: SLF001 - the same
         return proxy
 
 
@@ -124,7 +125,7 @@ def _deliver(uri: str, queue: Queue[Any]) -> None:
     import Pyro5.api
 
     with Pyro5.api.Proxy(uri) as subscriber:
-        subscriber._pyroBind()
+        subscriber._pyroBind()  # noqa: SLF001 - a proxy's public methods begin so
         while True:
             subscriber.event(*queue.get())
 

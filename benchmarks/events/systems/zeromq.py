@@ -1,5 +1,6 @@
 """ZeroMQ: a process with XSUB and XPUB between publishers and subscribers."""
 
+# ruff: noqa: PLC0415 - every process imports what it needs, and a rival may not be there
 from __future__ import annotations
 
 import contextlib
@@ -40,9 +41,9 @@ class ZeroMQ(System):
     def publish(self, address: str, plan: Plan) -> None:
         import zmq
 
-        socket = zmq.Context.instance().socket(zmq.PUB)
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
         socket.sndhwm = self._mark()
-        socket.connect(address.split()[0])
+        socket.connect(address.split(maxsplit=1)[0])
         time.sleep(_SETTLE)
         for message in plan:
             socket.send_multipart((_TOPIC, encode(message)))
@@ -52,7 +53,7 @@ class ZeroMQ(System):
     ) -> None:
         import zmq
 
-        socket = zmq.Context.instance().socket(zmq.SUB)
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
         socket.rcvhwm = self._mark()
         socket.connect(address.split()[1])
         socket.subscribe(_TOPIC)
@@ -63,7 +64,9 @@ class ZeroMQ(System):
             take(decode(receive()[1]))
 
     def idle(self, address: str, number: int) -> object:
-        return [self._subscribed(address, [f"idle.{each}"]) for each in range(number)]
+        sockets = [self._subscribed(address, [f"idle.{each}"]) for each in range(number)]
+        time.sleep(_SETTLE + number / 2500)
+        return sockets
 
     def patterns(self, address: str, number: int) -> object:
         return self._subscribed(address, [f"none.{each}." for each in range(number)])
@@ -71,7 +74,7 @@ class ZeroMQ(System):
     def _subscribed(self, address: str, prefixes: list[str]) -> Any:
         import zmq
 
-        context = zmq.Context.instance()
+        context: zmq.Context[Any] = zmq.Context.instance()
         context.set(zmq.MAX_SOCKETS, 10_000)
         socket = context.socket(zmq.SUB)
         socket.connect(address.split()[1])
