@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pyro_events import codec
+
 EVENTSERVICE_NAME = "Pyro.EventService"
 """The event service's name in the name server, and the id of its object."""
 
-_CLASS_NAME = "pyro_events.Event"
+CLASS_NAME = "pyro_events.Event"
+"""What Pyro5's serializers call the class."""
 
 
 @dataclass(slots=True)
@@ -23,22 +26,36 @@ class Event:
 
 
 def register_event_class() -> None:
-    """Teach Pyro5's serializers to send and to receive `Event`; `import pyro_events` does it."""
+    """Teach Pyro5's serializers to send and to receive `Event`; `import pyro_events` does it.
+
+    The state of a received event has either `msg`, or `body`, which is a message of the codec. A
+    body that the codec refuses is a ValueError for whoever decodes.
+    """
     from Pyro5.serializers import SerializerBase, serializers  # noqa: PLC0415 - only the codec is needed by readers of Event
 
     # Some serializers have recreated nested classes before they call us, others leave it to us.
     recreate = serializers["serpent"].recreate_classes
+    stranger = codec.Codec(unknown=lambda name, state: {"__class__": name, **state})
 
     def to_dict(event: Event) -> dict[str, Any]:
         return {
-            "__class__": _CLASS_NAME,
+            "__class__": CLASS_NAME,
             "subject": event.subject,
             "msg": event.msg,
             "time": event.time,
         }
 
+    def unpack(body: bytes) -> Any:
+        try:
+            return codec.unpack(body)
+        except ValueError:
+            # There may be objects of classes that only Pyro5 was told of.
+            return recreate(stranger.unpack(body))
+
     def from_dict(_name: str, values: dict[str, Any]) -> Event:
+        if "body" in values:
+            return Event(values["subject"], unpack(values["body"]), values["time"])
         return Event(values["subject"], recreate(values["msg"]), values["time"])
 
     SerializerBase.register_class_to_dict(Event, to_dict)
-    SerializerBase.register_dict_to_class(_CLASS_NAME, from_dict)
+    SerializerBase.register_dict_to_class(CLASS_NAME, from_dict)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import Pyro5.api
 import pytest
 from Pyro5 import serializers
 
+from pyro_events import codec
 from pyro_events.event import Event
 from tests.events.service_harness import (
     AwareRecorder,
@@ -32,15 +35,18 @@ QUICK = {"retry_delay": 0.02, "retry_max_delay": 0.1, "retry_for": 1.0, "connect
 
 MESSAGES = [
     "text", 5, 2**70, 1.5, None, True, b"bytes", [1, (2, 3)], (1, "x"), {1, 2}, frozenset({1}),
-    {"a": {"b": (1,)}}, {5: "x"}, 1j,
+    {"a": {"b": (1,)}}, {5: "x"}, 1j, Decimal("1.50"), UUID(int=7),
+    datetime(2026, 1, 2, tzinfo=UTC),
 ]  # fmt: skip
 
 
 def post(running: Running, subject: str, *messages: Any) -> None:
     """Publish over one connection, without waiting for each."""
-    from pyro_events import codec
+    send(running, subject, *map(codec.pack, messages))
 
-    batch = [[[subject], codec.pack(message), False] for message in messages]
+
+def send(running: Running, subject: str, *bodies: bytes) -> None:
+    batch = [[[subject], body, False] for body in bodies]
     with proxy(running.uri, "msgpack") as es:
         es._pyroBind()
         es._pyroInvoke("publish_batch", [f"p{time.monotonic()}", 1, batch], {})
@@ -48,7 +54,7 @@ def post(running: Running, subject: str, *messages: Any) -> None:
 
 @pytest.mark.parametrize("server_type", ["thread", "multiplex"])
 def test_messages_arrive_as_they_are(engine: Make, stock: Stock, server_type: str) -> None:
-    """Everything that marshal or msgpack carries arrives unchanged and in order."""
+    """Every type that the codec has arrives unchanged and in order."""
     running, recorder = engine(), Recorder()
     uri = stock(server_type).register(recorder)
     with proxy(running.uri) as es:
@@ -117,10 +123,23 @@ def test_an_event_that_can_not_be_decoded_costs_only_itself(engine: Make, stock:
     uri = stock().register(recorder)
     with proxy(running.uri) as es:
         es.subscribe("a", uri)
-    post(running, "a", *range(50), {"__class__": "un.known"}, *range(50, 100))
+    strange = codec.Codec()
+    strange.register(Recorder, "un.known", vars, lambda _: None)
+    bodies = list(map(codec.pack, range(100)))
+    send(running, "a", *bodies[:50], strange.pack(Recorder.__new__(Recorder)), *bodies[50:])
     eventually(lambda: running.subscriber()["delivered"] == 100)
     assert recorder.messages() == list(range(100))
     assert running.subscriber()["errors"] == 1
+
+
+def test_a_dict_that_looks_like_a_class_is_a_dict(engine: Make, stock: Stock) -> None:
+    """A message may have any keys; Pyro5's own are nothing special in it."""
+    running, recorder = engine(), Recorder()
+    with proxy(running.uri) as es:
+        es.subscribe("a", stock().register(recorder))
+    post(running, "a", {"__class__": "builtins.SystemExit", "__exception__": True})
+    eventually(lambda: len(recorder.events) == 1)
+    assert recorder.messages() == [{"__class__": "builtins.SystemExit", "__exception__": True}]
 
 
 @pytest.mark.parametrize("kind", ["msgpack", "marshal", "serpent"])

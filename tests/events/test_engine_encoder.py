@@ -15,7 +15,7 @@ import serpent
 from hypothesis import given
 from hypothesis import strategies as st
 from Pyro5.core import _ExceptionWrapper
-from Pyro5.serializers import serializers_by_id
+from Pyro5.serializers import SerializerBase, serializers_by_id
 
 from pyro_events import wire
 from pyro_events.codec import Codec, pack
@@ -122,8 +122,9 @@ def test_events_as_dicts(message: Any) -> None:
     ],
 )
 def test_the_fastest_faithful_serializer_is_chosen(message: object, serializer: int) -> None:
-    """msgpack where it is faithful, marshal where that is, serpent for the rest."""
-    assert Encoder().group([item(message)], EVENT).serializer == serializer
+    """For dicts: msgpack where it is faithful, marshal where that is, serpent for the rest."""
+    assert Encoder().group([item(message)], DICT).serializer == serializer
+    assert Encoder().group([item(message)], EVENT).serializer == wire.MSGPACK
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_the_fastest_faithful_serializer_is_chosen(message: object, serializer: 
 )
 def test_serpents_own_conversions(message: object, arrives: object) -> None:
     """What only serpent takes arrives as Pyro5's serpent gives it."""
-    assert decode_all([item(message)], EVENT) == [Event("Subject", arrives, 1.5)]
+    assert [event["msg"] for event in decode_all([item(message)], DICT)] == [arrives]
 
 
 def test_groups_end_where_the_serializer_changes() -> None:
@@ -140,17 +141,21 @@ def test_groups_end_where_the_serializer_changes() -> None:
     kinds = [1, 2, (3,), (4,), Decimal(5), 6]
     items, encoder, found = [item(kind) for kind in kinds], Encoder(), []
     while items:
-        group = encoder.group(items, EVENT)
+        group = encoder.group(items, DICT)
         found.append((group.serializer, group.events))
         items = items[group.events :]
     assert found == [(4, 2), (2, 2), (1, 1), (4, 1)]
+    whole = encoder.group([item(kind) for kind in kinds], EVENT)
+    assert [event.msg for event in decode(whole)] == kinds
 
 
 def test_opaque_messages_are_bytes() -> None:
     """An opaque message reaches a stock subscriber as the bytes that it is."""
     opaque = ("Subject", 1.5, b"\xffanything", True)
     for variant in (EVENT, NO_MSGPACK):
-        assert decode_all([opaque], variant) == [Event("Subject", b"\xffanything", 1.5)]
+        assert decode_all([opaque, item((1,))], variant)[:1] == [
+            Event("Subject", b"\xffanything", 1.5)
+        ]
 
 
 def test_registered_classes_arrive_as_pyro5_sends_them() -> None:
@@ -164,21 +169,53 @@ def test_registered_classes_arrive_as_pyro5_sends_them() -> None:
     assert args[0]["msg"] == {"__class__": "lab.Frame", "seq": 4}
 
 
-@pytest.mark.parametrize("body", [b"", b"\xc1", b"\xc0\xc0", b"\xc7\x00\x63", b"\x92\xc0"])
+class Probe:
+    """A class that only Pyro5 is told of."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+
+def test_classes_that_only_pyro5_knows_arrive() -> None:
+    """A subscriber that registered a class with Pyro5 alone gets objects of it all the same."""
+    codec = Codec()
+    codec.register(Probe, "lab.Probe", lambda probe: {"value": probe.value}, lambda _: None)
+    body = codec.pack([(Probe(4),)])
+    SerializerBase.register_dict_to_class("lab.Probe", lambda _, state: Probe(state["value"]))
+    try:
+        (event,) = decode(Encoder().group([("Subject", 1.5, body, False)], EVENT))
+    finally:
+        SerializerBase.unregister_dict_to_class("lab.Probe")
+    ((probe,),) = event.msg
+    assert (type(probe), probe.value) == (Probe, 4)
+
+
+DAMAGED = [b"", b"\xc1", b"\xc0\xc0", b"\xc7\x00\x63", b"\x92\xc0"]
+
+
+@pytest.mark.parametrize("body", DAMAGED)
 def test_damaged_bodies_are_never_spliced(body: bytes) -> None:
     """Bytes that are not exactly one message are not put into anybody's request."""
-    group = Encoder().group([("Subject", 1.5, body, False)], EVENT)
+    group = Encoder().group([("Subject", 1.5, body, False)], DICT)
     assert (group.serializer, group.events) == (UNENCODABLE, 1)
+
+
+@pytest.mark.parametrize("body", DAMAGED)
+def test_damaged_bodies_are_refused_by_the_class(body: bytes) -> None:
+    """An Event with a body that is no message can't be made."""
+    group = Encoder().group([("Subject", 1.5, body, False)], EVENT)
+    with pytest.raises(ValueError):  # noqa: PT011 - msgpack gives some without a text
+        decode(group)
 
 
 @given(st.binary(max_size=30))
 def test_no_body_can_break_out_of_its_event(body: bytes) -> None:
     """However a body is made, a request decodes to exactly the events that were meant."""
-    group = Encoder().group([("Subject", 1.5, body, False), item("next")], EVENT)
+    group = Encoder().group([("Subject", 1.5, body, False), item("next")], DICT)
     if group.serializer != UNENCODABLE:
         events = decode(group)
         assert len(events) == group.events
-        assert all(event.subject == "Subject" and event.time == 1.5 for event in events)
+        assert all(event["subject"] == "Subject" and event["time"] == 1.5 for event in events)
 
 
 def test_bodies_are_shared() -> None:
@@ -253,7 +290,7 @@ def test_exceptions_in_marshal_are_readable() -> None:
 def test_text_serializers_can_not_be_tricked() -> None:
     """Quotes and brackets in subjects and messages stay inside of them."""
     nasty = "'),('__exit__',(),{}),('event',('\n\"\\"
-    found = decode_all([item([nasty, Decimal(1)], subject=nasty)], EVENT)
-    assert found == [Event(nasty, [nasty, "1"], 1.5)]
+    found = decode_all([item([nasty, Decimal(1)], subject=nasty)], DICT)
+    assert found == [{"subject": nasty, "msg": [nasty, "1"], "time": 1.5}]
     assert serpent.loads(prefix(wire.SERPENT, nasty) + b"[],None)")[0] == nasty
     assert json.dumps(nasty)

@@ -4,6 +4,11 @@ A stream gets the msgpack list of its events. A stock Pyro5 daemon gets calls of
 one `<batch>` request where that is possible. The serializer is ours to choose per request, since
 every daemon reads all of those that it has (Pyro5/server.py, handleRequest):
 
+* msgpack, in a batch, for every `Event`: it carries the packed message as it came from the
+  publisher, and the class itself opens it over there, with all the types that the codec knows.
+
+Subscribers that want dicts, and daemons without msgpack, get plain values of the message:
+
 * msgpack, in a batch, for messages that it carries without change. The message's own bytes are
   spliced in; they were checked to be one complete value.
 * marshal, one request an event, for what else it carries (tuples, sets, …). Not in a batch: a
@@ -24,7 +29,7 @@ from Pyro5.serializers import SerializerBase, serializers
 
 from pyro_events import wire
 from pyro_events.codec import Codec
-from pyro_events.event import Event
+from pyro_events.event import CLASS_NAME, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,19 +102,22 @@ class Encoder:
         return found
 
     def _group(self, items: Sequence[Item], variant: Variant) -> Group:
+        if variant.msgpack and not variant.as_dict:
+            calls = [("event", (_state(item),), {}) for item in items]
+            return Group(wire.MSGPACK, len(items), (self._pack(calls) + _NIL,))
         serializer, first = self._call(items[0], variant)
-        calls = [first]
+        encoded = [first]
         for item in items[1:]:
             number, call = self._call(item, variant)
             if number != serializer:
                 break
-            calls.append(call)
+            encoded.append(call)
         if serializer == wire.MSGPACK:
-            body = array_header(len(calls)) + b"".join(calls) + b"\xc0"
-            return Group(serializer, len(calls), (body,))
+            body = array_header(len(encoded)) + b"".join(encoded) + _NIL
+            return Group(serializer, len(encoded), (body,))
         if serializer == wire.SERPENT:
-            return Group(serializer, len(calls), (b"[" + b",".join(calls) + b"],None)",))
-        return Group(serializer, len(calls), tuple(calls))
+            return Group(serializer, len(encoded), (b"[" + b",".join(encoded) + b"],None)",))
+        return Group(serializer, len(encoded), tuple(encoded))
 
     def _call(self, item: Item, variant: Variant) -> tuple[int, bytes]:
         key = (id(item), variant)
@@ -123,10 +131,8 @@ class Encoder:
         if variant.msgpack:
             message = self._pack(body) if opaque else body
             if opaque or _is_plain(body):
-                start = _DICT_START if variant.as_dict else _EVENT_START
-                return wire.MSGPACK, b"".join(
-                    (start, self._pack(subject), _MSG, message, _TIME, _pack_double(time), b"\x80")
-                )
+                parts = (_START, self._pack(subject), _MSG, message, _TIME, _double(time), b"\x80")
+                return wire.MSGPACK, b"".join(parts)
         try:
             message = body if opaque else self._codec.unpack(body)
         except ValueError:
@@ -170,14 +176,18 @@ def _dump_marshal(value: Any) -> bytes:
     return marshal.dumps(value, _MARSHAL_VERSION)
 
 
-_CLASS_NAME: Final = SerializerBase.class_to_dict(Event("", None, 0.0))["__class__"]
-_START: Final = b"\x93" + _packb("event") + b"\x91"
-_SUBJECT: Final = _packb("subject")
-_EVENT_START: Final = _START + b"\x84" + _packb("__class__") + _packb(_CLASS_NAME) + _SUBJECT
-_DICT_START: Final = _START + b"\x83" + _SUBJECT
+_NIL: Final = b"\xc0"
+_START: Final = b"\x93" + _packb("event") + b"\x91\x83" + _packb("subject")
 _MSG: Final = _packb("msg")
 _TIME: Final = _packb("time") + b"\xcb"
-_pack_double: Final = struct.Struct(">d").pack
+_double: Final = struct.Struct(">d").pack
+
+
+def _state(item: Item) -> dict[str, object]:
+    """Give the state from which `Event` is made at the subscriber's, the message still packed."""
+    subject, time, body, opaque = item
+    message = "msg" if opaque else "body"
+    return {"__class__": CLASS_NAME, "subject": subject, "time": time, message: body}
 
 
 def _is_plain(body: bytes) -> bool:
