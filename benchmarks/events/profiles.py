@@ -88,7 +88,7 @@ def serve(file: Path) -> None:
         with _profile(file):
             run(engine)
 
-    Engine.run = profiled  # type: ignore[method-assign] # the only way in
+    Engine.run = profiled  # type: ignore[assignment,method-assign] # the only way in
     cli.main(["-N", "-p", "0", "-q"])
 
 

@@ -33,10 +33,7 @@ ACKED = (STREAM_ACKED, REDIS_ACKED, NATS_ACKED, MQTT_ACKED, THREADS)
 """Publishers wait for each message until the broker has it."""
 PROMPT = (STREAM, STREAM_ACKED, STOCK, REDIS, NATS, ZEROMQ, MQTT, THREADS)
 """Latency is measured."""
-IDLE = (
-    EventService("stream", roomy=True), EventService("stock", roomy=True),
-    REDIS, NATS, ZEROMQ, MQTT, THREADS,
-)  # fmt: skip
+IDLE = (STREAM, STOCK, REDIS, NATS, ZEROMQ, MQTT, THREADS)
 """Idle subscribers are counted."""
 PATTERNS = (STREAM, REDIS, NATS, ZEROMQ, MQTT)
 """Patterns that match nothing are there, or not."""

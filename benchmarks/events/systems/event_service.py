@@ -1,13 +1,9 @@
-"""This project's event service.
-
-Run as a program it is the command `es` with room for thousands of subscribers of one machine.
-"""
+"""This project's event service."""
 
 # ruff: noqa: PLC0415 - every process imports what it needs, and a rival may not be there
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
 import threading
 import time
@@ -36,17 +32,16 @@ _TITLES = {
 class EventService(System):
     """Helpers or stock Pyro5 daemons as subscribers; a helper publishes, by `post` or `publish`."""
 
-    def __init__(self, delivery: Delivery, *, acked: bool = False, roomy: bool = False) -> None:
+    def __init__(self, delivery: Delivery, *, acked: bool = False) -> None:
         self.delivery = delivery
         self.acked = acked
-        self.roomy = roomy
         self.name = f"es-{delivery}" + ("-publish" if acked else "")
         self.title = f"event service, {_TITLES[delivery]}"
 
     @contextlib.contextmanager
     def broker(self, directory: Path) -> Iterator[Broker]:
-        what = [__file__] if self.roomy else ["-m", "pyro_events"]
-        with program([sys.executable, *what, "-N", "-p", "0", "-q"], directory) as es:
+        argv = [sys.executable, "-m", "pyro_events", "-N", "-p", "0", "-q"]
+        with program(argv, directory) as es:
             yield Broker(first_line(es).split()[0], es.pid)
 
     def publish(self, address: str, plan: Plan) -> None:
@@ -149,26 +144,3 @@ def _idle_stock(address: str, number: int) -> object:
         while any(known["state"] != "connected" for known in es.subscriptions()):
             time.sleep(0.2)
     return daemon
-
-
-def main() -> int:
-    """Be `es`, only roomier: its limits on connections are for everyday use."""
-    from pyro_events import cli
-    from pyro_events.engine import settings
-    from pyro_events.service import EventService as Service
-    from pyro_host.child import Notifier
-
-    options = cli.parser().parse_args()
-    service = Service(options.host, options.port, register=False, when_full=options.when_full)
-    room = settings.Settings().max_connections * 2
-    service._settings = dataclasses.replace(  # noqa: SLF001 - there are no options for it
-        service._settings,  # noqa: SLF001 - the same
-        max_connections=room,
-        max_connections_per_peer=room,
-        max_subscribers=room,
-    )
-    return cli.serve(service, Notifier(), None)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
