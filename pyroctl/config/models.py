@@ -118,8 +118,16 @@ class EventService(Service):
     host: types.Host = _EVENTSERVICE.host
     port: types.Port = _EVENTSERVICE.port
     queue_size: types.Positive = _EVENTSERVICE.queue_size
+    queue_bytes: types.MessageSize | None = None
     when_full: types.Full = _EVENTSERVICE.when_full
     block_timeout: types.Seconds = _EVENTSERVICE.block_timeout
+    max_message_size: types.MessageSize = _EVENTSERVICE.max_message_size
+    max_connections: types.Positive = _EVENTSERVICE.max_connections
+    max_connections_per_peer: types.Positive = _EVENTSERVICE.max_connections_per_peer
+    max_subscribers: types.Positive = _EVENTSERVICE.max_subscribers
+    max_subscriptions: types.Positive = _EVENTSERVICE.max_subscriptions
+    handshake_timeout: types.Span = _EVENTSERVICE.handshake_timeout
+    trusted: types.Truth = _EVENTSERVICE.trusted
     ident_file: types.Filled | None = None
     ns: types.Address | None = None
 

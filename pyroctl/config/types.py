@@ -25,6 +25,8 @@ LARGEST = 2**63 - 1
 LAST_PORT = 65535
 SHORTEST_AUTOCLEAN = 3
 """Seconds; what Pyro5's name server accepts (`AutoCleaner.min_autoclean_value`)."""
+SMALLEST_MESSAGE = 1024
+"""Bytes; what the event service accepts as a limit."""
 NAME_HINT = "letters, digits, '.', '_' and '-', the first a letter or digit, at most 64 in all"
 
 _SHOWN = 40
@@ -222,6 +224,7 @@ Truth = Annotated[bool, BeforeValidator(_truth), Words("boolean")]
 
 _Integer = Annotated[int, BeforeValidator(_integer), Words("integer")]
 Positive = Annotated[_Integer, Field(ge=1, le=LARGEST)]
+MessageSize = Annotated[_Integer, Field(ge=SMALLEST_MESSAGE, le=LARGEST)]
 NotNegative = Annotated[_Integer, Field(ge=0, le=LARGEST)]
 Port = Annotated[_Integer, Field(ge=0, le=LAST_PORT)]
 FixedPort = Annotated[_Integer, Field(ge=1, le=LAST_PORT)]

@@ -46,9 +46,22 @@ class EventServiceOptions:
     port: int = 0
     queue_size: int = 1000
     """Events that may wait for one subscriber."""
+    queue_bytes: int | None = None
+    """The same in bytes; by default 16 MiB, or `max_message_size` if that is more."""
     when_full: WhenFull = "block"
     block_timeout: float = 5.0
     """Seconds that a publisher is held for a full queue before the event is dropped."""
+    max_message_size: int = 16 << 20
+    max_connections: int = 10_000
+    max_connections_per_peer: int = 8000
+    """From one address."""
+    max_subscribers: int = 8000
+    max_subscriptions: int = 1000
+    """Of one subscriber."""
+    handshake_timeout: float = 5.0
+    """Seconds that a client may take to introduce itself."""
+    trusted: bool = False
+    """Whether clients may send marshal, with which a hostile one can crash the process."""
     ident_file: str | None = None
     """A file with the identification that clients must present; relative as above."""
     ns: str | None = None

@@ -16,6 +16,7 @@ from pyro_events.engine.settings import MIB, Settings
 from pyro_events.engine.targets import is_loopback
 from pyro_events.registration import Registration
 from pyro_events.subjects import check_subjects
+from pyro_events.version import version
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,10 +36,14 @@ class EventService:
     host, port: where it listens; port 0 takes a free one, never is another one taken than asked.
     register: whether it registers in the name server, at `ns` ("HOST:PORT" or a PYRO URI, None
     for Pyro5's NS_HOST and NS_PORT). ident: the identification that clients must present.
-    queue_size: events that may wait for a subscriber. when_full: what happens beyond: "block",
-    "drop-oldest", "drop-newest" or "disconnect". block_timeout: seconds that "block" holds a
-    publisher before the event is dropped. max_message_size: bytes. trusted: clients may send
-    marshal, with which a hostile one can crash the process.
+    queue_size, queue_bytes: how many events, and how many bytes of them (None: 16 MiB, or
+    max_message_size if that is more), may wait for a subscriber. when_full: what happens beyond:
+    "block", "drop-oldest", "drop-newest" or "disconnect". block_timeout: seconds that "block"
+    holds a publisher before the event is dropped. max_message_size: bytes. max_connections,
+    max_connections_per_peer, max_subscribers, max_subscriptions (of one subscriber): how many are
+    taken; the program has to be allowed as many descriptors. handshake_timeout: seconds for a
+    client to introduce itself. trusted: clients may send marshal, with which a hostile one can
+    crash the process.
 
     Raises ValueError for options out of range. All methods may be called from any thread. One
     that is dropped without `stop` warns with ResourceWarning.
@@ -53,9 +58,15 @@ class EventService:
         ns: str | None = None,
         ident: str | None = None,
         queue_size: int = 1000,
+        queue_bytes: int | None = None,
         when_full: WhenFull = "block",
         block_timeout: float = 5.0,
         max_message_size: int = 16 * MIB,
+        max_connections: int = 10_000,
+        max_connections_per_peer: int = 8000,
+        max_subscribers: int = 8000,
+        max_subscriptions: int = 1000,
+        handshake_timeout: float = 5.0,
         trusted: bool = False,
     ) -> None:
         self._engine: Engine | None = None
@@ -67,10 +78,15 @@ class EventService:
             ident=ident,
             trusted=trusted,
             queue_size=queue_size,
+            queue_bytes=max(16 * MIB, max_message_size) if queue_bytes is None else queue_bytes,
             when_full=when_full,
             block_timeout=block_timeout,
             max_message_size=max_message_size,
-            queue_bytes=max(16 * MIB, max_message_size),
+            max_connections=max_connections,
+            max_connections_per_peer=max_connections_per_peer,
+            max_subscribers=max_subscribers,
+            max_subscriptions=max_subscriptions,
+            handshake_timeout=handshake_timeout,
         )
         self._lock = threading.Lock()
         self._ready = threading.Event()
@@ -211,14 +227,3 @@ def _run(engine: Engine, ended: Future[None]) -> None:
         raise
     finally:
         ended.set_result(None)
-
-
-def version() -> str:
-    """Give the version of the installed package, or `unknown`."""
-    from importlib.metadata import PackageNotFoundError  # noqa: PLC0415 - not needed to import this
-    from importlib.metadata import version as installed  # noqa: PLC0415 - the same
-
-    try:
-        return installed("pyroctl")
-    except PackageNotFoundError:
-        return "unknown"

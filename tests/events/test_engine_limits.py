@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import marshal
 import os
 import socket
 import time
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 def greeting() -> bytes:
     data = msgpack.packb({"handshake": "hello", "object": EVENTSERVICE_NAME})
     return wire.encode_frame(wire.CONNECT, wire.MSGPACK, 0, 0, data)
+
+
+TARGET = "PYRO:nobody@localhost:1"
+
+
+def refusals(running: Running) -> dict[str, int]:
+    return {limit: count for limit, count in running.statistics()["refusals"].items() if count}
 
 
 def serves(running: Running) -> bool:
@@ -184,6 +192,7 @@ def test_connections_are_limited(engine: Make) -> None:
         client.greet()
     with proxy(running.uri) as es, pytest.raises(CommunicationError, match="has its 3 conn"):
         es._pyroBind()
+    assert refusals(running) == {"max_connections": 1}
     clients.pop().sock.close()
 
     def room() -> bool:
@@ -205,6 +214,107 @@ def test_connections_of_one_peer_are_limited(engine: Make) -> None:
         two.greet()
         with proxy(running.uri) as es, pytest.raises(CommunicationError, match=r"127\.0\.0\.1"):
             es._pyroBind()
+    assert refusals(running) == {"max_connections_per_peer": 1}
+
+
+def test_strangers_beyond_every_limit_are_hung_up_on(engine: Make) -> None:
+    """A hundred are told why they are refused; more than that are closed at once, and counted."""
+    running = engine(max_connections=1)
+    socks = [socket.create_connection(("127.0.0.1", running.port), 5) for _ in range(110)]
+    eventually(lambda: refusals(running) == {"max_connections": 109})
+    for sock in socks[101:]:
+        assert sock.recv(1) == b""
+    for sock in socks:
+        sock.close()
+
+
+def test_subscriptions_of_a_callback_subscriber_are_limited(engine: Make) -> None:
+    """One too many is a ValueError that names the limit, and changes nothing."""
+    running = engine(max_subscriptions=3)
+    with proxy(running.uri) as es:
+        es.subscribe(["a", "b"], TARGET)
+        es.subscribeMatch("c", TARGET)
+        es.subscribe(["A", "b"], TARGET)  # it has these already
+        es.subscribeMatch(["c"], TARGET)
+        with pytest.raises(ValueError, match=r"4 subscriptions .* limit is 3 .max_subscriptions"):
+            es.subscribe("d", TARGET)
+        with pytest.raises(ValueError, match="max_subscriptions"):
+            es.subscribeMatch(["c", "d"], TARGET)
+        with pytest.raises(ValueError, match="max_subscriptions"):
+            es.subscribe(["a", "b", "c", "d"], "PYRO:another@localhost:1")
+        es.unsubscribe("a", TARGET)
+        es.subscribe("d", TARGET)
+    only = running.subscriber()
+    assert (only["subjects"], only["patterns"]) == (["b", "d"], ["c"])
+    assert refusals(running) == {"max_subscriptions": 3}
+
+
+def test_subscriptions_of_a_stream_are_limited(engine: Make) -> None:
+    """For a new stream, for one that comes back, and for one that wants more."""
+    running = engine(max_subscriptions=2)
+    with WireClient(running.port) as client:
+        client.greet()
+        with pytest.raises(ValueError, match="max_subscriptions"):
+            client.attach("id", ["a", "b"], ["c"])
+        assert running.subscriptions() == []
+        client.attach("id", ["a"], ["b"])
+        with pytest.raises(ValueError, match="max_subscriptions"):
+            client.call("stream_subscribe", ["c"], [])
+        client.call("stream_unsubscribe", ["a"])
+        client.call("stream_subscribe", ["c"], ["b"])
+        with WireClient(running.port) as again:
+            again.greet()
+            again.attach("id", ["x", "y"])  # instead of what was there
+    assert refusals(running) == {"max_subscriptions": 2}
+
+
+def test_subscribers_beyond_the_limit_are_counted(engine: Make) -> None:
+    """Of either kind; one that is there already may come back."""
+    running = engine(max_subscribers=1)
+    with WireClient(running.port) as client, proxy(running.uri) as es:
+        client.greet()
+        client.attach("id", ["a"])
+        for _ in range(2):
+            with pytest.raises(ValueError, match="max_subscribers"):
+                es.subscribe("a", TARGET)
+        with WireClient(running.port) as other:
+            other.greet()
+            with pytest.raises(ValueError, match="max_subscribers"):
+                other.attach("other", ["a"])
+            other.attach("id", ["a"])
+    assert refusals(running) == {"max_subscribers": 3}
+
+
+def test_other_refusals_are_counted_by_the_name_of_their_limit(engine: Make) -> None:
+    """Handshakes that take too long or say the wrong word, and messages that are too large."""
+    running = engine(ident="x", handshake_timeout=0.1, max_message_size=20_000, queue_bytes=10_000)
+    with socket.create_connection(("127.0.0.1", running.port), 5) as sock:
+        assert sock.recv(1) == b""
+    with proxy(running.uri) as es, pytest.raises(CommunicationError, match="identification"):
+        es._pyroBind()
+    with proxy(running.uri, handshake="x") as es:
+        for size in (15_000, 25_000, 25_000):
+            with pytest.raises(ValueError, match="too large"):
+                es.publish("a", "x" * size)
+    assert refusals(running) == {
+        "handshake_timeout": 1, "ident": 1, "queue_bytes": 1, "max_message_size": 2,
+    }  # fmt: skip
+
+
+def test_marshal_is_for_the_trusted(engine: Make) -> None:
+    """It is refused and counted, in handshakes and calls; where clients are trusted it works."""
+    running = engine()
+    call = marshal.dumps((EVENTSERVICE_NAME, "publish", ["a", 1], {}), 2)
+    with WireClient(running.port) as client:
+        client.greet()
+        client.send(wire.INVOKE, call, seq=1, serializer=wire.MARSHAL)
+        assert b"marshal is not accepted" in client.frame().data
+    with proxy(running.uri, "marshal") as es, pytest.raises(CommunicationError, match="marshal"):
+        es._pyroBind()
+    assert refusals(running) == {"trusted": 2}
+    with proxy(engine(trusted=True).uri, "marshal") as es:
+        es.publish("a", (1, {2}))
+        assert es.statistics()["published"] == 1
 
 
 def test_a_client_that_reads_no_replies_is_not_served_further(engine: Make) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import Pyro5.api
 import pytest
 
+from pyro_events import wire
 from pyro_events.event import EVENTSERVICE_NAME
 from tests.events.service_harness import (
     NAME_SERVER,
@@ -173,6 +175,8 @@ def test_a_bad_identification_file_is_final(
     [
         ("-p", "99999"), ("-p", "x"), ("-p", "-1"), ("--queue-size", "0"), ("--when-full", "never"),
         ("--block-timeout", "-1"), ("--block-timeout", "inf"), ("--max-message-size", "5"),
+        ("--queue-bytes", "1023"), ("--max-connections", "0"), ("--max-subscribers", "-1"),
+        ("--handshake-timeout", "0"), ("--handshake-timeout", "nan"),
         ("--colour",), ("extra",), ("-i", "a", "--ident-file", "b"), ("-v", "-q"),
     ],
 )  # fmt: skip
@@ -192,7 +196,10 @@ def test_help_and_version(process: Start) -> None:
     text = help_process.first_line + out
     for option in (
         "--host", "--port", "--no-ns", "--ns", "--ident", "--ident-file", "--queue-size",
-        "--when-full", "--block-timeout", "--max-message-size", "--verbose", "--quiet", "--version",
+        "--queue-bytes", "--when-full", "--block-timeout", "--max-message-size",
+        "--max-connections", "--max-connections-per-peer", "--max-subscribers",
+        "--max-subscriptions", "--handshake-timeout", "--trusted",
+        "--verbose", "--quiet", "--version",
     ):  # fmt: skip
         assert option in text
     version = process("-m", "pyro_events", "--version")
@@ -208,6 +215,39 @@ def test_options_arrive(process: Start) -> None:
         client.attach("id", ["a"])
         (entry,) = client.call("subscriptions")
     assert (entry["queue_size"], entry["when_full"]) == (7, "drop-oldest")
+
+
+def test_limits_arrive(process: Start) -> None:
+    """Limits of the command line hold."""
+    es = process(*ALONE, "--max-connections-per-peer", "2", "--max-subscriptions", "3")
+    with WireClient(port_of(es)) as client, WireClient(port_of(es)) as other:
+        client.greet()
+        other.greet()
+        with pytest.raises(ValueError, match="max_subscriptions"):
+            client.attach("id", ["a", "b", "c", "d"])
+        with WireClient(port_of(es)) as third:
+            assert b"max_connections_per_peer" in third.greet().data
+
+
+def test_fewer_descriptors_than_connections(process: Start) -> None:
+    """The limit of descriptors is raised as far as possible; if that is too little, a line says so.
+
+    And then there is a descriptor for every connection that is taken.
+    """
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300));"
+        "from pyro_events.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    es = process("-c", script, *ALONE[2:])
+    limits = Path(f"/proc/{es.pid}/limits").read_text()
+    assert re.search(r"Max open files +300 +300 ", limits)
+    clients = [WireClient(port_of(es)) for _ in range(51)]
+    answers = [client.greet() for client in clients]
+    assert [answer.type for answer in answers] == [wire.CONNECTOK] * 50 + [wire.CONNECTFAIL]
+    for client in clients:
+        client.sock.close()
+    es.signal(signal.SIGTERM)
+    assert "max_connections is 50 instead of 10000" in es.end()[2]
 
 
 def test_logging(process: Start) -> None:

@@ -162,8 +162,12 @@ def test_in_process_publishers_are_held_as_well(tidy: None) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"queue_size": 0}, {"when_full": "never"}, {"block_timeout": -1}, {"max_message_size": 10}],
-)
+    [
+        {"queue_size": 0}, {"when_full": "never"}, {"block_timeout": -1}, {"max_message_size": 10},
+        {"queue_bytes": 1023}, {"max_connections": 0}, {"max_connections_per_peer": 0},
+        {"max_subscribers": 0}, {"max_subscriptions": 0}, {"handshake_timeout": 0},
+    ],
+)  # fmt: skip
 def test_options_are_checked(tidy: None, options: dict[str, Any]) -> None:
     """Options out of range are refused by name when it is made."""
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -48,6 +48,43 @@ def test_an_event_service_registers_in_the_deployments_name_server() -> None:
     assert argv[argv.index("--ns") + 1] == "hub:9090"
 
 
+def test_the_limits_of_an_event_service_reach_its_command_line() -> None:
+    """Each under the name that it has in the configuration, and `es` takes them all."""
+    from pyro_events.options import parser
+
+    options = EventServiceOptions(
+        queue_size=7, queue_bytes=2048, when_full="disconnect", block_timeout=1.5,
+        max_message_size=4096, max_connections=11, max_connections_per_peer=12, max_subscribers=13,
+        max_subscriptions=14, handshake_timeout=2.5, trusted=True,
+    )  # fmt: skip
+    for each in (options, EventServiceOptions()):
+        _, _, _, *arguments = launch(ServiceSpec("es", each), HERE).argv
+        parsed = vars(parser().parse_args(arguments))
+        assert {name: parsed[name] for name in LIMITS} == {
+            name: getattr(each, name) for name in LIMITS
+        }
+
+
+LIMITS = (
+    "queue_size", "queue_bytes", "when_full", "block_timeout", "max_message_size",
+    "max_connections", "max_connections_per_peer", "max_subscribers", "max_subscriptions",
+    "handshake_timeout", "trusted",
+)  # fmt: skip
+
+
+def test_the_limits_of_the_configuration_have_the_event_services_own_defaults() -> None:
+    """What nobody writes down is the same with pyroctl, with `es`, and inside a program."""
+    from pyro_events import EventService
+    from pyro_events.engine.settings import Settings
+    from pyro_events.options import parser, settings_of
+
+    spec, own = EventServiceOptions(), settings_of(parser().parse_args([]))
+    assert own == Settings() == EventService()._settings
+    for name in LIMITS:
+        if name != "queue_bytes":
+            assert getattr(spec, name) == getattr(own, name)
+
+
 def test_python_means_the_interpreter_of_the_manager() -> None:
     """A service finds what was installed beside pyroctl; any other program is left alone."""
     python = ServiceSpec("feed", CommandOptions(("python", "-m", "feed"), LogReady("up")))

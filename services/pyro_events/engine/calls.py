@@ -12,6 +12,7 @@ from Pyro5 import core, errors
 from Pyro5.serializers import all_exceptions, serializers_by_id
 
 from pyro_events import wire
+from pyro_events.engine.refusals import LimitReached
 
 if TYPE_CHECKING:
     from pyro_events.wire import Frame
@@ -25,10 +26,11 @@ class Request(NamedTuple):
 
 
 def serializer_of(number: int, *, trusted: bool) -> Any:
-    """Give Pyro5's serializer for what a client sent; ProtocolError if we don't read that."""
+    """Give Pyro5's serializer for what a client sent; raises what it is to be told otherwise."""
     if number == wire.MARSHAL and not trusted:
-        raise errors.ProtocolError(
-            "marshal is not accepted from clients; use the serializer serpent, json or msgpack"
+        raise LimitReached(
+            "trusted",
+            "marshal is not accepted from clients; use the serializer serpent, json or msgpack",
         )
     serializer = serializers_by_id.get(number)
     if serializer is None:

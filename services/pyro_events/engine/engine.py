@@ -14,6 +14,7 @@ from pyro_events.engine.dialer import Resolver
 from pyro_events.engine.hub import Hub
 from pyro_events.engine.listener import Listener, bind
 from pyro_events.engine.loop import Loop
+from pyro_events.engine.refusals import Refusals
 from pyro_events.engine.remote import remote_objects
 from pyro_events.engine.session import Session
 from pyro_events.event import EVENTSERVICE_NAME
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyro_events.engine.encoder import Item
+    from pyro_events.engine.refusals import LimitReached
     from pyro_events.engine.settings import Settings
 
 T = TypeVar("T")
@@ -48,7 +50,8 @@ class Engine:
         self._hub = Hub(self.loop, self._resolver, settings, identity, version)
         self._objects = remote_objects(self._hub, self._facts)
         self._sessions: set[Session] = set()
-        self._listener = Listener(self.loop, sock, settings, self._accepted)
+        self._refusals = Refusals()
+        self._listener = Listener(self.loop, sock, settings, self._refusals, self._accepted)
         self._started = time.monotonic()
         self._stopping = False
 
@@ -106,12 +109,24 @@ class Engine:
     def _facts(self) -> dict[str, object]:
         return {
             "connections": len(self._sessions),
+            "refusals": self._refusals.as_dict(),
             "uptime_s": round(time.monotonic() - self._started, 3),
             "version": self._hub.version,
         }
 
-    def _accepted(self, sock: socket.socket, peer: str | None, refusal: str | None) -> None:
-        self._sessions.add(Session(self._hub, self._objects, sock, peer, refusal, self._ended))
+    def _accepted(
+        self, sock: socket.socket, peer: str | None, refusal: LimitReached | None
+    ) -> None:
+        session = Session(
+            self._hub,
+            self._objects,
+            sock,
+            peer,
+            refusal=refusal,
+            refusals=self._refusals,
+            ended=self._ended,
+        )
+        self._sessions.add(session)
 
     def _ended(self, session: Session) -> None:
         self._sessions.discard(session)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from pyro_events.engine.faults import AddressUnusable
 from pyro_events.engine.loop import READ
+from pyro_events.engine.refusals import LimitReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyro_events.engine.loop import Loop
+    from pyro_events.engine.refusals import Refusals
     from pyro_events.engine.settings import Settings
 
 _BACKLOG = 512
@@ -80,11 +82,13 @@ class Listener:
         loop: Loop,
         sock: socket.socket,
         settings: Settings,
-        accepted: Callable[[socket.socket, str | None, str | None], None],
+        refusals: Refusals,
+        accepted: Callable[[socket.socket, str | None, LimitReached | None], None],
     ) -> None:
         self._loop = loop
         self._sock = sock
         self._settings = settings
+        self._refusals = refusals
         self._accepted = accepted
         self._peers: Counter[str | None] = Counter()
         self.connections = 0
@@ -118,19 +122,29 @@ class Listener:
                 return
             peer = address[0].removeprefix("::ffff:") if isinstance(address, tuple) else None
             refusal = self._refusal(peer)
-            if refusal and self.connections >= self._settings.max_connections + _EXTRA:
-                sock.close()
-                continue
+            if refusal is not None:
+                self._refusals.count(refusal)
+                if self.connections >= self._settings.max_connections + _EXTRA:
+                    sock.close()
+                    continue
             self.connections += 1
             self._peers[peer] += 1
             self._accepted(sock, peer, refusal)
 
-    def _refusal(self, peer: str | None) -> str | None:
-        if self.connections >= self._settings.max_connections:
-            return f"the event service has its {self._settings.max_connections} connections"
-        if self._peers[peer] >= self._settings.max_connections_per_peer:
-            limit = self._settings.max_connections_per_peer
-            return f"{peer} has its {limit} connections to the event service"
+    def _refusal(self, peer: str | None) -> LimitReached | None:
+        limit = self._settings.max_connections
+        if self.connections >= limit:
+            return LimitReached(
+                "max_connections",
+                f"the event service has its {limit} connections (max_connections)",
+            )
+        limit = self._settings.max_connections_per_peer
+        if self._peers[peer] >= limit:
+            return LimitReached(
+                "max_connections_per_peer",
+                f"{peer or 'this machine'} has its {limit} connections to the event service "
+                "(max_connections_per_peer)",
+            )
         return None
 
     def _rest(self, error: OSError) -> None:

@@ -16,18 +16,21 @@ from pyro_events import codec
 from pyro_events.engine import roster
 from pyro_events.engine.held import Held
 from pyro_events.engine.publishers import Publishers
+from pyro_events.engine.refusals import LimitReached
 from pyro_events.engine.subscriber import ITEM_OVERHEAD, Options
 from pyro_events.engine.targets import subscriber_uri
 from pyro_events.event import EVENTSERVICE_NAME
 from pyro_events.subjects import MAX_SUBJECT, check_patterns, check_subjects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyro_events.engine.encoder import Item
     from pyro_events.engine.hub import Hub
     from pyro_events.engine.session import Session
     from pyro_events.engine.stream import StreamSubscriber
+    from pyro_events.engine.subscriber import Subscriber
+    from pyro_events.patterns import Pattern
 
 _MAX_ID = 255
 _LARGEST = 1 << 63
@@ -81,6 +84,7 @@ class EventServiceObject:
         """Call the subscriber's `event` for events about these subjects."""
         texts = check_subjects(subjects)
         uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
+        self._check_room(self._hub.callbacks.get(str(uri)), subjects=texts)
         self._hub.router.subscribe(self._hub.callback(uri, wanted), texts)
 
     def subscribeMatch(  # noqa: N802 - the original's name
@@ -89,6 +93,7 @@ class EventServiceObject:
         """Call the subscriber's `event` for events whose subject matches one of the patterns."""
         compiled = check_patterns(patterns)
         uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
+        self._check_room(self._hub.callbacks.get(str(uri)), patterns=compiled)
         self._hub.router.subscribe_match(self._hub.callback(uri, wanted), compiled)
 
     def unsubscribe(self, session: Session, subjects: object, subscriber: object) -> None:
@@ -158,6 +163,7 @@ class EventServiceObject:
 
         known = self._hub.streams.get(subscriber_id)
         resumed = known is not None and same and known.resumable(last)
+        self._check_room(known, texts, compiled, instead=True)
         if known is None or not resumed:
             known, last = self._hub.stream(subscriber_id, name, wanted), None
         else:
@@ -185,6 +191,7 @@ class EventServiceObject:
         texts = check_subjects(subjects) if subjects else ()
         compiled = check_patterns(patterns) if patterns else ()
         wanted = Options(once=once)  # type: ignore[arg-type] # it checks what clients send
+        self._check_room(stream, texts, compiled)
         if wanted.once is not None:
             stream.configure(wanted)
         self._hub.router.subscribe(stream, texts)
@@ -193,6 +200,36 @@ class EventServiceObject:
     def stream_unsubscribe(self, session: Session, texts: object) -> None:
         """Take subscriptions away from the stream; it goes on when none is left."""
         self._hub.router.unsubscribe(_stream_of(session), _check_texts(texts))
+
+    def _check_room(
+        self,
+        known: Subscriber | None,
+        subjects: Sequence[str] = (),
+        patterns: Sequence[Pattern] = (),
+        *,
+        instead: bool = False,
+    ) -> None:
+        """Raise LimitReached if a subscriber is one too many, or gets too many subscriptions.
+
+        `known` is the subscriber if there is one already; what it has goes if this is `instead`.
+        """
+        settings, hub = self._hub.settings, self._hub
+        limit = settings.max_subscribers
+        if known is None and len(hub.callbacks) + len(hub.streams) >= limit:
+            raise LimitReached(
+                "max_subscribers",
+                f"the event service has its {limit} subscribers (max_subscribers)",
+            )
+        old = ([], []) if known is None or instead else hub.router.subscriptions(known)
+        wanted = {subject.lower() for subject in (*old[0], *subjects)}
+        count = len(wanted) + len({*old[1], *(pattern.text for pattern in patterns)})
+        limit = settings.max_subscriptions
+        if count > limit:
+            raise LimitReached(
+                "max_subscriptions",
+                f"{count} subscriptions are too many for one subscriber; the limit is {limit} "
+                "(max_subscriptions)",
+            )
 
 
 class DaemonObject:
@@ -262,9 +299,10 @@ _SUBJECT_ROOM = MAX_SUBJECT + ITEM_OVERHEAD
 
 def _check_size(body: bytes, limit: int) -> None:
     if len(body) > limit - _SUBJECT_ROOM:
-        raise ValueError(
+        raise LimitReached(
+            "queue_bytes",
             f"the message is too large: {len(body)} bytes; at most {limit - _SUBJECT_ROOM} fit "
-            "into a subscriber's queue"
+            "into a subscriber's queue (queue_bytes)",
         )
 
 

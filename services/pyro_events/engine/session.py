@@ -12,6 +12,7 @@ from pyro_events import wire
 from pyro_events.engine import calls
 from pyro_events.engine.connection import Connection
 from pyro_events.engine.held import Held
+from pyro_events.engine.refusals import LimitReached
 from pyro_events.wire import Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pyro_events.engine.hub import Hub
     from pyro_events.engine.loop import Timer
+    from pyro_events.engine.refusals import Refusals
     from pyro_events.engine.stream import StreamSubscriber
 
 HELPER_PROTOCOL = 1
@@ -37,7 +39,9 @@ class Session:
         objects: dict[str, Any],
         sock: socket.socket,
         peer: str | None,
-        refusal: str | None,
+        *,
+        refusal: LimitReached | None,
+        refusals: Refusals,
         ended: Callable[[Session], None],
     ) -> None:
         self.peer = peer
@@ -45,12 +49,13 @@ class Session:
         self._hub = hub
         self._objects = objects
         self._refusal = refusal
+        self._refusals = refusals
         self._ended = ended
         self._welcome = False
         settings = hub.settings
         self.connection = Connection(hub.loop, sock, settings.handshake_size, self)
         self._deadline: Timer | None = hub.loop.call_later(
-            settings.handshake_timeout, lambda: self.connection.close("no handshake in time")
+            settings.handshake_timeout, self._too_late
         )
 
     def __str__(self) -> str:
@@ -88,7 +93,8 @@ class Session:
         """Answer a request whose arguments were thrown away."""
         if not self._welcome or error.frame.type != wire.INVOKE:
             raise error
-        self._failed(error.frame, ValueError(f"the message is too large: {error}"))
+        text = f"the message is too large: {error} (max_message_size)"
+        self._failed(error.frame, LimitReached("max_message_size", text))
 
     def on_closed(self, reason: str) -> None:
         """Let go of everything that belongs to the connection."""
@@ -104,10 +110,12 @@ class Session:
         if frame.type != wire.CONNECT:
             raise ProtocolError("the first message is no CONNECT")
         try:
-            if self._refusal:
-                raise PyroError(self._refusal)  # noqa: TRY301 - one way to say no
+            if self._refusal is not None:
+                raise self._refusal  # noqa: TRY301 - one way to say no
             answer = self._greet(frame)
         except Exception as error:  # noqa: BLE001 - whatever a client's data make the serializer raise
+            if error is not self._refusal:
+                self._refusals.count(error)
             _log.info("%s is refused: %s", self, calls.describe(error))
             self.connection.send(calls.encode_connect(frame, wire.CONNECTFAIL, str(error)))
             self.connection.finish("refused")
@@ -123,7 +131,7 @@ class Session:
         given = data.get("ident") if isinstance(data, dict) else data
         wanted = self._hub.settings.ident
         if wanted is not None and not (isinstance(given, str) and _equal(given, wanted)):
-            raise PyroError("wrong identification")
+            raise LimitReached("ident", "wrong identification")
         greeting: object = "hello"
         if helper and isinstance(data, dict):
             if data["pyro_events"] != HELPER_PROTOCOL:
@@ -138,6 +146,12 @@ class Session:
             }
         daemon = self._objects["Pyro.Daemon"]
         return {"handshake": greeting, "meta": daemon.get_metadata(self, object_id)}
+
+    def _too_late(self) -> None:
+        limit = self._hub.settings.handshake_timeout
+        error = LimitReached("handshake_timeout", f"no handshake within {limit:g} s")
+        self._refusals.count(error)
+        self.connection.close(str(error))
 
     def _handshake_done(self) -> None:
         if self._deadline is not None:
@@ -158,11 +172,15 @@ class Session:
         _Execution(self, frame, target, request).advance()
 
     def _failed(self, frame: Frame, error: Exception) -> None:
-        self._hub.counters.refused += 1
+        self._count_failure(error)
         if frame.flags & wire.ONEWAY:
             _log.warning("%s: a oneway call failed: %s", self, calls.describe(error))
         else:
             self.connection.send(calls.encode_exception(frame, error))
+
+    def _count_failure(self, error: Exception) -> None:
+        self._hub.counters.refused += 1
+        self._refusals.count(error)
 
     def _answer(self, frame: Frame, value: object) -> None:
         if not frame.flags & wire.ONEWAY:
@@ -219,7 +237,7 @@ class _Execution:
         session, frame = self._session, self._frame
         if frame.flags & wire.BATCH:
             if error is not None:
-                session._hub.counters.refused += 1  # noqa: SLF001 - a part of the session
+                session._count_failure(error)  # noqa: SLF001 - a part of the session
                 self._results.append(calls.wrap_exception(error))
             session._answer(frame, self._results)  # noqa: SLF001 - the same
         elif error is not None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Final, get_args
 
 from pyro_events.mailbox import WhenFull
 
-MIB = 1 << 20
-SMALLEST_MESSAGE = 1024
+MIB: Final = 1 << 20
+SMALLEST_MESSAGE: Final = 1024
+_COUNTS: Final = (
+    "queue_size",
+    "max_connections",
+    "max_connections_per_peer",
+    "max_subscribers",
+    "max_subscriptions",
+)
+_SIZES: Final = ("queue_bytes", "max_message_size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +30,21 @@ class Settings:
     queue_size: int = 1000
     """Events that may wait for one subscriber, unless it asks for another number."""
     queue_bytes: int = 16 * MIB
+    """Bytes that may wait for one subscriber; a larger message is refused."""
     when_full: WhenFull = "block"
     block_timeout: float = 5.0
     """How long a publisher is held for a full queue before the event is dropped there."""
     max_message_size: int = 16 * MIB
+    """Bytes of a request, as sent and as inflated."""
     handshake_timeout: float = 5.0
+    """A client that has not introduced itself for so long is hung up on."""
     handshake_size: int = 64 << 10
-    max_connections: int = 4000
-    max_connections_per_peer: int = 2000
-    max_subscribers: int = 4000
+    max_connections: int = 10_000
+    max_connections_per_peer: int = 8000
+    """Connections from one address; all those over a Unix socket count as one peer's."""
+    max_subscribers: int = 8000
+    max_subscriptions: int = 1000
+    """Subjects and patterns of one subscriber."""
     batch_events: int = 400
     batch_bytes: int = 256 << 10
     window: int = 4
@@ -55,14 +69,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check what people choose; the rest is for tests and experts."""
-        if self.queue_size < 1:
-            raise ValueError(f"queue_size must be at least 1, not {self.queue_size}")
+        for names, lowest in ((_COUNTS, 1), (_SIZES, SMALLEST_MESSAGE)):
+            for name in names:
+                if getattr(self, name) < lowest:
+                    raise ValueError(f"{name} must be at least {lowest}, not {getattr(self, name)}")
         if self.when_full not in get_args(WhenFull):
             choices = ", ".join(get_args(WhenFull))
             raise ValueError(f"when_full must be one of {choices}, not {self.when_full!r}")
         if not 0 <= self.block_timeout < float("inf"):
             raise ValueError(f"block_timeout must be seconds, not {self.block_timeout}")
-        if self.max_message_size < SMALLEST_MESSAGE:
-            raise ValueError(
-                f"max_message_size must be at least {SMALLEST_MESSAGE}, not {self.max_message_size}"
-            )
+        if not 0 < self.handshake_timeout < float("inf"):
+            raise ValueError(f"handshake_timeout must be seconds, not {self.handshake_timeout}")

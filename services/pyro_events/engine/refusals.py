@@ -1,0 +1,43 @@
+"""What clients are refused because of a limit, counted by the limit's name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+LIMITS: Final = (
+    "handshake_timeout",
+    "ident",
+    "max_connections",
+    "max_connections_per_peer",
+    "max_message_size",
+    "max_subscribers",
+    "max_subscriptions",
+    "queue_bytes",
+    "trusted",
+)
+"""The settings in whose name something may be refused."""
+
+
+class LimitReached(ValueError):
+    """A client wants more than a setting allows; `limit` names it, the text is for the client."""
+
+    def __init__(self, limit: str, text: str) -> None:
+        super().__init__(text)
+        self.limit = limit
+
+
+class Refusals:
+    """Counts refusals. For the loop's thread."""
+
+    def __init__(self) -> None:
+        self._counts = Counter(dict.fromkeys(LIMITS, 0))
+
+    def count(self, error: BaseException) -> None:
+        """Count it if a limit is the reason."""
+        if isinstance(error, LimitReached):
+            self._counts[error.limit] += 1
+
+    def as_dict(self) -> dict[str, int]:
+        """Give the number of refusals for every limit."""
+        return dict(self._counts)

@@ -1,0 +1,33 @@
+"""How many connections fit into the descriptors that the system grants."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyro_events.descriptors import SPARE, fit
+from pyro_events.engine.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "expected"),
+    [
+        (1 << 20, 10_000),
+        (18_000 + SPARE, 10_000),
+        (17_999 + SPARE, 9_999),
+        (16_000 + SPARE, 8_000),
+        (10_000 + SPARE, 5_000),
+        (1024, 412),
+        (SPARE, 1),
+        (10, 1),
+    ],
+)
+def test_connections_and_subscribers_share_the_descriptors(descriptors: int, expected: int) -> None:
+    """What is short costs connections, but never more than the half that subscribers get."""
+    assert fit(Settings(), descriptors).max_connections == expected
+
+
+def test_settings_that_fit_stay() -> None:
+    """Nothing is changed where there is enough."""
+    settings = Settings(max_connections=10, max_subscribers=10)
+    assert fit(settings, SPARE + 20) is settings
+    assert fit(Settings(max_connections=10), 1000) == Settings(max_connections=10)
