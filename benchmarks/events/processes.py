@@ -40,7 +40,7 @@ class Broker:
         return int(line.split()[1])
 
 
-def die_with_parent() -> None:
+def _die_with_parent() -> None:
     """Have the system end this process when its parent ends, however that happens."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -63,7 +63,7 @@ def program(argv: Sequence[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - there are no threads
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - there are no threads
         )
     try:
         yield process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.events.message import Plan, Tally
-from benchmarks.events.processes import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,7 +159,7 @@ def holder(system: System, method: str, address: str, number: int) -> Iterator[N
 
 
 def _hold(pipe: Connection, system: System, method: str, address: str, number: int) -> None:
-    die_with_parent()
+    _end_with_parent()
     try:
         held = getattr(system, method)(address, number)
     except Exception as error:
@@ -170,8 +170,20 @@ def _hold(pipe: Connection, system: System, method: str, address: str, number: i
     del held
 
 
+def _end_with_parent() -> None:
+    """End this process when the benchmark's is gone; the one that forked us outlives it."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _subscribe(pipe: Connection, system: System, address: str, count: int, timed: bool) -> None:
-    die_with_parent()
+    _end_with_parent()
     lock = threading.Lock()
 
     def say(word: str, value: object = None) -> None:
@@ -203,7 +215,7 @@ def _subscribe(pipe: Connection, system: System, address: str, count: int, timed
 def _publish(
     pipe: Connection, system: System, address: str, count: int, rate: float | None
 ) -> None:
-    die_with_parent()
+    _end_with_parent()
     cpu = 0.0
 
     def begin() -> None:
