@@ -155,6 +155,11 @@ class Life:
     """Why it is in this state, for people."""
 
 
+def is_usable(life: Life) -> bool:
+    """Tell whether what needs this service can begin: it is ready, or has done its work."""
+    return life.state in {State.RUNNING, State.EXITED}
+
+
 @dataclass(frozen=True, slots=True)
 class _Case:
     """One row of the table, about to be applied."""

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
-from pyroctl.core.lifecycle import SETTLED, Restart, Start, State, Stop
+from pyroctl.core.lifecycle import SETTLED, Restart, Start, State, Stop, is_usable
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError, ServiceFailed
 from pyroctl.manager import consequences
@@ -15,7 +15,6 @@ from pyroctl.manager import consequences
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pyroctl.core.lifecycle import Life
     from pyroctl.manager.supervisor import Supervisor
     from pyroctl.manager.unit import Unit
 
@@ -60,7 +59,7 @@ async def restart(
     """
     done: list[dict[str, object]] = []
     for unit in supervisor.choose(names):
-        missing = [n for n in unit.spec.needs if not _is_usable(supervisor.units[n].life)]
+        missing = [n for n in unit.spec.needs if not is_usable(supervisor.units[n].life)]
         failures = await start(supervisor, missing, progress)
         if failures:
             return done, failures
@@ -98,18 +97,14 @@ async def keep_trying(supervisor: Supervisor, names: Sequence[str], progress: Pr
     async def bring_up(name: str) -> None:
         unit = supervisor.units[name]
         for need in unit.spec.needs:
-            await supervisor.units[need].wait_until(_is_usable)
+            await supervisor.units[need].wait_until(is_usable)
         if unit.state is State.STOPPED and not supervisor.closing:
             unit.send(Start())
-        await unit.wait_until(_is_usable)
+        await unit.wait_until(is_usable)
         progress(unit)
 
     wanted = plan.closure(names, supervisor.needs())
     await asyncio.gather(*(bring_up(name) for name in supervisor.units if name in wanted))
-
-
-def _is_usable(life: Life) -> bool:
-    return life.state in {State.RUNNING, State.EXITED}
 
 
 async def _bring_up(unit: Unit, progress: Progress) -> ServiceFailed | None:
@@ -119,7 +114,7 @@ async def _bring_up(unit: Unit, progress: Progress) -> ServiceFailed | None:
 
 async def _await_ready(unit: Unit, progress: Progress) -> ServiceFailed | None:
     life = await unit.wait_until(lambda life: life.state not in IN_BETWEEN)
-    if _is_usable(life):
+    if is_usable(life):
         progress(unit)
         return None
     if life.state is State.STOPPED:

@@ -53,7 +53,7 @@ class StatusReporter:
             "needs": list(unit.spec.needs),
             "cpu_percent": cpu,
             "rss_bytes": rss,
-            "detail": unit.life.reason or unit.status_text,
+            "detail": _detail(unit),
         }
         if unit.log.lost_bytes:
             row["detail"] += f" ({unit.log.lost_bytes} bytes of its log could not be written)"
@@ -82,6 +82,12 @@ async def _event_service_numbers(unit: Unit) -> dict[str, Any] | None:
     except OSError:
         return None
     return {key: numbers.get(key) for key in ES_KEYS}
+
+
+def _detail(unit: Unit) -> str:
+    if unit.waiting_for is not None:
+        return f"waiting for {unit.waiting_for}"
+    return unit.life.reason or unit.status_text
 
 
 def _last_end(unit: Unit) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
-from pyroctl.core.lifecycle import SETTLED, State, Stop
+from pyroctl.core.lifecycle import SETTLED, State, Stop, is_usable
 from pyroctl.core.spec import EventServiceOptions, NameServerOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.kinds.launch import Surroundings
@@ -38,7 +38,9 @@ class Supervisor:
         self._guardian = Guardian()
         self._chores: set[asyncio.Task[None]] = set()
         self.units = {
-            spec.name: Unit(spec, paths, self._surroundings, self._guardian, self._changed)
+            spec.name: Unit(
+                spec, paths, self._surroundings, self._missing_need, self._guardian, self._changed
+            )
             for spec in deployment.services.values()
         }
 
@@ -139,7 +141,17 @@ class Supervisor:
             return unit.uri.rpartition("@")[2]
         return f"{options.host}:{options.port}" if options.port else None
 
+    def _missing_need(self, spec: ServiceSpec) -> str | None:
+        """Give a need that isn't ready; an event service without its name server can't begin."""
+        for name in spec.needs:
+            if not is_usable(self.units[name].life):
+                return name
+        return None
+
     def _changed(self, unit: Unit, old: State) -> None:
+        for other in self.units.values():
+            if unit.name in other.spec.needs:
+                other.needs_changed()
         if unit.state is State.RUNNING and isinstance(unit.spec.options, NameServerOptions):
             self._put_back_names(unit)
 

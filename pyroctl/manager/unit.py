@@ -40,8 +40,9 @@ class Unit:
     """A service: its specification, its life, and, while it runs, its process.
 
     `send` is the only way to change the life. All of it runs in the event loop's thread.
-    `surroundings` is asked at each start; `on_change(unit, old_state)` is called after each
-    change of state.
+    `surroundings` is asked at each start; `missing_need` gives the name of a need that isn't ready,
+    since only without one the process is created; `on_change(unit, old_state)` is called after
+    each change of state.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Unit:
         spec: ServiceSpec,
         paths: Paths,
         surroundings: Callable[[ServiceSpec], Surroundings],
+        missing_need: Callable[[ServiceSpec], str | None],
         guardian: Guardian,
         on_change: Callable[[Unit, State], None],
         *,
@@ -65,7 +67,10 @@ class Unit:
         self.last_end: tuple[Outcome, datetime] | None = None
         self.log = logs.LogFile(paths.service_log(spec.name), spec.log)
         self._paths = paths
+        self.waiting_for: str | None = None
+        """The need that keeps it from being started, while it is starting."""
         self._surroundings = surroundings
+        self._missing_need = missing_need
         self._guardian = guardian
         self._on_change = on_change
         self._clock = clock
@@ -122,6 +127,11 @@ class Unit:
             raise OSError("it doesn't run")
         return await self.child.ask(question, patience, **parameters)
 
+    def needs_changed(self) -> None:
+        """Go on with a start that waits for its needs, if they are ready now."""
+        if self.waiting_for is not None:
+            self._spawn()
+
     def close(self) -> None:
         """Let go of the log file; the service is down."""
         self.log.close()
@@ -159,12 +169,18 @@ class Unit:
             case Effect.SPAWN:
                 self._spawn()
             case Effect.TERMINATE:
-                if self.child is not None:
-                    self.child.terminate(signal.Signals[f"SIG{self.spec.stop_signal}"])
+                self._terminate()
             case Effect.KILL:
                 if self.child is not None:
                     self.log.note(f"still there after {self.spec.stop_timeout:g} s: killed")
                     self.child.kill()
+
+    def _terminate(self) -> None:
+        if self.child is not None:
+            self.child.terminate(signal.Signals[f"SIG{self.spec.stop_signal}"])
+        elif self.waiting_for is not None:
+            self.waiting_for = None
+            self.send(lifecycle.Gone())  # it was still waiting: there is no process
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -174,6 +190,10 @@ class Unit:
     # --- the process ----------------------------------------------------------------------------
 
     def _spawn(self) -> None:
+        self.waiting_for = self._missing_need(self.spec)
+        if self.waiting_for is not None:
+            self.log.note(f"waiting for {self.waiting_for}")
+            return
         self.uri, self.status_text = None, ""
         self.log.forget()
         try:

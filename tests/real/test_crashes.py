@@ -6,20 +6,35 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import BIN, eventually, is_alive
+from tests.harness import BIN, Deployment, eventually, is_alive
 from tests.real.test_start_and_stop import service
 
 if TYPE_CHECKING:
-    from tests.harness import Deployment
+    from collections.abc import Iterator
 
 
 def zoo_processes(deployment: Deployment) -> list[str]:
     return [c for c in deployment.processes().values() if "zoo.py" in c]
+
+
+@pytest.fixture
+def open_deployment() -> Iterator[Deployment]:
+    """A deployment in a directory that everybody may enter, as in real life."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        root.chmod(0o755)
+        deployment = Deployment(root)
+        try:
+            yield deployment
+        finally:
+            deployment.close()
 
 
 def test_a_crashed_service_comes_back(deployment: Deployment) -> None:
@@ -81,6 +96,31 @@ def test_what_a_dead_leader_leaves_is_ended_before_it_starts_again(deployment: D
     row = eventually(lambda: (r := deployment.service("x"))["state"] == "backoff" and r)
     assert row["exit"]["code"] == 7
     assert not zoo_processes(deployment)
+
+
+def test_a_restart_waits_for_what_the_service_needs(deployment: Deployment) -> None:
+    """Both die: the dependent isn't started against a base that is away, and loses no try by it."""
+    gate = deployment.root / "gate"
+    deployment.configure(
+        service("base", "gate", str(gate), more="restart_delay = 0")
+        + service("feed", "gate", "/", more='needs = ["base"]\nrestart_delay = 0\nstart_limit = 3')
+    )
+    gate.touch()
+    deployment.run("start")
+    gate.unlink()
+    for name in ("base", "feed"):
+        os.kill(deployment.service(name)["pid"], signal.SIGKILL)
+    eventually(lambda: deployment.service("feed")["detail"] == "waiting for base")
+    assert deployment.service("feed")["pid"] is None
+    gate.touch()
+    eventually(lambda: deployment.state("feed") == "running")
+    assert deployment.service("feed")["restarts"] == 1
+    gate.unlink()
+    for name in ("base", "feed"):
+        os.kill(deployment.service(name)["pid"], signal.SIGKILL)
+    eventually(lambda: deployment.service("feed")["detail"] == "waiting for base")
+    deployment.run("stop", "feed")
+    assert deployment.state("feed") == "stopped"
 
 
 def test_nobody_outlives_a_killed_manager(deployment: Deployment) -> None:
@@ -174,13 +214,11 @@ def test_the_control_socket_is_private(deployment: Deployment) -> None:
 
 
 @pytest.mark.skipif("os.geteuid() != 0", reason="needs a second user to be refused")
-def test_somebody_elses_manager_is_out_of_bounds(deployment: Deployment) -> None:
+def test_somebody_elses_manager_is_out_of_bounds(open_deployment: Deployment) -> None:
     """Another user gets exit 4 and a sentence from every command, and changes nothing."""
+    deployment = open_deployment
     config = deployment.configure(service("laser", "gate", "/"))
     deployment.run("start")
-    for directory in (deployment.root, *deployment.root.parents):
-        if not directory.stat().st_mode & 0o001:
-            directory.chmod(0o711)  # everybody may get as far as the deployment, as in real life
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     if subprocess.run(
         [*nobody, BIN / "pyroctl", "--version"], capture_output=True, check=False

@@ -18,6 +18,7 @@ from Pyro5.client import Proxy
 from Pyro5.errors import NamingError, PyroError
 
 WAIT = 20.0
+PROMPT = 2.5  # seconds; about 0.2 on an idle machine, and 3 with the shutdown of Pyro5's own
 URI = re.compile(r"^PYRO:Pyro\.NameServer@127\.0\.0\.1:(\d+)\n$")
 LOOPBACK = ("--host", "127.0.0.1", "--port", "0")
 
@@ -143,7 +144,7 @@ def test_a_taken_port_is_an_error_and_no_other_port_is_tried(serve):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_leaves_within_a_second_also_with_thirty_idle_clients(serve, number):
+def test_it_leaves_promptly_also_with_thirty_idle_clients(serve, number):
     """Pyro5's own shutdown takes 0.1 s for each, and leaves them connected to nobody."""
     served = serve(*LOOPBACK)
     served.ready()
@@ -157,7 +158,7 @@ def test_it_leaves_within_a_second_also_with_thirty_idle_clients(serve, number):
         ]
         seconds, code = served.stop(number)
         assert code == 0
-        assert seconds < 1
+        assert seconds < PROMPT
         assert served.notify.recv(100) == b"STOPPING=1"
         for sock in silent:
             sock.settimeout(WAIT)
@@ -293,7 +294,7 @@ def test_broadcasts_are_answered_when_asked_for(serve):
     assert ask_by_broadcast(port) == served.uri
     seconds, code = served.stop()
     assert code == 0
-    assert seconds < 1
+    assert seconds < PROMPT
 
 
 def test_broadcasts_are_not_answered_unless_asked_for(serve):
@@ -321,7 +322,7 @@ def test_autoclean_leaves_what_is_reachable_and_ends_at_once(serve):
             time.sleep(0.1)
             assert names.count() == 3
     seconds, code = served.stop()
-    assert (seconds < 1, code) == (True, 0)
+    assert (seconds < PROMPT, code) == (True, 0)
     assert served.process.stderr.read() == "pyro_names: stopping: SIGTERM\n"
 
 
