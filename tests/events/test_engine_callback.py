@@ -17,7 +17,6 @@ from Pyro5 import serializers
 from pyro_events import codec
 from pyro_events.event import Event
 from tests.events.service_harness import (
-    AwareRecorder,
     Process,
     Recorder,
     Running,
@@ -375,29 +374,6 @@ def test_unsubscribing_inside_of_event(engine: Make, stock: Stock) -> None:
         eventually(lambda: running.subscriptions() == [])
 
 
-def test_aware_subscribers_hear_of_the_stop(engine: Make, stock: Stock) -> None:
-    """An object with es_notice is aware, and told with reason and incarnation at the stop."""
-    running, aware, plain = engine(), AwareRecorder(), Recorder()
-    daemon = stock()
-    with proxy(running.uri) as es:
-        es.subscribe("a", daemon.register(aware))
-        es.subscribe("a", daemon.register(plain))
-        eventually(lambda: [s["aware"] for s in running.subscriptions()] == [True, False])
-        es.publish("a", 1)
-    running.engine.stop("a test")
-    running.thread.join(5)
-    assert not running.thread.is_alive()
-    assert aware.notices == [
-        {
-            "kind": "stopping",
-            "reason": "a test",
-            "uri": running.uri,
-            "incarnation": running.engine.incarnation,
-        }
-    ]
-    assert aware.messages() == plain.messages() == [1]
-
-
 def test_queues_drain_at_the_stop(engine: Make, stock: Stock) -> None:
     """What was accepted before the stop is delivered, as far as two seconds allow."""
     running, recorder = engine(), Recorder()
@@ -424,19 +400,3 @@ def test_the_stop_is_bounded(
     running.stop()
     assert time.monotonic() - began < 2
     assert "1 events undelivered" in caplog.text
-
-
-def test_a_suspended_pattern_is_told(engine: Make, stock: Stock) -> None:
-    """The owner of a pattern that takes too long hears of it, and the roster shows it."""
-    running, aware = engine(), AwareRecorder()
-    with proxy(running.uri) as es:
-        es.subscribeMatch([r"(a|a)*$", "b"], stock().register(aware))
-        eventually(lambda: running.subscriber()["aware"])
-        for number in range(4):
-            es.publish("a" * 40 + f"!{number}", number)
-        eventually(lambda: aware.notices)
-        assert aware.notices[0]["kind"] == "pattern"
-        assert aware.notices[0]["pattern"] == r"(a|a)*$"
-        assert running.subscriber()["suspended"] == [r"(a|a)*$"]
-        es.publish("b", "still")
-        eventually(lambda: aware.messages() == ["still"])

@@ -192,6 +192,9 @@ def test_disconnecting(engine: Make, wire_client: Connect) -> None:
             es.publish("a", number)
         assert running.subscriptions() == []
         assert es.statistics()["dropped"] == 7
+    pushed = [client.push() for _ in range(WINDOW + 1)]
+    assert pushed[-1] == (None, {"kind": "disconnected", "reason": "full"})
+    assert client.frame() is None
 
 
 def test_bytes_are_limited_as_well(engine: Make, wire_client: Connect) -> None:

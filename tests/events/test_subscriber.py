@@ -247,13 +247,13 @@ def test_opaque_bytes_arrive_as_they_are(sub: Recording, pub: Publisher) -> None
     assert sub.wait(1) == [b"\x93\xff"]
 
 
-def test_a_full_queue_is_a_gap(engine: Callable[..., Running]) -> None:
+def test_a_full_queue_is_a_gap(engine: Callable[..., Running], delivery: Any) -> None:
     """The subscriber hears how many events it lost, and everything is accounted for."""
     es = engine(window=1, batch_events=5)
     release = threading.Event()
     options: dict[str, Any] = {"queue_size": 10, "when_full": "drop-newest"}
-    total = 3000
-    with Recording(es.uri, **options) as sub, Publisher(es.uri) as pub:
+    total = 5000
+    with Recording(es.uri, delivery=delivery, **options) as sub, Publisher(es.uri) as pub:
         sub.on_event = lambda _event: release.wait(20)
         sub.subscribe("a")
         sub.start()
@@ -265,6 +265,30 @@ def test_a_full_queue_is_a_gap(engine: Callable[..., Running]) -> None:
         assert {gap["reason"] for gap in sub.gaps()} == {"full"}
         assert sub.messages() == sorted(set(sub.messages()))
         assert sub.statistics()["gaps"] == len(sub.gaps()) > 0
+
+
+def test_who_is_disconnected_for_a_full_queue_comes_back(
+    engine: Callable[..., Running], delivery: Any
+) -> None:
+    """It hears why, subscribes again by itself, and gets what is published from then on."""
+    es = engine(window=1, batch_events=5)
+    release = threading.Event()
+    options: dict[str, Any] = {"queue_size": 10, "when_full": "disconnect"}
+    with Recording(es.uri, delivery=delivery, **options) as sub, Publisher(es.uri) as pub:
+        sub.on_event = lambda _event: release.wait(20)
+        sub.subscribe("a")
+        sub.start()
+        for _ in range(5000):
+            pub.post("a", "many")
+        pub.flush()
+        assert es.statistics()["dropped"] > 0
+        release.set()
+        eventually(lambda: "gap" in sub.told())
+        assert sub.told() == ["connected", "disconnected", "connected", "gap"]
+        (_, gone), (_, gap) = sub.hooks[1], sub.hooks[3]
+        assert (gone["reason"], gap["reason"], gap["missed"]) == ("full", "full", None)
+        pub.publish("a", "afterwards")
+        eventually(lambda: sub.messages()[-1] == "afterwards")
 
 
 def test_a_suspended_pattern_is_told(es: Running, delivery: Any, pub: Publisher) -> None:

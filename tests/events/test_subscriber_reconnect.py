@@ -339,6 +339,14 @@ def test_a_gap_is_told_exactly_when_something_may_be_missing(
     assert gap_on_attach(mailbox, answer, wanted=False) == {}
 
 
+def test_a_dismissal_is_the_reason_of_the_gap_after_it() -> None:
+    """Unless the event service was restarted meanwhile."""
+    answer = {"resumed": False, "missed": None, "incarnation": "a"}
+    for before, reason in (("a", "full"), ("b", "restarted")):
+        gap = gap_on_attach(Mailbox(before, 5), answer, wanted=True, dismissed=True)
+        assert gap == {"missed": None, "reason": reason}
+
+
 def test_pushes_are_counted_without_unpacking_them() -> None:
     """Whatever width msgpack gives the array."""
     start = b"\x92\xcf" + (7).to_bytes(8, "big")

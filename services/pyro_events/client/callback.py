@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import Pyro5.server
 
+from pyro_events.client.connection import ConnectionLost
 from pyro_events.client.inbox import Notice
 from pyro_events.client.subscription import Subscription
 from pyro_events.client.waker import Stopped
@@ -70,6 +71,17 @@ class Callback(Subscription):
         else:
             threading.Thread(target=self._shut_down, daemon=True).start()
 
+    def noticed(self, notice: dict[str, Any]) -> None:
+        """Take what the event service says; when it has sent us away, we come back."""
+        super().noticed(notice)
+        if self._dismissed:
+            self.link.wake()
+
+    def woken(self) -> None:
+        """Begin anew when the event service has sent us away."""
+        if self._dismissed:
+            raise ConnectionLost("the subscriber's queue was full")
+
     def _shut_down(self) -> None:
         self._daemon.shutdown()
         if self._thread is not threading.current_thread():
@@ -86,9 +98,16 @@ class Callback(Subscription):
         except Exception as error:
             raise Refused(f"{welcome.uri} refused the subscriber: {error}") from error
         before, self._incarnation = self._incarnation, welcome.incarnation
-        if before in (None, welcome.incarnation) or not (subjects or patterns):
+        dismissed = self._take_dismissal()
+        if before is None or not (subjects or patterns):
             return []
-        return [Notice("gap", {"kind": "gap", "missed": None, "reason": "restarted"})]
+        if before != welcome.incarnation:
+            reason = "restarted"
+        elif dismissed:
+            reason = "full"
+        else:
+            return []
+        return [Notice("gap", {"kind": "gap", "missed": None, "reason": reason})]
 
     def _pushed(self, frame: Frame) -> None:
         raise EventServiceError(f"the event service sent a frame of type {frame.type}")

@@ -57,12 +57,13 @@ def _array_size(data: bytes) -> int:
 
 
 def gap_on_attach(
-    before: Mailbox | None, answer: dict[str, Any], *, wanted: bool
+    before: Mailbox | None, answer: dict[str, Any], *, wanted: bool, dismissed: bool = False
 ) -> dict[str, Any]:
     """Say what was missed between the last life and this one, {} if nothing was.
 
     `before` is the mailbox of the last life, None in the first one; `wanted` tells whether there
-    were subscriptions at all.
+    were subscriptions at all, `dismissed` that the event service itself ended the last life
+    because the queue was full.
     """
     missed = answer.get("missed")
     if before is None or missed == 0 or not wanted:
@@ -71,6 +72,8 @@ def gap_on_attach(
         reason = "full"
     elif answer["incarnation"] != before.incarnation:
         reason = "restarted"
+    elif dismissed:
+        reason = "full"
     else:
         reason = "expired"
     return {"missed": missed, "reason": reason}

@@ -63,7 +63,9 @@ class Stream(Subscription):
             raise
         except Exception as error:
             raise Refused(f"{welcome.uri} refused the subscriber: {error}") from error
-        gap = gap_on_attach(before, answer, wanted=bool(subjects or patterns))
+        gap = gap_on_attach(
+            before, answer, wanted=bool(subjects or patterns), dismissed=self._take_dismissal()
+        )
         return [Notice("gap", {"kind": "gap", **gap})] if gap else []
 
     def _pushed(self, frame: wire.Frame) -> None:

@@ -49,6 +49,7 @@ class Subscription:
         self._calls: Calls | None = None
         self._welcome: Welcome | None = None
         self._farewell: str | None = None
+        self._dismissed = False
         self._failure: Exception | None = None
         self.refusal: Refused | None = None
         self._closed = False
@@ -175,10 +176,18 @@ class Subscription:
         kind = notice.get("kind")
         if kind == "stopping":
             self._farewell = f"stopping: {notice.get('reason')}"
+        elif kind == "disconnected":
+            self._farewell = str(notice.get("reason"))
+            self._dismissed = True
         elif kind == "pattern":
             self._tell_gap({"missed": None, **notice, "reason": "pattern"})
         elif kind == "gap":
             self._tell_gap(notice)
+
+    def _take_dismissal(self) -> bool:
+        """Say, once, whether the event service sent us away because the queue was full."""
+        dismissed, self._dismissed = self._dismissed, False
+        return dismissed
 
     def _tell_gap(self, notice: dict[str, Any]) -> None:
         welcome = self._welcome

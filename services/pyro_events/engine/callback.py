@@ -47,12 +47,20 @@ class _Flight:
 
     __slots__ = ("batch", "items", "notice", "seq", "since")
 
-    def __init__(self, seq: int, items: list[Item], since: float, *, batch: bool) -> None:
+    def __init__(
+        self,
+        seq: int,
+        items: list[Item],
+        since: float,
+        *,
+        batch: bool,
+        notice: dict[str, object] | None = None,
+    ) -> None:
         self.seq = seq
         self.items = deque(items)
         self.since = since
         self.batch = batch
-        self.notice = not items
+        self.notice = notice
 
 
 class CallbackSubscriber(Subscriber):
@@ -71,6 +79,8 @@ class CallbackSubscriber(Subscriber):
         self._proven = False
         self._staged: deque[Item] = deque()
         self._flights: deque[_Flight] = deque()
+        self._notices: deque[dict[str, object]] = deque()
+        """News that wait for a connection."""
         self._limit = 1
         self._seq = 0
         self._deadline = Deadline(hub.loop, self._unanswered)
@@ -112,6 +122,7 @@ class CallbackSubscriber(Subscriber):
                 self._staged.extend(self._take(self._limit))
                 if not self._staged:
                     break
+            self._tell_gap()
             variant = Variant(as_dict=bool(self.options.as_dict), msgpack=self._msgpack)
             group = self.hub.encoder.group(list(islice(self._staged, self._limit)), variant)
             items = [self._staged.popleft() for _ in range(group.events)]
@@ -122,26 +133,31 @@ class CallbackSubscriber(Subscriber):
                 self._send(group, items)
 
     def notify(self, notice: dict[str, object]) -> None:
-        """Call `es_notice` of an aware subscriber that is connected."""
-        connection = self._connection
-        if not self.aware or not self._welcome or connection is None:
-            return
-        arguments = [self._uri.object, "es_notice", [{**self.hub.identity, **notice}], {}]
-        if self._msgpack:
-            number, data = wire.MSGPACK, msgpack.packb(arguments)
-        else:
-            number, data = wire.SERPENT, serpent.dumps(tuple(arguments))
-        flight = self._depart([], 1, batch=False)
-        connection.send(wire.encode_frame(wire.INVOKE, number, 0, flight.seq, data))
+        """Call `es_notice` of an aware subscriber, now or when there is a connection again.
+
+        Nobody has to hear later that the event service was about to stop.
+        """
+        if self._welcome:
+            self._send_notice({**self.hub.identity, **notice})
+        elif notice["kind"] != "stopping":
+            self._notices.append({**self.hub.identity, **notice})
+
+    def dismiss(self, reason: str) -> None:
+        """Call `es_notice` of an aware subscriber, and give it time to read that."""
+        if self._connection is not None and self._welcome and self.aware:
+            self.notify({"kind": "disconnected", "reason": reason})
+            self._connection.finish(f"dismissed: {reason}", self.hub.settings.retry_for)
+            self.hub.leaving.add(self)
 
     def close(self) -> None:
-        """Hang up for good."""
+        """Hang up; on who was dismissed only when it has read why, or when called again."""
+        patient = self in self.hub.leaving and not self.gone
         super().close()
         if self._dial is not None:
             self._dial.cancel()
         if self._retry is not None:
             self._retry.cancel()
-        if self._connection is not None:
+        if self._connection is not None and not patient:
             self._connection.close("unsubscribed")
         self._deadline.cancel()
         self._welcome = False
@@ -184,6 +200,8 @@ class CallbackSubscriber(Subscriber):
             return
         self._welcome = True
         self._proven = False
+        while self._notices:
+            self._send_notice(self._notices.popleft())
         self._healthy_at = self.hub.loop.clock() + self.hub.settings.retry_max_delay
         self._deadline.clear()
         self._touch()
@@ -192,6 +210,8 @@ class CallbackSubscriber(Subscriber):
         """Keep everything for the next connection, unless there were too many of them."""
         for flight in reversed(self._flights):
             self._staged.extendleft(reversed(flight.items))
+            if flight.notice is not None and flight.notice["kind"] != "stopping":
+                self._notices.appendleft(flight.notice)
         self._flights.clear()
         self._welcome = False
         self._connection = None
@@ -228,8 +248,8 @@ class CallbackSubscriber(Subscriber):
         start = prefix(group.serializer, self._uri.object)
         batch = group.serializer != wire.MARSHAL
         flags = wire.BATCH if batch else 0
-        flight = self._depart(items, len(group.parts), batch=batch)
-        seq = flight.seq
+        seq = self._seq
+        self._depart(_Flight(seq, items, self.hub.loop.clock(), batch=batch), len(group.parts))
         frames: list[bytes] = []
         for part in group.parts:
             size = len(start) + len(part)
@@ -239,13 +259,23 @@ class CallbackSubscriber(Subscriber):
             seq = (seq + 1) & 0xFFFF
         self._connection.send(b"".join(frames))
 
-    def _depart(self, items: list[Item], requests: int, *, batch: bool) -> _Flight:
-        flight = _Flight(self._seq, items, self.hub.loop.clock(), batch=batch)
+    def _send_notice(self, notice: dict[str, object]) -> None:
+        if not self.aware or self._connection is None:
+            return
+        arguments = [self._uri.object, "es_notice", [notice], {}]
+        if self._msgpack:
+            number, data = wire.MSGPACK, msgpack.packb(arguments)
+        else:
+            number, data = wire.SERPENT, serpent.dumps(tuple(arguments))
+        flight = _Flight(self._seq, [], self.hub.loop.clock(), batch=False, notice=notice)
+        self._depart(flight, 1)
+        self._connection.send(wire.encode_frame(wire.INVOKE, number, 0, flight.seq, data))
+
+    def _depart(self, flight: _Flight, requests: int) -> None:
         self._seq = (self._seq + requests) & 0xFFFF
         if not self._flights:
             self._deadline.set(self.hub.settings.reply_timeout)
         self._flights.append(flight)
-        return flight
 
     # Receiving
 
@@ -261,7 +291,7 @@ class CallbackSubscriber(Subscriber):
             # It was there when we connected. It may come back, so everything is kept.
             raise ProtocolError("its daemon does not know the object any more")
         self._proven = True
-        if flight.notice:
+        if flight.notice is not None:
             self._flights.popleft()
         elif flight.batch:
             self._batch_answered(flight, frame)
@@ -281,6 +311,7 @@ class CallbackSubscriber(Subscriber):
     def on_closed(self, reason: str) -> None:
         """Try again with everything that was not answered."""
         if self.gone:
+            self.hub.leaving.discard(self)
             return
         if not self._welcome and reason.startswith(("closed", "lost")):
             # A daemon without msgpack hangs up on it without a word.

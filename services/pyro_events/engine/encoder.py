@@ -103,7 +103,7 @@ class Encoder:
 
     def _group(self, items: Sequence[Item], variant: Variant) -> Group:
         if variant.msgpack and not variant.as_dict:
-            calls = [("event", (_state(item),), {}) for item in items]
+            calls: object = [("event", (_state(item),), {}) for item in items]
             return Group(wire.MSGPACK, len(items), (self._pack(calls) + _NIL,))
         serializer, first = self._call(items[0], variant)
         encoded = [first]

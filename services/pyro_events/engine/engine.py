@@ -65,8 +65,7 @@ class Engine:
     def close(self) -> None:
         """Release every descriptor; for an engine that never ran, or has ended."""
         self._listener.close()
-        for subscriber in self._hub.subscribers():
-            subscriber.close()
+        self._hub.close()
         for session in list(self._sessions):
             session.connection.close("the event service stops")
         self.loop.run_once(0)  # lets everything hear of its end

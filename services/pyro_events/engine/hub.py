@@ -65,6 +65,8 @@ class Hub:
         self.dirty: list[Subscriber] = []
         self.held = 0
         """Publications that wait for a full queue."""
+        self.leaving: set[CallbackSubscriber] = set()
+        """Those who were dismissed and may not have read it yet."""
         loop.after_round.append(self.pump)
 
     def subscribers(self) -> Iterator[Subscriber]:
@@ -110,6 +112,11 @@ class Hub:
         self.streams[subscriber_id] = subscriber
         subscriber.configure(options)
         return subscriber
+
+    def close(self) -> None:
+        """Release what belongs to subscribers."""
+        for subscriber in (*self.subscribers(), *self.leaving):
+            subscriber.close()
 
     def _check_room(self) -> None:
         limit = self.settings.max_subscribers

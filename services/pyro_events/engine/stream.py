@@ -49,7 +49,6 @@ class StreamSubscriber(Subscriber):
         self._again: deque[list[Item]] = deque()
         self._next = 1
         self._acked = 0
-        self._gaps_told = 0
         self._grace: Timer | None = None
         self._heartbeat = Deadline(hub.loop, self._check_pulse)
 
@@ -141,6 +140,11 @@ class StreamSubscriber(Subscriber):
                 wire.encode_frame(wire.INVOKE, wire.MSGPACK, wire.ONEWAY, 0, data)
             )
 
+    def dismiss(self, reason: str) -> None:
+        """Push the reason, and hang up: the helper notices at once."""
+        self.notify({"kind": "disconnected", "reason": reason})
+        self.hang_up(f"dismissed: {reason}")
+
     def close(self) -> None:
         """Go for good; the connection stays, it may be used for other calls."""
         super().close()
@@ -148,12 +152,6 @@ class StreamSubscriber(Subscriber):
         self._heartbeat.cancel()
         if self._grace is not None:
             self._grace.cancel()
-
-    def _tell_gap(self) -> None:
-        missed = self.dropped - self._gaps_told
-        if missed:
-            self._gaps_told = self.dropped
-            self.notify({"kind": "gap", "missed": missed, "reason": "full"})
 
     def _settle(self, number: int) -> None:
         while self._sent and self._sent[0].last <= number:

@@ -72,6 +72,7 @@ class Subscriber:
         self._stalled = False
         self._waiting: deque[Rest] = deque()
         self._dropped_before = 0
+        self._gaps_told = 0
         self._mailbox = self._new_mailbox()
 
     def __str__(self) -> str:
@@ -108,6 +109,10 @@ class Subscriber:
 
     def notify(self, notice: dict[str, object]) -> None:
         """Tell an aware subscriber something, in order with its events."""
+        raise NotImplementedError
+
+    def dismiss(self, reason: str) -> None:
+        """Tell an aware subscriber that it is dropped, and hang up when it has read that."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -166,6 +171,7 @@ class Subscriber:
             self._mailbox.force_drop(left)
         elif policy == "disconnect":
             self._mailbox.force_drop(left)
+            self.dismiss("full")
             self.hub.drop(self, "its queue is full, and when_full is disconnect")
         else:
             for item, size in zip(items[taken:], sizes[taken:], strict=True):
@@ -183,6 +189,13 @@ class Subscriber:
     def stall(self) -> None:
         """Hold nobody until something is taken again: what there is no room for is dropped."""
         self._stalled = True
+
+    def _tell_gap(self) -> None:
+        """Tell, in one notice, how many events were dropped since the last one."""
+        missed = self.dropped - self._gaps_told
+        if missed:
+            self._gaps_told = self.dropped
+            self.notify({"kind": "gap", "missed": missed, "reason": "full"})
 
     def _touch(self) -> None:
         if not self._dirty:

@@ -1,0 +1,125 @@
+"""What an object with `es_notice` is told: stops, gaps, patterns, and that it was dropped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from tests.events.service_harness import AwareRecorder, Recorder, proxy
+from tests.harness import eventually
+
+if TYPE_CHECKING:
+    from tests.events.service_harness import Make, Stock
+
+
+def test_aware_subscribers_hear_of_the_stop(engine: Make, stock: Stock) -> None:
+    """An object with es_notice is aware, and told with reason and incarnation at the stop."""
+    running, aware, plain = engine(), AwareRecorder(), Recorder()
+    daemon = stock()
+    with proxy(running.uri) as es:
+        es.subscribe("a", daemon.register(aware))
+        es.subscribe("a", daemon.register(plain))
+        eventually(lambda: [s["aware"] for s in running.subscriptions()] == [True, False])
+        es.publish("a", 1)
+    running.engine.stop("a test")
+    running.thread.join(5)
+    assert not running.thread.is_alive()
+    assert aware.notices == [
+        {
+            "kind": "stopping",
+            "reason": "a test",
+            "uri": running.uri,
+            "incarnation": running.engine.incarnation,
+        }
+    ]
+    assert aware.messages() == plain.messages() == [1]
+
+
+def test_an_aware_object_hears_of_a_gap(engine: Make, stock: Stock) -> None:
+    """What a full queue has dropped is told in one notice before the next events."""
+    running, aware, gate = engine(), AwareRecorder(), threading.Event()
+    aware.hook = lambda event: gate.wait(20)
+    with proxy(running.uri) as es:
+        es.subscribe("a", stock().register(aware), queue_size=5, when_full="drop-newest")
+        for number in range(100):
+            es.publish("a", number)
+        dropped = es.statistics()["dropped"]
+        gate.set()
+        eventually(lambda: len(aware.messages()) == 100 - dropped)
+        es.publish("a", "last")
+        eventually(lambda: aware.messages()[-1] == "last")
+    (notice,) = aware.notices
+    assert notice == {
+        "kind": "gap", "missed": dropped, "reason": "full",
+        "uri": running.uri, "incarnation": running.engine.incarnation,
+    }  # fmt: skip
+
+
+def test_an_aware_object_hears_that_it_is_dropped(engine: Make, stock: Stock) -> None:
+    """With `disconnect` it is told so, after what was under way; a plain one is only dropped."""
+    running, daemon, gate = engine(), stock(), threading.Event()
+    aware, plain = AwareRecorder(), Recorder()
+    aware.hook = plain.hook = lambda event: gate.wait(20)
+    with proxy(running.uri) as es:
+        for recorder in (aware, plain):
+            es.subscribe("a", daemon.register(recorder), queue_size=2, when_full="disconnect")
+        eventually(lambda: {s["state"] for s in running.subscriptions()} == {"connected"})
+        for number in range(10):
+            es.publish("a", number)
+        assert running.subscriptions() == []
+        assert es.statistics()["dropped"] >= 2
+    gate.set()
+    (notice,) = eventually(lambda: aware.notices)
+    assert (notice["kind"], notice["reason"]) == ("disconnected", "full")
+
+
+def test_a_dismissed_object_does_not_keep_the_service(engine: Make, stock: Stock) -> None:
+    """Stopping closes the connection to one that has not read its last notice."""
+    running, gate = engine(), threading.Event()
+    aware = AwareRecorder()
+    aware.hook = lambda event: gate.wait(20)
+    with proxy(running.uri) as es:
+        es.subscribe("a", stock().register(aware), queue_size=1, when_full="disconnect")
+        eventually(lambda: running.subscriber()["state"] == "connected")
+        for number in range(10):
+            es.publish("a", number)
+    began = time.monotonic()
+    running.stop()
+    assert time.monotonic() - began < 2
+    gate.set()
+
+
+def test_a_suspended_pattern_is_told(engine: Make, stock: Stock) -> None:
+    """The owner of a pattern that takes too long hears of it, and the roster shows it."""
+    running, aware = engine(), AwareRecorder()
+    with proxy(running.uri) as es:
+        es.subscribeMatch([r"(a|a)*$", "b"], stock().register(aware))
+        eventually(lambda: running.subscriber()["aware"])
+        for number in range(4):
+            es.publish("a" * 40 + f"!{number}", number)
+        eventually(lambda: aware.notices)
+        assert aware.notices[0]["kind"] == "pattern"
+        assert aware.notices[0]["pattern"] == r"(a|a)*$"
+        assert running.subscriber()["suspended"] == [r"(a|a)*$"]
+        es.publish("b", "still")
+        eventually(lambda: aware.messages() == ["still"])
+
+
+def test_news_of_a_pattern_wait_for_the_connection(engine: Make, stock: Stock) -> None:
+    """A pattern that is suspended while its owner can't be reached is told when it can."""
+    running, aware = engine(retry_delay=0.02), AwareRecorder()
+    first = stock()
+    uri, port = first.register(aware, "it"), first.port
+    with proxy(running.uri) as es:
+        es.subscribeMatch(r"(a|a)*$", uri)
+        eventually(lambda: running.subscriber()["aware"])
+        first.close()
+        eventually(lambda: running.subscriber()["state"] == "retrying")
+        for number in range(3):
+            es.publish("a" * 40 + f"!{number}", number)
+        eventually(lambda: running.subscriber()["suspended"])
+        assert aware.notices == []
+        stock("thread", port).register(aware, "it")
+        (notice,) = eventually(lambda: aware.notices)
+    assert (notice["kind"], notice["pattern"]) == ("pattern", r"(a|a)*$")
