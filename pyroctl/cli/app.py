@@ -55,7 +55,8 @@ class App:
 
     def call(self, do: str, services: Sequence[str] = (), **more: str) -> Message:
         """Let the manager do something, showing its progress; raises as `control.client.call`."""
-        return call(self.paths, do, {"services": list(services), **more}, self._show)
+        chosen = {"config": self.config} if self.config_option else {}
+        return call(self.paths, do, {"services": list(services), **chosen, **more}, self._show)
 
     def manager_runs(self) -> bool:
         """Tell whether some process is this deployment's manager, answering or not."""

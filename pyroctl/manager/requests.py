@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import plan
 from pyroctl.core.spec import EventServiceOptions
-from pyroctl.errors import PyroctlError, UnknownService
+from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.manager import consequences, operations
 from pyroctl.manager.status import StatusReporter, manager_row
 from pyroctl.manager.supervisor import ANSWER_TIMEOUT
@@ -39,6 +39,7 @@ class Requests:
     async def handle(self, do: str, args: Message, send: Send) -> Message:
         """Do what a request asks for; the control server's handler."""
         names = _names(args)
+        self._check_config(args.get("config"))
         if do == "status":
             return await self._status(names)
         if do == "shutdown":
@@ -60,6 +61,15 @@ class Requests:
             if self.stopping:
                 raise PyroctlError("the manager is shutting down")
             return await operation(names, send)
+
+    def _check_config(self, wanted: object) -> None:
+        """Refuse a request that means another deployment below the same root."""
+        ours = self._supervisor.deployment.file
+        if wanted not in {None, ours}:
+            raise UsageError(
+                f"the manager here runs {ours or 'the built-in deployment'}, not {wanted}",
+                hint="give each configuration a --root of its own, or shut this one down first",
+            )
 
     async def _status(self, names: Sequence[str]) -> Message:
         units = list(self._supervisor.units.values())

@@ -100,3 +100,15 @@ def test_variables_expand(deployment: Deployment, value: str) -> None:
     deployment.configure(f'[services.es]\nkind = "eventservice"\nport = {value}\n')
     shown = json.loads(deployment.run("config", "show", "--json").stdout)
     assert shown["data"]["values"]["services.es.port"] == 9999
+
+
+def test_another_configuration_below_the_same_root_is_refused(deployment: Deployment) -> None:
+    """A command that means another file isn't done to the services that run here."""
+    deployment.configure('[services.x]\nkind = "command"\ncommand = "sleep 1000"')
+    deployment.run("start")
+    other = deployment.root / "other.toml"
+    other.write_text('[services.x]\nkind = "command"\ncommand = "sleep 2000"')
+    for command in (("status",), ("start",), ("stop", "x"), ("shutdown",)):
+        refused = deployment.run("-c", str(other), *command, code=2)
+        assert "pyroctl.toml, not" in refused.stderr
+    assert deployment.state("x") == "running"
