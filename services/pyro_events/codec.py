@@ -6,18 +6,19 @@ any keys, and registered classes. It arrives as it left, type and value. Types a
 exactly: a subclass (an IntEnum, a namedtuple, a numpy scalar) would arrive as something else, so
 it is refused, unless it is registered.
 
-A tagged value is an array whose first element is the extension type `(code, no data)`. So nothing
-nests byte strings in byte strings, and msgpack's own limit on depth holds for everything.
+What is packed here need not be what arrives: unpacking bounds its own work, so that no bytes of
+any stranger make it crash, or take time or memory out of proportion.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID
 
 import msgpack
+
+from pyro_events import tags
+from pyro_events.collisions import check_keys
+from pyro_events.tags import MARK, UnsendableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,21 +28,8 @@ T = TypeVar("T")
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 _all_plain = _PLAIN.issuperset
 
-(_TUPLE, _SET, _FROZENSET, _DICT, _CLASS, _INT, _COMPLEX, _DATE, _TIME, _DATETIME) = range(1, 11)
-(_TIMEDELTA, _DECIMAL, _UUID) = range(11, 14)
-
-
-class _Tag:
-    """What an extension type is while its array is still being read."""
-
-    __slots__ = ("code",)
-
-    def __init__(self, code: int) -> None:
-        self.code = code
-
-
-_MARK = {code: msgpack.ExtType(code, b"") for code in range(_TUPLE, _UUID + 1)}
-_TAG = {code: _Tag(code) for code in _MARK}
+_LIST16, _LIST32 = 0xDC, 0xDD
+_LARGE = 1 << 20
 
 
 class Codec:
@@ -53,19 +41,20 @@ class Codec:
 
     def __init__(self, unknown: Callable[[str, dict[str, Any]], Any] | None = None) -> None:
         self._unknown = unknown
+        self._packers: list[Any] = []
         self._names: dict[type, str] = {}
         self._from_dict: dict[str, Callable[[dict[str, Any]], Any]] = {}
         self._encoders: dict[type, Callable[[Any], Any]] = {
-            **_SCALARS,
-            list: self._list,
+            **tags.SCALARS,
+            list: self._items,
             dict: self._dict,
-            tuple: lambda value: [_MARK[_TUPLE], *self._items(value)],
-            set: lambda value: [_MARK[_SET], *self._items(value)],
-            frozenset: lambda value: [_MARK[_FROZENSET], *self._items(value)],
+            tuple: lambda value: [MARK[tags.TUPLE], *self._items(value)],
+            set: lambda value: [MARK[tags.SET], *self._members(value)],
+            frozenset: lambda value: [MARK[tags.FROZENSET], *self._members(value)],
         }
         self._decoders: dict[int, Callable[[list[Any]], Any]] = {
-            **_DECODERS,
-            _CLASS: self._object,
+            **tags.DECODERS,
+            tags.CLASS: self._object,
         }
 
     def register(
@@ -86,7 +75,7 @@ class Codec:
         self._from_dict.pop(self._names.get(cls, ""), None)
         self._names[cls] = name
         self._from_dict[name] = from_dict
-        self._encoders[cls] = lambda value: [_MARK[_CLASS], name, self._encode(to_dict(value))]
+        self._encoders[cls] = lambda value: [MARK[tags.CLASS], name, self._encode(to_dict(value))]
 
     def pack(self, message: Any) -> bytes:
         """Give the message as bytes.
@@ -94,14 +83,20 @@ class Codec:
         Raises TypeError that says where in the message a value of another type is, and ValueError
         for what is nested too deeply or text that is no Unicode.
         """
+        # Making a packer takes as long as packing does, and two threads must not share one.
         try:
-            packed: bytes = msgpack.packb(
-                self._encode(message), strict_types=True, default=_big_int
-            )
-        except _UnsupportedError as error:
+            packer = self._packers.pop()
+        except IndexError:
+            packer = msgpack.Packer(strict_types=True, default=_big_int)
+        try:
+            encoded = message if _is_plain(message) else self._encode(message)
+            packed: bytes = packer.pack(encoded)
+        except UnsendableError as error:
             raise error.named("message") from None
         except RecursionError:
             raise ValueError("message is nested too deeply") from None
+        if len(packed) < _LARGE:  # a packer keeps the room that it needed
+            self._packers.append(packer)
         return packed
 
     def unpack(self, data: bytes | memoryview) -> Any:
@@ -110,17 +105,18 @@ class Codec:
         Raises ValueError for anything else, and when the message has an object of a class that
         isn't registered here.
         """
+        if type(data) is not bytes:
+            data = bytes(data)
         try:
-            message = msgpack.unpackb(
-                data, strict_map_key=False, list_hook=self._list_hook, ext_hook=_ext_hook
-            )
-        except ValueError:
-            raise
+            if _LIST16 in data or _LIST32 in data:
+                _check_lengths(data)
+            if tags.MARK_START in data:
+                return _Tagged(self._decoders).read(data)
+            return msgpack.unpackb(data, strict_map_key=False, ext_hook=_refuse_extension)
         except Exception as error:
-            raise ValueError(f"not a message: {type(error).__name__}: {error}") from error
-        if type(message) is _Tag:
-            raise ValueError("not a message: a tag without a value")
-        return message
+            if isinstance(error, ValueError) and str(error):
+                raise
+            raise ValueError(f"not a message: {type(error).__name__}: {error!s:.200}") from error
 
     def _encode(self, value: Any) -> Any:
         kind = type(value)
@@ -128,7 +124,7 @@ class Codec:
             return value
         encoder = self._encoders.get(kind)
         if encoder is None:
-            raise _UnsupportedError(value)
+            raise UnsendableError(value)
         return encoder(value)
 
     def _items(self, values: Any) -> Any:
@@ -138,14 +134,15 @@ class Codec:
         for index, value in enumerate(values):
             try:
                 encoded.append(self._encode(value))
-            except _UnsupportedError as error:
+            except UnsendableError as error:
                 raise error.within(
                     f"[{index}]" if type(values) in (list, tuple) else "{…}"
                 ) from None
         return encoded
 
-    def _list(self, value: list[Any]) -> Any:
-        return self._items(value)
+    def _members(self, values: Any) -> Any:
+        check_keys(values)
+        return self._items(values)
 
     def _dict(self, value: dict[Any, Any]) -> Any:
         plain_keys = _all_plain(map(type, value))
@@ -155,23 +152,19 @@ class Codec:
         for key, item in value.items():
             try:
                 encoded[key] = self._encode(item)
-            except _UnsupportedError as error:
+            except UnsendableError as error:
                 raise error.within(f"[{key!r}]") from None
         if plain_keys:
             return encoded
-        flat: list[Any] = [_MARK[_DICT]]
+        check_keys(value)
+        flat: list[Any] = [MARK[tags.DICT]]
         for key, item in encoded.items():
             try:
                 flat.append(self._encode(key))
-            except _UnsupportedError as error:
+            except UnsendableError as error:
                 raise error.within(f" (key {key!r:.40})") from None
             flat.append(item)
         return flat
-
-    def _list_hook(self, items: list[Any]) -> Any:
-        if items and type(items[0]) is _Tag:
-            return self._decoders[items[0].code](items)
-        return items
 
     def _object(self, items: list[Any]) -> Any:
         _, name, state = items
@@ -179,124 +172,87 @@ class Codec:
             return self._from_dict[name](state)
         if self._unknown is not None:
             return self._unknown(name, state)
-        raise ValueError(f"the class {name!r} of an object in the message isn't registered here")
-
-
-class _UnsupportedError(Exception):
-    """A value that can't travel, on its way out to where the whole message is known."""
-
-    def __init__(self, value: Any) -> None:
-        super().__init__()
-        self.value = value
-        self.path = ""
-
-    def within(self, step: str) -> _UnsupportedError:
-        self.path = step + self.path
-        return self
-
-    def named(self, root: str) -> TypeError:
-        cls = type(self.value)
-        name = (
-            cls.__qualname__
-            if cls.__module__ == "builtins"
-            else f"{cls.__module__}.{cls.__qualname__}"
-        )
-        return TypeError(
-            f"{root}{self.path}: {name} can't be sent; use a type that can, or register the class"
+        raise ValueError(
+            f"the class {name!r:.100} of an object in the message isn't registered here"
         )
 
 
-def _ext_hook(code: int, data: bytes) -> _Tag:
-    if data or code not in _TAG:
-        raise ValueError(f"not a message: extension type {code}")
-    return _TAG[code]
+def _is_plain(value: Any) -> bool:
+    """Say whether msgpack carries the value, and all within it, without change."""
+    kind = type(value)
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str and type(key) not in _PLAIN:
+                return False
+            if type(item) not in _PLAIN and not _is_plain(item):
+                return False
+        return True
+    if kind is list:
+        return _all_plain(map(type, value)) or all(map(_is_plain, value))
+    return kind in _PLAIN
 
 
 def _big_int(value: Any) -> Any:
     """Encode what msgpack itself refuses, which is an int of more than 64 bits."""
     if type(value) is not int:
         raise TypeError(f"{type(value).__name__} slipped through the encoder")
-    return [_MARK[_INT], value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)]
+    size = value.bit_length() // 8 + 1
+    return [MARK[tags.INT], value.to_bytes(size, "big", signed=True)]
 
 
-def _encode_zone(zone: tzinfo | None) -> Any:
-    """Encode a fixed offset as (seconds, microseconds, name), a zone of the database as its key."""
-    if zone is None:
-        return None
-    if type(zone) is timezone:
-        offset = zone.utcoffset(None)
-        name = zone.tzname(None)
-        shown = None if name == timezone(offset).tzname(None) else name
-        return [offset.days * 86400 + offset.seconds, offset.microseconds, shown]
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - few messages have one
+def _check_lengths(data: bytes) -> None:
+    """Raise an exception for a message with less in it than its lists claim.
 
-    if type(zone) is ZoneInfo and zone.key is not None:
-        return zone.key
-    raise _UnsupportedError(zone).within(".tzinfo")
+    msgpack makes a list as long as it claims to be before it has seen that, and so would make
+    gigabytes of a few kilobytes. Skipping makes nothing.
+    """
+    walker = msgpack.Unpacker(max_buffer_size=len(data))
+    walker.feed(data)
+    walker.skip()
 
 
-def _decode_zone(given: Any) -> tzinfo | None:
-    if given is None:
-        return None
-    if isinstance(given, str):
-        from zoneinfo import ZoneInfo  # noqa: PLC0415 - few messages have one
-
-        return ZoneInfo(given)
-    seconds, microseconds, name = given
-    offset = timedelta(seconds=seconds, microseconds=microseconds)
-    return timezone(offset) if name is None else timezone(offset, name)
+def _refuse_extension(code: int, _data: bytes) -> object:
+    raise ValueError(f"not a message: extension type {code}")
 
 
-def _encode_time(value: time) -> list[Any]:
-    clock = [value.hour, value.minute, value.second, value.microsecond, value.fold]
-    return [_MARK[_TIME], *clock, _encode_zone(value.tzinfo)]
+def _checked_dict(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    check_keys([key for key, _ in pairs])
+    return dict(pairs)
 
 
-def _decode_time(items: list[Any]) -> time:
-    _, hour, minute, second, microsecond, fold, zone = items
-    return time(hour, minute, second, microsecond, _decode_zone(zone), fold=fold)
+class _Tagged:
+    """A message with tags while it is read."""
 
+    __slots__ = ("_decoders", "_open")
 
-def _encode_datetime(value: datetime) -> list[Any]:
-    clock = [value.hour, value.minute, value.second, value.microsecond, value.fold]
-    return [_MARK[_DATETIME], value.toordinal(), *clock, _encode_zone(value.tzinfo)]
+    def __init__(self, decoders: dict[int, Callable[[list[Any]], Any]]) -> None:
+        self._decoders = decoders
+        self._open = 0
 
+    def read(self, data: bytes) -> Any:
+        message = msgpack.unpackb(
+            data,
+            strict_map_key=False,
+            ext_hook=self._tag,
+            list_hook=self._list,
+            object_pairs_hook=_checked_dict,
+        )
+        if self._open:
+            raise ValueError("not a message: a tag without a value")
+        return message
 
-def _decode_datetime(items: list[Any]) -> datetime:
-    _, day, *clock, fold, zone = items
-    hour, minute, second, microsecond = clock
-    at = time(hour, minute, second, microsecond, _decode_zone(zone), fold=fold)
-    return datetime.combine(date.fromordinal(day), at)
+    def _tag(self, code: int, data: bytes) -> tags.Tag:
+        if data or code not in tags.TAG:
+            raise ValueError(f"not a message: extension type {code}")
+        self._open += 1
+        return tags.TAG[code]
 
+    def _list(self, items: list[Any]) -> Any:
+        if items and type(items[0]) is tags.Tag:
+            self._open -= 1
+            return self._decoders[items[0].code](items)
+        return items
 
-def _decode_dict(items: list[Any]) -> dict[Any, Any]:
-    return dict(zip(items[1::2], items[2::2], strict=True))
-
-
-_SCALARS: dict[type, Callable[[Any], Any]] = {
-    complex: lambda value: [_MARK[_COMPLEX], value.real, value.imag],
-    date: lambda value: [_MARK[_DATE], value.toordinal()],
-    time: _encode_time,
-    datetime: _encode_datetime,
-    timedelta: lambda value: [_MARK[_TIMEDELTA], value.days, value.seconds, value.microseconds],
-    Decimal: lambda value: [_MARK[_DECIMAL], str(value)],
-    UUID: lambda value: [_MARK[_UUID], value.bytes],
-}
-
-_DECODERS: dict[int, Callable[[list[Any]], Any]] = {
-    _TUPLE: lambda items: tuple(items[1:]),
-    _SET: lambda items: set(items[1:]),
-    _FROZENSET: lambda items: frozenset(items[1:]),
-    _DICT: _decode_dict,
-    _INT: lambda items: int.from_bytes(items[1], "big", signed=True),
-    _COMPLEX: lambda items: complex(items[1], items[2]),
-    _DATE: lambda items: date.fromordinal(items[1]),
-    _TIME: _decode_time,
-    _DATETIME: _decode_datetime,
-    _TIMEDELTA: lambda items: timedelta(items[1], items[2], items[3]),
-    _DECIMAL: lambda items: Decimal(items[1]),
-    _UUID: lambda items: UUID(bytes=items[1]),
-}
 
 _default = Codec()
 
