@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MAX_PENDING = 10_000
 MAX_PENDING_BYTES = 16 * 1024 * 1024
 TIMEOUT = 10.0
+_REMEMBERED = 1000
+"""Subjects that are not checked again."""
 
 _log = logging.getLogger("pyro_events")
 
@@ -50,6 +52,7 @@ class Publisher:
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
         self._timeout = timeout
         self._sender = Sender(es, ident, max_pending, max_pending_bytes)
+        self._subjects: dict[str, tuple[str, ...]] = {}
         self._closed = False
 
     def publish(self, subjects: str | Sequence[str], message: Any, *, opaque: bool = False) -> None:
@@ -60,7 +63,7 @@ class Publisher:
         refuses the event, `pyro_events.errors.Refused` when it refuses this client, and
         `Unreachable` when it isn't there within `timeout`.
         """
-        self._sender.publish(_entry(subjects, message, opaque), self._timeout)
+        self._sender.publish(self._entry(subjects, message, opaque), self._timeout)
 
     def post(self, subjects: str | Sequence[str], message: Any, *, opaque: bool = False) -> None:
         """Take a message to be sent in the background, together with others.
@@ -69,7 +72,7 @@ class Publisher:
         `timeout`, and then raises `Unreachable`. Bad arguments raise as in `publish`; what the
         event service itself has against an event is logged, counted and raised by `flush`.
         """
-        self._sender.post(_entry(subjects, message, opaque), self._timeout)
+        self._sender.post(self._entry(subjects, message, opaque), self._timeout)
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until the event service has everything that was posted, for ever if need be.
@@ -116,21 +119,31 @@ class Publisher:
                 raise
             _log.exception("posted events were lost while another error was on its way")
 
+    def _entry(self, subjects: str | Sequence[str], message: Any, opaque: bool) -> Entry:
+        checked = self._subjects.get(subjects) if type(subjects) is str else None
+        if checked is None:
+            checked = self._check(subjects)
+        if not opaque:
+            return checked, pack(message), False
+        if type(message) is not bytes:
+            raise TypeError(f"an opaque message must be bytes, not {type(message).__name__}")
+        return checked, message, True
+
+    def _check(self, subjects: str | Sequence[str]) -> tuple[str, ...]:
+        """Check subjects, and remember a single one, as most are published again and again."""
+        checked = check_subjects(subjects)
+        if type(subjects) is str:
+            if len(self._subjects) >= _REMEMBERED:
+                self._subjects.clear()
+            self._subjects[subjects] = checked
+        return checked
+
     def __del__(self) -> None:
         if getattr(self, "_closed", True):
             return
         lost = self._sender.close(wait=False)
         note = f" with {lost} events that were not sent" if lost else ""
         warnings.warn(f"unclosed publisher{note}: {self!r}", ResourceWarning, source=self)  # noqa: B028 - nobody called
-
-
-def _entry(subjects: str | Sequence[str], message: Any, opaque: bool) -> Entry:
-    checked = check_subjects(subjects)
-    if not opaque:
-        return checked, pack(message), False
-    if type(message) is not bytes:
-        raise TypeError(f"an opaque message must be bytes, not {type(message).__name__}")
-    return checked, message, True
 
 
 __all__ = ["MAX_PENDING", "MAX_PENDING_BYTES", "TIMEOUT", "NotPublished", "Publisher"]

@@ -213,11 +213,17 @@ class Subscriber:
         self, parcel: Parcel, events: Sequence[Event | Undecodable], done: int
     ) -> None:
         """Handle the events after the first `done`; what an abort leaves over is kept."""
-        handle = self._handle
+        handle = self.event
         try:
-            for event in events[done:]:
+            for event in events[done:] if done else events:
                 done += 1
-                handle(event)
+                if isinstance(event, Undecodable):
+                    self._missed(event)
+                else:
+                    try:
+                        handle(event)
+                    except Exception:  # noqa: BLE001 - it is the user's, and must not end listen
+                        self._failed(event)
                 if self._aborted:
                     break
         finally:
@@ -227,15 +233,21 @@ class Subscriber:
 
     def _handle(self, event: Event | Undecodable) -> None:
         if isinstance(event, Undecodable):
-            self._count("undecodable")
-            _log.error("an event about %r can't be decoded: %s", event.subject, event.reason)
-            self._tell(undecodable_gap(event))
+            self._missed(event)
             return
         try:
             self.event(event)
-        except Exception:  # noqa: BLE001 - it is the user's, and must not end listen
-            self._count("errors")
-            _log.exception("error in event() for an event about %r", event.subject)
+        except Exception:  # noqa: BLE001 - the same
+            self._failed(event)
+
+    def _missed(self, event: Undecodable) -> None:
+        self._count("undecodable")
+        _log.error("an event about %r can't be decoded: %s", event.subject, event.reason)
+        self._tell(undecodable_gap(event))
+
+    def _failed(self, event: Event) -> None:
+        self._count("errors")
+        _log.exception("error in event() for an event about %r", event.subject)
 
     def _tell(self, notice: Notice) -> None:
         if notice.hook == "gap":

@@ -17,6 +17,8 @@ WINDOW = 4
 BATCH_EVENTS = 1000
 BATCH_BYTES = 256 * 1024
 """A batch is closed when it has reached one of them, so that only a lone event may exceed it."""
+SEND_AT = BATCH_EVENTS // 4
+"""So many waiting events are sent even while others are on their way."""
 OVERHEAD = 64
 """Bytes that an event is taken to need beside its message, and again for each of its subjects."""
 
@@ -74,16 +76,29 @@ class Outbox:
 
     def room(self) -> bool:
         """Say whether `add` is allowed."""
-        return len(self) < self._max_events and self.bytes < self._max_bytes
+        waiting = self._flying + len(self._waiting)
+        return waiting < self._max_events and self.bytes < self._max_bytes
+
+    def due(self) -> bool:
+        """Say whether what waits should be sent now rather than together with what comes next.
+
+        A lone event is; while others are on their way, events collect until they are many or
+        those have arrived (John Nagle's rule, RFC 896).
+        """
+        flying = len(self._flight)
+        return not flying or (
+            flying < WINDOW
+            and (len(self._waiting) >= SEND_AT or self._waiting_bytes >= BATCH_BYTES)
+        )
 
     def add(self, entry: Entry) -> int:
         """Take an event, and give its number."""
-        self.last += 1
-        self._waiting.append((self.last, entry))
-        size = size_of(entry)
+        self.last = number = self.last + 1
+        self._waiting.append((number, entry))
+        size = len(entry[1]) + OVERHEAD * (1 + len(entry[0]))
         self.bytes += size
         self._waiting_bytes += size
-        return self.last
+        return number
 
     def next_batch(self) -> Batch | None:
         """Give what to send now, if there is anything and the window is open."""

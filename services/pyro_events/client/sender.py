@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from pyro_events.client.calls import decode_answer, encode_call
 from pyro_events.client.connection import ConnectionLost
-from pyro_events.client.outbox import BATCH_BYTES, BATCH_EVENTS, Entry, Outbox
+from pyro_events.client.outbox import Entry, Outbox
 from pyro_events.errors import Closed, NotPublished, Unreachable
 from pyro_events.event import EVENTSERVICE_NAME
 from pyro_events.link import Link
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from pyro_events.link import Welcome
     from pyro_events.wire import Frame
 
-_SEND_AT = BATCH_EVENTS // 4
-"""So many waiting events are sent by the thread that posts, without the link's help."""
-
 _log = logging.getLogger("pyro_events")
 
 
@@ -40,18 +37,18 @@ class Sender:
         self._outbox = Outbox(max_pending, max_pending_bytes)
         self.link = Link(es, "publisher", ident, self)
         self._id = uuid4().hex
-        self._changed = threading.Condition()  # on an RLock: collecting garbage may call `close`
+        self._lock = threading.RLock()  # collecting garbage may call `close`
+        self._changed = threading.Condition(self._lock)
         self._connection: Connection | None = None
         self._calls: dict[int, int] = {}
         self._seq = 0
-        self._nudged = False
         self._closed = False
         self._failure: Exception | None = None
         self._refused: Refused | None = None
         self._watched: dict[int, Exception | None] = {}
         self._fault: Exception | None = None
         self._faults = 0
-        self._counts = dict.fromkeys(("published", "posted", "acked", "failed", "retries"), 0)
+        self._counts = dict.fromkeys(("published", "acked", "failed", "retries"), 0)
         self._links = 0
 
     # -- for the publisher, in any thread
@@ -79,17 +76,13 @@ class Sender:
 
     def post(self, entry: Entry, timeout: float) -> None:
         """Take the event; waits for room at most `timeout` seconds, then raises Unreachable."""
-        with self._changed:
-            if self._closed or not self._outbox.room():
+        with self._lock:
+            outbox = self._outbox
+            if self._closed or not outbox.room():
                 self._wait_for_room(time.monotonic() + timeout, timeout)
-            self._outbox.add(entry)
-            self._counts["posted"] += 1
-            if self._outbox.waiting >= _SEND_AT or self._outbox.bytes >= BATCH_BYTES:
+            outbox.add(entry)
+            if outbox.due():
                 self._pump()
-            elif not self._nudged:
-                self._nudged = True
-                self.link.start()
-                self.link.wake()
 
     def flush(self, timeout: float | None) -> None:
         """Wait until everything so far is settled; raises Unreachable, or NotPublished."""
@@ -119,6 +112,7 @@ class Sender:
         with self._changed:
             return {
                 **self._counts,
+                "posted": self._outbox.last - self._counts["published"],
                 "reconnects": max(0, self._links - 1),
                 "pending": len(self._outbox),
                 "pending_bytes": self._outbox.bytes,
@@ -131,7 +125,6 @@ class Sender:
         with self._changed:
             self._links += 1
             self._connection, self._failure = connection, None
-            self._nudged = False
             self._pump()
 
     def received(self, frame: Frame) -> None:
@@ -145,14 +138,12 @@ class Sender:
                 self._counts["acked"] += self._outbox.acknowledge(int(number))
             except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the batch
                 self._settle_refused(self._outbox.refuse(first), error)
-            self._pump()
+            if self._outbox.due():
+                self._pump()
             self._changed.notify_all()
 
     def woken(self) -> None:
-        """Send what was posted."""
-        with self._changed:
-            self._nudged = False
-            self._pump()
+        """Do nothing: whoever posts sends, too."""
 
     def unlinked(self, error: Exception) -> None:
         """Keep everything for the next connection."""
@@ -168,7 +159,6 @@ class Sender:
         """Tell whoever waits; the next call begins anew."""
         with self._changed:
             self._refused = error
-            self._nudged = False
             self._changed.notify_all()
 
     # -- with the lock held
