@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pyroctl.cli.output import Output
 from pyroctl.control.client import call, manager_pid
 from pyroctl.control.paths import Paths, deployment_paths
+from pyroctl.errors import Reported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,9 +55,16 @@ class App:
         return load(self.config, os.environ, os.getcwd())
 
     def call(self, do: str, services: Sequence[str] = (), **more: str) -> Message:
-        """Let the manager do something, showing its progress; raises as `control.client.call`."""
+        """Let the manager do something, showing its progress.
+
+        Raises as `control.client.call`, and Reported when the manager did nothing but refuse.
+        """
         chosen = {"config": self.config} if self.config_option else {}
-        return call(self.paths, do, {"services": list(services), **chosen, **more}, self._show)
+        args = {"services": list(services), **chosen, **more}
+        reply = call(self.paths, do, args, self._show)
+        if reply["data"] is None:
+            raise Reported(reply["errors"], reply["exit_code"])
+        return reply
 
     def manager_runs(self) -> bool:
         """Tell whether some process is this deployment's manager, answering or not."""

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli.app import App
-from pyroctl.errors import PyroctlError, Reported
+from pyroctl.errors import PyroctlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyroctl.cli.output import Result
-    from pyroctl.control.protocol import Message
 
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
@@ -109,11 +108,6 @@ def group(name: str, purpose: str) -> click.Group:
         params=list(global_options()),
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-
-
-def reported(reply: Message) -> Reported:
-    """Make an error of a reply that has errors."""
-    return Reported(reply["errors"], reply["exit_code"])
 
 
 class ServiceName(click.ParamType[str]):

@@ -81,19 +81,14 @@ def subscriptions(app: App, *, service: str | None) -> Result:
     And what waits for them, was delivered to them, and was lost to them.
     """
     reply = app.call("subscriptions", [service] if service else [])
-    if reply["data"] is not None:
-        rows = reply["data"]["subscriptions"]
-        for line in table(HEAD, [_cells(row) for row in rows]):
-            app.output.print(line)
-    return Result(reply["data"], reply["errors"], reply["exit_code"])
+    for line in table(HEAD, [_cells(row) for row in reply["data"]["subscriptions"]]):
+        app.output.print(line)
+    return Result(reply["data"])
 
 
 def _tool(app: App, verb: str, service: str | None) -> list[str]:
     """Give the start of a command line for the event service that is meant."""
-    reply = app.call("eventservice", [service] if service else [])
-    if reply["errors"]:
-        raise cli.reported(reply)
-    found: dict[str, Any] = reply["data"]
+    found: dict[str, Any] = app.call("eventservice", [service] if service else [])["data"]
     ident = ["--ident-file", found["ident_file"]] if found["ident_file"] else []
     return [sys.executable, "-m", "pyro_events.tool", verb, "--es", found["uri"], *ident]
 

@@ -26,7 +26,7 @@ def command(app: App, services: tuple[str, ...], *, yes: bool, safe: bool) -> Re
     """
     warn(app, "restart", services, yes=yes, safe=safe)
     reply = app.call("restart", services)
-    done = reply["data"]["restarts"] if reply["data"] else []
+    done = reply["data"]["restarts"]
     for entry in done:
         if entry.get("notified") or entry.get("lost"):
             app.output.progress(_describe(entry))

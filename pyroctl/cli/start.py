@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pyroctl.cli import command as cli
 from pyroctl.cli.background import ensure_manager
 from pyroctl.cli.output import Result
+from pyroctl.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App
@@ -22,7 +23,11 @@ def command(app: App, services: tuple[str, ...]) -> Result:
     lines are shown, and what this command has started is stopped again.
     """
     launched = ensure_manager(app)
-    reply = app.call("start", services)
-    if reply["exit_code"] and launched:
-        app.call("shutdown")
+    failed = True
+    try:
+        reply = app.call("start", services)
+        failed = reply["exit_code"] != EXIT_OK
+    finally:
+        if launched and failed:
+            app.call("shutdown")
     return Result(reply["data"], reply["errors"], reply["exit_code"])

@@ -30,8 +30,7 @@ def warn(app: App, command: str, services: Sequence[str], *, yes: bool, safe: bo
 
     Asks on a terminal only. Raises as `App.call`.
     """
-    data = app.call("foresee", services, command=command)["data"]
-    found = data["consequences"] if data else []
+    found = app.call("foresee", services, command=command)["data"]["consequences"]
     for entry in found:
         for line in _describe(entry):
             app.output.progress(line)

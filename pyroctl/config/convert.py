@@ -6,6 +6,7 @@ from os.path import join, normpath
 from typing import TYPE_CHECKING
 
 from pyroctl.config.models import Command, EventService, NameServer
+from pyroctl.config.types import UNIX
 from pyroctl.core.spec import (
     CommandOptions,
     DelayReady,
@@ -76,9 +77,13 @@ def _options(table: Service, directory: str) -> Options:
             )
         case EventService():
             ident_file = table.ident_file
+            host = table.host
+            if host.startswith(UNIX):
+                host = UNIX + absolute(host.removeprefix(UNIX), directory)
             return EventServiceOptions(
-                host=table.host,
+                host=host,
                 port=table.port,
+                socket_mode=table.socket_mode,
                 queue_size=table.queue_size,
                 queue_bytes=table.queue_bytes,
                 when_full=table.when_full,

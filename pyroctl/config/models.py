@@ -115,8 +115,9 @@ class NameServer(Service):
 class EventService(Service):
     """Kind `eventservice`."""
 
-    host: types.Host = _EVENTSERVICE.host
+    host: types.HostOrPath = _EVENTSERVICE.host
     port: types.Port = _EVENTSERVICE.port
+    socket_mode: types.Mode = _EVENTSERVICE.socket_mode
     queue_size: types.Positive = _EVENTSERVICE.queue_size
     queue_bytes: types.MessageSize | None = None
     when_full: types.Full = _EVENTSERVICE.when_full
@@ -130,6 +131,13 @@ class EventService(Service):
     trusted: types.Truth = _EVENTSERVICE.trusted
     ident_file: types.Filled | None = None
     ns: types.Address | None = None
+
+    @field_validator("port")
+    @classmethod
+    def _none_for_a_unix_socket(cls, value: int, info: ValidationInfo) -> int:
+        if value and info.data.get("host", "").startswith(types.UNIX):
+            raise refuse("a Unix socket has no port", "leave port out")
+        return value
 
 
 class Command(Service):

@@ -25,6 +25,8 @@ LARGEST = 2**63 - 1
 LAST_PORT = 65535
 SHORTEST_AUTOCLEAN = 3
 """Seconds; what Pyro5's name server accepts (`AutoCleaner.min_autoclean_value`)."""
+UNIX = "./u:"
+"""What a host begins with that is the path of a Unix socket; Pyro5's notation."""
 SMALLEST_MESSAGE = 1024
 """Bytes; what the event service accepts as a limit."""
 NAME_HINT = "letters, digits, '.', '_' and '-', the first a letter or digit, at most 64 in all"
@@ -119,6 +121,15 @@ def _host(value: str) -> str:
     return value
 
 
+def _host_or_path(value: str) -> str:
+    if not value.startswith(UNIX):
+        return _host(value)
+    path = value.removeprefix(UNIX)
+    if not path or ":" in path:
+        raise refuse(f'"{value}" is no Unix socket', 'such as "./u:es.sock"; no colon in the path')
+    return value
+
+
 def _address(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port[:6]) <= LAST_PORT:
@@ -153,6 +164,12 @@ def _signal(value: str) -> str:
 def _umask(value: str) -> str:
     if not re.fullmatch(r"0?[0-7]{3}", value, re.ASCII):
         raise refuse(f'"{value}" is no umask', 'three or four octal digits: "0027"')
+    return value
+
+
+def _mode(value: str) -> str:
+    if not re.fullmatch(r"0?[0-7]{3}", value, re.ASCII):
+        raise refuse(f'"{value}" are no permissions', 'three or four octal digits: "0660"')
     return value
 
 
@@ -241,9 +258,11 @@ Autoclean = Annotated[Seconds, AfterValidator(_autoclean)]
 
 Name = Annotated[str, AfterValidator(_name), Words("string")]
 Host = Annotated[str, AfterValidator(_host), Words("string")]
+HostOrPath = Annotated[str, AfterValidator(_host_or_path), Words("string")]
 Address = Annotated[str, AfterValidator(_address), Words("string")]
 Storage = Annotated[str, AfterValidator(_storage), Words("string")]
 SignalName = Annotated[str, AfterValidator(_signal), Words("string")]
+Mode = Annotated[str, AfterValidator(_mode), Words("string")]
 Umask = Annotated[str, AfterValidator(_umask), Words("string")]
 Regex = Annotated[str, AfterValidator(_regex), Words("string")]
 

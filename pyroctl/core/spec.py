@@ -43,7 +43,10 @@ class EventServiceOptions:
     """Kind `eventservice`: hosted by `python -m pyro_events`."""
 
     host: str = "localhost"
+    """Or a Unix socket, `./u:PATH`, PATH relative to the configuration file's directory."""
     port: int = 0
+    socket_mode: str = "0600"
+    """Permissions of the Unix socket, octal."""
     queue_size: int = 1000
     """Events that may wait for one subscriber."""
     queue_bytes: int | None = None

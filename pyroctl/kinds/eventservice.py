@@ -21,9 +21,12 @@ def argv(
     """
     name_server = options.ns or ns
     queue_bytes = options.queue_bytes
+    unix = options.host.startswith("./u:")
+    port = 0 if unix else options.port or last_port or 0
     return (
         *(python, "-m", "pyro_events"),
-        *("--host", options.host, "--port", str(options.port or last_port or 0)),
+        *("--host", options.host, "--port", str(port)),
+        *("--socket-mode", options.socket_mode),
         *("--queue-size", str(options.queue_size), "--when-full", options.when_full),
         *("--block-timeout", f"{options.block_timeout:g}"),
         *("--max-message-size", str(options.max_message_size)),
