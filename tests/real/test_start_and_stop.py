@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 from pathlib import Path
@@ -110,6 +111,18 @@ def test_a_failed_start_leaves_running_what_ran_before(deployment: Deployment) -
     pid = deployment.service("base")["pid"]
     deployment.run("start", "laser", code=1)
     assert (deployment.service("base")["pid"], deployment.state("laser")) == (pid, "stopped")
+
+
+def test_an_interrupted_first_start_leaves_nothing_behind(deployment: Deployment) -> None:
+    """Ctrl-C while a service isn't ready yet: exit 130, the manager is gone with all it started."""
+    deployment.configure(service("laser", "gate", "/no/gate"))
+    with deployment.popen("start") as start:
+        eventually(deployment.listens)
+        eventually(lambda: deployment.state("laser") == "starting")
+        start.send_signal(signal.SIGINT)
+        start.communicate(timeout=20)
+    assert start.returncode == 130
+    eventually(lambda: not deployment.processes())
 
 
 def test_a_program_that_is_not_there_is_named(deployment: Deployment) -> None:
