@@ -51,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         max_subscribers=settings.max_subscribers,
         max_subscriptions=settings.max_subscriptions,
         handshake_timeout=settings.handshake_timeout,
+        socket_mode=settings.socket_mode,
         trusted=settings.trusted,
     )
     return serve(service, Notifier(), ControlChannel.from_environment())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -38,6 +39,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         max_subscribers=options.max_subscribers,
         max_subscriptions=options.max_subscriptions,
         handshake_timeout=options.handshake_timeout,
+        socket_mode=options.socket_mode,
     )
 
 
@@ -61,8 +63,20 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = text.add_argument
-    add("-n", "--host", default="localhost", help="where to listen (default: %(default)s)")
+    add(
+        "-n",
+        "--host",
+        default="localhost",
+        help="where to listen; ./u:PATH is a Unix socket (default: %(default)s)",
+    )
     add("-p", "--port", type=_port, default=0, help="0 takes any free port (default: %(default)s)")
+    add(
+        "--socket-mode",
+        type=_mode,
+        metavar="MODE",
+        default=_DEFAULTS.socket_mode,
+        help=f"permissions of the Unix socket, octal (default: {_DEFAULTS.socket_mode:04o})",
+    )
     add("-N", "--no-ns", action="store_true", help="do without a name server")
     add("--ns", metavar="HOST:PORT", help="where the name server is (default: Pyro5's NS_HOST)")
     ident = text.add_mutually_exclusive_group()
@@ -168,6 +182,12 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > _MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to {_MAX_PORT}")
     return int(text)
+
+
+def _mode(text: str) -> int:
+    if not re.fullmatch("0?[0-7]{3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} are no permissions such as 0660")
+    return int(text, 8)
 
 
 def _at_least(lowest: int) -> Callable[[str], int]:

@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyro_events import codec
+from pyro_events.engine.address import UNIX
 from pyro_events.engine.engine import Engine
 from pyro_events.engine.faults import NotRunning
 from pyro_events.engine.remote import make_items
@@ -34,6 +35,7 @@ class EventService:
     """An event service on a thread of its own.
 
     host, port: where it listens; port 0 takes a free one, never is another one taken than asked.
+    The host "./u:PATH" is a Unix socket, which replaces a stale one and is removed at the end.
     register: whether it registers in the name server, at `ns` ("HOST:PORT" or a PYRO URI, None
     for Pyro5's NS_HOST and NS_PORT). ident: the identification that clients must present.
     queue_size, queue_bytes: how many events, and how many bytes of them (None: 16 MiB, or
@@ -42,8 +44,8 @@ class EventService:
     holds a publisher before the event is dropped. max_message_size: bytes. max_connections,
     max_connections_per_peer, max_subscribers, max_subscriptions (of one subscriber): how many are
     taken; the program has to be allowed as many descriptors. handshake_timeout: seconds for a
-    client to introduce itself. trusted: clients may send marshal, with which a hostile one can
-    crash the process.
+    client to introduce itself. socket_mode: permissions of a Unix socket. trusted: clients may
+    send marshal, with which a hostile one can crash the process.
 
     Raises ValueError for options out of range. All methods may be called from any thread. One
     that is dropped without `stop` warns with ResourceWarning.
@@ -67,6 +69,7 @@ class EventService:
         max_subscribers: int = 8000,
         max_subscriptions: int = 1000,
         handshake_timeout: float = 5.0,
+        socket_mode: int = 0o600,
         trusted: bool = False,
     ) -> None:
         self._engine: Engine | None = None
@@ -87,6 +90,7 @@ class EventService:
             max_subscribers=max_subscribers,
             max_subscriptions=max_subscriptions,
             handshake_timeout=handshake_timeout,
+            socket_mode=socket_mode,
         )
         self._lock = threading.Lock()
         self._ready = threading.Event()
@@ -104,7 +108,8 @@ class EventService:
             if self._engine is not None:
                 raise NotRunning("an EventService is started once; make a new one")
             self._engine = Engine(self._host, self._port, self._settings, version())
-        if self._settings.ident is None and not is_loopback(self._host):
+        unix = self._host.startswith(UNIX)
+        if self._settings.ident is None and not unix and not is_loopback(self._host):
             _log.warning("%s: open to everybody who reaches it: give an identification", self.uri)
         self._thread = threading.Thread(
             target=_run, args=(self._engine, self.ended), name="event service", daemon=True

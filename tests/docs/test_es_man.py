@@ -65,7 +65,9 @@ def test_the_defaults_and_choices_are_the_program_s() -> None:
         if isinstance(action.default, (int, float)) and action.nargs != 0 and action.dest != "port":
             entry = text.partition(f".It Fl {action.option_strings[-1][1:]} Ar ")[2]
             unit = " seconds" if action.metavar == "SECONDS" else ""
-            assert f"{action.default:.15g}{unit}" in entry.partition("\n.It Fl")[0], action.dest
+            octal = action.metavar == "MODE"
+            default = f"{action.default:04o}" if octal else f"{action.default:.15g}{unit}"
+            assert default in entry.partition("\n.It Fl")[0], action.dest
     assert set(re.findall(r"^\.It Cm (\S+)", text, re.MULTILINE)) == set(POLICIES)
     assert defaults["when_full"] == "block"
 

@@ -147,8 +147,8 @@ def proxy(uri: str, serializer: str = "serpent", handshake: object = "hello") ->
 class WireClient:
     """A client that speaks the wire protocol itself, step by step."""
 
-    def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), 10)
+    def __init__(self, port: int, sock: socket.socket | None = None) -> None:
+        self.sock = sock or socket.create_connection(("127.0.0.1", port), 10)
         self.reader = wire.FrameReader(1 << 30)
         self.pushes: list[tuple[int | None, Any]] = []
         self.answers: dict[int, wire.Frame] = {}

@@ -81,6 +81,7 @@ max_connections_per_peer = 12
 max_subscribers = 13
 max_subscriptions = 14
 handshake_timeout = 1.5
+socket_mode = "640"
 trusted = true
 ident_file = "ident"
 ns = "[::1]:9090"
@@ -127,6 +128,7 @@ log = { max_bytes = 100, keep = 0 }
                 max_subscribers=13,
                 max_subscriptions=14,
                 handshake_timeout=1.5,
+                socket_mode="640",
                 trusted=True,
                 ident_file=f"{tmp_path}/ident",
                 ns="[::1]:9090",
@@ -361,3 +363,11 @@ def test_loading_a_good_file_does_not_import_tomlkit(tmp_path):
         "assert 'pydantic' in sys.modules and 'tomlkit' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-I", "-c", program], check=True)
+
+
+def test_a_unix_socket_is_below_the_configurations_directory(loaded, tmp_path):
+    """Like every relative path."""
+    text = '[services.es]\nkind = "eventservice"\nhost = "./u:{}"\n'
+    for path, expected in (("run/es", f"{tmp_path}/run/es"), ("/run/es", "/run/es")):
+        (es,) = loaded(text.format(path)).deployment.services.values()
+        assert es.options.host == f"./u:{expected}"

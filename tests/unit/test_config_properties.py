@@ -75,6 +75,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "max_subscriptions": COUNT,
             "handshake_timeout": SECONDS.filter(bool),
             "trusted": st.booleans(),
+            "socket_mode": st.from_regex(r"0?[0-7]{3}", fullmatch=True),
             "ident_file": FILLED,
             "ns": st.sampled_from(["localhost:9090", "[::1]:1"]),
         },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyroctl.core.spec import (
     CommandOptions,
     EventServiceOptions,
@@ -63,6 +65,15 @@ def test_the_limits_of_an_event_service_reach_its_command_line() -> None:
         assert {name: parsed[name] for name in LIMITS} == {
             name: getattr(each, name) for name in LIMITS
         }
+
+
+def test_a_unix_socket_has_no_port() -> None:
+    """Also when the service had one before."""
+    options = EventServiceOptions(host="./u:/run/es", socket_mode="0660")
+    argv = launch(ServiceSpec("es", options), replace(HERE, last_port=5000)).argv
+    assert argv[argv.index("--host") + 1] == "./u:/run/es"
+    assert argv[argv.index("--port") + 1] == "0"
+    assert argv[argv.index("--socket-mode") + 1] == "0660"
 
 
 LIMITS = (

@@ -10,9 +10,10 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyro_events.engine import roster
+from pyro_events.engine.address import UNIX, UnixSocket, bind
 from pyro_events.engine.dialer import Resolver
 from pyro_events.engine.hub import Hub
-from pyro_events.engine.listener import Listener, bind
+from pyro_events.engine.listener import Listener
 from pyro_events.engine.loop import Loop
 from pyro_events.engine.refusals import Refusals
 from pyro_events.engine.remote import remote_objects
@@ -37,11 +38,12 @@ _log = logging.getLogger("pyro_events")
 class Engine:
     """Listens from its construction on, serves while `run` runs in some thread.
 
+    `host` may be the path of a Unix socket, written as in Pyro5: `./u:PATH`; then `port` is 0.
     Raises AddressUnusable. Only the methods that say so may be called from other threads.
     """
 
     def __init__(self, host: str, port: int, settings: Settings, version: str) -> None:
-        sock = bind(host, port)
+        sock = bind(host, port, settings.socket_mode)
         self.incarnation = uuid.uuid4().hex
         self.uri = f"PYRO:{EVENTSERVICE_NAME}@{_location(host, sock)}"
         self.loop = Loop()
@@ -169,6 +171,8 @@ class Engine:
 
 def _location(host: str, sock: socket.socket) -> str:
     """Give what the URI says after the @: a host that clients can connect to, and the port."""
+    if isinstance(sock, UnixSocket):
+        return f"{UNIX}{sock.path}"
     port: Any = sock.getsockname()[1]
     if host in ("", "0.0.0.0", "::"):  # noqa: S104 - what must not be in an address
         host = socket.gethostname()

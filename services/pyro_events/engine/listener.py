@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import socket
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pyro_events.engine.faults import AddressUnusable
 from pyro_events.engine.loop import READ
 from pyro_events.engine.refusals import LimitReached
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from pyro_events.engine.loop import Loop
     from pyro_events.engine.refusals import Refusals
     from pyro_events.engine.settings import Settings
 
-_BACKLOG = 512
 _AT_ONCE = 64
 _PAUSE = 0.5
 """Seconds without accepting after the system ran out of descriptors."""
@@ -27,48 +24,6 @@ _EXTRA = 100
 """Connections beyond the limit that are told why they are refused."""
 
 _log = logging.getLogger("pyro_events")
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Give a socket that listens there; raises AddressUnusable, which says what is wrong."""
-    try:
-        found = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except (OSError, UnicodeError) as error:
-        raise AddressUnusable(
-            f"the host {host!r} is unknown: {error}",
-            hint="give a name or address of this machine, such as localhost or 0.0.0.0",
-        ) from None
-    # Pyro5's clients prefer IPv4 where a name has both (PREFER_IP_VERSION), so we do, too.
-    family, kind, proto, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
-    sock = socket.socket(family, kind, proto)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(_BACKLOG)
-        sock.setblocking(False)
-    except OSError as error:
-        sock.close()
-        raise _unusable(host, port, error) from None
-    return sock
-
-
-def _unusable(host: str, port: int, error: OSError) -> AddressUnusable:
-    if error.errno == errno.EADDRINUSE:
-        return AddressUnusable(
-            f"port {port} on {host} is in use: another program listens there",
-            hint="stop it, choose another port with -p PORT, or any free one with -p 0",
-        )
-    if error.errno == errno.EACCES:
-        return AddressUnusable(
-            f"port {port} on {host} needs more rights than this process has",
-            hint="choose a port above 1023, or any free one with -p 0",
-        )
-    return AddressUnusable(
-        f"can't listen on {host} port {port}: {error.strerror or error}",
-        hint="give a name or address of this machine, such as localhost or 0.0.0.0",
-    )
 
 
 class Listener:
@@ -142,7 +97,7 @@ class Listener:
         if self._peers[peer] >= limit:
             return LimitReached(
                 "max_connections_per_peer",
-                f"{peer or 'this machine'} has its {limit} connections to the event service "
+                f"{peer or 'the Unix socket'} has its {limit} connections to the event service "
                 "(max_connections_per_peer)",
             )
         return None

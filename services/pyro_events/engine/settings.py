@@ -9,6 +9,7 @@ from pyro_events.mailbox import WhenFull
 
 MIB: Final = 1 << 20
 SMALLEST_MESSAGE: Final = 1024
+MOST_PERMISSIONS: Final = 0o777
 _COUNTS: Final = (
     "queue_size",
     "max_connections",
@@ -39,6 +40,8 @@ class Settings:
     handshake_timeout: float = 5.0
     """A client that has not introduced itself for so long is hung up on."""
     handshake_size: int = 64 << 10
+    socket_mode: int = 0o600
+    """Who may connect to a Unix socket, as permissions of its file."""
     max_connections: int = 10_000
     max_connections_per_peer: int = 8000
     """Connections from one address; all those over a Unix socket count as one peer's."""
@@ -78,5 +81,9 @@ class Settings:
             raise ValueError(f"when_full must be one of {choices}, not {self.when_full!r}")
         if not 0 <= self.block_timeout < float("inf"):
             raise ValueError(f"block_timeout must be seconds, not {self.block_timeout}")
+        if not 0 <= self.socket_mode <= MOST_PERMISSIONS:
+            raise ValueError(
+                f"socket_mode must be permissions such as 0o600, not {self.socket_mode}"
+            )
         if not 0 < self.handshake_timeout < float("inf"):
             raise ValueError(f"handshake_timeout must be seconds, not {self.handshake_timeout}")

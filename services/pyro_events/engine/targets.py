@@ -17,8 +17,10 @@ def subscriber_uri(subscriber: object, peer: str | None) -> URI:
     """Give the address of a subscriber: a proxy, an autoproxied object (it arrives as a proxy), a
     URI or its text.
 
-    `peer` is the caller's own address, None if it is on this machine for certain. It stands in for
-    an address that only makes sense there: 0.0.0.0, and localhost of another machine.
+    `peer` is the caller's own address, None if it called over a Unix socket. It stands in for
+    an address that only makes sense there: 0.0.0.0, and localhost of another machine. A subscriber
+    on a Unix socket is called only for one who came over ours: anybody else could have us open
+    sockets that are closed to him.
     Raises TypeError for anything else, ValueError for an address that can't be called.
     """  # noqa: D205 - the list doesn't fit a line
     if isinstance(subscriber, Proxy):
@@ -60,8 +62,11 @@ def _usable(uri: URI, peer: str | None) -> URI:
             f"subscriber {uri} must be resolved first: give a PYRO: URI or a bound proxy"
         )
     if uri.sockname is not None:
-        if not is_loopback(peer):
-            raise ValueError(f"subscriber {uri} is a Unix socket on another machine")
+        if peer is not None:
+            raise ValueError(
+                f"subscriber {uri} is on a Unix socket; it can be called only for clients that use "
+                "the event service's own Unix socket"
+            )
         return uri
     if not isinstance(uri.port, int) or not 0 < uri.port <= _MAX_PORT:
         raise ValueError(f"subscriber {uri} has no port to connect to")
