@@ -42,9 +42,10 @@ TAG = {code: Tag(code) for code in MARK}
 class UnsendableError(Exception):
     """A value that can't travel, on its way out to where the whole message is known."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, reason: str | None = None) -> None:
         super().__init__()
         self.value = value
+        self.reason = reason
         self.path = ""
 
     def within(self, step: str) -> UnsendableError:
@@ -60,9 +61,8 @@ class UnsendableError(Exception):
             if cls.__module__ == "builtins"
             else f"{cls.__module__}.{cls.__qualname__}"
         )
-        return TypeError(
-            f"{root}{self.path}: {name} can't be sent; use a type that can, or register the class"
-        )
+        reason = self.reason or "use a type that can, or register the class"
+        return TypeError(f"{root}{self.path}: {name} can't be sent; {reason}")
 
 
 def _encode_zone(zone: tzinfo | None) -> Any:

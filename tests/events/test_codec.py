@@ -17,7 +17,7 @@ import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from Pyro5.serializers import SerializerBase, serializers
+from Pyro5.serializers import serializers
 
 from pyro_events import codec
 from pyro_events.codec import Codec
@@ -286,5 +286,4 @@ def test_registering_with_the_process_teaches_pyro_too() -> None:
             data = serializers[serializer].dumps([Reading(7)])
             assert serializers[serializer].loads(data)[0].value == 7
     finally:
-        SerializerBase.unregister_class_to_dict(Reading)
-        SerializerBase.unregister_dict_to_class(name)
+        codec.unregister(Reading)
