@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgpack
 
-from pyro_events.codec import unpack
+from pyro_events.codec import unpack, unpack_all
 from pyro_events.event import Event
 
 if TYPE_CHECKING:
@@ -81,20 +81,21 @@ class Inbox:
 
 def open_frame(data: bytes, skip: int) -> Sequence[Event | Undecodable]:
     """Give the events of a pushed frame, but for the first `skip` of them."""
-    entries = msgpack.unpackb(data, use_list=False)[1]
-    if skip:
-        entries = entries[skip:]
+    entries = msgpack.unpackb(data, use_list=False)[1][skip:]
+    subjects, times, bodies, opaque = zip(*entries, strict=True)
     try:
-        return [
-            Event(subject, body if opaque else unpack(body), time)
-            for subject, time, body, opaque in entries
-        ]
+        messages = unpack_all(bodies) if not any(opaque) else map(_message, bodies, opaque)
+        return list(map(Event, subjects, messages, times))
     except ValueError:
         return [_event(*entry) for entry in entries]
 
 
+def _message(body: bytes, opaque: bool) -> Any:
+    return body if opaque else unpack(body)
+
+
 def _event(subject: str, time: float, body: bytes, opaque: bool) -> Event | Undecodable:
     try:
-        return Event(subject, body if opaque else unpack(body), time)
+        return Event(subject, _message(body, opaque), time)
     except ValueError as error:
         return Undecodable(subject, str(error))
