@@ -37,6 +37,12 @@ class Flow:
     broker_us: float
     subscriber_us: float
     """Per message published, per delivery, per delivery."""
+    fan_out: int
+
+    @property
+    def work(self) -> float:
+        """Microseconds of all processors together for one delivery."""
+        return self.publisher_us / self.fan_out + self.broker_us + self.subscriber_us
 
 
 @contextlib.contextmanager
@@ -73,6 +79,7 @@ def flow(system: System, fan_out: int, count: int, *, patterns: int = 0) -> Flow
         publisher_us=sent.cpu / count * 1e6,
         broker_us=cpu / max(1, total) * 1e6,
         subscriber_us=sum(each.cpu for each in received) / max(1, total) * 1e6,
+        fan_out=fan_out,
     )
 
 

@@ -122,10 +122,10 @@ def idle(results: Results) -> str:
 def targets(results: Results) -> str:
     """Show what was aimed at, and what came of it."""
     rows = [
-        [verdict.what, verdict.aim, verdict.found, "met" if verdict.met else "**missed**"]
-        for verdict in verdicts(results)
+        [each.what, each.aim, each.found, each.work, "met" if each.met else "**missed**"]
+        for each in verdicts(results)
     ]
-    return table(["what", "aim", "found", ""], rows)
+    return table(["what", "aim", "found", "by processor time", ""], rows)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -170,11 +170,8 @@ def _cost(runs: Sequence[Flow]) -> str:
 def _losses(runs: Iterable[Sequence[Flow] | None]) -> str:
     """Say what share of the messages was lost at worst, and whether any were out of order."""
     worst = 0.0
-    for number, each in enumerate(runs):
+    for each in runs:
         for run in each or ():
-            share = run.lost / (run.messages * _FAN_OUTS[number])
+            share = run.lost / (run.messages * run.fan_out)
             worst = max(worst, share)
     return f"up to {worst:.0%}" if worst >= 0.005 else ("a few" if worst else "0")
-
-
-_FAN_OUTS = (1, 10, 50)
