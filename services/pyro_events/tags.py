@@ -62,6 +62,8 @@ class UnsendableError(Exception):
             else f"{cls.__module__}.{cls.__qualname__}"
         )
         reason = self.reason or "use a type that can, or register the class"
+        if not self.reason and name.startswith("numpy."):
+            reason = "call pyro_events.numpy_codec.register() here and in subscribers"
         return TypeError(f"{root}{self.path}: {name} can't be sent; {reason}")
 
 
