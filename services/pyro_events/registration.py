@@ -42,6 +42,9 @@ class Registration:
         self._uri = uri
         self._incarnation = incarnation
         self._server = name_server_uri(location)
+        self._tried = False
+        self.held = False
+        """Whether the name was ours when we last heard of it."""
 
     def register(self, location: str | None = None) -> None:
         """Take the name, over from a service that doesn't answer if need be.
@@ -55,11 +58,16 @@ class Registration:
             holder = server.lookup()
             if holder is not None and holder != self._uri:
                 self._take_over(holder)
+            self._tried = True  # from here on it may be there, even if no answer comes
             server.register(self._uri)
+        self.held = True
         _log.info("registered as %s in the name server at %s", EVENTSERVICE_NAME, self.where)
 
     def remove(self) -> None:
         """Remove the name if it is still ours; a name server that is gone has forgotten it."""
+        self.held = False
+        if not self._tried:
+            return
         try:
             with _NameServer(self._server) as server:
                 if server.lookup() == self._uri:

@@ -9,12 +9,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyro_events import codec
-from pyro_events.engine.address import UNIX
 from pyro_events.engine.engine import Engine
 from pyro_events.engine.faults import NotRunning
 from pyro_events.engine.remote import make_items
 from pyro_events.engine.settings import MIB, Settings
-from pyro_events.engine.targets import is_loopback
 from pyro_events.registration import Registration
 from pyro_events.subjects import check_subjects
 from pyro_events.version import version
@@ -108,9 +106,6 @@ class EventService:
             if self._engine is not None:
                 raise NotRunning("an EventService is started once; make a new one")
             self._engine = Engine(self._host, self._port, self._settings, version())
-        unix = self._host.startswith(UNIX)
-        if self._settings.ident is None and not unix and not is_loopback(self._host):
-            _log.warning("%s: open to everybody who reaches it: give an identification", self.uri)
         self._thread = threading.Thread(
             target=_run, args=(self._engine, self.ended), name="event service", daemon=True
         )

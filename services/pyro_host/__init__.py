@@ -16,8 +16,16 @@ from pyro_host.child import (
     PERMANENT_FAILURE,
     AskRefused,
     ControlChannel,
+    Deferred,
     Notifier,
     serve_control,
 )
 
-__all__ = ["PERMANENT_FAILURE", "AskRefused", "ControlChannel", "Notifier", "serve_control"]
+__all__ = [
+    "PERMANENT_FAILURE",
+    "AskRefused",
+    "ControlChannel",
+    "Deferred",
+    "Notifier",
+    "serve_control",
+]

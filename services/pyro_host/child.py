@@ -9,7 +9,8 @@ also runs alone:
   socketpair. The end of the stream means that the manager is gone; the service then leaves at
   once and orderly, so that nobody outlives the manager. Lines of JSON carry questions:
   `{"id": 1, "ask": "statistics"}`, with parameters as further keys, is answered by
-  `{"id": 1, "answer": …}` or `{"id": 1, "error": "text"}`, in order.
+  `{"id": 1, "answer": …}` or `{"id": 1, "error": "text"}`, in order; only what takes a service
+  long is answered out of turn.
 
 SIGTERM asks for an orderly stop, to be ended with exit code 0.
 """
@@ -36,13 +37,31 @@ SEND_PATIENCE = 1.0
 """Seconds that a message may wait for a manager that doesn't read."""
 
 Answer = Callable[[str, dict[str, object]], object]
-"""Gets the ask and its parameters; gives something that JSON can carry, or raises."""
+"""Gets the ask and its parameters; gives something that JSON can carry or a `Deferred`, or raises.
+"""
 
 _log = logging.getLogger("pyro_host.child")
 
 
 class AskRefused(Exception):
     """Raised by an `Answer` to refuse an ask; its text is what the manager gets."""
+
+
+class Deferred:
+    """An answer that comes later, for selector loops; belongs to the thread of the channel."""
+
+    def __init__(self) -> None:
+        self._then: Callable[[Callable[[], object]], None] | None = None
+
+    def finish(self, outcome: Callable[[], object]) -> None:
+        """Answer with what `outcome()` gives or raises; once, after the `Answer` has returned."""
+        then, self._then = self._then, None
+        if then is not None:
+            then(outcome)
+
+    def when_finished(self, then: Callable[[Callable[[], object]], None]) -> None:
+        """Call `then` with the outcome; for the channel."""
+        self._then = then
 
 
 class Notifier:
@@ -122,12 +141,22 @@ class ControlChannel:
         """Give the descriptor to wait for: readable means `on_readable`."""
         return self._socket.fileno()
 
-    def on_readable(self, answer: Answer) -> bool:
+    @property
+    def unsent(self) -> bool:
+        """Whether answers wait for a manager that doesn't read: wait for `on_writable`, then."""
+        return bool(self._outgoing)
+
+    def on_writable(self) -> bool:
+        """Send on; False once the manager is gone."""
+        return self._send(b"", 0)
+
+    def on_readable(self, answer: Answer, patience: float | None = None) -> bool:
         """Answer what has come, without waiting for more; False once the manager is gone.
 
         `answer` is called in this thread. If it raises `AskRefused`, the manager gets the text;
         any other exception is logged with its traceback, too. A manager that doesn't read its
-        answers delays the caller by `SEND_PATIENCE` at most; the rest goes with the next answer.
+        answers delays the caller by `patience` at most, in seconds, `SEND_PATIENCE` by default;
+        the rest goes with the next answer, or with `on_writable`.
         """
         try:
             data = self._socket.recv(1 << 16)
@@ -138,22 +167,45 @@ class ControlChannel:
         if not data:
             return False
         *lines, self._incoming = (self._incoming + data).split(b"\n")
-        replies = [_reply(line, answer) for line in lines if line.strip()]
+        replies = [self._reply(line, answer) for line in lines if line.strip()]
         if len(self._incoming) > LONGEST_LINE:
             self._incoming = b""
-            replies.append({"id": None, "error": f"a line longer than {LONGEST_LINE} bytes"})
-        return self._send(b"".join(_encode(reply) for reply in replies))
+            text = f"a line longer than {LONGEST_LINE} bytes"
+            replies.append(_encode({"id": None, "error": text}))
+        return self._send(b"".join(replies), SEND_PATIENCE if patience is None else patience)
 
-    def _send(self, data: bytes) -> bool:
+    def _reply(self, line: bytes, answer: Answer) -> bytes:
+        """Give the reply, b"" if it comes later."""
+        try:
+            question = json.loads(line)
+        except ValueError as error:
+            return _encode({"id": None, "error": f"not a line of JSON: {error}"})
+        if not isinstance(question, dict) or not isinstance(question.get("ask"), str):
+            return _encode({"id": None, "error": 'not an object with an "ask"'})
+        number, ask = question.pop("id", None), question.pop("ask")
+        reply = _outcome(number, ask, lambda: answer(ask, question))
+        later = reply.get("answer")
+        if not isinstance(later, Deferred):
+            return _encode(reply)
+        later.when_finished(
+            lambda outcome: self._send_late(_encode(_outcome(number, ask, outcome)))
+        )
+        return b""
+
+    def _send_late(self, reply: bytes) -> None:
+        self._send(reply, 0)
+
+    def _send(self, data: bytes, patience: float) -> bool:
         self._outgoing += data
-        deadline = time.monotonic() + SEND_PATIENCE
+        deadline = time.monotonic() + patience
         while self._outgoing:
             try:
                 sent = self._socket.send(self._outgoing, socket.MSG_NOSIGNAL)
             except BlockingIOError:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    _log.warning("the manager leaves %d bytes unread", len(self._outgoing))
+                    if patience:
+                        _log.warning("the manager leaves %d bytes unread", len(self._outgoing))
                     break
                 _wait(self._socket, select.POLLOUT, left)
             except OSError:
@@ -178,16 +230,9 @@ def _wait(what: socket.socket | ControlChannel, events: int, seconds: float | No
     poll.poll(None if seconds is None else seconds * 1000)
 
 
-def _reply(line: bytes, answer: Answer) -> dict[str, object]:
+def _outcome(number: object, ask: str, answer: Callable[[], object]) -> dict[str, object]:
     try:
-        question = json.loads(line)
-    except ValueError as error:
-        return {"id": None, "error": f"not a line of JSON: {error}"}
-    if not isinstance(question, dict) or not isinstance(question.get("ask"), str):
-        return {"id": None, "error": 'not an object with an "ask"'}
-    number, ask = question.pop("id", None), question.pop("ask")
-    try:
-        return {"id": number, "answer": answer(ask, question)}
+        return {"id": number, "answer": answer()}
     except AskRefused as refusal:
         return {"id": number, "error": str(refusal)}
     except Exception as error:  # noqa: BLE001 - whatever it is, the manager waits for a reply

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from pyro_host import AskRefused, ControlChannel, Notifier, child, serve_control
+from pyro_host import AskRefused, ControlChannel, Deferred, Notifier, child, serve_control
 
 WAIT = 10.0
 
@@ -237,6 +237,65 @@ def test_an_ask_before_the_end_is_harmless(ends):
     manager.sendall(b'{"id": 1, "ask": "x"}\n')
     manager.close()
     assert channel.on_readable(echo) is False
+
+
+# --- answers that come later, and loops that must not wait ---
+
+
+def test_a_deferred_answer_lets_later_ones_pass(ends, caplog):
+    """What takes long is answered when it is done, and everything else meanwhile."""
+    manager, channel = ends
+    deferred = {}
+
+    def answer(ask, _parameters):
+        return "quick" if ask == "quick" else deferred.setdefault(ask, Deferred())
+
+    def refuse():
+        raise AskRefused("not today")
+
+    manager.sendall(
+        b'{"id": 1, "ask": "slow"}\n{"id": 2, "ask": "no"}\n{"id": 3, "ask": "quick"}\n'
+    )
+    assert channel.on_readable(answer) is True
+    assert lines_of(manager, 1) == [{"id": 3, "answer": "quick"}]
+    deferred["no"].finish(refuse)
+    deferred["slow"].finish(lambda: "done")
+    assert lines_of(manager, 2) == [
+        {"id": 2, "error": "not today"},
+        {"id": 1, "answer": "done"},
+    ]
+    assert caplog.text == ""
+
+
+def test_a_deferred_answer_for_a_manager_that_left_is_harmless(ends):
+    """Nobody is there to get it; that is noticed by reading, not here."""
+    manager, channel = ends
+    deferred = Deferred()
+    manager.sendall(b'{"id": 1, "ask": "slow"}\n')
+    channel.on_readable(lambda *_: deferred)
+    manager.close()
+    deferred.finish(lambda: "done")
+    deferred.finish(lambda: "twice")
+    assert channel.on_readable(echo) is False
+
+
+def test_a_loop_sends_when_the_manager_reads(ends):
+    """Without patience nothing waits: what the socket doesn't take is sent when it is writable."""
+    manager, channel = ends
+    manager.sendall(b'{"id": 1, "ask": "big"}\n')
+    started = time.monotonic()
+    assert channel.on_readable(lambda *_: "x" * 2_000_000, patience=0) is True
+    assert time.monotonic() - started < 0.5
+    assert channel.unsent
+    received = b""
+    while channel.unsent:
+        received += manager.recv(1 << 16)
+        assert channel.on_writable() is True
+    while not received.endswith(b"\n"):
+        received += manager.recv(1 << 16)
+    assert json.loads(received) == {"id": 1, "answer": "x" * 2_000_000}
+    manager.close()
+    assert channel.on_writable() is True
 
 
 # --- the thread ---

@@ -18,6 +18,7 @@ from pyro_events.engine.loop import Loop
 from pyro_events.engine.refusals import Refusals
 from pyro_events.engine.remote import remote_objects
 from pyro_events.engine.session import Session
+from pyro_events.engine.targets import is_loopback
 from pyro_events.event import EVENTSERVICE_NAME
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class Engine:
         self._listener = Listener(self.loop, sock, settings, self._refusals, self._accepted)
         self._started = time.monotonic()
         self._stopping = False
+        unix = isinstance(sock, UnixSocket)
+        if settings.ident is None and not unix and not is_loopback(host):
+            _log.warning("%s: open to everybody who reaches it: give an identification", self.uri)
 
     def run(self) -> None:
         """Serve until stopped, then release everything."""

@@ -7,11 +7,12 @@ import heapq
 import itertools
 import logging
 import selectors
+import signal
 import socket
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,13 @@ READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
 _log = logging.getLogger("pyro_events")
+
+
+class Watchable(Protocol):
+    """Whatever has a descriptor."""
+
+    def fileno(self) -> int:
+        """Give the descriptor."""
 
 
 class Timer:
@@ -53,19 +61,20 @@ class Loop:
         self._running = False
         self._stopped = False
         self._thread: int | None = None
+        self._signalled = False
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
         self.watch(self._wake_read, READ, self._woken)
 
-    def watch(self, sock: socket.socket, mask: int, callback: Callable[[int], None]) -> None:
+    def watch(self, sock: Watchable, mask: int, callback: Callable[[int], None]) -> None:
         """Call `callback(mask)` whenever the socket is ready; replaces an earlier watch."""
         try:
             self._selector.modify(sock, mask, callback)
         except KeyError:
             self._selector.register(sock, mask, callback)
 
-    def unwatch(self, sock: socket.socket) -> None:
+    def unwatch(self, sock: Watchable) -> None:
         """Forget the socket; to be called before it is closed."""
         self._selector.unregister(sock)
 
@@ -80,6 +89,22 @@ class Loop:
         self._soon.append(callback)
         if threading.get_ident() != self._thread:
             self._wake()
+
+    def on_signals(self, callback: Callable[[int], None], *numbers: signal.Signals) -> None:
+        """Call back, in the loop, for each of these signals; for a loop of the main thread.
+
+        A handler in Python runs in the main thread only, and so may have to wait for it: the
+        descriptor that the kernel's handler writes to, in whatever thread, is what wakes it. If
+        that is full, the loop is awake already.
+        """
+
+        def handle(number: int, _frame: object) -> None:
+            self._soon.append(lambda: callback(number))
+
+        self._signalled = True
+        signal.set_wakeup_fd(self._wake_write.fileno(), warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, handle)
 
     def stop(self) -> None:
         """Let `run` return after the present round. Any thread may ask for it."""
@@ -107,6 +132,8 @@ class Loop:
 
     def close(self) -> None:
         """Release the loop's own descriptors; `run` must have returned."""
+        if self._signalled:
+            signal.set_wakeup_fd(-1)  # what comes now is ignored
         self._selector.close()
         self._wake_read.close()
         self._wake_write.close()
