@@ -132,26 +132,45 @@ class Callback(Subscription):
 
 
 class _Room:
-    """Counts what waits to be handled; whoever brings more than `limit` has to wait."""
+    """Where events wait to be handled; whoever brings more than `limit` has to wait, too.
+
+    Those that come while none of them is looked at make one parcel.
+    """
 
     def __init__(self, limit: int) -> None:
         self._free = limit
+        self._parcel: _Parcel | None = None
         self._closed = False
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # collecting garbage may call `close`
+        self._changed = threading.Condition(self._lock)
 
-    def enter(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._free > 0 or self._closed)
+    def enter(self, event: Event) -> _Parcel | None:
+        """Take an event when there is room; gives its parcel if that is a new one."""
+        with self._lock:
+            while self._free <= 0 and not self._closed:
+                self._changed.wait()
             if self._closed:
                 raise Closed("the subscriber was closed")
             self._free -= 1
+            if self._parcel is not None:
+                self._parcel.events.append(event)
+                return None
+            self._parcel = _Parcel(self, event)
+            return self._parcel
 
-    def leave(self) -> None:
+    def seal(self) -> None:
+        """Let what comes next make a parcel of its own."""
+        with self._lock:
+            self._parcel = None
+
+    def leave(self, count: int) -> None:
+        """Make room for so many."""
         with self._changed:
-            self._free += 1
-            self._changed.notify()
+            self._free += count
+            self._changed.notify(count)
 
     def close(self) -> None:
+        """Let nobody wait any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -168,24 +187,28 @@ class CallbackTarget:
 
     def event(self, event: Event) -> None:
         """Take an event; returns when there is room for it, long before it is handled."""
-        self._room.enter()
-        self._inbox.put(_Parcel(event, self._room))
+        parcel = self._room.enter(event)
+        if parcel is not None:
+            self._inbox.put(parcel)
 
     def es_notice(self, notice: dict[str, Any]) -> None:
-        """Take a notice."""
+        """Take a notice, which belongs after the events so far."""
+        self._room.seal()
         self._callback.noticed(notice)
 
 
 class _Parcel:
-    __slots__ = ("_event", "_room")
+    __slots__ = ("_handled", "_room", "events")
 
-    def __init__(self, event: Event, room: _Room) -> None:
-        self._event = event
+    def __init__(self, room: _Room, event: Event) -> None:
+        self.events = [event]
         self._room = room
+        self._handled = 0
 
     def open(self) -> Sequence[Event]:
-        return (self._event,)
+        self._room.seal()
+        return self.events
 
     def handled(self, count: int) -> None:
-        if count:
-            self._room.leave()
+        self._room.leave(count - self._handled)
+        self._handled = count

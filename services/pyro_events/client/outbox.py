@@ -17,7 +17,7 @@ WINDOW = 4
 BATCH_EVENTS = 1000
 BATCH_BYTES = 256 * 1024
 """A batch is closed when it has reached one of them, so that only a lone event may exceed it."""
-SEND_AT = BATCH_EVENTS // 4
+SEND_AT = BATCH_EVENTS // 2
 """So many waiting events are sent even while others are on their way."""
 OVERHEAD = 64
 """Bytes that an event is taken to need beside its message, and again for each of its subjects."""
@@ -56,7 +56,9 @@ class Outbox:
             raise ValueError("max_pending and max_pending_bytes must be at least 1")
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._waiting: deque[tuple[int, Entry]] = deque()
+        # Numbers without a hole up to `last`; None stands for what need not be sent any more.
+        self._waiting: deque[Entry | None] = deque()
+        self._holes = 0
         self._flight: deque[Batch] = deque()
         self._waiting_bytes = 0
         self._flying = 0
@@ -67,12 +69,12 @@ class Outbox:
 
     def __len__(self) -> int:
         """Give the number of events that aren't settled yet."""
-        return self._flying + len(self._waiting)
+        return self._flying + self.waiting
 
     @property
     def waiting(self) -> int:
         """The number of events that weren't sent on the present connection."""
-        return len(self._waiting)
+        return len(self._waiting) - self._holes
 
     def room(self) -> bool:
         """Say whether `add` is allowed."""
@@ -93,12 +95,12 @@ class Outbox:
 
     def add(self, entry: Entry) -> int:
         """Take an event, and give its number."""
-        self.last = number = self.last + 1
-        self._waiting.append((number, entry))
+        self._waiting.append(entry)
         size = len(entry[1]) + OVERHEAD * (1 + len(entry[0]))
         self.bytes += size
         self._waiting_bytes += size
-        return number
+        self.last += 1
+        return self.last
 
     def next_batch(self) -> Batch | None:
         """Give what to send now, if there is anything and the window is open."""
@@ -130,8 +132,10 @@ class Outbox:
         while self._flight:
             batch = self._flight.pop()
             self._waiting_bytes += batch.size
-            numbered = list(enumerate(batch.entries, batch.first))
-            self._waiting.extendleft(reversed(numbered))
+            hole = self._first_waiting() - batch.last - 1
+            self._holes += hole
+            self._waiting.extendleft([None] * hole)
+            self._waiting.extendleft(reversed(batch.entries))
         again, self._flying = self._flying, 0
         for number in self._withdrawn:
             self._remove(number)
@@ -150,43 +154,46 @@ class Outbox:
         """Say whether nothing up to that number is open any more."""
         if self._flight:
             return number < self._flight[0].first
-        return not self._waiting or number < self._waiting[0][0]
+        return number < self._first_waiting()
+
+    def _first_waiting(self) -> int:
+        """Give the number of the first event that waits, or the next number."""
+        return self.last - len(self._waiting) + 1
 
     def _cut(self) -> Batch:
-        first = self._waiting[0][0]
+        first, waiting = self._first_waiting(), self._waiting
+        size = self._waiting_bytes
         entries: list[Entry] = []
-        size = 0
-        if self._all_fit(first):
-            entries = [entry for _, entry in self._waiting]
-            size = self._waiting_bytes
-            self._waiting.clear()
-        while self._waiting and len(entries) < BATCH_EVENTS:
-            number, entry = self._waiting[0]
-            more = size_of(entry)
-            if entries and (size + more > BATCH_BYTES or number != first + len(entries)):
-                break
-            del self._waiting[0]
-            entries.append(entry)
-            size += more
+        if not self._holes and len(waiting) <= BATCH_EVENTS and size <= BATCH_BYTES:
+            entries = [entry for entry in waiting if entry is not None]
+            waiting.clear()
+        else:
+            size = 0
+            while waiting and len(entries) < BATCH_EVENTS and (entry := waiting[0]) is not None:
+                more = size_of(entry)
+                if entries and size + more > BATCH_BYTES:
+                    break
+                del waiting[0]
+                entries.append(entry)
+                size += more
+            self._strip()
         self._waiting_bytes -= size
         return Batch(first, entries, size)
 
-    def _all_fit(self, first: int) -> bool:
-        """Say whether all that waits makes one batch, as it mostly does."""
-        count = len(self._waiting)
-        return (
-            count <= BATCH_EVENTS
-            and self._waiting_bytes <= BATCH_BYTES
-            and self._waiting[-1][0] == first + count - 1
-        )
-
     def _remove(self, number: int) -> None:
-        for waiting in self._waiting:
-            if waiting[0] == number:
-                self._waiting.remove(waiting)
-                self.bytes -= size_of(waiting[1])
-                self._waiting_bytes -= size_of(waiting[1])
-                return
+        index = number - self._first_waiting()
+        if 0 <= index < len(self._waiting) and (entry := self._waiting[index]) is not None:
+            self._waiting[index] = None
+            self._holes += 1
+            self.bytes -= size_of(entry)
+            self._waiting_bytes -= size_of(entry)
+            self._strip()
+
+    def _strip(self) -> None:
+        """Have an event at the front, if there is any."""
+        while self._waiting and self._waiting[0] is None:
+            del self._waiting[0]
+            self._holes -= 1
 
     def _settle(self, batch: Batch) -> int:
         self.bytes -= batch.size
