@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -59,9 +60,9 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
 
 
 def _set_up_logging(options: argparse.Namespace) -> None:
-    logging.basicConfig(
-        stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING
-    )
+    managed = "PYROCTL_SERVICE" in os.environ  # the manager stamps every line itself
+    form = "%(levelname)s %(message)s" if managed else "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, format=form, level=logging.WARNING)
     level = logging.DEBUG if options.verbose else logging.WARNING if options.quiet else logging.INFO
     logging.getLogger("pyro_events").setLevel(level)
 

@@ -261,6 +261,16 @@ def test_logging(process: Start) -> None:
     assert "127.0.0.1" in verbose.end()[2]
 
 
+@pytest.mark.parametrize("managed", [False, True])
+def test_log_lines_have_one_time(process: Start, managed: bool) -> None:
+    """A manager stamps its services' lines itself; alone they say when. Ready is said once."""
+    es = process(*ALONE, **({"PYROCTL_SERVICE": "es"} if managed else {}))
+    es.signal(signal.SIGTERM)
+    (line,) = es.end()[2].splitlines()
+    text = "INFO stopping: SIGTERM"
+    assert line == text if managed else re.fullmatch(rf"\d{{4}}-[-: \d,]{{18}} {text}", line)
+
+
 def test_a_reader_that_has_gone(process: Start) -> None:
     """Nobody reading stdout is no reason to fail."""
     read, write = os.pipe()
