@@ -10,10 +10,9 @@ event service, which gets opaque bytes, has no part in it:
     def event(self, event):
         model = box.loads(event.msg)
 
-The signature is HMAC-SHA256 (RFC 2104), under the SHA-256 of the key, over a header, which says what
-this is, and the pickle.
-Nothing is encrypted; and whoever sees a message can send it again, so what must not be done twice
-needs a number of its own inside.
+The signature is HMAC-SHA256 (RFC 2104), under the SHA-256 of the key, over a header, which says
+what this is, and the pickle. Nothing is encrypted; and whoever sees a message can send it again, so
+what must not be done twice needs a number of its own inside.
 """
 
 from __future__ import annotations
