@@ -13,6 +13,7 @@ import msgpack
 import serpent
 
 from pyro_events import wire
+from pyro_events.engine.bombs import check_serpent
 from pyro_events.engine.encoder import array_header
 from pyro_events.wire import Frame, ProtocolError
 
@@ -56,6 +57,7 @@ def load(frame: Frame) -> Any:
         if frame.serializer == wire.MSGPACK:
             return msgpack.unpackb(frame.data, raw=False, strict_map_key=False)
         if frame.serializer == wire.SERPENT:
+            check_serpent(frame.data, 0)
             return serpent.loads(frame.data)
     except Exception as error:  # noqa: BLE001 - damaged data make the decoders raise anything
         raise ProtocolError(f"the subscriber's daemon answers nonsense: {error}") from None

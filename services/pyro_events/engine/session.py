@@ -162,7 +162,10 @@ class Session:
 
     def _invoke(self, frame: Frame) -> None:
         try:
-            request = calls.decode_request(frame, trusted=self._hub.settings.trusted)
+            settings = self._hub.settings
+            request = calls.decode_request(
+                frame, trusted=settings.trusted, max_message_size=settings.max_message_size
+            )
             target = self._objects.get(request.object_id)
             if target is None:
                 raise DaemonError("unknown object")  # noqa: TRY301 - one way to say no

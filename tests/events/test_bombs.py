@@ -1,0 +1,123 @@
+"""Small messages that would cost much to decode."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import serpent
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyro_events import wire
+from pyro_events.engine.bombs import FEW, check_serpent
+from pyro_events.engine.refusals import LimitReached
+from pyro_events.engine.replies import batch_outcome
+from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events.wire import Frame, ProtocolError
+from tests.events.service_harness import WireClient, proxy
+
+if TYPE_CHECKING:
+    from tests.events.service_harness import Make, Start
+
+MIB = 1 << 20
+BOMBS = {
+    "list": b"[" + b"1," * 500_000 + b"]",
+    "nested": b"[" + b"[]," * 500_000 + b"]",
+    "tuple": b"(" + b"1," * 500_000 + b")",
+    "dict": b"{" + b"1:1," * 300_000 + b"}",
+    "sum": b"1" + b"+1" * 500_000,
+    "attributes": b"a" + b".a" * 500_000,
+    "words": b"1" + b" or 1" * 500_000,
+    "texts": b"''" * 500_000,
+    "minus": b"-" * 500_000 + b"1",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_known_by_their_punctuation(name: str) -> None:
+    """Whatever values they are made of."""
+    with pytest.raises(LimitReached, match="too many values") as caught:
+        check_serpent(BOMBS[name], 16 * MIB)
+    assert caught.value.limit == "max_message_size"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x,[({'" * MIB,
+        '"' * MIB,
+        "\\" * MIB,
+        ["a, b, c"] * 50_000,
+        [22.44] * 50_000,
+        {f"key {number}": number for number in range(50_000)},
+        b"\xff" * MIB,
+    ],
+)
+def test_large_messages_are_none(value: Any) -> None:
+    """Long texts and a hundred thousand values are ordinary."""
+    data = serpent.dumps(("Pyro.EventService", "publish", ["a", value], {}))
+    check_serpent(data, 16 * MIB)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.recursive(st.text() | st.integers() | st.floats(), st.lists))
+def test_small_messages_are_never_refused(value: Any) -> None:
+    """Up to a certain size nothing is counted at all, whatever the limit."""
+    data = serpent.dumps(value)
+    if len(data) <= FEW:
+        check_serpent(data, 0)
+
+
+@pytest.mark.parametrize("text", [b"'\\'", b"'\\", b"'\"", b"''", b"\\", b"'x' "])
+def test_counting_is_linear(text: bytes) -> None:
+    """Quotes that never end make the search no slower."""
+    began = time.monotonic()
+    with contextlib.suppress(LimitReached):
+        check_serpent(text * (16 * MIB // len(text)), 16 * MIB)
+    assert time.monotonic() - began < 10
+
+
+def test_a_publisher_hears_what_to_do(engine: Make) -> None:
+    """A message of too many values is a ValueError; the limit grows with max_message_size."""
+    message = list(range(100_000))
+    running = engine(max_message_size=2 * MIB)
+    with proxy(running.uri) as es, pytest.raises(ValueError, match="use msgpack"):
+        es.publish("a", message)
+    assert running.statistics()["refusals"]["max_message_size"] == 1
+    with proxy(running.uri, "msgpack") as es:
+        es.publish("a", message)
+    with proxy(engine().uri) as es:
+        es.publish("a", message)
+
+
+@pytest.mark.parametrize("name", ["list", "nested", "sum"])
+def test_a_bomb_costs_neither_time_nor_memory(process: Start, name: str) -> None:
+    """A service that gets one serves others at once and stays small."""
+    es = process("-m", "pyro_events", "-N")
+    port = int(es.first_line.split()[0].rpartition(":")[2])
+    call = f"('{EVENTSERVICE_NAME}','publish',['a',".encode() + BOMBS[name] + b"],{})"
+    with WireClient(port) as client:
+        client.greet()
+        client.call("statistics")
+        before, began = largest(es.pid), time.monotonic()
+        client.send(wire.INVOKE, call, seq=9, serializer=wire.SERPENT)
+        answer = client.frame()
+        assert answer.flags & wire.EXCEPTION
+        assert b"too many values" in answer.data
+        assert time.monotonic() - began < 10
+        assert largest(es.pid) - before < 20_000_000
+
+
+def largest(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def test_a_subscriber_that_answers_with_a_bomb() -> None:
+    """Its daemon counts as broken; nothing is decoded."""
+    with pytest.raises(ProtocolError, match="too many values"):
+        batch_outcome(Frame(wire.RESULT, wire.SERPENT, wire.BATCH, 1, b"", BOMBS["list"]), 5)
