@@ -117,6 +117,8 @@ class FrameReader:
     FrameTooLarge the stream is beyond repair: every further call raises the same error.
     """
 
+    __slots__ = ("_broken", "_buffer", "_skip", "_start", "max_size")
+
     def __init__(self, max_size: int) -> None:
         self.max_size = max_size
         self._buffer = bytearray()

@@ -90,6 +90,25 @@ def test_it_has_one_thread(process: Start) -> None:
     manager.close()
 
 
+def test_idle_subscribers_are_cheap(process: Start) -> None:
+    """A thousand of them take less than 11 MB: five thousand fit into 80, the program included."""
+
+    def resident() -> int:
+        status = Path(f"/proc/{es.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+    es = process(*ALONE, "-q")
+    before = resident()
+    clients = [WireClient(port_of(es)) for _ in range(1000)]
+    for number, client in enumerate(clients):
+        client.greet()
+        client.attach(f"subscriber-{number:032d}", [f"quotes.{number}"], name=f"board-{number}")
+    assert resident() - before < 11_000_000
+    assert before < 35_000_000
+    for client in clients:
+        client.sock.close()
+
+
 def test_a_registered_one_has_one_thread_too(process: Start, name_server: str) -> None:
     """Calls to the name server leave no thread behind."""
     manager = Manager(process, "-m", "pyro_events", "--ns", name_server)

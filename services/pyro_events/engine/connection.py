@@ -43,6 +43,11 @@ class Owner(Protocol):
 class Connection:
     """Owns a connected socket and registers it with the loop, whose thread it belongs to."""
 
+    __slots__ = (
+        "_blocked", "_finishing", "_loop", "_mask", "_out", "_out_bytes", "_owner", "_paused",
+        "_sock", "closed", "last_received", "reader",
+    )  # fmt: skip
+
     def __init__(self, loop: Loop, sock: socket.socket, max_size: int, owner: Owner) -> None:
         self._loop = loop
         self._sock = sock

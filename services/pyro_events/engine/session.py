@@ -33,6 +33,11 @@ _log = logging.getLogger("pyro_events")
 class Session:
     """Serves one client. `refusal` is why it is sent away, or None."""
 
+    __slots__ = (
+        "_deadline", "_ended", "_hub", "_objects", "_refusal", "_refusals", "_welcome",
+        "connection", "peer", "stream",
+    )  # fmt: skip
+
     def __init__(
         self,
         hub: Hub,
