@@ -58,6 +58,7 @@ class AsyncSubscriber:
         self._events: deque[Event | Undecodable] = deque()
         self._handled = 0
         self._closed = False
+        self._closing: asyncio.Future[None] | None = None
 
     # -- to override
 
@@ -88,12 +89,16 @@ class AsyncSubscriber:
         await asyncio.to_thread(self._subscription.unsubscribe, texts, TIMEOUT)
 
     async def close(self) -> None:
-        """End the subscriptions and the iteration, and disconnect."""
-        if self._closed:
-            return
-        self._closed = True
-        self._inbox.put(Wake())
-        await asyncio.shield(asyncio.to_thread(self._subscription.close))
+        """End the subscriptions and the iteration, and disconnect.
+
+        Whoever closes it as well waits until that is done.
+        """
+        if self._closing is None:
+            self._closed = True
+            self._inbox.put(Wake())
+            loop = asyncio.get_running_loop()
+            self._closing = loop.run_in_executor(None, self._subscription.close)
+        await asyncio.shield(self._closing)
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()

@@ -170,6 +170,20 @@ def test_closing_ends_the_iteration(es: Running) -> None:
     run(main())
 
 
+def test_whoever_closes_waits_until_it_is_closed(es: Running) -> None:
+    """Leaving `async with` while another task closes leaves no thread behind."""
+
+    async def main() -> None:
+        async with AsyncSubscriber(es.uri) as sub:
+            await sub.subscribe("a")
+            closing = asyncio.ensure_future(sub.close())
+            await asyncio.sleep(0)
+        assert sub._subscription.link._thread is None
+        await closing
+
+    run(main())
+
+
 def test_other_tasks_run_meanwhile(es: Running) -> None:
     """Waiting for events holds nobody up."""
 
