@@ -2,46 +2,51 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
+USE    := $(VENV)/.for-use
+WORK   := $(VENV)/.for-work
 ROOT   ?= run
 
 .PHONY: start stop test check format bench bench-events clean
 
-start: $(STAMP)            ## name server and event service up, status shown
+start: $(USE)            ## name server and event service up, status shown
 	$(BIN)/pyroctl --root $(ROOT) start
 	$(BIN)/pyroctl --root $(ROOT) status
 
-stop: $(STAMP)
+stop: $(USE)
 	$(BIN)/pyroctl --root $(ROOT) shutdown
 
-test: $(STAMP)
+test: $(WORK)
 	$(BIN)/python -m pytest -n 4 --dist worksteal
 
-check: $(STAMP)
+check: $(WORK)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	mandoc -T lint -W warning man/*.[157]
 
-format: $(STAMP)
+format: $(WORK)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(STAMP)
+bench: $(WORK)
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks.manager
 
-bench-events: $(STAMP)     ## its rivals: apt-get install redis-server nats-server mosquitto
+bench-events: $(WORK)     ## its rivals: apt-get install redis-server nats-server mosquitto
 	$(BIN)/python -m pip install --quiet --group bench-events
 	$(BIN)/python -m benchmarks.events
 
 clean:
 	rm -rf $(VENV) dist build
 
-# pip >= 25.1 knows dependency groups; older Pythons bring an older pip.
-$(STAMP): pyproject.toml
+$(USE): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+# pip >= 25.1 knows dependency groups; older Pythons bring an older pip.
+$(WORK): $(USE)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --group dev
 	touch $@
