@@ -15,6 +15,7 @@ from tests.harness import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Clock:
@@ -179,6 +180,19 @@ def test_a_refused_connection_is_told_once(loop: Loop) -> None:
     assert isinstance(found[0], ConnectionRefusedError)
     assert len(found) == 1
     assert cancelled == []
+
+
+def test_a_unix_socket_with_a_full_backlog_is_not_connected_to(loop: Loop, tmp_path: Path) -> None:
+    """The system says "try again": that is a failure to connect, and no connection."""
+    path = str(tmp_path / "full")
+    with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as first:
+        full.bind(path)
+        full.listen(0)
+        first.connect(path)
+        found: list[object] = []
+        Dial(loop, 60, found.append).to_path(path)
+        run_until(loop, found)
+    assert isinstance(found[0], BlockingIOError)
 
 
 def test_a_dial_times_out(loop: Loop, clock: Clock) -> None:

@@ -118,12 +118,12 @@ class Dial:
         sock.setblocking(False)
         try:
             sock.connect(address)
-        except BlockingIOError:
-            pass
         except OSError as error:
-            sock.close()
-            self._fail(error)
-            return
+            # On a Unix socket EAGAIN says that the backlog is full: nothing is in progress then.
+            if not isinstance(error, BlockingIOError) or family == socket.AF_UNIX:
+                sock.close()
+                self._fail(error)
+                return
         self._sock = sock
         self._loop.watch(sock, WRITE, self._ready)
 
