@@ -42,7 +42,9 @@ def test_an_aware_object_hears_of_a_gap(engine: Make, stock: Stock) -> None:
     aware.hook = lambda event: gate.wait(20)
     with proxy(running.uri) as es:
         es.subscribe("a", stock().register(aware), queue_size=5, when_full="drop-newest")
-        for number in range(100):
+        es.publish("a", 0)
+        eventually(lambda: aware.running)
+        for number in range(1, 100):
             es.publish("a", number)
         dropped = es.statistics()["dropped"]
         gate.set()
