@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from benchmarks.events import systems
+from benchmarks.events.report import rounded
 
 if TYPE_CHECKING:
     from benchmarks.events.runs import Results
@@ -58,7 +59,7 @@ def _bar(y: int, title: str, rate: float, share: float, *, ours: bool) -> list[s
     return [
         _words(_LEFT - 8, middle, title, anchor="end"),
         rect,
-        _words(_LEFT + width + 6, middle, f"{rate:,.0f}/s"),
+        _words(_LEFT + width + 6, middle, f"{rounded(rate)}/s"),
     ]
 
 

@@ -144,12 +144,12 @@ def _span(values: Sequence[float], digits: int | None = None) -> str:
     if not values:
         return "–"
     if digits is None:
-        return f"{_round(median(values))} ({_round(min(values))}–{_round(max(values))})"
+        return f"{rounded(median(values))} ({rounded(min(values))}–{rounded(max(values))})"
     low, mid, high = min(values), median(values), max(values)
     return f"{mid:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
-def _round(value: float) -> str:
+def rounded(value: float) -> str:
     """Show three digits."""
     digits = max(0, len(str(int(value))) - 3)
     return f"{round(value, -digits):,.0f}"
