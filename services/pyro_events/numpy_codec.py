@@ -36,7 +36,7 @@ def register() -> None:
     The event service need not have numpy. Any thread may call it.
     """
     codec.register(np.ndarray, "numpy.ndarray", _from_array, _to_array)
-    codec.register(np.str_, "numpy.str", _from_str, lambda state: np.str_(state["text"]))
+    codec.register(np.str_, "numpy.str", _from_str, _to_str)
     codec.register(np.bytes_, "numpy.bytes", _from_bytes, _to_bytes)
     for char, kind in _scalars().items():
         codec.register(kind, f"numpy.scalar.{char}", _from_array, partial(_to_scalar, char))
@@ -91,7 +91,12 @@ def _to_scalar(char: str, state: dict[str, Any]) -> Any:
 
 
 def _from_str(value: np.str_) -> dict[str, Any]:
-    return {"text": str.__str__(value)}  # str(value) loses zeros at the end
+    # str(value) would lose zeros at the end; half a surrogate pair is a character to numpy.
+    return {"data": str.__str__(value).encode("utf-8", "surrogatepass")}
+
+
+def _to_str(state: dict[str, Any]) -> np.str_:
+    return np.str_(_plain(state["data"]).decode("utf-8", "surrogatepass"))
 
 
 def _from_bytes(value: np.bytes_) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from Pyro5.serializers import serializers
 
@@ -71,6 +71,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other) and canonical(one) == canonical(other)
 
 
+@settings(deadline=None)
 @given(messages)
 def test_every_type_round_trips_wherever_it_is(message: Any) -> None:
     """Type and value are the same afterwards, nested in anything."""
@@ -194,6 +195,7 @@ def test_lone_surrogates_are_refused() -> None:
         codec.pack("\ud800")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_garbage_is_a_value_error(data: bytes) -> None:
     """Bytes from elsewhere give a message or a ValueError, nothing else."""
@@ -233,6 +235,7 @@ def sample_codec(**options: Any) -> Codec:
     return made
 
 
+@settings(deadline=None)
 @given(messages)
 def test_registered_classes_round_trip(message: Any) -> None:
     """Objects travel as what to_dict gives, nested in anything and with anything inside."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyro_events import codec, tags
@@ -79,6 +79,7 @@ def write(value: Any) -> bytes:
     return bytes(msgpack.packb(value))
 
 
+@settings(deadline=None)
 @given(bodies, st.integers(0, 40), st.binary(max_size=3))
 def test_tags_in_any_disorder_are_a_message_or_a_value_error(
     body: Any, cut: int, more: bytes
@@ -90,6 +91,7 @@ def test_tags_in_any_disorder_are_a_message_or_a_value_error(
             assert "Tag object" not in repr(codec.unpack(data))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_message_or_a_value_error(data: bytes) -> None:
     """And a bytes-like object is as good as bytes."""

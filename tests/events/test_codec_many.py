@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyro_events.codec import pack, unpack, unpack_all
@@ -25,6 +25,7 @@ plain = st.recursive(
 tagged = st.tuples(scalars) | st.sets(st.integers(), max_size=1) | st.dates()
 
 
+@settings(deadline=None)
 @given(st.lists(plain | tagged, max_size=9))
 def test_many_messages_arrive_as_they_were(messages: list[Any]) -> None:
     """Type and value, in order, with tags and without."""
@@ -34,6 +35,7 @@ def test_many_messages_arrive_as_they_were(messages: list[Any]) -> None:
     assert list(map(type, found)) == list(map(type, messages))
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=12) | plain.map(pack), max_size=6))
 @example([b"\x92", pack(1), b"\xc0\xc0\xc0"])
 @example([b"\xc0\xc0", pack(1), b"\x91"])

@@ -54,7 +54,7 @@ dtypes = (
 ).filter(lambda dtype: not dtype.hasobject)  # fmt: skip
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     dtypes.flatmap(lambda d: hnp.arrays(d, hnp.array_shapes(min_dims=0, min_side=0, max_side=4)))
 )
@@ -115,8 +115,8 @@ def test_hard_arrays_round_trip(registered: None, array: Any) -> None:
 SCALARS = [
     np.float64("nan"), np.float32(0.1), np.float16(1), np.longdouble("0.1"), np.int8(-1),
     np.uint64(2**64 - 1), np.longlong(5), np.bool_(True), np.complex64(1j), np.str_("a\0"),
-    np.str_(""), np.bytes_(b"a\0"), np.datetime64("2024-02-29T12", "h"), np.datetime64("NaT"),
-    np.timedelta64(5, "ms"), np.ones(1, ALIGNED)[0], np.void(b"\0\1"),
+    np.str_(""), np.str_("\ud800"), np.bytes_(b"a\0"), np.datetime64("2024-02-29T12", "h"),
+    np.datetime64("NaT"), np.timedelta64(5, "ms"), np.ones(1, ALIGNED)[0], np.void(b"\0\1"),
 ]  # fmt: skip
 
 
@@ -296,6 +296,7 @@ def test_whatever_a_stranger_sends_is_no_array_or_a_value_error(
             codec.unpack(body)
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {},

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyro_events
@@ -85,6 +85,7 @@ def test_nothing_is_unpickled_that_was_changed() -> None:
     reject(box, b"\0" + message)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_are_unpickled(data: bytes) -> None:
     """With a right header or without."""
