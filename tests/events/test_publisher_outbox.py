@@ -157,3 +157,33 @@ def test_a_connection_that_lived_makes_delays_short_again() -> None:
     assert backoff.next(lived=SETTLED / 2) == LAST
     assert backoff.next(lived=SETTLED) == FIRST
     assert backoff.next() == FIRST * 2
+
+
+def test_what_was_withdrawn_makes_room() -> None:
+    """Also when events before it wait on, so that its number can't be used again."""
+    outbox = Outbox(3, 10**6)
+    for _ in range(3):
+        outbox.add((["s"], b"", False))
+    outbox.withdraw(2)
+    assert (len(outbox), outbox.waiting, outbox.room()) == (2, 2, True)
+    outbox.add((["s"], b"", False))
+    batches = [outbox.next_batch(), outbox.next_batch()]
+    assert [(b.first, len(b.entries)) for b in batches if b] == [(1, 1), (3, 2)]
+
+
+def test_a_lone_event_is_due_and_a_few_more_wait_for_its_arrival() -> None:
+    """Until they are many, whatever the time that takes: then they are due, too."""
+    outbox = Outbox(10**6, 10**9)
+    entry: Entry = (["s"], b"", False)
+    outbox.add(entry)
+    assert outbox.due()
+    outbox.next_batch()
+    outbox.add(entry)
+    assert not outbox.due()
+    outbox.acknowledge(1)
+    assert outbox.due()
+    outbox.next_batch()
+    for _ in range(module.SEND_AT):
+        assert not outbox.due()
+        outbox.add(entry)
+    assert outbox.due()

@@ -78,8 +78,8 @@ class Outbox:
 
     def room(self) -> bool:
         """Say whether `add` is allowed."""
-        waiting = self._flying + len(self._waiting)
-        return waiting < self._max_events and self.bytes < self._max_bytes
+        count = self._flying + len(self._waiting) - self._holes
+        return count < self._max_events and self.bytes < self._max_bytes
 
     def due(self) -> bool:
         """Say whether what waits should be sent now rather than together with what comes next.
