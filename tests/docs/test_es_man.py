@@ -119,7 +119,7 @@ def test_every_type_of_message_is_described() -> None:
     table = section(EVENTS, "MESSAGES").partition(".Bl -column")[2].partition(".El")[0]
     described = {word for line in re.findall(r"\.It Li ([^\n]*?) Ta", table)
                  for word in re.split(r" , ", line.strip())}  # fmt: skip
-    taken = {cls.__name__ for cls in (*codec._PLAIN, *codec._default._encoders)}
+    taken = {cls.__name__ for cls in (*codec._PLAIN, *codec.Codec()._encoders)}
     assert described == {"None" if name == "NoneType" else name for name in taken}
 
 
