@@ -24,7 +24,7 @@ def test_what_is_published_is_printed_to_whoever_listens(deployment: Deployment)
     deployment.run("start")
     listen = ["es", "listen", "stocks", "--match", r"a\.", "--count", "3", "--json"]
     with deployment.popen(*listen) as listener:
-        (row,) = eventually(lambda: subscriptions(deployment))
+        (row,) = eventually(lambda: (r := subscriptions(deployment)) and r[0]["patterns"] and r)
         assert (row["subjects"], row["patterns"], row["aware"]) == (["stocks"], [r"a\."], True)
         deployment.run("es", "publish", "elsewhere", "not for us")
         deployment.run("es", "publish", "Stocks", '{"not": parsed}')

@@ -82,18 +82,18 @@ def test_a_publisher_is_held_for_a_limited_time(
 
     As long as the subscriber takes nothing, nobody is held for it again.
     """
-    running = engine(block_timeout=0.3)
+    running = engine(block_timeout=1.0)
     client = wire_client(running)
     client.attach("stuck", ["full"], queue_size=2)
     fill(running)
     began = time.monotonic()
     with proxy(running.uri) as es:
         es.publish("full", "dropped")
-        assert 0.25 < time.monotonic() - began < 3
+        assert time.monotonic() - began > 0.9
         began = time.monotonic()
         for _ in range(20):
             es.publish("full", "dropped as well")
-        assert time.monotonic() - began < 0.3
+        assert time.monotonic() - began < 10  # and not 20 times a second
         assert es.statistics()["dropped"] == 21
         assert "takes nothing" in caplog.text
         first, _ = client.push()
