@@ -42,9 +42,13 @@ def port_of(process: Process) -> int:
     return int(uri_of(process).rpartition(":")[2])
 
 
+PROMPT = 5.0
+"""Seconds; a fraction of one on an idle machine, and the tests often have a busy one."""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_ready_and_stops_on_a_signal(process: Start, number: signal.Signals) -> None:
-    """One line with the URI when it is ready; a signal ends it with 0 within a second."""
+    """One line with the URI when it is ready; a signal ends it promptly with 0."""
     es = process(*ALONE)
     assert "ready" in es.first_line
     with proxy(uri_of(es)) as remote:
@@ -52,7 +56,7 @@ def test_it_says_ready_and_stops_on_a_signal(process: Start, number: signal.Sign
         began = time.monotonic()
         es.signal(number)
         status, out, err = es.end()
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < PROMPT
     assert (status, out) == (0, "")
     assert "Traceback" not in err
     assert number.name in err
@@ -73,7 +77,7 @@ def test_it_stops_with_clients_connected(process: Start, stock: Stock) -> None:
         began = time.monotonic()
         es.signal(signal.SIGTERM)
         assert es.end()[0] == 0
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < PROMPT
         assert stream.push() == (None, {"kind": "stopping", "reason": "SIGTERM"})
     assert [notice["kind"] for notice in recorder.notices] == ["stopping"]
 

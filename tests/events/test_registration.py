@@ -222,7 +222,7 @@ def test_probing_strangers(tidy: None, answer: bytes | None) -> None:
         def serve() -> None:
             sock, _ = server.accept()
             with sock:
-                for _ in range(30):
+                for _ in range(200):
                     try:
                         sock.sendall(b"P" if answer is None else answer)
                     except OSError:
@@ -236,7 +236,7 @@ def test_probing_strangers(tidy: None, answer: bytes | None) -> None:
         began = time.monotonic()
         uri = f"PYRO:x@localhost:{server.getsockname()[1]}"
         assert probe(uri, patience=0.4) == "nobody"
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5
         thread.join(5)
 
 
