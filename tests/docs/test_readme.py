@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,13 +35,18 @@ def test_the_commands_of_the_readme_run(deployment: Deployment) -> None:
     for line in use.splitlines():
         follows = " -f " in line
         with subprocess.Popen(
-            line, shell=True, env=env, cwd=deployment.root, stdout=subprocess.PIPE, text=True
+            line,
+            shell=True,
+            env=env,
+            cwd=deployment.root,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         ) as process:
             assert process.stdout is not None
             if follows:  # it would go on for ever: what it shows first is enough
                 assert process.stdout.readline()
-                subprocess.run(["pkill", "-INT", "-P", str(process.pid)], check=False)
-                process.terminate()
+                os.killpg(process.pid, signal.SIGINT)
             process.communicate(timeout=30)
         assert follows or process.returncode == 0, line
 
