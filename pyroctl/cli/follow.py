@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import signal
 from typing import TYPE_CHECKING, BinaryIO
 
 from pyroctl.cli import logfiles
@@ -31,6 +32,7 @@ def follow(
     for directory in directories:
         os.makedirs(directory, mode=0o700, exist_ok=True)
     watch = _inotify(directories)
+    interrupted = _wake_on_signals()
     tails = [_Tail(service, path) for service, path in files.items()]
     try:
         for line in logfiles.last_lines(files, count, since):
@@ -39,10 +41,11 @@ def follow(
             new = [line for tail in tails for line in tail.read()]
             for line in sorted(new, key=lambda line: line.time):
                 show(line)
-            select.select([watch], [], [])
-            os.read(watch, 65536)
+            if watch in select.select([watch, interrupted], [], [])[0]:
+                os.read(watch, 65536)
     finally:
         os.close(watch)
+        os.close(interrupted)
         for tail in tails:
             tail.close()
 
@@ -99,6 +102,17 @@ def _open(path: str) -> BinaryIO | None:
         return open(path, "rb")
     except FileNotFoundError:
         return None
+
+
+def _wake_on_signals() -> int:
+    """Give a descriptor that a signal makes readable.
+
+    A Ctrl-C just before the system call that waits would go unnoticed until the next line comes.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    return reading
 
 
 def _inotify(directories: set[str]) -> int:
