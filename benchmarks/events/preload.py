@@ -4,7 +4,7 @@ import contextlib
 import importlib
 
 import benchmarks.events.systems
-import benchmarks.events.workers  # noqa: F401
+import benchmarks.events.workers  # noqa: F401 - loading it is the purpose
 
 for _module in (
     "Pyro5.api",
