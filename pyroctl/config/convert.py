@@ -24,7 +24,7 @@ from pyroctl.core.spec import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyroctl.config.models import Ready, Service
+    from pyroctl.config.models import Log, Ready, Service
     from pyroctl.config.validate import Validated
     from pyroctl.core.spec import Options, Readiness
 
@@ -62,7 +62,7 @@ def _spec(name: str, table: Service, env: Mapping[str, str], directory: str) -> 
         umask=None if table.umask is None else int(table.umask, 8),
         nice=table.nice,
         limits=table.limits,
-        log=LogSpec(table.log.max_bytes, table.log.keep),
+        log=_log(table.log),
     )
 
 
@@ -101,6 +101,12 @@ def _options(table: Service, directory: str) -> Options:
         case Command():
             return CommandOptions(tuple(table.command), _readiness(table.ready))
     raise TypeError(f"no core value for {table!r}")
+
+
+def _log(table: Log) -> LogSpec:
+    return LogSpec(
+        table.max_bytes, table.keep, table.max_age, table.total_bytes, table.gzip, table.stderr
+    )
 
 
 def _readiness(ready: Ready | None) -> Readiness:

@@ -43,6 +43,18 @@ class Log(Table):
 
     max_bytes: types.Positive = _LOG.max_bytes
     keep: types.NotNegative = _LOG.keep
+    max_age: types.Seconds = _LOG.max_age
+    total_bytes: types.Positive | None = None
+    gzip: types.Truth = _LOG.gzip
+    stderr: types.Streams = _LOG.stderr
+
+    @field_validator("total_bytes")
+    @classmethod
+    def _holds_one_file(cls, value: int | None, info: ValidationInfo) -> int | None:
+        largest = info.data.get("max_bytes", 0)
+        if value is not None and value < largest:
+            raise refuse(f"must be at least max_bytes, which is {largest}, got {value}")
+        return value
 
 
 class Ready(Table):

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from pyroctl.config.expand import Expanded
-from pyroctl.core.spec import RestartPolicy, WhenFull
+from pyroctl.core.spec import LogStreams, RestartPolicy, WhenFull
 from pyroctl.errors import nearest_name
 
 LARGEST = 2**63 - 1
@@ -284,4 +284,5 @@ Limits = Annotated[
 ]
 Restart = Annotated[RestartPolicy, BeforeValidator(_choice), Words(_choices(RestartPolicy))]
 Full = Annotated[WhenFull, BeforeValidator(_choice), Words(_choices(WhenFull))]
+Streams = Annotated[LogStreams, BeforeValidator(_choice), Words(_choices(LogStreams))]
 Orphans = Annotated[Literal["stop"], BeforeValidator(_orphans), Words('"stop"')]

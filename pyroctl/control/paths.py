@@ -45,6 +45,10 @@ class Paths(NamedTuple):
         """Give the current log file of a service."""
         return os.path.join(self.logs, f"{service}.log")
 
+    def service_errors(self, service: str) -> str:
+        """Give where the stderr of a service goes that keeps it apart."""
+        return os.path.join(self.logs, f"{service}.err")
+
 
 def deployment_paths(config: str | None, root: str | None, environ: Mapping[str, str]) -> Paths:
     """Give the paths for a configuration file (absolute; None: the built-in deployment).

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RestartPolicy = Literal["always", "on-failure", "never"]
+LogStreams = Literal["together", "apart"]
 WhenFull = Literal["block", "drop-oldest", "drop-newest", "disconnect"]
 
 
@@ -22,6 +23,13 @@ class LogSpec:
 
     max_bytes: int = 10_000_000
     keep: int = 5
+    max_age: float = 0.0
+    """Seconds; a file whose first line is older is put aside, too. 0: whatever its age."""
+    total_bytes: int | None = None
+    """What all files together may take; the oldest go. None: `keep` alone bounds them."""
+    gzip: bool = False
+    """Whether files that were put aside are compressed."""
+    stderr: LogStreams = "together"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -12,26 +11,27 @@ from typing import TYPE_CHECKING, Any
 from pyroctl.core.outcome import Outcome, from_returncode
 from pyroctl.manager import sessions
 from pyroctl.manager.control_link import ControlLink
+from pyroctl.manager.output import OutputPipe
 from pyroctl.manager.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds.launch import Launch
 
 SHIM = os.path.join(os.path.dirname(__file__), "shim.py")
-READ_SIZE = 1 << 18
 
 
 class Child:
-    """A running process and what belongs to it: its output pipe, its control socket.
+    """A running process and what belongs to it: its output, its control socket.
 
     All methods and callbacks run in the event loop's thread. PDEATHSIG needs that thread to live
     as long as the manager.
 
-    Callbacks: `on_output(bytes)`; `on_exit(outcome)` once, when the process has ended and its
-    output was read; `on_gone()` once, after that, when no process of its session is left.
+    Callbacks: `on_output(bytes)`, and `on_errors(bytes)` if its stderr is to be kept apart;
+    `on_exit(outcome)` once, when the process has ended and its output was read; `on_gone()` once,
+    after that, when no process of its session is left.
     """
 
     def __init__(
@@ -42,27 +42,31 @@ class Child:
         on_output: Callable[[bytes], None],
         on_exit: Callable[[Outcome], None],
         on_gone: Callable[[], None],
+        *,
+        on_errors: Callable[[bytes], None] | None = None,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._on_output = on_output
         self._on_exit = on_exit
         self._on_gone = on_gone
         self._control = ControlLink() if launch.controlled else None
-        self._output, output_end = os.pipe()
+        self._outputs: list[OutputPipe] = []
         try:
-            self._process = _popen(spec, launch, env, output_end, self._control)
+            self._outputs.append(OutputPipe(on_output))
+            if on_errors is not None:
+                self._outputs.append(OutputPipe(on_errors))
+            self._process = _popen(spec, launch, env, self._outputs, self._control)
         except BaseException:
-            os.close(self._output)
+            self._close_outputs()
             if self._control is not None:
                 self._control.close()
             raise
         finally:
-            os.close(output_end)
+            for output in self._outputs:
+                output.release_remote()
             if self._control is not None:
                 self._control.release_remote()
         self.pid = self._process.pid
-        os.set_blocking(self._output, False)
-        self._loop.add_reader(self._output, self._read_output)
+        for output in self._outputs:
+            output.start()
         ProcessWatch(self.pid, self._process_ended)
 
     async def ask(self, question: str, patience: float, **parameters: object) -> Any:
@@ -82,33 +86,16 @@ class Child:
         """End every process of the session for certain."""
         sessions.send_signal(self.pid, signal.SIGKILL)
 
-    def _read_output(self) -> None:
-        data = self._read_once()
-        if data:
-            self._on_output(data)
-        elif data is not None:
-            self._close_output()
-
-    def _read_once(self) -> bytes | None:
-        """Give what the pipe has: b"" at its end, None when there is nothing at the moment."""
-        try:
-            return os.read(self._output, READ_SIZE)
-        except BlockingIOError:
-            return None
-
     def _process_ended(self) -> None:
         returncode = self._process.wait()
-        self._drain_output()
+        self._drain_outputs()
         self._on_exit(from_returncode(returncode))
         self._await_session_end()
 
-    def _drain_output(self) -> None:
+    def _drain_outputs(self) -> None:
         """Read the last words before anybody is told that the process has ended."""
-        for _ in range(64):  # other processes of the session may write on for ever
-            data = self._read_once() if self._output >= 0 else None
-            if not data:
-                return
-            self._on_output(data)
+        for output in self._outputs:
+            output.drain()
 
     def _await_session_end(self) -> None:
         """Wait for the rest of the session, one process at a time, without polling."""
@@ -121,15 +108,13 @@ class Child:
         self._close()
         self._on_gone()
 
-    def _close_output(self) -> None:
-        if self._output >= 0:
-            self._loop.remove_reader(self._output)
-            os.close(self._output)
-            self._output = -1
+    def _close_outputs(self) -> None:
+        for output in self._outputs:
+            output.close()
 
     def _close(self) -> None:
-        self._drain_output()
-        self._close_output()
+        self._drain_outputs()
+        self._close_outputs()
         if self._control is not None:
             self._control.close()
 
@@ -138,7 +123,7 @@ def _popen(
     spec: ServiceSpec,
     launch: Launch,
     env: Mapping[str, str],
-    output: int,
+    outputs: Sequence[OutputPipe],
     control: ControlLink | None,
 ) -> subprocess.Popen[bytes]:
     if control is not None:
@@ -146,8 +131,8 @@ def _popen(
     return subprocess.Popen(
         [sys.executable, "-I", "-S", SHIM, *_shim_settings(spec, launch), "--", *launch.argv],
         stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
+        stdout=outputs[0].remote,
+        stderr=outputs[-1].remote,
         env=env,
         cwd="/",
         start_new_session=True,
