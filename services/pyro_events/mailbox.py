@@ -6,10 +6,9 @@ A mailbox belongs to one thread at a time; whoever shares it brings the lock.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
 from enum import Enum, auto
-from itertools import accumulate, islice
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_args
+from itertools import accumulate, repeat
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +39,9 @@ class Mailbox(Generic[T]):
     Raises ValueError for a limit below 1 or an unknown policy.
     """
 
-    __slots__ = ("_bytes", "_dropped", "_items", "_limit", "_max_bytes", "_policy", "_sizes")
+    __slots__ = (
+        "_bytes", "_dropped", "_items", "_limit", "_max_bytes", "_policy", "_sizes", "_start"
+    )  # fmt: skip
 
     def __init__(self, limit: int, max_bytes: int, policy: WhenFull) -> None:
         if limit < 1 or max_bytes < 1:
@@ -50,14 +51,16 @@ class Mailbox(Generic[T]):
         self._limit = limit
         self._max_bytes = max_bytes
         self._policy = policy
-        # Two queues side by side: filling and emptying them in bulk costs next to nothing.
-        self._items: deque[T] = deque()
-        self._sizes: deque[int] = deque()
+        # Two lists side by side: many at once go in and come out as a copy of pointers. What
+        # waits begins at `_start`; before it there is nothing.
+        self._items: list[T | None] = []
+        self._sizes: list[int] = []
+        self._start = 0
         self._bytes = 0
         self._dropped = 0
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._items) - self._start
 
     @property
     def bytes(self) -> int:
@@ -71,7 +74,7 @@ class Mailbox(Generic[T]):
 
     def room(self) -> bool:
         """Say whether the next offer will be taken without loss."""
-        return len(self._items) < self._limit and self._bytes < self._max_bytes
+        return len(self) < self._limit and self._bytes < self._max_bytes
 
     def offer(self, item: T, size: int) -> Verdict:
         """Put an item of `size` bytes at the end, or do what the policy says."""
@@ -91,7 +94,7 @@ class Mailbox(Generic[T]):
 
     def offer_many(self, items: Sequence[T], sizes: Sequence[int]) -> int:
         """Put in as many of the items as there is room for; gives how many. Loses nothing."""
-        count = min(len(items), self._limit - len(self._items))
+        count = min(len(items), self._limit - len(self))
         if count < len(items):
             sizes = sizes[:count]
         size = sum(sizes)
@@ -109,19 +112,15 @@ class Mailbox(Generic[T]):
 
     def take(self, max_events: int, max_bytes: int) -> list[T]:
         """Remove and return the oldest items: at least one if there is any, within both limits."""
-        items, sizes = self._items, self._sizes
-        if len(items) <= max_events and self._bytes <= max_bytes:
-            taken = list(items)
-            items.clear()
-            sizes.clear()
-            self._bytes = 0
-            return taken
-        total = list(accumulate(islice(sizes, max_events)))
-        count = max(1, bisect_left(total, max_bytes + 1))
-        self._bytes -= total[count - 1]
-        for _ in range(count):
-            sizes.popleft()
-        return [items.popleft() for _ in range(count)]
+        count = min(len(self), max_events)
+        sizes = self._sizes[self._start : self._start + count]
+        if self._bytes > max_bytes and sizes:
+            count = max(1, bisect_left(list(accumulate(sizes)), max_bytes + 1))
+            sizes = sizes[:count]
+        taken = self._items[self._start : self._start + count]
+        self._bytes -= sum(sizes)
+        self._forget(count)
+        return cast("list[T]", taken)
 
     def _fitting(self, sizes: Sequence[int]) -> tuple[int, int]:
         """Give how many of these are taken until the bytes are reached, and their size."""
@@ -142,5 +141,16 @@ class Mailbox(Generic[T]):
             self._dropped += 1
 
     def _discard(self) -> None:
-        self._items.popleft()
-        self._bytes -= self._sizes.popleft()
+        self._bytes -= self._sizes[self._start]
+        self._forget(1)
+
+    def _forget(self, count: int) -> None:
+        """Remove the oldest; the lists get shorter only when more than half of them is empty."""
+        end = self._start + count
+        if 2 * end >= len(self._items):
+            del self._items[:end]
+            del self._sizes[:end]
+            self._start = 0
+        else:
+            self._items[self._start : end] = repeat(None, count)
+            self._start = end

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,3 +139,23 @@ def test_many_at_once_are_taken_like_one_by_one(
         assert together.take(events, 40) == single.take(events, 40)
     assert together.take(999, 10**6) == single.take(999, 10**6)
     assert together.bytes == together.dropped == 0
+
+
+class Thing:
+    """Something that can be watched while it dies."""
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=9), st.booleans())
+def test_what_was_taken_or_dropped_is_not_kept(takes: list[int], drop: bool) -> None:
+    """The mailbox holds no memory for what has left it."""
+    box: Mailbox[Thing] = Mailbox(12, 1000, "drop-oldest")
+    known: weakref.WeakSet[Thing] = weakref.WeakSet()
+    for count in takes:
+        for _ in range(12):
+            thing = Thing()
+            known.add(thing)
+            box.offer(thing, 1)
+        del thing
+        if not drop:
+            box.take(count, 1000)
+        assert len(known) == len(box)
