@@ -1,0 +1,141 @@
+"""Finds the class or object that is to be served, or says exactly why it can't be."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from Pyro5.server import _get_exposed_members as exposed_members
+
+from pyro_host.faults import CannotServe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_OWN = os.path.dirname(__file__)  # noqa: PTH120 - compared with names of files
+_HOW_TO_EXPOSE = "put @Pyro5.api.expose before the class, or before the methods that clients call"
+
+
+def find(text: str, path: Iterable[str]) -> Any:
+    """Give what `MODULE:CLASS`, `MODULE:OBJECT` or `MODULE:FACTORY()` means, ready to register.
+
+    The directories of `path` are searched first, in that order, as is that of a script. Raises
+    CannotServe. What the module's own code did wrong is printed with the traceback of that code.
+    """
+    module_name, colon, attribute = text.partition(":")
+    called = attribute.endswith("()")
+    names = attribute.removesuffix("()").split(".")
+    if not (colon and all(name.isidentifier() for name in (*module_name.split("."), *names))):
+        raise CannotServe(
+            f"{text!r} is no object: expected MODULE:CLASS or MODULE:FACTORY()", permanent=True
+        )
+    sys.path[:0] = path
+    found: Any = _import(module_name)
+    for name in names:
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise CannotServe(_missing(found, name, module_name), permanent=True) from None
+    if called:
+        found = _call(found, text)
+    elif inspect.isroutine(found):
+        raise CannotServe(
+            f"{text} is a function: to serve what it returns, write {text}()", permanent=True
+        )
+    _check_exposed(found, text)
+    return found
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            where = "\n  ".join(_searched())
+            raise CannotServe(
+                f"can't import {name}: there is no module {error.name}; searched in\n  {where}",
+                permanent=True,
+            ) from None
+        blame(f"can't import {name}", error, permanent=True)
+    except OSError as error:  # may be gone next time: a device is switched on, a file is mounted
+        blame(f"can't import {name}", error, permanent=False)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever somebody's module raises
+        blame(f"can't import {name}", error, permanent=True)
+
+
+def _call(factory: Any, text: str) -> Any:
+    if not callable(factory):
+        raise CannotServe(
+            f"{text}: a {type(factory).__name__} can't be called, leave the () out", permanent=True
+        )
+    try:
+        return factory()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's code
+        blame(f"{text} failed", error, permanent=False)
+
+
+def blame(what: str, error: BaseException, *, permanent: bool) -> NoReturn:
+    """Print the traceback of somebody's own code, and raise CannotServe that says it in a line."""
+    print(own_traceback(error), end="", file=sys.stderr, flush=True)  # noqa: T201 - the output
+    message = f"{what}: {_describe(error)}"
+    if isinstance(error, ImportError):
+        message += "; searched in\n  " + "\n  ".join(_searched())
+    raise CannotServe(message, permanent=permanent)
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def own_traceback(error: BaseException) -> str:
+    """Give the traceback without the frames of this package and of Python's import system."""
+    told = traceback.TracebackException.from_exception(error)
+    pending: list[traceback.TracebackException | None] = [told]
+    while pending:
+        part = pending.pop()
+        if part is not None:
+            frames = [frame for frame in part.stack if not _is_ours(frame.filename)]
+            part.stack = traceback.StackSummary.from_list(frames)
+            pending += [part.__cause__, part.__context__]
+    return "".join(told.format())
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith(("<frozen importlib", importlib.__file__, _OWN + os.sep))
+
+
+def _searched() -> list[str]:
+    return [
+        entry if os.path.exists(entry) else f"{entry} (which isn't there)"  # noqa: PTH110 - see _OWN
+        for entry in sys.path
+        if entry
+    ]
+
+
+def _missing(owner: Any, name: str, module: str) -> str:
+    import difflib  # noqa: PLC0415 - only when there is something to explain
+
+    public = [known for known in dir(owner) if not known.startswith("_")]
+    near = difflib.get_close_matches(name, public, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    file = getattr(owner, "__file__", None)
+    place = f"module {module} ({file})" if file else f"{getattr(owner, '__qualname__', module)}"
+    return f"there is no {name} in {place}{hint}"
+
+
+def _check_exposed(found: Any, text: str) -> None:
+    members = exposed_members(found)
+    if members["methods"] or members["attrs"]:
+        return
+    if not inspect.isclass(found) and type(found).__module__ == "builtins":
+        raise CannotServe(
+            f"{text} is a {type(found).__name__}, which has nothing that clients could call",
+            permanent=True,
+        )
+    raise CannotServe(f"{text} exposes nothing to clients: {_HOW_TO_EXPOSE}", permanent=True)

@@ -1,0 +1,148 @@
+"""Pyro5's two servers on a socket that already listens, stopped at once and never in a wait.
+
+Three things differ from Pyro5's own. The socket may be shared with a manager, so it is never shut
+down or unlinked. TLS begins when the connection is greeted, under the time limit of that, and not
+when it is accepted, where one silent client would keep everybody waiting. And the loop is woken by
+a pipe: it neither polls nor connects to itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from Pyro5 import config
+from Pyro5.svr_multiplex import SocketServer_Multiplex
+from Pyro5.svr_threads import (
+    ClientConnectionJob,
+    Housekeeper,
+    NoFreeWorkersError,
+    Pool,
+    SocketServer_Threadpool,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+ACCEPT_PAUSE = 0.1
+"""Seconds between attempts while the system refuses to accept."""
+
+_log = logging.getLogger("pyro_host")
+
+
+class Waker:
+    """Ends a `select` from another thread, once and for all."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+
+    def fileno(self) -> int:
+        """Give the descriptor to select for reading."""
+        return self._reader
+
+    def wake(self) -> None:
+        """Make the descriptor readable for ever; from any thread."""
+        os.write(self._writer, b"\0")
+
+    def events(self, _ready: object) -> None:
+        """Do nothing: what counts is that the loop looks at its condition again."""
+
+    def close(self) -> None:
+        """Give the pipe back."""
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+class ThreadTransport(SocketServer_Threadpool):  # type: ignore[misc] # Pyro5 ships no types
+    """A thread for each client."""
+
+    def init(self, daemon: Any, _host: str, _port: int, unixsocket: None = None) -> None:  # noqa: ARG002 - Pyro5's signature
+        """Begin, in place of Pyro5's method; called once by its daemon."""
+        self.daemon = daemon
+        self.sock = daemon.listener
+        self._socketaddr = self.sock.getsockname()
+        self.locationStr = daemon.advertised
+        self.waker = Waker()
+        self.pool = Pool()
+        self.housekeeper = Housekeeper(daemon)
+        self.housekeeper.start()
+        self._selector.register(self.sock, selectors.EVENT_READ)
+        self._selector.register(self.waker, selectors.EVENT_READ)
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self.pool.busy)
+
+    def loop(self, loopCondition: Callable[[], bool] = lambda: True) -> None:  # noqa: N803 - Pyro5's name
+        """Accept until the condition is false; it is looked at after each event."""
+        while loopCondition():
+            self._selector.select()
+            if loopCondition():
+                self._accept()
+
+    def _accept(self) -> None:
+        try:
+            client, address = self.sock.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # it left, or another process took it
+        except OSError as error:  # too many open files: they get fewer, or nothing helps
+            _log.warning("can't accept a client: %s", error)
+            time.sleep(ACCEPT_PAUSE)
+            return
+        client.settimeout(config.COMMTIMEOUT or None)
+        job = ClientConnectionJob(client, address, self.daemon)
+        try:
+            self.pool.process(job)
+        except NoFreeWorkersError:
+            job.denyConnection("no free workers, increase server threadpool size")
+
+    def hang_up(self) -> None:
+        """Let each client's thread end after the call that it is in."""
+        for worker in list(self.pool.busy):
+            if (job := worker.job) is not None:
+                with contextlib.suppress(OSError):
+                    job.csock.sock.shutdown(socket.SHUT_RD)
+
+    def close(self) -> None:
+        """Let go of everything; calls that still run are abandoned to their daemon threads."""
+        self.pool.busy.clear()  # Pyro5 would wait for each
+        super().close()
+        self._selector.close()
+        self.waker.close()
+
+
+class MultiplexTransport(SocketServer_Multiplex):  # type: ignore[misc] # Pyro5 ships no types
+    """One thread for all clients: the one that runs the loop."""
+
+    def init(self, daemon: Any, _host: str, _port: int, unixsocket: None = None) -> None:  # noqa: ARG002 - Pyro5's signature
+        """Begin, in place of Pyro5's method; called once by its daemon."""
+        self.daemon = daemon
+        self.sock = daemon.listener
+        self._socketaddr = self.sock.getsockname()
+        self.locationStr = daemon.advertised
+        self.waker = Waker()
+        self.selector.register(self.sock, selectors.EVENT_READ, self)
+        self.selector.register(self.waker, selectors.EVENT_READ, self.waker)
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return max(0, len(self.selector.get_map() or ()) - 2)
+
+    def hang_up(self) -> None:
+        """Let go of the clients, after the loop has ended."""
+        for key in list((self.selector.get_map() or {}).values()):
+            if key.fileobj not in (self.sock, self.waker):
+                key.fileobj.close()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        super().close()
+        self.waker.close()
