@@ -16,6 +16,7 @@ import sys
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SIG_DFL, SIGPIPE, SIGTERM, SIGXFSZ = 0, 13, 15, 25
 PERMANENT_FAILURE = 125
+LISTEN_FD = 3  # SD_LISTEN_FDS_START of sd_listen_fds(3)
 
 libc = ctypes.CDLL(None)
 
@@ -43,6 +44,18 @@ def follow(parent: str) -> None:
     libc.prctl(PR_SET_PDEATHSIG, SIGTERM)
     if os.getppid() != int(parent):
         sys.exit(PERMANENT_FAILURE)
+
+
+def pass_socket(fd: str) -> None:
+    """Let the service find its listening socket where sd_listen_fds(3) looks for it."""
+    if os.environ.get("PYROCTL_CONTROL_FD") == str(LISTEN_FD):
+        elsewhere = os.dup(LISTEN_FD)
+        os.set_inheritable(elsewhere, True)
+        os.environ["PYROCTL_CONTROL_FD"] = str(elsewhere)
+    if int(fd) != LISTEN_FD:
+        os.dup2(int(fd), LISTEN_FD)
+        os.close(int(fd))
+    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="pyroctl")
 
 
 def set_limit(setting: str) -> None:
@@ -95,6 +108,7 @@ def give_up(message: str) -> None:
 
 SETTERS = {
     "parent": follow,
+    "listen": pass_socket,
     "limit": set_limit,
     "nice": set_nice,
     "group": set_group,

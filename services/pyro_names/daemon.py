@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
+import selectors
 import socket
 import threading
 import time
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from Pyro5.core import NAMESERVER_NAME
 from Pyro5.server import Daemon
+
+from pyro_names.listening import serve_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +48,8 @@ _log = logging.getLogger("pyro_names.daemon")
 class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
     """Serves one name server on one address.
 
-    Raises OSError if the address can't be had. `died` is called, in the daemon's thread, if it
-    ends without `stop`.
+    Raises OSError if the address can't be had. `inherited` is a socket that listens there already,
+    held by whoever started us. `died` is called, in the daemon's thread, if it ends without `stop`.
     """
 
     def __init__(
@@ -54,9 +58,16 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         address: tuple[str, int],
         nat: tuple[str, int] | None,
         died: Callable[[], None],
+        inherited: socket.socket | None = None,
     ) -> None:
         nathost, natport = nat or (None, None)
-        super().__init__(*address, nathost=nathost, natport=natport)
+        own = address if inherited is None else ("127.0.0.1", 0)
+        super().__init__(*own, nathost=nathost, natport=natport)
+        if inherited is not None:
+            serve_on(self, inherited, address[0])
+            if nat is not None:
+                port = natport or inherited.getsockname()[1]
+                self.natLocationStr = f"{nathost}:{port}"
         self._died = died
         self._stopping = False
         self._thread = threading.Thread(target=self._serve, name="accept", daemon=True)
@@ -65,6 +76,11 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         if not self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             self.close()  # Pyro5 overlooks that listen() failed
             raise OSError(errno.EADDRINUSE, "somebody else began to listen there meanwhile")
+        self._waking, self._wake = os.pipe()
+        self.transportServer._selector.register(  # noqa: SLF001 - Pyro5 has no other way to wake it
+            self._waking, selectors.EVENT_READ
+        )
+        self.sock.setblocking(False)  # accepting without a client must not block
         for option, value in KEEPALIVE:  # accepted connections inherit it
             self.sock.setsockopt(socket.IPPROTO_TCP, option, value)
         self.register(nameserver, NAMESERVER_NAME)
@@ -105,8 +121,7 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         Pyro5's `shutdown` waits 0.1 s for every connected client, and leaves it connected.
         """
         self._stopping = True
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)  # ends the accept loop
+        os.write(self._wake, b"\0")  # the socket may be shared, so it can't be shut down
         deadline = time.monotonic() + STOP_PATIENCE
         if self._thread.is_alive():
             self._thread.join(STOP_PATIENCE)
@@ -119,3 +134,5 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
             time.sleep(0.01)
         pool.busy.clear()  # Pyro5 would wait for each; they are daemon threads
         self.close()
+        os.close(self._wake)
+        os.close(self._waking)

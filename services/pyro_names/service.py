@@ -19,6 +19,7 @@ from Pyro5.nameserver import BroadcastServer, NameServer
 from pyro_host import PERMANENT_FAILURE, AskRefused, ControlChannel, Notifier, serve_control
 from pyro_names.cleaner import Cleaner
 from pyro_names.daemon import NameDaemon
+from pyro_names.listening import inherited_socket
 from pyro_names.storage import StorageError, open_storage
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ class NameService:
         nat = (options.nathost, options.natport or 0) if options.nathost is not None else None
         address = (options.host, options.port)
         try:
-            return NameDaemon(self._names, address, nat, lambda: reasons.put(self.DIED))
+            return NameDaemon(
+                self._names, address, nat, lambda: reasons.put(self.DIED), inherited_socket()
+            )
         except (OSError, UnicodeError) as error:  # the latter: a host name that can't be one
             raise _refused(f"port {options.port} on {options.host}", error) from None
 

@@ -1,0 +1,178 @@
+"""Listening sockets that the manager holds for its services.
+
+They are bound before a service's first start and outlive its processes: over a restart, a crash and
+a back-off. Nobody is refused meanwhile; who connects waits in the backlog for the next process.
+A process finds its socket as descriptor 3, announced by LISTEN_FDS as in sd_listen_fds(3).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from typing import TYPE_CHECKING
+
+from pyroctl.kinds.address import TcpAddress, UnixAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyroctl.kinds.address import ListenAddress
+
+BACKLOG = 4096
+"""How many connections may wait while no process takes them; the system may allow fewer."""
+FIRST_FD = 3
+"""The first descriptor of sd_listen_fds(3)."""
+
+
+class AddressRefused(Exception):
+    """A service can't listen there; the text says why and what to do about it.
+
+    `permanent`: trying again would not help.
+    """
+
+    def __init__(self, text: str, *, permanent: bool = False) -> None:
+        super().__init__(text)
+        self.permanent = permanent
+
+
+class HeldSocket:
+    """A listening socket of one service, open until `close`.
+
+    `owner`, a user and a group id, gets the file of a Unix socket; -1 leaves one as it is. Raises
+    AddressRefused. The host's name is looked up, which blocks.
+    """
+
+    def __init__(self, address: ListenAddress, owner: tuple[int, int] = (-1, -1)) -> None:
+        self.address = address
+        self._file: tuple[int, int] | None = None
+        try:
+            if isinstance(address, UnixAddress):
+                self._socket = _bind_path(address, owner)
+                self._file = _identity(address.path)
+            else:
+                self._socket = _bind_port(address)
+        except (OSError, ValueError) as error:  # the latter: a name that can't be one
+            raise _refusal(address, error) from None
+
+    def fileno(self) -> int:
+        """Give the descriptor, for the process to inherit."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Listen no longer; the file of a Unix socket goes, unless it is somebody else's by now."""
+        self._socket.close()
+        file, self._file = self._file, None
+        if file is not None and isinstance(self.address, UnixAddress):
+            path = self.address.path
+            if _identity(path) == file:
+                os.unlink(path)
+
+
+class LentSocket:
+    """A listening socket that our own manager, such as systemd, holds for a service of ours."""
+
+    def __init__(self, fd: int) -> None:
+        os.set_inheritable(fd, False)
+        self._fd = fd
+
+    def fileno(self) -> int:
+        """Give the descriptor, for the process to inherit."""
+        return self._fd
+
+
+def lent_sockets(environ: Mapping[str, str], pid: int) -> dict[str, LentSocket]:
+    """Give the sockets that were passed to this process, by their names (LISTEN_FDNAMES)."""
+    if environ.get("LISTEN_PID") != str(pid) or not environ.get("LISTEN_FDS", "").isdecimal():
+        return {}
+    names = environ.get("LISTEN_FDNAMES", "").split(":")
+    fds = range(FIRST_FD, FIRST_FD + int(environ["LISTEN_FDS"]))
+    return {name: LentSocket(fd) for fd, name in zip(fds, names, strict=False) if name}
+
+
+def _bind_port(address: TcpAddress) -> socket.socket:
+    found = socket.getaddrinfo(
+        address.host.strip("[]"), address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    # Pyro5's clients prefer IPv4 where a name has both (PREFER_IP_VERSION).
+    family, kind, proto, _, where = min(found, key=lambda info: info[0] != socket.AF_INET)
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(where)
+        return _listen(sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _bind_path(address: UnixAddress, owner: tuple[int, int]) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if _is_abandoned(address.path):
+            os.unlink(address.path)
+        sock.bind(address.path)
+        if owner != (-1, -1):
+            os.chown(address.path, *owner)
+        os.chmod(address.path, address.mode)
+        return _listen(sock)  # only now can anybody connect
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _listen(sock: socket.socket) -> socket.socket:
+    sock.listen(BACKLOG)
+    sock.setblocking(False)
+    return sock
+
+
+def _is_abandoned(path: str) -> bool:
+    """Tell whether it is a socket where nobody listens."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a full backlog is somebody, too
+        return probe.connect_ex(path) == errno.ECONNREFUSED
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _refusal(address: ListenAddress, error: OSError | ValueError) -> AddressRefused:
+    other = "another port" if isinstance(address, TcpAddress) else "another path"
+    number = None if isinstance(error, socket.gaierror) else getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return AddressRefused(
+            f"{address} is taken by another program; stop what listens there, or choose {other}"
+        )
+    if number in {errno.EACCES, errno.EPERM}:
+        where = "a port from 1024 on" if isinstance(address, TcpAddress) else other
+        return AddressRefused(
+            f"{address} needs more rights than the manager has; choose {where}", permanent=True
+        )
+    if isinstance(address, TcpAddress):
+        why = getattr(error, "strerror", None) or error
+        return AddressRefused(
+            f"cannot listen on {address}: {why}; is the host a name or address of this machine?"
+        )
+    if number == errno.ENOENT:
+        return AddressRefused(
+            f"cannot listen on {address}: its directory doesn't exist; make it first, one that"
+            " others may not write to",
+            permanent=True,
+        )
+    return AddressRefused(
+        f"cannot listen on {address}: {getattr(error, 'strerror', None) or error}; choose another"
+        " path, of at most 100 characters",
+        permanent=True,
+    )
