@@ -114,7 +114,7 @@ def _searched() -> list[str]:
     return [
         entry if os.path.exists(entry) else f"{entry} (which isn't there)"  # noqa: PTH110 - see _OWN
         for entry in sys.path
-        if entry
+        if not entry.endswith(".zip") or os.path.exists(entry)  # noqa: PTH110 - see _OWN
     ]
 
 
@@ -130,12 +130,9 @@ def _missing(owner: Any, name: str, module: str) -> str:
 
 
 def _check_exposed(found: Any, text: str) -> None:
-    members = exposed_members(found)
-    if members["methods"] or members["attrs"]:
-        return
     if not inspect.isclass(found) and type(found).__module__ == "builtins":
-        raise CannotServe(
-            f"{text} is a {type(found).__name__}, which has nothing that clients could call",
-            permanent=True,
-        )
-    raise CannotServe(f"{text} exposes nothing to clients: {_HOW_TO_EXPOSE}", permanent=True)
+        what = f"the {type(found).__name__} {text} has nothing that clients could call"
+        raise CannotServe(what, permanent=True)
+    members = exposed_members(found)
+    if not (members["methods"] or members["attrs"]):
+        raise CannotServe(f"{text} exposes nothing to clients: {_HOW_TO_EXPOSE}", permanent=True)
