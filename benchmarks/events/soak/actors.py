@@ -1,0 +1,147 @@
+"""What runs in the processes: healthy sources and sinks, idle ones, and those who come and go.
+
+Every actor is called with a pipe to the director first. It says READY, obeys what comes, and ends
+when the pipe is closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import random
+import signal
+import time
+from collections import defaultdict
+from multiprocessing import forkserver
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.events.soak.clients import Sender, receiver
+from benchmarks.events.soak.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from multiprocessing.connection import Connection
+
+    from pyro_events import Event
+
+READY, LEAVE, REPORT, ERROR = "ready", "leave", "report", "error"
+HEALTHY, NOISE = "pair", "noise"
+"""What subjects begin with."""
+TOPICS = 20
+_PR_SET_PDEATHSIG = 1
+_DRAIN = 20.0
+"""Seconds within which a sink must have the last event."""
+
+
+def act(pipe: Connection, actor: Callable[..., Any], *args: Any) -> None:
+    """Be an actor; whatever goes wrong is reported."""
+    _die_with_director()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the director
+    logging.getLogger("pyro_events").setLevel(logging.CRITICAL)
+    try:
+        with contextlib.suppress(EOFError):  # the director has gone, and so do we
+            actor(pipe, *args)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            pipe.send((ERROR, f"{actor.__name__}{args[1:]}: {type(error).__name__}: {error}"))
+        raise
+
+
+def _die_with_director() -> None:
+    """Be killed, even while stopped, when the fork server ends, which does so with the director.
+
+    It doesn't as long as its children keep its lifeline open, which they inherit.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    lifeline: int = vars(forkserver)["_forkserver"]._forkserver_alive_fd  # noqa: SLF001 - no other way
+    os.close(lifeline)
+
+
+def source(
+    pipe: Connection, uri: str, kinds: Sequence[str], names: Sequence[str], rate: float
+) -> None:
+    """Publish numbered events at a steady rate, by turns from every sender, until told to leave."""
+    senders = [Sender(kind, uri, "msgpack") for kind in kinds]
+    pipe.send((READY, None))
+    pipe.recv()
+    began, number = time.monotonic(), 0
+    turns = len(senders)
+    while not pipe.poll(max(0.0, began + number / rate - time.monotonic())):
+        turn = number % turns
+        senders[turn].send(f"{HEALTHY}.{names[turn]}", [names[turn], number // turns])
+        number += 1
+    trouble = sum(sender.trouble for sender in senders)
+    for sender in senders:
+        sender.close()
+    sent = {name: (number - turn + turns - 1) // turns for turn, name in enumerate(names)}
+    pipe.send((REPORT, (sent, trouble)))
+
+
+def sink(
+    pipe: Connection, uri: str, kind: str, subjects: Sequence[str], patterns: Sequence[str]
+) -> None:
+    """Take every event of every source; when told what was sent, wait for it and report."""
+    tallies: defaultdict[str, Tally] = defaultdict(Tally)
+
+    def take(event: Event) -> None:
+        name, number = event.msg
+        tallies[name].take(number)
+
+    made = receiver(kind, uri, take, name=f"sink-{kind}")
+    made.subscribe(subjects, patterns)
+    pipe.send((READY, None))
+    sent: dict[str, int] = pipe.recv()
+    end = time.monotonic() + _DRAIN
+    while any(tallies[name].received < count for name, count in sent.items()):
+        if time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    results = {name: tallies[name].result(count) for name, count in sent.items()}
+    pipe.send((REPORT, (results, made.trouble)))
+    made.close()
+
+
+def idler(pipe: Connection, uri: str, number: int) -> None:
+    """Be some subscribers that never get anything."""
+    made = [receiver("stream", uri, lambda _event: None, name=f"idle-{n}") for n in range(number)]
+    for n, each in enumerate(made):
+        each.subscribe([f"idle.{n}"], [])
+    pipe.send((READY, None))
+    pipe.poll(None)
+
+
+def visitor(pipe: Connection, uri: str, kind: str, seed: int, options: dict[str, Any]) -> None:
+    """Subscribe to noise and to the healthy events, change one's mind, and leave when told."""
+    chance = random.Random(seed)
+    got = 0
+
+    def take(_event: Event) -> None:
+        nonlocal got
+        got += 1
+
+    made = receiver(kind, uri, take, name=f"visitor-{kind}", **options)
+    made.subscribe([f"{NOISE}.{chance.randrange(TOPICS)}"], [rf"{NOISE}\.1.*"])
+    if options["when_full"] != "block":  # who lets publishers wait must not touch the healthy
+        made.subscribe([], [rf"{HEALTHY}\..*"])
+    pipe.send((READY, None))
+    while not pipe.poll(chance.uniform(0.2, 1.5)):
+        pattern = rf"{NOISE}\.{chance.randrange(TOPICS)}\.x{chance.randrange(1000)}"
+        made.subscribe([], [pattern])
+        if not pipe.poll(chance.uniform(0.1, 0.5)):
+            made.unsubscribe([pattern])
+    made.close()
+    pipe.send((REPORT, got))
+
+
+def talker(pipe: Connection, uri: str, kind: str, seed: int, rate: float) -> None:
+    """Publish noise of all sizes, until told to leave."""
+    chance = random.Random(seed)
+    sender = Sender(kind, uri, chance.choice(["serpent", "json", "msgpack"]))
+    pipe.send((READY, None))
+    while not pipe.poll(chance.expovariate(rate)):
+        size = 50_000 if chance.random() < 0.02 else chance.randrange(10, 2000)
+        sender.send(f"{NOISE}.{chance.randrange(TOPICS)}", "x" * size)
+    sender.close()
+    pipe.send((REPORT, None))

@@ -1,0 +1,197 @@
+"""Every way to publish and to subscribe, behind one interface each."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+import Pyro5.api
+
+from pyro_events import AsyncSubscriber, Publisher, Subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyro_events import Event
+
+RECEIVERS = ("stream", "callback", "stock", "async")
+SENDERS = ("post", "publish", "stock")
+PATIENCE = 30.0
+"""Seconds that a stock client waits for an answer."""
+
+
+class Receiver(Protocol):
+    """A subscriber that is listening."""
+
+    @property
+    def trouble(self) -> int:
+        """Count gaps and new connections, of which a healthy one has none."""
+
+    def subscribe(self, subjects: Sequence[str], patterns: Sequence[str]) -> None:
+        """Ask for more."""
+
+    def unsubscribe(self, texts: Sequence[str]) -> None:
+        """Ask for less."""
+
+    def close(self) -> None:
+        """Leave in order."""
+
+
+def receiver(kind: str, uri: str, take: Callable[[Event], object], **options: Any) -> Receiver:
+    """Make a receiver; `take` is called by a thread of its own, `options` are the helpers'."""
+    if kind == "stock":
+        return _Stock(uri, take, options)
+    if kind == "async":
+        return _Async(uri, take, options)
+    return _Helper(uri, take, {"delivery": kind, **options})
+
+
+class _Helper:
+    def __init__(self, uri: str, take: Callable[[Event], object], options: dict[str, Any]) -> None:
+        self._subscriber = _Listener(uri, **options)
+        self._subscriber.take = take
+        self._thread = threading.Thread(target=self._subscriber.listen, daemon=True)
+        self._thread.start()
+
+    @property
+    def trouble(self) -> int:
+        counts = self._subscriber.statistics()
+        return counts["gaps"] + counts["reconnects"]
+
+    def subscribe(self, subjects: Sequence[str], patterns: Sequence[str]) -> None:
+        if subjects:
+            self._subscriber.subscribe(subjects)
+        if patterns:
+            self._subscriber.subscribeMatch(patterns)
+
+    def unsubscribe(self, texts: Sequence[str]) -> None:
+        self._subscriber.unsubscribe(texts)
+
+    def close(self) -> None:
+        self._subscriber.close()
+        self._thread.join()
+
+
+class _Listener(Subscriber):
+    take: Callable[[Event], object]
+
+    def event(self, event: Event) -> None:
+        self.take(event)
+
+
+class _Async:
+    def __init__(self, uri: str, take: Callable[[Event], object], options: dict[str, Any]) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._entered = threading.Event()
+        self._subscriber: _Iterated
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=(self._run(uri, take, options),), daemon=True
+        )
+        self._thread.start()
+        self._entered.wait()
+
+    @property
+    def trouble(self) -> int:
+        return self._subscriber.trouble
+
+    def subscribe(self, subjects: Sequence[str], patterns: Sequence[str]) -> None:
+        if subjects:
+            self._do(self._subscriber.subscribe(subjects))
+        if patterns:
+            self._do(self._subscriber.subscribeMatch(patterns))
+
+    def unsubscribe(self, texts: Sequence[str]) -> None:
+        self._do(self._subscriber.unsubscribe(texts))
+
+    def close(self) -> None:
+        self._do(self._subscriber.close())
+        self._thread.join()
+        self._loop.close()
+
+    def _do(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _run(self, uri: str, take: Callable[[Event], object], options: Any) -> None:
+        async with _Iterated(uri, **options) as self._subscriber:
+            self._entered.set()
+            async for event in self._subscriber:
+                take(event)
+
+
+class _Iterated(AsyncSubscriber):
+    trouble = 0
+
+    def gap(self, notice: dict[str, Any]) -> None:  # noqa: ARG002 - it is a hook
+        self.trouble += 1
+
+    def disconnected(self, notice: dict[str, Any]) -> None:  # noqa: ARG002 - the same
+        self.trouble += 1
+
+
+class _Stock:
+    """An object in a Pyro5 daemon, subscribed over a proxy; no helper takes part."""
+
+    trouble = 0
+
+    def __init__(self, uri: str, take: Callable[[Event], object], options: dict[str, Any]) -> None:
+        self._options = {key: value for key, value in options.items() if key != "name"}
+        self._daemon = Pyro5.api.Daemon(host="localhost")
+        self._uri = str(self._daemon.register(Target(take)))
+        self._thread = threading.Thread(target=self._daemon.requestLoop, daemon=True)
+        self._thread.start()
+        self._es = Pyro5.api.Proxy(uri)
+        self._es._pyroTimeout = PATIENCE  # noqa: SLF001 - Pyro5's public names look like that
+
+    def subscribe(self, subjects: Sequence[str], patterns: Sequence[str]) -> None:
+        if subjects:
+            self._es.subscribe(list(subjects), self._uri, **self._options)
+        if patterns:
+            self._es.subscribeMatch(list(patterns), self._uri, **self._options)
+
+    def unsubscribe(self, texts: Sequence[str]) -> None:
+        self._es.unsubscribe(list(texts), self._uri)
+
+    def close(self) -> None:
+        self._es._pyroRelease()  # noqa: SLF001 - the same
+        self._daemon.shutdown()
+        self._thread.join()
+
+
+@Pyro5.api.expose
+class Target:
+    def __init__(self, take: Callable[[Event], object]) -> None:
+        self._take = take
+
+    def event(self, event: Event) -> None:
+        self._take(event)
+
+
+class Sender:
+    """A publisher of one of three kinds; belongs to one thread."""
+
+    def __init__(self, kind: str, uri: str, serializer: str = "serpent") -> None:
+        self._proxy = self._publisher = None
+        if kind == "stock":
+            self._proxy = Pyro5.api.Proxy(uri)
+            self._proxy._pyroSerializer = serializer  # noqa: SLF001 - Pyro5's public names
+            self._proxy._pyroTimeout = PATIENCE  # noqa: SLF001 - look like that
+            self.send = self._proxy.publish
+        else:
+            self._publisher = Publisher(uri, timeout=PATIENCE)
+            self.send = getattr(self._publisher, kind)
+
+    @property
+    def trouble(self) -> int:
+        """What was refused or sent again."""
+        if self._publisher is None:
+            return 0
+        counts = self._publisher.statistics()
+        return counts["failed"] + counts["retries"]
+
+    def close(self) -> None:
+        """Have everything sent, and leave."""
+        if self._publisher is not None:
+            self._publisher.close()
+        if self._proxy is not None:
+            self._proxy._pyroRelease()  # noqa: SLF001 - the same

@@ -1,0 +1,117 @@
+"""The soak: a few seconds of it, how it ends early, and the pure parts of its judgement."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.events.soak.samples import slope
+from benchmarks.events.soak.soak import Outcome, Plan
+from benchmarks.events.soak.tally import Tally
+from benchmarks.events.soak.verdict import facts
+from tests.events.service_harness import ROOT
+from tests.harness import MARK, eventually, marked_processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def soaking(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a soak; afterwards no process of it may be left."""
+    mark = uuid.uuid4().hex
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYRO")} | {MARK: mark}
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.events.soak", *arguments],
+        cwd=ROOT, env=env, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+    eventually(lambda: not marked_processes(mark), f"all ended: {marked_processes(mark)}")
+
+
+def told(process: subprocess.Popen[str]) -> str:
+    """Wait until the others have come, which the first sample shows."""
+    assert process.stderr is not None
+    return process.stderr.readline()
+
+
+def test_a_short_run_holds_all_facts(tmp_path: Path) -> None:
+    """Nothing is lost, doubled or disordered beside those who stall and die; all ends with it."""
+    file = tmp_path / "soak.json"
+    with soaking("--seconds", "8", "--seed", "3", "--json", str(file)) as process:
+        out, err = process.communicate(timeout=50)
+    assert process.returncode == 0, f"{out}\n{err}"
+    seen = json.loads(file.read_text())
+    assert [fact["name"] for fact in seen["facts"] if fact["ok"] is False] == []
+    assert sum(seen["sent"].values()) > 100
+    assert len(seen["samples"]) >= 6
+    assert len(seen["censuses"]) >= 2
+    assert sum(number for what, number in seen["counts"].items() if "that came" in what) >= 8
+    assert set(seen["received"]) == {"stream", "callback", "stock", "async"}
+    assert "| no event lost | yes | 0 |" in out
+
+
+def test_ctrl_c_ends_a_run_early_with_a_summary() -> None:
+    """The facts are told, though the time is not over; every process ends."""
+    with soaking("--seconds", "24") as process:
+        told(process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
+        out, err = process.communicate(timeout=50)
+    assert process.returncode == 0, f"{out}\n{err}"
+    assert "| the healthy published | yes |" in out
+    assert "Traceback" not in err
+
+
+def test_everything_ends_with_a_director_that_is_killed() -> None:
+    """Also those who are stopped."""
+    with soaking("--seconds", "24") as process:
+        assert "0 troubles" in told(process)
+        process.kill()
+        process.communicate(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([0, 1, 2], (3, 0, 0, 0)),
+        ([0, 2], (2, 1, 0, 0)),
+        ([0, 1], (2, 1, 0, 0)),
+        ([0, 1, 1, 2], (4, 0, 1, 0)),
+        ([1, 0, 2], (3, 0, 0, 1)),
+        ([], (0, 3, 0, 0)),
+    ],
+)
+def test_a_tally_sees_every_fault(numbers: list[int], expected: tuple[int, ...]) -> None:
+    """What was lost, came twice, or came late, of the events 0 to 2."""
+    tally = Tally()
+    for number in numbers:
+        tally.take(number)
+    assert tuple(tally.result(3).values()) == expected
+
+
+def test_the_slope_is_that_of_the_line() -> None:
+    """By least squares; a single point has none."""
+    assert slope([(0, 1), (1, 3), (2, 5)]) == pytest.approx(2)
+    assert slope([(0, 1), (1, 3), (2, 1)]) == pytest.approx(0)
+    assert slope([(5, 1)]) == 0
+
+
+def test_a_run_in_which_nothing_was_seen_does_not_pass() -> None:
+    """No news is no good news."""
+    failed: list[Any] = [fact.name for fact in facts(Outcome(Plan(8, 30, 1))) if fact.ok is False]
+    assert "no event lost" in failed
+    assert "descriptors as in the beginning" in failed
+    assert "the service ended in order" in failed
