@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,14 +13,17 @@ import click
 
 from pyroctl.cli import command as cli
 from pyroctl.cli import logfiles
+from pyroctl.cli.logfiles import Line, Source
 from pyroctl.cli.output import Result
-from pyroctl.errors import UnknownService, UsageError
+from pyroctl.control.logset import versions
+from pyroctl.errors import ConfigError, UnknownService, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pyroctl.cli.app import App
 
+DEFAULT_LINES = 50
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -28,54 +34,102 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
 @click.option("--since", metavar="WHEN", help="Only newer lines: 90s, 5m, 2h, 1d or an ISO time.")
+@click.option("--grep", metavar="REGEX", help="Only lines in which that is found.")
 def command(
-    app: App, services: tuple[str, ...], *, lines: int | None, follow: bool, since: str | None
+    app: App,
+    services: tuple[str, ...],
+    *,
+    lines: int | None,
+    follow: bool,
+    since: str | None,
+    grep: str | None,
 ) -> Result:
     """Show what services said.
 
     The last lines of their logs, in order of time; also while no manager runs.
     """
-    files = _files(app, services)
+    sources = _sources(app, services or _every_name(app, follow=follow))
     start = None if since is None else _moment(since)
-    count = lines if lines is not None or start is not None else 50
-    show = _printer(app, name_width=max(map(len, files), default=0) if len(files) > 1 else 0)
+    wanted = None if grep is None else _pattern(grep)
+
+    def before(sources: Sequence[Source]) -> Iterable[Line]:
+        if start is None:
+            count = DEFAULT_LINES if lines is None else lines
+            return logfiles.last_lines(sources, count, wanted)
+        found = logfiles.lines_since(sources, start, wanted)
+        return found if lines is None else deque(found, lines)
+
+    show = _printer(app, sources)
     if follow:
         from pyroctl.cli.follow import follow as follow_files
 
-        follow_files(files, count, start, show)
+        follow_files(sources, before, _only(wanted, show))
         return Result()
-    found = logfiles.last_lines(files, count, start)
     if app.output.json:
-        return Result({"lines": [line._asdict() for line in found]})
-    for line in found:
+        return Result({"lines": [line._asdict() for line in before(sources)]})
+    for line in before(sources):
         show(line)
     return Result()
 
 
-def _files(app: App, services: Sequence[str]) -> dict[str, str]:
-    """Find the log files; raises UnknownService for a name that has neither a log nor a service."""
+def _sources(app: App, services: Sequence[str]) -> list[Source]:
+    """Find the logs; raises UnknownService for a name that has neither a log nor a service."""
     paths = app.paths
-    if not services:
-        entries = sorted(os.listdir(paths.logs)) if os.path.isdir(paths.logs) else []
-        names = [e[:-4] for e in entries if e.endswith(".log") and not e.startswith("_")]
-        return {name: paths.service_log(name) for name in names}
-    for name in services:
-        if not logfiles.versions(paths.service_log(name)):
-            known = app.load().deployment.services
+    known: Mapping[str, object] | None = None
+    sources = []
+    for name in dict.fromkeys(services):
+        output = Source(name, "output", paths.service_log(name))
+        errors = Source(name, "stderr", paths.service_errors(name))
+        if not versions(output.path):
+            known = app.load().deployment.services if known is None else known
             if name not in known:
                 raise UnknownService(name, known)
-    return {name: paths.service_log(name) for name in services}
+        sources += [output, errors]
+    return sources
 
 
-def _printer(app: App, name_width: int) -> Callable[[logfiles.Line], None]:
-    def show(line: logfiles.Line) -> None:
+def _every_name(app: App, *, follow: bool) -> list[str]:
+    """Give the services that have a log; to follow, also those that may get one."""
+    directory = app.paths.logs
+    entries = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    names = [e.removesuffix(".log") for e in entries if e.endswith(".log") and e[0] != "_"]
+    if follow:
+        with contextlib.suppress(ConfigError):
+            names += app.load().deployment.services
+    return names
+
+
+def _printer(app: App, sources: Sequence[Source]) -> Callable[[Line], None]:
+    """Give what prints a line: with the service's name if there are several, and stderr marked."""
+    several = len({source.service for source in sources}) > 1
+    apart = any(versions(source.path) for source in sources if source.stream == "stderr")
+    width = max((len(source.service) for source in sources), default=0) if several else 0
+
+    def show(line: Line) -> None:
         if app.output.json:
             app.output.emit(line._asdict())
             return
-        name = f"{line.service:<{name_width}} | " if name_width else ""
-        app.output.print(f"{app.output.style(line.time, 'dim')} {name}{line.text}")
+        name = f"{line.service:<{width}} " if several else ""
+        mark = "!" if line.stream == "stderr" else "|"
+        label = f"{name}{mark} " if several or apart else ""
+        app.output.print(f"{app.output.style(line.time, 'dim')} {label}{line.text}")
 
     return show
+
+
+def _only(wanted: re.Pattern[str] | None, show: Callable[[Line], None]) -> Callable[[Line], None]:
+    def show_wanted(line: Line) -> None:
+        if wanted is None or wanted.search(line.text):
+            show(line)
+
+    return show_wanted
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise UsageError(f"--grep {text!r} is no regular expression: {error}") from None
 
 
 def _moment(text: str) -> datetime:

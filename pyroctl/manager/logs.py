@@ -1,20 +1,19 @@
-"""A service's log file: time-stamped lines, rotated by size, bounded in total."""
+"""What a service says, on its way into its log: lines with the time in front."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
+
+from pyroctl.manager.lines import LineAssembler
+from pyroctl.manager.logfile import LogFile, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyroctl.core.spec import LogSpec
 
-LONGEST_LINE = 65536
-"""Bytes; a longer line is broken up, so that memory stays bounded."""
 REMEMBERED_LINES = 20
 """How many last lines are at hand for an error message."""
 
@@ -24,41 +23,59 @@ def now() -> datetime:
     return datetime.now(UTC).astimezone()
 
 
-class LogFile:
-    """Writes what one service says to `path`, and keeps its last lines in memory.
+class ServiceLog:
+    """Writes one service's output to `path`, and its stderr to `errors_path` if that is kept apart.
 
-    Each line gets the time it was read in front: ISO 8601 with offset, and a blank. Output that
-    can't be written (a full disk) is counted in `lost_bytes` and costs the service nothing.
+    Each line gets the time it was read in front; the last ones are kept in memory. `tell` gets a
+    sentence when a file can't be written, and may be called from another thread.
     """
 
-    def __init__(self, path: str, spec: LogSpec, clock: Callable[[], datetime] = now) -> None:
-        self._path = path
-        self._spec = spec
+    def __init__(
+        self,
+        path: str,
+        errors_path: str,
+        spec: LogSpec,
+        *,
+        tell: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
         self._clock = clock
-        self._file: BinaryIO | None = None
-        self._size = 0
-        self._partial = b""
+        self._output = _Stream(LogFile(path, spec, tell))
+        self._errors = _Stream(LogFile(errors_path, spec, tell))
         self._last: deque[bytes] = deque(maxlen=REMEMBERED_LINES)
-        self.lost_bytes = 0
 
-    def feed(self, data: bytes) -> list[bytes]:
+    @property
+    def lost_bytes(self) -> int:
+        """How much could not be written so far."""
+        return self._output.file.lost_bytes + self._errors.file.lost_bytes
+
+    @property
+    def lost_lines(self) -> int:
+        """The same in lines."""
+        return self._output.file.lost_lines + self._errors.file.lost_lines
+
+    def use(self, spec: LogSpec) -> None:
+        """Keep to other bounds from now on; whether stderr is apart is the next child's matter."""
+        for stream in (self._output, self._errors):
+            stream.file.use(spec)
+
+    def take_output(self, data: bytes) -> bytes:
         """Take output as it comes, and give the lines that are complete now."""
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        if len(self._partial) > LONGEST_LINE:
-            lines.append(self._partial)
-            self._partial = b""
-        self._write(lines)
-        return lines
+        return self._write(self._output, self._output.lines.feed(data))
+
+    def take_errors(self, data: bytes) -> bytes:
+        """Do the same for stderr, when it is kept apart."""
+        return self._write(self._errors, self._errors.lines.feed(data))
 
     def note(self, text: str) -> None:
         """Write a line of the manager's own."""
-        self._write([f"[pyroctl] {text}".encode()], remember=False)
+        moment = self._clock()
+        self._output.file.append(stamp(moment) + f"[pyroctl] {text}\n".encode(), moment)
 
     def finish(self) -> None:
         """Write what came without a newline at its end; the service has ended."""
-        if self._partial:
-            self._write([self._partial])
-            self._partial = b""
+        for stream in (self._output, self._errors):
+            self._write(stream, stream.lines.finish())
 
     def last_lines(self) -> list[str]:
         """Give the last lines that the service wrote, oldest first."""
@@ -69,45 +86,27 @@ class LogFile:
         self._last.clear()
 
     def reopen(self) -> None:
-        """Let go of the file, because somebody moved it away."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Let go of the files, because somebody moved them away."""
+        for stream in (self._output, self._errors):
+            stream.file.reopen()
 
-    close = reopen
+    def close(self) -> None:
+        """Let go of the files, and of the thread that may be compressing."""
+        for stream in (self._output, self._errors):
+            stream.file.close()
 
-    def _write(self, lines: list[bytes], *, remember: bool = True) -> None:
-        if not lines:
-            return
-        if remember:
-            self._last.extend(lines[-REMEMBERED_LINES:])
-        stamp = self._clock().isoformat(timespec="milliseconds").encode() + b" "
-        block = stamp + (b"\n" + stamp).join(lines) + b"\n"
-        try:
-            self._append(block)
-        except OSError:
-            self.lost_bytes += len(block)
-            self.reopen()
+    def _write(self, stream: _Stream, block: bytes) -> bytes:
+        if block:
+            self._last.extend(block.rsplit(b"\n", REMEMBERED_LINES + 1)[-REMEMBERED_LINES - 1 : -1])
+            moment = self._clock()
+            prefix = stamp(moment)
+            stream.file.append(prefix + block[:-1].replace(b"\n", b"\n" + prefix) + b"\n", moment)
+        return block
 
-    def _append(self, block: bytes) -> None:
-        if self._file is None:
-            self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - open as long as the service
-            self._size = self._file.tell()
-        if self._size and self._size + len(block) > self._spec.max_bytes:
-            self._rotate()
-        assert self._file is not None
-        self._file.write(block)
-        self._size += len(block)
 
-    def _rotate(self) -> None:
-        """Shift es.log → es.log.1 → … and let the oldest go."""
-        self.reopen()
-        for number in range(self._spec.keep, 0, -1):
-            older = f"{self._path}.{number}"
-            newer = f"{self._path}.{number - 1}" if number > 1 else self._path
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(newer, older)
-        if not self._spec.keep:
-            os.unlink(self._path)
-        self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - as above
-        self._size = 0
+class _Stream:
+    """One of the child's pipes, and the file that it goes to."""
+
+    def __init__(self, file: LogFile) -> None:
+        self.file = file
+        self.lines = LineAssembler()

@@ -29,7 +29,7 @@ FOREVER = "86400"
 class ReadinessWatch:
     """Calls `on_ready` once, when one run of a service is ready.
 
-    `on_line` and `on_notify` are to be called with what the service says; `cancel` when the run
+    `on_lines` and `on_notify` are to be called with what the service says; `cancel` when the run
     is over.
     """
 
@@ -40,6 +40,7 @@ class ReadinessWatch:
         surroundings: Surroundings,
     ) -> None:
         self._on_ready = on_ready
+        self._done = False
         self._readiness = readiness
         self._cancel: Callable[[], object] = lambda: None
         loop = asyncio.get_running_loop()
@@ -58,16 +59,19 @@ class ReadinessWatch:
         if isinstance(self._readiness, NotifyReady) and fields.get("READY") == "1":
             self._ready()
 
-    def on_line(self, line: bytes) -> None:
-        """Take a line of the service's output."""
-        if isinstance(self._readiness, LogReady) and re.search(
-            self._readiness.pattern, line.decode(errors="replace")
-        ):
-            self._ready()
+    def on_lines(self, lines: bytes) -> None:
+        """Take lines of the service's output, each with its newline."""
+        if isinstance(self._readiness, LogReady) and not self._done:
+            pattern = re.compile(self._readiness.pattern)
+            if any(
+                pattern.search(line) for line in lines.decode(errors="replace").split("\n")[:-1]
+            ):
+                self._ready()
 
     def cancel(self) -> None:
         """Watch no longer."""
         self._cancel()
+        self._done = True
         self._on_ready = lambda: None
 
     def _ready(self) -> None:

@@ -56,7 +56,8 @@ class StatusReporter:
             "detail": _detail(unit),
         }
         if unit.log.lost_bytes:
-            row["detail"] += f" ({unit.log.lost_bytes} bytes of its log could not be written)"
+            lost = f"{unit.log.lost_lines} lines ({unit.log.lost_bytes} bytes)"
+            row["detail"] += f" ({lost} of its log could not be written)"
         if isinstance(unit.spec.options, EventServiceOptions):
             row["es"] = await _event_service_numbers(unit)
         return row

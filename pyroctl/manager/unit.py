@@ -65,7 +65,12 @@ class Unit:
         self.status_text = ""
         """What the service says about itself (STATUS=)."""
         self.last_end: tuple[Outcome, datetime] | None = None
-        self.log = logs.LogFile(paths.service_log(spec.name), spec.log)
+        self.log = logs.ServiceLog(
+            paths.service_log(spec.name),
+            paths.service_errors(spec.name),
+            spec.log,
+            tell=log.warning,
+        )
         self._paths = paths
         self.waiting_for: str | None = None
         """The need that keeps it from being started, while it is starting."""
@@ -214,7 +219,16 @@ class Unit:
         )
         env["NOTIFY_SOCKET"] = self._notify.address
         self._readiness = ReadinessWatch(what.readiness, self._became_ready, surroundings)
-        self.child = Child(self.spec, what, env, self._wrote, self._ended, self._gone)
+        apart = self.spec.log.stderr == "apart"
+        self.child = Child(
+            self.spec,
+            what,
+            env,
+            lambda data: self._wrote(self.log.take_output(data)),
+            self._ended,
+            self._gone,
+            on_errors=(lambda data: self._wrote(self.log.take_errors(data))) if apart else None,
+        )
         self._guardian.protect(self.child.pid, self.spec.stop_timeout)
 
     def _became_ready(self) -> None:
@@ -228,10 +242,9 @@ class Unit:
         if self._readiness is not None:
             self._readiness.on_notify(fields)
 
-    def _wrote(self, data: bytes) -> None:
-        for line in self.log.feed(data):
-            if self._readiness is not None:
-                self._readiness.on_line(line)
+    def _wrote(self, lines: bytes) -> None:
+        if lines and self._readiness is not None:
+            self._readiness.on_lines(lines)
 
     def _ended(self, outcome: Outcome) -> None:
         self.log.finish()
