@@ -5,10 +5,12 @@ from __future__ import annotations
 from os.path import join, normpath
 from typing import TYPE_CHECKING
 
-from pyroctl.config.models import Command, EventService, NameServer
+from pyroctl.config.models import Command, EventService, NameServer, PyroObject
 from pyroctl.config.types import UNIX
+from pyroctl.core.instances import expand
 from pyroctl.core.spec import (
     CommandOptions,
+    CommandReady,
     DelayReady,
     Deployment,
     EventServiceOptions,
@@ -17,6 +19,7 @@ from pyroctl.core.spec import (
     NameReady,
     NameServerOptions,
     NotifyReady,
+    ObjectOptions,
     PortReady,
     ServiceSpec,
 )
@@ -30,14 +33,22 @@ if TYPE_CHECKING:
 
 
 def to_deployment(
-    validated: Validated, environments: Mapping[str, Mapping[str, str]], file: str, directory: str
+    validated: Validated,
+    environments: Mapping[str, Mapping[str, str]],
+    file: str | None,
+    directory: str,
 ) -> Deployment:
     """Make the core value; `environments` are the services' variables from their env files."""
     services = {
         name: _spec(name, service, environments.get(name, {}), directory)
         for name, service in validated.services.items()
     }
-    return Deployment(validated.manager.name, services, directory, file)
+    counts = {
+        name: table.instances
+        for name, table in validated.services.items()
+        if isinstance(table, PyroObject | Command) and table.instances is not None
+    }
+    return Deployment(validated.manager.name, expand(services, counts), directory, file)
 
 
 def _spec(name: str, table: Service, env: Mapping[str, str], directory: str) -> ServiceSpec:
@@ -98,6 +109,8 @@ def _options(table: Service, directory: str) -> Options:
                 ident_file=None if ident_file is None else absolute(ident_file, directory),
                 ns=table.ns,
             )
+        case PyroObject():
+            return _object(table, directory)
         case Command():
             return CommandOptions(tuple(table.command), _readiness(table.ready))
     raise TypeError(f"no core value for {table!r}")
@@ -106,6 +119,34 @@ def _options(table: Service, directory: str) -> Options:
 def _log(table: Log) -> LogSpec:
     return LogSpec(
         table.max_bytes, table.keep, table.max_age, table.total_bytes, table.gzip, table.stderr
+    )
+
+
+def _object(table: PyroObject, directory: str) -> ObjectOptions:
+    def file(path: str | None) -> str | None:
+        return None if path is None else absolute(path, directory)
+
+    return ObjectOptions(
+        object=table.object,
+        path=tuple(absolute(entry, directory) for entry in table.path),
+        pyro_name=table.pyro_name,
+        metadata=tuple(table.metadata),
+        host=table.host,
+        port=table.port,
+        nathost=table.nathost,
+        natport=table.natport,
+        servertype=table.servertype,
+        threadpool=table.threadpool,
+        serializer=table.serializer,
+        max_message_size=table.max_message_size,
+        commtimeout=table.commtimeout,
+        ssl_servercert=file(table.ssl_servercert),
+        ssl_serverkey=file(table.ssl_serverkey),
+        ssl_cacerts=file(table.ssl_cacerts),
+        ssl_requireclientcert=table.ssl_requireclientcert,
+        ssl_clientcert=file(table.ssl_clientcert),
+        ssl_clientkey=file(table.ssl_clientkey),
+        ns=table.ns,
     )
 
 
@@ -118,6 +159,8 @@ def _readiness(ready: Ready | None) -> Readiness:
         return LogReady(ready.log)
     if ready.pyro_name is not None:
         return NameReady(ready.pyro_name)
+    if ready.command is not None:
+        return CommandReady(tuple(ready.command), ready.every)
     return DelayReady() if ready.delay is None else DelayReady(ready.delay)
 
 

@@ -11,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pyroctl.config import types
 from pyroctl.config.types import refuse
 from pyroctl.core.spec import (
+    CommandReady,
     DelayReady,
     EventServiceOptions,
     LogSpec,
     NameServerOptions,
+    ObjectOptions,
     PortReady,
     ServiceSpec,
 )
@@ -22,6 +24,7 @@ from pyroctl.core.spec import (
 _SERVICE = ServiceSpec("", NameServerOptions())
 _NAMESERVER = NameServerOptions()
 _EVENTSERVICE = EventServiceOptions()
+_OBJECT = ObjectOptions("")
 _LOG = LogSpec()
 
 
@@ -29,6 +32,12 @@ class Table(BaseModel):
     """A table of the configuration: strict, and without unknown keys."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Top(Table):
+    """The keys that stand outside of every table."""
+
+    include: types.Files = []
 
 
 class Manager(Table):
@@ -65,6 +74,8 @@ class Ready(Table):
     host: types.Host = PortReady(0).host
     log: types.Regex | None = None
     pyro_name: types.Filled | None = None
+    command: types.Command | None = None
+    every: types.Span = CommandReady(()).every
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -74,10 +85,23 @@ class Ready(Table):
             raise refuse(f"expected one of {', '.join(READY_FORMS)}, got {found}")
         if "host" in self.model_fields_set and forms != ["port"]:
             raise refuse(f"host goes with port, not with {forms[0]}")
+        if "every" in self.model_fields_set and forms != ["command"]:
+            raise refuse(f"every goes with command, not with {forms[0]}")
         return self
 
 
-READY_FORMS = ("delay", "port", "log", "pyro_name")
+PARTNERS = {
+    "metadata": "pyro_name",
+    "natport": "nathost",
+    "ssl_serverkey": "ssl_servercert",
+    "ssl_cacerts": "ssl_servercert",
+    "ssl_requireclientcert": "ssl_servercert",
+    "ssl_clientcert": "ssl_servercert",
+    "ssl_clientkey": "ssl_clientcert",
+}
+"""Keys of an object, each with the one without which it means nothing."""
+
+READY_FORMS = ("delay", "port", "log", "pyro_name", "command")
 
 
 class Service(Table):
@@ -152,6 +176,47 @@ class EventService(Service):
         return value
 
 
+class PyroObject(Service):
+    """Kind `object`."""
+
+    object: types.Object
+    path: types.Files = []
+    pyro_name: types.Filled | None = None
+    metadata: types.Names = []
+    host: types.Host = _OBJECT.host
+    port: types.Port = _OBJECT.port
+    nathost: types.Host | None = None
+    natport: types.FixedPort | None = None
+    servertype: types.ServerKind = _OBJECT.servertype
+    threadpool: types.Positive = _OBJECT.threadpool
+    serializer: types.SerializerName | None = None
+    max_message_size: types.MessageSize | None = None
+    commtimeout: types.Seconds | None = None
+    ssl_servercert: types.Filled | None = None
+    ssl_serverkey: types.Filled | None = None
+    ssl_cacerts: types.Filled | None = None
+    ssl_requireclientcert: types.Truth = _OBJECT.ssl_requireclientcert
+    ssl_clientcert: types.Filled | None = None
+    ssl_clientkey: types.Filled | None = None
+    ns: types.Address | None = None
+    instances: types.Instances | None = None
+
+    @field_validator(*PARTNERS)
+    @classmethod
+    def _not_without(cls, value: Any, info: ValidationInfo) -> Any:
+        partner = PARTNERS[str(info.field_name)]
+        if value and partner in info.data and info.data[partner] is None:
+            raise refuse(f"goes with {partner}, which is not given")
+        return value
+
+    @field_validator("instances")
+    @classmethod
+    def _a_port_for_each(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and value > 1 and info.data.get("port"):
+            raise refuse(f"{value} instances can't listen on one port", "leave port out")
+        return value
+
+
 class Command(Service):
     """Kind `command`."""
 
@@ -160,6 +225,7 @@ class Command(Service):
         delay=DelayReady().seconds
     )
     """None is "notify"."""
+    instances: types.Instances | None = None
 
     @field_validator("ready", mode="before")
     @classmethod
@@ -175,5 +241,6 @@ class Command(Service):
 KINDS: dict[str, type[Service]] = {
     "nameserver": NameServer,
     "eventservice": EventService,
+    "object": PyroObject,
     "command": Command,
 }

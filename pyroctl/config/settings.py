@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.core.instances import collapse
 from pyroctl.core.spec import (
     CommandOptions,
+    CommandReady,
     DelayReady,
     LogReady,
     NameReady,
@@ -28,8 +30,9 @@ def settings(deployment: Deployment) -> Iterator[tuple[Path, Any]]:
     """
     yield ("manager", "name"), deployment.name
     yield ("manager", "orphans"), "stop"
-    for name, spec in deployment.services.items():
-        table = {"kind": spec.kind, **_options(spec.options), **_common(spec)}
+    for name, (spec, instances) in collapse(deployment.services).items():
+        count = {} if instances is None else {"instances": instances}
+        table = {"kind": spec.kind, **_options(spec.options), **count, **_common(spec)}
         for path, value in _leaves(table):
             yield ("services", name, *path), value
 
@@ -52,11 +55,13 @@ def _ready(ready: Readiness) -> Any:
             return {"log": pattern}
         case NameReady(pyro_name):
             return {"pyro_name": pyro_name}
+        case CommandReady(command, every):
+            return {"command": list(command), "every": every}
 
 
 def _common(spec: ServiceSpec) -> dict[str, Any]:
     table = {field.name: getattr(spec, field.name) for field in fields(spec)}
-    del table["name"], table["options"]
+    del table["name"], table["options"], table["instance"]
     table["log"] = {field.name: getattr(spec.log, field.name) for field in fields(spec.log)}
     if spec.umask is not None:
         table["umask"] = f"{spec.umask:04o}"

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from pyroctl.config.expand import Expanded
-from pyroctl.core.spec import LogStreams, RestartPolicy, WhenFull
+from pyroctl.core.spec import LogStreams, RestartPolicy, Serializer, ServerType, WhenFull
 from pyroctl.errors import nearest_name
 
 LARGEST = 2**63 - 1
@@ -29,11 +29,13 @@ UNIX = "./u:"
 """What a host begins with that is the path of a Unix socket; Pyro5's notation."""
 SMALLEST_MESSAGE = 1024
 """Bytes; what the event service accepts as a limit."""
+MOST_INSTANCES = 1000
 NAME_HINT = "letters, digits, '.', '_' and '-', the first a letter or digit, at most 64 in all"
 
 _SHOWN = 40
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?")
 _SIGNALS = tuple(s.name.removeprefix("SIG") for s in signal.Signals)
 _LIMITS = tuple(
     name.removeprefix("RLIMIT_").lower() for name in dir(resource) if name.startswith("RLIMIT_")
@@ -135,6 +137,14 @@ def _address(value: str) -> str:
     if not host or not port.isdecimal() or not 0 < int(port[:6]) <= LAST_PORT:
         raise refuse(f'"{value}" is no HOST:PORT', 'such as "localhost:9090" or "[::1]:9090"')
     return f"{_host(host)}:{int(port)}"
+
+
+def _object(value: str) -> str:
+    if not _OBJECT.fullmatch(value):
+        raise refuse(
+            f'"{value}" is no object', 'such as "module:Class", or "module:factory()" to call it'
+        )
+    return value
 
 
 def _storage(value: str) -> str:
@@ -244,6 +254,7 @@ Positive = Annotated[_Integer, Field(ge=1, le=LARGEST)]
 MessageSize = Annotated[_Integer, Field(ge=SMALLEST_MESSAGE, le=LARGEST)]
 NotNegative = Annotated[_Integer, Field(ge=0, le=LARGEST)]
 Port = Annotated[_Integer, Field(ge=0, le=LAST_PORT)]
+Instances = Annotated[_Integer, Field(ge=1, le=MOST_INSTANCES)]
 FixedPort = Annotated[_Integer, Field(ge=1, le=LAST_PORT)]
 Niceness = Annotated[_Integer, Field(ge=-20, le=19)]
 ExitCode = Annotated[_Integer, Field(ge=0, le=255)]
@@ -260,6 +271,7 @@ Name = Annotated[str, AfterValidator(_name), Words("string")]
 Host = Annotated[str, AfterValidator(_host), Words("string")]
 HostOrPath = Annotated[str, AfterValidator(_host_or_path), Words("string")]
 Address = Annotated[str, AfterValidator(_address), Words("string")]
+Object = Annotated[str, AfterValidator(_object), Words("string")]
 Storage = Annotated[str, AfterValidator(_storage), Words("string")]
 SignalName = Annotated[str, AfterValidator(_signal), Words("string")]
 Mode = Annotated[str, AfterValidator(_mode), Words("string")]
@@ -285,4 +297,6 @@ Limits = Annotated[
 Restart = Annotated[RestartPolicy, BeforeValidator(_choice), Words(_choices(RestartPolicy))]
 Full = Annotated[WhenFull, BeforeValidator(_choice), Words(_choices(WhenFull))]
 Streams = Annotated[LogStreams, BeforeValidator(_choice), Words(_choices(LogStreams))]
+ServerKind = Annotated[ServerType, BeforeValidator(_choice), Words(_choices(ServerType))]
+SerializerName = Annotated[Serializer, BeforeValidator(_choice), Words(_choices(Serializer))]
 Orphans = Annotated[Literal["stop"], BeforeValidator(_orphans), Words('"stop"')]

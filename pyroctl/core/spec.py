@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 RestartPolicy = Literal["always", "on-failure", "never"]
 LogStreams = Literal["together", "apart"]
 WhenFull = Literal["block", "drop-oldest", "drop-newest", "disconnect"]
+ServerType = Literal["thread", "multiplex"]
+Serializer = Literal["serpent", "json", "msgpack", "marshal"]
+OnRestart = Literal["notify", "handover"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,18 @@ class LogSpec:
     gzip: bool = False
     """Whether files that were put aside are compressed."""
     stderr: LogStreams = "together"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchdogSpec:
+    """How a running service is asked whether it is still alive."""
+
+    every: float = 2.0
+    """Seconds between two questions."""
+    timeout: float = 2.0
+    """Seconds that an answer may take."""
+    failures: int = 3
+    """So many questions in a row without an answer, and the service is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,44 @@ class EventServiceOptions:
     """A file with the identification that clients must present; relative as above."""
     ns: str | None = None
     """`HOST:PORT` of a name server outside of the deployment; by default the deployment's own."""
+    on_restart: OnRestart = "notify"
+    """Whether a restart tells subscribers, who come back, or hands all over to the new process."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectOptions:
+    """Kind `object`: a Pyro class, hosted by `python -m pyro_host`. None is Pyro5's own setting."""
+
+    object: str
+    """`module:Class`, or `module:factory()` for the object that a call gives."""
+    path: tuple[str, ...] = ()
+    """Directories where modules are searched before the configuration's own."""
+    pyro_name: str | None = None
+    """Its name in the name server; None doesn't register it."""
+    metadata: tuple[str, ...] = ()
+    """What the name server keeps with the name."""
+    host: str = "localhost"
+    port: int = 0
+    nathost: str | None = None
+    """The address in its URI, for clients that can't use its own."""
+    natport: int | None = None
+    servertype: ServerType = "thread"
+    threadpool: int = 200
+    """Most clients at once, with a thread each."""
+    serializer: Serializer | None = None
+    """Of the proxies that the object itself makes; clients choose theirs."""
+    max_message_size: int | None = None
+    commtimeout: float | None = None
+    """Seconds after which a silent client is hung up on; 0 is never."""
+    ssl_servercert: str | None = None
+    """A file; with it, clients must speak TLS."""
+    ssl_serverkey: str | None = None
+    ssl_cacerts: str | None = None
+    ssl_requireclientcert: bool = False
+    ssl_clientcert: str | None = None
+    ssl_clientkey: str | None = None
+    ns: str | None = None
+    """`HOST:PORT` of a name server outside of the deployment; by default the deployment's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +166,18 @@ class NameReady:
     pyro_name: str
 
 
-Readiness = NotifyReady | DelayReady | PortReady | LogReady | NameReady
+@dataclass(frozen=True, slots=True)
+class CommandReady:
+    """Ready when that command exits with 0; it is run again `every` so many seconds after it ended.
+
+    It runs as the service does: the same environment, directory, user and limits.
+    """
+
+    command: tuple[str, ...]
+    every: float = 0.2
+
+
+Readiness = NotifyReady | DelayReady | PortReady | LogReady | NameReady | CommandReady
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +188,7 @@ class CommandOptions:
     ready: Readiness = DelayReady()
 
 
-Options = NameServerOptions | EventServiceOptions | CommandOptions
+Options = NameServerOptions | EventServiceOptions | ObjectOptions | CommandOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +219,10 @@ class ServiceSpec:
     limits: Mapping[str, int] = field(default_factory=dict)
     """Resource limits by their lower-case name without RLIMIT_, such as `nofile`."""
     log: LogSpec = LogSpec()
+    watchdog: WatchdogSpec | None = None
+    """None: nobody asks whether it hangs."""
+    instance: int | None = None
+    """Which of several instances this is, from 1; see `core.instances`."""
 
     @property
     def kind(self) -> str:
@@ -165,6 +233,7 @@ class ServiceSpec:
 KIND_NAMES: Mapping[type[Options], str] = {
     NameServerOptions: "nameserver",
     EventServiceOptions: "eventservice",
+    ObjectOptions: "object",
     CommandOptions: "command",
 }
 
@@ -185,5 +254,5 @@ class Deployment:
 def builtin_deployment(directory: str) -> Deployment:
     """Give what runs when there is no configuration: a name server and an event service."""
     ns = ServiceSpec("ns", NameServerOptions())
-    es = ServiceSpec("es", EventServiceOptions(), needs=("ns",))
+    es = ServiceSpec("es", EventServiceOptions(), needs=("ns",), watchdog=WatchdogSpec())
     return Deployment("default", {"ns": ns, "es": es}, directory)

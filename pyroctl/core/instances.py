@@ -1,0 +1,85 @@
+"""Several instances of one service: `worker` with `instances = 3` is worker@1, worker@2, worker@3.
+
+The configuration, the command line and other services' needs know them by the common name, too;
+everything else sees services like any others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pyroctl.core.spec import ObjectOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pyroctl.core.spec import Options, ServiceSpec
+
+MARK = "@"
+"""Between name and number; no name in a configuration has it."""
+
+
+def common_name(name: str) -> str:
+    """Give the name without the number of an instance."""
+    return name.partition(MARK)[0]
+
+
+def members(name: str, known: Iterable[str]) -> list[str]:
+    """Give the services that a name means: itself, or all its instances; [] if there is none."""
+    names = list(known)
+    return [name] if name in names else [n for n in names if MARK in n and common_name(n) == name]
+
+
+def meant(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Replace each name by what it means; what is unknown stays, for somebody to complain about."""
+    known = list(known)
+    return list(dict.fromkeys(found for name in names for found in members(name, known) or [name]))
+
+
+def expand(
+    services: Mapping[str, ServiceSpec], counts: Mapping[str, int]
+) -> dict[str, ServiceSpec]:
+    """Make so many instances of each service that `counts` names; needs mean all of them."""
+    expanded = {
+        spec.name: spec
+        for name, service in services.items()
+        for spec in (_instances(service, counts[name]) if name in counts else [service])
+    }
+    return {
+        name: replace(spec, needs=tuple(meant(spec.needs, expanded)))
+        for name, spec in expanded.items()
+    }
+
+
+def collapse(services: Mapping[str, ServiceSpec]) -> dict[str, tuple[ServiceSpec, int | None]]:
+    """Undo `expand`: give each service as configured, and its number of instances, if any."""
+    found: dict[str, tuple[ServiceSpec, int | None]] = {}
+    for spec in services.values():
+        name = common_name(spec.name)
+        if name in found:
+            found[name] = found[name][0], spec.instance
+        else:
+            needs = tuple(dict.fromkeys(common_name(need) for need in spec.needs))
+            options = _renamed(spec.options, common_name)
+            common = replace(spec, name=name, needs=needs, options=options, instance=None)
+            found[name] = common, spec.instance
+    return found
+
+
+def _instances(spec: ServiceSpec, count: int) -> list[ServiceSpec]:
+    def instance(number: int) -> ServiceSpec:
+        def numbered(name: str) -> str:
+            return f"{name}{MARK}{number}"
+
+        options = _renamed(spec.options, numbered)
+        return replace(spec, name=numbered(spec.name), options=options, instance=number)
+
+    return [instance(number) for number in range(1, count + 1)]
+
+
+def _renamed(options: Options, rename: Callable[[str], str]) -> Options:
+    """Let the name in the name server follow."""
+    if isinstance(options, ObjectOptions) and options.pyro_name is not None:
+        return replace(options, pyro_name=rename(options.pyro_name))
+    return options
