@@ -1,8 +1,7 @@
-"""What a document means: a deployment, or everything that is wrong with it."""
+"""What a configuration means: a deployment, or everything that is wrong with it."""
 
 from __future__ import annotations
 
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
 from pyroctl.config.check import check
@@ -10,40 +9,63 @@ from pyroctl.config.convert import absolute, to_deployment
 from pyroctl.config.envfile import parse_variables
 from pyroctl.config.expand import expand
 from pyroctl.config.mistakes import Mistake
+from pyroctl.config.overrides import find_overrides
 from pyroctl.config.read import UnreadableError, read_text
 from pyroctl.config.validate import validate
-from pyroctl.errors import ConfigError, Fault
+from pyroctl.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pyroctl.config.layers import Layers
     from pyroctl.config.mistakes import Path
     from pyroctl.config.models import Service
-    from pyroctl.config.read import Document
+    from pyroctl.config.sources import Sources
     from pyroctl.core.spec import Deployment
+    from pyroctl.errors import Fault
 
     Lines = dict[Path, tuple[str, int]]
 
 
-def interpret(document: Document, environ: Mapping[str, str]) -> tuple[Deployment, Lines]:
-    """Give the deployment, and for each variable from an env file its path, file and line.
+def interpret(
+    sources: Sources, environ: Mapping[str, str], directory: str, file: str | None
+) -> tuple[Deployment, Layers, Lines]:
+    """Give the deployment, who wrote what, and for each variable from an env file file and line.
 
-    Raises ConfigError with all faults, in the order of the file.
+    Relative paths start at `directory`. Raises ConfigError with all faults, in the order of the
+    files and their lines. When a file can't be read, only such mistakes in the others are told
+    that can't come from what is missing.
     """
-    directory = str(FilePath(document.file).parent)
-    data, unexpanded = expand(document.data, environ)
+    layers = sources.layers()
+    data, unexpanded = expand(layers.data, environ)
+    overrides, strangers = find_overrides(environ, data)
+    for override in overrides:
+        layers.put(data, override)
+    unexpanded = [mistake for mistake in unexpanded if not layers.is_overridden(mistake.path)]
     validated, mistakes = validate(data)
     files = _EnvFiles(directory)
-    for name, service in validated.services.items():
-        files.read(name, service)
-    services = data.get("services")
-    between = check(services if isinstance(services, dict) else {}, validated.services)
-    mistakes = _not_caused_by(unexpanded, [*mistakes, *between, *files.mistakes])
-    faults = [document.fault(mistake) for mistake in (*unexpanded, *mistakes)]
-    faults.sort(key=lambda fault: (fault.line or 0, fault.column or 0))
-    if faults or files.faults:
-        raise ConfigError([*faults, *files.faults])
-    return to_deployment(validated, files.variables, document.file, directory), files.lines
+    if sources.faults:
+        mistakes = [mistake for mistake in mistakes if layers.owner(mistake.path)]
+    else:
+        for name, service in validated.services.items():
+            files.read(name, service)
+        services = data.get("services")
+        mistakes += check(services if isinstance(services, dict) else {}, validated.services)
+    mistakes = _not_caused_by(unexpanded, [*mistakes, *files.mistakes])
+    faults = [*sources.faults, *(layers.fault(mistake) for mistake in (*unexpanded, *mistakes))]
+    if faults or strangers or files.faults:
+        raise ConfigError([*_in_order(faults, sources.files), *strangers, *files.faults])
+    return to_deployment(validated, files.variables, file, directory), layers, files.lines
+
+
+def _in_order(faults: Iterable[Fault], files: Iterable[str]) -> list[Fault]:
+    """Put faults in the order of the files, and of the lines in each."""
+    rank = {file: number for number, file in enumerate(files)}
+
+    def place(fault: Fault) -> tuple[int, int, int]:
+        return rank.get(fault.file or "", len(rank)), fault.line or 0, fault.column or 0
+
+    return sorted(faults, key=place)
 
 
 def _not_caused_by(causes: Iterable[Mistake], mistakes: Iterable[Mistake]) -> list[Mistake]:

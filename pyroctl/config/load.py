@@ -7,6 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pyroctl.config.mistakes import dotted
+from pyroctl.config.origin import Origin
+from pyroctl.config.overrides import has_overrides
 from pyroctl.config.settings import settings
 from pyroctl.core.spec import Deployment, builtin_deployment
 from pyroctl.errors import ConfigError, Fault
@@ -14,20 +16,9 @@ from pyroctl.errors import ConfigError, Fault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyroctl.config.layers import Layers
     from pyroctl.config.mistakes import Path
-    from pyroctl.config.read import Document
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a value came from; without a file it is a default."""
-
-    file: str | None = None
-    line: int | None = None
-    column: int | None = None
-
-    def __str__(self) -> str:
-        return "default" if self.file is None else f"{self.file}:{self.line}"
+    from pyroctl.config.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -35,39 +26,57 @@ class Loaded:
     """A deployment without faults."""
 
     deployment: Deployment
-    document: Document | None = None
-    """What it was read from; None for the built-in deployment."""
+    files: tuple[str, ...] = ()
+    """What it was read from, in the order of reading; empty for the built-in deployment."""
+    layers: Layers | None = None
+    """Who wrote what; None when nobody has written anything."""
     variables: Mapping[Path, tuple[str, int]] = field(default_factory=dict)
     """File and line of the environment variables that came from env files."""
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
         """Where each value came from, by its dotted key."""
-        return {dotted(path): self._origin(path) for path, _ in settings(self.deployment)}
+        return {dotted(path): self.origin(path) for path, _ in settings(self.deployment)}
 
-    def _origin(self, path: Path) -> Origin:
-        if self.document is not None and self.document.has(path):
-            return Origin(self.document.file, *self.document.place(path))
-        if path in self.variables:
-            return Origin(*self.variables[path])
-        return Origin()
+    def origin(self, path: Path) -> Origin:
+        """Give where the value of a key came from."""
+        owner = self.layers.owner(path) if self.layers is not None else None
+        if owner is not None:
+            return owner.origin(path)
+        return Origin(*self.variables.get(path, ()))
 
 
-def load(path: str | None, environ: Mapping[str, str], cwd: str) -> Loaded:
+def load(
+    path: str | None,
+    environ: Mapping[str, str],
+    cwd: str,
+    instead: Mapping[str, str | None] | None = None,
+) -> Loaded:
     """Load the deployment of a file; without one, the built-in deployment.
 
-    `environ` is what `${VAR}` means, `cwd` where a relative path starts. Raises ConfigError with
-    all faults. Any thread may call it.
+    `environ` is what `${VAR}` means and has the settings `PYROCTL_…`; `cwd` is where a relative
+    path starts; `instead` has texts to take for those of files, None for a file that is not to be
+    there. Raises ConfigError with all faults. Any thread may call it.
     """
-    if path is None:
+    if path is None and not has_overrides(environ):
         return Loaded(builtin_deployment(cwd))
     from pyroctl.config.convert import absolute
-    from pyroctl.config.interpret import interpret
-    from pyroctl.config.read import read_document
+    from pyroctl.config.sources import builtin_sources, read_sources
 
-    document = read_document(absolute(path, cwd))
+    if path is None:
+        return _interpreted(builtin_sources(), environ, cwd, None)
+    file = absolute(path, cwd)
+    sources = read_sources(file, environ, instead)
+    return _interpreted(sources, environ, sources.directory, file)
+
+
+def _interpreted(
+    sources: Sources, environ: Mapping[str, str], directory: str, file: str | None
+) -> Loaded:
+    from pyroctl.config.interpret import interpret
+
     try:
-        deployment, variables = interpret(document, environ)
+        deployment, layers, variables = interpret(sources, environ, directory, file)
     except RecursionError as error:
-        raise ConfigError([Fault("nested too deeply", file=document.file)]) from error
-    return Loaded(deployment, document, variables)
+        raise ConfigError([Fault("nested too deeply", file=file)]) from error
+    return Loaded(deployment, tuple(sources.files), layers, variables)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 Path = tuple[str | int, ...]
 """Keys and list indices from the top: `("services", "es", "needs", 0)`."""
 
+OPEN = "*"
+"""Stands at the end of a path for the keys that people choose themselves, as in `env`."""
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.config.mistakes import dotted
+from pyroctl.config.origin import Origin
 from pyroctl.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Document:
     """One TOML file, read."""
 
     file: str
+    """Its path; empty for what is built in."""
     text: str
     data: dict[str, Any]
 
@@ -56,14 +58,9 @@ class Document:
             path = path[:-1]
         return self._positions.get(path, (1, 1))
 
-    def has(self, path: Path) -> bool:
-        """Tell whether that key is written in the file."""
-        value: Any = self.data
-        for part in path:
-            if not isinstance(value, dict) or part not in value:
-                return False
-            value = value[part]
-        return True
+    def origin(self, path: Path) -> Origin:
+        """Give where the value of a key came from; what no file says is a default."""
+        return Origin(self.file, *self.place(path)) if self.file else Origin()
 
     def fault(self, mistake: Mistake) -> Fault:
         """Put a mistake in its place."""
@@ -87,15 +84,8 @@ class Document:
             return {}
 
 
-def read_document(file: str) -> Document:
-    """Read a TOML file. Raises ConfigError with one fault: unreadable, not UTF-8, or not TOML."""
-    try:
-        text = read_text(file)
-    except UnreadableError as error:
-        line, column = error.place or (None, None)
-        hint = "save the file as UTF-8" if error.place else None
-        fault = Fault(str(error), file=file, line=line, column=column, hint=hint)
-        raise ConfigError([fault]) from error
+def parse_document(file: str, text: str) -> Document:
+    """Make a document of a file's text. Raises ConfigError with one fault when it isn't TOML."""
     try:
         return Document(file, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

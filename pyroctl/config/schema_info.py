@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_origin
 
-from pyroctl.config.models import KINDS, Manager, Table
+from pyroctl.config.mistakes import OPEN
+from pyroctl.config.models import KINDS, Manager, Table, Top
 from pyroctl.config.types import Words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pydantic.fields import FieldInfo
+
+    from pyroctl.config.mistakes import Path
 
 
 class KeyInfo(NamedTuple):
@@ -34,7 +37,34 @@ def keys() -> list[KeyInfo]:
             same = f"{info.key} {info.type} {info.default!r}"
             before = services.get(same, info)
             services[same] = before._replace(kinds=(*before.kinds, kind))
-    return [*_table_keys(Manager, "manager."), *services.values()]
+    return [*_table_keys(Top, ""), *_table_keys(Manager, "manager."), *services.values()]
+
+
+def key_paths(data: Mapping[str, Any]) -> Iterator[Path]:
+    """Give the paths of all keys that could stand in that configuration.
+
+    Tables come before what is in them; a table of people's own keys (`env`) has one path more,
+    with `OPEN` at its end.
+    """
+    yield from _model_paths(Manager, ("manager",))
+    services = data.get("services", {})
+    for name, table in services.items() if isinstance(services, dict) else ():
+        if isinstance(table, dict):
+            kind = table.get("kind")
+            models = [KINDS[kind]] if isinstance(kind, str) and kind in KINDS else KINDS.values()
+            paths = (path for model in models for path in _model_paths(model, ("services", name)))
+            yield from dict.fromkeys(paths)
+
+
+def _model_paths(model: type[Table], prefix: Path) -> Iterator[Path]:
+    for name, field in model.model_fields.items():
+        path = (*prefix, name)
+        yield path
+        inner = _table(field)
+        if inner:
+            yield from _model_paths(inner, path)
+        elif get_origin(field.annotation) is dict:
+            yield (*path, OPEN)
 
 
 def _table_keys(model: type[Table], prefix: str) -> Iterator[KeyInfo]:

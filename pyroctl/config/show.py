@@ -8,7 +8,8 @@ from pyroctl.config.mistakes import dotted, quoted, written_key
 from pyroctl.config.settings import settings
 
 if TYPE_CHECKING:
-    from pyroctl.config.load import Loaded, Origin
+    from pyroctl.config.load import Loaded
+    from pyroctl.config.origin import Origin
 
 
 class Setting(NamedTuple):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pyroctl.config.mistakes import Path
 
-_TOP = ("manager", "services")
+_TOP = ("manager", "services", "include")
 _EXPECTED = {
     "int_type": "an integer",
     "float_type": "a number",

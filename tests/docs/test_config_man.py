@@ -17,6 +17,7 @@ from pyroctl.config.show import format_value
 PAGE = Path(__file__).parents[2] / "man" / "pyroctl.toml.5"
 SOURCE = PAGE.read_text(encoding="utf-8")
 SECTIONS = {
+    "Several files": (),
     "THE MANAGER": (),
     "Keys of every service": tuple(KINDS),
     **{f"Kind {kind}": (kind,) for kind in KINDS},

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pyroctl.config.load import Origin, load
+from pyroctl.config.load import load
+from pyroctl.config.origin import Origin
 from pyroctl.config.show import format_value, show
 from pyroctl.core.spec import (
     CommandOptions,
