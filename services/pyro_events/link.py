@@ -1,7 +1,10 @@
 """A link: a helper's connection to the event service, made again whenever it breaks.
 
 The link has a thread of its own, which looks the service up, connects, introduces itself and
-reads; what arrives goes to an owner. Anybody may write to the connection.
+reads; what arrives goes to an owner. Anybody may write to the connection, and a thread that has
+to wait for what arrives may borrow it, to read by itself: that spares waking two threads for one
+frame. Meanwhile the link's thread looks for the end of the connection; when it is woken, or when
+the borrower is busy for long, it reads again.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ CONNECT_TIMEOUT = 5.0
 """Seconds for one attempt: lookup, connection and handshake together."""
 PROTOCOL = 1
 """The version of the stream protocol that helpers speak."""
+_LOOKS = 5
+"""How often, while the link may be silent, its thread looks whether somebody still reads."""
 
 _log = logging.getLogger("pyro_events")
 
@@ -41,7 +46,10 @@ class Welcome(NamedTuple):
 
 
 class Owner(Protocol):
-    """Who a link works for. All calls come from the link's thread and must not block for long."""
+    """Who a link works for. All calls come from the link's thread and must not block for long.
+
+    `received` is the one that whoever has borrowed the connection calls, too.
+    """
 
     def linked(self, connection: Connection, welcome: Welcome) -> None:
         """Use the new connection; an EventServiceError counts as a failed attempt."""
@@ -191,16 +199,12 @@ class Link:
             owner.linked(connection, welcome)
             self._linked = self._welcomed = True
             while True:
-                try:
-                    frame = connection.receive(self._patience(connection))
-                except TimeoutError:
-                    if self._silent(connection):
-                        return ConnectionLost(f"nothing was heard for {self._silence:g} s")
-                    continue
-                if frame is None:
-                    owner.woken()
-                else:
-                    owner.received(frame)
+                if connection.hold():
+                    try:
+                        self._read(connection)
+                    finally:
+                        connection.let_go()
+                self._watch(connection)
         except Stopped:
             owner.leaving(connection)
             raise
@@ -209,12 +213,25 @@ class Link:
         finally:
             connection.close()
 
-    def _patience(self, connection: Connection) -> float | None:
-        return None if self._silence is None else connection.last_received + self._silence
+    def _read(self, connection: Connection) -> None:
+        """Hand on what comes, until another thread wants to read."""
+        owner, silence = self._owner, self._silence
+        while not connection.wanted:
+            deadline = None if silence is None else connection.last_received + silence
+            try:
+                frame = connection.receive(deadline)
+            except TimeoutError:
+                raise ConnectionLost(f"nothing was heard for {silence:g} s") from None
+            if frame is None:
+                owner.woken()
+            else:
+                owner.received(frame)
 
-    def _silent(self, connection: Connection) -> bool:
-        deadline = self._patience(connection)
-        return deadline is not None and self._clock() >= deadline
+    def _watch(self, connection: Connection) -> None:
+        """Wait while another thread reads: until it wants no more, or has not done so for long."""
+        patience = None if self._silence is None else self._clock() + self._silence / _LOOKS
+        if connection.watch(patience):
+            self._owner.woken()
 
 
 def _welcome(uri: URI, answer: Any) -> Welcome:

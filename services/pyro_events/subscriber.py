@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import warnings
@@ -9,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pyro_events.client.inbox import Failure, Inbox, Notice, Undecodable, Wake
+from pyro_events.client.waker import Waker
 from pyro_events.client.workers import Workers
 from pyro_events.errors import Closed
 from pyro_events.subjects import check_patterns, check_subjects
@@ -139,11 +141,12 @@ class Subscriber:
                 self._workers.start(self._handle)
             else:
                 self._workers.finish(self._handle, lambda: self._aborted)
-            while not self._aborted:
-                if self._rest:
-                    self._handle_events(*self._rest.popleft())
-                else:
-                    self._take(self._inbox.get())
+            with contextlib.closing(Waker()) as waker:
+                while not self._aborted:
+                    if self._rest:
+                        self._handle_events(*self._rest.popleft())
+                    else:
+                        self._take(self._next_item(waker))
         finally:
             self._workers.stop()
             self._aborted = False
@@ -194,6 +197,12 @@ class Subscriber:
         warnings.warn(f"unclosed subscriber: {self!r}", ResourceWarning, source=self)  # noqa: B028 - nobody called
 
     # -- within listen
+
+    def _next_item(self, waker: Waker) -> Item:
+        """Wait for something; while there is a connection, by reading it in this very thread."""
+        while self._inbox.empty() and self._subscription.read(waker):
+            pass
+        return self._inbox.get()
 
     def _take(self, item: Item) -> None:
         if isinstance(item, Notice):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from Pyro5.core import URI
 
-    from pyro_events.client.waker import Waker
+    from pyro_events.client.waker import Wait, Waker
 
 _CHUNK = 256 * 1024
 _DEAD_AFTER = 20
@@ -34,8 +35,9 @@ class ConnectionLost(EventServiceError):
 class Connection:
     """A connected socket with its handshake still to do.
 
-    `write` may be called from any thread. Everything else belongs to the thread that waits with
-    the waker, which also has to `close` it.
+    `write` may be called from any thread. Whoever receives has to hold the connection: the
+    thread that waits with the waker (its own thread) by `hold`, any other one by `borrow`.
+    Everything else belongs to its own thread, which also has to `close` it.
     """
 
     def __init__(self, sock: socket.socket, waker: Waker, clock: Callable[[], float]) -> None:
@@ -46,6 +48,12 @@ class Connection:
         self._lock = threading.Lock()
         self._unsent = bytearray()
         self._finished = False
+        self._failure: EventServiceError | None = None
+        self._holding = threading.Lock()
+        self.held = False
+        """Whether its own thread holds it, and so reads what comes."""
+        self.wanted = False
+        """Whether another thread wants to hold it."""
         self.last_received = clock()
 
     @classmethod
@@ -87,16 +95,59 @@ class Connection:
             self._unsent += memoryview(data)[sent:]
         self._waker.wake()
 
-    def receive(self, deadline: float | None) -> wire.Frame | None:
+    def hold(self) -> bool:
+        """Have its own thread read; False while another one does. To be followed by `let_go`."""
+        self.held = self._holding.acquire(blocking=False)
+        return self.held
+
+    def let_go(self) -> None:
+        """Let others read."""
+        self.held = False
+        self._holding.release()
+
+    def borrow(self) -> None:
+        """Hold it in another thread, one at a time: its own has let go when this returns.
+
+        So whoever waits for something reads it himself, and no thread has to wake another one.
+        To be followed by `give_back`.
+        """
+        if not self._holding.acquire(blocking=False):
+            self.wanted = True
+            self._waker.wake()
+            self._holding.acquire()
+            self.wanted = False
+
+    def give_back(self) -> None:
+        """End a `borrow`; nobody reads until somebody holds it again."""
+        self._holding.release()
+
+    def fail(self, error: EventServiceError) -> None:
+        """Have its own thread find this error when it reads again, which is at once."""
+        self._failure = error
+        self._waker.wake()
+
+    def watch(self, deadline: float | None) -> bool:
+        """Wait, without reading, for the end of the connection; True when woken.
+
+        Bytes that the peer did not take yet are sent. Raises Stopped.
+        """
+        left = None if deadline is None else deadline - self._clock()
+        mask = select.POLLRDHUP | (select.POLLOUT if self._unsent else 0)
+        _, woken = self._waker.wait(self._sock, left, mask)
+        self._flush()
+        return woken
+
+    def receive(self, deadline: float | None, wait: Wait | None = None) -> wire.Frame | None:
         """Wait for a frame until `deadline`; None when another thread called the waker.
 
-        Pings are answered on the way. Raises ConnectionLost, TimeoutError, and Stopped.
+        Whoever has borrowed the connection says how it will `wait`. Pings are answered on the
+        way. Raises ConnectionLost, TimeoutError, and Stopped.
         """
         try:
             while True:
                 frame = self._reader.next_frame()
                 if frame is None:
-                    if not self._fill(deadline):
+                    if not self._fill(deadline, wait or self._waker.wait):
                         return None
                 elif frame.type != wire.PING:
                     return frame
@@ -107,9 +158,9 @@ class Connection:
         except wire.ProtocolError as error:
             raise ConnectionLost(str(error)) from None
 
-    def next_frame(self, deadline: float) -> wire.Frame:
+    def next_frame(self, deadline: float, wait: Wait | None = None) -> wire.Frame:
         """Wait for a frame whoever wakes; errors as of `receive`."""
-        while (frame := self.receive(deadline)) is None:
+        while (frame := self.receive(deadline, wait)) is None:
             pass
         return frame
 
@@ -120,7 +171,9 @@ class Connection:
         """
         with self._lock:
             self._finished = True
-        with contextlib.suppress(OSError):
+        if not self._holding.acquire(timeout=seconds):
+            return
+        try:
             self._sock.settimeout(seconds)
             self._sock.sendall(self._unsent + last_words)
             self._unsent.clear()
@@ -128,6 +181,10 @@ class Connection:
             end = self._clock() + seconds
             while self._sock.recv(_CHUNK) and self._clock() < end:
                 pass
+        except OSError:
+            pass  # the peer has gone
+        finally:
+            self._holding.release()
 
     def close(self) -> None:
         """Close the socket; the last bytes that were written still leave if the peer takes them."""
@@ -135,36 +192,50 @@ class Connection:
             self._finished = True
             if self._unsent:
                 with contextlib.suppress(ConnectionLost):
-                    self._flush()
+                    self._send_unsent()
                 self._unsent.clear()
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # whoever has borrowed it notices
+        with self._holding:
             self._sock.close()
 
-    def _fill(self, deadline: float | None) -> bool:
+    def _fill(self, deadline: float | None, wait: Wait) -> bool:
         """Feed the reader with what has arrived or will arrive; False when woken instead."""
         while True:
-            try:
-                chunk = self._sock.recv(_CHUNK)
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                raise _lost(error) from None
-            else:
-                if not chunk:
-                    raise ConnectionLost("the other side closed the connection")
-                self.last_received = self._clock()
-                self._reader.feed(chunk)
-                return True
+            if self._failure is not None:
+                raise self._failure
+            if self._finished:
+                raise ConnectionLost("it was closed here")
             left = None if deadline is None else deadline - self._clock()
-            if left is not None and left <= 0:
-                raise TimeoutError
-            _, woken = self._waker.wait(self._sock, left, write=bool(self._unsent))
-            with self._lock:
-                if self._unsent:
-                    self._flush()
+            mask = select.POLLIN | (select.POLLOUT if self._unsent else 0)
+            ready, woken = wait(self._sock, left, mask)
+            self._flush()
+            if ready and self._receive():
+                return True
             if woken:
                 return False
+            if left is not None and left <= 0:
+                raise TimeoutError
+
+    def _receive(self) -> bool:
+        try:
+            chunk = self._sock.recv(_CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise _lost(error) from None
+        if not chunk:
+            raise ConnectionLost("the other side closed the connection")
+        self.last_received = self._clock()
+        self._reader.feed(chunk)
+        return True
 
     def _flush(self) -> None:
+        if self._unsent:
+            with self._lock:
+                self._send_unsent()
+
+    def _send_unsent(self) -> None:
         sent = self._send(self._unsent)
         del self._unsent[:sent]
 
@@ -219,7 +290,7 @@ def _connected(
         left = deadline - clock()
         if left <= 0:
             return errno.ETIMEDOUT
-        ready, _ = waker.wait(sock, left, write=True)
+        ready, _ = waker.wait(sock, left, select.POLLOUT)
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 

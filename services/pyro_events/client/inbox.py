@@ -70,6 +70,10 @@ class Inbox:
         if self.on_put is not None:
             self.on_put()
 
+    def empty(self) -> bool:
+        """Say whether nothing waits."""
+        return self._items.empty()
+
     def get(self, timeout: float | None = None) -> Item:
         """Wait for the next item; raises queue.Empty after `timeout` seconds."""
         return self._items.get(timeout=timeout)

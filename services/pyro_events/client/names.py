@@ -7,6 +7,7 @@ hang: every step has a deadline and ends at once when the helper is closed.
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,7 @@ def _broadcast(waker: Waker) -> URI | None:
         for address in config.BROADCAST_ADDRS:
             with contextlib.suppress(OSError):
                 sock.sendto(b"GET_NSURI", (address, config.NS_BCPORT))
-        waker.wait(sock, _BROADCAST_WAIT)
+        waker.wait(sock, _BROADCAST_WAIT, select.POLLIN)
         try:
             return URI(sock.recv(100).decode("iso-8859-1"))
         except (OSError, PyroError):

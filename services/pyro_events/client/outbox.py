@@ -61,7 +61,8 @@ class Outbox:
         self._holes = 0
         self._flight: deque[Batch] = deque()
         self._waiting_bytes = 0
-        self._flying = 0
+        self.flying = 0
+        """How many events are on their way."""
         self._withdrawn: set[int] = set()
         self.last = 0
         """The number of the newest event; 0 when there never was one."""
@@ -69,7 +70,7 @@ class Outbox:
 
     def __len__(self) -> int:
         """Give the number of events that aren't settled yet."""
-        return self._flying + self.waiting
+        return self.flying + self.waiting
 
     @property
     def waiting(self) -> int:
@@ -78,7 +79,7 @@ class Outbox:
 
     def room(self) -> bool:
         """Say whether `add` is allowed."""
-        count = self._flying + len(self._waiting) - self._holes
+        count = self.flying + len(self._waiting) - self._holes
         return count < self._max_events and self.bytes < self._max_bytes
 
     def due(self) -> bool:
@@ -108,7 +109,7 @@ class Outbox:
             return None
         batch = self._cut()
         self._flight.append(batch)
-        self._flying += len(batch.entries)
+        self.flying += len(batch.entries)
         return batch
 
     def acknowledge(self, number: int) -> int:
@@ -136,7 +137,7 @@ class Outbox:
             self._holes += hole
             self._waiting.extendleft([None] * hole)
             self._waiting.extendleft(reversed(batch.entries))
-        again, self._flying = self._flying, 0
+        again, self.flying = self.flying, 0
         for number in self._withdrawn:
             self._remove(number)
             again -= 1
@@ -197,7 +198,7 @@ class Outbox:
 
     def _settle(self, batch: Batch) -> int:
         self.bytes -= batch.size
-        self._flying -= len(batch.entries)
+        self.flying -= len(batch.entries)
         if self._withdrawn:
             self._withdrawn.difference_update(range(batch.first, batch.last + 1))
         return len(batch.entries)

@@ -11,6 +11,7 @@ from uuid import uuid4
 from pyro_events.client.calls import decode_answer, encode_call
 from pyro_events.client.connection import ConnectionLost
 from pyro_events.client.outbox import Entry, Outbox
+from pyro_events.client.waker import wait
 from pyro_events.errors import Closed, NotPublished, Unreachable
 from pyro_events.event import EVENTSERVICE_NAME
 from pyro_events.link import Link
@@ -43,6 +44,7 @@ class Sender:
         self._calls: dict[int, int] = {}
         self._seq = 0
         self._closed = False
+        self._reading = False
         self._failure: Exception | None = None
         self._refused: Refused | None = None
         self._watched: dict[int, Exception | None] = {}
@@ -61,18 +63,25 @@ class Sender:
         deadline = time.monotonic() + timeout
         with self._changed:
             self._wait_for_room(deadline, timeout)
+            connection = self._connection
+            reads = connection is not None and not self._reading and not self._outbox.flying
+            self._reading = self._reading or reads
             number = self._outbox.add(entry)
             self._watched[number] = None
             self._counts["published"] += 1
-            try:
-                self._pump()
+            self._pump()
+        try:
+            if reads and connection is not None:
+                self._read_answers(connection, number, deadline)
+            with self._changed:
                 if not self._wait(lambda: self._outbox.settled(number), deadline):
                     self._outbox.withdraw(number)
                     raise self._unreachable(timeout, "the event may still arrive")
-            finally:
+        finally:
+            with self._lock:
                 fault = self._watched.pop(number)
-            if fault is not None:
-                raise fault
+        if fault is not None:
+            raise fault
 
     def post(self, entry: Entry, timeout: float) -> None:
         """Take the event; waits for room at most `timeout` seconds, then raises Unreachable."""
@@ -117,6 +126,28 @@ class Sender:
                 "pending": len(self._outbox),
                 "pending_bytes": self._outbox.bytes,
             }
+
+    def _read_answers(self, connection: Connection, number: int, deadline: float) -> None:
+        """Read in this thread until that event is settled, or the time is over."""
+        try:
+            connection.borrow()
+            try:
+                while not self._settled(number):
+                    self.received(connection.next_frame(deadline, wait))
+            finally:
+                connection.give_back()
+        except TimeoutError:
+            pass  # `publish` finds out
+        except ConnectionLost as error:
+            connection.fail(error)
+        finally:
+            with self._lock:
+                self._reading = False
+                self._have_answers_read()
+
+    def _settled(self, number: int) -> bool:
+        with self._lock:
+            return self._outbox.settled(number)
 
     # -- for the link, in its thread
 
@@ -178,6 +209,13 @@ class Sender:
             except ConnectionLost:
                 self._connection = None  # the link has yet to find out, and calls `unlinked`
                 return
+        self._have_answers_read()
+
+    def _have_answers_read(self) -> None:
+        """See to it that somebody reads while an answer is due."""
+        connection = self._connection
+        if self._outbox.flying and connection and not (self._reading or connection.held):
+            self.link.wake()
 
     def _wait(self, settled: Callable[[], bool], deadline: float | None) -> bool:
         """Wait; False when the time is over. Raises Closed, and the refusal of a first link."""

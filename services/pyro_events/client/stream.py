@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyro_events.client.connection import Connection
     from pyro_events.client.inbox import Inbox, Undecodable
     from pyro_events.client.subscription import Call
+    from pyro_events.client.waker import Waker
     from pyro_events.event import Event
     from pyro_events.link import Welcome
 
@@ -38,6 +39,36 @@ class Stream(Subscription):
         self._id = uuid4().hex
         self._options = {key: value for key, value in options.items() if value is not None}
         self._mailbox: Mailbox | None = None
+
+    def read(self, waker: Waker) -> bool:
+        """Take one frame from the connection; False when it is of no use any more."""
+        connection = self._connection
+        if connection is None:
+            return False
+        connection.borrow()
+        try:
+            frame = self._receive(connection, waker)
+            if frame is not None:
+                self.received(frame)
+        except TimeoutError:
+            self.link.wake()
+            return False
+        except EventServiceError as error:
+            connection.fail(error)
+            return False
+        finally:
+            connection.give_back()
+        return True
+
+    def _receive(self, connection: Connection, waker: Waker) -> wire.Frame | None:
+        """Wait for a frame; None when something came into the inbox from elsewhere."""
+        self.inbox.on_put = waker.wake
+        try:
+            if not self.inbox.empty():
+                return None
+            return connection.receive(connection.last_received + SILENCE, waker.wait)
+        finally:
+            self.inbox.on_put = None
 
     def acknowledge(self, mailbox: Mailbox, number: int) -> None:
         """Acknowledge an event and all before it, unless they belong to another life."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pyro_events.client.connection import Connection
     from pyro_events.client.inbox import Inbox
+    from pyro_events.client.waker import Waker
     from pyro_events.link import Welcome
     from pyro_events.wire import Frame
 
@@ -108,6 +109,13 @@ class Subscription:
                 raise Closed("the subscriber was closed")
             self.refusal = None
         self.link.start()
+
+    def read(self, waker: Waker) -> bool:  # noqa: ARG002 - subclasses use it
+        """Take something into the inbox in this thread, or return when the waker says so.
+
+        False, at once, if events come by themselves or can't come now: wait for the inbox.
+        """
+        return False
 
     def close(self, *, wait: bool = True) -> None:
         """End the subscriptions and disconnect. Without `wait` it returns at once."""

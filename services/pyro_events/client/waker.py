@@ -5,6 +5,17 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+from collections.abc import Callable
+
+Wait = Callable[[socket.socket, float | None, int], tuple[bool, bool]]
+"""A way to wait, as `Waker.wait` is one."""
+
+
+def wait(sock: socket.socket, seconds: float | None, mask: int) -> tuple[bool, bool]:
+    """Wait as `Waker.wait`, with nobody who could wake."""
+    poll = select.poll()
+    poll.register(sock, mask)
+    return bool(poll.poll(None if seconds is None else max(0.0, seconds) * 1000)), False
 
 
 class Stopped(Exception):
@@ -23,6 +34,8 @@ class Waker:
         self._ear, self._bell = socket.socketpair()
         self._ear.setblocking(False)
         self._bell.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(self._ear, select.POLLIN)
 
     def wake(self) -> None:
         """Let the present wait return, or the next one when nobody waits."""
@@ -42,34 +55,35 @@ class Waker:
     def pause(self, seconds: float) -> None:
         """Wait for the time to pass; waking does not cut it short, stopping does."""
         self.check()
-        poll = select.poll()
-        poll.register(self._ear, select.POLLIN)
-        if poll.poll(seconds * 1000):
+        if self._poll.poll(seconds * 1000):
             self._drain()
             self.check()
 
-    def wait(
-        self, sock: socket.socket, seconds: float | None, *, write: bool = False
-    ) -> tuple[bool, bool]:
-        """Wait until the socket can be read (or written, or the time is over).
+    def wait(self, sock: socket.socket, seconds: float | None, mask: int) -> tuple[bool, bool]:
+        """Wait until the socket has one of the poll events of the mask, or the time is over.
 
-        Gives whether the socket is ready and whether somebody called `wake`.
+        Gives whether it has and whether somebody called `wake`.
         """
         self.check()
-        poll = select.poll()
-        poll.register(self._ear, select.POLLIN)
-        poll.register(sock, select.POLLIN | (select.POLLOUT if write else 0))
-        ready = poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
-        woken = any(fd == self._ear.fileno() for fd, _ in ready)
-        if woken:
-            self._drain()
-            self.check()
-        return len(ready) > woken, woken
+        self._poll.register(sock, mask)
+        try:
+            ready = self._poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
+        finally:
+            self._poll.unregister(sock)
+        if not self._rung(ready):
+            return bool(ready), False
+        self._drain()
+        self.check()
+        return len(ready) > 1, True
 
     def close(self) -> None:
         """Release the descriptors; nobody may wait any more."""
         self._ear.close()
         self._bell.close()
+
+    def _rung(self, ready: list[tuple[int, int]]) -> bool:
+        ear = self._ear.fileno()
+        return any(descriptor == ear for descriptor, _ in ready)
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
