@@ -11,7 +11,7 @@ from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 T = TypeVar("T")
 
@@ -61,6 +61,9 @@ class Mailbox(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items) - self._start
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(cast("list[T]", self._items[self._start :]))
 
     @property
     def bytes(self) -> int:

@@ -6,10 +6,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyro_events.engine import journal
+from pyro_events.engine.awaited import Awaited
 from pyro_events.engine.callback import CallbackSubscriber
 from pyro_events.engine.encoder import Encoder
 from pyro_events.engine.publication import Publication
+from pyro_events.engine.publishers import Publishers
 from pyro_events.engine.stream import StreamSubscriber
+from pyro_events.engine.tallies import Tallies
 from pyro_events.router import Router
 
 if TYPE_CHECKING:
@@ -19,10 +23,14 @@ if TYPE_CHECKING:
 
     from pyro_events.engine.dialer import Resolver
     from pyro_events.engine.encoder import Item
+    from pyro_events.engine.keeper import Keeper
     from pyro_events.engine.loop import Loop
+    from pyro_events.engine.publishers import Publisher
     from pyro_events.engine.settings import Settings
+    from pyro_events.engine.state import Lost
     from pyro_events.engine.subscriber import Options, Subscriber
 
+_LEAVING = 1000
 _log = logging.getLogger("pyro_events")
 
 
@@ -50,6 +58,7 @@ class Hub:
         settings: Settings,
         identity: dict[str, object],
         version: str,
+        keeper: Keeper | None = None,
     ) -> None:
         self.loop = loop
         self.resolver = resolver
@@ -67,17 +76,37 @@ class Hub:
         """Publications that wait for a full queue."""
         self.leaving: set[CallbackSubscriber] = set()
         """Those who were dismissed and may not have read it yet."""
+        self.frozen = False
+        """Nothing is sent to subscribers any more: the next process will do it."""
+        self.keeper = keeper
+        self.tallies = keeper.tallies if keeper is not None else Tallies.in_memory(slots(settings))
+        self.publishers = Publishers(
+            loop.clock, settings.publisher_memory, settings.max_publishers, self.tallies, keeper
+        )
+        self.awaited = Awaited(loop)
+        self.lost: list[Lost] = []
+        """Plain subscribers that a crash has cost."""
         loop.after_round.append(self.pump)
+        if keeper is not None:
+            loop.after_round.append(keeper.flush)
 
     def subscribers(self) -> Iterator[Subscriber]:
         """Give everybody, oldest first within each kind."""
         yield from list(self.callbacks.values())
         yield from list(self.streams.values())
 
-    def publish(self, items: Sequence[Item], done: Callable[[], None]) -> None:
+    def publish(
+        self,
+        items: Sequence[Item],
+        done: Callable[[], None],
+        publisher: Publisher | None = None,
+    ) -> None:
         """Put the events into the queues, in order; `done` is called when they are there."""
         self.counters.published += len(items)
-        Publication(self, items, done).advance()
+        publication = Publication(self, items, done)
+        if publisher is not None:
+            self.publishers.keep(publisher)  # after the promise: a kill in between loses nothing
+        publication.advance()
 
     def pump(self) -> None:
         """Send what this round has brought; the loop calls it after each round."""
@@ -98,6 +127,8 @@ class Hub:
             self._check_room()
             subscriber = self.callbacks[name] = CallbackSubscriber(self, uri, options)
         subscriber.configure(options)
+        self.awaited.returned(subscriber)
+        subscriber.returned()
         return subscriber
 
     def stream(self, subscriber_id: str, name: str, options: Options) -> StreamSubscriber:
@@ -112,6 +143,12 @@ class Hub:
         self.streams[subscriber_id] = subscriber
         subscriber.configure(options)
         return subscriber
+
+    def note(self, subscriber: Subscriber) -> None:
+        """Have the roster say how the subscriber stands now."""
+        if self.keeper is not None and not subscriber.gone:
+            slot = subscriber.slot
+            self.keeper.note(slot, lambda: journal.has(slot, subscriber.standing()))
 
     def close(self) -> None:
         """Release what belongs to subscribers."""
@@ -128,6 +165,10 @@ class Hub:
         if subscriber.gone:
             return
         subscriber.close()
+        self.tallies.release(subscriber.slot)
+        if self.keeper is not None:
+            self.keeper.forget(subscriber.slot)
+        self.awaited.given_up(subscriber)
         self.counters.dropped_with_subscriber += subscriber.dropped
         self.router.remove(subscriber)
         if isinstance(subscriber, StreamSubscriber):
@@ -154,3 +195,8 @@ class Hub:
             "subscriber %s takes nothing for %g s and its queue of %d is full: events are dropped",
             subscriber, self.settings.block_timeout, subscriber.options.queue_size,
         )  # fmt: skip
+
+
+def slots(settings: Settings) -> int:
+    """Give how many subscribers and publishers there may be, those just leaving included."""
+    return settings.max_subscribers + settings.max_publishers + _LEAVING

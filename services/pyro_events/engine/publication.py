@@ -22,29 +22,36 @@ _subject = itemgetter(0)
 class Publication:
     """Offers each run of events about one subject to all who get it, before it turns to the next.
 
-    A full queue whose policy is to block holds the publication, and so its publisher and nobody
-    else. `done` is called when everything is in the queues.
+    Who gets what is settled, and promised in the tallies, when it is made. A full queue whose
+    policy is to block holds the publication, and so its publisher and nobody else. `done` is called
+    when everything is in the queues.
     """
 
     __slots__ = ("_done", "_hub", "_open", "_runs")
 
     def __init__(self, hub: Hub, items: Sequence[Item], done: Callable[[], None]) -> None:
         self._hub = hub
-        self._runs = groupby(items, _subject)
         self._done = done
         self._open = 0
+        runs = []
+        targets, tallies = hub.router.targets, hub.tallies.values
+        for subject, group in groupby(items, _subject):
+            found = targets(subject)
+            if found:
+                run = list(group)
+                runs.append((run, found))
+                for subscriber, copies in found:
+                    tallies[subscriber.slot] += len(run) * copies
+        self._runs = iter(runs)
 
     def advance(self) -> None:
         """Go on until everything is delivered to the queues, or a queue is full."""
-        for subject, group in self._runs:
-            found = self._hub.router.targets(subject)
-            if not found:
-                continue
-            run = list(group)
-            overhead = len(subject) + ITEM_OVERHEAD
+        for run, found in self._runs:
+            overhead = len(run[0][0]) + ITEM_OVERHEAD
             sizes = [len(body) + overhead for _, _, body, _ in run]
             for subscriber, copies in found:
-                self._offer(subscriber, *_repeated(run, sizes, copies))
+                if not subscriber.gone:
+                    self._offer(subscriber, *_repeated(run, sizes, copies))
             if self._open:
                 self._hub.held += 1
                 return

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from pyro_events.engine import journal
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyro_events.engine.held import Held
+    from pyro_events.engine.keeper import Keeper
+    from pyro_events.engine.tallies import Tallies
 
 
 class Publisher:
     """What is known of one publisher: the last number, and what of it is still under way."""
 
-    __slots__ = ("busy", "last", "seen")
+    __slots__ = ("busy", "last", "seen", "slot")
 
-    def __init__(self) -> None:
+    def __init__(self, slot: int) -> None:
+        self.slot = slot
         self.last: int | None = None
         self.seen = 0.0
         self.busy: Held | None = None
@@ -38,13 +43,23 @@ class Publisher:
 class Publishers:
     """A bounded table: the ones that were idle longest are forgotten first.
 
-    `memory` is in seconds, `limit` a number of publishers.
+    `memory` is in seconds, `limit` a number of publishers. The roster and the tallies know the
+    numbers, too, for the next process.
     """
 
-    def __init__(self, clock: Callable[[], float], memory: float, limit: int) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        memory: float,
+        limit: int,
+        tallies: Tallies,
+        keeper: Keeper | None,
+    ) -> None:
         self._clock = clock
         self._memory = memory
         self._limit = limit
+        self._tallies = tallies
+        self._keeper = keeper
         self._table: OrderedDict[str, Publisher] = OrderedDict()
 
     def __len__(self) -> int:
@@ -53,12 +68,41 @@ class Publishers:
     def seen(self, publisher_id: str) -> Publisher:
         """Give what is known of a publisher that has just shown up."""
         now = self._clock()
-        publisher = self._table.setdefault(publisher_id, Publisher())
+        publisher = self._table.get(publisher_id) or self._new(publisher_id)
         publisher.seen = now
         self._table.move_to_end(publisher_id)
         while len(self._table) > self._limit or self._oldest() < now - self._memory:
-            self._table.popitem(last=False)
+            self._forget_oldest()
         return publisher
+
+    def keep(self, publisher: Publisher) -> None:
+        """Have the publisher's last number outlive the process."""
+        self._tallies.values[publisher.slot] = publisher.last or 0
+
+    def export(self) -> dict[str, int]:
+        """Give the last number of each."""
+        return {name: each.last for name, each in self._table.items() if each.last is not None}
+
+    def restore(self, last: Mapping[str, int]) -> None:
+        """Know what an earlier process knew; numbers of 0 say nothing."""
+        for publisher_id, number in last.items():
+            if number:
+                publisher = self.seen(publisher_id)
+                publisher.last = number
+                self.keep(publisher)
+
+    def _new(self, publisher_id: str) -> Publisher:
+        slot = self._tallies.claim()
+        if self._keeper is not None:
+            self._keeper.note(slot, lambda: journal.pub(slot, publisher_id))
+        made = self._table[publisher_id] = Publisher(slot)
+        return made
+
+    def _forget_oldest(self) -> None:
+        _, publisher = self._table.popitem(last=False)
+        self._tallies.release(publisher.slot)
+        if self._keeper is not None:
+            self._keeper.forget(publisher.slot)
 
     def _oldest(self) -> float:
         return next(iter(self._table.values())).seen

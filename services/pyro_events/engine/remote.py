@@ -15,7 +15,6 @@ from Pyro5.errors import DaemonError
 from pyro_events import codec
 from pyro_events.engine import roster
 from pyro_events.engine.held import Held
-from pyro_events.engine.publishers import Publishers
 from pyro_events.engine.refusals import LimitReached
 from pyro_events.engine.subscriber import ITEM_OVERHEAD, Options
 from pyro_events.engine.targets import subscriber_uri
@@ -57,16 +56,13 @@ class EventServiceObject:
     )
     """What stock proxies are told of."""
     callable = (
-        *public, "attach", "detach", "publish_batch", "stream_subscribe", "stream_unsubscribe",
+        *public, "attach", "detach", "publish_batch", "remembers", "stream_subscribe",
+        "stream_unsubscribe",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, extra: Callable[[], dict[str, object]]) -> None:
         self._hub = hub
         self._extra = extra
-        settings = hub.settings
-        self._publishers = Publishers(
-            hub.loop.clock, settings.publisher_memory, settings.max_publishers
-        )
 
     # For every Pyro5 proxy
 
@@ -85,7 +81,9 @@ class EventServiceObject:
         texts = check_subjects(subjects)
         uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
         self._check_room(self._hub.callbacks.get(str(uri)), subjects=texts)
-        self._hub.router.subscribe(self._hub.callback(uri, wanted), texts)
+        known = self._hub.callback(uri, wanted)
+        self._hub.router.subscribe(known, texts)
+        self._hub.note(known)
 
     def subscribeMatch(  # noqa: N802 - the original's name
         self, session: Session, patterns: object, subscriber: object, **options: Any
@@ -94,7 +92,9 @@ class EventServiceObject:
         compiled = check_patterns(patterns)
         uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
         self._check_room(self._hub.callbacks.get(str(uri)), patterns=compiled)
-        self._hub.router.subscribe_match(self._hub.callback(uri, wanted), compiled)
+        known = self._hub.callback(uri, wanted)
+        self._hub.router.subscribe_match(known, compiled)
+        self._hub.note(known)
 
     def unsubscribe(self, session: Session, subjects: object, subscriber: object) -> None:
         """Take subjects, and patterns of the same texts, away from the subscriber."""
@@ -102,6 +102,7 @@ class EventServiceObject:
         known = self._hub.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
         if known is not None:
             self._hub.router.unsubscribe(known, texts)
+            self._hub.note(known)
             if self._hub.router.empty(known):
                 self._hub.remove(known)
 
@@ -123,7 +124,7 @@ class EventServiceObject:
         limit = self._hub.settings.queue_bytes
         items = batch_items(batch, limit)
         assert isinstance(batch, list)
-        publisher = self._publishers.seen(_check_id("publisher_id", publisher_id))
+        publisher = self._hub.publishers.seen(_check_id("publisher_id", publisher_id))
         held = Held()
 
         def start() -> None:
@@ -131,7 +132,7 @@ class EventServiceObject:
             publisher.last = max(number + len(batch) - 1, publisher.last or 0)
             publisher.busy = under_way = Held()
             news = batch_items(batch[known:], limit) if known else items
-            self._hub.publish(news, under_way.finish)
+            self._hub.publish(news, under_way.finish, publisher)
             under_way.when_done(
                 lambda: held.finish([self._hub.identity["incarnation"], publisher.last])
             )
@@ -156,26 +157,29 @@ class EventServiceObject:
         if last is not None:
             last = _check_number("last", last)
         incarnation = self._hub.identity["incarnation"]
-        same = given.pop("last_incarnation", None) == incarnation
+        before = given.pop("last_incarnation", None)
         name = _check_id("name", given.pop("name", None) or subscriber_id)
         wanted = Options(**given)
         session.check_no_stream()
 
         known = self._hub.streams.get(subscriber_id)
-        resumed = known is not None and same and known.resumable(last)
+        resumed = known is not None and known.resumable(before, last)
         self._check_room(known, texts, compiled, instead=True)
-        if known is None or not resumed:
-            known, last = self._hub.stream(subscriber_id, name, wanted), None
+        if known is None or not (resumed or self._hub.awaited.expects(known)):
+            known = self._hub.stream(subscriber_id, name, wanted)
         else:
             self._hub.router.remove(known)
             known.configure(wanted)
+            known.believes(before)
         self._hub.router.subscribe(known, texts)
         self._hub.router.subscribe_match(known, compiled)
-        missed = session.attach(known, last)
+        self._hub.awaited.returned(known)
+        self._hub.note(known)
+        number, missed = session.attach(known, last if resumed else None)
         return {
             "incarnation": incarnation,
             "resumed": resumed,
-            "next": (last or 0) + 1,
+            "next": number,
             "missed": missed if resumed else None,
         }
 
@@ -196,10 +200,21 @@ class EventServiceObject:
             stream.configure(wanted)
         self._hub.router.subscribe(stream, texts)
         self._hub.router.subscribe_match(stream, compiled)
+        self._hub.note(stream)
 
     def stream_unsubscribe(self, session: Session, texts: object) -> None:
         """Take subscriptions away from the stream; it goes on when none is left."""
-        self._hub.router.unsubscribe(_stream_of(session), _check_texts(texts))
+        stream = _stream_of(session)
+        self._hub.router.unsubscribe(stream, _check_texts(texts))
+        self._hub.note(stream)
+
+    def remembers(self, session: Session, subscriber: object, incarnation: object) -> bool:
+        """Say whether a subscriber of an earlier incarnation is still known.
+
+        It is told of a gap, then, if there was one; otherwise nobody can know.
+        """
+        known = self._hub.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
+        return known is not None and incarnation in known.lineage
 
     def _check_room(
         self,

@@ -71,8 +71,8 @@ class Session:
         if self.stream is not None and not self.stream.gone:
             raise ValueError("this connection is a stream already: call detach first")
 
-    def attach(self, stream: StreamSubscriber, last: int | None) -> int:
-        """Make this connection the subscriber's stream; give the number of events it missed."""
+    def attach(self, stream: StreamSubscriber, last: int | None) -> tuple[int, int]:
+        """Make this connection the subscriber's stream; see `StreamSubscriber.attach`."""
         self.stream = stream
         return stream.attach(self.connection, last)
 

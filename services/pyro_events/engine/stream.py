@@ -1,25 +1,29 @@
 """Delivery over a connection that the subscriber itself has opened, and opens again.
 
 An event is numbered when it is sent; the subscriber acknowledges numbers. What it has not
-acknowledged is kept, and sent again when it comes back within `reconnect_grace` seconds.
+acknowledged is kept, and sent again when it comes back within `reconnect_grace` seconds. The
+numbers go on in the next process, if that knows who was there: then they are what was promised,
+less what is accounted for (`engine/subscriber.py`).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import msgpack
 
 from pyro_events import wire
 from pyro_events.engine.loop import Deadline, Timer
-from pyro_events.engine.subscriber import Subscriber
+from pyro_events.engine.subscriber import Subscriber, item_size
 from pyro_events.wire import ProtocolError
 
 if TYPE_CHECKING:
     from pyro_events.engine.connection import Connection
     from pyro_events.engine.encoder import Item
     from pyro_events.engine.hub import Hub
+    from pyro_events.engine.state import Kind, Standing
     from pyro_events.engine.subscriber import Options
 
 _ACK_SIZE = 8
@@ -39,7 +43,7 @@ class _Sent(NamedTuple):
 class StreamSubscriber(Subscriber):
     """A helper's subscriber. `name` is for people, `id` is chosen by the helper."""
 
-    kind: ClassVar[str] = "stream"
+    kind: ClassVar[Kind] = "stream"
 
     def __init__(self, hub: Hub, subscriber_id: str, name: str, options: Options) -> None:
         super().__init__(hub, name, options)
@@ -49,8 +53,15 @@ class StreamSubscriber(Subscriber):
         self._again: deque[list[Item]] = deque()
         self._next = 1
         self._acked = 0
+        self._lost = 0
+        """What has a number up to this one and did not arrive went down with a process."""
         self._grace: Timer | None = None
         self._heartbeat = Deadline(hub.loop, self._check_pulse)
+
+    @property
+    def key(self) -> str:
+        """The id that the helper has chosen."""
+        return self.id
 
     @property
     def aware(self) -> bool:
@@ -73,35 +84,39 @@ class StreamSubscriber(Subscriber):
         if self._connection is not None:
             self._connection.finish(reason)
 
-    def resumable(self, last: int | None) -> bool:
-        """Say whether everything after the delivery number `last` is still here."""
-        return last is not None and self._acked <= last < self._next
+    def resumable(self, incarnation: str | None, last: int | None) -> bool:
+        """Say whether it is known what came after the number `last` of that incarnation."""
+        known = incarnation == self.hub.identity["incarnation"] or incarnation in self.lineage
+        if not known or last is None:
+            return False
+        return last < self._lost or self._acked <= last < self._next
 
-    def attach(self, connection: Connection, last: int | None) -> int:
-        """Deliver over this connection, from after `last` on; give the number of lost events."""
+    def attach(self, connection: Connection, last: int | None) -> tuple[int, int]:
+        """Deliver over this connection, from after `last` on; None is one who knows no number.
+
+        Gives the number of the next event, and how many were lost without a word.
+        """
         if self._connection is not None:
             self._connection.close("the subscriber came back over another connection")
         self._connection = connection
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
-        if last is not None:
-            self._rewind(last)
-        missed = self.dropped - self._gaps_told
-        self._gaps_told = self.dropped
+        self._stop_waiting()
+        if last is None:
+            self._renumber()
+            missed = 0
+        else:
+            missed = max(0, self._lost - last)
+            self._rewind(max(self._lost, last))
+        missed += self._take_untold()
         self._heartbeat.set(self.hub.settings.ping_after)
         self._touch()
-        return missed
+        return self._next, missed
 
     def detached(self, connection: Connection) -> None:
         """Learn that the connection has ended; the subscriber may come back."""
         if connection is self._connection and not self.gone:
             self._connection = None
             self._heartbeat.clear()
-            self._grace = self.hub.loop.call_later(
-                self.hub.settings.reconnect_grace,
-                lambda: self.hub.drop(self, "its connection broke and it did not come back"),
-            )
+            self._wait("its connection broke and it did not come back")
 
     def acknowledge(self, data: bytes) -> None:
         """Take note of what the subscriber has handled; raises ProtocolError for nonsense."""
@@ -115,7 +130,7 @@ class StreamSubscriber(Subscriber):
         """Send frames while the window is open."""
         self._dirty = False
         connection = self._connection
-        if connection is None:
+        if connection is None or self.hub.frozen:
             return
         settings = self.hub.settings
         while len(self._sent) < settings.window:
@@ -145,13 +160,58 @@ class StreamSubscriber(Subscriber):
         self.notify({"kind": "disconnected", "reason": reason})
         self.hang_up(f"dismissed: {reason}")
 
+    def export(self) -> Standing:
+        """Say everything; nothing changes here."""
+        sent = [item for each in self._sent for item in each.items]
+        if self._sent:
+            sent = sent[self._acked + 1 - self._sent[0].first :]
+        waiting = [item for items in self._again for item in items]
+        return replace(
+            super().export(),
+            acked=self._acked,
+            lost=self._lost,
+            sent=sent,
+            waiting=[*waiting, *self._mailbox],
+        )
+
+    def restore(self, standing: Standing) -> None:
+        """Go on; the subscriber has to come back within `reconnect_grace` seconds."""
+        super().restore(standing)
+        self._acked, self._lost = standing.acked, standing.lost
+        self._next = self._acked + 1 + len(standing.sent)
+        if standing.sent:
+            self._sent.append(_Sent(self._acked + 1, list(standing.sent)))
+        room = max(0, len(standing.waiting) - (self.options.queue_size or 1))
+        size = self.hub.settings.batch_events
+        early, late = standing.waiting[:room], standing.waiting[room:]
+        self._again.extend(early[at : at + size] for at in range(0, len(early), size))
+        self._mailbox.offer_many(late, list(map(item_size, late)))
+        self._wait("it did not come back after a restart")
+
     def close(self) -> None:
         """Go for good; the connection stays, it may be used for other calls."""
         super().close()
         self._connection = None
         self._heartbeat.cancel()
+        self._stop_waiting()
+
+    def _wait(self, failure: str) -> None:
+        self._grace = self.hub.loop.call_later(
+            self.hub.settings.reconnect_grace, lambda: self.hub.drop(self, failure)
+        )
+
+    def _stop_waiting(self) -> None:
         if self._grace is not None:
             self._grace.cancel()
+            self._grace = None
+
+    def _renumber(self) -> None:
+        """Begin with 1, whatever there was before."""
+        self._rewind(self._acked)
+        self._next, self._acked, self._lost = 1, 0, 0
+        values = self.hub.tallies.values
+        values[self.slot] = self.queued + self._untold
+        values[self.slot + 1] = 0
 
     def _settle(self, number: int) -> None:
         while self._sent and self._sent[0].last <= number:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, get_args
 
+from pyro_events.engine.state import Kind, Standing
 from pyro_events.mailbox import Mailbox, Verdict, WhenFull
 
 if TYPE_CHECKING:
@@ -57,9 +58,15 @@ class Options:
 
 
 class Subscriber:
-    """Somebody who gets events. Subclasses know how to deliver them."""
+    """Somebody who gets events. Subclasses know how to deliver them.
 
-    kind: ClassVar[str]
+    Two numbers in the tallies outlive a process that is killed: how many events were ever promised
+    to the subscriber (by a publish that was taken), and how many of them are accounted for without
+    it: it was told that they are lost, or has confirmed them itself, in a callback. What the
+    killed process has cost is the difference, for a stream less its own delivery number.
+    """
+
+    kind: ClassVar[Kind]
 
     def __init__(self, hub: Hub, name: str, options: Options) -> None:
         self.hub = hub
@@ -73,6 +80,9 @@ class Subscriber:
         self._waiting: deque[Rest] = deque()
         self._dropped_before = 0
         self._gaps_told = 0
+        self.slot = hub.tallies.claim()
+        self.lineage: list[str] = []
+        """Earlier incarnations in which the subscriber may still believe."""
         self._mailbox = self._new_mailbox()
 
     def __str__(self) -> str:
@@ -87,6 +97,16 @@ class Subscriber:
     def queued(self) -> int:
         """How many events it has not taken yet, those on their way included."""
         return len(self._mailbox)
+
+    @property
+    def key(self) -> str:
+        """What it is known by."""
+        raise NotImplementedError
+
+    @property
+    def flying(self) -> int:
+        """Events of which only the subscriber knows whether it has handled them."""
+        return 0
 
     @property
     def busy(self) -> bool:
@@ -114,6 +134,54 @@ class Subscriber:
     def dismiss(self, reason: str) -> None:
         """Tell an aware subscriber that it is dropped, and hang up when it has read that."""
         raise NotImplementedError
+
+    def believes(self, incarnation: str | None) -> None:
+        """Forget incarnations before the one that the subscriber was last in."""
+        known = incarnation in self.lineage
+        self.lineage = self.lineage[self.lineage.index(incarnation) :] if known else []  # type: ignore[arg-type] # it's in the list
+
+    def returned(self) -> None:
+        """Learn that somebody whom the last process has left behind is here again."""
+
+    def standing(self) -> Standing:
+        """Say what the roster has to know."""
+        subjects, patterns = self.hub.router.subscriptions(self)
+        return Standing(
+            kind=self.kind,
+            key=self.key,
+            name=self.name,
+            aware=self.aware,
+            subjects=subjects,
+            patterns=patterns,
+            options=asdict(self.options),
+            lineage=list(self.lineage),
+        )
+
+    def export(self) -> Standing:
+        """Say everything that another process needs to go on; nothing changes here."""
+        values = self.hub.tallies.values
+        return replace(
+            self.standing(),
+            promised=values[self.slot],
+            accounted=values[self.slot + 1],
+            untold=self._untold,
+        )
+
+    def restore(self, standing: Standing) -> None:
+        """Go on from where another process has stopped."""
+        values = self.hub.tallies.values
+        values[self.slot], values[self.slot + 1] = standing.promised, standing.accounted
+        self.lineage = list(standing.lineage)
+        self._dropped_before = standing.untold
+
+    def lift_limit(self) -> None:
+        """Take whatever waits, however much it is: the next process will go on with it."""
+        mailbox: Mailbox[Item] = Mailbox(_MAX_QUEUE, _MAX_QUEUE << 20, "block")
+        self._dropped_before += self._mailbox.dropped
+        items = self._mailbox.take(len(self._mailbox), self._mailbox.bytes)
+        mailbox.offer_many(items, list(map(item_size, items)))
+        self._mailbox = mailbox
+        self._admit()
 
     def close(self) -> None:
         """Release connections and timers; it takes and sends nothing any more."""
@@ -192,10 +260,22 @@ class Subscriber:
 
     def _tell_gap(self) -> None:
         """Tell, in one notice, how many events were dropped since the last one."""
-        missed = self.dropped - self._gaps_told
-        if missed:
-            self._gaps_told = self.dropped
-            self.notify({"kind": "gap", "missed": missed, "reason": "full"})
+        if self._untold:
+            self.notify({"kind": "gap", "missed": self._take_untold(), "reason": "full"})
+
+    @property
+    def _untold(self) -> int:
+        return self.dropped - self._gaps_told
+
+    def _take_untold(self) -> int:
+        """Give how many events were dropped since the last time; the subscriber will hear of it."""
+        missed = self._untold
+        self._gaps_told = self.dropped
+        self._account(missed)
+        return missed
+
+    def _account(self, count: int) -> None:
+        self.hub.tallies.values[self.slot + 1] += count
 
     def _touch(self) -> None:
         if not self._dirty:

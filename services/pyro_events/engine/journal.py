@@ -1,0 +1,106 @@
+"""The roster's journal: records, each with its length and checksum, and what they add up to. Pure.
+
+The first record is a header; then come, in any order, `has` (a slot of the tallies belongs to a
+subscriber that stands like this), `pub` (it belongs to a publisher) and `gone`. A later
+record about a slot replaces the earlier ones. A process that is killed may leave half a record at
+the end, which counts as not written; anything else that doesn't fit makes the whole unreadable.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from pyro_events.engine.state import (
+    FORMAT,
+    Lost,
+    Standing,
+    Unreadable,
+    check_format,
+    lost_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_FRAME = struct.Struct(">II")
+"""The record's length and its CRC-32."""
+
+
+@dataclass(slots=True)
+class Roster:
+    """What a journal adds up to. The keys are slots of the `tallies`, a file's name."""
+
+    incarnation: str
+    tallies: str
+    lost: list[Lost]
+    subscribers: dict[int, Standing] = field(default_factory=dict)
+    publishers: dict[int, str] = field(default_factory=dict)
+
+
+def header(incarnation: str, tallies: str, lost: Sequence[Lost]) -> bytes:
+    """Give the record that a journal begins with."""
+    return _record(["roster", FORMAT, incarnation, tallies, [each.plain() for each in lost]])
+
+
+def has(slot: int, standing: Standing) -> bytes:
+    """Give the record of a subscriber."""
+    return _record(["has", slot, standing.plain()])
+
+
+def pub(slot: int, publisher_id: str) -> bytes:
+    """Give the record of a publisher."""
+    return _record(["pub", slot, publisher_id])
+
+
+def gone(slot: int) -> bytes:
+    """Give the record that says that a slot is free."""
+    return _record(["gone", slot])
+
+
+def replay(data: bytes) -> Roster:
+    """Give what a journal adds up to; raises Unreadable."""
+    records = _records(data)
+    try:
+        kind, version, incarnation, tallies, lost = next(records)
+        check_format(version)
+        if kind != "roster":
+            raise Unreadable("it doesn't begin with a header")
+        roster = Roster(incarnation, tallies, lost_of(lost))
+        for what, slot, *rest in records:
+            roster.subscribers.pop(slot, None)
+            roster.publishers.pop(slot, None)
+            if what == "has":
+                roster.subscribers[slot] = Standing.of(rest[0])
+            elif what == "pub":
+                roster.publishers[slot] = rest[0]
+            elif what != "gone":
+                raise Unreadable(f"a record of the unknown kind {what!r}")
+    except StopIteration:
+        raise Unreadable("it is empty") from None
+    except (TypeError, ValueError, IndexError) as error:
+        raise Unreadable(f"a record is not what it should be: {error}") from None
+    return roster
+
+
+def _record(values: list[Any]) -> bytes:
+    data = bytes(msgpack.packb(values))
+    return _FRAME.pack(len(data), zlib.crc32(data)) + data
+
+
+def _records(data: bytes) -> Iterator[Any]:
+    at = 0
+    while len(data) - at >= _FRAME.size:
+        size, checksum = _FRAME.unpack_from(data, at)
+        at += _FRAME.size
+        body = data[at : at + size]
+        at += size
+        if len(body) < size:
+            return
+        if zlib.crc32(body) != checksum:
+            raise Unreadable(f"a checksum is wrong at byte {at - size}")
+        yield msgpack.unpackb(body)
