@@ -36,6 +36,10 @@ class Paths(NamedTuple):
         """The directory of the services' notification sockets."""
         return os.path.join(self.run, "notify")
 
+    def state(self, service: str = "") -> str:
+        """Give a service's directory for what outlives its process, or the parent of all those."""
+        return os.path.join(self.run, "state", service)
+
     @property
     def manager_log(self) -> str:
         """What a background manager says itself; no service's name starts with an underscore."""

@@ -10,7 +10,7 @@ A service is in one of seven states:
     exited     ended by itself, as expected, and is not wanted again
     failed     given up: permanent failure, start limit, or no restart wanted
 
-Eight events can meet it in any of them, and the table has an answer for every pair, so none is
+Ten events can meet it in any of them, and the table has an answer for every pair, so none is
 forgotten (a test walks it). `Exited` tells that the process died, `Gone` that nothing of its
 session is left: only then may it be started again, so a port is never fought over.
 
@@ -21,10 +21,31 @@ a number from 0 to 1; what is to be done comes back as a list of effects.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pyroctl.core.backoff import restart_delay
+from pyroctl.core.life import (
+    SETTLED,
+    Action,
+    Arm,
+    Disarm,
+    Effect,
+    Event,
+    Exited,
+    Gone,
+    Hung,
+    Life,
+    Ready,
+    Restart,
+    Start,
+    State,
+    Stop,
+    Succeeded,
+    Then,
+    Timeout,
+    Unspawnable,
+    is_usable,
+)
 from pyroctl.core.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -32,132 +53,30 @@ if TYPE_CHECKING:
 
     from pyroctl.core.spec import ServiceSpec
 
-
-class State(StrEnum):
-    """Where a service is in its life; the words of `status`."""
-
-    STOPPED = "stopped"
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    BACKOFF = "backoff"
-    EXITED = "exited"
-    FAILED = "failed"
-
-
-SETTLED = frozenset({State.STOPPED, State.EXITED, State.FAILED})
-"""The states that a service leaves only when it is told to."""
-
-
-# --- events: what can happen to a service -------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Somebody wants it up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Somebody wants it down."""
-
-
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """Somebody wants a fresh process, whether one is there or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The service says that it can serve."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exited:
-    """The process ended; others of its session may still be there."""
-
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """No process of its session is left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeout:
-    """The timer that was armed last ran out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unspawnable:
-    """The system refused to create the process."""
-
-    reason: str
-
-
-Event = Start | Stop | Restart | Ready | Exited | Gone | Timeout | Unspawnable
-
-
-# --- effects: what the shell has to do ----------------------------------------------------------
-
-
-class Effect(StrEnum):
-    """What a step asks for, besides the timer."""
-
-    SPAWN = "spawn"
-    TERMINATE = "terminate"
-    """Send the stop signal to every process of the session."""
-    KILL = "kill"
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """Let `Timeout` happen in so many seconds; there is one timer, the new one replaces the old."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Disarm:
-    """No time-out any more."""
-
-
-Action = Effect | Arm | Disarm
-
-
-class Then(StrEnum):
-    """What follows once a service that is stopping is gone."""
-
-    STAY_DOWN = "stay down"
-    START_AGAIN = "start again"
-    JUDGE = "judge"
-    """It ended by itself: the restart policy decides."""
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """All that a service's future depends on."""
-
-    state: State = State.STOPPED
-    since: float = 0.0
-    """When the state was entered."""
-    starts: tuple[float, ...] = ()
-    """The starts that still count for the start limit."""
-    failures: int = 0
-    """Failures in a row; a run that lasted forgets them."""
-    restarts: int = 0
-    """How often it was started again by itself."""
-    then: Then = Then.STAY_DOWN
-    outcome: Outcome | None = None
-    """How the last run ended; None while it hasn't."""
-    reason: str = ""
-    """Why it is in this state, for people."""
-
-
-def is_usable(life: Life) -> bool:
-    """Tell whether what needs this service can begin: it is ready, or has done its work."""
-    return life.state in {State.RUNNING, State.EXITED}
+__all__ = [
+    "SETTLED",
+    "TABLE",
+    "Action",
+    "Arm",
+    "Disarm",
+    "Effect",
+    "Event",
+    "Exited",
+    "Gone",
+    "Hung",
+    "Life",
+    "Ready",
+    "Restart",
+    "Start",
+    "State",
+    "Stop",
+    "Succeeded",
+    "Then",
+    "Timeout",
+    "Unspawnable",
+    "is_usable",
+    "step",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +142,30 @@ def _too_slow(case: _Case) -> Result:
     trouble = f"not ready within {case.spec.start_timeout:g} s"
     life = case.enter(State.STOPPING, trouble, then=Then.JUDGE, outcome=Outcome(trouble=trouble))
     return life, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
+
+
+def _put_down(case: _Case) -> Result:
+    """End what doesn't answer; asking it kindly would be pointless."""
+    assert isinstance(case.event, Hung)
+    trouble = case.event.reason
+    failures = 0 if _was_stable(case) else case.life.failures
+    life = case.enter(
+        State.STOPPING,
+        trouble,
+        then=Then.JUDGE,
+        outcome=Outcome(trouble=trouble),
+        failures=failures,
+    )
+    return life, (Effect.KILL, Arm(case.spec.stop_timeout))
+
+
+def _change_over(case: _Case) -> Result:
+    """Go on with another process; it is no restart, since the service was there all the time."""
+    assert isinstance(case.event, Succeeded)
+    if case.event.ready:
+        return case.enter(State.RUNNING), ()
+    life = case.enter(State.STARTING, "the old process ended while it handed over")
+    return life, (Arm(case.spec.start_timeout),)
 
 
 def _clear_up(case: _Case) -> Result:
@@ -318,6 +261,8 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Gone: _ignore,
         Timeout: _ignore,
         Unspawnable: _ignore,
+        Hung: _ignore,
+        Succeeded: _ignore,
     },
     State.STARTING: {
         Start: _ignore,
@@ -328,6 +273,8 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Gone: _ignore,
         Timeout: _too_slow,
         Unspawnable: _cannot_spawn,
+        Hung: _ignore,
+        Succeeded: _ignore,
     },
     State.RUNNING: {
         Start: _ignore,
@@ -338,6 +285,8 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Gone: _ignore,
         Timeout: _ignore,
         Unspawnable: _ignore,
+        Hung: _put_down,
+        Succeeded: _change_over,
     },
     State.STOPPING: {
         Start: _want_up,
@@ -348,6 +297,8 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Gone: _conclude,
         Timeout: _kill,
         Unspawnable: _ignore,
+        Hung: _ignore,
+        Succeeded: _ignore,
     },
     State.BACKOFF: {
         Start: _begin,
@@ -358,6 +309,8 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Gone: _ignore,
         Timeout: _begin_again,
         Unspawnable: _ignore,
+        Hung: _ignore,
+        Succeeded: _ignore,
     },
     State.EXITED: {
         Start: _begin,
@@ -368,6 +321,8 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Gone: _ignore,
         Timeout: _ignore,
         Unspawnable: _ignore,
+        Hung: _ignore,
+        Succeeded: _ignore,
     },
     State.FAILED: {
         Start: _begin,
@@ -378,5 +333,7 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Gone: _ignore,
         Timeout: _ignore,
         Unspawnable: _ignore,
+        Hung: _ignore,
+        Succeeded: _ignore,
     },
 }

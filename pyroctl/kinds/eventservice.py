@@ -5,27 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyroctl.core.spec import NotifyReady
+from pyroctl.kinds.address import TcpAddress, UnixAddress
 
 if TYPE_CHECKING:
     from pyroctl.core.spec import EventServiceOptions
+    from pyroctl.kinds.address import ListenAddress
 
 READINESS = NotifyReady()
+UNIX = "./u:"
+"""What a host begins with that is the path of a Unix socket; Pyro5's notation."""
 
 
-def argv(
-    options: EventServiceOptions, python: str, ns: str | None, last_port: int | None
-) -> tuple[str, ...]:
-    """Give the command line; `ns` is the deployment's own name server, if it has one.
+def address(options: EventServiceOptions) -> ListenAddress:
+    """Give where it listens."""
+    if options.host.startswith(UNIX):
+        return UnixAddress(options.host.removeprefix(UNIX), int(options.socket_mode, 8))
+    return TcpAddress(options.host, options.port)
 
-    With port 0 the last port is asked for again: who knows the old address finds it there.
-    """
+
+def argv(options: EventServiceOptions, python: str, ns: str | None) -> tuple[str, ...]:
+    """Give the command line; `ns` is the deployment's own name server, if it has one."""
     name_server = options.ns or ns
     queue_bytes = options.queue_bytes
-    unix = options.host.startswith("./u:")
-    port = 0 if unix else options.port or last_port or 0
     return (
         *(python, "-m", "pyro_events"),
-        *("--host", options.host, "--port", str(port)),
+        *("--host", options.host, "--port", str(options.port)),
         *("--socket-mode", options.socket_mode),
         *("--queue-size", str(options.queue_size), "--when-full", options.when_full),
         *("--block-timeout", f"{options.block_timeout:g}"),

@@ -5,15 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyroctl.core.spec import CommandOptions, EventServiceOptions, NameServerOptions
+from pyroctl.core.spec import (
+    CommandOptions,
+    EventServiceOptions,
+    NameServerOptions,
+    ObjectOptions,
+)
 from pyroctl.kinds import command, eventservice, nameserver
+from pyroctl.kinds import object as hosted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyroctl.core.spec import Readiness, ServiceSpec
+    from pyroctl.kinds.address import ListenAddress
 
-OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_")
+OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
 """Prefixes of what the manager was told itself; a service must not take it for its own."""
 
 
@@ -30,8 +37,6 @@ class Surroundings:
     """The manager's environment."""
     ns: str | None = None
     """`HOST:PORT` of the deployment's name server, once it is ready."""
-    last_port: int | None = None
-    """Where the service listened before: one that may choose its port comes back there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class Launch:
     readiness: Readiness
     controlled: bool
     """Does it speak the child protocol (a control socket, answers about itself)?"""
+    listens: ListenAddress | None = None
+    """Where the manager listens for it; None when it sees to that itself."""
 
 
 def launch(spec: ServiceSpec, surroundings: Surroundings) -> Launch:
@@ -53,13 +60,18 @@ def launch(spec: ServiceSpec, surroundings: Surroundings) -> Launch:
     cwd = spec.cwd or surroundings.directory
     match options:
         case NameServerOptions():
-            argv = nameserver.argv(options, surroundings.python, surroundings.last_port)
-            return Launch(argv, env, cwd, nameserver.READINESS, controlled=True)
+            argv = nameserver.argv(options, surroundings.python)
+            address = nameserver.address(options)
+            return Launch(argv, env, cwd, nameserver.READINESS, controlled=True, listens=address)
         case EventServiceOptions():
-            argv = eventservice.argv(
-                options, surroundings.python, surroundings.ns, surroundings.last_port
-            )
-            return Launch(argv, env, cwd, eventservice.READINESS, controlled=True)
+            argv = eventservice.argv(options, surroundings.python, surroundings.ns)
+            at = None if "ES" else eventservice.address(options)  # until pyro_events takes it
+            return Launch(argv, env, cwd, eventservice.READINESS, controlled=True, listens=at)
+        case ObjectOptions():
+            where = surroundings.directory
+            argv = hosted.argv(spec.name, options, surroundings.python, where, surroundings.ns)
+            port = hosted.address(options)
+            return Launch(argv, env, cwd, hosted.READINESS, controlled=True, listens=port)
         case CommandOptions():
             argv = command.argv(options, surroundings.python)
             return Launch(argv, env, cwd, options.ready, controlled=False)
@@ -77,4 +89,6 @@ def _environment(spec: ServiceSpec, surroundings: Surroundings) -> dict[str, str
         host, _, port = surroundings.ns.rpartition(":")
         env |= {"PYRO_NS_HOST": host.strip("[]"), "PYRO_NS_PORT": port}
     env |= {"PYROCTL_DEPLOYMENT": surroundings.deployment, "PYROCTL_SERVICE": spec.name}
+    if spec.instance is not None:
+        env["PYROCTL_INSTANCE"] = str(spec.instance)
     return env | dict(spec.env)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyroctl.core.spec import NotifyReady
+from pyroctl.kinds.address import TcpAddress
 
 if TYPE_CHECKING:
     from pyroctl.core.spec import NameServerOptions
@@ -12,11 +13,16 @@ if TYPE_CHECKING:
 READINESS = NotifyReady()
 
 
-def argv(options: NameServerOptions, python: str, last_port: int | None) -> tuple[str, ...]:
-    """Give the command line; with port 0 the last port is asked for again."""
+def address(options: NameServerOptions) -> TcpAddress:
+    """Give where it listens."""
+    return TcpAddress(options.host, options.port)
+
+
+def argv(options: NameServerOptions, python: str) -> tuple[str, ...]:
+    """Give the command line."""
     return (
         *(python, "-m", "pyro_names"),
-        *("--host", options.host, "--port", str(options.port or last_port or 0)),
+        *("--host", options.host, "--port", str(options.port)),
         *("--storage", options.storage, "--autoclean", f"{options.autoclean:g}"),
         "--broadcast" if options.broadcast else "--no-broadcast",
     )

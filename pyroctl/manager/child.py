@@ -29,6 +29,8 @@ class Child:
     All methods and callbacks run in the event loop's thread. PDEATHSIG needs that thread to live
     as long as the manager.
 
+    `listen_fd` is a listening socket that it inherits.
+
     Callbacks: `on_output(bytes)`, and `on_errors(bytes)` if its stderr is to be kept apart;
     `on_exit(outcome)` once, when the process has ended and its output was read; `on_gone()` once,
     after that, when no process of its session is left.
@@ -43,6 +45,7 @@ class Child:
         on_exit: Callable[[Outcome], None],
         on_gone: Callable[[], None],
         *,
+        listen_fd: int | None = None,
         on_errors: Callable[[bytes], None] | None = None,
     ) -> None:
         self._on_exit = on_exit
@@ -53,7 +56,7 @@ class Child:
             self._outputs.append(OutputPipe(on_output))
             if on_errors is not None:
                 self._outputs.append(OutputPipe(on_errors))
-            self._process = _popen(spec, launch, env, self._outputs, self._control)
+            self._process = _popen(spec, launch, env, self._outputs, self._control, listen_fd)
         except BaseException:
             self._close_outputs()
             if self._control is not None:
@@ -125,22 +128,30 @@ def _popen(
     env: Mapping[str, str],
     outputs: Sequence[OutputPipe],
     control: ControlLink | None,
+    listen_fd: int | None,
 ) -> subprocess.Popen[bytes]:
+    settings = shim_settings(spec, launch)
+    inherited = []
+    if listen_fd is not None:
+        settings.append(f"listen={listen_fd}")
+        inherited.append(listen_fd)
     if control is not None:
+        inherited.append(control.remote.fileno())
         env = {**env, "PYROCTL_CONTROL_FD": str(control.remote.fileno())}
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", SHIM, *_shim_settings(spec, launch), "--", *launch.argv],
+        [sys.executable, "-I", "-S", SHIM, *settings, "--", *launch.argv],
         stdin=subprocess.DEVNULL,
         stdout=outputs[0].remote,
         stderr=outputs[-1].remote,
         env=env,
         cwd="/",
         start_new_session=True,
-        pass_fds=() if control is None else (control.remote.fileno(),),
+        pass_fds=inherited,
     )
 
 
-def _shim_settings(spec: ServiceSpec, launch: Launch) -> list[str]:
+def shim_settings(spec: ServiceSpec, launch: Launch) -> list[str]:
+    """Give the shim's arguments for what runs as the service."""
     settings = [f"parent={os.getpid()}"]
     settings += [f"limit={name}:{value}" for name, value in spec.limits.items()]
     if spec.nice is not None:

@@ -16,6 +16,10 @@ LONGEST_ANSWER = 1 << 24
 log = logging.getLogger(__name__)
 
 
+class Refused(OSError):
+    """The service answered that it doesn't answer that."""
+
+
 class ControlLink:
     """Asks a service and hands each answer to whoever asked.
 
@@ -77,7 +81,7 @@ class ControlLink:
             if "answer" in message:
                 future.set_result(message["answer"])
             else:
-                future.set_exception(OSError(str(message.get("error", "refused"))))
+                future.set_exception(Refused(str(message.get("error", "refused"))))
 
     def _stop_reading(self) -> None:
         self._loop.remove_reader(self._local)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from pyroctl.control.client import manager_pid
@@ -54,4 +55,5 @@ def acquire(paths: Paths) -> int:
     os.write(fd, f"{os.getpid()}\n".encode())
     for name in os.listdir(paths.notify):
         os.unlink(os.path.join(paths.notify, name))
+    shutil.rmtree(paths.state(), ignore_errors=True)
     return fd

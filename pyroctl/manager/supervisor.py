@@ -14,6 +14,7 @@ from pyroctl.core.spec import EventServiceOptions, NameServerOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.kinds.launch import Surroundings
 from pyroctl.manager.guardian import Guardian
+from pyroctl.manager.listening import lent_sockets
 from pyroctl.manager.unit import Unit
 
 if TYPE_CHECKING:
@@ -37,9 +38,16 @@ class Supervisor:
         """Nothing is started any more."""
         self._guardian = Guardian()
         self._chores: set[asyncio.Task[None]] = set()
+        self._lent = lent_sockets(os.environ, os.getpid())
         self.units = {
             spec.name: Unit(
-                spec, paths, self._surroundings, self._missing_need, self._guardian, self._changed
+                spec,
+                paths,
+                self._surroundings,
+                self._missing_need,
+                self._guardian,
+                self._changed,
+                lent=self._lent.get(spec.name),
             )
             for spec in deployment.services.values()
         }
@@ -108,8 +116,7 @@ class Supervisor:
     def kill_all(self) -> None:
         """End every service at once; somebody is in a hurry."""
         for unit in self.units.values():
-            if unit.child is not None:
-                unit.child.kill()
+            unit.kill()
 
     def reopen_logs(self) -> None:
         """Let every service's log begin a new file, after somebody moved the old ones away."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import pwd
 import random
 import signal
 import time
@@ -15,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import lifecycle
 from pyroctl.core.lifecycle import Action, Arm, Disarm, Effect, Event, Life, State
-from pyroctl.kinds.launch import Launch, Surroundings, launch
+from pyroctl.core.outcome import Outcome
+from pyroctl.kinds.launch import Surroundings, launch
 from pyroctl.manager import logs
-from pyroctl.manager.child import Child
-from pyroctl.manager.notify import NotifySocket
-from pyroctl.manager.readiness import ReadinessWatch
+from pyroctl.manager.control_link import Refused
+from pyroctl.manager.holdings import Holdings
+from pyroctl.manager.listening import AddressRefused
+from pyroctl.manager.run import Hooks, Run
+from pyroctl.manager.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from pyroctl.control.paths import Paths
-    from pyroctl.core.outcome import Outcome
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.manager.guardian import Guardian
-
-PORT_PATIENCE = 3
-"""After so many failures in a row a service that may choose its port gets another one."""
+    from pyroctl.manager.listening import LentSocket
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,8 @@ class Unit:
     `send` is the only way to change the life. All of it runs in the event loop's thread.
     `surroundings` is asked at each start; `missing_need` gives the name of a need that isn't ready,
     since only without one the process is created; `on_change(unit, old_state)` is called after
-    each change of state.
+    each change of state. While one process hands over to another, there are two: `run`, which is
+    the service, and its `successor`.
     """
 
     def __init__(
@@ -54,16 +54,14 @@ class Unit:
         guardian: Guardian,
         on_change: Callable[[Unit, State], None],
         *,
+        lent: LentSocket | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.spec = spec
         self.life = Life(since=clock())
-        self.child: Child | None = None
-        self.uri: str | None = None
-        self._last_port: int | None = None
-        self.status_text = ""
-        """What the service says about itself (STATUS=)."""
+        self.run: Run | None = None
+        self.successor: Run | None = None
         self.last_end: tuple[Outcome, datetime] | None = None
         self.log = logs.ServiceLog(
             paths.service_log(spec.name),
@@ -71,9 +69,12 @@ class Unit:
             spec.log,
             tell=log.warning,
         )
-        self._paths = paths
         self.waiting_for: str | None = None
         """The need that keeps it from being started, while it is starting."""
+        self.holdings = Holdings(paths, lent)
+        self._notify_path = os.path.join(paths.notify, spec.name)
+        self._runs: list[Run] = []
+        """All that isn't gone yet, predecessors too."""
         self._surroundings = surroundings
         self._missing_need = missing_need
         self._guardian = guardian
@@ -82,8 +83,7 @@ class Unit:
         self._chance = chance
         self._events: deque[Event] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._notify: NotifySocket | None = None
-        self._readiness: ReadinessWatch | None = None
+        self._watchdog: Watchdog | None = None
         self._waiters: list[tuple[Callable[[Life], bool], asyncio.Future[Life]]] = []
 
     @property
@@ -99,7 +99,17 @@ class Unit:
     @property
     def pid(self) -> int | None:
         """The process id, while there is a process."""
-        return self.child.pid if self.child is not None else None
+        return self.run.pid if self.run is not None else None
+
+    @property
+    def uri(self) -> str | None:
+        """The address that its process has told us."""
+        return self.run.uri if self.run is not None else None
+
+    @property
+    def status_text(self) -> str:
+        """What the service says about itself (STATUS=)."""
+        return self.run.status_text if self.run is not None else ""
 
     def uptime(self) -> float | None:
         """Seconds since it became ready; None when it isn't running."""
@@ -128,35 +138,42 @@ class Unit:
 
     async def ask(self, question: str, patience: float, **parameters: object) -> Any:
         """Ask the running service about itself; raises OSError when it can't answer."""
-        if self.child is None:
+        if self.run is None:
             raise OSError("it doesn't run")
-        return await self.child.ask(question, patience, **parameters)
+        return await self.run.child.ask(question, patience, **parameters)
 
     def needs_changed(self) -> None:
         """Go on with a start that waits for its needs, if they are ready now."""
         if self.waiting_for is not None:
             self._spawn()
 
+    def kill(self) -> None:
+        """End all its processes at once."""
+        for run in self._runs:
+            run.child.kill()
+
     def close(self) -> None:
-        """Let go of the log file; the service is down."""
+        """Let go of the log file and of what was held for it; the service is down."""
         self.log.close()
+        self.holdings.close()
 
     # --- the life-cycle -------------------------------------------------------------------------
 
     def _apply(self, event: Event) -> None:
         old = self.life
-        if isinstance(event, lifecycle.Start) and old.state in lifecycle.SETTLED:
-            self._last_port = None  # somebody else may have taken it meanwhile
         self.life, actions = lifecycle.step(self.spec, old, event, self._clock(), self._chance())
         for action in actions:
             self._perform(action)
         if self.life.state is not old.state:
-            self._tell(old)
+            self._entered(old)
         for condition, waiter in self._waiters:
             if not waiter.done() and condition(self.life):
                 waiter.set_result(self.life)
 
-    def _tell(self, old: Life) -> None:
+    def _entered(self, old: Life) -> None:
+        if self.state in lifecycle.SETTLED:
+            self.holdings.release_socket()
+        self._watch()
         reason = f": {self.life.reason}" if self.life.reason else ""
         level = logging.WARNING if self.state in {State.FAILED, State.BACKOFF} else logging.INFO
         log.log(level, "%s is %s%s", self.name, self.state, reason)
@@ -176,14 +193,18 @@ class Unit:
             case Effect.TERMINATE:
                 self._terminate()
             case Effect.KILL:
-                if self.child is not None:
-                    self.log.note(f"still there after {self.spec.stop_timeout:g} s: killed")
-                    self.child.kill()
+                if self._runs:
+                    self.log.note(f"{self._why_killed()}: killed")
+                self.kill()
+
+    def _why_killed(self) -> str:
+        trouble = self.life.outcome.trouble if self.life.outcome is not None else None
+        return trouble or f"still there after {self.spec.stop_timeout:g} s"
 
     def _terminate(self) -> None:
-        if self.child is not None:
-            self.child.terminate(signal.Signals[f"SIG{self.spec.stop_signal}"])
-        elif self.waiting_for is not None:
+        for run in self._runs:
+            run.child.terminate(signal.Signals[f"SIG{self.spec.stop_signal}"])
+        if self.waiting_for is not None:
             self.waiting_for = None
             self.send(lifecycle.Gone())  # it was still waiting: there is no process
 
@@ -192,6 +213,28 @@ class Unit:
             self._timer.cancel()
             self._timer = None
 
+    def _watch(self) -> None:
+        """Let the watchdog ask while the service runs, and only then."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        if self.state is State.RUNNING and self.spec.watchdog is not None:
+            self._watchdog = Watchdog(self.spec.watchdog, self._ping, self._hung)
+
+    async def _ping(self, patience: float) -> bool:
+        """Ask for a sign of life; a refusal is one, and a hand-over may take its time."""
+        try:
+            await self.ask("ping", patience)
+        except (Refused, ConnectionError):  # the latter: its end is noticed by others
+            return True
+        except OSError:
+            return self.successor is not None
+        return True
+
+    def _hung(self, reason: str) -> None:
+        self._watchdog = None
+        self.send(lifecycle.Hung(reason))
+
     # --- the process ----------------------------------------------------------------------------
 
     def _spawn(self) -> None:
@@ -199,78 +242,75 @@ class Unit:
         if self.waiting_for is not None:
             self.log.note(f"waiting for {self.waiting_for}")
             return
-        self.uri, self.status_text = None, ""
-        self.log.forget()
         try:
-            port = self._last_port if self.life.failures < PORT_PATIENCE else None
-            surroundings = replace(self._surroundings(self.spec), last_port=port)
-            self._launch(launch(self.spec, surroundings), surroundings)
+            self.run = self._begin({})
+        except AddressRefused as refused:
+            if refused.permanent:
+                self.send(lifecycle.Unspawnable(str(refused)))
+            else:  # as if the process had found out itself: the restart policy decides
+                self.send(lifecycle.Exited(Outcome(trouble=str(refused))))
+                self.send(lifecycle.Gone())
         except (OSError, ValueError) as error:
-            self._run_over()
             self.send(lifecycle.Unspawnable(f"cannot start: {error}"))
 
-    def _launch(self, what: Launch, surroundings: Surroundings) -> None:
-        env = dict(what.env)
-        self._notify = NotifySocket(
-            os.path.join(self._paths.notify, self.name),
-            _uids(self.spec),
-            self._said,
-            private=self.spec.user is None,
-        )
-        env["NOTIFY_SOCKET"] = self._notify.address
-        self._readiness = ReadinessWatch(what.readiness, self._became_ready, surroundings)
-        apart = self.spec.log.stderr == "apart"
-        self.child = Child(
+    def spawn_successor(self, env: Mapping[str, str]) -> Run:
+        """Start the process that is to take over from the one that runs; `env` says from where.
+
+        When it says that it is ready, or the old one ends, it is the service. If it ends first,
+        nothing has changed. Raises OSError or ValueError when it can't be started.
+        """
+        self.successor = self._begin(env)
+        self.log.note(f"process {self.successor.pid} is to take over from {self.pid}")
+        return self.successor
+
+    def _begin(self, more_env: Mapping[str, str]) -> Run:
+        surroundings = self._surroundings(self.spec)
+        what = launch(self.spec, surroundings)
+        env = {**what.env, **more_env}
+        if what.controlled:
+            env["PYROCTL_STATE_DIR"] = self.holdings.state_directory(self.spec)
+        self.log.forget()
+        path = self._notify_path
+        run = Run(
             self.spec,
-            what,
-            env,
-            lambda data: self._wrote(self.log.take_output(data)),
-            self._ended,
-            self._gone,
-            on_errors=(lambda data: self._wrote(self.log.take_errors(data))) if apart else None,
+            replace(what, env=env),
+            surroundings,
+            self.log,
+            notify_path=f"{path}~" if path in {run.notify_path for run in self._runs} else path,
+            listen_fd=self.holdings.listen(what.listens, self.spec),
+            hooks=Hooks(self._became_ready, self._ended, self._gone),
         )
-        self._guardian.protect(self.child.pid, self.spec.stop_timeout)
+        self._runs.append(run)
+        self._guardian.protect(run.pid, self.spec.stop_timeout)
+        return run
 
-    def _became_ready(self) -> None:
-        port = (self.uri or "").rpartition(":")[2]
-        self._last_port = int(port) if port.isdigit() else None
-        self.send(lifecycle.Ready())
+    def _became_ready(self, run: Run) -> None:
+        if run is self.run:
+            self.send(lifecycle.Ready())
+        elif run is self.successor and self.state is State.RUNNING:
+            self._change_over(ready=True)
 
-    def _said(self, fields: dict[str, str]) -> None:
-        self.uri = fields.get("X_PYRO_URI", self.uri)
-        self.status_text = fields.get("STATUS", self.status_text)
-        if self._readiness is not None:
-            self._readiness.on_notify(fields)
+    def _change_over(self, *, ready: bool) -> None:
+        self.run, self.successor = self.successor, None
+        self.send(lifecycle.Succeeded(ready))
 
-    def _wrote(self, lines: bytes) -> None:
-        if lines and self._readiness is not None:
-            self._readiness.on_lines(lines)
+    def _ended(self, run: Run, outcome: Outcome) -> None:
+        if run is self.run:
+            self.last_end = (outcome, logs.now())
+            if self.successor is not None and self.state is State.RUNNING:
+                self._change_over(ready=False)
+        elif run is self.successor:
+            self.successor = None
+        if run is self.run:
+            self.log.finish()
+            self.send(lifecycle.Exited(outcome))
+        else:
+            run.child.kill()  # what is left of its session is nobody's any more
 
-    def _ended(self, outcome: Outcome) -> None:
-        self.log.finish()
-        self.last_end = (outcome, logs.now())
-        self._run_over()
-        self.send(lifecycle.Exited(outcome))
-
-    def _run_over(self) -> None:
-        if self._readiness is not None:
-            self._readiness.cancel()
-            self._readiness = None
-        if self._notify is not None:
-            self._notify.close()
-            self._notify = None
-
-    def _gone(self) -> None:
-        assert self.child is not None
-        self._guardian.release(self.child.pid)
-        self.child = None
-        self.log.finish()
-        self.send(lifecycle.Gone())
-
-
-def _uids(spec: ServiceSpec) -> frozenset[int]:
-    """Whose messages count: the service's user's, ours and root's."""
-    users = {0, os.geteuid()}
-    if spec.user is not None:
-        users.add(pwd.getpwnam(spec.user).pw_uid)
-    return frozenset(users)
+    def _gone(self, run: Run) -> None:
+        self._guardian.release(run.pid)
+        self._runs.remove(run)
+        if not self._runs:
+            self.run = self.successor = None
+            self.log.finish()
+            self.send(lifecycle.Gone())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pyroctl.core.spec import (
     CommandOptions,
     EventServiceOptions,
@@ -12,6 +10,7 @@ from pyroctl.core.spec import (
     NotifyReady,
     ServiceSpec,
 )
+from pyroctl.kinds.address import TcpAddress, UnixAddress
 from pyroctl.kinds.launch import Surroundings, launch
 
 HERE = Surroundings(
@@ -37,6 +36,7 @@ def test_a_name_server_is_hosted_by_pyro_names() -> None:
         *("--storage", "sql:/var/names.db", "--autoclean", "30", "--broadcast"),
     )
     assert (found.readiness, found.controlled) == (NotifyReady(), True)
+    assert found.listens == TcpAddress("::1", 0)
 
 
 def test_an_event_service_registers_in_the_deployments_name_server() -> None:
@@ -68,9 +68,11 @@ def test_the_limits_of_an_event_service_reach_its_command_line() -> None:
 
 
 def test_a_unix_socket_has_no_port() -> None:
-    """Also when the service had one before."""
+    """The manager listens on its path for it, with the permissions that were asked for."""
     options = EventServiceOptions(host="./u:/run/es", socket_mode="0660")
-    argv = launch(ServiceSpec("es", options), replace(HERE, last_port=5000)).argv
+    found = launch(ServiceSpec("es", options), HERE)
+    assert found.listens == UnixAddress("/run/es", 0o660)
+    argv = found.argv
     assert argv[argv.index("--host") + 1] == "./u:/run/es"
     assert argv[argv.index("--port") + 1] == "0"
     assert argv[argv.index("--socket-mode") + 1] == "0660"

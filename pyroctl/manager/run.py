@@ -1,0 +1,127 @@
+"""One run of a service: a process, and what it says about itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyroctl.manager.child import Child
+from pyroctl.manager.notify import NotifySocket
+from pyroctl.manager.readiness import ReadinessWatch
+from pyroctl.manager.trial import beside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyroctl.core.outcome import Outcome
+    from pyroctl.core.spec import ServiceSpec
+    from pyroctl.kinds.launch import Launch, Surroundings
+    from pyroctl.manager.logs import ServiceLog
+
+
+class Hooks(NamedTuple):
+    """What a run tells its unit, each at most once and in this order."""
+
+    ready: Callable[[Run], None]
+    ended: Callable[[Run, Outcome], None]
+    """The process ended; its output was read."""
+    gone: Callable[[Run], None]
+    """Nothing of its session is left."""
+
+
+class Run:
+    """A process of a service from its start to its end. Lives in the event loop's thread.
+
+    `listen_fd` is the listening socket that it inherits. Raises OSError or ValueError when the
+    process can't be created, and then nothing is left of it.
+    """
+
+    def __init__(
+        self,
+        spec: ServiceSpec,
+        what: Launch,
+        surroundings: Surroundings,
+        log: ServiceLog,
+        *,
+        notify_path: str,
+        listen_fd: int | None,
+        hooks: Hooks,
+    ) -> None:
+        self.uri: str | None = None
+        self.status_text = ""
+        """What it says about itself (STATUS=)."""
+        self.first_sign: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        """Done when it is ready, with None, or has ended, with how."""
+        self.ended = False
+        self.gone = asyncio.Event()
+        self.notify_path = notify_path
+        self._log = log
+        self._hooks = hooks
+        self._notify: NotifySocket | None = NotifySocket(
+            notify_path, user_ids(spec), self._said, private=spec.user is None
+        )
+        env = {**what.env, "NOTIFY_SOCKET": self._notify.address}
+        self._readiness = ReadinessWatch(
+            what.readiness, self._became_ready, surroundings, partial(beside, spec, what)
+        )
+        try:
+            self.child = Child(
+                spec,
+                what,
+                env,
+                lambda data: self._readiness.on_lines(log.take_output(data)),
+                self._ended,
+                self._gone,
+                listen_fd=listen_fd,
+                on_errors=(lambda data: self._readiness.on_lines(log.take_errors(data)))
+                if spec.log.stderr == "apart"
+                else None,
+            )
+        except BaseException:
+            self._stop_listening()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is its session's id as well."""
+        return self.child.pid
+
+    def _said(self, fields: dict[str, str]) -> None:
+        self.uri = fields.get("X_PYRO_URI", self.uri)
+        self.status_text = fields.get("STATUS", self.status_text)
+        self._readiness.on_notify(fields)
+
+    def _became_ready(self) -> None:
+        self._decide(None)
+        self._hooks.ready(self)
+
+    def _ended(self, outcome: Outcome) -> None:
+        self.ended = True
+        self._stop_listening()
+        self._decide(outcome)
+        self._hooks.ended(self, outcome)
+
+    def _decide(self, sign: Outcome | None) -> None:
+        if not self.first_sign.done():
+            self.first_sign.set_result(sign)
+
+    def _gone(self) -> None:
+        self.gone.set()
+        self._hooks.gone(self)
+
+    def _stop_listening(self) -> None:
+        self._readiness.cancel()
+        if self._notify is not None:
+            self._notify.close()
+            self._notify = None
+
+
+def user_ids(spec: ServiceSpec) -> frozenset[int]:
+    """Whose messages count: the service's user's, ours and root's."""
+    users = {0, os.geteuid()}
+    if spec.user is not None:
+        users.add(pwd.getpwnam(spec.user).pw_uid)
+    return frozenset(users)

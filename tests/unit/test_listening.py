@@ -1,0 +1,119 @@
+"""Listening sockets that the manager holds for its services."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from pyroctl.kinds.address import TcpAddress, UnixAddress
+from pyroctl.manager.listening import AddressRefused, HeldSocket, lent_sockets
+
+
+def port_of(held: HeldSocket) -> int:
+    with socket.socket(fileno=os.dup(held.fileno())) as sock:
+        return int(sock.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "[::1]", "0.0.0.0", "::"])
+def test_every_form_of_a_host_is_listened_on(host: str) -> None:
+    """Names, both kinds of addresses, with brackets or without, and those that mean every one."""
+    try:
+        held = HeldSocket(TcpAddress(host, 0))
+    except AddressRefused:
+        if ":" in host and not socket.has_dualstack_ipv6():
+            pytest.skip("no IPv6 here")
+        raise
+    client = "::1" if ":" in host else "127.0.0.1"
+    with socket.create_connection((client, port_of(held)), 5):
+        held.close()
+
+
+def test_who_connects_waits_until_somebody_accepts() -> None:
+    """A held socket refuses nobody, though no process serves on it."""
+    held = HeldSocket(TcpAddress("localhost", 0))
+    with socket.create_connection(("localhost", port_of(held)), 5) as client:
+        client.sendall(b"early")
+        with socket.socket(fileno=os.dup(held.fileno())) as later:
+            connection, _ = later.accept()
+            with connection:
+                assert connection.recv(10) == b"early"
+    held.close()
+
+
+def test_a_port_that_is_taken_is_refused_with_its_address_and_a_way_out() -> None:
+    """It may be free soon, so it's worth another try."""
+    with socket.create_server(("localhost", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(AddressRefused, match=f"port {port} on localhost is taken") as refused:
+            HeldSocket(TcpAddress("localhost", port))
+    assert "another port" in str(refused.value)
+    assert not refused.value.permanent
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "203.0.113.1", "bad\0name", "." * 300])
+def test_a_host_that_is_not_ours_is_named(host: str) -> None:
+    """Whatever is wrong with it is one sentence."""
+    with pytest.raises(AddressRefused, match="is the host a name or address of this machine"):
+        HeldSocket(TcpAddress(host, 0))
+
+
+def test_a_unix_socket_has_its_mode_and_goes_with_its_holder(tmp_path) -> None:
+    """Nobody can connect before the permissions are right; the file is removed at the end."""
+    path = tmp_path / "es.sock"
+    held = HeldSocket(UnixAddress(str(path), 0o640))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    held.close()
+    assert not path.exists()
+
+
+def test_an_abandoned_unix_socket_is_replaced_and_one_in_use_is_not(tmp_path) -> None:
+    """What a killed process left is no obstacle; somebody who listens there is."""
+    path = str(tmp_path / "es.sock")
+    with socket.socket(socket.AF_UNIX) as abandoned:
+        abandoned.bind(path)
+    held = HeldSocket(UnixAddress(path))
+    with pytest.raises(AddressRefused, match="taken by another program"):
+        HeldSocket(UnixAddress(path))
+    held.close()
+
+
+def test_a_file_or_a_missing_directory_in_the_way_is_told(tmp_path) -> None:
+    """A file that is no socket isn't touched; without the directory, trying again is pointless."""
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(AddressRefused, match="taken"):
+        HeldSocket(UnixAddress(str(file)))
+    assert file.read_text() == "mine"
+    with pytest.raises(AddressRefused, match="directory doesn't exist") as refused:
+        HeldSocket(UnixAddress(str(tmp_path / "no" / "es.sock")))
+    assert refused.value.permanent
+    with pytest.raises(AddressRefused, match="of at most 100 characters"):
+        HeldSocket(UnixAddress(str(tmp_path / ("x" * 200))))
+
+
+def test_sockets_that_our_own_manager_holds_are_known_by_name() -> None:
+    """LISTEN_FDNAMES says for which services they are; what is meant for another process isn't."""
+    environ = {"LISTEN_PID": "7", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "ns:es"}
+    assert lent_sockets(environ, 8) == {}
+    assert lent_sockets({}, 8) == {}
+    script = (
+        "import os, socket; from pyroctl.manager.listening import lent_sockets\n"
+        "a, b = socket.socket(), socket.socket(); os.dup2(a.fileno(), 3); os.dup2(b.fileno(), 4)\n"
+        f"found = lent_sockets({environ}, 7)\n"
+        "print({name: lent.fileno() for name, lent in found.items()}, os.get_inheritable(4))\n"
+        "os._exit(0)"
+    )
+    code = [
+        sys.executable,
+        "-c",
+        script.replace("os._exit", "import sys; sys.stdout.flush(); os._exit"),
+    ]
+    said = subprocess.run(code, capture_output=True, text=True, check=True, timeout=20).stdout
+    assert said == "{'ns': 3, 'es': 4} False\n"
