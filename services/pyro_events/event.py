@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+import msgpack
 
 from pyro_events import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 EVENTSERVICE_NAME = "Pyro.EventService"
 """The event service's name in the name server, and the id of its object."""
 
 CLASS_NAME = "pyro_events.Event"
 """What Pyro5's serializers call the class."""
+
+CALLS_NAME = "pyro_events.Calls"
+"""What they call the events of a whole batch."""
+
+Call = tuple[str, "Iterable[Event]", dict[str, Any]]
+"""A method, its arguments, its keyword arguments."""
 
 
 @dataclass(slots=True)
@@ -28,8 +40,8 @@ class Event:
 def register_event_class() -> None:
     """Teach Pyro5's serializers to send and to receive `Event`; `import pyro_events` does it.
 
-    The state of a received event has either `msg`, or `body`, which is a message of the codec. A
-    body that the codec refuses is a ValueError for whoever decodes.
+    They learn as well what the event service sends to a Pyro5 daemon: many events at once, which
+    turn into the calls of a `<batch>` over there.
     """
     from Pyro5.serializers import SerializerBase, serializers  # noqa: PLC0415 - only the codec is needed by readers of Event
 
@@ -45,6 +57,9 @@ def register_event_class() -> None:
             "time": event.time,
         }
 
+    def from_dict(_name: str, values: dict[str, Any]) -> Event:
+        return Event(values["subject"], recreate(values["msg"]), values["time"])
+
     def unpack(body: bytes) -> Any:
         try:
             return codec.unpack(body)
@@ -52,10 +67,45 @@ def register_event_class() -> None:
             # There may be objects of classes that only Pyro5 was told of.
             return recreate(stranger.unpack(body))
 
-    def from_dict(_name: str, values: dict[str, Any]) -> Event:
-        if "body" in values:
-            return Event(values["subject"], unpack(values["body"]), values["time"])
-        return Event(values["subject"], recreate(values["msg"]), values["time"])
-
     SerializerBase.register_class_to_dict(Event, to_dict)
     SerializerBase.register_dict_to_class(CLASS_NAME, from_dict)
+    SerializerBase.register_dict_to_class(
+        CALLS_NAME, lambda _, values: _calls(values["events"], unpack)
+    )
+
+
+def _calls(events: bytes, unpack: Callable[[bytes], Any]) -> Iterable[Call]:
+    """Give a call of `event` for each of the packed (subject, time, message, opaque).
+
+    Pyro5's daemon (Pyro5/server.py, handleRequest) goes through the calls of a batch one by one,
+    whatever holds them. Made here, together, they cost half of what Pyro5 takes for one by one.
+    """
+    entries = msgpack.unpackb(events, use_list=False)
+    subjects, times, bodies, opaque = zip(*entries, strict=True)
+    arguments: Iterable[Iterable[Event]]
+    try:
+        if any(opaque):
+            raise ValueError("not all are messages")  # noqa: TRY301 - as if one couldn't be read
+        arguments = zip(map(Event, subjects, codec.unpack_all(bodies), times))
+    except ValueError:
+        arguments = [_argument(unpack, *entry) for entry in entries]
+    return zip(repeat("event"), arguments, repeat({}))
+
+
+def _argument(
+    unpack: Callable[[bytes], Any], subject: str, time: float, body: bytes, opaque: bool
+) -> Iterable[Event]:
+    try:
+        return (Event(subject, body if opaque else unpack(body), time),)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends the call, not the batch
+        return _Unreadable(error)
+
+
+class _Unreadable:
+    """Arguments of a call that fails: its event can't be recreated here."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[Event]:
+        raise self._error

@@ -15,7 +15,7 @@ import pytest
 from Pyro5 import serializers
 
 from pyro_events import codec
-from pyro_events.event import Event
+from pyro_events.event import CALLS_NAME, CLASS_NAME, Event
 from tests.events.service_harness import (
     Process,
     Recorder,
@@ -153,7 +153,8 @@ def test_subscribers_without_the_class(
     running, recorder = engine(), Recorder()
     uri = stock().register(recorder)
     registry = serializers.SerializerBase._SerializerBase__custom_dict_to_class_registry
-    monkeypatch.delitem(registry, "pyro_events.Event")
+    for name in (CLASS_NAME, CALLS_NAME):
+        monkeypatch.delitem(registry, name)
     with proxy(running.uri) as es:
         es.subscribe("a", uri)
         post(running, "a", *map(wrap, range(5)))

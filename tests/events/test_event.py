@@ -7,11 +7,14 @@ import subprocess
 import sys
 from typing import Any
 
+import msgpack
 import pytest
 from Pyro5.serializers import serializers
 
 import pyro_events
 from pyro_events import EVENTSERVICE_NAME, Event
+from pyro_events.codec import pack
+from pyro_events.event import CALLS_NAME
 
 
 @pytest.mark.parametrize("name", ["serpent", "marshal", "json", "msgpack"])
@@ -29,6 +32,18 @@ def test_an_event_inside_an_event_survives(name: str) -> None:
     event = Event("outer", [Event("inner", 1, 2.0)], 3.0)
     serializer = serializers[name]
     assert serializer.loads(serializer.dumps(event)) == event
+
+
+def test_an_event_that_can_not_be_read_is_one_call_that_fails() -> None:
+    """In a batch the calls before it and after it are as good as ever, and it says why."""
+    entries = [["a", 1.0, pack(1), False], ["b", 1.0, b"\xc1", False], ["c", 1.0, b"\xc1", True]]
+    events = msgpack.packb(entries)
+    data = msgpack.packb({"__class__": CALLS_NAME, "events": events})
+    first, second, third = serializers["msgpack"].loads(data)
+    assert [first[0], *first[1]] == ["event", Event("a", 1, 1.0)]
+    assert [third[0], *third[1], third[2]] == ["event", Event("c", b"\xc1", 1.0), {}]
+    with pytest.raises(ValueError, match="not a message"):
+        print(*second[1], **second[2])
 
 
 def test_nan_survives_serpent() -> None:

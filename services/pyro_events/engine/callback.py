@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from itertools import islice
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import msgpack
@@ -21,7 +21,7 @@ from pyro_events.engine.dialer import Dial
 from pyro_events.engine.encoder import UNENCODABLE, Variant, prefix
 from pyro_events.engine.loop import Deadline, Timer
 from pyro_events.engine.replies import batch_outcome, describe, load
-from pyro_events.engine.subscriber import Subscriber
+from pyro_events.engine.subscriber import Subscriber, item_size
 from pyro_events.wire import Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 
     from pyro_events.engine.encoder import Group, Item
     from pyro_events.engine.hub import Hub
+    from pyro_events.engine.state import Kind, Standing
     from pyro_events.engine.subscriber import Options
 
 _MAX_REPLY = 16 << 20
+_LARGEST = 1000
+"""Events in a batch. It is in flight alone, so it should outlast the way of the next one."""
 _QUICK = 0.25
 _SLOW = 1.0
 """Seconds: a batch that takes less may grow, one that takes more has to shrink."""
@@ -57,7 +60,7 @@ class _Flight:
         notice: dict[str, object] | None = None,
     ) -> None:
         self.seq = seq
-        self.items = deque(items)
+        self.items = items
         self.since = since
         self.batch = batch
         self.notice = notice
@@ -66,7 +69,7 @@ class _Flight:
 class CallbackSubscriber(Subscriber):
     """A Pyro object with an `event` method, known by its URI."""
 
-    kind: ClassVar[str] = "callback"
+    kind: ClassVar[Kind] = "callback"
 
     def __init__(self, hub: Hub, uri: URI, options: Options) -> None:
         super().__init__(hub, str(uri), options)
@@ -77,7 +80,8 @@ class CallbackSubscriber(Subscriber):
         self._connection: Connection | None = None
         self._welcome = False
         self._proven = False
-        self._staged: deque[Item] = deque()
+        self._staged: list[Item] = []
+        """Events that are out of the mailbox and, again or still, not in flight."""
         self._flights: deque[_Flight] = deque()
         self._notices: deque[dict[str, object]] = deque()
         """News that wait for a connection."""
@@ -89,7 +93,14 @@ class CallbackSubscriber(Subscriber):
         self._attempts = 0
         self._healthy_at: float | None = None
         self._error_log = _ErrorLog()
+        self._grace: Timer | None = None
+        """Runs while it has not subscribed again after a restart; until then it gets nothing."""
         self._connect()
+
+    @property
+    def key(self) -> str:
+        """Its URI."""
+        return self.name
 
     @property
     def aware(self) -> bool:
@@ -106,26 +117,29 @@ class CallbackSubscriber(Subscriber):
     @property
     def queued(self) -> int:
         """Everything that was not answered."""
-        flying = sum(len(flight.items) for flight in self._flights)
-        return super().queued + len(self._staged) + flying
+        return super().queued + len(self._staged) + self.flying
 
     @property
     def busy(self) -> bool:
         """Whether events or notices are under way to it."""
         return bool(self._flights) or self.queued > 0
 
+    @property
+    def flying(self) -> int:
+        """Events that it may have handled without our knowing."""
+        return sum(len(flight.items) for flight in self._flights)
+
     def pump(self) -> None:
         """Send what may be sent now."""
         self._dirty = False
         while self._may_send():
-            if not self._staged:
-                self._staged.extend(self._take(self._limit))
-                if not self._staged:
-                    break
+            items = self._staged or self._take(self._limit)
+            if not items:
+                break
             self._tell_gap()
             variant = Variant(as_dict=bool(self.options.as_dict), msgpack=self._msgpack)
-            group = self.hub.encoder.group(list(islice(self._staged, self._limit)), variant)
-            items = [self._staged.popleft() for _ in range(group.events)]
+            group = self.hub.encoder.group(items[: self._limit], variant)
+            items, self._staged = items[: group.events], items[group.events :]
             if group.serializer == UNENCODABLE:
                 for item in items:
                     self._event_failed(item, "no serializer can carry its message")
@@ -149,6 +163,35 @@ class CallbackSubscriber(Subscriber):
             self._connection.finish(f"dismissed: {reason}", self.hub.settings.retry_for)
             self.hub.leaving.add(self)
 
+    def export(self) -> Standing:
+        """Say everything but what is in flight: only the subscriber knows of that."""
+        return replace(super().export(), waiting=[*self._staged, *self._mailbox])
+
+    def restore(self, standing: Standing) -> None:
+        """Go on; it has to subscribe again within `reconnect_grace` seconds, and is told so."""
+        super().restore(standing)
+        self._methods = frozenset({"event", "es_notice"})  # as its daemon said last time
+        room = max(0, len(standing.waiting) - (self.options.queue_size or 1))
+        self._staged, late = standing.waiting[:room], standing.waiting[room:]
+        self._mailbox.offer_many(late, list(map(item_size, late)))
+        self._grace = self.hub.loop.call_later(
+            self.hub.settings.reconnect_grace,
+            lambda: self.hub.drop(self, "it did not subscribe again after a restart"),
+        )
+
+    def returned(self) -> None:
+        """Deliver what has waited, after the news that something is missing."""
+        if self._grace is None:
+            return
+        self._grace.cancel()
+        self._grace = None
+        values = self.hub.tallies.values
+        missing = values[self.slot] - values[self.slot + 1] - self.queued - self._untold
+        if missing > 0:
+            self._account(missing)
+            self.notify({"kind": "gap", "missed": None, "reason": "restarted"})
+        self._touch()
+
     def close(self) -> None:
         """Hang up; on who was dismissed only when it has read why, or when called again."""
         patient = self in self.hub.leaving and not self.gone
@@ -160,6 +203,8 @@ class CallbackSubscriber(Subscriber):
         if self._connection is not None and not patient:
             self._connection.close("unsubscribed")
         self._deadline.cancel()
+        if self._grace is not None:
+            self._grace.cancel()
         self._welcome = False
 
     # Connecting
@@ -199,6 +244,7 @@ class CallbackSubscriber(Subscriber):
             self.hub.drop(self, "it has no exposed event method")
             return
         self._welcome = True
+        self.hub.note(self)  # now it is known whether it is aware
         self._proven = False
         while self._notices:
             self._send_notice(self._notices.popleft())
@@ -209,7 +255,7 @@ class CallbackSubscriber(Subscriber):
     def _lost(self, reason: str) -> None:
         """Keep everything for the next connection, unless there were too many of them."""
         for flight in reversed(self._flights):
-            self._staged.extendleft(reversed(flight.items))
+            self._staged = flight.items + self._staged
             if flight.notice is not None and flight.notice["kind"] != "stopping":
                 self._notices.appendleft(flight.notice)
         self._flights.clear()
@@ -241,6 +287,8 @@ class CallbackSubscriber(Subscriber):
     def _may_send(self) -> bool:
         if not self._welcome or any(flight.batch for flight in self._flights):
             return False
+        if self._grace is not None or self.hub.frozen:
+            return False
         return len(self._flights) < self.hub.settings.window
 
     def _send(self, group: Group, items: list[Item]) -> None:
@@ -253,11 +301,12 @@ class CallbackSubscriber(Subscriber):
         frames: list[bytes] = []
         for part in group.parts:
             size = len(start) + len(part)
-            frames += (
-                wire.encode_header(wire.INVOKE, group.serializer, flags, seq, size), start, part
-            )  # fmt: skip
+            header = wire.encode_header(wire.INVOKE, group.serializer, flags, seq, size)
+            frames += (header + start, part)
             seq = (seq + 1) & 0xFFFF
-        self._connection.send(b"".join(frames))
+        if not batch:
+            frames = [b"".join(frames)]
+        self._connection.send(*frames)
 
     def _send_notice(self, notice: dict[str, object]) -> None:
         if not self.aware or self._connection is None:
@@ -319,13 +368,14 @@ class CallbackSubscriber(Subscriber):
         self._lost(reason)
 
     def _call_answered(self, flight: _Flight, frame: Frame) -> None:
-        item = flight.items.popleft()
+        item = flight.items.pop(0)
         flight.seq = (flight.seq + 1) & 0xFFFF
         if not flight.items:
             self._flights.popleft()
             self._adapt(flight)
         if not frame.flags & wire.EXCEPTION:
             self._count_delivered(1)
+            self._account(1)
         else:
             self._event_failed(item, describe(frame))
 
@@ -334,17 +384,18 @@ class CallbackSubscriber(Subscriber):
         good, error = batch_outcome(frame, sent)
         self._flights.popleft()
         self._count_delivered(good)
+        self._account(good)
         if error is None:
             self._adapt(flight, full=sent >= self._limit)
             return
-        rest = list(islice(flight.items, good, None))
+        rest = flight.items[good:]
         if frame.flags & wire.EXCEPTION and sent > 1:
             self._limit = 1  # the daemon can't read one of them: find out which
         else:
             self._event_failed(rest.pop(0), error)
             # The rest was sent in vain; who fails often gets little at a time.
             self._limit = max(1, min(self._limit, 2 * good))
-        self._staged.extendleft(reversed(rest))
+        self._staged = rest + self._staged
 
     def _adapt(self, flight: _Flight, *, full: bool = True) -> None:
         """Let batches grow while they are quick, so that a slow `event` still answers in time."""
@@ -352,11 +403,12 @@ class CallbackSubscriber(Subscriber):
         if took > _SLOW:
             self._limit = max(1, self._limit // 4)
         elif took < _QUICK and full:
-            self._limit = min(self._limit * 2, self.hub.settings.batch_events)
+            self._limit = min(self._limit * 2, _LARGEST)
 
     def _event_failed(self, item: Item, error: str) -> None:
         self.errors += 1
         self.hub.counters.errors += 1
+        self._account(1)
         if "unsupported serialized class" in error:
             error += " (import pyro_events there, or subscribe with as_dict=True)"
         self._error_log.warn(self, item, error)

@@ -4,8 +4,9 @@ A stream gets the msgpack list of its events. A stock Pyro5 daemon gets calls of
 one `<batch>` request where that is possible. The serializer is ours to choose per request, since
 every daemon reads all of those that it has (Pyro5/server.py, handleRequest):
 
-* msgpack, in a batch, for every `Event`: it carries the packed message as it came from the
-  publisher, and the class itself opens it over there, with all the types that the codec knows.
+* msgpack, in a batch, for every `Event`: it carries what a stream carries, the packed messages as
+  they came from the publishers. `pyro_events.event` makes the calls of it over there, with all the
+  types that the codec knows.
 
 Subscribers that want dicts, and daemons without msgpack, get plain values of the message:
 
@@ -29,10 +30,10 @@ from Pyro5.serializers import SerializerBase, serializers
 
 from pyro_events import wire
 from pyro_events.codec import Codec
-from pyro_events.event import CLASS_NAME, Event
+from pyro_events.event import CALLS_NAME, Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 Item = tuple[str, float, bytes, bool]
 """An event under way: subject, time, packed message, and whether the message is opaque bytes."""
@@ -75,7 +76,7 @@ class Encoder:
     def __init__(self) -> None:
         self._pack: Callable[[object], bytes] = msgpack.Packer().pack
         self._codec = Codec(unknown=lambda name, state: {"__class__": name, **state})
-        self._bodies: dict[object, tuple[Sequence[Item], Any]] = {}
+        self._bodies: dict[object, tuple[list[Item], Any]] = {}
         self._calls: dict[tuple[int, Variant], tuple[Item, tuple[int, bytes]]] = {}
 
     def clear(self) -> None:
@@ -84,27 +85,29 @@ class Encoder:
             self._bodies.clear()
             self._calls.clear()
 
-    def stream_body(self, items: Sequence[Item]) -> bytes:
+    def stream_body(self, items: list[Item]) -> bytes:
         """Give the list of events as a stream carries it."""
         return self._shared("stream", items, self._pack)
 
-    def group(self, items: Sequence[Item], variant: Variant) -> Group:
+    def group(self, items: list[Item], variant: Variant) -> Group:
         """Give the first of these events, as many as one flight can have, as calls of `event`."""
         return self._shared(variant, items, lambda items: self._group(items, variant))
 
-    def _shared(self, key: object, items: Sequence[Item], encode: Callable[[Any], T]) -> T:
-        # The memory keeps the items alive, so that their ids stay theirs.
-        whole = (key, *map(id, items))
-        known = self._bodies.get(whole)
-        if known is None:
-            known = self._bodies[whole] = (items, encode(items))
+    def _shared(self, kind: object, items: list[Item], encode: Callable[[Any], T]) -> T:
+        # Lists of the same objects are compared in no time. And the memory keeps the items alive,
+        # so that their ids stay theirs.
+        key = (kind, id(items[0]), len(items))
+        known = self._bodies.get(key)
+        if known is None or known[0] != items:
+            known = self._bodies[key] = (items, encode(items))
         found: T = known[1]
         return found
 
-    def _group(self, items: Sequence[Item], variant: Variant) -> Group:
+    def _group(self, items: list[Item], variant: Variant) -> Group:
         if variant.msgpack and not variant.as_dict:
-            calls: object = [("event", (_state(item),), {}) for item in items]
-            return Group(wire.MSGPACK, len(items), (self._pack(calls) + _NIL,))
+            events = self.stream_body(items)
+            body = _CALLS + len(events).to_bytes(4, "big") + events + _NIL
+            return Group(wire.MSGPACK, len(items), (body,))
         serializer, first = self._call(items[0], variant)
         encoded = [first]
         for item in items[1:]:
@@ -177,17 +180,12 @@ def _dump_marshal(value: Any) -> bytes:
 
 
 _NIL: Final = b"\xc0"
+_CALLS: Final = b"\x82" + _packb("__class__") + _packb(CALLS_NAME) + _packb("events") + b"\xc6"
+"""A dict of the class and the events, up to the length of the latter's bytes."""
 _START: Final = b"\x93" + _packb("event") + b"\x91\x83" + _packb("subject")
 _MSG: Final = _packb("msg")
 _TIME: Final = _packb("time") + b"\xcb"
 _double: Final = struct.Struct(">d").pack
-
-
-def _state(item: Item) -> dict[str, object]:
-    """Give the state from which `Event` is made at the subscriber's, the message still packed."""
-    subject, time, body, opaque = item
-    message = "msg" if opaque else "body"
-    return {"__class__": CLASS_NAME, "subject": subject, "time": time, message: body}
 
 
 def _is_plain(body: bytes) -> bool:

@@ -17,7 +17,7 @@ from pyro_events.engine.bombs import check_serpent
 from pyro_events.engine.encoder import array_header
 from pyro_events.wire import Frame, ProtocolError
 
-_NILS: Final = b"\xc0" * 400
+_NILS: Final = b"\xc0" * 1000
 _SHOWN: Final = 300
 _WRAPPER: Final = "Pyro5.core._ExceptionWrapper"
 _NAMED: Final = re.compile(r"[A-Za-z_][\w.]*: .+")
