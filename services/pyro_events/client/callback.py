@@ -90,23 +90,21 @@ class Callback(Subscription):
     def _attach(self, calls: Calls, connection: Connection, welcome: Welcome) -> list[Notice]:
         with self._changed:
             subjects, patterns = self.wanted.subjects, self.wanted.patterns
+        before = self._incarnation
+        restarted = before is not None and before != welcome.incarnation
         try:
+            if restarted and self._request(calls, connection, self._remembers(before)):
+                restarted = False  # if something was missed, `es_notice` is told
             for call in self._subscribing(subjects, patterns):
                 self._request(calls, connection, call)
         except (EventServiceError, Stopped):
             raise
         except Exception as error:
             raise Refused(f"{welcome.uri} refused the subscriber: {error}") from error
-        before, self._incarnation = self._incarnation, welcome.incarnation
-        dismissed = self._take_dismissal()
-        if before is None or not (subjects or patterns):
+        self._incarnation, dismissed = welcome.incarnation, self._take_dismissal()
+        if not (restarted or dismissed) or before is None or not (subjects or patterns):
             return []
-        if before != welcome.incarnation:
-            reason = "restarted"
-        elif dismissed:
-            reason = "full"
-        else:
-            return []
+        reason = "restarted" if restarted else "full"
         return [Notice("gap", {"kind": "gap", "missed": None, "reason": reason})]
 
     def _pushed(self, frame: Frame) -> None:
@@ -126,6 +124,9 @@ class Callback(Subscription):
         with self._changed:
             asked = list(self._asked)
         return [self._unsubscribing(asked)] if asked else []
+
+    def _remembers(self, incarnation: str | None) -> Call:
+        return "remembers", [self._uri, incarnation], {}
 
     def _unsubscribing(self, texts: Sequence[str]) -> Call:
         return "unsubscribe", [list(texts), self._uri], {}

@@ -24,6 +24,10 @@ class Mailbox:
         self.last = last
         """The delivery number of the last event that came."""
 
+    def go_on(self, incarnation: str, last: int) -> None:
+        """Go on with the event after the number `last`, in that incarnation."""
+        self.incarnation, self.last = incarnation, last
+
     def arrived(self, first: int, count: int) -> tuple[int, int]:
         """Take note of events; gives how many of them came before, and how many are missing."""
         again = min(count, max(0, self.last + 1 - first))
@@ -68,11 +72,9 @@ def gap_on_attach(
     missed = answer.get("missed")
     if before is None or missed == 0 or not wanted:
         return {}
-    if answer["resumed"]:
-        reason = "full"
-    elif answer["incarnation"] != before.incarnation:
+    if answer["incarnation"] != before.incarnation:
         reason = "restarted"
-    elif dismissed:
+    elif answer["resumed"] or dismissed:
         reason = "full"
     else:
         reason = "expired"

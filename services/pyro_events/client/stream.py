@@ -88,15 +88,18 @@ class Stream(Subscription):
         call: Call = ("attach", [self._id, subjects, patterns, options], {})
         try:
             answer = self._request(calls, connection, call)
-            if not answer["resumed"]:
-                self._mailbox = Mailbox(answer["incarnation"], answer["next"] - 1)
+            last = answer["next"] - 1
+            gap = gap_on_attach(
+                before, answer, wanted=bool(subjects or patterns), dismissed=self._take_dismissal()
+            )
+            if before is not None and answer["resumed"]:
+                before.go_on(answer["incarnation"], last)
+            else:
+                self._mailbox = Mailbox(answer["incarnation"], last)
         except (EventServiceError, Stopped):
             raise
         except Exception as error:
             raise Refused(f"{welcome.uri} refused the subscriber: {error}") from error
-        gap = gap_on_attach(
-            before, answer, wanted=bool(subjects or patterns), dismissed=self._take_dismissal()
-        )
         return [Notice("gap", {"kind": "gap", **gap})] if gap else []
 
     def _pushed(self, frame: wire.Frame) -> None:
