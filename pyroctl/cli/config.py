@@ -1,12 +1,16 @@
-"""`pyroctl config`: look at the configuration."""
+"""`pyroctl config`: look at the configuration, and change it."""
 
 from __future__ import annotations
 
+import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.config_edit import edit
+from pyroctl.cli.config_values import get, set_, unset
 from pyroctl.cli.output import Result
 
 if TYPE_CHECKING:
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
 BUILT_IN = "the built-in deployment"
 
 
-command = cli.group("config", "Look at the configuration.")
+command = cli.group("config", "Look at the configuration, and change it.")
 
 
 @cli.command("check")
@@ -39,7 +43,7 @@ def show(app: App, *, origin: bool) -> Result:
     origins: dict[str, Any] = {}
     for key, value, place in settings_of(app.load()):
         values[key] = value
-        origins[key] = {"file": place.file, "line": place.line}
+        origins[key] = place.entry()
         line = f"{key} = {format_value(value)}"
         app.output.print(f"{line}    # {place}" if origin else line)
     return Result({"file": app.config, "values": values, "origins": origins})
@@ -47,13 +51,32 @@ def show(app: App, *, origin: bool) -> Result:
 
 @cli.command("path")
 def path(app: App) -> Result:
-    """Print the path of the configuration file in use; nothing for the built-in deployment."""
+    """Print the paths of all files in use, the configuration file first.
+
+    Then what it includes and its drop-ins, in the order in which they are read; nothing for the
+    built-in deployment. Files with faults are listed, too.
+    """
+    files: list[str] = []
     if app.config is not None:
-        app.output.print(app.config)
+        from pyroctl.config.sources import read_sources
+
+        files = read_sources(app.config, os.environ).files
     else:
         app.output.progress(f"no configuration file: {BUILT_IN}")
-    return Result({"file": app.config})
+    for file in files:
+        app.output.print(file)
+    return Result({"file": app.config, "files": files})
 
 
-for subcommand in (check, show, path):
+@cli.command("schema")
+def schema(app: App) -> Result:
+    """Print the JSON schema of the configuration, for editors that check TOML as you type."""
+    from pyroctl.config.json_schema import json_schema
+
+    found = json_schema()
+    app.output.print(json.dumps(found, indent=2))
+    return Result(found)
+
+
+for subcommand in (check, show, get, set_, unset, edit, path, schema):
     command.add_command(subcommand)

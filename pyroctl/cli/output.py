@@ -84,11 +84,15 @@ class Output:
     def finish(self, result: Result) -> int:
         """Print the envelope, or the errors; gives the exit code."""
         if not self.json:
-            for entry in result.errors:
-                self._print_error(entry)
+            self.print_errors(result.errors)
         elif not self.streamed or result.errors:
             _write(json.dumps(self._envelope(result)))
         return result.exit_code
+
+    def print_errors(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Say on stderr what is wrong, each with its place and what to do."""
+        for entry in entries:
+            self._print_error(entry)
 
     def _envelope(self, result: Result) -> dict[str, Any]:
         failed = "partial" if result.partial else "error"

@@ -84,6 +84,18 @@ class Document:
             return {}
 
 
+def read_document(file: str) -> Document:
+    """Read a TOML file. Raises ConfigError with one fault: unreadable, not UTF-8, or not TOML."""
+    try:
+        text = read_text(file)
+    except UnreadableError as error:
+        line, column = error.place or (None, None)
+        hint = "save the file as UTF-8" if error.place else None
+        fault = Fault(str(error), file=file, line=line, column=column, hint=hint)
+        raise ConfigError([fault]) from error
+    return parse_document(file, text)
+
+
 def parse_document(file: str, text: str) -> Document:
     """Make a document of a file's text. Raises ConfigError with one fault when it isn't TOML."""
     try:

@@ -8,6 +8,8 @@ from pyroctl.config.mistakes import dotted, quoted, written_key
 from pyroctl.config.settings import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from pyroctl.config.load import Loaded
     from pyroctl.config.origin import Origin
 
@@ -29,6 +31,16 @@ def show(loaded: Loaded) -> list[Setting]:
     origins = loaded.origins
     rows = [(dotted(path), value) for path, value in settings(loaded.deployment)]
     return [Setting(key, value, origins[key]) for key, value in rows]
+
+
+def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Give the dotted key and the value of everything in a table."""
+    for key, value in table.items():
+        dotted_key = prefix + written_key(key)
+        if isinstance(value, dict):
+            yield from leaves(value, f"{dotted_key}.")
+        else:
+            yield dotted_key, value
 
 
 def format_value(value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyroctl.config.expand import expand
 from pyroctl.config.layers import INCLUDE, Layers
 from pyroctl.config.mistakes import Mistake
-from pyroctl.config.read import Document, UnreadableError, parse_document, read_text
+from pyroctl.config.read import Document, parse_document, read_document
 from pyroctl.core.spec import builtin_deployment
 from pyroctl.errors import ConfigError, Fault
 
@@ -68,6 +68,12 @@ def builtin_sources() -> Sources:
     return Sources(document, [document])
 
 
+def written_tables(file: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Give what a configuration's files say, as far as they can be read, checked or not."""
+    sources = builtin_sources() if file is None else read_sources(file, environ)
+    return sources.layers().data
+
+
 def dropin_directory(file: str) -> str:
     """Give the directory of a configuration file's drop-ins."""
     return os.path.splitext(file)[0] + ".d"
@@ -112,7 +118,7 @@ class _Reader:
 
     def _parse(self, file: str) -> Document:
         text = self._instead.get(file)
-        return parse_document(file, _text_of(file) if text is None else text)
+        return read_document(file) if text is None else parse_document(file, text)
 
     def _includes(self, document: Document) -> Iterator[str]:
         """Give the files that a document includes; what is wrong with that becomes a fault."""
@@ -182,14 +188,3 @@ def _no_patterns(value: Any, index: int | None = None) -> Mistake:
         return Mistake(path, "must not be empty")
     wanted = "a list of strings" if index is None else "a string"
     return Mistake(path, f"expected {wanted}, got {show(value)}")
-
-
-def _text_of(file: str) -> str:
-    """Read a file's text; raises ConfigError."""
-    try:
-        return read_text(file)
-    except UnreadableError as error:
-        line, column = error.place or (None, None)
-        hint = "save the file as UTF-8" if error.place else None
-        fault = Fault(str(error), file=file, line=line, column=column, hint=hint)
-        raise ConfigError([fault]) from error

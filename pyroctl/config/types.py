@@ -12,14 +12,19 @@ import shlex
 import signal
 import warnings
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from pyroctl.config.expand import Expanded
-from pyroctl.core.spec import LogStreams, RestartPolicy, Serializer, ServerType, WhenFull
+from pyroctl.core.spec import LogStreams, OnRestart, RestartPolicy, Serializer, ServerType, WhenFull
 from pyroctl.errors import nearest_name
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 LARGEST = 2**63 - 1
 LAST_PORT = 65535
@@ -33,7 +38,8 @@ MOST_INSTANCES = 1000
 NAME_HINT = "letters, digits, '.', '_' and '-', the first a letter or digit, at most 64 in all"
 
 _SHOWN = 40
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_NAME = re.compile(NAME_PATTERN, re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?")
 _SIGNALS = tuple(s.name.removeprefix("SIG") for s in signal.Signals)
@@ -44,9 +50,14 @@ _LIMITS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a type is called in the manual and in messages."""
+    """What a type is called in the manual, in messages and in the JSON schema."""
 
     text: str
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core_schema), "description": self.text}
 
 
 def refuse(message: str, hint: str | None = None) -> PydanticCustomError:
@@ -295,6 +306,7 @@ Limits = Annotated[
     Words("table of integers"),
 ]
 Restart = Annotated[RestartPolicy, BeforeValidator(_choice), Words(_choices(RestartPolicy))]
+Restarting = Annotated[OnRestart, BeforeValidator(_choice), Words(_choices(OnRestart))]
 Full = Annotated[WhenFull, BeforeValidator(_choice), Words(_choices(WhenFull))]
 Streams = Annotated[LogStreams, BeforeValidator(_choice), Words(_choices(LogStreams))]
 ServerKind = Annotated[ServerType, BeforeValidator(_choice), Words(_choices(ServerType))]
