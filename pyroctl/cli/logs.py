@@ -16,6 +16,7 @@ from pyroctl.cli import logfiles
 from pyroctl.cli.logfiles import Line, Source
 from pyroctl.cli.output import Result
 from pyroctl.control.logset import versions
+from pyroctl.core.instances import meant, members
 from pyroctl.errors import ConfigError, UnknownService, UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def command(
 
     The last lines of their logs, in order of time; also while no manager runs.
     """
-    sources = _sources(app, services or _every_name(app, follow=follow))
+    names = _every_name(app, follow=follow)
+    sources = _sources(app, meant(services, names) if services else names)
     start = None if since is None else _moment(since)
     wanted = None if grep is None else _pattern(grep)
 
@@ -82,7 +84,7 @@ def _sources(app: App, services: Sequence[str]) -> list[Source]:
         errors = Source(name, "stderr", paths.service_errors(name))
         if not versions(output.path):
             known = app.load().deployment.services if known is None else known
-            if name not in known:
+            if not members(name, known):
                 raise UnknownService(name, known)
         sources += [output, errors]
     return sources

@@ -71,8 +71,10 @@ def _worth_saying(errors: Sequence[Row]) -> list[Row]:
 def _without_manager(app: App, services: Sequence[str]) -> dict[str, Any]:
     """Say what there would be: everything is stopped."""
     from pyroctl import __version__
+    from pyroctl.core.instances import meant
 
     specs = app.load().deployment.services
+    services = meant(services, specs)
     rows = [
         {
             "name": spec.name,

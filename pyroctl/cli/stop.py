@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result
 from pyroctl.cli.warn import warn, warning_options
+from pyroctl.core.instances import meant
 from pyroctl.errors import ManagerNotRunning, UnknownService
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def _already_down(app: App, services: tuple[str, ...]) -> Result:
     """Without a manager nothing runs; a name that nobody knows is still a mistake."""
     if services:
         known = app.load().deployment.services
-        for name in services:
+        for name in meant(services, known):
             if name not in known:
                 raise UnknownService(name, known)
     app.output.progress("nothing runs here")

@@ -230,6 +230,16 @@ class ServiceSpec:
         return KIND_NAMES[type(self.options)]
 
 
+def registers_here(options: Options) -> bool:
+    """Tell whether the service has a name in the deployment's own name server, and keeps it up."""
+    match options:
+        case EventServiceOptions(ns=ns):
+            return ns is None
+        case ObjectOptions(pyro_name=name, ns=ns):
+            return name is not None and ns is None
+    return False
+
+
 KIND_NAMES: Mapping[type[Options], str] = {
     NameServerOptions: "nameserver",
     EventServiceOptions: "eventservice",

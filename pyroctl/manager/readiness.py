@@ -10,15 +10,18 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from pyroctl.core.spec import DelayReady, LogReady, NameReady, NotifyReady, PortReady
+from pyroctl.core.spec import CommandReady, DelayReady, LogReady, NameReady, NotifyReady, PortReady
 from pyroctl.manager.child import SHIM
 from pyroctl.manager.pidfd import ProcessWatch
+from pyroctl.manager.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyroctl.core.spec import Readiness
     from pyroctl.kinds.launch import Surroundings
+
+    Beside = Callable[[Sequence[str]], subprocess.Popen[bytes]]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds between attempts to connect to a port: nobody tells when one opens."""
@@ -29,6 +32,7 @@ FOREVER = "86400"
 class ReadinessWatch:
     """Calls `on_ready` once, when one run of a service is ready.
 
+    `beside` starts a program that runs as the service does.
     `on_lines` and `on_notify` are to be called with what the service says; `cancel` when the run
     is over.
     """
@@ -38,6 +42,7 @@ class ReadinessWatch:
         readiness: Readiness,
         on_ready: Callable[[], None],
         surroundings: Surroundings,
+        beside: Beside,
     ) -> None:
         self._on_ready = on_ready
         self._done = False
@@ -51,6 +56,8 @@ class ReadinessWatch:
                 self._cancel = loop.create_task(self._await_port(host, port)).cancel
             case NameReady(name):
                 self._cancel = _Probe(name, self._ready, surroundings).cancel
+            case CommandReady(command, every):
+                self._cancel = Trial(lambda: beside(command), every, self._ready).cancel
             case NotifyReady() | LogReady():
                 pass
 

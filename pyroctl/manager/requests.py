@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import plan
+from pyroctl.core.instances import meant
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.manager import consequences, operations
@@ -38,7 +39,7 @@ class Requests:
 
     async def handle(self, do: str, args: Message, send: Send) -> Message:
         """Do what a request asks for; the control server's handler."""
-        names = _names(args)
+        names = meant(_names(args), self._supervisor.units)
         self._check_config(args.get("config"))
         if do == "status":
             return await self._status(names)

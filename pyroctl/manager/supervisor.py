@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
 from pyroctl.core.lifecycle import SETTLED, State, Stop, is_usable
-from pyroctl.core.spec import EventServiceOptions, NameServerOptions
+from pyroctl.core.spec import EventServiceOptions, NameServerOptions, registers_here
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.kinds.launch import Surroundings
 from pyroctl.manager.guardian import Guardian
@@ -163,13 +163,11 @@ class Supervisor:
             self._put_back_names(unit)
 
     def _put_back_names(self, name_server: Unit) -> None:
-        """Let running event services register again: a fresh name server may know nobody."""
+        """Let running services register again: a fresh name server may know nobody."""
         for unit in self.units.values():
-            options = unit.spec.options
-            if isinstance(options, EventServiceOptions) and unit.state is State.RUNNING:
+            if registers_here(unit.spec.options) and unit.state is State.RUNNING:
                 address = self._name_server_for(unit.spec)
-                ours = name_server.uri is not None and name_server.uri.endswith(f"@{address}")
-                if ours and options.ns is None:
+                if name_server.uri is not None and name_server.uri.endswith(f"@{address}"):
                     self._do(self._register(unit, str(address)))
 
     async def _register(self, unit: Unit, ns: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,8 @@ class Options:
     @property
     def object_id(self) -> str:
         """The object's id, the same in every run, so that a proxy finds it again."""
-        return self.id or self.name or self.object.partition(":")[2].removesuffix("()")
+        text = self.id or self.name or self.object.partition(":")[2].removesuffix("()")
+        return re.sub(r"[\s@]", ".", text)  # a Pyro URI can't hold these
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:

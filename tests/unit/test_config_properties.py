@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pyroctl.config.check import check
 from pyroctl.config.load import load
 from pyroctl.config.show import format_value, show
+from pyroctl.core.instances import collapse
 from pyroctl.errors import ConfigError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0$"), max_size=8)
@@ -29,6 +30,7 @@ READY: st.SearchStrategy[Any] = st.one_of(
     st.builds(dict, delay=SECONDS),
     st.builds(dict, pyro_name=FILLED),
     st.builds(dict, log=st.sampled_from(["^ready$", "serving on .*", "(?i)UP"])),
+    st.builds(dict, command=st.lists(FILLED, min_size=1, max_size=2), every=SPAN),
 )
 COMMON: dict[str, Any] = {
     "enabled": st.booleans(),
@@ -80,7 +82,26 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "ns": st.sampled_from(["localhost:9090", "[::1]:1"]),
         },
     ),
-    "command": ({"command": st.lists(FILLED, min_size=1, max_size=4)}, {"ready": READY}),
+    "object": (
+        {"object": st.sampled_from(["stocks:Market", "lab.robots:Arm.Left", "λ:make()"])},
+        {
+            "path": st.lists(FILLED, max_size=2),
+            "pyro_name": FILLED,
+            "host": HOSTS,
+            "nathost": HOSTS,
+            "servertype": st.sampled_from(["thread", "multiplex"]),
+            "threadpool": COUNT,
+            "serializer": st.sampled_from(["serpent", "json", "msgpack", "marshal"]),
+            "max_message_size": st.integers(1024, 2**63 - 1),
+            "commtimeout": SECONDS,
+            "ssl_servercert": FILLED,
+            "ns": st.sampled_from(["localhost:9090", "[::1]:1"]),
+        },
+    ),
+    "command": (
+        {"command": st.lists(FILLED, min_size=1, max_size=4)},
+        {"ready": READY, "instances": st.integers(1, 12)},
+    ),
 }
 
 
@@ -118,10 +139,12 @@ def directory():
 def test_a_valid_document_loads_and_shows_itself(directory, document):
     """A valid document has no fault, and what is shown of it makes the same deployment."""
     result = load_text(tomli_w.dumps(document), directory)
-    assert list(result.deployment.services) == list(document["services"])
+    services = collapse(result.deployment.services)
+    assert list(services) == list(document["services"])
     shown = show(result)
     for name, service in document["services"].items():
-        spec = result.deployment.services[name]
+        spec, instances = services[name]
+        assert instances == service.get("instances")
         assert spec.kind == service["kind"]
         assert spec.start_timeout == service.get("start_timeout", 30)
         assert spec.env == service.get("env", {})
