@@ -144,6 +144,8 @@ class FrameReader:
         """
         if self._broken:
             raise ProtocolError(self._broken)
+        if not self._buffer:
+            return None
         try:
             return self._parse()
         except FrameTooLarge:

@@ -13,6 +13,8 @@ from pyro_events.engine.loop import READ, WRITE
 from pyro_events.wire import Frame, FrameReader, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyro_events.engine.loop import Loop
 
 _RECEIVE: Final = 64 << 10
@@ -68,10 +70,15 @@ class Connection:
         """Send, or keep until the peer takes it; on a closed connection nothing happens."""
         if self.closed:
             return
+        size = sum(map(len, buffers))
+        sent = 0 if self._out else self._write(buffers)
+        if sent == size or self.closed:
+            return
         self._out.extend(buffers)
-        self._out_bytes += sum(map(len, buffers))
-        if not self._blocked:
-            self._flush()
+        self._out_bytes += size
+        self._sent(sent)
+        self._blocked = True
+        self._watch()
 
     def pause(self) -> None:
         """Read nothing more until `resume`: the peer feels that it has to wait."""
@@ -188,24 +195,36 @@ class Connection:
         self._watch()
 
     def _flush(self) -> None:
+        """Send what was kept, as far as the peer takes it."""
         out = self._out
-        try:
-            while out:
-                sent = self._sock.sendmsg(list(islice(out, _BUFFERS)))
-                self._out_bytes -= sent
-                while out and sent >= len(out[0]):
-                    sent -= len(out.popleft())
-                if sent:
-                    out[0] = memoryview(out[0])[sent:]
-        except (BlockingIOError, InterruptedError):
-            self._blocked = True
-        except OSError as error:
-            self.close(f"lost: {error.strerror or error}")
-            return
-        if self._finishing is not None and not out:
+        while out and not self.closed:
+            size = self._out_bytes
+            self._sent(self._write(list(islice(out, _BUFFERS))))
+            if self._out_bytes == size:
+                break
+        self._blocked = bool(out)
+        if self._finishing is not None and not out and not self.closed:
             self._end_sending()
         else:
             self._watch()
+
+    def _write(self, buffers: Sequence[bytes | memoryview]) -> int:
+        try:
+            return self._sock.sendmsg(buffers[:_BUFFERS])
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            self.close(f"lost: {error.strerror or error}")
+            return 0
+
+    def _sent(self, size: int) -> None:
+        """Forget so many of the bytes that were kept."""
+        out = self._out
+        self._out_bytes -= size
+        while out and size >= len(out[0]):
+            size -= len(out.popleft())
+        if size:
+            out[0] = memoryview(out[0])[size:]
 
 
 def configure(sock: socket.socket) -> None:
