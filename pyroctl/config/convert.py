@@ -22,6 +22,7 @@ from pyroctl.core.spec import (
     ObjectOptions,
     PortReady,
     ServiceSpec,
+    WatchdogSpec,
 )
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _spec(name: str, table: Service, env: Mapping[str, str], directory: str) -> 
         nice=table.nice,
         limits=table.limits,
         log=_log(table.log),
+        watchdog=_watchdog(table),
     )
 
 
@@ -108,6 +110,7 @@ def _options(table: Service, directory: str) -> Options:
                 trusted=table.trusted,
                 ident_file=None if ident_file is None else absolute(ident_file, directory),
                 ns=table.ns,
+                on_restart=table.on_restart,
             )
         case PyroObject():
             return _object(table, directory)
@@ -120,6 +123,15 @@ def _log(table: Log) -> LogSpec:
     return LogSpec(
         table.max_bytes, table.keep, table.max_age, table.total_bytes, table.gzip, table.stderr
     )
+
+
+def _watchdog(table: Service) -> WatchdogSpec | None:
+    """Give what is written; what is left out is on for an event service only."""
+    found = table.watchdog
+    if found is not None:
+        return WatchdogSpec(found.every, found.timeout, found.failures)
+    left_out = "watchdog" not in table.model_fields_set
+    return WatchdogSpec() if left_out and isinstance(table, EventService) else None
 
 
 def _object(table: PyroObject, directory: str) -> ObjectOptions:

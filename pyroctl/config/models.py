@@ -19,6 +19,7 @@ from pyroctl.core.spec import (
     ObjectOptions,
     PortReady,
     ServiceSpec,
+    WatchdogSpec,
 )
 
 _SERVICE = ServiceSpec("", NameServerOptions())
@@ -26,6 +27,7 @@ _NAMESERVER = NameServerOptions()
 _EVENTSERVICE = EventServiceOptions()
 _OBJECT = ObjectOptions("")
 _LOG = LogSpec()
+_WATCHDOG = WatchdogSpec()
 
 
 class Table(BaseModel):
@@ -64,6 +66,14 @@ class Log(Table):
         if value is not None and value < largest:
             raise refuse(f"must be at least max_bytes, which is {largest}, got {value}")
         return value
+
+
+class Watchdog(Table):
+    """`watchdog` of a service, when it is a table."""
+
+    every: types.Span = _WATCHDOG.every
+    timeout: types.Span = _WATCHDOG.timeout
+    failures: types.Positive = _WATCHDOG.failures
 
 
 class Ready(Table):
@@ -128,6 +138,20 @@ class Service(Table):
     nice: types.Niceness | None = None
     limits: types.Limits = {}
     log: Log = Log()
+    watchdog: Annotated[Watchdog | None, types.Words("false or table")] = None
+    """None is what was left out or false: `model_fields_set` tells which."""
+
+    @field_validator("watchdog", mode="before")
+    @classmethod
+    def _off_or_table(cls, value: Any) -> Any:
+        if value is False:
+            return None
+        if isinstance(value, dict | Watchdog):
+            return value
+        raise refuse(
+            f"expected false or a table, got {types.show(value)}",
+            "such as { every = 2, timeout = 2, failures = 3 }",
+        )
 
     @field_validator("restart_max_delay")
     @classmethod
@@ -167,6 +191,7 @@ class EventService(Service):
     trusted: types.Truth = _EVENTSERVICE.trusted
     ident_file: types.Filled | None = None
     ns: types.Address | None = None
+    on_restart: types.Restarting = _EVENTSERVICE.on_restart
 
     @field_validator("port")
     @classmethod
@@ -226,6 +251,12 @@ class Command(Service):
     )
     """None is "notify"."""
     instances: types.Instances | None = None
+
+    @field_validator("watchdog")
+    @classmethod
+    def _can_not_be_asked(cls, value: Watchdog | None) -> None:
+        if value is not None:
+            raise refuse("a command can't be asked whether it is alive", "leave watchdog out")
 
     @field_validator("ready", mode="before")
     @classmethod

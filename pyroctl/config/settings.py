@@ -63,6 +63,10 @@ def _common(spec: ServiceSpec) -> dict[str, Any]:
     table = {field.name: getattr(spec, field.name) for field in fields(spec)}
     del table["name"], table["options"], table["instance"]
     table["log"] = {field.name: getattr(spec.log, field.name) for field in fields(spec.log)}
+    watchdog = spec.watchdog
+    table["watchdog"] = watchdog is not None and {
+        field.name: getattr(watchdog, field.name) for field in fields(watchdog)
+    }
     if spec.umask is not None:
         table["umask"] = f"{spec.umask:04o}"
     return table

@@ -22,6 +22,7 @@ from pyroctl.core.spec import (
     NotifyReady,
     PortReady,
     ServiceSpec,
+    WatchdogSpec,
     builtin_deployment,
 )
 
@@ -105,6 +106,8 @@ umask = "027"
 nice = -5
 limits = { nofile = 4096, core = 0, as = -1 }
 log = { max_bytes = 100, keep = 0 }
+watchdog = { every = 5, timeout = 1.5, failures = 2 }
+on_restart = "handover"
 """,
     ).deployment
     assert (deployment.name, deployment.directory) == ("lab", str(tmp_path))
@@ -133,6 +136,7 @@ log = { max_bytes = 100, keep = 0 }
                 trusted=True,
                 ident_file=f"{tmp_path}/ident",
                 ns="[::1]:9090",
+                on_restart="handover",
             ),
             enabled=False,
             needs=("ns",),
@@ -153,7 +157,29 @@ log = { max_bytes = 100, keep = 0 }
             nice=-5,
             limits={"nofile": 4096, "core": 0, "as": -1},
             log=LogSpec(100, 0),
+            watchdog=WatchdogSpec(5.0, 1.5, 2),
         ),
+    }
+
+
+def test_an_event_service_is_watched_unless_it_is_said_otherwise(loaded):
+    """The watchdog's default depends on the kind; false turns it off, a table on."""
+    services = loaded(
+        """\
+[services]
+ns = { kind = "nameserver" }
+es = { kind = "eventservice" }
+ns2 = { kind = "nameserver", port = 0, watchdog = {} }
+es2 = { kind = "eventservice", watchdog = false }
+es3 = { kind = "eventservice", watchdog = { failures = 5 } }
+"""
+    ).deployment.services
+    assert {name: spec.watchdog for name, spec in services.items()} == {
+        "ns": None,
+        "es": WatchdogSpec(),
+        "ns2": WatchdogSpec(),
+        "es2": None,
+        "es3": WatchdogSpec(failures=5),
     }
 
 
