@@ -89,7 +89,7 @@ def test_logs_show_the_last_lines_whatever_a_service_writes(deployment: Deployme
     said = [line["text"] for line in lines if not line["text"].startswith("[pyroctl]")]
     assert said[:20000] == [f"line {n}" for n in range(20000)]
     assert said[20000] == "half a line, and \ufffd\ufffd\x00 bytes"
-    assert lines[0].keys() == {"time", "service", "text"}
+    assert lines[0].keys() == {"time", "service", "text", "stream"}
     assert len(deployment.run("logs", "feed", "-n", "3").stdout.splitlines()) == 3
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from pyroctl.cli.logfiles import Source
 from pyroctl.core.spec import LogSpec
 from pyroctl.manager.logs import ServiceLog
 from tests.harness import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -175,7 +178,7 @@ def test_files_put_aside_are_compressed(tmp_path: Path) -> None:
     assert texts(tmp_path) == [f"line {n}" for n in range(130)]
     assert not any(name.endswith(".part") for name in names(tmp_path))
     with gzip.open(tmp_path / "es.log.4.gz", "rt") as file:
-        assert file.readline().endswith("line 0\n") or "line" in file.readline()
+        assert "line" in file.readline()
 
 
 def test_a_flood_outruns_the_compressor_without_loss_or_disorder(tmp_path: Path) -> None:
