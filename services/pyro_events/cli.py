@@ -15,6 +15,7 @@ from pyro_events.program import Program
 from pyro_events.registration import Registration
 from pyro_events.version import version
 from pyro_host.child import PERMANENT_FAILURE, ControlChannel, Notifier
+from pyro_host.listening import inherited_socket
 
 if TYPE_CHECKING:
     import argparse
@@ -48,7 +49,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChannel | None) -> None:
-    engine = Engine(options.host, options.port, settings, version())
+    engine = Engine(
+        options.host,
+        options.port,
+        settings,
+        version(),
+        listening=inherited_socket(),
+        state_dir=os.environ.get("PYROCTL_STATE_DIR") or None,
+    )
     try:
         names = None
         if not options.no_ns:

@@ -18,6 +18,7 @@ from pyro_events.registration import Registration
 from pyro_host.child import AskRefused, ControlChannel, Deferred, Notifier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from pyro_events.engine.engine import Engine
@@ -104,7 +105,7 @@ class Program:
             _log.info("stopping: %s", reason)
         self._notifier.stopping()
         self._engine.stop(reason)
-        if self._names is not None:
+        if self._names is not None and not self._engine.retired:
             self._errands.run(self._names.remove, lambda _: None)
 
     # The manager
@@ -134,10 +135,44 @@ class Program:
             return self._engine.statistics()
         if ask == "subscriptions":
             return self._engine.subscriptions()
+        if ask == "ping":
+            return {"incarnation": self._engine.incarnation}
+        if ask == "returned":
+            return self._returned(parameters.get("wait"))
+        if self._engine.retired:
+            raise AskRefused("the event service has retired, and does nothing more")
         if ask == "register":
             where = parameters.get("ns")
             return self._register(str(where) if where else None)
+        if ask == "retire":
+            return self._retire(str(parameters.get("reason") or "restart"))
         raise AskRefused(f"an event service can't be asked for {ask!r}")
+
+    def _returned(self, wait: object) -> object:
+        """Say who is back after a restart, `wait` seconds from now at most."""
+        if not isinstance(wait, (int, float)) or not wait > 0:
+            return self._engine.returned()
+        answer = Deferred()
+
+        def done() -> None:
+            answer.finish(self._engine.returned)
+            self._watch_channel()
+
+        self._engine.await_return(wait, done)
+        return answer
+
+    def _retire(self, reason: str) -> Deferred:
+        """Leave everything to the next process; until the signal comes nothing is done any more."""
+        _log.info("leaving everything to the next process: %s", reason)
+        answer = Deferred()
+
+        def done(outcome: Callable[[], object]) -> None:
+            answer.finish(outcome)
+            self._watch_channel()
+
+        with _refusals():
+            self._engine.retire(reason, done)
+        return answer
 
     def _register(self, where: str | None) -> Deferred:
         """Register again, for a name server that came back empty, or is elsewhere now."""

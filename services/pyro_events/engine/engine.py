@@ -10,13 +10,16 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyro_events.engine import roster
-from pyro_events.engine.address import UNIX, UnixSocket, bind
+from pyro_events.engine.address import UNIX, bind
 from pyro_events.engine.dialer import Resolver
-from pyro_events.engine.hub import Hub
+from pyro_events.engine.faults import NotRunning
+from pyro_events.engine.hub import Hub, slots
+from pyro_events.engine.keeper import Keeper, recall
 from pyro_events.engine.listener import Listener
 from pyro_events.engine.loop import Loop
 from pyro_events.engine.refusals import Refusals
 from pyro_events.engine.remote import remote_objects
+from pyro_events.engine.restart import Retirement, lost_with, restore
 from pyro_events.engine.session import Session
 from pyro_events.engine.targets import is_loopback
 from pyro_events.event import EVENTSERVICE_NAME
@@ -39,25 +42,50 @@ _log = logging.getLogger("pyro_events")
 class Engine:
     """Listens from its construction on, serves while `run` runs in some thread.
 
-    `host` may be the path of a Unix socket, written as in Pyro5: `./u:PATH`; then `port` is 0.
+    `host` may be the path of a Unix socket, written as in Pyro5: `./u:PATH`; then `port` is 0. A
+    socket that somebody holds for us, `listening`, takes the place of one of our own; `state_dir`
+    is where an earlier process has left its roster, and where this one keeps its own.
     Raises AddressUnusable. Only the methods that say so may be called from other threads.
     """
 
-    def __init__(self, host: str, port: int, settings: Settings, version: str) -> None:
-        sock = bind(host, port, settings.socket_mode)
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        settings: Settings,
+        version: str,
+        *,
+        listening: socket.socket | None = None,
+        state_dir: str | None = None,
+    ) -> None:
+        sock = listening or bind(host, port, settings.socket_mode)
+        sock.setblocking(False)
         self.incarnation = uuid.uuid4().hex
         self.uri = f"PYRO:{EVENTSERVICE_NAME}@{_location(host, sock)}"
         self.loop = Loop()
         self._resolver = Resolver(self.loop)
         identity: dict[str, object] = {"uri": self.uri, "incarnation": self.incarnation}
-        self._hub = Hub(self.loop, self._resolver, settings, identity, version)
+        past = recall(state_dir) if state_dir is not None else None
+        lost = lost_with(past) if past is not None else []
+        self._keeper: Keeper | None = None
+        if state_dir is not None:
+            room = slots(settings) + (past.size if past is not None else 0)
+            self._keeper = Keeper(state_dir, room, self.incarnation, lost)
+        self._hub = Hub(self.loop, self._resolver, settings, identity, version, self._keeper)
+        self._hub.lost = lost
+        if past is not None:
+            restore(self._hub, past)
+        if self._keeper is not None:
+            self._keeper.begin()
         self._objects = remote_objects(self._hub, self._facts)
         self._sessions: set[Session] = set()
         self._refusals = Refusals()
         self._listener = Listener(self.loop, sock, settings, self._refusals, self._accepted)
         self._started = time.monotonic()
         self._stopping = False
-        unix = isinstance(sock, UnixSocket)
+        self.retired = False
+        """Whether everything was left, or is being left, to the next process."""
+        unix = sock.family == socket.AF_UNIX
         if settings.ident is None and not unix and not is_loopback(host):
             _log.warning("%s: open to everybody who reaches it: give an identification", self.uri)
 
@@ -75,12 +103,43 @@ class Engine:
         for session in list(self._sessions):
             session.connection.close("the event service stops")
         self.loop.run_once(0)  # lets everything hear of its end
+        if self._keeper is not None:
+            self._keeper.close()
+        self._hub.tallies.close()
         self._resolver.close()
         self.loop.close()
 
     def stop(self, reason: str) -> None:
         """Stop in order: tell the aware, let queues drain for a moment. Any thread may call it."""
         self.loop.call_soon(lambda: self._begin_stop(reason))
+
+    def retire(self, reason: str, done: Callable[[Callable[[], object]], None]) -> None:
+        """Leave everything to the next process, which is about to come; for the loop's thread.
+
+        Tells the aware, drains, and writes down what is left; `done` gets what gives the outcome
+        or raises OSError. Nothing is served afterwards. Raises NotRunning if it can't be done.
+        """
+        if self._stopping:
+            raise NotRunning("the event service is stopping already")
+        if self._keeper is None or self._keeper.given_up:
+            raise NotRunning("the event service has no state directory to leave anything in")
+        self.retired = True
+        self._refuse_work()
+
+        def parted(outcome: Callable[[], object]) -> None:
+            for session in self._sessions:
+                session.connection.pause()
+            done(outcome)
+
+        Retirement(self._hub, self._keeper, reason, parted).begin()
+
+    def await_return(self, seconds: float, done: Callable[[], None]) -> None:
+        """Call when all who were there before a restart are back, or after so many seconds."""
+        self._hub.awaited.when_complete(seconds, done)
+
+    def returned(self) -> dict[str, object]:
+        """Say how many subscribers of the process before were expected, and how many are back."""
+        return {"expected": self._hub.awaited.expected, "back": self._hub.awaited.back}
 
     def ask(self, question: Callable[[], T]) -> Future[T]:
         """Have something answered in the loop's thread. Any thread may call it."""
@@ -138,18 +197,23 @@ class Engine:
         self._listener.leave(session.peer)
 
     def _begin_stop(self, reason: str) -> None:
+        if self.retired:
+            self.loop.stop()  # everybody knows, and everything is written down
         if self._stopping:
             return
+        self._refuse_work()
+        for subscriber in self._hub.subscribers():
+            if subscriber.aware:
+                subscriber.notify({"kind": "stopping", "reason": reason})
+        self._drain(time.monotonic() + self._hub.settings.drain_timeout)
+
+    def _refuse_work(self) -> None:
         self._stopping = True
         self._hub.pump()  # the events of this round come before the notice
         self._listener.close()
         for session in list(self._sessions):
             if session.stream is None:
                 session.connection.pause()
-        for subscriber in self._hub.subscribers():
-            if subscriber.aware:
-                subscriber.notify({"kind": "stopping", "reason": reason})
-        self._drain(time.monotonic() + self._hub.settings.drain_timeout)
 
     def _drain(self, deadline: float) -> None:
         late = time.monotonic() >= deadline
@@ -169,15 +233,20 @@ class Engine:
         connected = any(stream.state == "connected" for stream in self._hub.streams.values())
         if connected and time.monotonic() < deadline:
             self.loop.call_later(_TICK, lambda: self._await_hang_up(deadline))
-        else:
-            self.loop.stop()
+            return
+        if self._keeper is not None:
+            self._keeper.remove()  # it was told to everybody that their subscriptions end
+        self.loop.stop()
 
 
 def _location(host: str, sock: socket.socket) -> str:
     """Give what the URI says after the @: a host that clients can connect to, and the port."""
-    if isinstance(sock, UnixSocket):
-        return f"{UNIX}{sock.path}"
-    port: Any = sock.getsockname()[1]
+    address: Any = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"{UNIX}{address}"
+    port = address[1]
+    if host.startswith(UNIX):  # the socket that was passed on is another kind
+        host = address[0]
     if host in ("", "0.0.0.0", "::"):  # noqa: S104 - what must not be in an address
         host = socket.gethostname()
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

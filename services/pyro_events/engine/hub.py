@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from Pyro5.core import URI
+
 from pyro_events.engine import journal
 from pyro_events.engine.awaited import Awaited
 from pyro_events.engine.callback import CallbackSubscriber
@@ -13,13 +15,12 @@ from pyro_events.engine.encoder import Encoder
 from pyro_events.engine.publication import Publication
 from pyro_events.engine.publishers import Publishers
 from pyro_events.engine.stream import StreamSubscriber
+from pyro_events.engine.subscriber import Options
 from pyro_events.engine.tallies import Tallies
 from pyro_events.router import Router
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from Pyro5.core import URI
 
     from pyro_events.engine.dialer import Resolver
     from pyro_events.engine.encoder import Item
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
     from pyro_events.engine.loop import Loop
     from pyro_events.engine.publishers import Publisher
     from pyro_events.engine.settings import Settings
-    from pyro_events.engine.state import Lost
-    from pyro_events.engine.subscriber import Options, Subscriber
+    from pyro_events.engine.state import Lost, Standing
+    from pyro_events.engine.subscriber import Subscriber
+    from pyro_events.patterns import Pattern
 
 _LEAVING = 1000
+_PAUSE = 0.002
+"""Seconds without a publish after which an event is taken for a single one."""
+
 _log = logging.getLogger("pyro_events")
 
 
@@ -72,6 +77,7 @@ class Hub:
         self.callbacks: dict[str, CallbackSubscriber] = {}
         self.streams: dict[str, StreamSubscriber] = {}
         self.dirty: list[Subscriber] = []
+        self._placed = 0.0
         self.held = 0
         """Publications that wait for a full queue."""
         self.leaving: set[CallbackSubscriber] = set()
@@ -107,6 +113,17 @@ class Hub:
         if publisher is not None:
             self.publishers.keep(publisher)  # after the promise: a kill in between loses nothing
         publication.advance()
+
+    def placed(self) -> None:
+        """Send what was published after a pause at once, before its publisher is answered.
+
+        When publishes come thick and fast, their publishers are answered first, and the events of
+        a round leave together.
+        """
+        now = self.loop.clock()
+        pause, self._placed = now - self._placed, now
+        if pause > _PAUSE:
+            self.pump()
 
     def pump(self) -> None:
         """Send what this round has brought; the loop calls it after each round."""
@@ -149,6 +166,27 @@ class Hub:
         if self.keeper is not None and not subscriber.gone:
             slot = subscriber.slot
             self.keeper.note(slot, lambda: journal.has(slot, subscriber.standing()))
+
+    def adopt(self, standing: Standing, patterns: Sequence[Pattern]) -> Subscriber:
+        """Make a subscriber of an earlier process, which is expected to come back.
+
+        Raises ValueError, TypeError or PyroError when it isn't one that can be.
+        """
+        options = Options(**standing.options)
+        subscriber: Subscriber
+        if standing.kind == "stream":
+            subscriber = StreamSubscriber(self, standing.key, standing.name, options)
+            self.streams[standing.key] = subscriber
+        else:
+            subscriber = CallbackSubscriber(self, URI(standing.key), options)
+            self.callbacks[subscriber.name] = subscriber
+        subscriber.restore(standing)
+        subscriber.configure(options)
+        self.router.subscribe(subscriber, standing.subjects)
+        self.router.subscribe_match(subscriber, patterns)
+        self.awaited.expect(subscriber)
+        self.note(subscriber)
+        return subscriber
 
     def close(self) -> None:
         """Release what belongs to subscribers."""

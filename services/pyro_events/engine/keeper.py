@@ -44,7 +44,8 @@ class Keeper:
         """How often the state directory could not be written to."""
         self._directory = directory
         self._file: int | None = None
-        self._given_up = False
+        self.given_up = False
+        """Whether there is no roster any more, because it could not be written."""
         self._numbers = f"{_TALLIES}{incarnation}"
         self._header = journal.header(incarnation, self._numbers, lost)
         self._records: dict[int, bytes] = {}
@@ -59,7 +60,7 @@ class Keeper:
 
     def begin(self) -> None:
         """Put what was noted so far in the place of what the process before has left."""
-        if self._given_up:
+        if self.given_up:
             return
         self._collect()
         try:
@@ -147,7 +148,7 @@ class Keeper:
     def _give_up(self, error: OSError) -> None:
         """Go on without: half a roster would be worse than none."""
         self.errors += 1
-        self._given_up = True
+        self.given_up = True
         _log.error(
             "can't keep the roster in %s: %s; a crash now costs subscriptions",
             self._directory, error.strerror or error,

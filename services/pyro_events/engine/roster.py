@@ -13,7 +13,9 @@ def statistics(hub: Hub) -> dict[str, object]:
     """Give the counters since the start, and how things are now.
 
     `delivered` counts what subscribers took, `dropped` what was lost to them, `errors` what their
-    `event` failed on, `refused` calls that ended with an exception, `held` publishers that wait.
+    `event` failed on, `refused` calls that ended with an exception, `held` publishers that wait;
+    `lost` lists the plain subscribers that crashes have cost since the last planned restart, and
+    `roster_errors` says how often the state directory could not be written to.
     """
     counters = hub.counters
     subscribers = list(hub.subscribers())
@@ -31,6 +33,8 @@ def statistics(hub: Hub) -> dict[str, object]:
         "retries": counters.retries,
         "refused": counters.refused,
         "held": hub.held,
+        "lost": [lost.plain() for lost in hub.lost],
+        "roster_errors": hub.keeper.errors if hub.keeper is not None else 0,
     }
 
 

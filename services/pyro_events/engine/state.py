@@ -105,6 +105,11 @@ class State:
     publishers: dict[str, int] = field(default_factory=dict)
     lost: list[Lost] = field(default_factory=list)
 
+    @property
+    def size(self) -> int:
+        """How many subscribers and publishers there are."""
+        return len(self.subscribers) + len(self.publishers)
+
 
 def encode(state: State) -> bytes:
     """Give the state as bytes."""
