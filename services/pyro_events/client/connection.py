@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from pyro_events.client.waker import Wait, Waker
 
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
+"""Bytes at a time; a larger buffer costs more to have than what arrives in it."""
 _DEAD_AFTER = 20
 """Seconds after which the system gives up a peer that no longer acknowledges."""
 

@@ -88,11 +88,10 @@ class Outbox:
         A lone event is; while others are on their way, events collect until they are many or
         those have arrived (John Nagle's rule, RFC 896).
         """
-        flying = len(self._flight)
-        return not flying or (
-            flying < WINDOW
-            and (len(self._waiting) >= SEND_AT or self._waiting_bytes >= BATCH_BYTES)
-        )
+        flying, waiting = len(self._flight), len(self._waiting)
+        if not flying:
+            return waiting > 0
+        return flying < WINDOW and (waiting >= SEND_AT or self._waiting_bytes >= BATCH_BYTES)
 
     def add(self, entry: Entry) -> int:
         """Take an event, and give its number."""
