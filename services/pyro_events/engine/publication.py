@@ -55,6 +55,7 @@ class Publication:
             if self._open:
                 self._hub.held += 1
                 return
+        self._hub.placed()
         self._done()
 
     def settled(self) -> None:

@@ -124,7 +124,8 @@ class StreamSubscriber(Subscriber):
         if len(data) != _ACK_SIZE or number >= self._next:
             raise ProtocolError("an event is acknowledged that was never sent")
         self._settle(number)
-        self._touch()
+        if self._again or len(self._mailbox):
+            self._touch()
 
     def pump(self) -> None:
         """Send frames while the window is open."""
