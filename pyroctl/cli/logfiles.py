@@ -59,7 +59,8 @@ def last_lines(
     sources: Sequence[Source], count: int, wanted: re.Pattern[str] | None = None
 ) -> list[Line]:
     """Give the last `count` lines that match, oldest first; only what is needed is read."""
-    newest_first = heapq.merge(*map(_backwards, sources), key=Line.moment, reverse=True)
+    backwards = map(_backwards, reversed(sources))
+    newest_first = heapq.merge(*backwards, key=Line.moment, reverse=True)
     lines: list[Line] = []
     for line in newest_first if count else ():
         if wanted is None or wanted.search(line.text):
