@@ -128,7 +128,7 @@ class Engine:
 
         def parted(outcome: Callable[[], object]) -> None:
             for session in self._sessions:
-                session.connection.pause()
+                session.pause()
             done(outcome)
 
         Retirement(self._hub, self._keeper, reason, parted).begin()
@@ -213,7 +213,7 @@ class Engine:
         self._listener.close()
         for session in list(self._sessions):
             if session.stream is None:
-                session.connection.pause()
+                session.pause()
 
     def _drain(self, deadline: float) -> None:
         late = time.monotonic() >= deadline

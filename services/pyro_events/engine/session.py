@@ -34,7 +34,7 @@ class Session:
     """Serves one client. `refusal` is why it is sent away, or None."""
 
     __slots__ = (
-        "_deadline", "_ended", "_hub", "_objects", "_refusal", "_refusals", "_welcome",
+        "_deadline", "_ended", "_ending", "_hub", "_objects", "_refusal", "_refusals", "_welcome",
         "connection", "peer", "stream",
     )  # fmt: skip
 
@@ -57,6 +57,7 @@ class Session:
         self._refusals = refusals
         self._ended = ended
         self._welcome = False
+        self._ending = False
         settings = hub.settings
         self.connection = Connection(hub.loop, sock, settings.handshake_size, self)
         self._deadline: Timer | None = hub.loop.call_later(
@@ -75,6 +76,16 @@ class Session:
         """Make this connection the subscriber's stream; see `StreamSubscriber.attach`."""
         self.stream = stream
         return stream.attach(self.connection, last)
+
+    def pause(self) -> None:
+        """Read nothing more for good: the client's requests are the next process' business."""
+        self._ending = True
+        self.connection.pause()
+
+    def go_on(self) -> None:
+        """Read the next request, after one that had to wait."""
+        if not self._ending:
+            self.connection.resume()
 
     # The connection's owner
 
@@ -253,7 +264,7 @@ class _Execution:
         else:
             session._answer(frame, self._results[0])  # noqa: SLF001 - the same
         if self._paused:
-            session.connection.resume()
+            session.go_on()
 
 
 def _equal(given: str, wanted: str) -> bool:
