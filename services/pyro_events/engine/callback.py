@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from pyro_events.engine.subscriber import Options
 
 _MAX_REPLY = 16 << 20
-_LARGEST = 1000
-"""Events in a batch. It is in flight alone, so it should outlast the way of the next one."""
 _QUICK = 0.25
 _SLOW = 1.0
 """Seconds: a batch that takes less may grow, one that takes more has to shrink."""
@@ -95,6 +93,8 @@ class CallbackSubscriber(Subscriber):
         self._error_log = _ErrorLog()
         self._grace: Timer | None = None
         """Runs while it has not subscribed again after a restart; until then it gets nothing."""
+        self._missing = 0
+        """Events of the last process that it may have got, or not."""
         self._connect()
 
     @property
@@ -170,6 +170,8 @@ class CallbackSubscriber(Subscriber):
     def restore(self, standing: Standing) -> None:
         """Go on; it has to subscribe again within `reconnect_grace` seconds, and is told so."""
         super().restore(standing)
+        here = len(standing.waiting) + standing.untold
+        self._missing = max(0, standing.promised - standing.accounted - here)
         self._methods = frozenset({"event", "es_notice"})  # as its daemon said last time
         room = max(0, len(standing.waiting) - (self.options.queue_size or 1))
         self._staged, late = standing.waiting[:room], standing.waiting[room:]
@@ -185,9 +187,8 @@ class CallbackSubscriber(Subscriber):
             return
         self._grace.cancel()
         self._grace = None
-        values = self.hub.tallies.values
-        missing = values[self.slot] - values[self.slot + 1] - self.queued - self._untold
-        if missing > 0:
+        missing, self._missing = self._missing, 0
+        if missing:
             self._account(missing)
             self.notify({"kind": "gap", "missed": None, "reason": "restarted"})
         self._touch()
@@ -403,7 +404,7 @@ class CallbackSubscriber(Subscriber):
         if took > _SLOW:
             self._limit = max(1, self._limit // 4)
         elif took < _QUICK and full:
-            self._limit = min(self._limit * 2, _LARGEST)
+            self._limit = min(self._limit * 2, self.hub.settings.batch_events)
 
     def _event_failed(self, item: Item, error: str) -> None:
         self.errors += 1
