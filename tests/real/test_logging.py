@@ -199,6 +199,7 @@ def test_a_full_disk_costs_the_service_nothing(deployment: Deployment) -> None:
             file.unlink()
         tick.touch()
         eventually(lambda: said(deployment, "tick"), "it is written again")
+        gate.unlink()
         deployment.run("restart", "feed")
         assert "are missing here: No space left on device" in deployment.run("logs", "feed").stdout
         deployment.run("shutdown")
