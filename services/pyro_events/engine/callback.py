@@ -19,6 +19,8 @@ from pyro_events import wire
 from pyro_events.engine.connection import Connection
 from pyro_events.engine.dialer import Dial
 from pyro_events.engine.encoder import UNENCODABLE, Variant, prefix
+from pyro_events.engine.error_log import ErrorLog
+from pyro_events.engine.flight import Flight
 from pyro_events.engine.loop import Deadline, Timer
 from pyro_events.engine.replies import batch_outcome, describe, load
 from pyro_events.engine.subscriber import Subscriber, item_size
@@ -38,30 +40,8 @@ _MAX_REPLY = 16 << 20
 _QUICK = 0.25
 _SLOW = 1.0
 """Seconds: a batch that takes less may grow, one that takes more has to shrink."""
-_LOG_PAUSE = 1.0
 _UNKNOWN = "DaemonError: unknown object"
 _log = logging.getLogger("pyro_events")
-
-
-class _Flight:
-    """Requests that are not answered yet: one batch, or single calls with successive numbers."""
-
-    __slots__ = ("batch", "items", "notice", "seq", "since")
-
-    def __init__(
-        self,
-        seq: int,
-        items: list[Item],
-        since: float,
-        *,
-        batch: bool,
-        notice: dict[str, object] | None = None,
-    ) -> None:
-        self.seq = seq
-        self.items = items
-        self.since = since
-        self.batch = batch
-        self.notice = notice
 
 
 class CallbackSubscriber(Subscriber):
@@ -80,7 +60,7 @@ class CallbackSubscriber(Subscriber):
         self._proven = False
         self._staged: list[Item] = []
         """Events that are out of the mailbox and, again or still, not in flight."""
-        self._flights: deque[_Flight] = deque()
+        self._flights: deque[Flight] = deque()
         self._notices: deque[dict[str, object]] = deque()
         """News that wait for a connection."""
         self._limit = 1
@@ -90,7 +70,7 @@ class CallbackSubscriber(Subscriber):
         self._broken_since: float | None = None
         self._attempts = 0
         self._healthy_at: float | None = None
-        self._error_log = _ErrorLog()
+        self._error_log = ErrorLog()
         self._grace: Timer | None = None
         """Runs while it has not subscribed again after a restart; until then it gets nothing."""
         self._missing = 0
@@ -298,7 +278,7 @@ class CallbackSubscriber(Subscriber):
         batch = group.serializer != wire.MARSHAL
         flags = wire.BATCH if batch else 0
         seq = self._seq
-        self._depart(_Flight(seq, items, self.hub.loop.clock(), batch=batch), len(group.parts))
+        self._depart(Flight(seq, items, self.hub.loop.clock(), batch=batch), len(group.parts))
         frames: list[bytes] = []
         for part in group.parts:
             size = len(start) + len(part)
@@ -317,11 +297,11 @@ class CallbackSubscriber(Subscriber):
             number, data = wire.MSGPACK, msgpack.packb(arguments)
         else:
             number, data = wire.SERPENT, serpent.dumps(tuple(arguments))
-        flight = _Flight(self._seq, [], self.hub.loop.clock(), batch=False, notice=notice)
+        flight = Flight(self._seq, [], self.hub.loop.clock(), batch=False, notice=notice)
         self._depart(flight, 1)
         self._connection.send(wire.encode_frame(wire.INVOKE, number, 0, flight.seq, data))
 
-    def _depart(self, flight: _Flight, requests: int) -> None:
+    def _depart(self, flight: Flight, requests: int) -> None:
         self._seq = (self._seq + requests) & 0xFFFF
         if not self._flights:
             self._deadline.set(self.hub.settings.reply_timeout)
@@ -368,7 +348,7 @@ class CallbackSubscriber(Subscriber):
             self._msgpack = not self._msgpack
         self._lost(reason)
 
-    def _call_answered(self, flight: _Flight, frame: Frame) -> None:
+    def _call_answered(self, flight: Flight, frame: Frame) -> None:
         item = flight.items.pop(0)
         flight.seq = (flight.seq + 1) & 0xFFFF
         if not flight.items:
@@ -380,7 +360,7 @@ class CallbackSubscriber(Subscriber):
         else:
             self._event_failed(item, describe(frame))
 
-    def _batch_answered(self, flight: _Flight, frame: Frame) -> None:
+    def _batch_answered(self, flight: Flight, frame: Frame) -> None:
         sent = len(flight.items)
         good, error = batch_outcome(frame, sent)
         self._flights.popleft()
@@ -398,7 +378,7 @@ class CallbackSubscriber(Subscriber):
             self._limit = max(1, min(self._limit, 2 * good))
         self._staged = rest + self._staged
 
-    def _adapt(self, flight: _Flight, *, full: bool = True) -> None:
+    def _adapt(self, flight: Flight, *, full: bool = True) -> None:
         """Let batches grow while they are quick, so that a slow `event` still answers in time."""
         took = self.hub.loop.clock() - flight.since
         if took > _SLOW:
@@ -413,22 +393,3 @@ class CallbackSubscriber(Subscriber):
         if "unsupported serialized class" in error:
             error += " (import pyro_events there, or subscribe with as_dict=True)"
         self._error_log.warn(self, item, error)
-
-
-class _ErrorLog:
-    """Logs failed events of one subscriber, but not more than one a second."""
-
-    __slots__ = ("_at", "_quiet")
-
-    def __init__(self) -> None:
-        self._at = float("-inf")
-        self._quiet = 0
-
-    def warn(self, subscriber: Subscriber, item: Item, error: str) -> None:
-        now = subscriber.hub.loop.clock()
-        if now - self._at < _LOG_PAUSE:
-            self._quiet += 1
-            return
-        more = f" (and {self._quiet} more since the last such line)" if self._quiet else ""
-        _log.warning("%s: event about %r failed: %s%s", subscriber, item[0], error, more)
-        self._at, self._quiet = now, 0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyro_events.engine.settings import Settings
 
 _MAX_QUEUE = 10_000_000
+_MAX_LINEAGE = 100
 ITEM_OVERHEAD = 64
 """Bytes that an event costs beside its subject and its message, roughly."""
 
@@ -171,7 +172,7 @@ class Subscriber:
         """Go on from where another process has stopped."""
         values = self.hub.tallies.values
         values[self.slot], values[self.slot + 1] = standing.promised, standing.accounted
-        self.lineage = list(standing.lineage)
+        self.lineage = standing.lineage[-_MAX_LINEAGE:]
         self._dropped_before = standing.untold
 
     def lift_limit(self) -> None:

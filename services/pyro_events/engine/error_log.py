@@ -1,0 +1,33 @@
+"""The log of events that failed at a subscriber."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyro_events.engine.encoder import Item
+    from pyro_events.engine.subscriber import Subscriber
+
+_LOG_PAUSE = 1.0
+_log = logging.getLogger("pyro_events")
+
+
+class ErrorLog:
+    """Logs failed events of one subscriber, but not more than one a second."""
+
+    __slots__ = ("_at", "_quiet")
+
+    def __init__(self) -> None:
+        self._at = float("-inf")
+        self._quiet = 0
+
+    def warn(self, subscriber: Subscriber, item: Item, error: str) -> None:
+        """Log it, or count it for the next line."""
+        now = subscriber.hub.loop.clock()
+        if now - self._at < _LOG_PAUSE:
+            self._quiet += 1
+            return
+        more = f" (and {self._quiet} more since the last such line)" if self._quiet else ""
+        _log.warning("%s: event about %r failed: %s%s", subscriber, item[0], error, more)
+        self._at, self._quiet = now, 0
