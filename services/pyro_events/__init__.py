@@ -14,6 +14,7 @@ from pyro_events.event import EVENTSERVICE_NAME, Event, register_event_class
 if TYPE_CHECKING:
     from pyro_events.async_subscriber import AsyncSubscriber
     from pyro_events.publisher import Publisher
+    from pyro_events.reconnecting import ReconnectingProxy
     from pyro_events.service import EventService
     from pyro_events.subscriber import Subscriber
 
@@ -23,6 +24,7 @@ __all__ = [
     "Event",
     "EventService",
     "Publisher",
+    "ReconnectingProxy",
     "Subscriber",
 ]
 
@@ -32,6 +34,7 @@ _MODULES = {
     "AsyncSubscriber": "pyro_events.async_subscriber",
     "EventService": "pyro_events.service",
     "Publisher": "pyro_events.publisher",
+    "ReconnectingProxy": "pyro_events.reconnecting",
     "Subscriber": "pyro_events.subscriber",
 }
 

@@ -20,6 +20,10 @@ class Refused(EventServiceError):
     """The event service answered that it doesn't want this client."""
 
 
+class OutcomeUnknown(EventServiceError):
+    """The connection broke after a call was sent, which may or may not have been executed."""
+
+
 class NotPublished(EventServiceError):
     """Events that were posted did not arrive; `count` says how many, the cause says why."""
 

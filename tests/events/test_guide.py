@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import Pyro5.api
 import pytest
 from Pyro5 import config
 
@@ -151,6 +152,31 @@ def test_hooks(es: EventService, read: Read) -> None:
         eventually(lambda: "lost the event service: " in read())
         careful.abort()
         thread.join(20)
+
+
+@Pyro5.api.expose
+class Market:
+    def price(self, symbol: str) -> float:
+        return 22.5
+
+    def headline(self, symbol: str) -> str:
+        return f"{symbol} rises"
+
+    def order(self, symbol: str, number: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize("program", [block("OutcomeUnknown"), block("LifeCycle() as events")])
+def test_reconnecting_proxies(
+    es: EventService, name_server: str, stock: Callable[..., StockDaemon], read: Read, program: str
+) -> None:
+    """They find services in stock daemons by their names."""
+    daemon = stock()
+    with Pyro5.api.Proxy(f"PYRO:Pyro.NameServer@{name_server}") as names:
+        names.register("stocks.market", daemon.register(Market()))
+        names.register("stocks.news", daemon.register(Market()))
+    run(program)
+    assert "22.5" in read()
 
 
 def test_own_classes(es: EventService) -> None:
