@@ -203,8 +203,9 @@ def test_silence_is_a_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None
         assert reasons[0] == "nothing was heard for 0.2 s"
 
 
-def test_pings_are_answered_while_an_event_is_handled() -> None:
+def test_pings_are_answered_while_an_event_is_handled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler may take as long as it likes; the event service knows that we live."""
+    monkeypatch.setattr(stream, "SILENCE", 5.0)
     release = threading.Event()
     with FakeES() as es, Recording(es.uri) as sub:
         sub.on_event = lambda _event: release.wait(10)

@@ -41,6 +41,11 @@ class Calls:
         self._waiting: dict[int, Future[Any]] = {}
         self._failure: Exception | None = None
 
+    @property
+    def pending(self) -> bool:
+        """Whether an answer is due."""
+        return bool(self._waiting)
+
     def start(
         self, method: str, params: list[Any], options: dict[str, Any] | None = None
     ) -> tuple[bytes, Future[Any]]:

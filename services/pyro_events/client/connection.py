@@ -122,6 +122,11 @@ class Connection:
         """End a `borrow`; nobody reads until somebody holds it again."""
         self._holding.release()
 
+    def attend(self) -> None:
+        """Have its own thread read if nobody does: an answer is due."""
+        if not self.held:
+            self._waker.wake()
+
     def fail(self, error: EventServiceError) -> None:
         """Have its own thread find this error when it reads again, which is at once."""
         self._failure = error

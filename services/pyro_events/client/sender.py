@@ -213,9 +213,8 @@ class Sender:
 
     def _have_answers_read(self) -> None:
         """See to it that somebody reads while an answer is due."""
-        connection = self._connection
-        if self._outbox.flying and connection and not (self._reading or connection.held):
-            self.link.wake()
+        if self._outbox.flying and not self._reading and self._connection is not None:
+            self._connection.attend()
 
     def _wait(self, settled: Callable[[], bool], deadline: float | None) -> bool:
         """Wait; False when the time is over. Raises Closed, and the refusal of a first link."""

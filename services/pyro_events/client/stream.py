@@ -58,6 +58,8 @@ class Stream(Subscription):
             return False
         finally:
             connection.give_back()
+            if self._calls is not None and self._calls.pending:
+                connection.attend()  # handling events may take long
         return True
 
     def _receive(self, connection: Connection, waker: Waker) -> wire.Frame | None:

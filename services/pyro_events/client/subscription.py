@@ -228,6 +228,7 @@ class Subscription:
             with contextlib.suppress(ConnectionLost):
                 frame, answer = calls.start(method, params, options)
                 connection.write(frame)
+                connection.attend()
                 try:
                     return answer.result(max(0.0, deadline - time.monotonic()))
                 except TimeoutError:
