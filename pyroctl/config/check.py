@@ -1,4 +1,4 @@
-"""What must hold between services: references, circles, ports. Pure."""
+"""What must hold between services: references, circles, ports, names. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyroctl.config.mistakes import Mistake
-from pyroctl.config.models import Command, EventService, NameServer
+from pyroctl.config.models import Command, EventService, NameServer, PyroObject
 from pyroctl.core.plan import find_circle
 from pyroctl.errors import nearest_name
 
@@ -27,7 +27,7 @@ def check(tables: Mapping[str, Any], services: Mapping[str, Service]) -> list[Mi
     mistakes of its own is no second mistake; `services` those that are valid by themselves.
     """
     needs = {name: _needs(table) for name, table in tables.items()}
-    return [*_references(needs), *_circles(needs), *_ports(services)]
+    return [*_references(needs), *_circles(needs), *_ports(services), *_pyro_names(services)]
 
 
 def _needs(table: Any) -> list[str]:
@@ -82,10 +82,26 @@ def _ports(services: Mapping[str, Service]) -> Iterator[Mistake]:
 def _claims(name: str, service: Service) -> Iterator[_Claim]:
     path = ("services", name)
     match service:
-        case NameServer(host=host, port=port) | EventService(host=host, port=port) if port:
+        case (
+            NameServer(host=host, port=port)
+            | EventService(host=host, port=port)
+            | PyroObject(host=host, port=port)
+        ) if port:
             yield _Claim(name, host, port, (*path, "port"))
         case Command(ready=ready) if ready and ready.port:
             yield _Claim(name, ready.host, ready.port, (*path, "ready", "port"))
+
+
+def _pyro_names(services: Mapping[str, Service]) -> Iterator[Mistake]:
+    """Find objects that would fight for a name; their instances have numbers in theirs."""
+    holders: dict[tuple[str, str | None], str] = {}
+    for name, service in services.items():
+        if isinstance(service, PyroObject) and service.pyro_name is not None:
+            holder = holders.setdefault((service.pyro_name, service.ns), name)
+            if holder != name:
+                path = ("services", name, "pyro_name")
+                message = f'"{service.pyro_name}" is the name of service {holder}'
+                yield Mistake(path, message, "give each service a name of its own")
 
 
 def _overlap(one: str, other: str) -> bool:
