@@ -25,12 +25,15 @@ def warning_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return yes(safe(function))
 
 
-def warn(app: App, command: str, services: Sequence[str], *, yes: bool, safe: bool) -> None:
+def warn(
+    app: App, command: str, services: Sequence[str], *, yes: bool, safe: bool, **more: str
+) -> None:
     """Warn of what will be lost; raises Declined if it is refused, and then nothing has changed.
 
-    Asks on a terminal only. Raises as `App.call`.
+    Asks on a terminal only. `more` is what the command itself will tell the manager. Raises as
+    `App.call`.
     """
-    found = app.call("foresee", services, command=command)["data"]["consequences"]
+    found = app.call("foresee", services, command=command, **more)["data"]["consequences"]
     for entry in found:
         for line in _describe(entry):
             app.output.progress(line)

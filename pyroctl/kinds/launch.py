@@ -65,7 +65,7 @@ def launch(spec: ServiceSpec, surroundings: Surroundings) -> Launch:
             return Launch(argv, env, cwd, nameserver.READINESS, controlled=True, listens=address)
         case EventServiceOptions():
             argv = eventservice.argv(options, surroundings.python, surroundings.ns)
-            at = None if "ES" else eventservice.address(options)  # until pyro_events takes it
+            at = eventservice.address(options)
             return Launch(argv, env, cwd, eventservice.READINESS, controlled=True, listens=at)
         case ObjectOptions():
             where = surroundings.directory

@@ -7,20 +7,18 @@ import time
 from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
-from pyroctl.core.lifecycle import SETTLED, Restart, Start, State, Stop, is_usable
-from pyroctl.core.spec import EventServiceOptions
+from pyroctl.core.lifecycle import SETTLED, Start, State, Stop, is_usable
 from pyroctl.errors import PyroctlError, ServiceFailed
-from pyroctl.manager import consequences
+from pyroctl.manager import restarts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pyroctl.core.spec import OnRestart
     from pyroctl.manager.supervisor import Supervisor
     from pyroctl.manager.unit import Unit
 
     Progress = Callable[[Unit], None]
-
-IN_BETWEEN = frozenset({State.STARTING, State.STOPPING})
 
 
 async def start(
@@ -51,11 +49,15 @@ async def stop(supervisor: Supervisor, names: Sequence[str], progress: Progress)
 
 
 async def restart(
-    supervisor: Supervisor, names: Sequence[str], progress: Progress
+    supervisor: Supervisor,
+    names: Sequence[str],
+    progress: Progress,
+    wanted: OnRestart | None = None,
 ) -> tuple[list[dict[str, object]], list[ServiceFailed]]:
     """Give each service a fresh process, one after the other; what it needs is started, too.
 
-    Ends at the first that doesn't become ready. Gives what was restarted, and the failures.
+    `wanted` is how, for event services, instead of what is configured. Ends at the first failure.
+    Gives what was restarted, and the failures.
     """
     done: list[dict[str, object]] = []
     for unit in supervisor.choose(names):
@@ -63,28 +65,21 @@ async def restart(
         failures = await start(supervisor, missing, progress)
         if failures:
             return done, failures
-        before = await _subscribers_of(unit)
         began = time.monotonic()
-        unit.send(Restart())
-        failure = await _await_ready(unit, progress)
-        if failure is not None:
+        facts: dict[str, object] = {}
+        try:
+            match restarts.way(unit, wanted):
+                case "handover":
+                    facts = await restarts.hand_over(unit, progress)
+                case "notify":
+                    facts = await restarts.notify(supervisor, unit, progress)
+                case None:
+                    await restarts.fresh_process(supervisor, unit, progress)
+        except ServiceFailed as failure:
             return done, [failure]
-        await supervisor.settle()
-        entry: dict[str, object] = {"service": unit.name}
-        if before is not None:
-            back = await consequences.await_return(unit, before.aware)
-            entry |= {"how": "notify", "lost": before.plain, "carried": 0}
-            entry |= {"notified": before.aware, "resubscribed": back}
-        done.append({**entry, "seconds": round(time.monotonic() - began, 3)})
+        seconds = round(time.monotonic() - began, 3)
+        done.append({"service": unit.name, **facts, "seconds": seconds})
     return done, []
-
-
-async def _subscribers_of(unit: Unit) -> consequences.Subscribers | None:
-    if not isinstance(unit.spec.options, EventServiceOptions):
-        return None
-    if unit.state is not State.RUNNING:
-        return consequences.Subscribers([], 0)
-    return await consequences.subscribers_of(unit)
 
 
 async def keep_trying(supervisor: Supervisor, names: Sequence[str], progress: Progress) -> None:
@@ -109,26 +104,11 @@ async def keep_trying(supervisor: Supervisor, names: Sequence[str], progress: Pr
 
 async def _bring_up(unit: Unit, progress: Progress) -> ServiceFailed | None:
     unit.send(Start())
-    return await _await_ready(unit, progress)
-
-
-async def _await_ready(unit: Unit, progress: Progress) -> ServiceFailed | None:
-    life = await unit.wait_until(lambda life: life.state not in IN_BETWEEN)
-    if is_usable(life):
-        progress(unit)
-        return None
-    if life.state is State.STOPPED:
-        return ServiceFailed(
-            f"{unit.name} was stopped before it was ready",
-            service=unit.name,
-            hint="somebody else gave a command meanwhile",
-        )
-    return ServiceFailed(
-        f"{unit.name} did not become ready: {life.reason}",
-        service=unit.name,
-        hint=f"all it said: pyroctl logs {unit.name}",
-        output=unit.log.last_lines(),
-    )
+    try:
+        await restarts.await_ready(unit, progress)
+    except ServiceFailed as failure:
+        return failure
+    return None
 
 
 async def _take_down(unit: Unit, progress: Progress) -> None:

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.control.server import error_reply
 from pyroctl.core import plan
 from pyroctl.core.instances import meant
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
-from pyroctl.manager import consequences, operations
+from pyroctl.manager import consequences, operations, reload, restarts
 from pyroctl.manager.status import StatusReporter, manager_row
 from pyroctl.manager.supervisor import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from pyroctl.control.protocol import Message
-    from pyroctl.errors import ServiceFailed
+    from pyroctl.core.spec import OnRestart
     from pyroctl.manager.supervisor import Supervisor
     from pyroctl.manager.unit import Unit
 
     Send = Callable[[Message], None]
+    Operation = Callable[[Sequence[str], Send], Awaitable[Message]]
+
+log = logging.getLogger(__name__)
+
+
+RESTARTS: dict[str, OnRestart] = {"notify": "notify", "handover": "handover"}
 
 
 class Requests:
@@ -35,6 +45,7 @@ class Requests:
         self._began = time.monotonic()
         self._turn = asyncio.Lock()
         self._doing = ""
+        self._restarting: set[str] = set()
         self.stopping = False
 
     async def handle(self, do: str, args: Message, send: Send) -> Message:
@@ -46,22 +57,35 @@ class Requests:
         if do == "shutdown":
             return await self._shut_down(send)
         if do == "foresee":
-            return await self._foresee(str(args.get("command")), names)
+            return await self._foresee(str(args.get("command")), names, self._how(args, names))
         if do == "subscriptions":
             return await self._subscriptions(names)
         if do == "eventservice":
             return self._event_service_address(names)
-        operation = {"start": self._start, "stop": self._stop, "restart": self._restart}.get(do)
+        changing: dict[str, Operation] = {
+            "start": self._start,
+            "stop": self._stop,
+            "restart": partial(self._restart, args),
+            "reload": partial(self._reload, args),
+        }
+        operation = changing.get(do)
         if operation is None:
             raise PyroctlError(f"the manager has no request {do!r}")
         self._supervisor.choose(names)
+        with self._alone(names if do == "restart" else ()):
+            return await self._in_turn(" ".join((do, *names)), send, partial(operation, names))
+
+    async def _in_turn(
+        self, what: str, send: Send, operation: Callable[[Send], Awaitable[Message]]
+    ) -> Message:
+        """Wait for the operation that is under way, and then do this one."""
         if self._turn.locked():
             send({"kind": "waiting", "text": f"waiting for another command: {self._doing}"})
         async with self._turn:
-            self._doing = " ".join((do, *names))
+            self._doing = what
             if self.stopping:
                 raise PyroctlError("the manager is shutting down")
-            return await operation(names, send)
+            return await operation(send)
 
     def _check_config(self, wanted: object) -> None:
         """Refuse a request that means another deployment below the same root."""
@@ -92,7 +116,7 @@ class Requests:
     def _has(self, name: str) -> bool:
         return name in self._supervisor.units
 
-    async def _foresee(self, command: str, names: Sequence[str]) -> Message:
+    async def _foresee(self, command: str, names: Sequence[str], how: OnRestart | None) -> Message:
         """Say what clients would lose by a stop, restart or shutdown."""
         chosen = [unit.name for unit in self._supervisor.choose(names)]
         if command == "stop":
@@ -100,9 +124,12 @@ class Requests:
             chosen = list(plan.closure(names or self._supervisor.units, dependents))
         elif command == "shutdown":
             chosen = list(self._supervisor.units)
+        elif command == "reload":
+            chosen = reload.prepare(self._supervisor).interrupted
         units = [unit for name, unit in self._supervisor.units.items() if name in chosen]
-        ours = {unit.uri for unit in self._supervisor.units.values()}
-        found = await consequences.foresee(units, ours)
+        if command in {"restart", "reload"}:
+            units = [unit for unit in units if restarts.way(unit, how) != "handover"]
+        found = await consequences.foresee(units, self._supervisor.naming.our_uris())
         return {"data": {"consequences": found}, "errors": [], "exit_code": 0}
 
     async def _subscriptions(self, names: Sequence[str]) -> Message:
@@ -135,11 +162,72 @@ class Requests:
         touched = plan.closure(chosen, plan.reverse(self._supervisor.needs()))
         return await self._outcome(list(touched), [])
 
-    async def _restart(self, names: Sequence[str], send: Send) -> Message:
-        done, failures = await operations.restart(self._supervisor, names, _reporting(send))
+    async def _restart(self, args: Message, names: Sequence[str], send: Send) -> Message:
+        how = self._how(args, names)
+        done, failures = await operations.restart(self._supervisor, names, _reporting(send), how)
         reply = await self._outcome(names, failures)
         reply["data"]["restarts"] = done
         return reply
+
+    def _how(self, args: Message, names: Sequence[str]) -> OnRestart | None:
+        """Give how an event service is to be restarted, if the request says so."""
+        how = RESTARTS.get(str(args.get("how")))
+        for unit in self._supervisor.choose(names) if how else ():
+            if not isinstance(unit.spec.options, EventServiceOptions):
+                raise UsageError(
+                    f"{unit.name} is no event service: --{how} is only for those",
+                    hint=f"pyroctl restart {unit.name}",
+                    service=unit.name,
+                )
+        return how
+
+    @contextlib.contextmanager
+    def _alone(self, names: Sequence[str]) -> Iterator[None]:
+        """Refuse to restart what is being restarted, or is about to be."""
+        for name in names:
+            if name in self._restarting:
+                raise PyroctlError(
+                    f"{name} is being restarted already, by another command",
+                    hint=f"wait until that is done: pyroctl status {name}",
+                    service=name,
+                )
+        self._restarting.update(names)
+        try:
+            yield
+        finally:
+            self._restarting.difference_update(names)
+
+    async def _reload(self, args: Message, names: Sequence[str], send: Send) -> Message:
+        """Read the configuration again; with `dry_run` only say what would be done.
+
+        With `expect`, the fingerprint of a plan, nothing else than that plan is carried out.
+        """
+        found = reload.prepare(self._supervisor)
+        data: Message = {"plan": found.entries(), "manager": found.waiting_entries()}
+        if args.get("dry_run"):
+            data["fingerprint"] = found.fingerprint()
+            return {"data": data, "errors": [], "exit_code": 0}
+        if args.get("expect") not in {None, found.fingerprint()}:
+            raise PyroctlError(
+                "the plan has changed meanwhile; nothing was done",
+                hint="look again: pyroctl reload",
+            )
+        done, failures = await reload.carry_out(self._supervisor, found, _reporting(send))
+        reply = await self._outcome([step.service for step in found.steps], failures)
+        reply["data"] |= {**data, "restarts": done}
+        return reply
+
+    async def reload(self) -> None:
+        """Do what a reload does, and log what comes of it; for a signal, which nobody waits for."""
+        try:
+            reply = await self.handle("reload", {}, lambda _: None)
+        except PyroctlError as error:
+            reply = error_reply(error)
+        for entry in reply["errors"]:
+            place = ":".join(str(entry[key]) for key in ("file", "line") if entry.get(key))
+            log.error("reload: %s", ": ".join(part for part in (place, entry["message"]) if part))
+        if not reply["errors"]:
+            log.info("reload: done, %d steps", len(reply["data"]["plan"]))
 
     async def _shut_down(self, send: Send) -> Message:
         running = [unit for unit in self._supervisor.units.values() if unit.pid is not None]
@@ -149,7 +237,7 @@ class Requests:
         await self._shutdown()
         return {"data": {"stopped": [unit.name for unit in running]}, "errors": [], "exit_code": 0}
 
-    async def _outcome(self, names: Sequence[str], failures: Sequence[ServiceFailed]) -> Message:
+    async def _outcome(self, names: Sequence[str], failures: Sequence[PyroctlError]) -> Message:
         units = [unit for name, unit in self._supervisor.units.items() if name in names]
         return {
             "data": {"services": await self._reporter.rows(units)},

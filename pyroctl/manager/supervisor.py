@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
 from pyroctl.core.lifecycle import SETTLED, State, Stop, is_usable
-from pyroctl.core.spec import EventServiceOptions, NameServerOptions, registers_here
+from pyroctl.core.spec import EventServiceOptions, NameServerOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.kinds.launch import Surroundings
 from pyroctl.manager.guardian import Guardian
 from pyroctl.manager.listening import lent_sockets
+from pyroctl.manager.naming import Naming
 from pyroctl.manager.unit import Unit
 
 if TYPE_CHECKING:
@@ -38,19 +39,10 @@ class Supervisor:
         """Nothing is started any more."""
         self._guardian = Guardian()
         self._chores: set[asyncio.Task[None]] = set()
+        self._paths = paths
         self._lent = lent_sockets(os.environ, os.getpid())
-        self.units = {
-            spec.name: Unit(
-                spec,
-                paths,
-                self._surroundings,
-                self._missing_need,
-                self._guardian,
-                self._changed,
-                lent=self._lent.get(spec.name),
-            )
-            for spec in deployment.services.values()
-        }
+        self.units = {name: self._unit(spec) for name, spec in deployment.services.items()}
+        self.naming = Naming(lambda: self.units, self._name_server_unit)
 
     def start(self) -> None:
         """Get ready to run services."""
@@ -68,6 +60,22 @@ class Supervisor:
         self._guardian.stop()
         for unit in self.units.values():
             unit.close()
+
+    def adopt(self, deployment: Deployment) -> None:
+        """Take on another deployment; services that are none in it must be down."""
+        self.deployment = deployment
+        gone = [unit for name, unit in self.units.items() if name not in deployment.services]
+        for name, spec in deployment.services.items():
+            if name in self.units:
+                self.units[name].respecify(spec)
+        self.units = {
+            name: self.units.get(name) or self._unit(spec)
+            for name, spec in deployment.services.items()
+        }
+        for unit in gone:
+            unit.close()
+        for unit in self.units.values():
+            unit.needs_changed()
 
     def needs(self) -> dict[str, tuple[str, ...]]:
         """Give who needs whom, in the configuration's order."""
@@ -123,6 +131,17 @@ class Supervisor:
         for unit in self.units.values():
             unit.log.reopen()
 
+    def _unit(self, spec: ServiceSpec) -> Unit:
+        return Unit(
+            spec,
+            self._paths,
+            self._surroundings,
+            self._missing_need,
+            self._guardian,
+            self._changed,
+            lent=self._lent.get(spec.name),
+        )
+
     # --- what services know of each other --------------------------------------------------------
 
     def _surroundings(self, spec: ServiceSpec) -> Surroundings:
@@ -135,18 +154,22 @@ class Supervisor:
         )
 
     def _name_server_for(self, spec: ServiceSpec) -> str | None:
-        """Give HOST:PORT of the name server that the service needs, or the only one there is."""
-        needed = plan.closure(spec.needs, self.needs())
-        servers = [u for u in self.units.values() if isinstance(u.spec.options, NameServerOptions)]
-        chosen = [unit for unit in servers if unit.name in needed] or servers[:1]
-        if not chosen or isinstance(spec.options, NameServerOptions):
+        """Give HOST:PORT of the name server that the service is to use."""
+        unit = self._name_server_unit(spec)
+        if unit is None:
             return None
-        unit = chosen[0]
         options = unit.spec.options
         assert isinstance(options, NameServerOptions)
         if unit.uri is not None:
             return unit.uri.rpartition("@")[2]
         return f"{options.host}:{options.port}" if options.port else None
+
+    def _name_server_unit(self, spec: ServiceSpec) -> Unit | None:
+        """Give the name server that the service needs, or the only one there is."""
+        needed = plan.closure(spec.needs, self.needs())
+        servers = [u for u in self.units.values() if isinstance(u.spec.options, NameServerOptions)]
+        chosen = [unit for unit in servers if unit.name in needed] or servers[:1]
+        return chosen[0] if chosen and not isinstance(spec.options, NameServerOptions) else None
 
     def _missing_need(self, spec: ServiceSpec) -> str | None:
         """Give a need that isn't ready; an event service without its name server can't begin."""
@@ -159,23 +182,7 @@ class Supervisor:
         for other in self.units.values():
             if unit.name in other.spec.needs:
                 other.needs_changed()
-        if unit.state is State.RUNNING and isinstance(unit.spec.options, NameServerOptions):
-            self._put_back_names(unit)
-
-    def _put_back_names(self, name_server: Unit) -> None:
-        """Let running services register again: a fresh name server may know nobody."""
-        for unit in self.units.values():
-            if registers_here(unit.spec.options) and unit.state is State.RUNNING:
-                address = self._name_server_for(unit.spec)
-                if name_server.uri is not None and name_server.uri.endswith(f"@{address}"):
-                    self._do(self._register(unit, str(address)))
-
-    async def _register(self, unit: Unit, ns: str) -> None:
-        try:
-            await unit.ask("register", ANSWER_TIMEOUT, ns=ns)
-            log.info("%s is registered again in the name server at %s", unit.name, ns)
-        except OSError as error:
-            log.warning("%s could not register again in the name server: %s", unit.name, error)
+        self._do(self.naming.changed(unit))
 
     def _do(self, chore: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(chore)

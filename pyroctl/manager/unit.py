@@ -147,6 +147,23 @@ class Unit:
         if self.waiting_for is not None:
             self._spawn()
 
+    def respecify(self, spec: ServiceSpec) -> None:
+        """Take on another specification of the service.
+
+        What only the manager acts on is in effect at once, everything else from the next start.
+        """
+        old, self.spec = self.spec, spec
+        self.log.use(spec.log)
+        if spec.watchdog != old.watchdog:
+            self._watch()
+        for run in self._runs:
+            self._guardian.protect(run.pid, spec.stop_timeout)
+
+    def keeps_address(self) -> bool:
+        """Tell whether a process that is started now listens where this one does."""
+        what = launch(self.spec, self._surroundings(self.spec))
+        return self.holdings.holds(what.listens)
+
     def kill(self) -> None:
         """End all its processes at once."""
         for run in self._runs:
@@ -224,12 +241,12 @@ class Unit:
     async def _ping(self, patience: float) -> bool:
         """Ask for a sign of life; a refusal is one, and a hand-over may take its time."""
         try:
-            await self.ask("ping", patience)
+            answer = await self.ask("ping", patience)
         except (Refused, ConnectionError):  # the latter: its end is noticed by others
             return True
         except OSError:
             return self.successor is not None
-        return True
+        return not isinstance(answer, dict) or answer.get("alive") is not False
 
     def _hung(self, reason: str) -> None:
         self._watchdog = None

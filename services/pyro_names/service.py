@@ -17,9 +17,9 @@ from Pyro5.errors import NamingError, PyroError
 from Pyro5.nameserver import BroadcastServer, NameServer
 
 from pyro_host import PERMANENT_FAILURE, AskRefused, ControlChannel, Notifier, serve_control
+from pyro_host.listening import inherited_socket
 from pyro_names.cleaner import Cleaner
 from pyro_names.daemon import NameDaemon
-from pyro_names.listening import inherited_socket
 from pyro_names.storage import StorageError, open_storage
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ LARGEST_MESSAGE = 16 << 20
 
 PROBE_PATIENCE = 5.0
 """Seconds for the name server to answer itself."""
+
+PING_PATIENCE = 1.5
+"""Seconds; a manager waits two for the answer."""
 
 _log = logging.getLogger("pyro_names")
 
@@ -172,7 +175,7 @@ class NameService:
         self._daemon.stop()
         self._names.storage.close()
 
-    def answer(self, ask: str, _parameters: dict[str, object]) -> object:
+    def answer(self, ask: str, parameters: dict[str, object]) -> object:
         """Answer the manager."""
         if ask == "statistics":
             return {
@@ -186,7 +189,41 @@ class NameService:
             }
         if ask == "names":
             return self._names.list()
+        if ask == "registrations":
+            return self._registrations(parameters.get("names"))
+        if ask == "restore":
+            return self._restore(parameters.get("names"))
+        if ask == "ping":
+            return self._ping()
         raise AskRefused(f"a name server knows no {ask!r}; ask for statistics or names")
+
+    def _registrations(self, names: object) -> dict[str, tuple[str, list[str]]]:
+        """Give address and metadata of those of the names that are registered."""
+        if not isinstance(names, list):
+            raise AskRefused("names must be a list")
+        known = self._names.list(return_metadata=True)
+        return {name: (known[name][0], sorted(known[name][1])) for name in names if name in known}
+
+    def _restore(self, names: object) -> list[str]:
+        """Register what is missing of `registrations`; give the names that were."""
+        if not isinstance(names, dict):
+            raise AskRefused("names must be what registrations gave")
+        missing = [name for name in names if name not in self._names.list()]
+        for name in missing:
+            uri, metadata = names[name]
+            self._names.register(name, uri, safe=True, metadata=set(metadata))
+        return missing
+
+    def _ping(self) -> dict[str, bool]:
+        """Say whether we answer clients: this thread lives on when those that do so are stuck."""
+        try:
+            with Proxy(self.uri) as proxy:
+                proxy._pyroTimeout = PING_PATIENCE  # noqa: SLF001 - Pyro5's interface
+                proxy.ping()
+        except PyroError as error:
+            _log.warning("a ping to our own address failed: %s", error)
+            return {"alive": False}
+        return {"alive": True}
 
 
 def _unusable(error: StorageError) -> CannotServe:
