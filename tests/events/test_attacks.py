@@ -1,0 +1,183 @@
+"""How long an event takes between two who behave, while others attack the event service."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import statistics
+import threading
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+import msgpack
+import pytest
+
+from pyro_events import wire
+from pyro_events.event import EVENTSERVICE_NAME
+from tests.events.service_harness import WireClient, proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.events.service_harness import Process, Start
+
+ROUNDS = 40
+USUALLY, ALWAYS = 0.2, 3.0
+"""Seconds. An attack that gets through costs 4 to 12 s (a pattern), or stops the service for good;
+the bounds are far from that, and far from what a busy machine costs."""
+MIB = 1 << 20
+PATIENCE = 5.0
+
+
+def call(serializer: int, data: bytes, flags: int = 0) -> bytes:
+    return wire.encode_frame(wire.INVOKE, serializer, flags, 7, data)
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), PATIENCE)
+
+
+def garbage(port: int, stop: threading.Event) -> None:
+    """Connection after connection with bytes that mean nothing."""
+    while not stop.is_set():
+        with connected(port) as sock, contextlib.suppress(OSError):
+            sock.sendall(os.urandom(5000))
+            sock.recv(100)
+
+
+def half_frames(port: int, stop: threading.Event) -> None:
+    """Two hundred connections that never get to the end of their handshake."""
+    start = wire.encode_frame(wire.CONNECT, wire.MSGPACK, 0, 0, b"x" * 100)[:60]
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(connected(port)).sendall(start)
+        stop.wait()
+
+
+def flood(port: int, stop: threading.Event) -> None:
+    """As many connections as possible, closed at once."""
+    while not stop.is_set():
+        connected(port).close()
+
+
+def slow_sender(port: int, stop: threading.Event) -> None:
+    """A large request, a few bytes at a time."""
+    frame = call(wire.MSGPACK, msgpack.packb([EVENTSERVICE_NAME, "publish", ["a", b"x" * MIB], {}]))
+    with WireClient(port) as client:
+        client.greet()
+        while not stop.is_set():
+            client.sock.sendall(frame[:10])
+            frame = frame[10:] + frame[:10]
+            stop.wait(0.001)
+
+
+def never_reads(port: int, stop: threading.Event) -> None:
+    """A subscriber with all the events, which takes none, and a publisher that is held for it."""
+    with WireClient(port) as reader, WireClient(port) as writer:
+        for client in (reader, writer):
+            client.greet()
+        reader.attach("stuck", ["flood"])
+        batch = [[["flood"], msgpack.packb("x" * 1000), False]] * 100
+        writer.sock.settimeout(0.1)
+        with contextlib.suppress(OSError):
+            while not stop.is_set():
+                writer.start("publish_batch", "hose", 1, batch)
+        stop.wait()
+
+
+def backtracking(port: int, stop: threading.Event) -> None:
+    """Patterns that take for ever, and subjects that they are tried on."""
+    patterns = [f"(a|a)*{number}$" for number in range(10)]
+    with WireClient(port) as client:
+        client.greet()
+        client.attach("regex", [], patterns)
+        number = 0
+        while not stop.is_set():
+            number += 1
+            client.call("publish", "a" * 40 + str(number) + "!", 1)
+
+
+def nowhere(port: int, stop: threading.Event) -> None:
+    """Subscribers whose daemon takes the connection and never answers."""
+    with contextlib.ExitStack() as stack:
+        deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
+        es = stack.enter_context(proxy(f"PYRO:{EVENTSERVICE_NAME}@localhost:{port}"))
+        for number in range(100):
+            es.subscribe("healthy", f"PYRO:deaf{number}@localhost:{deaf.getsockname()[1]}")
+        stop.wait()
+
+
+def requests(*frames: bytes) -> Callable[[int, threading.Event], None]:
+    """Send the same requests again and again; whoever is hung up on comes back."""
+
+    def attack(port: int, stop: threading.Event) -> None:
+        while not stop.is_set():
+            with WireClient(port) as client, contextlib.suppress(OSError):
+                client.greet()
+                for frame in frames:
+                    client.sock.sendall(frame)
+                    client.frame(PATIENCE)
+
+    return attack
+
+
+_EMPTY_DICTS = b"\xdd" + (1_000_000).to_bytes(4, "big") + b"\x80" * 1_000_000
+_DEEP = b"\x91" * 1_000_000 + b"\x01"
+BOMBS = {
+    "serpent": call(wire.SERPENT, b"('x','publish',['a',[" + b"[]," * 300_000 + b"]],{})"),
+    "json": call(wire.JSON, json.dumps({"params": [[]] * 200_000}).encode()),
+    "json-nested": call(wire.JSON, b"[" * 500_000),
+    "msgpack": call(wire.MSGPACK, _EMPTY_DICTS),
+    "msgpack-nested": call(wire.MSGPACK, _DEEP),
+    "msgpack-length": call(wire.MSGPACK, b"\xdd\xff\xff\xff\xff"),
+    "marshal": call(wire.MARSHAL, b"[\xff\xff\xff\x7f"),
+    "zlib": call(wire.JSON, zlib.compress(b"[" + b"1," * (8 * MIB)), wire.COMPRESSED),
+    "announced": call(wire.MSGPACK, b"")[:12] + b"\x7f\xff\xff\xff" + call(4, b"")[16:],
+}
+ATTACKS = {
+    "garbage": garbage,
+    "half-frames": half_frames,
+    "flood": flood,
+    "slow-sender": slow_sender,
+    "never-reads": never_reads,
+    "backtracking": backtracking,
+    "nowhere": nowhere,
+} | {f"bomb-{name}": requests(frame) for name, frame in BOMBS.items()}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_healthy_pair_is_served_at_once_under_attack(process: Start, name: str) -> None:
+    """Its events arrive as promptly as before, each exactly once, whatever the attacker does."""
+    es = process("-m", "pyro_events", "-N")
+    port = port_of(es)
+    stop = threading.Event()
+    attacker = threading.Thread(target=ATTACKS[name], args=(port, stop))
+    with WireClient(port) as publisher, WireClient(port) as subscriber:
+        publisher.greet()
+        subscriber.greet()
+        subscriber.attach("healthy", ["healthy"])
+        attacker.start()
+        try:
+            times = [round_trip(publisher, subscriber, number) for number in range(ROUNDS)]
+        finally:
+            stop.set()
+            attacker.join(20)
+        assert not attacker.is_alive()
+    assert statistics.median(times) < USUALLY
+    assert max(times) < ALWAYS
+
+
+def round_trip(publisher: WireClient, subscriber: WireClient, number: int) -> float:
+    time.sleep(0.01)  # not all of them before the attacker has got going
+    began = time.monotonic()
+    publisher.start("publish", "healthy", number, flags=wire.ONEWAY)
+    ((_, _, body, _),) = subscriber.events(1)
+    assert msgpack.unpackb(body) == number
+    return time.monotonic() - began
+
+
+def port_of(es: Process) -> int:
+    return int(es.first_line.split()[0].rpartition(":")[2])
