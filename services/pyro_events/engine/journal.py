@@ -1,4 +1,4 @@
-"""The roster's journal: records, each with its length and checksum, and what they add up to. Pure.
+"""The roster's journal: records, with lengths and checksums, and what they add up to. Pure.
 
 The first record is a header; then come, in any order, `has` (a slot of the tallies belongs to a
 subscriber that stands like this), `pub` (it belongs to a publisher) and `gone`. A later
@@ -27,8 +27,8 @@ from pyro_events.engine.state import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_FRAME = struct.Struct(">II")
-"""The record's length and its CRC-32."""
+_FRAME = struct.Struct(">III")
+"""The record's length, the CRC-32 of that, and the record's own."""
 
 
 @dataclass(slots=True)
@@ -89,13 +89,19 @@ def replay(data: bytes) -> Roster:
 
 def _record(values: list[Any]) -> bytes:
     data = bytes(msgpack.packb(values))
-    return _FRAME.pack(len(data), zlib.crc32(data)) + data
+    return _FRAME.pack(len(data), _check(len(data)), zlib.crc32(data)) + data
+
+
+def _check(size: int) -> int:
+    return zlib.crc32(size.to_bytes(4, "big"))
 
 
 def _records(data: bytes) -> Iterator[Any]:
     at = 0
     while len(data) - at >= _FRAME.size:
-        size, checksum = _FRAME.unpack_from(data, at)
+        size, check, checksum = _FRAME.unpack_from(data, at)
+        if check != _check(size):
+            raise Unreadable(f"a length is wrong at byte {at}")
         at += _FRAME.size
         body = data[at : at + size]
         at += size

@@ -1,0 +1,180 @@
+"""An event service whose socket, state directory and control channel somebody holds for it.
+
+That is what a manager does; here it is as little of it as a test needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from pyro_events import Publisher
+from tests.events.service_harness import read_line
+from tests.harness import is_alive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LAUNCH = """
+import os, sys
+os.dup2(int(os.environ.pop("HELD")), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="pyroctl")
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+class HeldService:
+    """Starts and replaces processes of one event service; nothing of it is left after `close`."""
+
+    def __init__(
+        self, directory: Path, *arguments: str, path: Path | None = None, state: bool = True
+    ) -> None:
+        self.directory = directory
+        self.state = directory / "state"
+        self.state.mkdir(mode=0o700)
+        self.keeps_state = state
+        self.arguments = arguments
+        self.log = directory / "log"
+        if path is None:
+            self.listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+            self.uri = f"PYRO:Pyro.EventService@localhost:{self.listening.getsockname()[1]}"
+        else:
+            self.listening = socket.socket(socket.AF_UNIX)
+            self.listening.bind(str(path))
+            self.listening.listen(1024)
+            self.uri = f"PYRO:Pyro.EventService@./u:{path}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.control: socket.socket | None = None
+        self.pids: list[int] = []
+        self.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start a process, and wait until it is ready."""
+        self.control, theirs = socket.socketpair()
+        self.control.settimeout(20)
+        self.lines = self.control.makefile("rb")
+        number = fcntl.fcntl(theirs, fcntl.F_DUPFD, 100)
+        held = fcntl.fcntl(self.listening, fcntl.F_DUPFD, 100)
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PYRO_", "PYROCTL_"))}
+        env |= {"PYROCTL_CONTROL_FD": str(number), "HELD": str(held)}
+        if self.keeps_state:
+            env["PYROCTL_STATE_DIR"] = str(self.state)
+        options = self.arguments or ("-N", "-q")
+        command = [sys.executable, "-S", "-c", _LAUNCH, "-m", "pyro_events", *options]
+        with theirs, self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=env,
+                pass_fds=[number, held],
+            )
+        os.close(number)
+        os.close(held)
+        self.pids.append(self.process.pid)
+        assert self.process.stdout is not None
+        line = read_line(self.process.stdout)  # type: ignore[arg-type] # it wants the descriptor
+        assert line.startswith(self.uri), (line, self.log.read_text())
+
+    def ask(self, ask: str, **parameters: object) -> Any:
+        assert self.control is not None
+        self.control.sendall(json.dumps({"id": 1, "ask": ask, **parameters}).encode() + b"\n")
+        reply = json.loads(self.lines.readline())
+        assert "error" not in reply, reply
+        return reply["answer"]
+
+    def kill(self) -> None:
+        """Kill -9, and nothing more."""
+        self.end(signal.SIGKILL)
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal and wait for the end; gives the exit status."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.send_signal(number)
+        status = self.process.wait(10)
+        self.process.stdout.close()
+        self.lines.close()
+        assert self.control is not None
+        self.control.close()
+        self.process = None
+        return status
+
+    def crash(self) -> None:
+        """Kill -9, and start again."""
+        self.kill()
+        self.start()
+
+    def restart(self) -> dict[str, Any]:
+        """Replace the process as planned; gives what the old one left."""
+        left = self.ask("retire", reason="restart")
+        assert self.end(signal.SIGTERM) == 0
+        self.start()
+        return left
+
+    def await_return(self, seconds: float = 20) -> dict[str, Any]:
+        found = self.ask("returned", wait=seconds)
+        assert found["back"] == found["expected"], (found, self.log.read_text())
+        return found
+
+    def close(self) -> None:
+        if self.process is not None:
+            status = self.end(signal.SIGTERM)
+            assert status == 0, self.log.read_text()
+        self.listening.close()
+        assert not any(map(is_alive, self.pids))
+        assert list(self.state.iterdir()) == []
+
+
+class Flood:
+    """Publishes numbers at full speed on a thread, until `stop`, which gives how many."""
+
+    def __init__(self, uri: str, subjects: str = "flood") -> None:
+        self.publisher = Publisher(uri, timeout=30)
+        self.subject = subjects
+        self.count = 0
+        self._stop = False
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop:
+            self.publisher.post(self.subject, self.count)
+            self.count += 1
+
+    def stop(self) -> int:
+        self._stop = True
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        self.publisher.close()
+        return self.count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop = True
+        self._thread.join(30)
+        with contextlib.suppress(Exception):
+            self.publisher.close()
+
+
+def pause_between(least: float = 0.05) -> None:
+    """Let events flow for a moment between two restarts; nothing is waited for."""
+    time.sleep(least)

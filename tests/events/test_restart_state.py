@@ -1,0 +1,263 @@
+"""What a process leaves to the next: the state's format, the roster's journal, the tallies."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyro_events.engine import journal, state, tallies
+from pyro_events.engine.keeper import Keeper, recall
+from pyro_events.engine.state import Lost, Standing, State, Unreadable
+from pyro_events.engine.tallies import SLOT, Tallies
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OPTIONS = {"as_dict": False, "once": False, "when_full": "block", "queue_size": 10}
+STREAM = Standing("stream", "id", "name", True, ["a"], ["b.*"], OPTIONS)
+PLAIN = Standing("callback", "PYRO:x@h:1", "PYRO:x@h:1", False, ["a"], [], OPTIONS)
+
+texts = st.lists(st.text(max_size=5), max_size=3)
+items = st.lists(
+    st.tuples(
+        st.text(max_size=3), st.floats(allow_nan=False), st.binary(max_size=3), st.booleans()
+    ),
+    max_size=3,
+)
+numbers = st.integers(0, (1 << 63) - 1)
+standings = st.builds(
+    Standing,
+    kind=st.sampled_from(["stream", "callback"]),
+    key=st.text(max_size=5),
+    name=st.text(max_size=5),
+    aware=st.booleans(),
+    subjects=texts,
+    patterns=texts,
+    options=st.just(OPTIONS),
+    lineage=texts,
+    promised=numbers,
+    accounted=numbers,
+    untold=numbers,
+    acked=numbers,
+    lost=numbers,
+    sent=items,
+    waiting=items,
+)
+states = st.builds(
+    State,
+    incarnation=st.text(max_size=5),
+    reason=st.text(max_size=5),
+    subscribers=st.lists(standings, max_size=3),
+    publishers=st.dictionaries(st.text(max_size=5), numbers, max_size=3),
+    lost=st.lists(st.builds(Lost, st.text(max_size=5), texts, texts), max_size=2),
+)
+
+
+@given(states)
+def test_a_state_comes_back_as_it_was(given_state: State) -> None:
+    """Whatever is in it."""
+    assert state.decode(state.encode(given_state)) == given_state
+
+
+@given(st.binary(max_size=60))
+def test_anything_else_is_no_state(data: bytes) -> None:
+    """Bytes of another kind are unreadable, and nothing worse."""
+    with pytest.raises(Unreadable):
+        state.decode(data)
+
+
+def test_another_format_is_refused_by_its_number() -> None:
+    """So that an older program doesn't misunderstand a newer one."""
+    with pytest.raises(Unreadable, match="format 2, and this program knows 1"):
+        state.decode(msgpack.packb([2, {}]))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"kind": "sms"}, {"surprise": 1}, {"waiting": [("a", 1.0)]}, {"sent": 5}, {"name": None}],
+)
+def test_a_wrong_subscriber_is_unreadable(wrong: dict[str, Any]) -> None:
+    """A kind, a key or an event that doesn't exist."""
+    values = {key: value for key, value in {**STREAM.plain(), **wrong}.items() if value is not None}
+    with pytest.raises(Unreadable):
+        Standing.of(values)
+
+
+def sample() -> list[bytes]:
+    return [
+        journal.header("one", "tallies-one", [Lost("x", ["a"], [])]),
+        journal.has(0, STREAM),
+        journal.pub(2, "publisher"),
+        journal.has(4, PLAIN),
+        journal.gone(0),
+        journal.has(2, PLAIN),
+        journal.pub(4, "other"),
+    ]
+
+
+def test_later_records_of_a_slot_replace_earlier_ones() -> None:
+    """A slot belongs to whoever had it last, or to nobody."""
+    roster = journal.replay(b"".join(sample()))
+    assert (roster.incarnation, roster.tallies) == ("one", "tallies-one")
+    assert roster.lost == [Lost("x", ["a"], [])]
+    assert roster.subscribers == {2: PLAIN}
+    assert roster.publishers == {4: "other"}
+
+
+def test_half_a_record_at_the_end_counts_as_not_written() -> None:
+    """Wherever a kill has cut it off."""
+    whole, last = b"".join(sample()[:2]), sample()[2]
+    for size in range(len(last)):
+        roster = journal.replay(whole + last[:size])
+        assert roster.subscribers == {0: STREAM}
+        assert roster.publishers == {}
+
+
+def test_a_changed_byte_is_noticed() -> None:
+    """Wherever it is: in a record, in its length or in its checksum."""
+    data = b"".join(sample())
+    for at in range(len(data)):
+        with pytest.raises(Unreadable):
+            journal.replay(data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :])
+
+
+def test_an_empty_journal_is_unreadable() -> None:
+    """A roster without a header says nothing."""
+    with pytest.raises(Unreadable, match="empty"):
+        journal.replay(b"")
+
+
+@pytest.mark.parametrize("values", [5, ["has", 0, {}], ["roster", 1], ["what", 0], ["has"]])
+def test_a_record_of_another_kind_is_unreadable(values: object) -> None:
+    """As the first record, and as a later one, although its checksum is right."""
+    body = msgpack.packb(values)
+    size = len(body).to_bytes(4, "big")
+    checks = (zlib.crc32(size), zlib.crc32(body))
+    record = size + b"".join(check.to_bytes(4, "big") for check in checks) + body
+    for data in (record, sample()[0] + record):
+        with pytest.raises(Unreadable):
+            journal.replay(data)
+
+
+def test_numbers_are_in_the_file_at_once(tmp_path: Path) -> None:
+    """No call is needed to bring them there; slots come back into use."""
+    made = Tallies.create(str(tmp_path / "t"), 3)
+    first, second = made.claim(7), made.claim(8, 9)
+    made.values[first + 1] += 5
+    found = tallies.read(str(tmp_path / "t"))
+    assert found is not None
+    assert list(found) == [7, 5, 8, 9, 0, 0]
+    made.release(first)
+    assert made.claim() == first
+    assert list(made.values[first : first + SLOT]) == [0, 0]
+    assert second == first + SLOT
+    made.close()
+
+
+def test_a_file_of_another_kind_has_no_numbers(tmp_path: Path) -> None:
+    """It is not taken for tallies."""
+    (tmp_path / "t").write_bytes(b"something else")
+    assert tallies.read(str(tmp_path / "t")) is None
+
+
+def keeper(directory: Path, incarnation: str = "one") -> Keeper:
+    made = Keeper(str(directory), 100, incarnation, [])
+    made.begin()
+    return made
+
+
+def test_a_kill_leaves_who_was_there_and_how_far(tmp_path: Path) -> None:
+    """Also after the journal was rewritten; numbers go on, queues are gone."""
+    kept = keeper(tmp_path)
+    slot = kept.tallies.claim()
+    for _ in range(5000):  # more than fits between two rewritings
+        kept.note(slot, lambda: journal.has(slot, STREAM))
+        kept.flush()
+    publisher = kept.tallies.claim(42)
+    kept.note(publisher, lambda: journal.pub(publisher, "p"))
+    kept.flush()
+    assert (tmp_path / "roster").stat().st_size < 400_000
+    kept.tallies.values[slot], kept.tallies.values[slot + 1] = 10, 3
+    kept.close()
+    past = recall(str(tmp_path))
+    assert past is not None
+    assert past.reason == "crash"
+    assert past.publishers == {"p": 42}
+    (found,) = past.subscribers
+    assert (found.lineage, found.promised, found.acked, found.lost) == (["one"], 10, 7, 7)
+    kept.tallies.close()
+
+
+def test_until_it_begins_the_next_one_changes_nothing(tmp_path: Path) -> None:
+    """A process that dies while it takes over costs nothing."""
+    first = keeper(tmp_path)
+    first.note(0, lambda: journal.has(0, STREAM))
+    first.flush()
+    first.close()
+    second = Keeper(str(tmp_path), 100, "two", [])
+    past = recall(str(tmp_path))
+    assert past is not None
+    assert past.incarnation == "one"
+    second.begin()
+    assert {path.name for path in tmp_path.iterdir()} == {"roster", "tallies-two"}
+    second.remove()
+    assert list(tmp_path.iterdir()) == []
+    first.tallies.close()
+    second.tallies.close()
+
+
+def test_without_numbers_nobody_knows_what_was_lost(tmp_path: Path) -> None:
+    """The subscriber is still expected, but in no incarnation that it could go on from."""
+    kept = keeper(tmp_path)
+    kept.note(0, lambda: journal.has(0, STREAM))
+    kept.flush()
+    kept.close()
+    (tmp_path / "tallies-one").unlink()
+    past = recall(str(tmp_path))
+    assert past is not None
+    assert [(each.key, each.lineage) for each in past.subscribers] == [("id", [])]
+    kept.tallies.close()
+
+
+def test_a_parting_takes_the_place_of_the_roster(tmp_path: Path) -> None:
+    """Nothing else is left in the directory, and it is what the next one reads."""
+    kept = keeper(tmp_path)
+    parting = State("one", "restart", [STREAM], {"p": 3})
+    kept.part(parting)
+    assert [path.name for path in tmp_path.iterdir()] == ["parting"]
+    assert recall(str(tmp_path)) == parting
+    kept.tallies.close()
+
+
+def test_what_cannot_be_read_is_said_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A parting that is nonsense doesn't hide the roster; a corrupt roster is as good as none."""
+    kept = keeper(tmp_path)
+    kept.close()
+    kept.tallies.close()
+    (tmp_path / "parting").write_bytes(b"nonsense")
+    past = recall(str(tmp_path))
+    assert past is not None
+    assert past.incarnation == "one"
+    assert "parting can't be used, starting without it" in caplog.text
+    (tmp_path / "roster").write_bytes(b"n" * 100)
+    assert recall(str(tmp_path)) is None
+
+
+def test_a_directory_that_is_not_there_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Everything else works on."""
+    kept = keeper(tmp_path / "nowhere")
+    kept.note(kept.tallies.claim(), lambda: journal.has(0, STREAM))
+    kept.flush()
+    assert (kept.errors, kept.given_up) == (1, True)
+    assert caplog.text.count("can't keep the roster") == 1
+    kept.close()
+    kept.tallies.close()
