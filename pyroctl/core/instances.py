@@ -61,9 +61,7 @@ def collapse(services: Mapping[str, ServiceSpec]) -> dict[str, tuple[ServiceSpec
             found[name] = found[name][0], spec.instance
         else:
             needs = tuple(dict.fromkeys(common_name(need) for need in spec.needs))
-            options = _renamed(spec.options, common_name)
-            common = replace(spec, name=name, needs=needs, options=options, instance=None)
-            found[name] = common, spec.instance
+            found[name] = replace(_without_number(spec), needs=needs), spec.instance
     return found
 
 
@@ -76,6 +74,14 @@ def _instances(spec: ServiceSpec, count: int) -> list[ServiceSpec]:
         return replace(spec, name=numbered(spec.name), options=options, instance=number)
 
     return [instance(number) for number in range(1, count + 1)]
+
+
+def _without_number(spec: ServiceSpec) -> ServiceSpec:
+    if spec.instance is None:
+        return spec
+    number = f"{MARK}{spec.instance}"
+    options = _renamed(spec.options, lambda name: name.removesuffix(number))
+    return replace(spec, name=common_name(spec.name), options=options, instance=None)
 
 
 def _renamed(options: Options, rename: Callable[[str], str]) -> Options:

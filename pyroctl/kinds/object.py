@@ -31,7 +31,7 @@ def argv(
     return (
         *(python, "-P", "-m", "pyro_host", options.object),
         *(word for entry in (*options.path, directory) for word in ("--path", entry)),
-        *("--id", options.pyro_name or name),
+        f"--id={options.pyro_name or name}",
         *_settings(options, options.ns or ns),
     )
 
@@ -57,7 +57,7 @@ def _settings(options: ObjectOptions, ns: str | None) -> Iterator[str]:
     }
     for key, value in settings.items():
         if value is not None:
-            yield from (f"--{key}", str(value))
+            yield f"--{key}={value}"
     for text in options.metadata:
         yield f"--metadata={text}"
     if options.ssl_requireclientcert:
