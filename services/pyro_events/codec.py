@@ -130,8 +130,7 @@ class Codec:
         if type(data) is not bytes:
             data = bytes(data)
         try:
-            if _LIST16 in data or _LIST32 in data:
-                _check_lengths(data)
+            check_lengths(data)
             if tags.MARK_START in data:
                 return _Tagged(self._decoders).read(data)
             return msgpack.unpackb(data, strict_map_key=False, ext_hook=_refuse_extension)
@@ -240,15 +239,16 @@ def _big_int(value: Any) -> Any:
     return [MARK[tags.INT], value.to_bytes(size, "big", signed=True)]
 
 
-def _check_lengths(data: bytes) -> None:
+def check_lengths(data: bytes) -> None:
     """Raise an exception for a message with less in it than its lists claim.
 
     msgpack makes a list as long as it claims to be before it has seen that, and so would make
     gigabytes of a few kilobytes. Skipping makes nothing.
     """
-    walker = msgpack.Unpacker(max_buffer_size=len(data))
-    walker.feed(data)
-    walker.skip()
+    if _LIST16 in data or _LIST32 in data:
+        walker = msgpack.Unpacker(max_buffer_size=len(data))
+        walker.feed(data)
+        walker.skip()
 
 
 def _unpack_together(bodies: Sequence[bytes]) -> list[Any]:
@@ -259,7 +259,7 @@ def _unpack_together(bodies: Sequence[bytes]) -> list[Any]:
     """
     count = len(bodies)
     data = _LIST32_START + (2 * count).to_bytes(4, "big") + _FENCE + _FENCE.join(bodies)
-    _check_lengths(data)
+    check_lengths(data)
     read = msgpack.unpackb(data, strict_map_key=False, ext_hook=_refuse_extension)
     if read[::2].count(_FENCE_NUMBER) != count:
         raise ValueError("not a message in each")

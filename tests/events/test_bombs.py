@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyro_events import wire
-from pyro_events.engine.bombs import FEW, check_serpent
+from pyro_events.codec import pack
+from pyro_events.engine.bombs import FEW, check_msgpack, check_serpent
+from pyro_events.engine.encoder import UNENCODABLE, Encoder, Variant
 from pyro_events.engine.refusals import LimitReached
 from pyro_events.engine.replies import batch_outcome
 from pyro_events.event import EVENTSERVICE_NAME
@@ -110,6 +113,46 @@ def test_a_bomb_costs_neither_time_nor_memory(process: Start, name: str) -> None
         assert b"too many values" in answer.data
         assert time.monotonic() - began < 10
         assert largest(es.pid) - before < 20_000_000
+
+
+EMPTY = 3 * MIB
+MSGPACK_BOMBS = {
+    "dicts": b"\xdd" + EMPTY.to_bytes(4, "big") + b"\x80" * EMPTY,
+    "lists": b"\xdd" + EMPTY.to_bytes(4, "big") + b"\x90" * EMPTY,
+    "claims": (b"\xdd" + (4 * MIB).to_bytes(4, "big")) * 500 + b"\xc0" * 4 * MIB,
+}
+
+
+@pytest.mark.parametrize("name", MSGPACK_BOMBS)
+@pytest.mark.parametrize("mark", [b"", b"\xc7\x00\x01"], ids=["plain", "tagged"])
+def test_a_message_of_empty_containers_is_not_built(name: str, mark: bytes) -> None:
+    """For subscribers that want dicts messages are unpacked in the service; but not such ones."""
+    body = b"\x92" + (mark or b"\xc0") + MSGPACK_BOMBS[name]
+    tracemalloc.start()
+    try:
+        group = Encoder().group([("a", 1.0, body, False)], Variant(as_dict=True, msgpack=True))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert group.serializer == UNENCODABLE
+    assert peak < 8 * len(body) + 4 * MIB
+
+
+@pytest.mark.parametrize("name", MSGPACK_BOMBS)
+def test_an_answer_of_empty_containers_is_not_built(name: str) -> None:
+    """A daemon that answers with them counts as broken."""
+    frame = Frame(wire.RESULT, wire.MSGPACK, wire.BATCH, 1, b"", MSGPACK_BOMBS[name])
+    with pytest.raises(ProtocolError):
+        batch_outcome(frame, 5)
+
+
+def test_large_messages_with_few_containers_are_no_bombs() -> None:
+    """What counts are lists and dicts, not bytes that look like them."""
+    texts: list[Any] = [["x", "\u0410" * MIB], [b"\x80" * MIB], list(range(300_000))]
+    for message in (*texts, [{}] * 999):
+        check_msgpack(pack(message), 1000)
+    with pytest.raises(LimitReached):
+        check_msgpack(pack([{}] * 1000), 1000)
 
 
 def largest(pid: int) -> int:

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import re
 import string
+from itertools import count
 from typing import Final
 
+import msgpack
+
+from pyro_events.codec import check_lengths
 from pyro_events.engine.refusals import LimitReached
 
 FEW: Final = 20_000
@@ -37,6 +41,32 @@ def check_serpent(data: bytes, max_message_size: int) -> None:
             f"the message has too many values for the serializer serpent, with more than {limit} "
             "marks of punctuation between them; use msgpack or json (max_message_size)",
         )
+
+
+def check_msgpack(data: bytes, limit: int) -> None:
+    """Raise LimitReached if there are more than `limit` lists and dicts in the data.
+
+    Data that are not exactly one value of msgpack may raise whatever msgpack raises.
+    """
+    check_lengths(data)
+    if len(data) <= limit:
+        return
+    numbers = count(1)
+
+    def forget(_container: object) -> None:
+        if next(numbers) > limit:
+            raise LimitReached(
+                "max_message_size", f"the message has more than {limit} lists and dicts in it"
+            )
+
+    msgpack.unpackb(
+        data,
+        raw=True,
+        strict_map_key=False,
+        list_hook=forget,
+        object_pairs_hook=forget,
+        ext_hook=lambda _code, _data: None,
+    )
 
 
 def _marks(data: bytes) -> int:

@@ -30,6 +30,7 @@ from Pyro5.serializers import SerializerBase, serializers
 
 from pyro_events import wire
 from pyro_events.codec import Codec
+from pyro_events.engine.bombs import check_msgpack
 from pyro_events.event import CALLS_NAME, Event
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ UNENCODABLE: Final = 0
 """The serializer number of an event that no serializer takes."""
 
 _MARSHAL_VERSION: Final = 2
+_MANY: Final = 200_000
+"""Lists and dicts in a message that has to be unpacked here, which takes 16 MB or more."""
 
 
 class Variant(NamedTuple):
@@ -131,14 +134,15 @@ class Encoder:
 
     def _encode(self, item: Item, variant: Variant) -> tuple[int, bytes]:
         subject, time, body, opaque = item
-        if variant.msgpack:
-            message = self._pack(body) if opaque else body
-            if opaque or _is_plain(body):
+        try:
+            if not opaque:
+                check_msgpack(body, _MANY)
+            if variant.msgpack and (opaque or _is_plain(body)):
+                message = self._pack(body) if opaque else body
                 parts = (_START, self._pack(subject), _MSG, message, _TIME, _double(time), b"\x80")
                 return wire.MSGPACK, b"".join(parts)
-        try:
             message = body if opaque else self._codec.unpack(body)
-        except ValueError:
+        except Exception:  # noqa: BLE001 - damaged bodies make msgpack raise anything
             return UNENCODABLE, b""
         event: object = {"subject": subject, "msg": message, "time": time}
         if not variant.as_dict:

@@ -13,7 +13,7 @@ import msgpack
 import serpent
 
 from pyro_events import wire
-from pyro_events.engine.bombs import check_serpent
+from pyro_events.engine.bombs import FEW, check_msgpack, check_serpent
 from pyro_events.engine.encoder import array_header
 from pyro_events.wire import Frame, ProtocolError
 
@@ -55,6 +55,7 @@ def load(frame: Frame) -> Any:
     """Decode to plain values: dicts stay dicts, whatever class they name."""
     try:
         if frame.serializer == wire.MSGPACK:
+            check_msgpack(frame.data, FEW)
             return msgpack.unpackb(frame.data, raw=False, strict_map_key=False)
         if frame.serializer == wire.SERPENT:
             check_serpent(frame.data, 0)
