@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STARTUP_TIMEOUT = 15.0
 """Seconds that the manager's process has to say that it takes commands."""
-RIVAL_TIMEOUT = 5.0
+RIVAL_TIMEOUT = 10.0
 """Seconds to wait for a manager that another command is just starting."""
 
 

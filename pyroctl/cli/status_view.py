@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Row = Mapping[str, Any]
 
+MOST_LOST = 10
+"""Lost subscribers that people see; JSON has all."""
 HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "WHERE / WHY")
 
 
@@ -120,7 +122,25 @@ def render(data: Mapping[str, Any], output: Output) -> list[str]:
         first = f"manager {manager['state']} (pid {manager['pid']}, up {up}, {config})"
     rows = [_cells(row) for row in data["services"]]
     head, *lines = table(HEAD, rows, lambda cell: output.style(cell, cell))
-    return [output.style(first, "dim"), output.style(head, "head"), *lines]
+    lost = [line for row in data["services"] for line in _lost(row)]
+    return [output.style(first, "dim"), output.style(head, "head"), *lines, *lost]
+
+
+def _lost(row: Row) -> list[str]:
+    """Name the subscribers that an event service has lost in a crash."""
+    lost = (row.get("es") or {}).get("lost") or []
+    if not lost:
+        return []
+    shown = [_subscriptions(entry) for entry in lost[:MOST_LOST]]
+    if len(lost) > MOST_LOST:
+        shown.append(f"and {len(lost) - MOST_LOST} more: pyroctl status {row['name']} --json")
+    head = f"{row['name']}: {len(lost)} plain subscribers were lost in a crash:"
+    return [head, *(f"    {line}" for line in shown)]
+
+
+def _subscriptions(entry: Row) -> str:
+    wanted = [*entry["subjects"], *(f"/{pattern}/" for pattern in entry["patterns"])]
+    return f"{entry['subscriber']}: {', '.join(wanted)}"
 
 
 def _cells(row: Row) -> list[str]:

@@ -32,6 +32,11 @@ class Paths(NamedTuple):
         return os.path.join(self.run, "manager.lock")
 
     @property
+    def guard_lock(self) -> str:
+        """The file that a guard has locked until it has ended what its manager had started."""
+        return os.path.join(self.run, "guard.lock")
+
+    @property
     def notify(self) -> str:
         """The directory of the services' notification sockets."""
         return os.path.join(self.run, "notify")

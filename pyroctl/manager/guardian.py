@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import subprocess
@@ -15,22 +17,33 @@ log = logging.getLogger(__name__)
 
 
 class Guardian:
-    """Tells the guard which sessions are ours, and replaces it when it ends."""
+    """Tells the guard which sessions are ours, and replaces it when it ends.
 
-    def __init__(self) -> None:
+    The guard holds a lock on the file `lock` as long as it lives: another manager waits for that.
+    """
+
+    def __init__(self, lock: str) -> None:
+        self._lock = lock
         self._sessions: dict[int, float] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: ProcessWatch | None = None
 
     def start(self) -> None:
         """Start the guard and give it the list."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", GUARD],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-        )
+        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", GUARD],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+                pass_fds=(lock,),
+            )
+        finally:
+            os.close(lock)
         self._watch = ProcessWatch(self._process.pid, self._replace)
         for sid, grace in self._sessions.items():
             self._say(f"+{sid} {grace}")

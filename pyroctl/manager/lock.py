@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 from pyroctl.control.client import manager_pid
@@ -12,6 +14,13 @@ from pyroctl.errors import AlreadyRunning, NotPermitted, PyroctlError
 
 if TYPE_CHECKING:
     from pyroctl.control.paths import Paths
+
+
+GUARD_TIMEOUT = 5.0
+"""Seconds; a guard kills after 3 what its dead manager has left."""
+PAUSE = 0.02
+
+log = logging.getLogger(__name__)
 
 
 def make_directories(paths: Paths) -> None:
@@ -39,8 +48,8 @@ def _not_ours(path: str) -> NotPermitted:
 def acquire(paths: Paths) -> int:
     """Take the deployment's lock and write our pid into it; gives the descriptor to keep open.
 
-    What a killed manager has left in the runtime directory is removed. Raises AlreadyRunning when
-    another manager has it.
+    What a killed manager has left in the runtime directory is removed, after its guard has ended
+    what it had started. Raises AlreadyRunning when another manager has it.
     """
     fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -53,7 +62,25 @@ def acquire(paths: Paths) -> int:
         ) from None
     os.ftruncate(fd, 0)
     os.write(fd, f"{os.getpid()}\n".encode())
+    _outlast_guard(paths)
     for name in os.listdir(paths.notify):
         os.unlink(os.path.join(paths.notify, name))
     shutil.rmtree(paths.state(), ignore_errors=True)
     return fd
+
+
+def _outlast_guard(paths: Paths) -> None:
+    """Wait until nothing of a killed manager's services is left, or we would start them twice."""
+    fd = os.open(paths.guard_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + GUARD_TIMEOUT
+    try:
+        while True:
+            try:
+                return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    log.warning("services of a manager that was killed don't end: going on")
+                    return None
+                time.sleep(PAUSE)
+    finally:
+        os.close(fd)

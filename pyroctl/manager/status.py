@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from pyroctl.manager.unit import Unit
 
-ES_KEYS = ("incarnation", "subscribers", "subscriptions", "published", "delivered", "dropped")
 ANSWER_TIMEOUT = 1.0
 """Seconds that an event service has to give its numbers."""
 
@@ -76,18 +75,21 @@ class StatusReporter:
 
 
 async def _event_service_numbers(unit: Unit) -> dict[str, Any] | None:
+    """Give all that the event service says about itself, as clients get it by `statistics`."""
     if unit.state is not State.RUNNING:
         return None
     try:
-        numbers = await unit.ask("statistics", ANSWER_TIMEOUT)
+        numbers: dict[str, Any] = await unit.ask("statistics", ANSWER_TIMEOUT)
     except OSError:
         return None
-    return {key: numbers.get(key) for key in ES_KEYS}
+    return numbers
 
 
 def _detail(unit: Unit) -> str:
     if unit.waiting_for is not None:
         return f"waiting for {unit.waiting_for}"
+    if unit.successor is not None:
+        return f"handing over to process {unit.successor.pid}"
     return unit.life.reason or unit.status_text
 
 

@@ -37,7 +37,7 @@ class Supervisor:
         self.deployment = deployment
         self.closing = False
         """Nothing is started any more."""
-        self._guardian = Guardian()
+        self._guardian = Guardian(paths.guard_lock)
         self._chores: set[asyncio.Task[None]] = set()
         self._paths = paths
         self._lent = lent_sockets(os.environ, os.getpid())
