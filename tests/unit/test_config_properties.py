@@ -116,6 +116,8 @@ def documents(draw):
         service = draw(st.fixed_dictionaries(required, optional=optional | COMMON))
         if kind != "command":
             service["port"] = draw(st.sampled_from([0, 1000 + index]))
+        if "pyro_name" in service:
+            service["pyro_name"] += f" of {name}"
         if services:
             service["needs"] = draw(st.lists(st.sampled_from(sorted(services)), max_size=3))
         services[name] = {"kind": kind, **service}
