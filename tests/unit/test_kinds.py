@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from pyroctl.core.spec import (
     CommandOptions,
     EventServiceOptions,
     LogReady,
     NameServerOptions,
     NotifyReady,
+    ObjectOptions,
     ServiceSpec,
 )
 from pyroctl.kinds.address import TcpAddress, UnixAddress
@@ -115,3 +118,37 @@ def test_a_service_gets_its_own_environment_and_none_of_the_managers() -> None:
     assert (env["PATH"], env["RATE"], env["PYROCTL_SERVICE"]) == ("/bin", "5", "feed")
     assert (env["PYRO_NS_HOST"], env["PYRO_NS_PORT"]) == ("localhost", "7")
     assert launch(spec, HERE).cwd == "/etc/lab"
+
+
+def test_an_object_is_hosted_by_pyro_host() -> None:
+    """Every key of the kind reaches the command line, and the host understands it."""
+    from pyro_host.options import parse
+
+    options = ObjectOptions(
+        object="stocks:Market", path=("/lab/code",), pyro_name="-market", metadata=("-a", "b"),
+        host="::1", port=9000, nathost="lab.org", natport=9001, servertype="multiplex",
+        threadpool=7, serializer="json", max_message_size=4096, commtimeout=1.5,
+        ssl_servercert="/c", ssl_serverkey="/k", ssl_cacerts="/ca", ssl_requireclientcert=True,
+        ssl_clientcert="/cc", ssl_clientkey="/ck",
+    )  # fmt: skip
+    found = launch(ServiceSpec("market", options), HERE)
+    assert found.argv[:5] == ("/venv/bin/python", "-P", "-m", "pyro_host", "stocks:Market")
+    understood = parse(found.argv[4:])
+    assert (understood.path, understood.object_id) == (("/lab/code", "/etc/lab"), "-market")
+    assert (understood.name, understood.ns) == ("-market", "localhost:9090")
+    assert understood.metadata == {"-a", "b"}
+    others = {field.name for field in fields(options)} - {"path", "pyro_name", "metadata", "ns"}
+    assert {key: getattr(understood, key) for key in others} == {
+        key: getattr(options, key) for key in others
+    }
+    assert (found.readiness, found.controlled) == (NotifyReady(), True)
+    assert found.listens == TcpAddress("::1", 9000)
+
+
+def test_an_object_without_a_name_has_the_services_as_its_id() -> None:
+    """It isn't registered, and its address is the same in every run all the same."""
+    from pyro_host.options import parse
+
+    argv = launch(ServiceSpec("market@2", ObjectOptions("m:C", ns="hub:1")), HERE).argv
+    understood = parse(argv[4:])
+    assert (understood.name, understood.ns, understood.object_id) == (None, None, "market.2")
