@@ -43,6 +43,8 @@ class ServiceLog:
         self._output = _Stream(LogFile(path, spec, tell))
         self._errors = _Stream(LogFile(errors_path, spec, tell))
         self._last: deque[bytes] = deque(maxlen=REMEMBERED_LINES)
+        self.echo: Callable[[bytes], None] = lambda _: None
+        """Gets all whole lines too, without the time."""
 
     @property
     def lost_bytes(self) -> int:
@@ -70,7 +72,9 @@ class ServiceLog:
     def note(self, text: str) -> None:
         """Write a line of the manager's own."""
         moment = self._clock()
-        self._output.file.append(stamp(moment) + f"[pyroctl] {text}\n".encode(), moment)
+        line = f"[pyroctl] {text}\n".encode()
+        self._output.file.append(stamp(moment) + line, moment)
+        self.echo(line)
 
     def finish(self) -> None:
         """Write what came without a newline at its end; the service has ended."""
@@ -101,6 +105,7 @@ class ServiceLog:
             moment = self._clock()
             prefix = stamp(moment)
             stream.file.append(prefix + block[:-1].replace(b"\n", b"\n" + prefix) + b"\n", moment)
+            self.echo(block)
         return block
 
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from pyroctl.control.server import ControlServer
 from pyroctl.manager import lock, operations
+from pyroctl.manager.reaper import Reaper
 from pyroctl.manager.requests import Requests
 from pyroctl.manager.supervisor import Supervisor
+from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,16 +32,20 @@ def run(
     *,
     autostart: bool,
     on_ready: Callable[[], None] = lambda: None,
+    system: SystemNotifier | None = None,
+    echo: Callable[[str, bytes], None] | None = None,
 ) -> None:
     """Be the manager until a signal or a request ends it.
 
-    `on_ready` is called once commands are taken. Raises AlreadyRunning, NotPermitted or another
+    `on_ready` is called once commands are taken; `system` is who has to know how we are; `echo`
+    gets each service's name and lines. Raises AlreadyRunning, NotPermitted or another
     PyroctlError when it can't begin.
     """
     lock.make_directories(paths)
     held = lock.acquire(paths)
     try:
-        asyncio.run(Manager(deployment, paths).serve(autostart=autostart, on_ready=on_ready))
+        manager = Manager(deployment, paths, system or SystemNotifier({}), echo)
+        asyncio.run(manager.serve(autostart=autostart, on_ready=on_ready))
     finally:
         os.close(held)
 
@@ -47,9 +53,17 @@ def run(
 class Manager:
     """Owns the supervisor, the control server and the signals of one process."""
 
-    def __init__(self, deployment: Deployment, paths: Paths) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        paths: Paths,
+        system: SystemNotifier,
+        echo: Callable[[str, bytes], None] | None,
+    ) -> None:
         self._deployment = deployment
-        self._supervisor = Supervisor(deployment, paths)
+        self._supervisor = Supervisor(deployment, paths, echo)
+        self._system = system
+        self._reaper = Reaper()
         self._requests = Requests(self._supervisor, self.shut_down)
         self._server = ControlServer(paths.socket, self._requests.handle)
         self._stopped: asyncio.Future[None] | None = None
@@ -63,11 +77,16 @@ class Manager:
         log.info(
             "managing %s (pid %d)", self._deployment.file or "the built-in deployment", os.getpid()
         )
+        self._reaper.start()
         on_ready()
         starting = asyncio.create_task(self._autostart()) if autostart else None
+        telling = asyncio.create_task(self._tell_system())
         try:
             await self._stopped
         finally:
+            telling.cancel()
+            self._system.close()
+            self._reaper.stop()
             if starting is not None:
                 starting.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -82,12 +101,22 @@ class Manager:
             await asyncio.wait([self._stopped])
             return
         self._requests.stopping = True
+        self._system.stopping()
         await self._supervisor.stop()
         self._stopped.set_result(None)
 
     async def _autostart(self) -> None:
         names = self._supervisor.enabled()
         await operations.keep_trying(self._supervisor, names, _say_running)
+
+    async def _tell_system(self) -> None:
+        """Keep systemd informed: signs of life, how the services are, and when they are up."""
+        self._system.start_watchdog()
+        self._supervisor.observers.append(
+            lambda *_: self._system.status(summary(self._supervisor.units.values()))
+        )
+        await first_outcome(self._supervisor.choose(self._supervisor.enabled()))
+        self._system.ready()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
@@ -19,7 +20,7 @@ from pyroctl.manager.naming import Naming
 from pyroctl.manager.unit import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from pyroctl.control.paths import Paths
     from pyroctl.core.spec import Deployment, ServiceSpec
@@ -33,8 +34,13 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Holds the units of a deployment. Lives in the event loop's thread."""
 
-    def __init__(self, deployment: Deployment, paths: Paths) -> None:
+    def __init__(
+        self, deployment: Deployment, paths: Paths, echo: Callable[[str, bytes], None] | None = None
+    ) -> None:
         self.deployment = deployment
+        self.observers: list[Callable[[Unit, State], None]] = []
+        """Called after each change with the unit and its old state; they must not wait."""
+        self._echo = echo
         self.closing = False
         """Nothing is started any more."""
         self._guardian = Guardian(paths.guard_lock)
@@ -132,7 +138,7 @@ class Supervisor:
             unit.log.reopen()
 
     def _unit(self, spec: ServiceSpec) -> Unit:
-        return Unit(
+        unit = Unit(
             spec,
             self._paths,
             self._surroundings,
@@ -141,6 +147,9 @@ class Supervisor:
             self._changed,
             lent=self._lent.get(spec.name),
         )
+        if self._echo is not None:
+            unit.log.echo = partial(self._echo, spec.name)
+        return unit
 
     # --- what services know of each other --------------------------------------------------------
 
@@ -182,6 +191,8 @@ class Supervisor:
         for other in self.units.values():
             if unit.name in other.spec.needs:
                 other.needs_changed()
+        for observe in self.observers:
+            observe(unit, old)
         self._do(self.naming.changed(unit))
 
     def _do(self, chore: Coroutine[None, None, None]) -> None:

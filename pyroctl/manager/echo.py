@@ -1,0 +1,68 @@
+"""Shows what the services say on the manager's own standard output."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+
+MOST_WAITING = 4 << 20
+"""Bytes that wait for a reader who is slow; what comes then isn't shown (the logs have it)."""
+LAST_PATIENCE = 1.0
+"""Seconds for the rest, at the end."""
+
+
+class Echo:
+    """Writes lines with their service's name in front, in a thread of its own.
+
+    So a terminal that was stopped, or a pipe that nobody reads, keeps nobody waiting. `take` and
+    `close` may be called from any thread.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._changed = threading.Condition()
+        self._waiting: deque[bytes] = deque()
+        self._bytes = self._dropped = 0
+        self._closing = False
+        self._thread = threading.Thread(target=self._write_all, name="echo", daemon=True)
+        self._thread.start()
+
+    def take(self, service: str, lines: bytes) -> None:
+        """Show whole lines, each with its newline."""
+        label = f"{service} | ".encode()
+        block = label + lines[:-1].replace(b"\n", b"\n" + label) + b"\n"
+        with self._changed:
+            if self._bytes + len(block) > MOST_WAITING:
+                self._dropped += lines.count(b"\n")
+                return
+            if self._dropped:
+                said = f"[pyroctl] {self._dropped} lines are not shown here: nobody read them\n"
+                block = said.encode() + block
+                self._dropped = 0
+            self._waiting.append(block)
+            self._bytes += len(block)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Write what waits, if it is read soon, and end."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(LAST_PATIENCE)
+
+    def _write_all(self) -> None:
+        while (block := self._next()) is not None:
+            rest = memoryview(block)
+            try:
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
+            except OSError:
+                return  # nobody will ever read it; the logs have it
+            with self._changed:
+                self._bytes -= len(block)
+
+    def _next(self) -> bytes | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            return self._waiting.popleft() if self._waiting else None
