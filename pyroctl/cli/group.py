@@ -24,6 +24,7 @@ COMMANDS = {
     "init": "init",
     "config": "config",
     "es": "es",
+    "unit": "unit",
     "completion": "completion",
 }
 """Commands in the order of the help, and the modules that they are in."""

@@ -88,16 +88,20 @@ async def first_outcome(units: Sequence[Unit]) -> None:
 
     After that whoever waits for the manager shall wait no longer: its status says the rest.
     """
-    failed = (
-        asyncio.ensure_future(unit.wait_until(lambda life: life.state in FAILED)) for unit in units
-    )
-    up = asyncio.gather(*(unit.wait_until(is_usable) for unit in units))
-    waiting = {up, *failed}
+
+    async def all_up() -> None:
+        for unit in units:
+            await unit.wait_until(is_usable)
+
+    async def failure(unit: Unit) -> None:
+        await unit.wait_until(lambda life: life.state in FAILED)
+
+    waiting = [asyncio.create_task(way) for way in (all_up(), *map(failure, units))]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for future in waiting:
-            future.cancel()
+        for task in waiting:
+            task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
