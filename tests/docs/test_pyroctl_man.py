@@ -52,7 +52,7 @@ def options_of(command: click.Command) -> set[str]:
 def test_every_command_is_described_and_none_invented() -> None:
     """The list of commands in pyroctl(1) is that of the program."""
     described = set(
-        re.findall(r"^\.It Nm Cm ((?:(?:config|es) )?\w+)", section("COMMANDS"), re.MULTILINE)
+        re.findall(r"^\.It Nm Cm ((?:(?:config|es|unit) )?\w+)", section("COMMANDS"), re.MULTILINE)
     )
     assert described == set(commands())
 
