@@ -55,7 +55,6 @@ def _lines(app: App, deployment: Deployment, root: str | None, *, for_user: bool
     yield f"# Goes into {directory}/pyroctl-{deployment.name}.service"
     yield "[Unit]"
     yield f"Description=Pyro services: {deployment.name}"
-    yield "Documentation=man:pyroctl(1)"
     if not for_user:
         yield from ("Wants=network-online.target", "After=network-online.target")
     yield from ("", "[Service]", "Type=notify", "NotifyAccess=main")
