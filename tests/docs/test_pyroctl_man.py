@@ -46,7 +46,8 @@ def options_in(text: str) -> set[str]:
 
 
 def options_of(command: click.Command) -> set[str]:
-    return {name for p in command.params if isinstance(p, click.Option) for name in p.opts}
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    return {name for p in options for name in (*p.opts, *p.secondary_opts)}
 
 
 def test_every_command_is_described_and_none_invented() -> None:
