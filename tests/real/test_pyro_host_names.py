@@ -1,0 +1,96 @@
+"""A hosted object's name in a real name server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+WAIT = 20.0
+
+
+def test_the_name_is_there_while_it_is_ready_and_not_longer(host, names):
+    """Registered with metadata before READY; removed at the end."""
+    where, ns = names
+    metadata = ("--metadata", "quotes", "--metadata", "lab")
+    hosted = host("things:Counting", "--name", "market", "--ns", where, *metadata)
+    uri = hosted.ready()
+    assert hosted.status == f"registered as market in the name server at {where}"
+    found, tags = ns.lookup("market", return_metadata=True)
+    assert (str(found), set(tags)) == (uri, {"quotes", "lab"})
+    assert hosted.ask("statistics")["answer"]["registered"] == where
+    hosted.stop()
+    assert "market" not in ns.list()
+
+
+def test_a_name_of_somebody_who_answers_is_not_stolen(host, names):
+    """The second one ends with 1 and says whose name it is; the first keeps it, also at the end."""
+    where, ns = names
+    first = host("things:Counting", "--name", "market", "--ns", where)
+    uri = first.ready()
+    second = host("things:Counting", "--name", "market", "--ns", where)
+    code, errors = second.end()
+    assert code == 1
+    assert f"the name market belongs to {uri}, which answers" in errors
+    assert str(ns.lookup("market")) == uri
+
+
+@pytest.mark.parametrize("ended", ["dead", "another program", "another object"])
+def test_a_name_of_the_dead_is_taken_over(host, names, ended):
+    """Whoever had it is gone: nobody listens, or a daemon that doesn't know the object."""
+    where, ns = names
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    if ended == "dead":
+        ns.register("market", f"PYRO:market@localhost:{port}")
+    elif ended == "another object":
+        ns.register("market", f"PYRO:market@{where}")
+    else:
+        other = host("things:Counting", "--name", "market", "--ns", where)
+        other.ready()
+        other.process.kill()
+        other.end()
+    hosted = host("things:Counting", "--name", "market", "--ns", where)
+    uri = hosted.ready()
+    assert str(ns.lookup("market")) == uri
+    assert "took market over" in hosted.stop()[1]
+
+
+def test_who_listens_there_and_is_no_pyro_object_may_be_one_with_tls(host, names):
+    """What can't be asked counts as alive: a name is never stolen."""
+    where, ns = names
+    with socket.create_server(("localhost", 0)) as strange:
+        ns.register("market", f"PYRO:market@localhost:{strange.getsockname()[1]}")
+
+        def answer():
+            client, _ = strange.accept()
+            with client:
+                client.recv(1000)
+                client.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        code, errors = host("things:Counting", "--name", "market", "--ns", where).end()
+        thread.join(WAIT)
+    assert (code, "belongs to" in errors) == (1, True)
+
+
+def test_it_registers_again_when_the_manager_asks(host, names):
+    """For a name server that came back empty; the answer says where."""
+    where, ns = names
+    hosted = host("things:Counting", "--name", "market", "--ns", where)
+    uri = hosted.ready()
+    ns.remove("market")
+    assert hosted.ask("register", ns=where)["answer"] == {"registered": where}
+    assert str(ns.lookup("market")) == uri
+
+
+def test_without_a_name_server_it_does_not_become_ready(host):
+    """Exit 1, for another try may succeed, and a sentence that names the place."""
+    with socket.create_server(("localhost", 0)) as free:
+        where = f"localhost:{free.getsockname()[1]}"
+    code, errors = host("things:Counting", "--name", "market", "--ns", where).end()
+    assert code == 1
+    assert f"no name server answers at {where}" in errors
+    assert "Traceback" not in errors
