@@ -18,12 +18,14 @@ from pyroctl.core.lifecycle import (
     Effect,
     Exited,
     Gone,
+    Hung,
     Life,
     Ready,
     Restart,
     Start,
     State,
     Stop,
+    Succeeded,
     Then,
     Timeout,
     Unspawnable,
@@ -86,6 +88,34 @@ def test_a_crash_clears_the_session_before_anything_else() -> None:
     life, actions = step(SPEC, life, Timeout(), 1.0)
     assert (life.state, life.restarts) == (State.STARTING, 1)
     assert actions[0] is Effect.SPAWN
+
+
+def test_what_hangs_is_killed_at_once_and_judged_as_a_crash() -> None:
+    """No TERM for what doesn't answer; the reason stays with it when it is back."""
+    life, actions = step(SPEC, run(SPEC, Start(), Ready()), Hung("did not answer 3 pings"), 0.0)
+    assert (life.state, life.then) == (State.STOPPING, Then.JUDGE)
+    assert actions == (Effect.KILL, Arm(3.0))
+    life, _ = step(SPEC, life, Exited(Outcome(signal=9)), 0.0)
+    life, actions = step(SPEC, life, Gone(), 0.0)
+    assert (life.state, life.reason) == (
+        State.BACKOFF,
+        "did not answer 3 pings (killed by SIGKILL)",
+    )
+    never = replace(SPEC, restart="on-failure")
+    life = run(never, Start(), Ready(), Hung("x"), Exited(OK), Gone())
+    assert life.state is State.BACKOFF, "an exit code of 0 doesn't make a hang a success"
+
+
+def test_a_successor_goes_on_with_the_life_of_the_service() -> None:
+    """Ready: it runs since then, nothing else changed. Not yet ready: it doesn't say running."""
+    before, _ = step(SPEC, run(SPEC, Start(), Ready()), Ready(), 0.0)
+    life, actions = step(SPEC, before, Succeeded(ready=True), 50.0)
+    assert (life, actions) == (replace(before, since=50.0), ())
+    life, actions = step(SPEC, before, Succeeded(ready=False), 50.0)
+    assert (life.state, life.restarts, life.starts) == (State.STARTING, 0, before.starts)
+    assert actions == (Arm(7.0),)
+    life, actions = step(SPEC, life, Ready(), 51.0)
+    assert (life.state, actions) == (State.RUNNING, (Disarm(),))
 
 
 @pytest.mark.parametrize(
@@ -268,6 +298,16 @@ class World(RuleBasedStateMachine):
         self.send(Exited(outcome))
         if not left:
             self.send(Gone())
+
+    @precondition(lambda self: self.leader)
+    @rule()
+    def hang(self) -> None:
+        self.send(Hung("did not answer"))
+
+    @precondition(lambda self: self.leader and self.life.state is State.RUNNING)
+    @rule(ready=st.booleans())
+    def hand_over(self, ready: bool) -> None:
+        self.send(Succeeded(ready))
 
     @precondition(lambda self: self.rest)
     @rule()
