@@ -9,7 +9,7 @@ import click
 
 from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result
-from pyroctl.errors import PyroctlError, UsageError
+from pyroctl.errors import ConfigError, PyroctlError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,8 +70,9 @@ def get(app: App, key: str) -> Result:
 def set_(app: App, key: str, value: str) -> Result:
     """Set a setting, if the configuration is valid with it.
 
-    VALUE is TOML; what is none is text. It is written to the drop-in 90-pyroctl.toml, and no other
-    file is touched. A running manager goes on as before until pyroctl reload.
+    VALUE is TOML; what is none, or isn't wanted there, is text. It is written to the drop-in
+    90-pyroctl.toml, and no other file is touched. A running manager goes on as before until
+    pyroctl reload.
     """
     from pyroctl.config.change import is_in_effect, set_value
     from pyroctl.config.keys import parse_value
@@ -79,7 +80,13 @@ def set_(app: App, key: str, value: str) -> Result:
 
     path, file = _target(app, key)
     new = parse_value(value)
-    changed = set_value(file, path, new, os.environ)
+    try:
+        changed = set_value(file, path, new, os.environ)
+    except ConfigError:
+        as_text = _set_as_text(file, path, value)
+        if as_text is None:
+            raise
+        new, changed = value, as_text
     _say(app, changed, f"{key} = {format_value(new)}")
     effective = is_in_effect(changed.loaded, path, new, changed.file)
     if not effective:
@@ -111,6 +118,16 @@ def unset(app: App, key: str) -> Result:
             )
         app.output.progress(f"{key} isn't set")
     return Result({"key": key, "file": changed.file, "removed": changed.wrote})
+
+
+def _set_as_text(file: str, path: Path, value: str) -> Changed | None:
+    """Try text where a number or another value is wrong: `1` in `env`."""
+    from pyroctl.config.change import set_value
+
+    try:
+        return set_value(file, path, value, os.environ)
+    except ConfigError:
+        return None
 
 
 def _target(app: App, key: str) -> tuple[Path, str]:

@@ -18,6 +18,7 @@ COMMANDS = {
     "start": "start",
     "stop": "stop",
     "restart": "restart",
+    "reload": "reload",
     "status": "status",
     "logs": "logs",
     "shutdown": "shutdown",

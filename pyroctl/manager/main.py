@@ -67,6 +67,8 @@ class Manager:
         self._requests = Requests(self._supervisor, self.shut_down)
         self._server = ControlServer(paths.socket, self._requests.handle)
         self._stopped: asyncio.Future[None] | None = None
+        self._reload_wanted = False
+        self._reloading: asyncio.Task[None] | None = None
 
     async def serve(self, *, autostart: bool, on_ready: Callable[[], None]) -> None:
         """Start up, serve, and return when everything is down."""
@@ -122,7 +124,7 @@ class Manager:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop, loop)
-        loop.add_signal_handler(signal.SIGHUP, log.warning, "SIGHUP: nothing is read again yet")
+        loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload, loop)
         loop.add_signal_handler(signal.SIGUSR1, self._supervisor.reopen_logs)
 
     def _asked_to_stop(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -133,6 +135,18 @@ class Manager:
         else:
             log.info("asked to stop: stopping all services")
             self._shutdown = loop.create_task(self.shut_down())
+
+    def _asked_to_reload(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Reload, and once more if asked meanwhile: the file may have changed since it was read."""
+        log.info("asked to reload")
+        self._reload_wanted = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = loop.create_task(self._reload())
+
+    async def _reload(self) -> None:
+        while self._reload_wanted:
+            self._reload_wanted = False
+            await self._requests.reload()
 
 
 def _say_running(unit: Unit) -> None:

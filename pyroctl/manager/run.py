@@ -50,6 +50,8 @@ class Run:
         listen_fd: int | None,
         hooks: Hooks,
     ) -> None:
+        self.spec = spec
+        """What it was started with; its unit may know better by now."""
         self.uri: str | None = None
         self.status_text = ""
         """What it says about itself (STATUS=)."""

@@ -1,0 +1,158 @@
+"""What a reload does, step by step, from one deployment to another. Pure.
+
+Services that are gone from the configuration are stopped first; then every change that needs no
+fresh process is in effect; then services restart and new ones start, in the order of their needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pyroctl.core import plan
+from pyroctl.core.diff import moved_name_server, service_changes
+from pyroctl.core.spec import CommandOptions, PortReady
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from pyroctl.core.diff import Change
+    from pyroctl.core.spec import Deployment, ServiceSpec
+
+
+class Action(StrEnum):
+    """What is done to a service."""
+
+    REMOVE = "remove"
+    """Stop it; it is no service of the deployment any more."""
+    UPDATE = "update"
+    """Take on what needs no fresh process, or what counts from the next start."""
+    ADD = "add"
+    """Know it, without starting it: it isn't enabled."""
+    STOP = "stop"
+    """Make room: another service gets its address before it moves itself."""
+    RESTART = "restart"
+    START = "start"
+
+
+INTERRUPTING = frozenset({Action.REMOVE, Action.STOP, Action.RESTART})
+"""What a service's clients notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to be done to one service."""
+
+    action: Action
+    service: str
+    changes: tuple[Change, ...] = ()
+    why: str = ""
+    """For people, where the changes don't say it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """How things are before a reload."""
+
+    processes: Mapping[str, ServiceSpec]
+    """What each process that is there was started with, by its service's name."""
+    troubled: Collection[str] = ()
+    """Services that should be up and aren't: they failed, or wait before the next try."""
+    usable: Collection[str] = ()
+    """Services that are ready, or have done their work: what needs them can begin."""
+
+
+def reload_plan(
+    old: Deployment, new: Deployment, present: Present, up: Collection[str] | None = None
+) -> tuple[Step, ...]:
+    """Give the steps from what is there to the new deployment.
+
+    A service restarts if a key that isn't live differs from what its process was started with; one
+    that is in trouble, if anything differs. New services start when they are enabled, or if `up`
+    is given, when they are in it. Services that somebody has stopped stay down.
+    """
+    changes = {n: _changes(n, old, new, present) for n in new.services if n in old.services}
+    again = {name for name, found in changes.items() if _needs_start(name, found, present)}
+    added = [name for name in new.services if name not in old.services]
+    starting = {n for n in added if (new.services[n].enabled if up is None else n in up)}
+    order = _start_order(again | starting, new, present)
+    room = _in_the_way(order, old, new, present)
+    steps = [*_removals(old, new)]
+    steps += [Step(Action.ADD, name) for name in added if name not in order]
+    steps += [
+        Step(Action.UPDATE, name, found)
+        for name, found in changes.items()
+        if found and name not in again
+    ]
+    steps += [Step(Action.STOP, name, why=why) for name, why in reversed(room.items())]
+    for name in order:
+        if name in again:
+            fresh = name in present.processes and name not in room
+            action = Action.RESTART if fresh else Action.START
+            steps.append(Step(action, name, changes[name]))
+        else:
+            why = "new" if name in starting else "needed by what starts"
+            steps.append(Step(Action.START, name, why=why))
+    return tuple(steps)
+
+
+def _changes(name: str, old: Deployment, new: Deployment, present: Present) -> tuple[Change, ...]:
+    """Give what differs: live keys from the last specification, others from the process' own."""
+    before, after = old.services[name], new.services[name]
+    known = service_changes(before, after)
+    if name not in present.processes:
+        return known
+    found = service_changes(present.processes[name], after)
+    moved = moved_name_server(name, old, new)
+    return (
+        *(change for change in found if not change.live),
+        *([moved] if moved else []),
+        *(change for change in known if change.live),
+    )
+
+
+def _needs_start(name: str, changes: Sequence[Change], present: Present) -> bool:
+    if name in present.troubled:
+        return bool(changes)
+    return name in present.processes and any(not change.live for change in changes)
+
+
+def _removals(old: Deployment, new: Deployment) -> list[Step]:
+    gone = [name for name in old.services if name not in new.services]
+    waves = plan.stop_waves(gone, _needs(old))
+    why = "no longer in the configuration"
+    return [Step(Action.REMOVE, n, why=why) for wave in waves for n in wave if n in gone]
+
+
+def _start_order(names: Collection[str], new: Deployment, present: Present) -> list[str]:
+    """Order what starts, with what it needs and isn't there."""
+    waves = plan.start_waves(names, _needs(new))
+    return [n for wave in waves for n in wave if n in names or n not in present.usable]
+
+
+def _in_the_way(
+    order: Sequence[str], old: Deployment, new: Deployment, present: Present
+) -> dict[str, str]:
+    """Give who listens where an earlier one is to listen, each with the reason to stop it first."""
+    found: dict[str, str] = {}
+    for index, name in enumerate(order):
+        wanted = _addresses(new.services[name])
+        for later in order[index + 1 :]:
+            held = present.processes.get(later) or old.services.get(later)
+            if held is not None and wanted & _addresses(held):
+                found.setdefault(later, f"makes room for {name}")
+    return found
+
+
+def _addresses(spec: ServiceSpec) -> set[object]:
+    options = spec.options
+    if isinstance(options, CommandOptions):
+        return {options.ready.port} if isinstance(options.ready, PortReady) else set()
+    if options.host.startswith("./u:"):
+        return {options.host}
+    return {options.port} if options.port else set()
+
+
+def _needs(deployment: Deployment) -> dict[str, tuple[str, ...]]:
+    return {name: spec.needs for name, spec in deployment.services.items()}

@@ -1,0 +1,171 @@
+"""Reads the configuration again, and carries out what is different: all of it, or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.config.load import load
+from pyroctl.core.diff import manager_changes
+from pyroctl.core.lifecycle import SETTLED, State, Stop, is_usable
+from pyroctl.core.reload_plan import INTERRUPTING, Action, Present, reload_plan
+from pyroctl.errors import PyroctlError
+from pyroctl.manager import operations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from pyroctl.core.diff import Change
+    from pyroctl.core.reload_plan import Step
+    from pyroctl.core.spec import Deployment
+    from pyroctl.errors import ServiceFailed
+    from pyroctl.manager.supervisor import Supervisor
+    from pyroctl.manager.unit import Unit
+
+    Progress = Callable[[Unit], None]
+
+TROUBLED = frozenset({State.BACKOFF, State.FAILED})
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reload:
+    """A configuration that was read and is good, and what it takes to get there."""
+
+    deployment: Deployment
+    """The new one; of `[manager]` it has what is in effect."""
+    steps: tuple[Step, ...]
+    waiting: tuple[Change, ...]
+    """Changes of `[manager]`: they take effect when the manager starts anew."""
+
+    @property
+    def interrupted(self) -> list[str]:
+        """The services that clients will miss for a while, or for good."""
+        return [step.service for step in self.steps if step.action in INTERRUPTING]
+
+    def fingerprint(self) -> str:
+        """Give a text that is the same for the same plan."""
+        return f"{zlib.crc32(repr((self.steps, self.waiting)).encode()):08x}"
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Give the plan as JSON has it."""
+        return [
+            {
+                "action": str(step.action),
+                "service": step.service,
+                "changes": [_entry(change) for change in step.changes],
+                "why": step.why or None,
+            }
+            for step in self.steps
+        ]
+
+    def waiting_entries(self) -> list[dict[str, Any]]:
+        """Give the changes that wait for a new manager as JSON has them."""
+        return [{**_entry(change), "live": False} for change in self.waiting]
+
+
+def prepare(supervisor: Supervisor) -> Reload:
+    """Read the manager's configuration again, and plan; raises ConfigError. Changes nothing."""
+    old = supervisor.deployment
+    found = load(old.file, os.environ, old.directory).deployment
+    waiting = manager_changes(old, found)
+    kept = {change.key: change.old for change in waiting}
+    new = dataclasses.replace(found, **kept)
+    return Reload(new, reload_plan(old, new, _present(supervisor)), waiting)
+
+
+async def carry_out(
+    supervisor: Supervisor, reload: Reload, progress: Progress
+) -> tuple[list[dict[str, object]], list[PyroctlError]]:
+    """Do the steps of a plan that was just made; give what was restarted, and what failed.
+
+    If a service doesn't become ready, the old deployment is put into effect again, with the
+    services that were up.
+    """
+    old = supervisor.deployment
+    were_up = _up(supervisor)
+    done, failures = await _do(supervisor, reload.deployment, reload.steps, progress)
+    if not failures:
+        return done, []
+    for failure in failures:
+        log.error("reload: %s; going back to the old configuration", failure)
+    present = _present(supervisor)
+    missing = {*present.troubled, *(name for name in were_up if name not in present.processes)}
+    present = dataclasses.replace(present, troubled=missing)
+    back = reload_plan(reload.deployment, old, present, were_up)
+    more, again = await _do(supervisor, old, back, progress)
+    outcome = PyroctlError(
+        "the reload was taken back: the old configuration is in effect"
+        if not again
+        else "the reload was taken back, but not all that ran before runs again",
+        hint="mend the configuration, then pyroctl reload",
+    )
+    return done + more, [*failures, *again, outcome]
+
+
+async def _do(
+    supervisor: Supervisor, new: Deployment, steps: Sequence[Step], progress: Progress
+) -> tuple[list[dict[str, object]], Sequence[ServiceFailed]]:
+    """Carry out steps, up to the first that fails."""
+    for step in steps:
+        if step.action is Action.REMOVE:
+            await _take_down(supervisor.units[step.service], progress)
+    supervisor.adopt(new)
+    restarts: list[dict[str, object]] = []
+    for step in steps:
+        if supervisor.closing:
+            raise PyroctlError("the manager is shutting down")
+        failures: Sequence[ServiceFailed] = ()
+        if step.action is Action.STOP:
+            await _take_down(supervisor.units[step.service], progress)
+        elif step.action is Action.START:
+            failures = await operations.start(supervisor, [step.service], progress)
+        elif step.action is Action.RESTART:
+            done, failures = await operations.restart(supervisor, [step.service], progress)
+            restarts += done
+        if failures:
+            return restarts, failures
+    return restarts, ()
+
+
+async def _take_down(unit: Unit, progress: Progress) -> None:
+    """Stop one service and nothing else: what needs it goes on, or is taken care of later."""
+    was_up = unit.state not in SETTLED
+    unit.send(Stop())
+    await unit.wait_until(lambda life: life.state in SETTLED)
+    if was_up:
+        progress(unit)
+
+
+def _present(supervisor: Supervisor) -> Present:
+    units = supervisor.units.values()
+    return Present(
+        processes={unit.name: unit.run.spec for unit in units if unit.run is not None},
+        troubled={unit.name for unit in units if unit.state in TROUBLED},
+        usable={unit.name for unit in units if is_usable(unit.life)},
+    )
+
+
+def _up(supervisor: Supervisor) -> Collection[str]:
+    """Give the services that are up, or are to come up again."""
+    return {unit.name for unit in supervisor.units.values() if unit.state not in SETTLED}
+
+
+def _entry(change: Change) -> dict[str, Any]:
+    hidden = change.secret
+    return {
+        "key": change.key,
+        "old": None if hidden else _plain(change.old),
+        "new": None if hidden else _plain(change.new),
+        "live": change.live,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value) or "notify"
+    return list(value) if isinstance(value, tuple) else value
