@@ -16,12 +16,11 @@ from pyroctl.manager.pidfd import ProcessWatch
 from pyroctl.manager.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from pyroctl.core.spec import Readiness
     from pyroctl.kinds.launch import Surroundings
-
-    Beside = Callable[[Sequence[str]], subprocess.Popen[bytes]]
+    from pyroctl.manager.trial import Beside
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds between attempts to connect to a port: nobody tells when one opens."""
@@ -32,7 +31,7 @@ FOREVER = "86400"
 class ReadinessWatch:
     """Calls `on_ready` once, when one run of a service is ready.
 
-    `beside` starts a program that runs as the service does.
+    `beside` starts programs that run as the service does.
     `on_lines` and `on_notify` are to be called with what the service says; `cancel` when the run
     is over.
     """
@@ -57,7 +56,7 @@ class ReadinessWatch:
             case NameReady(name):
                 self._cancel = _Probe(name, self._ready, surroundings).cancel
             case CommandReady(command, every):
-                self._cancel = Trial(lambda: beside(command), every, self._ready).cancel
+                self._cancel = Trial(beside, command, every, self._ready).cancel
             case NotifyReady() | LogReady():
                 pass
 

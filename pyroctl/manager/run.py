@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyroctl.manager.child import Child
 from pyroctl.manager.notify import NotifySocket
 from pyroctl.manager.readiness import ReadinessWatch
-from pyroctl.manager.trial import beside
+from pyroctl.manager.trial import Beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from pyroctl.core.outcome import Outcome
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds.launch import Launch, Surroundings
+    from pyroctl.manager.guardian import Guardian
     from pyroctl.manager.logs import ServiceLog
 
 
@@ -48,6 +48,7 @@ class Run:
         *,
         notify_path: str,
         listen_fd: int | None,
+        guardian: Guardian,
         hooks: Hooks,
     ) -> None:
         self.spec = spec
@@ -67,7 +68,7 @@ class Run:
         )
         env = {**what.env, "NOTIFY_SOCKET": self._notify.address}
         self._readiness = ReadinessWatch(
-            what.readiness, self._became_ready, surroundings, partial(beside, spec, what)
+            what.readiness, self._became_ready, surroundings, Beside(spec, what, guardian)
         )
         try:
             self.child = Child(

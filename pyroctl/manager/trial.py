@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import subprocess
 import sys
@@ -16,40 +15,64 @@ from pyroctl.manager.pidfd import ProcessWatch
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    Spawn = Callable[[], subprocess.Popen[bytes]]
-
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds.launch import Launch
+    from pyroctl.manager.guardian import Guardian
 
 TRY_PATIENCE = 10.0
 """Seconds that one try may take before it is killed."""
 
 
-def beside(spec: ServiceSpec, launch: Launch, command: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a program that runs as the service does: its environment, directory, user and limits.
+class Beside:
+    """Starts programs that run as a service does: its environment, directory, user and limits.
 
-    It has a session of its own and no output; its exit code is 125 if it can't be executed.
+    Each has a session of its own, which doesn't outlive the manager, and no output.
     """
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", SHIM, *shim_settings(spec, launch), "--", *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=launch.env,
-        cwd="/",
-        start_new_session=True,
-    )
+
+    def __init__(self, spec: ServiceSpec, launch: Launch, guardian: Guardian) -> None:
+        self._settings = shim_settings(spec, launch)
+        self._env = launch.env
+        self._guardian = guardian
+
+    def start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a program; raises OSError. Its exit code is 125 if it can't be executed."""
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", SHIM, *self._settings, "--", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=self._env,
+            cwd="/",
+            start_new_session=True,
+        )
+        self._guardian.protect(process.pid, 0)
+        return process
+
+    def end(self, process: subprocess.Popen[bytes]) -> int:
+        """Kill what is left of the program and of its session, and give its exit code."""
+        process.kill()
+        code = process.wait()
+        sessions.send_signal(process.pid, signal.SIGKILL)
+        self._guardian.release(process.pid)
+        return code
 
 
 class Trial:
     """Calls `on_success` once, when the program has exited with 0. Lives in the event loop.
 
-    `spawn` starts the program, again `every` so many seconds after it has failed. Nothing of it
+    It is run beside the service, again `every` so many seconds after it has failed. Nothing of it
     is left after `on_success` and `cancel`.
     """
 
-    def __init__(self, spawn: Spawn, every: float, on_success: Callable[[], None]) -> None:
-        self._spawn = spawn
+    def __init__(
+        self,
+        beside: Beside,
+        command: Sequence[str],
+        every: float,
+        on_success: Callable[[], None],
+    ) -> None:
+        self._beside = beside
+        self._command = command
         self._every = every
         self._on_success = on_success
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,7 +82,7 @@ class Trial:
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            self._process = self._spawn()
+            self._process = self._beside.start(self._command)
         except OSError:  # no more processes at the moment
             self._timer = loop.call_later(self._every, self._begin)
             return
@@ -88,10 +111,4 @@ class Trial:
         """End what is left of a try, and give its exit code."""
         self._timer.cancel()
         process, self._process = self._process, None
-        if process is None:
-            return None
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        code = process.wait()
-        sessions.send_signal(process.pid, signal.SIGKILL)  # what it left behind
-        return code
+        return None if process is None else self._beside.end(process)

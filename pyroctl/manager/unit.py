@@ -295,6 +295,7 @@ class Unit:
             self.log,
             notify_path=f"{path}~" if path in {run.notify_path for run in self._runs} else path,
             listen_fd=self.holdings.listen(what.listens, self.spec),
+            guardian=self._guardian,
             hooks=Hooks(self._became_ready, self._ended, self._gone),
         )
         self._runs.append(run)
