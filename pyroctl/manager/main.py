@@ -146,7 +146,9 @@ class Manager:
     async def _reload(self) -> None:
         while self._reload_wanted:
             self._reload_wanted = False
+            self._system.reloading()
             await self._requests.reload()
+            self._system.ready()
 
 
 def _say_running(unit: Unit) -> None:
