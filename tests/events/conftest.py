@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.events.held_service import HeldService
 from tests.events.service_harness import (
     NAME_SERVER,
     STOCK_SUBSCRIBER,
@@ -18,6 +19,7 @@ from tests.events.service_harness import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -94,3 +96,19 @@ def wire_client(engine: object) -> Iterator[Callable[[Running], WireClient]]:
     yield make
     for each in made:
         each.sock.close()
+
+
+@pytest.fixture
+def held(tidy: None, tmp_path: Path) -> Iterator[Callable[..., HeldService]]:
+    """Starts event services that somebody holds socket and state for: `held(*arguments)`."""
+    made: list[HeldService] = []
+
+    def make(*arguments: str, **options: Any) -> HeldService:
+        directory = tmp_path / f"held{len(made)}"
+        directory.mkdir()
+        made.append(HeldService(directory, *arguments, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Self
 
 from pyro_events import Publisher
@@ -173,8 +172,3 @@ class Flood:
         self._thread.join(30)
         with contextlib.suppress(Exception):
             self.publisher.close()
-
-
-def pause_between(least: float = 0.05) -> None:
-    """Let events flow for a moment between two restarts; nothing is waited for."""
-    time.sleep(least)

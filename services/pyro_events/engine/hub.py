@@ -167,6 +167,11 @@ class Hub:
             slot = subscriber.slot
             self.keeper.note(slot, lambda: journal.has(slot, subscriber.standing()))
 
+    def remember(self) -> None:
+        """Have the roster written before somebody is told that it is so."""
+        if self.keeper is not None and self.keeper.changes:
+            self.keeper.flush()
+
     def adopt(self, standing: Standing, patterns: Sequence[Pattern]) -> Subscriber:
         """Make a subscriber of an earlier process, which is expected to come back.
 

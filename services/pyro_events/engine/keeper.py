@@ -4,9 +4,10 @@
     tallies-…   their numbers, mapped into memory (`engine/tallies.py`)
     parting     the state at a planned restart (`engine/state.py`)
 
-Everything is written by one write(2) in a round of the loop, without waiting for a disk: it has to
-survive the process and not the machine. A journal that can't be written is given up, once and for
-all; the service goes on, and a crash then costs what it would cost without a state directory.
+What changes is written together in one write(2), once a round of the loop or when an answer is
+about to say so, without waiting for a disk: it has to survive the process and not the machine. A
+journal that can't be written is given up, once and for all; the service goes on, and a crash then
+costs what it would cost without a state directory.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Keeper:
         self._records: dict[int, bytes] = {}
         self._live = len(self._header)
         self._size = 0
-        self._changes: dict[int, Callable[[], bytes] | None] = {}
+        self.changes: dict[int, Callable[[], bytes] | None] = {}
+        """What has to be written, by slots; None for one that is free."""
         try:
             self.tallies = Tallies.create(self._path(self._numbers), slots)
         except OSError as error:
@@ -71,18 +73,18 @@ class Keeper:
 
     def note(self, slot: int, record: Callable[[], bytes]) -> None:
         """Have the slot's record written at the end of the round."""
-        self._changes[slot] = record
+        self.changes[slot] = record
 
     def forget(self, slot: int) -> None:
         """Have it written that the slot is free."""
-        self._changes[slot] = None
+        self.changes[slot] = None
 
     def flush(self) -> None:
-        """Write what has changed; to be called after each round of the loop."""
-        if not self._changes:
+        """Write what has changed; after each round of the loop, and before answers."""
+        if not self.changes:
             return
         if self._file is None:
-            self._changes.clear()
+            self.changes.clear()
             return
         try:
             self._append(self._collect())
@@ -109,7 +111,7 @@ class Keeper:
 
     def _collect(self) -> bytes:
         """Give the records of what has changed, and keep them for when the journal is rewritten."""
-        changes, self._changes = self._changes, {}
+        changes, self.changes = self.changes, {}
         written = []
         for slot, make in changes.items():
             old = self._records.pop(slot, b"")

@@ -202,6 +202,7 @@ class Session:
         self._refusals.count(error)
 
     def _answer(self, frame: Frame, value: object) -> None:
+        self._hub.remember()
         if not frame.flags & wire.ONEWAY:
             self.connection.send(calls.encode_result(frame, value))
 
