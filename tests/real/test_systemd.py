@@ -1,0 +1,253 @@
+"""Under systemd, and in systemd's place: units, notifications, the journal, process 1."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.harness import BIN, eventually, marked_processes
+from tests.real.test_start_and_stop import service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.harness import Deployment
+
+NEEDS_ANALYZE = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd is not installed"
+)
+IN_A_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+DOUBLE_FORK = (
+    '[services.forker]\nkind = "command"\nready = { delay = 0 }\n'
+    'command = ["sh", "-c", "(setsid sleep 0.1 &); exec sleep 1000"]\n'
+)
+
+
+@pytest.fixture
+def systemd(deployment: Deployment) -> Iterator[socket.socket]:
+    """Listens as systemd does."""
+    name = f"pyroctl-test-{deployment.mark}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind("\0" + name)
+        sock.settimeout(20)
+        deployment.env["NOTIFY_SOCKET"] = "@" + name
+        yield sock
+
+
+def hear(systemd: socket.socket, wanted: str) -> list[str]:
+    """Give the messages until one has that in it."""
+    heard = []
+    while not heard or wanted not in heard[-1]:
+        heard.append(systemd.recv(4096).decode())
+    return heard
+
+
+@contextlib.contextmanager
+def running(
+    deployment: Deployment, *wrapper: str, stderr: int = subprocess.PIPE
+) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [*wrapper, BIN / "pyroctl", "--root", deployment.root, "run"],
+        env=deployment.env,
+        cwd=deployment.root,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_ready_is_said_when_the_services_are_up(
+    deployment: Deployment, systemd: socket.socket
+) -> None:
+    """Not before; the status names who is missing; a reload and the end are announced."""
+    gate = deployment.root / "gate"
+    deployment.configure(service("laser", "gate", str(gate)))
+    with running(deployment) as manager:
+        heard = hear(systemd, "laser is starting")
+        gate.touch()
+        heard += hear(systemd, "READY=1")
+        assert "STATUS=1 of 1 services run" in heard
+        assert not any("READY=1" in message for message in heard[:-1])
+        manager.send_signal(signal.SIGHUP)
+        (*_, reloading) = hear(systemd, "RELOADING=1")
+        assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", reloading)
+        hear(systemd, "READY=1")
+        manager.send_signal(signal.SIGTERM)
+        hear(systemd, "STOPPING=1")
+        assert manager.wait(20) == 0
+
+
+def test_a_service_that_fails_keeps_nobody_waiting(
+    deployment: Deployment, systemd: socket.socket
+) -> None:
+    """systemd hears ready, and whose fault it is."""
+    deployment.configure(
+        service("laser", "gate", "/") + service("lamp", "die", "125", ready='"notify"')
+    )
+    with running(deployment) as manager:
+        heard = hear(systemd, "READY=1")
+        assert any("lamp is failed" in message for message in heard)
+        manager.send_signal(signal.SIGTERM)
+        assert manager.wait(20) == 0
+
+
+def test_signs_of_life_are_given_only_when_they_are_wanted(
+    deployment: Deployment, systemd: socket.socket
+) -> None:
+    """Twice in each period; not for a period that is meant for another process."""
+    deployment.configure(service("laser", "gate", "/"))
+    deployment.env["WATCHDOG_USEC"] = "200000"
+    with running(deployment) as manager:
+        for _ in range(5):
+            hear(systemd, "WATCHDOG=1")
+        manager.send_signal(signal.SIGTERM)
+        assert manager.wait(20) == 0
+    hear(systemd, "STOPPING=1")
+    deployment.env["WATCHDOG_PID"] = "1"
+    with running(deployment) as manager:
+        heard = hear(systemd, "READY=1")
+        assert not any("WATCHDOG" in message for message in heard)
+        manager.send_signal(signal.SIGTERM)
+        assert manager.wait(20) == 0
+
+
+def test_services_do_not_hear_of_systemd(deployment: Deployment, systemd: socket.socket) -> None:
+    """Its variables are the manager's own; a service has a NOTIFY_SOCKET of ours."""
+    deployment.configure(
+        '[services.env]\nkind = "command"\nready = { log = "end" }\n'
+        'command = ["sh", "-c", "env; echo end; exec sleep 1000"]\n'
+    )
+    deployment.env["WATCHDOG_USEC"] = "60000000"
+    with running(deployment) as manager:
+        hear(systemd, "READY=1")
+        shown = deployment.run("logs", "env", "-n", "999").stdout
+        assert "WATCHDOG_USEC" not in shown
+        assert f"NOTIFY_SOCKET={deployment.root}/run/notify/env" in shown
+        manager.send_signal(signal.SIGTERM)
+        assert manager.wait(20) == 0
+
+
+def test_lines_for_the_journal_have_levels(deployment: Deployment) -> None:
+    """When stderr is the journal's socket, and only then."""
+    deployment.configure(service("lamp", "die", "125", ready='"notify"'))
+    reading, writing = os.pipe()
+    with open(reading) as journal:  # noqa: PTH123
+        status = os.fstat(writing)
+        deployment.env["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
+        with running(deployment, stderr=writing) as manager:
+            os.close(writing)
+            lines = []
+            while not lines or "lamp is failed" not in lines[-1]:
+                lines.append(journal.readline())
+            manager.send_signal(signal.SIGTERM)
+            assert manager.wait(20) == 0
+        lines += journal.readlines()
+    assert all(re.match(r"<[3467]>\S", line) for line in lines)
+    assert lines[0].startswith("<6>managing ")
+    assert any(line.startswith("<4>lamp is failed") for line in lines)
+
+
+@NEEDS_ANALYZE
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.parametrize("place", ["plain", 'with "blanks", 100% $HOME; and \\ more'])
+def test_the_unit_passes_systemds_own_check(
+    deployment: Deployment, tmp_path: Path, user: bool, place: str
+) -> None:
+    """Whatever the configuration's path is; it names the program and the file absolutely."""
+    directory = tmp_path / place
+    directory.mkdir()
+    config = directory / "lab.toml"
+    config.write_text('[manager]\nname = "lab"\n' + service("laser", "gate", "/"))
+    env = {k: v for k, v in deployment.env.items() if k != "PYROCTL_ROOT"}
+    args = ["-c", config, "unit", "systemd", *(["--user"] if user else [])]
+    unit = subprocess.run(
+        [BIN / "pyroctl", *args], env=env, text=True, capture_output=True, check=True
+    ).stdout
+    file = tmp_path / "pyroctl-lab.service"
+    file.write_text(unit)
+    verify = ["systemd-analyze", "verify", *(["--user"] if user else []), file]
+    env["XDG_RUNTIME_DIR"] = str(tmp_path)
+    found = subprocess.run(verify, env=env, text=True, capture_output=True, check=False)
+    assert (found.returncode, found.stdout + found.stderr) == (0, "")
+    assert f"ExecStart={BIN / 'pyroctl'} --config " in unit
+    assert "Type=notify" in unit
+    assert ("WantedBy=default.target" if user else "WantedBy=multi-user.target") in unit
+
+
+def test_the_unit_gives_services_the_time_that_they_may_take(deployment: Deployment) -> None:
+    """What stops one after the other is added up."""
+    deployment.configure(
+        service("a", "gate", "/", more="stop_timeout = 20")
+        + service("b", "gate", "/", more='stop_timeout = 30\nneeds = ["a"]')
+    )
+    data = deployment.json("unit", "systemd")["data"]
+    assert data["name"] == "pyroctl-default.service"
+    assert "TimeoutStopSec=60\n" in data["unit"]
+    assert f"--root {deployment.root} run --no-logs\n" in data["unit"]
+
+
+def can_be_process_1() -> bool:
+    try:
+        return subprocess.run([*IN_A_PID_NAMESPACE, "true"], check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def test_as_process_1_it_collects_orphans_and_obeys(deployment: Deployment) -> None:
+    """No zombie stays; what services say is printed; SIGTERM stops all in order."""
+    if not can_be_process_1():
+        pytest.skip("no process namespaces here")
+    deployment.configure(DOUBLE_FORK + service("laser", "gate", "/"))
+    with running(deployment, *IN_A_PID_NAMESPACE) as container:
+        assert container.stdout is not None
+        printed = []
+        while not {"laser | serving\n", "forker | [pyroctl] running\n"} <= set(printed):
+            printed.append(container.stdout.readline())
+        (manager,) = (
+            pid
+            for pid, command in marked_processes(deployment.mark).items()
+            if command.rstrip().endswith(" run") and "unshare" not in command
+        )
+        eventually(lambda: "sleep 0.1" not in str(deployment.processes()), "the orphan ended")
+        eventually(lambda: not zombies_of(manager), "it was collected")
+        os.kill(manager, signal.SIGTERM)
+        assert container.wait(20) == 0
+
+
+def zombies_of(parent: int) -> bool:
+    found = subprocess.run(
+        ["ps", "-o", "stat=", "--ppid", str(parent)], text=True, capture_output=True, check=False
+    )
+    return "Z" in found.stdout
+
+
+def test_run_prints_what_services_say_if_asked(deployment: Deployment) -> None:
+    """Each line with its service's name; a reader who stopped reading keeps nobody waiting."""
+    deployment.configure(
+        service("laser", "gate", "/") + service("feed", "chatter", "200000", ready="{ delay = 0 }")
+    )
+    command = [BIN / "pyroctl", "--root", deployment.root, "run", "--logs"]
+    with subprocess.Popen(
+        command, env=deployment.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as manager:
+        assert manager.stdout is not None
+        while manager.stdout.readline() != "laser | serving\n":
+            pass
+        said = ["logs", "feed", "-n", "1", "--grep", "half a line"]
+        eventually(lambda: deployment.run(*said).stdout, "all of it was taken")
+        manager.send_signal(signal.SIGTERM)
+        assert manager.wait(20) == 0
