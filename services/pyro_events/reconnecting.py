@@ -290,14 +290,23 @@ class ReconnectingProxy:
     def heard(self, news: News | None) -> None:
         """Use what the manager publishes; called by the `LifeCycle`, in its thread."""
         if news is not None and not news.running:
-            place = self._place
-            if place is not None and news.location == place.location:
-                self._count("dropped", self._pool.drop())
-                self._went(news.reason)
+            self._drop(news)
             return
         with self._changed:
             self._news += 1
             self._changed.notify_all()
+
+    def _drop(self, news: News) -> None:
+        """Cut the connections to a process that has gone, and none to the one that followed it."""
+
+        def concerned(line: Line) -> bool:
+            return line.place.location == news.location and (
+                news.time is None or line.made <= news.time
+            )
+
+        if self._pool.any(concerned):
+            self._went(news.reason)
+            self._count("dropped", self._pool.drop(concerned))
 
     def _came(self, line: Line) -> None:
         with self._changed:

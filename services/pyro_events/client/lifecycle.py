@@ -1,7 +1,7 @@
 """What a manager publishes of its services: what it says, and who wants to hear it.
 
 The subject is `pyroctl.DEPLOYMENT.SERVICE.STATE`, the message a dict that has `deployment`,
-`service`, `state` and, when it is known, `uri`.
+`service`, `state` and, when they are known, `uri`, `reason` and `time`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,17 @@ _log = logging.getLogger("pyro_events")
 
 
 class News(NamedTuple):
-    """What became of a service; `location` is HOST:PORT of its Pyro daemon, None if unknown."""
+    """What became of a service.
+
+    `location` is HOST:PORT of its Pyro daemon, `time` when it was, in seconds since the epoch by
+    the manager's clock; either may be unknown.
+    """
 
     service: tuple[str, str]
     running: bool
     location: str | None
     reason: str
+    time: float | None
 
 
 class Watcher(Protocol):
@@ -58,7 +63,10 @@ def read(message: object) -> News | None:
         with contextlib.suppress(PyroError):
             location = URI(str(message["uri"])).location
     reason = f"{service} is {state}" + (f": {message['reason']}" if message.get("reason") else "")
-    return News((deployment, service), state == "running", location, reason)
+    when = message.get("time")
+    if isinstance(when, bool) or not isinstance(when, (int, float)):
+        when = None
+    return News((deployment, service), state == "running", location, reason, when)
 
 
 class LifeCycle(Subscriber):

@@ -9,6 +9,7 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,6 +41,8 @@ class Line:
     def __init__(self, place: URI, manner: Manner, seconds: float) -> None:
         """Connect, in so many seconds or with a CommunicationError."""
         self.place = place
+        self.made = time.time()
+        """When it was begun, in seconds since the epoch."""
         self._proxy = proxy = Proxy(place)
         proxy._pyroMaxRetries = 0  # whether to try again isn't Pyro5's decision
         if manner.serializer is not None:
@@ -144,11 +147,18 @@ class Pool:
                 return
         line.close()
 
-    def drop(self) -> int:
-        """Cut every line, so that calls under way end; give how many there were."""
+    def any(self, which: Callable[[Line], bool]) -> bool:
+        """Tell whether there is such a line."""
         with self._lock:
-            idle, self._idle = self._idle, []
-            lent, self._lent = self._lent, set()
+            return any(map(which, [*self._idle, *self._lent]))
+
+    def drop(self, which: Callable[[Line], bool] = lambda _line: True) -> int:
+        """Cut those lines, so that calls under way end; give how many there were."""
+        with self._lock:
+            idle = [line for line in self._idle if which(line)]
+            lent = [line for line in self._lent if which(line)]
+            self._idle = [line for line in self._idle if line not in idle]
+            self._lent.difference_update(lent)
         for line in idle:
             line.close()
         for line in lent:
