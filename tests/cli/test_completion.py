@@ -23,8 +23,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 ZSH = """
 autoload -U compinit; compinit -D
 eval "$(pyroctl completion zsh)"
-compadd() {{ :; }}
-_describe() {{ print -rl -- "${{(@P)3}}"; }}
+compadd() {{ print -rl -- $completions; }}
 words=({words}) CURRENT=${{#words}}
 _pyroctl_completion
 """
