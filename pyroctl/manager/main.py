@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 from typing import TYPE_CHECKING
 
 from pyroctl.control.server import ControlServer
-from pyroctl.manager import lock, operations
+from pyroctl.manager import lock
+from pyroctl.manager.autostart import Autostart
 from pyroctl.manager.reaper import Reaper
 from pyroctl.manager.requests import Requests
 from pyroctl.manager.supervisor import Supervisor
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from pyroctl.control.paths import Paths
     from pyroctl.core.spec import Deployment
-    from pyroctl.manager.unit import Unit
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,8 @@ class Manager:
         self._supervisor = Supervisor(deployment, paths, echo)
         self._system = system
         self._reaper = Reaper()
-        self._requests = Requests(self._supervisor, self.shut_down)
+        self._autostart = Autostart(self._supervisor)
+        self._requests = Requests(self._supervisor, self.shut_down, self._autostart.renew)
         self._server = ControlServer(paths.socket, self._requests.handle)
         self._stopped: asyncio.Future[None] | None = None
         self._reload_wanted = False
@@ -81,7 +81,8 @@ class Manager:
         )
         self._reaper.start()
         on_ready()
-        starting = asyncio.create_task(self._autostart()) if autostart else None
+        if autostart:
+            self._autostart.begin()
         telling = asyncio.create_task(self._tell_system())
         try:
             await self._stopped
@@ -89,10 +90,7 @@ class Manager:
             telling.cancel()
             self._system.close()
             self._reaper.stop()
-            if starting is not None:
-                starting.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await starting
+            await self._autostart.end()
             await self._server.stop()
             log.info("everything is stopped")
 
@@ -106,10 +104,6 @@ class Manager:
         self._system.stopping()
         await self._supervisor.stop()
         self._stopped.set_result(None)
-
-    async def _autostart(self) -> None:
-        names = self._supervisor.enabled()
-        await operations.keep_trying(self._supervisor, names, _say_running)
 
     async def _tell_system(self) -> None:
         """Keep systemd informed: signs of life, how the services are, and when they are up."""
@@ -149,7 +143,3 @@ class Manager:
             self._system.reloading()
             await self._requests.reload()
             self._system.ready()
-
-
-def _say_running(unit: Unit) -> None:
-    log.info("%s is up%s", unit.name, f" at {unit.uri}" if unit.uri else "")

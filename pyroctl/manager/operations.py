@@ -82,26 +82,6 @@ async def restart(
     return done, []
 
 
-async def keep_trying(supervisor: Supervisor, names: Sequence[str], progress: Progress) -> None:
-    """Start services as `start` does, but let the restart policy go on after a failure.
-
-    A service begins as soon as all that it needs is ready; what needs a service that has been
-    given up stays down.
-    """
-
-    async def bring_up(name: str) -> None:
-        unit = supervisor.units[name]
-        for need in unit.spec.needs:
-            await supervisor.units[need].wait_until(is_usable)
-        if unit.state is State.STOPPED and not supervisor.closing:
-            unit.send(Start())
-        await unit.wait_until(is_usable)
-        progress(unit)
-
-    wanted = plan.closure(names, supervisor.needs())
-    await asyncio.gather(*(bring_up(name) for name in supervisor.units if name in wanted))
-
-
 async def _bring_up(unit: Unit, progress: Progress) -> ServiceFailed | None:
     unit.send(Start())
     try:

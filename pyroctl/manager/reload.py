@@ -12,6 +12,7 @@ from pyroctl.config.load import load
 from pyroctl.core.diff import manager_changes
 from pyroctl.core.lifecycle import SETTLED, State, Stop, is_usable
 from pyroctl.core.reload_plan import INTERRUPTING, Action, Present, reload_plan
+from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError
 from pyroctl.manager import operations
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     Progress = Callable[[Unit], None]
 
+ADDRESS_KEYS = frozenset({"kind", "host", "port", "socket_mode"})
+"""What an event service must keep so that it can hand over."""
 TROUBLED = frozenset({State.BACKOFF, State.FAILED})
 
 log = logging.getLogger(__name__)
@@ -42,10 +45,25 @@ class Reload:
     waiting: tuple[Change, ...]
     """Changes of `[manager]`: they take effect when the manager starts anew."""
 
-    @property
     def interrupted(self) -> list[str]:
-        """The services that clients will miss for a while, or for good."""
-        return [step.service for step in self.steps if step.action in INTERRUPTING]
+        """Give the services that clients will miss for a while, or for good."""
+        return [
+            step.service
+            for step in self.steps
+            if step.action in INTERRUPTING and not self._hands_over(step)
+        ]
+
+    def _hands_over(self, step: Step) -> bool:
+        """Tell whether a restart is a hand-over, which nobody notices."""
+        if step.action is not Action.RESTART:
+            return False
+        options = self.deployment.services[step.service].options
+        moves = ADDRESS_KEYS.intersection(change.key for change in step.changes)
+        return (
+            isinstance(options, EventServiceOptions)
+            and not moves
+            and (options.on_restart == "handover")
+        )
 
     def fingerprint(self) -> str:
         """Give a text that is the same for the same plan."""
@@ -88,6 +106,7 @@ async def carry_out(
     """
     old = supervisor.deployment
     were_up = _up(supervisor)
+    progress = _once(supervisor, progress)
     done, failures = await _do(supervisor, reload.deployment, reload.steps, progress)
     if not failures:
         return done, []
@@ -130,6 +149,18 @@ async def _do(
         if failures:
             return restarts, failures
     return restarts, ()
+
+
+def _once(supervisor: Supervisor, progress: Progress) -> Progress:
+    """Report a service only when something has become of it: starts report what is up, too."""
+    known = {unit.name: (unit.state, unit.pid) for unit in supervisor.units.values()}
+
+    def report(unit: Unit) -> None:
+        if known.get(unit.name) != (unit.state, unit.pid):
+            known[unit.name] = unit.state, unit.pid
+            progress(unit)
+
+    return report
 
 
 async def _take_down(unit: Unit, progress: Progress) -> None:

@@ -38,9 +38,15 @@ RESTARTS: dict[str, OnRestart] = {"notify": "notify", "handover": "handover"}
 class Requests:
     """Answers requests. Operations that change something are done one after the other."""
 
-    def __init__(self, supervisor: Supervisor, shutdown: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        shutdown: Callable[[], Awaitable[None]],
+        reloaded: Callable[[], None],
+    ) -> None:
         self._supervisor = supervisor
         self._shutdown = shutdown
+        self._reloaded = reloaded
         self._reporter = StatusReporter()
         self._began = time.monotonic()
         self._turn = asyncio.Lock()
@@ -125,9 +131,9 @@ class Requests:
         elif command == "shutdown":
             chosen = list(self._supervisor.units)
         elif command == "reload":
-            chosen = reload.prepare(self._supervisor).interrupted
+            chosen = reload.prepare(self._supervisor).interrupted()
         units = [unit for name, unit in self._supervisor.units.items() if name in chosen]
-        if command in {"restart", "reload"}:
+        if command == "restart":
             units = [unit for unit in units if restarts.way(unit, how) != "handover"]
         found = await consequences.foresee(units, self._supervisor.naming.our_uris())
         return {"data": {"consequences": found}, "errors": [], "exit_code": 0}
@@ -213,6 +219,7 @@ class Requests:
                 hint="look again: pyroctl reload",
             )
         done, failures = await reload.carry_out(self._supervisor, found, _reporting(send))
+        self._reloaded()
         reply = await self._outcome([step.service for step in found.steps], failures)
         reply["data"] |= {**data, "restarts": done}
         return reply
