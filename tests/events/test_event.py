@@ -46,6 +46,16 @@ def test_an_event_that_can_not_be_read_is_one_call_that_fails() -> None:
         print(*second[1], **second[2])
 
 
+@pytest.mark.parametrize(
+    "events", [b"", b"\x91\x90", b"\xc0", b"\xdd\x00\x40\x00\x00" + bytes(4 << 20)]
+)
+def test_nonsense_instead_of_events_is_an_error(events: bytes) -> None:
+    """Anybody may send such a value to a daemon; it takes no time or memory to refuse it."""
+    data = msgpack.packb({"__class__": CALLS_NAME, "events": events})
+    with pytest.raises((ValueError, TypeError)):
+        serializers["msgpack"].loads(data)
+
+
 def test_nan_survives_serpent() -> None:
     """Serpent's own way to write a NaN is undone inside of an event, too."""
     serializer = serializers["serpent"]
