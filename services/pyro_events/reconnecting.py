@@ -194,7 +194,12 @@ class ReconnectingProxy:
 
     def _learn(self) -> None:
         """Have a connection, with which comes what the object exposes."""
-        self._pool.give_back(self._borrow(self._clock() + self._patience, self._backoff()))
+        try:
+            line = self._borrow(self._clock() + self._patience, self._backoff())
+        except Unreachable:
+            self._count("unreachable")
+            raise
+        self._pool.give_back(line)
 
     def _invoke(self, name: str, repeatable: bool, /, *args: Any, **kwargs: Any) -> Any:
         """Call once, or until there is an answer; every error says which it was."""
@@ -206,6 +211,7 @@ class ReconnectingProxy:
                 line = self._borrow(deadline, backoff)
             except EventServiceError as error:
                 if unanswered is None:
+                    self._count("unreachable", isinstance(error, Unreachable))
                     raise
                 raise self._outcome_unknown(name, error) from unanswered
             if unanswered is not None:
@@ -245,7 +251,6 @@ class ReconnectingProxy:
                 self._count("failures")
                 self._went(error)
                 if not self._pause(backoff, deadline, news):
-                    self._count("unreachable")
                     raise Unreachable(
                         f"{self._target} did not answer for {self._patience:g} s: {error}"
                     ) from error

@@ -246,6 +246,8 @@ def test_a_repeated_call_that_gets_no_answer_stays_unknown(
         first.kill()
         with pytest.raises(OutcomeUnknown, match="may or may not"):
             answer.result(20)
+        assert proxy.statistics()["unknown"] == 1
+        assert proxy.statistics()["unreachable"] == 0
 
 
 def test_many_calls_of_many_threads_survive_restarts(market: Callable[..., Market]) -> None:

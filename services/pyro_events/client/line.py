@@ -59,7 +59,8 @@ class Line:
         proxy._pyroTimeout = usual if manner.timeout is None else manner.timeout
         self._sock: socket.socket = proxy._pyroConnection.sock
         if self._sock.family != socket.AF_UNIX:
-            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(OSError):  # it has broken again; the first call will notice
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.methods = frozenset(proxy._pyroMethods)
         self.attributes = frozenset(proxy._pyroAttrs)
 
