@@ -1,0 +1,55 @@
+"""docs/examples/market: a class of one's own as a service, as the example shows it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyro_events import Subscriber
+from tests.harness import eventually
+
+if TYPE_CHECKING:
+    from tests.harness import Deployment
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "market"
+
+
+class Quotes(Subscriber):
+    def __init__(self, es):
+        super().__init__(es)
+        self.got = []
+
+    def event(self, event):
+        self.got.append((event.subject, event.msg))
+
+
+def test_a_bought_stock_gets_dearer_and_everybody_hears_of_it(deployment: Deployment) -> None:
+    """The example's deployment starts, its client trades, the event reaches a subscriber."""
+    shutil.copy(EXAMPLE / "stocks.py", deployment.root)
+    toml = (EXAMPLE / "pyroctl.toml").read_text()
+    deployment.configure(toml.replace('"nameserver"', '"nameserver"\nport = 0'))
+    deployment.run("start")
+    port = deployment.service("ns")["uri"].rpartition(":")[2]
+    with Quotes(deployment.service("es")["uri"]) as quotes:
+        quotes.subscribe("stockquote.SUN")
+        listener = threading.Thread(target=quotes.listen)
+        listener.start()
+        try:
+            bought = subprocess.run(
+                [sys.executable, EXAMPLE / "buyer.py", "SUN", "10"],
+                env={**deployment.env, "PYRO_NS_PORT": port},
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            eventually(lambda: quotes.got)
+        finally:
+            quotes.abort()
+            listener.join(10)
+    assert bought.stdout == "SUN 22.66\n"
+    assert quotes.got == [("stockquote.SUN", ("SUN", 22.66))]
+    assert "10 × SUN, now at 22.66" in deployment.run("logs", "market").stdout
+    deployment.run("stop")
+    assert "Warning" not in deployment.run("logs", "market").stdout
