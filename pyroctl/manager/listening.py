@@ -8,6 +8,7 @@ A process finds its socket as descriptor 3, announced by LISTEN_FDS as in sd_lis
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 import stat
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyroctl.kinds.address import ListenAddress
+
+log = logging.getLogger(__name__)
 
 BACKLOG = 4096
 """How many connections may wait while no process takes them; the system may allow fewer."""
@@ -71,9 +74,15 @@ class HeldSocket:
 
 
 class LentSocket:
-    """A listening socket that our own manager, such as systemd, holds for a service of ours."""
+    """A listening socket that our own manager, such as systemd, holds for a service of ours.
+
+    Raises OSError if the descriptor is none.
+    """
 
     def __init__(self, fd: int) -> None:
+        with socket.socket(fileno=os.dup(fd)) as sock:
+            if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                raise OSError(errno.EINVAL, "it doesn't listen")
         os.set_inheritable(fd, False)
         self._fd = fd
 
@@ -83,12 +92,21 @@ class LentSocket:
 
 
 def lent_sockets(environ: Mapping[str, str], pid: int) -> dict[str, LentSocket]:
-    """Give the sockets that were passed to this process, by their names (LISTEN_FDNAMES)."""
+    """Give the sockets that were passed to this process, by their names (LISTEN_FDNAMES).
+
+    What doesn't listen is logged and left out.
+    """
     if environ.get("LISTEN_PID") != str(pid) or not environ.get("LISTEN_FDS", "").isdecimal():
         return {}
     names = environ.get("LISTEN_FDNAMES", "").split(":")
     fds = range(FIRST_FD, FIRST_FD + int(environ["LISTEN_FDS"]))
-    return {name: LentSocket(fd) for fd, name in zip(fds, names, strict=False) if name}
+    found = {}
+    for fd, name in zip(fds, names, strict=False):
+        try:
+            found[name] = LentSocket(fd)
+        except OSError as error:
+            log.warning("descriptor %d of LISTEN_FDS, for %s, is of no use: %s", fd, name, error)
+    return found
 
 
 def _bind_port(address: TcpAddress) -> socket.socket:

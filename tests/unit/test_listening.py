@@ -105,7 +105,8 @@ def test_sockets_that_our_own_manager_holds_are_known_by_name() -> None:
     assert lent_sockets({}, 8) == {}
     script = (
         "import os, socket; from pyroctl.manager.listening import lent_sockets\n"
-        "a, b = socket.socket(), socket.socket(); os.dup2(a.fileno(), 3); os.dup2(b.fileno(), 4)\n"
+        "a, b = (socket.create_server(('localhost', 0)) for _ in 'ab')\n"
+        "os.dup2(a.fileno(), 3); os.dup2(b.fileno(), 4)\n"
         f"found = lent_sockets({environ}, 7)\n"
         "print({name: lent.fileno() for name, lent in found.items()}, os.get_inheritable(4))\n"
         "os._exit(0)"
