@@ -7,12 +7,16 @@ A process finds its socket as descriptor 3, announced by LISTEN_FDS as in sd_lis
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import socket
 import stat
-from typing import TYPE_CHECKING
+import threading
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pyroctl.kinds.address import TcpAddress, UnixAddress
 
@@ -25,6 +29,8 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 4096
 """How many connections may wait while no process takes them; the system may allow fewer."""
+LOOK_UP_PATIENCE = 2.0
+"""Seconds that the name of a host may take; the manager does nothing else meanwhile."""
 FIRST_FD = 3
 """The first descriptor of sd_listen_fds(3)."""
 
@@ -44,7 +50,7 @@ class HeldSocket:
     """A listening socket of one service, open until `close`.
 
     `owner`, a user and a group id, gets the file of a Unix socket; -1 leaves one as it is. Raises
-    AddressRefused. The host's name is looked up, which blocks.
+    AddressRefused. The host's name is looked up, which blocks for a moment.
     """
 
     def __init__(self, address: ListenAddress, owner: tuple[int, int] = (-1, -1)) -> None:
@@ -110,9 +116,7 @@ def lent_sockets(environ: Mapping[str, str], pid: int) -> dict[str, LentSocket]:
 
 
 def _bind_port(address: TcpAddress) -> socket.socket:
-    found = socket.getaddrinfo(
-        address.host.strip("[]"), address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+    found = _look_up(address.host.strip("[]"), address.port)
     # Pyro5's clients prefer IPv4 where a name has both (PREFER_IP_VERSION).
     family, kind, proto, _, where = min(found, key=lambda info: info[0] != socket.AF_INET)
     sock = socket.socket(family, kind, proto)
@@ -123,6 +127,23 @@ def _bind_port(address: TcpAddress) -> socket.socket:
     except BaseException:
         sock.close()
         raise
+
+
+def _look_up(host: str, port: int) -> list[Any]:
+    """Give the addresses of a host; a network that is down must not stop the manager for long."""
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    with contextlib.suppress(socket.gaierror):
+        return look_up(flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST)
+    answer: Future[list[Any]] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(look_up(flags=socket.AI_PASSIVE))
+        except (OSError, ValueError) as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name=f"look up {host}", daemon=True).start()
+    return answer.result(LOOK_UP_PATIENCE)
 
 
 def _bind_path(address: UnixAddress, owner: tuple[int, int]) -> socket.socket:
@@ -179,7 +200,7 @@ def _refusal(address: ListenAddress, error: OSError | ValueError) -> AddressRefu
             f"{address} needs more rights than the manager has; choose {where}", permanent=True
         )
     if isinstance(address, TcpAddress):
-        why = getattr(error, "strerror", None) or error
+        why = getattr(error, "strerror", None) or str(error) or "its name isn't found in time"
         return AddressRefused(
             f"cannot listen on {address}: {why}; is the host a name or address of this machine?"
         )

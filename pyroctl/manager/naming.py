@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +50,9 @@ class Naming:
         if unit.state is not State.RUNNING:
             self._noted.pop(unit.name, None)
         elif isinstance(unit.spec.options, NameServerOptions):
-            for other in list(self._units().values()):
-                if other.state is State.RUNNING and self._name_server_for(other.spec) is unit:
-                    await self._put_back(other, unit)
+            running = [each for each in self._units().values() if each.state is State.RUNNING]
+            ours = [each for each in running if self._name_server_for(each.spec) is unit]
+            await asyncio.gather(*(self._put_back(each, unit) for each in ours))
         elif (name := _name_of(unit.spec)) is not None:
             await self._note(unit, name)
 

@@ -7,10 +7,13 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+from typing import Any
 
 import pytest
 
 from pyroctl.kinds.address import TcpAddress, UnixAddress
+from pyroctl.manager import listening
 from pyroctl.manager.listening import AddressRefused, HeldSocket, lent_sockets
 
 
@@ -60,6 +63,23 @@ def test_a_host_that_is_not_ours_is_named(host: str) -> None:
     """Whatever is wrong with it is one sentence."""
     with pytest.raises(AddressRefused, match="is the host a name or address of this machine"):
         HeldSocket(TcpAddress(host, 0))
+
+
+def test_a_lookup_that_takes_too_long_is_given_up(monkeypatch) -> None:
+    """The manager waits a moment for the name of a host, and not until the network is back."""
+    over = threading.Event()
+    system = socket.getaddrinfo
+
+    def slow(*args: Any, flags: int = 0, **more: Any) -> Any:
+        if not flags & socket.AI_NUMERICHOST:
+            over.wait(20)
+        return system(*args, flags=flags, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    monkeypatch.setattr(listening, "LOOK_UP_PATIENCE", 0.05)
+    with pytest.raises(AddressRefused, match="isn't found in time"):
+        HeldSocket(TcpAddress("localhost", 0))
+    over.set()
 
 
 def test_a_unix_socket_has_its_mode_and_goes_with_its_holder(tmp_path) -> None:
