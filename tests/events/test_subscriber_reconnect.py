@@ -43,9 +43,9 @@ def through(relay: Relay) -> str:
 
 def test_a_broken_connection_loses_nothing(es: Running, relay: Relay) -> None:
     """The stream resumes where it stopped: no event is lost, doubled or told as a gap."""
-    total = 4000
+    total = 12_000
     with Recording(through(relay)) as sub, Publisher(es.uri) as pub:
-        sub.on_event = lambda event: relay.cut() if event.msg % 700 == 350 else None
+        sub.on_event = lambda event: relay.cut() if event.msg % 2000 == 350 else None
         sub.subscribe("a")
         sub.start()
         for number in range(total):

@@ -67,23 +67,19 @@ class Waker:
         self.check()
         self._poll.register(sock, mask)
         try:
-            ready = self._poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
+            ready = dict(self._poll.poll(None if seconds is None else max(0.0, seconds) * 1000))
         finally:
             self._poll.unregister(sock)
-        if not self._rung(ready):
-            return bool(ready), False
-        self._drain()
-        self.check()
-        return len(ready) > 1, True
+        if ready.pop(self._ear.fileno(), 0):
+            self._drain()
+            self.check()
+            return bool(ready), True
+        return bool(ready), False
 
     def close(self) -> None:
         """Release the descriptors; nobody may wait any more."""
         self._ear.close()
         self._bell.close()
-
-    def _rung(self, ready: list[tuple[int, int]]) -> bool:
-        ear = self._ear.fileno()
-        return any(descriptor == ear for descriptor, _ in ready)
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
