@@ -1,0 +1,210 @@
+"""Several files are one configuration: includes, drop-ins, and who has the last word."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyroctl.config.load import load
+from pyroctl.config.show import show
+from pyroctl.config.sources import read_sources
+from pyroctl.core.spec import LogReady
+from pyroctl.errors import ConfigError
+
+MAIN = """\
+[services.ns]
+kind = "nameserver"
+port = 9090
+log = { keep = 1 }
+
+[services.run]
+kind = "command"
+command = "run"
+env = { A = "1", B = "1" }
+ready = { port = 80, host = "here" }
+"""
+
+
+CIRCLE = "files include each other in a circle: DIR/lab.toml → DIR/lab.toml"
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write files below a directory, and give the path of the main one."""
+
+    def write_files(files: dict[str, str]) -> str:
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return str(tmp_path / "lab.toml")
+
+    return write_files
+
+
+def faults_of(file: str, directory, environ=None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(file, environ or {}, "/")
+    return [str(fault).replace(f"{directory}/", "") for fault in caught.value.faults]
+
+
+def test_dropins_are_merged_in_the_order_of_their_names(write, tmp_path):
+    """Tables are merged key by key; of lists and other values the last file's counts whole."""
+    file = write(
+        {
+            "lab.toml": MAIN,
+            "lab.d/20.toml": '[services.ns]\nport = 2\nlog.max_bytes = 7\n[manager]\nname = "b"\n',
+            "lab.d/10.toml": '[services.ns]\nport = 1\nsuccess_exit = [3]\n[manager]\nname = "a"\n',
+            "lab.d/30.toml": '[services.run]\nenv.B = "2"\n[services.x]\nkind = "eventservice"\n',
+            "lab.d/notes": "not TOML",
+            "lab.d/20.bak": "port = [",
+            "lab.d/.hidden.toml": "= 1",
+        }
+    )
+    deployment = load(file, {}, "/").deployment
+    ns, run = deployment.services["ns"], deployment.services["run"]
+    assert (deployment.name, ns.options.port, ns.success_exit) == ("b", 2, (3,))
+    assert (ns.log.keep, ns.log.max_bytes) == (1, 7)
+    assert run.env == {"A": "1", "B": "2"}
+    assert list(deployment.services) == ["ns", "run", "x"]
+
+
+def test_forms_of_readiness_exclude_each_other_in_drop_ins_too(write, tmp_path):
+    """A `ready` replaces the other whole: it isn't merged with it, nor is its origin."""
+    file = write({"lab.toml": MAIN, "lab.d/a.toml": '[services.run]\nready = { log = "up" }\n'})
+    loaded = load(file, {}, "/")
+    assert loaded.deployment.services["run"].options.ready == LogReady("up")
+    assert str(loaded.origins["services.run.ready.log"]) == f"{tmp_path}/lab.d/a.toml:2"
+
+
+def test_every_value_knows_its_file_and_line(write, tmp_path):
+    """Origins name the file that has the last word; tables and defaults are told apart."""
+    file = write(
+        {
+            "lab.toml": 'include = "base.toml"\n' + MAIN,
+            "base.toml": '[services.ns]\nkind = "nameserver"\nport = 1\nhost = "127.0.0.1"\n',
+            "lab.d/a.toml": "\n[services.ns]\nlog.keep = 2\n",
+        }
+    )
+    origins = load(file, {}, "/").origins
+    assert str(origins["services.ns.host"]) == f"{tmp_path}/base.toml:4"
+    assert str(origins["services.ns.port"]) == f"{file}:4"
+    assert str(origins["services.ns.log.keep"]) == f"{tmp_path}/lab.d/a.toml:3"
+    assert str(origins["services.ns.autoclean"]) == "default"
+
+
+def test_includes(write, tmp_path):
+    """Relative to the including file, with globs and variables; each file counts once."""
+    file = write(
+        {
+            "lab.toml": 'include = ["sub/*.toml", "${EXTRA}"]\nservices.ns.kind = "nameserver"\n',
+            "sub/b.toml": '[manager]\nname = "b"\n',
+            "sub/a.toml": 'include = "../deep.toml"\nmanager.name = "a"\nservices.ns.port = 1\n',
+            "deep.toml": '[services.ns]\nport = 5\nhost = "deep"\n',
+            "extra.toml": 'include = ["none/*.toml", "deep.toml"]\n',
+        }
+    )
+    sources = read_sources(file, {"EXTRA": "extra.toml"})
+    names = [name.removeprefix(f"{tmp_path}/") for name in sources.files]
+    assert names == ["lab.toml", "sub/a.toml", "deep.toml", "sub/b.toml", "extra.toml"]
+    deployment = load(file, {"EXTRA": "extra.toml"}, "/").deployment
+    options = deployment.services["ns"].options
+    assert (deployment.name, options.port, options.host) == ("b", 1, "deep")
+
+
+def test_relative_paths_start_at_the_main_file(write, tmp_path):
+    """Whichever file they stand in."""
+    dropin = '[services.run]\ncwd = "work"\nenv_file = "v.env"\n'
+    file = write({"lab.toml": MAIN, "lab.d/a.toml": dropin, "v.env": "C=3\n"})
+    run = load(file, {}, "/").deployment.services["run"]
+    assert (run.cwd, run.env) == (f"{tmp_path}/work", {"A": "1", "B": "1", "C": "3"})
+
+
+@pytest.mark.parametrize(
+    ("include", "fault"),
+    [
+        ('"nix.toml"', "lab.toml:1:1: include[0]: DIR/nix.toml: no such file"),
+        ("5", "lab.toml:1:1: include: expected a list of strings, got 5"),
+        ('["*.x", 5]', "lab.toml:1:1: include[1]: expected a string, got 5"),
+        ('[""]', "lab.toml:1:1: include[0]: must not be empty"),
+        ('"${NIX}"', "lab.toml:1:1: include: the environment variable NIX is not set"),
+        ('"."', "DIR: can't be read: Is a directory"),
+        ('"lab.toml"', "lab.toml:1:1: include[0]: " + CIRCLE),
+    ],
+)
+def test_an_include_that_leads_nowhere_is_a_fault(write, tmp_path, include, fault):
+    """Placed at its key, and told beside other faults."""
+    file = write({"lab.toml": f"include = {include}\n{MAIN}colour = 1\n"})
+    told = faults_of(file, tmp_path)
+    expected = fault.replace("DIR", str(tmp_path)).replace(f"{tmp_path}/", "")
+    assert expected in told
+    assert "lab.toml:12:1: services.run.colour: unknown key" in told
+
+
+def test_a_circle_of_includes_names_all_its_files(write, tmp_path):
+    """And is a fault in the file that closes it."""
+    file = write(
+        {
+            "lab.toml": 'include = "a.toml"\n' + MAIN,
+            "a.toml": 'include = "b.toml"\n',
+            "b.toml": '\ninclude = ["a.toml"]\n',
+        }
+    )
+    assert faults_of(file, tmp_path) == [
+        "b.toml:2:1: include[0]: files include each other in a circle: a.toml → b.toml → a.toml"
+    ]
+
+
+def test_faults_of_all_files_are_told_at_once_each_in_its_file(write, tmp_path):
+    """In the order of reading; also what only goes wrong between files."""
+    file = write(
+        {
+            "lab.toml": 'include = "base.toml"\n' + MAIN + 'needs = ["gone"]\n',
+            "base.toml": "typo = 1\n",
+            "lab.d/a.toml": "[services.ns]\nprot = 1\n",
+            "lab.d/b.toml": '[services.run]\nstop_timeout = -1\n[services.new]\nneeds = ["ns"]\n',
+        }
+    )
+    assert faults_of(file, tmp_path) == [
+        'lab.toml:12:1: services.run.needs[0]: there is no service "gone"',
+        "base.toml:1:1: typo: unknown key",
+        "lab.d/a.toml:2:1: services.ns.prot: unknown key",
+        "lab.d/b.toml:2:1: services.run.stop_timeout: must be at least 0, got -1",
+        "lab.d/b.toml:3:11: services.new.kind: is missing",
+    ]
+
+
+def test_a_port_that_is_taken_in_another_file(write, tmp_path):
+    """The fault is at the later claim."""
+    text = '[services.es]\nkind = "eventservice"\nport = 9090\n'
+    file = write({"lab.toml": MAIN, "lab.d/a.toml": text})
+    told = faults_of(file, tmp_path)
+    assert told == ["lab.d/a.toml:3:1: services.es.port: port 9090 is taken by service ns"]
+
+
+def test_a_drop_in_with_a_syntax_error(write, tmp_path):
+    """It is told with its place, and with what is wrong in the others for certain."""
+    file = write(
+        {
+            "lab.toml": MAIN + 'colour = 1\nneeds = ["es"]\n[services.later]\nstop_timeout = "5"\n',
+            "lab.d/a.toml": '[services.es]\nkind = "eventservice\n',
+        }
+    )
+    told = faults_of(file, tmp_path)
+    assert "lab.toml:11:1: services.run.colour: unknown key" in told
+    assert any(fault.startswith("lab.d/a.toml:2:") for fault in told)
+    assert not any("es" in fault and "no service" in fault for fault in told)
+    assert not any("later.kind" in fault for fault in told)
+
+
+def test_a_directory_of_drop_ins_that_is_none(write, tmp_path):
+    """Nothing that was meant to count is passed over in silence."""
+    file = write({"lab.toml": MAIN})
+    (tmp_path / "lab.d").write_text("", encoding="utf-8")
+    assert faults_of(file, tmp_path) == ["lab.d: can't be read: Not a directory"]
+
+
+def test_show_of_several_files_is_toml_of_the_whole(write, tmp_path):
+    """Values in effect, whoever said them."""
+    file = write({"lab.toml": MAIN, "lab.d/a.toml": "[services.ns]\nport = 0\n"})
+    values = {key: value for key, value, _ in show(load(file, {}, "/"))}
+    assert values["services.ns.port"] == 0
