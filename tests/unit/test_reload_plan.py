@@ -1,0 +1,256 @@
+"""What a reload would do, from the two deployments and how things are: no process needed."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyroctl.core.diff import LIVE_KEYS, Change, manager_changes, service_changes
+from pyroctl.core.reload_plan import Action, Present, reload_plan
+from pyroctl.core.spec import (
+    CommandOptions,
+    Deployment,
+    EventServiceOptions,
+    LogSpec,
+    NameServerOptions,
+    PortReady,
+    ServiceSpec,
+    WatchdogSpec,
+)
+
+
+def command(name, *needs, **keys) -> ServiceSpec:
+    return ServiceSpec(name, CommandOptions((name,)), needs=needs, **keys)
+
+
+def deployment(*specs, name="lab") -> Deployment:
+    return Deployment(name, {spec.name: spec for spec in specs}, "/lab", "/lab/lab.toml")
+
+
+def all_up(old: Deployment) -> Present:
+    return Present(dict(old.services), usable=set(old.services))
+
+
+def plan(old, new, present=None, up=None) -> list[tuple[str, str]]:
+    steps = reload_plan(old, new, present or all_up(old), up)
+    return [(str(step.action), step.service) for step in steps]
+
+
+def keys_of(old, new) -> list[tuple[str, bool]]:
+    return [(change.key, change.live) for change in service_changes(old, new)]
+
+
+def test_changes_name_keys_as_the_configuration_does():
+    """Tables give the keys in them, and each key knows whether it takes effect at once."""
+    old = command("a", env={"A": "1", "B": "2"}, log=LogSpec(keep=1))
+    new = command("a", "b", env={"A": "1", "C": "3"}, log=LogSpec(keep=2), stop_timeout=1.0)
+    new = replace(new, options=CommandOptions(("x",), PortReady(1)), cwd="/x")
+    assert keys_of(old, new) == [
+        ("command", False),
+        ("ready", False),
+        ("needs", True),
+        ("stop_timeout", True),
+        ("env.B", False),
+        ("env.C", False),
+        ("cwd", False),
+        ("log.keep", True),
+    ]
+
+
+def test_another_kind_is_one_change():
+    """Its options can't be compared."""
+    old, new = command("a"), ServiceSpec("a", NameServerOptions(), stop_timeout=1.0)
+    assert keys_of(old, new) == [("kind", False), ("stop_timeout", True)]
+
+
+def test_values_of_the_environment_are_secret():
+    """Everything else is shown."""
+    assert Change("env.PASSWORD", "a", "b").secret
+    assert not Change("command", "a", "b").secret
+
+
+def test_a_watchdog_comes_and_goes_live():
+    """As a whole and key by key; where stderr goes is decided when a process starts."""
+    dog = replace(command("a"), watchdog=WatchdogSpec())
+    assert keys_of(command("a"), dog) == [("watchdog", True)]
+    other = replace(dog, watchdog=WatchdogSpec(every=9.0))
+    assert keys_of(dog, other) == [("watchdog.every", True)]
+    apart = replace(command("a"), log=LogSpec(stderr="apart"))
+    assert keys_of(command("a"), apart) == [("log.stderr", False)]
+
+
+def test_the_table_of_live_keys_knows_no_key_that_is_none():
+    """A key that was renamed would silently need a restart."""
+    tables = (ServiceSpec, EventServiceOptions)
+    known = {field.name for table in tables for field in fields(table)}
+    known |= {f"log.{field.name}" for field in fields(LogSpec)}
+    assert known >= LIVE_KEYS
+
+
+def test_manager_keys_wait_for_a_new_manager():
+    """They are told apart from services and place."""
+    old, new = deployment(command("a")), deployment(command("b"), name="x")
+    assert [change.key for change in manager_changes(old, new)] == ["name"]
+
+
+def test_nothing_changed_is_nothing_to_do():
+    """However much runs."""
+    old = deployment(command("a"), command("b", "a"))
+    assert plan(old, old) == []
+
+
+def test_only_what_changed_restarts_in_the_order_of_needs():
+    """What needs it stays; a live change comes first and touches no process."""
+    old = deployment(command("c", "b"), command("b", "a"), command("a"), command("d"))
+    new = deployment(
+        command("c", "b", cwd="/"),
+        command("b", "a"),
+        command("a", cwd="/"),
+        command("d", stop_timeout=1.0),
+    )
+    assert plan(old, new) == [("update", "d"), ("restart", "a"), ("restart", "c")]
+
+
+def test_removed_go_first_dependents_before_what_they_need():
+    """New ones come in the order of their needs, restarts among them."""
+    old = deployment(command("a"), command("b", "a"), command("c"))
+    new = deployment(command("c", "e", cwd="/"), command("e", "d"), command("d"))
+    assert plan(old, new) == [
+        ("remove", "b"),
+        ("remove", "a"),
+        ("start", "d"),
+        ("start", "e"),
+        ("restart", "c"),
+    ]
+
+
+def test_new_services_that_are_not_enabled_only_become_known():
+    """Unless another needs them."""
+    old = deployment(command("a"))
+    new = deployment(
+        command("a"), command("b", enabled=False), command("c", "d"), command("d", enabled=False)
+    )
+    assert plan(old, new) == [("add", "b"), ("start", "d"), ("start", "c")]
+
+
+def test_what_somebody_has_stopped_stays_down():
+    """Its new settings count when it is started; a restart starts what it needs."""
+    old = deployment(command("a"), command("b"), command("c", "a"))
+    new = deployment(command("a", cwd="/"), command("b"), command("c", "a", cwd="/"))
+    present = Present({"b": old.services["b"]}, usable={"b"})
+    assert plan(old, new, present) == [("update", "a"), ("update", "c")]
+    present = Present({name: old.services[name] for name in "bc"}, usable={"b", "c"})
+    assert plan(old, new, present) == [("update", "a"), ("start", "a"), ("restart", "c")]
+
+
+def test_what_has_failed_is_tried_again_when_anything_of_it_changed():
+    """Perhaps the time-out was too short."""
+    old = deployment(command("a"), command("b"))
+    new = deployment(command("a", start_timeout=99.0), command("b"))
+    assert plan(old, new, Present({}, troubled={"a", "b"})) == [("start", "a")]
+
+
+def test_a_process_is_compared_with_what_it_was_started_with():
+    """Not with what was configured meanwhile: it may have restarted by itself."""
+    first = deployment(command("a"))
+    second = deployment(command("a", cwd="/x"))
+    assert plan(first, second, all_up(second)) == []
+    assert plan(second, first, all_up(first)) == []
+    third = deployment(command("a", cwd="/x", stop_timeout=1.0))
+    assert plan(second, third, all_up(first)) == [("restart", "a")]
+
+
+def test_two_services_swap_their_ports():
+    """The one that is in the way stops first; otherwise neither could have the other's."""
+
+    def at(name, port):
+        return ServiceSpec(name, EventServiceOptions(port=port))
+
+    old, new = deployment(at("a", 1), at("b", 2)), deployment(at("a", 2), at("b", 1))
+    assert plan(old, new) == [("stop", "b"), ("restart", "a"), ("start", "b")]
+    third = deployment(at("a", 2), at("b", 3))
+    assert plan(old, third) == [("stop", "b"), ("restart", "a"), ("start", "b")]
+    assert plan(old, deployment(at("b", 3), at("a", 2))) == [("restart", "b"), ("restart", "a")]
+
+
+def test_programs_follow_a_name_server_that_moves():
+    """They were told where it is when they started; an event service is told again."""
+
+    def lab(port):
+        return deployment(
+            ServiceSpec("ns", NameServerOptions(port=port)),
+            ServiceSpec("es", EventServiceOptions(), needs=("ns",)),
+            command("run", "ns"),
+        )
+
+    steps = reload_plan(lab(1), lab(2), all_up(lab(1)))
+    assert [(str(step.action), step.service) for step in steps] == [
+        ("restart", "ns"),
+        ("restart", "run"),
+    ]
+    (moved,) = steps[1].changes
+    assert (moved.key, moved.old, moved.new) == ("name server", "localhost:1", "localhost:2")
+
+
+def test_on_the_way_back_what_was_up_comes_up():
+    """Enabled or not."""
+    old = deployment(command("a", enabled=False), command("b"), command("c"))
+    new = deployment(command("c"))
+    present = Present({"c": new.services["c"]}, usable={"c"})
+    assert plan(new, old, present, up={"a", "c"}) == [("add", "b"), ("start", "a")]
+
+
+NAMES = "abcdef"
+
+
+@st.composite
+def deployments(draw) -> Deployment:
+    """Draw services whose needs only look back."""
+    specs: list[ServiceSpec] = []
+    for name in draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1)):
+        before = [spec.name for spec in specs]
+        needs = draw(st.lists(st.sampled_from(before), unique=True)) if before else []
+        port = draw(st.integers(0, 3))
+        options = draw(st.sampled_from([CommandOptions(("x",)), EventServiceOptions(port=port)]))
+        cwd = draw(st.sampled_from([None, "/x"]))
+        timeout = draw(st.sampled_from([1.0, 2.0]))
+        spec = ServiceSpec(name, options, needs=tuple(needs), cwd=cwd, stop_timeout=timeout)
+        specs.append(spec)
+    return deployment(*specs)
+
+
+@given(old=deployments(), new=deployments(), stopped=st.sets(st.sampled_from(NAMES)))
+def test_whatever_changes_the_plan_leads_there(old, new, stopped):
+    """After it, what was up runs with the new settings, and is never without what it needs."""
+    running = {n: spec for n, spec in old.services.items() if n not in stopped}
+    present = Present(dict(running), usable=set(running))
+    for step in reload_plan(old, new, present):
+        match step.action:
+            case Action.REMOVE | Action.STOP:
+                running.pop(step.service, None)
+            case Action.START | Action.RESTART:
+                spec = new.services[step.service]
+                assert running.keys() >= set(spec.needs), (step, running)
+                running[step.service] = spec
+    assert running.keys() <= new.services.keys()
+    for name in old.services.keys() & new.services.keys() - stopped:
+        assert all(change.live for change in service_changes(running[name], new.services[name]))
+    for name in new.services.keys() - old.services.keys():
+        assert running[name] == new.services[name]
+
+
+def test_a_step_says_why():
+    """For people."""
+    old, new = deployment(command("a")), deployment(command("b"))
+    steps = reload_plan(old, new, all_up(old))
+    assert [step.why for step in steps] == ["no longer in the configuration", "new"]
+
+
+@pytest.mark.parametrize("up", [None, set()])
+def test_up_restricts_what_starts(up):
+    """None is whatever is enabled."""
+    old, new = deployment(command("a")), deployment(command("a"), command("b"))
+    assert plan(old, new, up=up) == [("add" if up is not None else "start", "b")]
