@@ -40,7 +40,7 @@ class WatchdogSpec:
     """How a running service is asked whether it is still alive."""
 
     every: float = 2.0
-    """Seconds between two questions."""
+    """Seconds from one question to the next."""
     timeout: float = 2.0
     """Seconds that an answer may take."""
     failures: int = 3

@@ -40,10 +40,11 @@ class Watchdog:
         self._task.cancel()
 
     async def _watch(self) -> None:
-        missed = 0
+        missed, waited = 0, 0.0
         while (reason := verdict(missed, self._spec)) is None:
-            await asyncio.sleep(self._spec.every)
+            await asyncio.sleep(max(0.0, self._spec.every - waited))
             asked = self._clock()
             answered = await self._probe(self._spec.timeout)
-            missed = count_missed(missed, self._clock() - asked, self._spec, answered=answered)
+            waited = self._clock() - asked
+            missed = count_missed(missed, waited, self._spec, answered=answered)
         self._on_hung(reason)
