@@ -79,11 +79,10 @@ class HostDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         transport = self._transport
         return transport.connections if transport is not None else 0
 
-    def create_single(self, found: Any) -> None:
-        """Create the one instance of a class with instance mode `single` now, not at a call."""
-        mode, creator = getattr(found, "_pyroInstancing", ("", None))
-        if isinstance(found, type) and mode == "single":
-            self._pyroInstances[found] = creator(found) if creator else found()
+    def keep_single(self, found: Any, single: Any) -> None:
+        """Take the one instance of a class with instance mode `single`; None is no instance."""
+        if single is not None:
+            self._pyroInstances[found] = single
 
     def run(self) -> None:
         """Serve in this thread until `stop`."""

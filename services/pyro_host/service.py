@@ -29,13 +29,15 @@ _log = logging.getLogger("pyro_host")
 def run(options: Options, make_reasons: Callable[[], StopReasons]) -> None:
     """Serve until a reason to stop comes; raises CannotServe. For the main thread.
 
-    Signals are only taken once the object is there: until then they end the process at once.
+    Signals are only taken once the object is there: until then they end the process at once,
+    whatever the module or the constructor is waiting for.
     """
     configure_pyro(options)
     found = target.find(options.object, options.path)
+    single = target.create_single(found, options.object)
     configure_pyro(options)  # the deployment's word counts more than the module's
     reasons = make_reasons()
-    service = Service(options, found, reasons)
+    service = Service(options, found, single, reasons)
     try:
         service.run()
     finally:
@@ -73,7 +75,7 @@ class Service:
     Who stops it is a thread of its own, so that a call that never returns keeps nobody waiting.
     """
 
-    def __init__(self, options: Options, found: Any, reasons: StopReasons) -> None:
+    def __init__(self, options: Options, found: Any, single: Any, reasons: StopReasons) -> None:
         self._options = options
         self._reasons = reasons
         self._started = time.monotonic()
@@ -86,6 +88,7 @@ class Service:
             listener.close()
             raise
         self.uri = str(self._daemon.register(found, options.object_id))
+        self._daemon.keep_single(found, single)
         """Where clients find the object."""
         self._names: Registration | None = None
         if options.name is not None:
@@ -93,11 +96,9 @@ class Service:
             self._names = Registration(options.name, self.uri, options.metadata, options.ns, who)
         self._naming = threading.Lock()
         self._served = threading.Event()
-        self._found = found
 
     def run(self) -> None:
         """Serve until a reason to stop comes."""
-        self._create()
         channel = ControlChannel.from_environment()
         if channel is not None:
             serve_control(channel, self._answer, lambda: self._reasons.put("the manager is gone"))
@@ -110,12 +111,6 @@ class Service:
             channel.close()
         if self._fault is not None:
             raise self._fault
-
-    def _create(self) -> None:
-        try:
-            self._daemon.create_single(self._found)
-        except Exception as error:  # noqa: BLE001 - somebody's constructor
-            target.blame(f"{self._options.object} can't be created", error, permanent=False)
 
     def _serve(self) -> None:
         try:

@@ -50,6 +50,20 @@ def find(text: str, path: Iterable[str]) -> Any:
     return found
 
 
+def create_single(found: Any, text: str) -> Any:
+    """Create the one instance of a class with instance mode `single`, else give None.
+
+    Pyro5 would do that at the first call, and fail then. Raises CannotServe.
+    """
+    mode, creator = getattr(found, "_pyroInstancing", ("", None))
+    if not inspect.isclass(found) or mode != "single":
+        return None
+    try:
+        return creator(found) if creator else found()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's constructor
+        _blame(f"{text} can't be created", error, permanent=False)
+
+
 def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
@@ -60,11 +74,11 @@ def _import(name: str) -> Any:
                 f"can't import {name}: there is no module {error.name}; searched in\n  {where}",
                 permanent=True,
             ) from None
-        blame(f"can't import {name}", error, permanent=True)
+        _blame(f"can't import {name}", error, permanent=True)
     except OSError as error:  # may be gone next time: a device is switched on, a file is mounted
-        blame(f"can't import {name}", error, permanent=False)
+        _blame(f"can't import {name}", error, permanent=False)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever somebody's module raises
-        blame(f"can't import {name}", error, permanent=True)
+        _blame(f"can't import {name}", error, permanent=True)
 
 
 def _call(factory: Any, text: str) -> Any:
@@ -75,10 +89,10 @@ def _call(factory: Any, text: str) -> Any:
     try:
         return factory()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's code
-        blame(f"{text} failed", error, permanent=False)
+        _blame(f"{text} failed", error, permanent=False)
 
 
-def blame(what: str, error: BaseException, *, permanent: bool) -> NoReturn:
+def _blame(what: str, error: BaseException, *, permanent: bool) -> NoReturn:
     """Print the traceback of somebody's own code, and raise CannotServe that says it in a line."""
     print(own_traceback(error), end="", file=sys.stderr, flush=True)  # noqa: T201 - the output
     message = f"{what}: {_describe(error)}"

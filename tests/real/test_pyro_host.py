@@ -204,3 +204,17 @@ def test_it_leaves_with_its_manager(host):
     code, errors = hosted.end()
     assert (code, "the manager is gone" in errors) == (0, True)
     assert not is_alive(hosted.process.pid)
+
+
+@pytest.mark.parametrize("where", ["import", "constructor"])
+def test_it_is_stopped_while_the_object_takes_its_time(host, tmp_path, where):
+    """A module that never finishes its import, or a constructor, doesn't delay the stop."""
+    note = tmp_path / "note"
+    wait = f"__import__('pathlib').Path({str(note)!r}).touch(); __import__('time').sleep(600)"
+    lines = ["from Pyro5.api import *", wait] if where == "import" else ["from Pyro5.api import *"]
+    lines += ["@behavior('single')", "@expose", "class Thing:"]
+    lines += [f"    def __init__(self): {wait}", "    def m(self): pass"]
+    (tmp_path / "slow.py").write_text("\n".join(lines))
+    hosted = host("slow:Thing", path=tmp_path)
+    eventually(note.exists)
+    assert hosted.stop()[0] == -signal.SIGTERM
