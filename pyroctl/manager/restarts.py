@@ -171,7 +171,8 @@ async def hand_over(unit: Unit, progress: Progress) -> dict[str, object]:
         )
     await _see_off(old, unit)
     await await_ready(unit, progress)
-    if await _incarnation(unit) != incarnation:
+    now = await _incarnation(unit)
+    if None not in {incarnation, now} and now != incarnation:
         raise ServiceFailed(
             f"the old process of {unit.name} ended before the new one had everything;"
             " the new one serves, as after a crash",
@@ -179,6 +180,7 @@ async def hand_over(unit: Unit, progress: Progress) -> dict[str, object]:
             hint=f"pyroctl status {unit.name} names the subscribers that were lost",
         )
     log.info("%s: process %s has taken over from %s", unit.name, unit.pid, old.pid)
+    unit.log.note(f"process {unit.pid} has taken over from {old.pid}")
     carried = len(subscribers.plain) + subscribers.aware
     nobody: dict[str, object] = {"lost": [], "carried": carried, "notified": 0, "resubscribed": 0}
     return {"how": "handover", **nobody}

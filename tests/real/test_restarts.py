@@ -95,7 +95,9 @@ def test_a_handover_changes_the_process_and_nothing_else(stage: Stage) -> None:
     assert row["pid"] != stage.first["pid"]
     assert row["es"]["incarnation"] == stage.first["es"]["incarnation"]
     assert (row["restarts"], row["uptime_s"] < stage.first["uptime_s"] + 10) == (0, True)
-    assert stage.deployment.manager_log().count("es is running") == 1
+    assert stage.deployment.manager_log().count("es is running") <= 2, "in between, starting"
+    words = f"process {row['pid']} has taken over from {stage.first['pid']}"
+    assert words in stage.deployment.run("logs", "es").stdout
 
 
 def test_nobody_is_warned_of_a_handover(stage: Stage) -> None:
@@ -152,7 +154,9 @@ def test_a_new_process_that_dies_before_it_has_all_leaves_the_old_one(
 ) -> None:
     """Killed at any point before the commit: the old one serves on as if nothing had been."""
     with stage.restarting(point, "--handover") as command:
-        os.kill(stage.paused(), signal.SIGKILL)
+        new = stage.paused()
+        assert stage.row()["detail"] == f"handing over to process {new}"
+        os.kill(new, signal.SIGKILL)
     assert command.returncode == 1
     assert "killed by SIGKILL" in stage.err
     row = stage.is_whole()
