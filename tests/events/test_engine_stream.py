@@ -67,6 +67,7 @@ def test_events_are_pushed_with_their_numbers(engine: Make, wire_client: Connect
         "resumed": False,
         "next": 1,
         "missed": None,
+        "published": 0,
     }
     publish(running, "STOCK", 1, ("x",))
     publish(running, "abc", 3)
@@ -272,7 +273,9 @@ def test_a_stream_resumes_where_it_broke(engine: Make, wire_client: Connect) -> 
     publish(running, "a", 6)
     again = wire_client(running)
     answer = again.attach("id", ["a"], last=2, last_incarnation=incarnation)
+    published = answer.pop("published")
     assert answer == {"incarnation": incarnation, "resumed": True, "next": 3, "missed": 0}
+    assert published == 7
     numbers, found = [], []
     while len(found) < 5:
         first, events = again.push()
@@ -416,6 +419,7 @@ def test_a_stopping_service_says_so(engine: Make, wire_client: Connect) -> None:
     running.engine.stop("maintenance")
     assert messages(client.events(3)) == [0, 1, 2]
     assert client.push() == (None, {"kind": "stopping", "reason": "maintenance"})
+    assert client.push() == (None, {"kind": "complete", "last": 3})
     assert client.frame() is None
     client.sock.close()
     running.thread.join(5)

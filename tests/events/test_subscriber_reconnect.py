@@ -121,7 +121,7 @@ def test_a_longer_absence_is_a_gap(engine: Callable[..., Running]) -> None:
 
 @pytest.mark.parametrize("delivery", ["stream", "callback"])
 def test_a_restart_is_survived_and_told(delivery: Any) -> None:
-    """On the same port: events flow again, and the gap is told because it can't be excluded."""
+    """On the same port: events flow again; a gap is told where it can't be excluded."""
     first = EventService(register=False)
     first.start()
     port = int(first.uri.rpartition(":")[2])
@@ -135,15 +135,17 @@ def test_a_restart_is_survived_and_told(delivery: Any) -> None:
         eventually(lambda: sub.told() == ["connected", "disconnected"])
         assert sub.hooks[1][1]["reason"] == "stopping: for a test"
         with EventService(port=port, register=False) as second:
-            eventually(lambda: "gap" in sub.told())
+            last = "gap" if delivery == "callback" else "connected"
+            eventually(lambda: len(sub.told()) > 2 and sub.told()[-1] == last)
             pub.publish(["a", "bb"], 2)
             sub.wait(3)
             assert sub.messages() == [1, 2, 2]
-            assert sub.told() == ["connected", "disconnected", "connected", "gap"]
-            connected, gap = sub.hooks[2][1], sub.hooks[3][1]
-            assert connected["incarnation"] == gap["incarnation"] == second.incarnation
-            assert (gap["missed"], gap["reason"]) == (None, "restarted")
-            assert gap["uri"] == second.uri
+            assert sub.told()[:3] == ["connected", "disconnected", "connected"]
+            assert sub.hooks[2][1]["incarnation"] == second.incarnation
+            assert sub.told()[3:] == (["gap"] if delivery == "callback" else [])
+            for gap in sub.gaps():
+                assert (gap["missed"], gap["reason"]) == (None, "restarted")
+                assert (gap["uri"], gap["incarnation"]) == (second.uri, second.incarnation)
             sub.close()
             pub.close()
 

@@ -17,12 +17,14 @@ class Mailbox:
     A new one begins whenever the event service doesn't know the old one any more.
     """
 
-    __slots__ = ("incarnation", "last")
+    __slots__ = ("complete", "incarnation", "last")
 
     def __init__(self, incarnation: str, last: int) -> None:
         self.incarnation = incarnation
         self.last = last
         """The delivery number of the last event that came."""
+        self.complete = False
+        """Whether that is the last one there was, as the event service said when it ended."""
 
     def go_on(self, incarnation: str, last: int) -> None:
         """Go on with the event after the number `last`, in that incarnation."""
@@ -71,6 +73,8 @@ def gap_on_attach(
     """
     missed = answer.get("missed")
     if before is None or missed == 0 or not wanted:
+        return {}
+    if before.complete and not answer["resumed"] and answer.get("published") == 0:
         return {}
     if answer["incarnation"] != before.incarnation:
         reason = "restarted"

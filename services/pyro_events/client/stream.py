@@ -113,6 +113,8 @@ class Stream(Subscription):
         except ValueError as error:
             raise ConnectionLost(f"the event service sent nonsense: {error}") from None
         if isinstance(push, dict):
+            if push.get("kind") == "complete":
+                mailbox.complete = push.get("last") == mailbox.last
             self.noticed(push)
             return
         first, count = push

@@ -61,7 +61,7 @@ class Engine:
         sock = listening or bind(host, port, settings.socket_mode)
         sock.setblocking(False)
         self.incarnation = uuid.uuid4().hex
-        self.uri = f"PYRO:{EVENTSERVICE_NAME}@{_location(host, sock)}"
+        self.uri = f"PYRO:{EVENTSERVICE_NAME}@{location(host, sock)}"
         self.loop = Loop()
         self._resolver = Resolver(self.loop)
         identity: dict[str, object] = {"uri": self.uri, "incarnation": self.incarnation}
@@ -225,7 +225,7 @@ class Engine:
         if left:
             _log.warning("stopped with %d events undelivered", left)
         for stream in list(self._hub.streams.values()):
-            stream.hang_up("the event service stops")
+            stream.farewell("the event service stops")
         self._await_hang_up(time.monotonic() + _HANG_UP)
 
     def _await_hang_up(self, deadline: float) -> None:
@@ -239,7 +239,7 @@ class Engine:
         self.loop.stop()
 
 
-def _location(host: str, sock: socket.socket) -> str:
+def location(host: str, sock: socket.socket) -> str:
     """Give what the URI says after the @: a host that clients can connect to, and the port."""
     address: Any = sock.getsockname()
     if sock.family == socket.AF_UNIX:

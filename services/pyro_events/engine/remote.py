@@ -181,6 +181,7 @@ class EventServiceObject:
             "resumed": resumed,
             "next": number,
             "missed": missed if resumed else None,
+            "published": self._hub.counters.published,
         }
 
     def detach(self, session: Session) -> None:

@@ -84,6 +84,12 @@ class StreamSubscriber(Subscriber):
         if self._connection is not None:
             self._connection.finish(reason)
 
+    def farewell(self, reason: str) -> None:
+        """Hang up for the end of the service, and tell the subscriber if it has got everything."""
+        if not self._again and not len(self._mailbox):
+            self.notify({"kind": "complete", "last": self._next - 1})
+        self.hang_up(reason)
+
     def resumable(self, incarnation: str | None, last: int | None) -> bool:
         """Say whether it is known what came after the number `last` of that incarnation."""
         known = incarnation == self.hub.identity["incarnation"] or incarnation in self.lineage
