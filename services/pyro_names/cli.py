@@ -8,8 +8,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from pyro_host import PERMANENT_FAILURE
+from pyro_host.stop import StopReasons
 from pyro_names.options import parse
-from pyro_names.stop import StopReasons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,8 +23,8 @@ from pyro_names.daemon import NameDaemon
 from pyro_names.storage import StorageError, open_storage
 
 if TYPE_CHECKING:
+    from pyro_host.stop import StopReasons
     from pyro_names.options import Options
-    from pyro_names.stop import StopReasons
 
 MOST_CLIENTS = 1000
 """Each costs a thread; Pyro5's default is 80."""

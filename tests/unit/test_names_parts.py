@@ -15,9 +15,9 @@ import pytest
 from Pyro5.errors import NamingError
 from Pyro5.nameserver import NameServer
 
+from pyro_host.stop import StopReasons
 from pyro_names.cleaner import UNREACHABLE_LIMIT, Cleaner, can_connect
 from pyro_names.matching import matching
-from pyro_names.stop import StopReasons
 from pyro_names.storage import StorageError, open_storage
 from pyro_names.wait import ns_uri
 
