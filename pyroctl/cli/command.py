@@ -119,17 +119,16 @@ class ServiceName(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[Any]:
         """Offer the names in the configuration, however broken the rest of it is."""
-        import tomllib
+        import os
 
         from click.shell_completion import CompletionItem
 
+        from pyroctl.config.sources import written_tables
+
         app = ctx.find_root().ensure_object(App)
-        names = ["ns", "es"]
         try:
-            if app.config is not None:
-                with open(app.config, "rb") as file:
-                    names = list(tomllib.load(file).get("services", {}))
-        except (OSError, ValueError, AttributeError, PyroctlError):
+            names = list(written_tables(app.config, os.environ).get("services", {}))
+        except (AttributeError, TypeError, PyroctlError):
             return []
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 

@@ -1,0 +1,210 @@
+"""config get, set, unset, edit, path and schema with the installed command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.real.test_warnings import on_a_terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.harness import Deployment
+
+TEXT = """\
+# my deployment
+[services.ns]
+kind = "nameserver"
+port = 0
+[services.es]
+kind = "eventservice"
+needs = ["ns"]
+"""
+
+
+@pytest.fixture
+def main(deployment: Deployment) -> Path:
+    return deployment.configure(TEXT)
+
+
+def dropin(deployment: Deployment) -> Path:
+    return deployment.root / "pyroctl.d" / "90-pyroctl.toml"
+
+
+def test_a_setting_is_set_got_and_taken_back(deployment: Deployment, main: Path) -> None:
+    """Values come bare; the file with its comments stays as it is."""
+    said = deployment.run("config", "set", "services.es.port", "9000").stderr
+    assert str(dropin(deployment)) in said
+    assert "reload" not in said
+    assert deployment.run("config", "get", "services.es.port").stdout == "9000\n"
+    deployment.run("config", "set", "services.es.restart", "on-failure")
+    assert deployment.run("config", "get", "services.es.restart").stdout == "on-failure\n"
+    deployment.run("config", "set", "services.es.env.LEVEL", "1")
+    assert deployment.run("config", "get", "services.es.env").stdout == 'LEVEL = "1"\n'
+    shown = deployment.run("config", "show", "--origin").stdout.splitlines()
+    (line,) = [line for line in shown if line.startswith("services.es.port")]
+    assert line.startswith("services.es.port = 9000 ")
+    assert f"{dropin(deployment)}:4" in line
+    assert main.read_text() == TEXT
+    deployment.run("config", "unset", "services.es.port")
+    assert deployment.run("config", "get", "services.es.port").stdout == "0\n"
+    assert deployment.json("config", "unset", "services.es.port")["data"]["removed"] is False
+    refused = deployment.run("config", "unset", "services.ns.port", code=1)
+    assert f"{main}:4" in refused.stderr
+    assert main.read_text() == TEXT
+
+
+def test_a_bad_value_changes_nothing_and_names_the_fault(
+    deployment: Deployment, main: Path
+) -> None:
+    """Exit 6, as for every fault of a configuration."""
+    failed = deployment.run("config", "set", "services.es.port", "99999", code=6)
+    assert "services.es.port: must be at most 65535" in failed.stderr
+    failed = deployment.run("config", "set", "services.es.prot", "1", code=6)
+    assert "did you mean port?" in failed.stderr
+    assert not dropin(deployment).parent.exists()
+
+
+def test_json_of_everything(deployment: Deployment, main: Path) -> None:
+    """Each command has its data."""
+    deployment.env["PYROCTL_SERVICES_NS_HOST"] = "127.0.0.1"
+    done = deployment.json("config", "set", "services.es.port", "9000")["data"]
+    file = str(dropin(deployment))
+    assert done == {"key": "services.es.port", "value": 9000, "file": file, "in_effect": True}
+    got = deployment.json("config", "get", "services.es.port")["data"]
+    assert got == {
+        "key": "services.es.port",
+        "value": 9000,
+        "origin": {"file": file, "line": 4},
+    }
+    host = deployment.json("config", "get", "services.ns.host")["data"]
+    assert host["origin"]["variable"] == "PYROCTL_SERVICES_NS_HOST"
+    paths = deployment.json("config", "path")["data"]
+    assert paths == {"file": str(main), "files": [str(main), file]}
+    assert deployment.run("config", "path").stdout.splitlines() == paths["files"]
+    done = deployment.json("config", "unset", "services.es.port")["data"]
+    assert done == {"key": "services.es.port", "file": file, "removed": True}
+    schema = deployment.json("config", "schema")["data"]
+    assert json.loads(deployment.run("config", "schema").stdout) == schema
+    origins = deployment.run("config", "show", "--origin").stdout
+    assert "    # PYROCTL_SERVICES_NS_HOST" in origins
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        (("get", "services.es.prot"), 2, "did you mean services.es.port?"),
+        (("get", "services.ess.port"), 5, "did you mean 'es'?"),
+        (("get", "services.es.cwd"), 1, "has no value"),
+        (("get", "a b"), 2, "is no key"),
+        (("set", "services", "1"), 2, "no single setting"),
+        (("unset", "services.es.prot"), 2, "there is no setting"),
+    ],
+)
+def test_keys_that_can_not_be(
+    deployment: Deployment, main: Path, command: tuple[str, ...], code: int, words: str
+) -> None:
+    """What is meant is offered."""
+    assert words in deployment.run("config", *command, code=code).stderr
+
+
+def test_what_is_without_effect_is_said(deployment: Deployment, main: Path) -> None:
+    """The environment has the last word; the value is written all the same."""
+    deployment.env["PYROCTL_SERVICES_ES_PORT"] = "9001"
+    said = deployment.run("config", "set", "services.es.port", "9000").stderr
+    assert "without effect: PYROCTL_SERVICES_ES_PORT" in said
+    assert deployment.run("config", "get", "services.es.port").stdout == "9001\n"
+    assert tomllib.loads(dropin(deployment).read_text())["services"]["es"]["port"] == 9000
+
+
+def test_without_a_file_there_is_nothing_to_change(deployment: Deployment) -> None:
+    """The built-in deployment has no drop-ins; init is what helps."""
+    assert "pyroctl init" in deployment.run("config", "set", "services.es.port", "1", code=1).stderr
+    assert deployment.run("config", "get", "services.ns.port").stdout == "9090\n"
+    assert deployment.run("config", "path").stdout == ""
+
+
+def editor(deployment: Deployment, program: str) -> None:
+    """Let EDITOR be a Python program that gets the text as `text` and may change it."""
+    code = (
+        "import sys, pathlib; path = pathlib.Path(sys.argv[1]);"
+        f"text = path.read_text() if path.exists() else ''; {program}; path.write_text(text)"
+    )
+    deployment.env["EDITOR"] = shlex.join([sys.executable, "-c", code])
+
+
+def test_edit_checks_what_was_written(deployment: Deployment, main: Path) -> None:
+    """A good file is called good; a fault is told, and the file kept: exit 6."""
+    editor(deployment, "text += '[manager]\\nname = \"lab\"\\n'")
+    assert "good" in deployment.run("config", "edit").stderr
+    assert deployment.run("config", "get", "manager.name").stdout == "lab\n"
+    editor(deployment, "text += 'colour = 1\\n'")
+    failed = deployment.run("config", "edit", code=6)
+    assert f"{main}:10:1" in failed.stderr
+    assert "kept as it is" in failed.stderr
+    assert main.read_text().endswith("colour = 1\n")
+    assert f"{main}" in deployment.run("config", "path").stdout
+
+
+def test_edit_makes_drop_ins(deployment: Deployment, main: Path) -> None:
+    """By name; nothing is left of one that nobody wrote."""
+    editor(deployment, "text += '[services.es]\\nport = 9002\\n'")
+    deployment.run("config", "edit", "50-ports")
+    assert (deployment.root / "pyroctl.d" / "50-ports.toml").exists()
+    assert deployment.run("config", "get", "services.es.port").stdout == "9002\n"
+    assert deployment.run("config", "edit", "../x", code=2).stderr.count("no name of a drop-in")
+    (deployment.root / "pyroctl.d" / "50-ports.toml").unlink()
+    deployment.env["EDITOR"] = "true"
+    deployment.run("config", "edit", "60-nothing")
+    assert not (deployment.root / "pyroctl.d").exists()
+
+
+def test_edit_without_a_working_editor(deployment: Deployment, main: Path) -> None:
+    """What failed is said, and what to do."""
+    deployment.env.pop("VISUAL", None)
+    for value, words in (("", "no editor is chosen"), ("/nix", "can't start"), ("false", "ended")):
+        deployment.env["EDITOR"] = value
+        assert words in deployment.run("config", "edit", code=1).stderr
+    deployment.env["VISUAL"] = "true"
+    assert deployment.json("config", "edit")["data"]["services"] == ["ns", "es"]
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 6)])
+def test_edit_on_a_terminal_offers_to_edit_again(
+    deployment: Deployment, main: Path, answer: str, code: int
+) -> None:
+    """The second time the editor mends it."""
+    editor(
+        deployment, "text = text.replace('bad = 1', '') if 'bad' in text else text + 'bad = 1\\n'"
+    )
+    found, shown = on_a_terminal(deployment, answer, "config", "edit")
+    assert found == code
+    assert "services.es.bad: unknown key" in shown
+    assert shown.count("unknown key") == 1
+
+
+def test_keys_complete_without_starting_anything(deployment: Deployment, main: Path) -> None:
+    """Those of the services that there are, in drop-ins, too, however broken the values."""
+    path = deployment.root / "pyroctl.d" / "10.toml"
+    path.parent.mkdir()
+    path.write_text('[services.more]\nkind = "command"\ncommand = 5\n')
+    env = {
+        "_PYROCTL_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"pyroctl --root {deployment.root} config get services.more.comm",
+        "COMP_CWORD": "5",
+    }
+    deployment.env |= env
+    assert deployment.run().stdout == "plain,services.more.command\n"
+    words = f"pyroctl --root {deployment.root} start mo"
+    deployment.env |= {"COMP_WORDS": words, "COMP_CWORD": "4"}
+    assert deployment.run().stdout == "plain,more\n"
+    for name in env:
+        del deployment.env[name]
+    assert not os.path.exists(deployment.root / "run" / "control.sock")  # noqa: PTH110
