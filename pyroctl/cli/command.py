@@ -110,6 +110,10 @@ def group(name: str, purpose: str) -> click.Group:
     )
 
 
+MOST_OFFERED = 100
+"""Instances of one service that are offered to complete a name."""
+
+
 class ServiceName(click.ParamType[str]):
     """A service's name; completes without starting anything."""
 
@@ -124,10 +128,15 @@ class ServiceName(click.ParamType[str]):
         from click.shell_completion import CompletionItem
 
         from pyroctl.config.sources import written_tables
+        from pyroctl.core.instances import numbered
 
         app = ctx.find_root().ensure_object(App)
         try:
-            names = list(written_tables(app.config, os.environ).get("services", {}))
+            tables = written_tables(app.config, os.environ).get("services", {})
+            names = list(tables)
+            for name in tables:
+                count = tables[name].get("instances", 0)
+                names += numbered(name, min(count, MOST_OFFERED)) if count else ()
         except (AttributeError, TypeError, PyroctlError):
             return []
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]

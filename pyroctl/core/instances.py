@@ -37,6 +37,11 @@ def meant(names: Iterable[str], known: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found for name in names for found in members(name, known) or [name]))
 
 
+def numbered(name: str, count: int) -> list[str]:
+    """Give the names of so many instances."""
+    return [f"{name}{MARK}{number}" for number in range(1, count + 1)]
+
+
 def expand(
     services: Mapping[str, ServiceSpec], counts: Mapping[str, int]
 ) -> dict[str, ServiceSpec]:
@@ -66,14 +71,11 @@ def collapse(services: Mapping[str, ServiceSpec]) -> dict[str, tuple[ServiceSpec
 
 
 def _instances(spec: ServiceSpec, count: int) -> list[ServiceSpec]:
-    def instance(number: int) -> ServiceSpec:
-        def numbered(name: str) -> str:
-            return f"{name}{MARK}{number}"
+    def instance(number: int, name: str) -> ServiceSpec:
+        options = _renamed(spec.options, lambda common: f"{common}{MARK}{number}")
+        return replace(spec, name=name, options=options, instance=number)
 
-        options = _renamed(spec.options, numbered)
-        return replace(spec, name=numbered(spec.name), options=options, instance=number)
-
-    return [instance(number) for number in range(1, count + 1)]
+    return [instance(*entry) for entry in enumerate(numbered(spec.name, count), 1)]
 
 
 def _without_number(spec: ServiceSpec) -> ServiceSpec:
