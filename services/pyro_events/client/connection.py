@@ -50,7 +50,7 @@ class Connection:
         self._unsent = bytearray()
         self._finished = False
         self._failure: EventServiceError | None = None
-        self._holding = threading.Lock()
+        self._holding = threading.RLock()  # it knows its owner
         self.held = False
         """Whether its own thread holds it, and so reads what comes."""
         self.wanted = False
@@ -110,17 +110,20 @@ class Connection:
         """Hold it in another thread, one at a time: its own has let go when this returns.
 
         So whoever waits for something reads it himself, and no thread has to wake another one.
-        To be followed by `give_back`.
+        To be followed by `give_back`, even if it was interrupted.
         """
         if not self._holding.acquire(blocking=False):
             self.wanted = True
-            self._waker.wake()
-            self._holding.acquire()
-            self.wanted = False
+            try:
+                self._waker.wake()
+                self._holding.acquire()
+            finally:
+                self.wanted = False
 
     def give_back(self) -> None:
-        """End a `borrow`; nobody reads until somebody holds it again."""
-        self._holding.release()
+        """End a `borrow`, if it came to that; nobody reads until somebody holds it again."""
+        with contextlib.suppress(RuntimeError):  # not the owner
+            self._holding.release()
 
     def attend(self) -> None:
         """Have its own thread read if nobody does: an answer is due."""

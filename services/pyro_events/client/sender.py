@@ -63,17 +63,15 @@ class Sender:
         deadline = time.monotonic() + timeout
         with self._changed:
             self._wait_for_room(deadline, timeout)
-            connection = self._connection
-            reads = connection is not None and not self._reading and not self._outbox.flying
-            self._reading = self._reading or reads
+            alone = not self._outbox.flying
             number = self._outbox.add(entry)
             self._watched[number] = None
             self._counts["published"] += 1
-            self._pump()
         try:
-            if reads and connection is not None:
-                self._read_answers(connection, number, deadline)
+            if alone:
+                self._send_and_read(number, deadline)
             with self._changed:
+                self._pump()
                 if not self._wait(lambda: self._outbox.settled(number), deadline):
                     self._outbox.withdraw(number)
                     raise self._unreachable(timeout, "the event may still arrive")
@@ -127,23 +125,31 @@ class Sender:
                 "pending_bytes": self._outbox.bytes,
             }
 
-    def _read_answers(self, connection: Connection, number: int, deadline: float) -> None:
-        """Read in this thread until that event is settled, or the time is over."""
+    def _send_and_read(self, number: int, deadline: float) -> None:
+        """Send, and read in this thread until that event is settled, if nobody else reads."""
+        mine = False
         try:
-            connection.borrow()
+            with self._lock:
+                connection = self._connection
+                if connection is None or self._reading:
+                    return
+                mine = self._reading = True
+                self._pump()
             try:
+                connection.borrow()
                 while not self._settled(number):
                     self.received(connection.next_frame(deadline, wait))
+            except TimeoutError:
+                pass  # `publish` finds out
+            except ConnectionLost as error:
+                connection.fail(error)
             finally:
                 connection.give_back()
-        except TimeoutError:
-            pass  # `publish` finds out
-        except ConnectionLost as error:
-            connection.fail(error)
         finally:
-            with self._lock:
-                self._reading = False
-                self._have_answers_read()
+            if mine:
+                with self._lock:
+                    self._reading = False
+                    self._have_answers_read()
 
     def _settled(self, number: int) -> bool:
         with self._lock:

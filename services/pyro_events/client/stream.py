@@ -45,8 +45,8 @@ class Stream(Subscription):
         connection = self._connection
         if connection is None:
             return False
-        connection.borrow()
         try:
+            connection.borrow()
             frame = self._receive(connection, waker)
             if frame is not None:
                 self.received(frame)
