@@ -13,6 +13,7 @@ from pyroctl.config.load import load
 from pyroctl.config.models import KINDS
 from pyroctl.config.schema_info import KeyInfo, keys
 from pyroctl.config.show import format_value
+from pyroctl.core.diff import LIVE_KEYS
 
 PAGE = Path(__file__).parents[2] / "man" / "pyroctl.toml.5"
 SOURCE = PAGE.read_text(encoding="utf-8")
@@ -70,6 +71,13 @@ def test_type_and_default(key, kind):
     else:
         whole = isinstance(info.default, float) and info.default.is_integer()
         assert default == format_value(int(info.default) if whole else info.default)
+
+
+def test_the_keys_that_need_no_restart():
+    """The page lists exactly those of the table by which a reload goes."""
+    section = SOURCE.partition(".Sh RELOADING\n")[2].partition(".Ed")[0].partition(".Bd")[2]
+    lines = re.findall(r"^\.Ic (.+)$", section, re.MULTILINE)
+    assert {key for line in lines for key in re.findall(r"[\w.]+", line)} == LIVE_KEYS
 
 
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
