@@ -12,7 +12,7 @@ from uuid import UUID
 import msgpack
 import pytest
 import serpent
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from Pyro5.core import _ExceptionWrapper
 from Pyro5.serializers import SerializerBase, serializers_by_id
@@ -261,6 +261,7 @@ def test_nonsense_for_a_reply(serializer: int, results: object) -> None:
 
 
 @given(st.sampled_from([1, 2, 3, 4, 9]), st.binary(max_size=60), st.sampled_from([0, 1, 8]))
+@example(wire.MSGPACK, b"\xa0", wire.EXCEPTION)
 def test_garbage_for_a_reply(serializer: int, data: bytes, flags: int) -> None:
     """Arbitrary bytes give an outcome or a ProtocolError."""
     frame = Frame(wire.RESULT, serializer, flags, 1, b"", data)

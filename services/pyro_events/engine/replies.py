@@ -88,4 +88,4 @@ def describe_exception(value: object) -> str:
 
 
 def _line(value: object) -> str:
-    return " ".join(str(value).split())[:_SHOWN]
+    return " ".join(str(value).split())[:_SHOWN] or "no text"
