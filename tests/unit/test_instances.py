@@ -60,3 +60,18 @@ def test_each_process_knows_its_number(tmp_path):
     assert [env["PYROCTL_SERVICE"] for env in envs] == ["w@1", "w@2"]
     assert [env["PYROCTL_INSTANCE"] for env in envs] == ["1", "2"]
     assert "PYROCTL_INSTANCE" not in launch(NS, where).env
+
+
+def test_the_names_of_instances_are_completed(tmp_path):
+    """From what is written, however many there may be."""
+    import click
+
+    from pyroctl.cli.app import App
+    from pyroctl.cli.command import ServiceName
+
+    file = tmp_path / "pyroctl.toml"
+    file.write_text("[services.w]\ninstances = 2\n[services.other]\n")
+    context = click.Context(click.Command("start"), obj=App())
+    context.obj.config_option = str(file)
+    found = ServiceName().shell_complete(context, click.Argument(["services"]), "w")
+    assert [item.value for item in found] == ["w", "w@1", "w@2"]
