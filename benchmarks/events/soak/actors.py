@@ -31,6 +31,7 @@ HEALTHY, NOISE = "pair", "noise"
 """What subjects begin with."""
 TOPICS = 20
 _PR_SET_PDEATHSIG = 1
+_MOST_COMPLAINTS = 5
 _DRAIN = 20.0
 """Seconds within which a sink must have the last event."""
 
@@ -39,7 +40,9 @@ def act(pipe: Connection, actor: Callable[..., Any], *args: Any) -> None:
     """Be an actor; whatever goes wrong is reported."""
     _die_with_director()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the director
-    logging.getLogger("pyro_events").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("pyro_events")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
     try:
         with contextlib.suppress(EOFError):  # the director has gone, and so do we
             actor(pipe, *args)
@@ -47,6 +50,23 @@ def act(pipe: Connection, actor: Callable[..., Any], *args: Any) -> None:
         with contextlib.suppress(OSError):
             pipe.send((ERROR, f"{actor.__name__}{args[1:]}: {type(error).__name__}: {error}"))
         raise
+
+
+class Complaints(logging.Handler):
+    """Keeps the first few things that a helper logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+        logging.getLogger("pyro_events").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self.texts) < _MOST_COMPLAINTS:
+            self.texts.append(record.getMessage())
+
+    def with_count(self, number: int) -> list[str]:
+        """Give them, and how many troubles the helpers themselves have counted."""
+        return [*self.texts, *([f"{number} gaps, breaks or retries"] if number else [])]
 
 
 def _die_with_director() -> None:
@@ -63,6 +83,7 @@ def source(
     pipe: Connection, uri: str, kinds: Sequence[str], names: Sequence[str], rate: float
 ) -> None:
     """Publish numbered events at a steady rate, by turns from every sender, until told to leave."""
+    complaints = Complaints()
     senders = [Sender(kind, uri, "msgpack") for kind in kinds]
     pipe.send((READY, None))
     pipe.recv()
@@ -76,13 +97,14 @@ def source(
     for sender in senders:
         sender.close()
     sent = {name: (number - turn + turns - 1) // turns for turn, name in enumerate(names)}
-    pipe.send((REPORT, (sent, trouble)))
+    pipe.send((REPORT, (sent, complaints.with_count(trouble))))
 
 
 def sink(
     pipe: Connection, uri: str, kind: str, subjects: Sequence[str], patterns: Sequence[str]
 ) -> None:
     """Take every event of every source; when told what was sent, wait for it and report."""
+    complaints = Complaints()
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
 
     def take(event: Event) -> None:
@@ -99,7 +121,7 @@ def sink(
             break
         time.sleep(0.05)
     results = {name: tallies[name].result(count) for name, count in sent.items()}
-    pipe.send((REPORT, (results, made.trouble)))
+    pipe.send((REPORT, (results, complaints.with_count(made.trouble))))
     made.close()
 
 

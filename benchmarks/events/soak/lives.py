@@ -92,7 +92,7 @@ def visit(scene: Scene) -> Iterator[float]:
     options = {"when_full": chance.choice(_POLICIES), "queue_size": chance.choice([20, 1000])}
     seed = chance.randrange(1 << 30)
     actor = Actor(actors.visitor, scene.uri, kind, seed, options)
-    yield from _live(scene, actor, f"{kind} subscriber")
+    yield from _live(scene, actor, f"{kind} subscriber", str(options))
 
 
 def talk(scene: Scene) -> Iterator[float]:
@@ -100,11 +100,12 @@ def talk(scene: Scene) -> Iterator[float]:
     chance = scene.chance
     kind = chance.choice(SENDERS)
     actor = Actor(actors.talker, scene.uri, kind, chance.randrange(1 << 30), 4.0)
-    yield from _live(scene, actor, f"{kind} publisher")
+    yield from _live(scene, actor, f"{kind} publisher", "")
 
 
-def _live(scene: Scene, actor: Actor, what: str) -> Iterator[float]:
+def _live(scene: Scene, actor: Actor, what: str, more: str) -> Iterator[float]:
     chance = scene.chance
+    so_far = "came"
     try:
         actor.expect(actors.READY)
         scene.counts[f"{what}s that came"] += 1
@@ -117,12 +118,15 @@ def _live(scene: Scene, actor: Actor, what: str) -> Iterator[float]:
                 scene.counts["killed while stalled"] += 1
                 return
             actor.signal(signal.SIGCONT)
+            so_far = "came, stalled"
             yield chance.uniform(0.1, 2.0)
         if chance.random() < 0.4:
             scene.counts["killed"] += 1
             return
         actor.leave()
         scene.counts["left in order"] += 1
+    except ActorFailed as error:
+        raise ActorFailed(f"{what} {more} {so_far}: {error}") from None
     finally:
         actor.end()
         scene.cpu += actor.cpu

@@ -75,7 +75,7 @@ class Outcome:
     sent: dict[str, int] = field(default_factory=dict)
     received: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     """By subscriber and by publisher."""
-    healthy_troubles: int = 0
+    healthy_troubles: list[str] = field(default_factory=list)
     """Gaps, new connections and repetitions at the healthy."""
     troubles: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -212,13 +212,16 @@ class _Soak:
         for source in sources:
             sent, troubles = source.leave()
             outcome.sent |= sent
-            outcome.healthy_troubles += troubles
+            self._note("/".join(sent), troubles)
         outcome.settled = self._wait_settled()
         for kind, sink in sinks.items():
             outcome.received[kind], troubles = sink.leave(outcome.sent)
-            outcome.healthy_troubles += troubles
+            self._note(kind, troubles)
         outcome.counts = dict(sorted(self._scene.counts.items()))
         outcome.troubles += self._scene.troubles
+
+    def _note(self, who: str, troubles: list[str]) -> None:
+        self._outcome.healthy_troubles += [f"{who}: {trouble}" for trouble in troubles]
 
     def _wait_settled(self) -> Sample | None:
         """Wait until everybody who has gone is forgotten."""
