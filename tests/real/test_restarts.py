@@ -208,6 +208,27 @@ def test_a_new_process_that_never_gets_ready_is_given_up(deployment: Deployment)
     assert stage.is_whole()["pid"] == stage.first["pid"]
 
 
+def test_handovers_leave_no_descriptor_in_the_manager(stage: Stage) -> None:
+    """Neither one that works nor one that fails, nor a crash after it."""
+    manager = stage.deployment.manager_pid()
+
+    def descriptors() -> int:
+        return len(os.listdir(f"/proc/{manager}/fd"))  # noqa: PTH208
+
+    stage.deployment.run("restart", "es", "--handover")
+    stage.is_whole()
+    before = descriptors()
+    for count in range(1, 4):
+        stage.plan(broken="numpy")
+        stage.deployment.run("restart", "es", "--handover", code=1)
+        stage.plan()
+        stage.deployment.run("restart", "es", "--handover")
+        os.kill(stage.row()["pid"], signal.SIGKILL)
+        eventually(lambda count=count: stage.row()["restarts"] == count)
+        stage.is_whole()
+    eventually(lambda: descriptors() == before, "as many descriptors as before")
+
+
 def test_only_event_services_hand_over(deployment: Deployment) -> None:
     """For others it is a usage error, and nothing is touched; what is down just starts."""
     Stage(deployment)
