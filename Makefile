@@ -29,7 +29,7 @@ format: $(WORK)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(WORK)
+bench: $(WORK)            ## its peers beside those from PyPI: apt-get install runit s6
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks.manager
 

@@ -1,0 +1,1 @@
+"""Benchmarks of the manager against its peers."""

@@ -1,0 +1,51 @@
+"""What the measurements need of a manager."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class System:
+    """A manager that was told to run some commands, in a directory of its own.
+
+    What a manager can't do, its method gives None for, and that isn't measured.
+    """
+
+    name = ""
+    needs: tuple[str, ...] = ()
+    """Programs, by path; without them it is left out."""
+    logs = True
+    """Whether it takes its services' output."""
+
+    def __init__(self, directory: Path, commands: Sequence[Sequence[str]]) -> None:
+        self.directory = directory
+        self.commands = commands
+        directory.mkdir(parents=True)
+        self.configure()
+
+    def configure(self) -> None:
+        """Write the configuration."""
+        raise NotImplementedError
+
+    def manager(self) -> list[str]:
+        """Give the command that is the manager, in the foreground."""
+        raise NotImplementedError
+
+    def status(self) -> list[str] | None:
+        """Give the command that shows how all services are."""
+        return None
+
+    def stop_all(self) -> list[str] | None:
+        """Give the command that stops all services and waits for it; None: end the manager."""
+        return None
+
+    def logged(self) -> bytes:
+        """Give what was logged of the first service."""
+        raise NotImplementedError
+
+    def _read(self, pattern: str) -> bytes:
+        return b"".join(path.read_bytes() for path in self.directory.glob(pattern))
