@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 NAME_SERVER_PATIENCE = 4.0
 """Seconds for a name server to answer."""
+PARTING_PATIENCE = 2.0
+"""The same when the name is to be removed: somebody waits for the end."""
 PROBE_PATIENCE = 2.0
 """Seconds for the holder of the name to show that it lives."""
 
@@ -85,7 +87,7 @@ class Registration:
                 server.call("remove", self.name)
 
         try:
-            self._ask(remove)
+            self._ask(remove, PARTING_PATIENCE)
         except CannotServe as fault:
             _log.info("the name can't be removed: %s", fault)
 
@@ -99,9 +101,11 @@ class Registration:
                 "stop that one, or choose another pyro_name"
             )
 
-    def _ask(self, questions: Callable[[Caller], None]) -> None:
+    def _ask(
+        self, questions: Callable[[Caller], None], patience: float = NAME_SERVER_PATIENCE
+    ) -> None:
         try:
-            with Caller(self._server, NAME_SERVER_PATIENCE) as server:
+            with Caller(self._server, patience) as server:
                 questions(server)
         except (OSError, PyroError, Refused) as error:
             raise CannotServe(

@@ -96,6 +96,7 @@ class Service:
             self._names = Registration(options.name, self.uri, options.metadata, options.ns, who)
         self._naming = threading.Lock()
         self._served = threading.Event()
+        self._stopping = False
 
     def run(self) -> None:
         """Serve until a reason to stop comes."""
@@ -142,22 +143,31 @@ class Service:
         self._notifier.ready(uri=self.uri, status=where)
 
     def _fail(self, fault: CannotServe) -> None:
-        self._fault = self._fault or fault
+        if not self._stopping:  # or it is no wonder
+            self._fault = self._fault or fault
         self._reasons.put(str(fault))
 
     def _await_stop(self) -> None:
         """Wait for a reason to stop, and see to it that everything ends soon."""
         reason = self._reasons.get()
+        self._stopping = True
         if self._fault is None:
             _log.info("stopping: %s", reason)
         self._notifier.stopping()
         self._daemon.stop()
-        if self._names is not None:
-            with self._naming:
-                self._names.remove()
+        self._remove_name()
         if not self._served.wait(STOP_PATIENCE):  # server type multiplex, in the middle of a call
             _log.warning("a call that took longer than %g s was cut off", STOP_PATIENCE)
             leave(0)
+
+    def _remove_name(self) -> None:
+        if self._names is None:
+            return
+        if self._naming.acquire(timeout=STOP_PATIENCE):
+            self._names.remove()
+            self._naming.release()
+        else:
+            _log.warning("the name server takes too long; the name may still be there")
 
     def _answer(self, ask: str, parameters: dict[str, object]) -> object:
         """Answer the manager."""

@@ -94,3 +94,13 @@ def test_without_a_name_server_it_does_not_become_ready(host):
     assert code == 1
     assert f"no name server answers at {where}" in errors
     assert "Traceback" not in errors
+
+
+def test_a_name_server_that_never_answers_does_not_delay_the_end_for_ever(host):
+    """Stopped in the middle of its registration: exit 0, after the time that it waits at most."""
+    with socket.create_server(("localhost", 0)) as silent:
+        where = f"localhost:{silent.getsockname()[1]}"
+        hosted = host("things:Counting", "--name", "market", "--ns", where)
+        with silent.accept()[0]:
+            code, errors = hosted.stop()
+    assert (code, "stopping: SIGTERM" in errors) == (0, True), errors
