@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from pyroctl.core.spec import LogSpec
 
+LOOK_AGAIN = 1.0
+"""Seconds after which a file may be found to be gone."""
 STAMP_LENGTH = len("2026-01-31T12:00:00.000+01:00")
 
 
@@ -38,6 +40,7 @@ class LogFile:
         self._archive = Archive(path, spec, tell)
         self._fd = -1
         self._inode = self._size = 0
+        self._looked = 0.0
         self._began: datetime | None = None
         self._missing_lines = self._missing_bytes = 0
         self._trouble = ""
@@ -102,8 +105,9 @@ class LogFile:
     # --- the file -------------------------------------------------------------------------------
 
     def _make_ready(self, moment: datetime) -> None:
-        if self._fd >= 0:
+        if self._fd >= 0 and moment.timestamp() - self._looked >= LOOK_AGAIN:
             self._look_again()
+            self._looked = moment.timestamp()
         if self._fd < 0:
             self._open()
         if self._spec.max_age and self._size:
