@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pyro_events.patterns import Pattern
 
 _TICK = 0.02
+_AWARE_DRAIN = 0.5
+"""Seconds for the queues of the aware, which are kept anyway; the smaller they get, the better."""
 _STUCK = 0.3
 """Seconds without progress after which an aware subscriber is not waited for."""
 _ANSWERS = 1.0
@@ -54,6 +56,7 @@ class Retirement:
         self._keeper = keeper
         self._reason = reason
         self._done = done
+        self._began = hub.loop.clock()
         self._progress: dict[Subscriber, tuple[int, float]] = {}
 
     def begin(self) -> None:
@@ -75,7 +78,7 @@ class Retirement:
         """Say whether waiting for the subscriber saves anything; an aware one's queue is kept."""
         if not subscriber.aware:
             return subscriber.busy
-        if not subscriber.queued:
+        if not subscriber.queued or now - self._began > _AWARE_DRAIN:
             return False
         done = subscriber.delivered + subscriber.errors
         before, since = self._progress.get(subscriber, (-1, now))

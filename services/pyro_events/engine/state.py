@@ -11,7 +11,7 @@ journal and tallies, with nothing in the queues. Everything is what msgpack carr
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgpack
@@ -61,12 +61,11 @@ class Standing:
 
     def plain(self) -> dict[str, Any]:
         """Give what is not as usual, for msgpack."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {
-            each.name: values[each.name]
-            for each in fields(self)
-            if values[each.name] or each.default is each.default_factory is MISSING
-        }
+        found = {name: getattr(self, name) for name in _ALWAYS}
+        for name in _SELDOM:
+            if value := getattr(self, name):
+                found[name] = value
+        return found
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Standing:
@@ -79,6 +78,10 @@ class Standing:
         if made.kind not in ("stream", "callback"):
             raise Unreadable(f"a subscriber of the unknown kind {made.kind!r}")
         return made
+
+
+_ALWAYS = ("kind", "key", "name", "aware", "subjects", "patterns", "options")
+_SELDOM = tuple(each.name for each in fields(Standing) if each.name not in _ALWAYS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, get_args
 
 from pyro_events.engine.state import Kind, Standing
@@ -51,6 +51,10 @@ class Options:
             raise TypeError(f"queue_size must be a number of events, not {size!r:.60}")
         if size is not None and not 1 <= size <= _MAX_QUEUE:
             raise ValueError(f"queue_size must be from 1 to {_MAX_QUEUE}, not {size}")
+
+    def plain(self) -> dict[str, object]:
+        """Give them by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
     def over(self, old: Options) -> Options:
         """Give the old options, changed where these say something."""
@@ -154,7 +158,7 @@ class Subscriber:
             aware=self.aware,
             subjects=subjects,
             patterns=patterns,
-            options=asdict(self.options),
+            options=self.options.plain(),
             lineage=list(self.lineage),
         )
 
