@@ -36,6 +36,12 @@ def registered(deployment: Deployment) -> dict[str, str]:
         return dict(ns.list())
 
 
+def values(deployment: Deployment, key: str, *names: str) -> dict[str, object]:
+    """Give one value of each service's row."""
+    rows = deployment.json("status", *names, code=None)["data"]["services"]
+    return {row["name"]: row[key] for row in rows}
+
+
 def call(uri: str, method: str) -> object:
     with Proxy(uri) as proxy:
         proxy._pyroTimeout = 20
@@ -203,32 +209,31 @@ def test_instances_are_services_with_a_common_name(deployment: Deployment) -> No
         "ready = { delay = 0 }\n"
     )
     deployment.run("start", "last")
-    names = [row["name"] for row in deployment.json("status", "w")["data"]["services"]]
+    pids = values(deployment, "pid", "w")
+    names = list(pids)
     assert names == ["w@1", "w@2", "w@3"]
     found = registered(deployment)
     assert [call(found[f"lab.w@{n}"], "instance") for n in (1, 2, 3)] == ["1", "2", "3"]
-    pids = [deployment.service(name)["pid"] for name in names]
     deployment.run("restart", "w@2")
-    after = [deployment.service(name)["pid"] for name in names]
-    assert [old == new for old, new in zip(pids, after, strict=True)] == [True, False, True]
+    after = values(deployment, "pid", "w")
+    assert [name for name in names if pids[name] != after[name]] == ["w@2"]
     deployment.run("restart", "w")
-    assert not set(after) & {deployment.service(name)["pid"] for name in names}
+    assert not set(after.values()) & set(values(deployment, "pid", "w").values())
     lines = deployment.json("logs", "w", "-n", "1000")["data"]["lines"]
     assert {line["service"] for line in lines} == set(names)
     deployment.run("stop", "w@3")
-    states = [deployment.state(name) for name in (*names, "last")]
-    assert states == ["running", "running", "stopped", "stopped"]
+    states = values(deployment, "state", "w", "last")
+    assert list(states.values()) == ["running", "running", "stopped", "stopped"]
     assert set(registered(deployment)) == {"Pyro.NameServer", "lab.w@1", "lab.w@2"}
     deployment.run("stop", "w")
     assert set(registered(deployment)) == {"Pyro.NameServer"}
-    deployment.run("status", "w@4", code=4)
 
 
 def test_without_a_manager_the_common_name_is_known_too(deployment: Deployment) -> None:
     """`status w` shows all of them as stopped, `stop w` is done, `logs w` has nothing to show."""
     deployment.configure(WORKERS)
-    rows = deployment.json("status", "w", code=3)["data"]["services"]
-    assert [row["name"] for row in rows] == ["w@1", "w@2", "w@3"]
+    assert list(values(deployment, "state", "w")) == ["w@1", "w@2", "w@3"]
+    deployment.run("status", "w@4", code=4)
     deployment.run("stop", "w")
     deployment.run("logs", "w")
     deployment.run("logs", "x", code=5)
