@@ -345,10 +345,10 @@ def test_a_killed_subscriber_delays_nobody(
     with proxy(running.uri) as es:
         es.subscribe("a", victim.first_line.strip())
         es.subscribe("a", stock().register(recorder))
-        for number in range(400):
+        for number in range(100):
             es.publish("a", number)
-            if number == 100:
-                victim.signal(signal.SIGKILL)
+        victim.signal(signal.SIGKILL)
+        post(running, "a", *range(100, 400))  # in time before the victim is given up
         eventually(lambda: len(recorder.events) == 400)
         eventually(lambda: len(running.subscriptions()) == 1)
     assert recorder.messages() == list(range(400))
