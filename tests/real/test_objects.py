@@ -239,6 +239,19 @@ def test_without_a_manager_the_common_name_is_known_too(deployment: Deployment) 
     deployment.run("logs", "x", code=5)
 
 
+def test_more_instances_leave_those_that_run_alone(deployment: Deployment) -> None:
+    """A reload with another number starts or stops the difference."""
+    deployment.configure(WORKERS.replace('pyro_name = "lab.w"\n', ""))
+    deployment.run("start", "w")
+    before = values(deployment, "pid", "w")
+    deployment.configure(WORKERS.replace('pyro_name = "lab.w"\ninstances = 3', "instances = 4"))
+    deployment.run("reload")
+    after = values(deployment, "pid", "w")
+    assert list(after) == ["w@1", "w@2", "w@3", "w@4"]
+    assert {name: after[name] for name in before} == before
+    assert values(deployment, "state", "w@4") == {"w@4": "running"}
+
+
 def test_what_needs_instances_waits_for_all_of_them(deployment: Deployment) -> None:
     """One that isn't ready keeps it down."""
     gate = deployment.root / "gate"
