@@ -14,6 +14,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from Pyro5 import config, socketutil
+from Pyro5.errors import ConnectionClosedError
 from Pyro5.server import Daemon
 from Pyro5.svr_threads import SocketServer_Threadpool
 
@@ -112,6 +113,17 @@ class HostDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
     def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: ARG002, N802 - Pyro5's hook
         """Tell ourselves, who may ask under another name, who this is."""
         return self.incarnation if data == PROBE else "hello"
+
+    def handleRequest(self, conn: Any) -> None:  # noqa: N802 - Pyro5's hook
+        """Answer one call; a method that calls `sys.exit` ends its connection and not the service.
+
+        In Pyro5 it would end the thread for good, without giving its place in the pool back.
+        """
+        try:
+            super().handleRequest(conn)
+        except SystemExit as error:
+            _log.warning("a method called sys.exit(%s): its client is hung up on", error.code)
+            raise ConnectionClosedError("the method called sys.exit") from None
 
     def _handshake(self, conn: Any, denied_reason: str | None = None) -> bool:
         """Bound Pyro5's handshake in time, and begin TLS; called by Pyro5 for new connections."""

@@ -92,6 +92,12 @@ def test_silent_clients_keep_nobody_waiting(host):
         assert proxy.count() == 1
 
 
+def served(hosted):
+    """Call once, if there is room for another client."""
+    with contextlib.suppress(PyroError), hosted.proxy() as again:
+        return again.count()
+
+
 def test_too_many_clients_are_turned_away_and_counted(host):
     """The pool's limit holds; the first to leave makes room."""
     hosted = host("things:Counting", "--threadpool", "1")
@@ -101,12 +107,18 @@ def test_too_many_clients_are_turned_away_and_counted(host):
         with hosted.proxy() as other, pytest.raises(CommunicationError, match="no free workers"):
             other.count()
         assert hosted.ask("statistics")["answer"]["refused"] == 1
+    assert eventually(lambda: served(hosted)) == 1
 
-    def served():
-        with contextlib.suppress(PyroError), hosted.proxy() as again:
-            return again.count()
 
-    assert eventually(served) == 1
+@pytest.mark.parametrize("servertype", ["thread", "multiplex"])
+def test_a_method_that_calls_sys_exit_harms_only_its_client(host, servertype):
+    """The connection ends; its place is free again, and the service goes on."""
+    hosted = host("things:Counting", "--threadpool", "2", "--servertype", servertype)
+    hosted.ready()
+    for _ in range(5):
+        with hosted.proxy() as proxy, pytest.raises(CommunicationError):
+            proxy.leave()
+    assert eventually(lambda: served(hosted)) == 1
 
 
 def test_an_inherited_socket_is_used_and_left_listening(host):

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -34,6 +35,10 @@ class Counting:
     @expose
     def instance(self):
         return os.environ.get("PYROCTL_INSTANCE")
+
+    @expose
+    def leave(self):
+        sys.exit(3)
 
     @expose
     def thread_is_main(self):
