@@ -28,6 +28,9 @@ _CHUNK = 64 * 1024
 _DEAD_AFTER = 20
 """Seconds after which the system gives up a peer that no longer acknowledges."""
 
+_LEAVE = 1.0
+"""Seconds that a borrower has to notice the end; only an interrupted one needs them."""
+
 
 class ConnectionLost(EventServiceError):
     """The connection is of no use any more; the reason is its text."""
@@ -205,8 +208,10 @@ class Connection:
                 self._unsent.clear()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)  # whoever has borrowed it notices
-        with self._holding:
-            self._sock.close()
+        left = self._holding.acquire(timeout=_LEAVE)
+        self._sock.close()
+        if left:
+            self._holding.release()
 
     def _fill(self, deadline: float | None, wait: Wait) -> bool:
         """Feed the reader with what has arrived or will arrive; False when woken instead."""

@@ -67,11 +67,12 @@ class Sender:
             number = self._outbox.add(entry)
             self._watched[number] = None
             self._counts["published"] += 1
+            if not alone:
+                self._pump()
         try:
             if alone:
                 self._send_and_read(number, deadline)
             with self._changed:
-                self._pump()
                 if not self._wait(lambda: self._outbox.settled(number), deadline):
                     self._outbox.withdraw(number)
                     raise self._unreachable(timeout, "the event may still arrive")
@@ -134,7 +135,7 @@ class Sender:
                 if connection is None or self._reading:
                     return
                 mine = self._reading = True
-                self._pump()
+                self._send()
             try:
                 connection.borrow()
                 while not self._settled(number):
@@ -146,10 +147,10 @@ class Sender:
             finally:
                 connection.give_back()
         finally:
-            if mine:
-                with self._lock:
+            with self._lock:
+                if mine:
                     self._reading = False
-                    self._have_answers_read()
+                self._pump()
 
     def _settled(self, number: int) -> bool:
         with self._lock:
@@ -176,7 +177,7 @@ class Sender:
             except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the batch
                 self._settle_refused(self._outbox.refuse(first), error)
             if self._outbox.due():
-                self._pump()
+                self._send()
             self._changed.notify_all()
 
     def woken(self) -> None:
@@ -201,6 +202,12 @@ class Sender:
     # -- with the lock held
 
     def _pump(self) -> None:
+        """Send what may be sent, and see to it that somebody reads while an answer is due."""
+        self._send()
+        if self._outbox.flying and self._connection is not None:
+            self._connection.attend()
+
+    def _send(self) -> None:
         """Send while there is something and the window is open."""
         if self._connection is None:
             self.link.start()
@@ -215,12 +222,6 @@ class Sender:
             except ConnectionLost:
                 self._connection = None  # the link has yet to find out, and calls `unlinked`
                 return
-        self._have_answers_read()
-
-    def _have_answers_read(self) -> None:
-        """See to it that somebody reads while an answer is due."""
-        if self._outbox.flying and not self._reading and self._connection is not None:
-            self._connection.attend()
 
     def _wait(self, settled: Callable[[], bool], deadline: float | None) -> bool:
         """Wait; False when the time is over. Raises Closed, and the refusal of a first link."""
