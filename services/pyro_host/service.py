@@ -88,8 +88,8 @@ class Service:
             listener.close()
             raise
         self.uri = str(self._daemon.register(found, options.object_id))
-        self._daemon.keep_single(found, single)
         """Where clients find the object."""
+        self._daemon.keep_single(found, single)
         self._names: Registration | None = None
         if options.name is not None:
             who = self._daemon.incarnation
@@ -129,10 +129,11 @@ class Service:
         try:
             if self._names is not None:
                 with self._naming:
+                    if self._stopping:
+                        return
                     self._names.register()
-                where = (
-                    f"registered as {self._names.name} in the name server at {self._names.where}"
-                )
+                name, place = self._names.name, self._names.where
+                where = f"registered as {name} in the name server at {place}"
         except CannotServe as fault:
             self._fail(fault)
             return

@@ -55,12 +55,12 @@ class Caller:
         self._sock.close()
 
     def call(self, method: str, *args: object, **kwargs: object) -> Any:
-        """Call a method; raises what it raised."""
+        """Call a method; raises what it raised, if that is an error of Pyro5, or Refused."""
         data = self._serializer.dumpsCall(self._object, method, args, kwargs)
         answer = self._exchange(protocol.MSG_INVOKE, data, protocol.MSG_RESULT)
         result = self._serializer.loads(answer.data)
         if answer.flags & protocol.FLAGS_EXCEPTION:
-            raise result
+            raise result if isinstance(result, PyroError) else Refused(str(result))
         return result
 
     def _greet(self, handshake: str) -> Any:
