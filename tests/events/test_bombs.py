@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 import tracemalloc
 from pathlib import Path
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from pyro_events import wire
 from pyro_events.codec import pack
-from pyro_events.engine.bombs import FEW, check_msgpack, check_serpent
+from pyro_events.engine.bombs import FEW, check_json, check_msgpack, check_serpent
+from pyro_events.engine.calls import decode_request
 from pyro_events.engine.encoder import UNENCODABLE, Encoder, Variant
 from pyro_events.engine.refusals import LimitReached
 from pyro_events.engine.replies import batch_outcome
@@ -153,6 +155,23 @@ def test_large_messages_with_few_containers_are_no_bombs() -> None:
         check_msgpack(pack(message), 1000)
     with pytest.raises(LimitReached):
         check_msgpack(pack([{}] * 1000), 1000)
+
+
+def test_large_texts_with_few_containers_are_no_bombs() -> None:
+    """What counts in json are lists and dicts, not brackets inside of strings."""
+    for message in (["[{" * MIB], ['\\"[' * MIB], list(range(300_000)), [{}] * 999):
+        check_json(json.dumps(message).encode(), 1000)
+    with pytest.raises(LimitReached):
+        check_json(json.dumps([{}] * 1000).encode(), 1000)
+
+
+@pytest.mark.parametrize("serializer", [wire.JSON, wire.MSGPACK])
+def test_a_request_of_empty_containers_is_not_built(serializer: int) -> None:
+    """A stock client's message may have a hundred thousand of them, not millions."""
+    data = b"[" * EMPTY if serializer == wire.JSON else MSGPACK_BOMBS["lists"]
+    frame = Frame(wire.INVOKE, serializer, 0, 1, b"", data)
+    with pytest.raises(LimitReached, match="131072 lists and dicts"):
+        decode_request(frame, trusted=False, max_message_size=16 * MIB)
 
 
 def largest(pid: int) -> int:

@@ -1,8 +1,8 @@
 """Messages that would take far more memory and time to decode than their size tells.
 
 Serpent's text is parsed as Python, at about a kilobyte of memory and two microseconds for every
-value: 16 MB can take 7 GB and most of a minute (seen on Python 3.11, serpent 1.43). What msgpack
-and json make out of a message is at most some seventy times as large as it is.
+value: 16 MB can take 7 GB and most of a minute (seen on Python 3.11, serpent 1.43). msgpack and
+json are quick but for lists and dicts, of which every byte may be one: 16 MB of them take 5 s.
 """
 
 from __future__ import annotations
@@ -14,17 +14,33 @@ from typing import Final
 
 import msgpack
 
+from pyro_events import wire
 from pyro_events.codec import check_lengths
 from pyro_events.engine.refusals import LimitReached
 
 FEW: Final = 20_000
 """Marks of punctuation that are always allowed: about 20 MB."""
 _BYTES_FOR_A_MARK: Final = 80
+_BYTES_FOR_A_CONTAINER: Final = 128
 _WORDS: Final = (string.ascii_letters + string.digits + "_").encode()
 _TEXTS: Final = re.compile(
     rb"""'(?:[^'\\]++|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)""", re.DOTALL
 )
 """String literals; one that doesn't end reaches to the end, so that the search is linear."""
+_NO_CONTAINERS: Final = bytes({*range(256)} - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})
+"""The bytes that begin neither a list nor a dict in msgpack."""
+_JSON_TEXTS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+
+
+def check_request(serializer: int, data: bytes, max_message_size: int) -> None:
+    """Raise LimitReached if decoding the request would cost far more than its size tells."""
+    containers = max(FEW, max_message_size // _BYTES_FOR_A_CONTAINER)
+    if serializer == wire.SERPENT:
+        check_serpent(data, max_message_size)
+    elif serializer == wire.MSGPACK:
+        check_msgpack(data, containers)
+    elif serializer == wire.JSON:
+        check_json(data, containers)
 
 
 def check_serpent(data: bytes, max_message_size: int) -> None:
@@ -49,15 +65,13 @@ def check_msgpack(data: bytes, limit: int) -> None:
     Data that are not exactly one value of msgpack may raise whatever msgpack raises.
     """
     check_lengths(data)
-    if len(data) <= limit:
+    if len(data) <= limit or len(data.translate(None, _NO_CONTAINERS)) <= limit:
         return
     numbers = count(1)
 
     def forget(_container: object) -> None:
         if next(numbers) > limit:
-            raise LimitReached(
-                "max_message_size", f"the message has more than {limit} lists and dicts in it"
-            )
+            raise _too_many_containers(limit)
 
     msgpack.unpackb(
         data,
@@ -67,6 +81,26 @@ def check_msgpack(data: bytes, limit: int) -> None:
         object_pairs_hook=forget,
         ext_hook=lambda _code, _data: None,
     )
+
+
+def check_json(data: bytes, limit: int) -> None:
+    """Raise LimitReached if there are more than `limit` lists and dicts in the text."""
+    if len(data) <= limit or _brackets(data) <= limit:
+        return
+    if _brackets(_JSON_TEXTS.sub(b"", data)) > limit:
+        raise _too_many_containers(limit)
+
+
+def _too_many_containers(limit: int) -> LimitReached:
+    return LimitReached(
+        "max_message_size",
+        f"the message has more than {limit} lists and dicts in it; publish it in parts, or as "
+        "bytes (max_message_size)",
+    )
+
+
+def _brackets(data: bytes) -> int:
+    return data.count(b"[") + data.count(b"{")
 
 
 def _marks(data: bytes) -> int:

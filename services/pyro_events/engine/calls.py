@@ -12,7 +12,7 @@ from Pyro5 import core, errors
 from Pyro5.serializers import all_exceptions, serializers_by_id
 
 from pyro_events import wire
-from pyro_events.engine.bombs import check_serpent
+from pyro_events.engine.bombs import check_request
 from pyro_events.engine.refusals import LimitReached
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def decode_request(frame: Frame, *, trusted: bool, max_message_size: int) -> Req
     if frame.flags & wire.KEEPSERIALIZED:
         raise errors.SerializeError("a SerializedBlob can't be published; pass the message itself")
     serializer = serializer_of(frame.serializer, trusted=trusted)
-    if frame.serializer == wire.SERPENT:
-        check_serpent(frame.data, max_message_size)
+    check_request(frame.serializer, frame.data, max_message_size)
     object_id, method, args, kwargs = serializer.loadsCall(frame.data)
     calls = args if frame.flags & wire.BATCH else [(method, args, kwargs)]
     return Request(object_id, [_checked(*call) for call in calls])
