@@ -6,13 +6,16 @@ import resource
 import signal
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import Pyro5.api
 import pytest
 
 from pyro_events import Publisher
+from pyro_events.engine.engine import Engine
+from pyro_events.engine.settings import Settings
 from tests.events.client_fixtures import Recording
 from tests.events.held_service import Flood
 from tests.events.service_harness import AwareRecorder, Recorder, WireClient, proxy
@@ -20,20 +23,21 @@ from tests.harness import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.events.held_service import HeldService
     from tests.events.service_harness import Stock
 
     Held = Callable[..., HeldService]
-    Client = Callable[[HeldService], WireClient]
+    Client = Callable[[HeldService | Engine], WireClient]
 
 
 @pytest.fixture
-def client(tidy: None) -> Iterator[Callable[[HeldService], WireClient]]:
+def client(tidy: None) -> Iterator[Callable[[HeldService | Engine], WireClient]]:
     """Connects clients on the bare wire, greeted already."""
     made: list[WireClient] = []
 
-    def connect(es: HeldService) -> WireClient:
+    def connect(es: HeldService | Engine) -> WireClient:
         made.append(WireClient(int(es.uri.rpartition(":")[2])))
         made[-1].greet()
         return made[-1]
@@ -90,9 +94,7 @@ def test_what_is_published_meanwhile_waits(held: Held, client: Client) -> None:
     assert es.ask("returned") == {"expected": 1, "back": 0}
     second = client(es)
     answer = second.attach("s", ["a"], last=3, last_incarnation=before)
-    assert answer | {"incarnation": ""} == {
-        "incarnation": "", "resumed": True, "next": 4, "missed": 0,
-    }  # fmt: skip
+    assert (answer["resumed"], answer["next"], answer["missed"]) == (True, 4, 0)
     assert answer["incarnation"] != before
     again = second.events(2)
     assert again[0] == events[3]
@@ -282,3 +284,37 @@ def test_a_full_disk_makes_it_a_crash(held: Held, client: Client) -> None:
     second = client(es)
     answer = second.attach("s", ["a"], last=0, last_incarnation=before)
     assert (answer["resumed"], answer["missed"], answer["next"]) == (True, 1, 2)
+
+
+def test_who_does_not_come_back_is_given_up(tmp_path: Path, client: Client) -> None:
+    """After `reconnect_grace`, with what waited for it: counted, and nobody waits for it."""
+    settings = replace(Settings(), reconnect_grace=0.3)
+
+    @contextmanager
+    def engine() -> Iterator[Engine]:
+        made = Engine("localhost", 0, settings, "0.test", state_dir=str(tmp_path))
+        thread = threading.Thread(target=made.run)
+        thread.start()
+        yield made
+        made.stop("end of the test")
+        thread.join(10)
+        assert not thread.is_alive()
+
+    with engine() as first:
+        reader = client(first)
+        reader.attach("s", ["a"])
+        with proxy(first.uri) as remote:
+            remote.publish("a", 1)
+        reader.events(1, ack=False)
+        left: list[Any] = []
+        first.loop.call_soon(lambda: first.retire("a test", left.append))
+        eventually(lambda: left)
+        assert left[0]() == {"parted": True, "aware": 1, "kept_events": 1}
+    with engine() as second:
+        assert second.ask(second.returned).result(5) == {"expected": 1, "back": 0}
+        done = threading.Event()
+        second.loop.call_soon(lambda: second.await_return(20, done.set))
+        assert done.wait(10)
+        assert second.ask(second.subscriptions).result(5) == []
+        assert second.ask(second.statistics).result(5)["dropped"] == 1
+    assert list(tmp_path.iterdir()) == []
