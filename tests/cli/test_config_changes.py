@@ -38,8 +38,8 @@ def dropin(deployment: Deployment) -> Path:
     return deployment.root / "pyroctl.d" / "90-pyroctl.toml"
 
 
-def test_a_setting_is_set_got_and_taken_back(deployment: Deployment, main: Path) -> None:
-    """Values come bare; the file with its comments stays as it is."""
+def test_a_setting_is_set_and_got(deployment: Deployment, main: Path) -> None:
+    """Values come bare, and say where they come from."""
     said = deployment.run("config", "set", "services.es.port", "9000").stderr
     assert str(dropin(deployment)) in said
     assert "reload" not in said
@@ -52,6 +52,11 @@ def test_a_setting_is_set_got_and_taken_back(deployment: Deployment, main: Path)
     (line,) = [line for line in shown if line.startswith("services.es.port")]
     assert line.startswith("services.es.port = 9000 ")
     assert f"{dropin(deployment)}:4" in line
+
+
+def test_what_was_set_is_taken_back(deployment: Deployment, main: Path) -> None:
+    """The file with its comments stays as it is, whatever is set and unset."""
+    deployment.run("config", "set", "services.es.port", "9000")
     assert main.read_text() == TEXT
     deployment.run("config", "unset", "services.es.port")
     assert deployment.run("config", "get", "services.es.port").stdout == "0\n"
@@ -74,7 +79,6 @@ def test_a_bad_value_changes_nothing_and_names_the_fault(
 
 def test_json_of_everything(deployment: Deployment, main: Path) -> None:
     """Each command has its data."""
-    deployment.env["PYROCTL_SERVICES_NS_HOST"] = "127.0.0.1"
     done = deployment.json("config", "set", "services.es.port", "9000")["data"]
     file = str(dropin(deployment))
     assert done == {"key": "services.es.port", "value": 9000, "file": file, "in_effect": True}
@@ -84,8 +88,6 @@ def test_json_of_everything(deployment: Deployment, main: Path) -> None:
         "value": 9000,
         "origin": {"file": file, "line": 4},
     }
-    host = deployment.json("config", "get", "services.ns.host")["data"]
-    assert host["origin"]["variable"] == "PYROCTL_SERVICES_NS_HOST"
     paths = deployment.json("config", "path")["data"]
     assert paths == {"file": str(main), "files": [str(main), file]}
     assert deployment.run("config", "path").stdout.splitlines() == paths["files"]
@@ -93,8 +95,15 @@ def test_json_of_everything(deployment: Deployment, main: Path) -> None:
     assert done == {"key": "services.es.port", "file": file, "removed": True}
     schema = deployment.json("config", "schema")["data"]
     assert json.loads(deployment.run("config", "schema").stdout) == schema
+
+
+def test_a_setting_from_the_environment_says_so(deployment: Deployment, main: Path) -> None:
+    """By the variable's name, where others have file and line."""
+    deployment.env["PYROCTL_SERVICES_NS_HOST"] = "127.0.0.1"
+    host = deployment.json("config", "get", "services.ns.host")["data"]
+    assert host["origin"]["variable"] == "PYROCTL_SERVICES_NS_HOST"
     origins = deployment.run("config", "show", "--origin").stdout
-    assert "    # PYROCTL_SERVICES_NS_HOST" in origins
+    assert 'services.ns.host = "127.0.0.1"    # PYROCTL_SERVICES_NS_HOST' in origins
 
 
 @pytest.mark.parametrize(
