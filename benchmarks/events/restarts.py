@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgpack
+from Pyro5.client import Proxy
+from Pyro5.errors import CommunicationError
 
 from benchmarks.events.processes import Broker, environment, first_line, free_port, program
 from benchmarks.events.sockets import open_idle
@@ -53,7 +55,7 @@ class Deployment:
         (root / "pyroctl.toml").write_text(
             f'[services.ns]\nkind = "nameserver"\nport = {names}\nbroadcast = false\n'
             '[services.es]\nkind = "eventservice"\nport = 0\nneeds = ["ns"]\n'
-            "start_limit = 1000\nrestart_delay = 0.05\n",
+            "start_limit = 1000\nrestart_delay = 0.05\nrestart_max_delay = 0.05\n",
             encoding="utf-8",
         )
         self.pyroctl("start")
@@ -84,20 +86,21 @@ class Deployment:
 
     def kill(self, expected: int) -> float:
         """Kill -9; gives the seconds until so many subscribers are connected again."""
-        began = time.monotonic()
-        os.kill(self.service()["pid"], signal.SIGKILL)
+        service = self.service()
+        os.kill(service["pid"], signal.SIGKILL)
         killed = time.monotonic()
-        while self._connected() < expected:
-            if time.monotonic() > began + _PATIENCE:
+        while _connected(service["uri"]) < expected:
+            if time.monotonic() > killed + _PATIENCE:
                 raise RuntimeError("not everybody came back")
             time.sleep(0.02)
         return time.monotonic() - killed
 
-    def _connected(self) -> int:
-        with contextlib.suppress(subprocess.CalledProcessError):
-            found = self.pyroctl("es", "subscriptions")["subscriptions"]
-            return sum(each["state"] == "connected" for each in found)
-        return 0
+
+def _connected(uri: str) -> int:
+    with contextlib.suppress(CommunicationError), Proxy(uri) as service:
+        service._pyroTimeout = 5.0  # noqa: SLF001 - Pyro5's public name for it
+        return sum(each["state"] == "connected" for each in service.subscriptions())
+    return 0
 
 
 @contextlib.contextmanager
