@@ -81,9 +81,10 @@ class Manager:
         )
         self._reaper.start()
         on_ready()
+        self._supervisor.observers.append(self._tell_status)
+        telling = asyncio.create_task(self._tell_ready())
         if autostart:
             self._autostart.begin()
-        telling = asyncio.create_task(self._tell_system())
         try:
             await self._stopped
         finally:
@@ -105,12 +106,12 @@ class Manager:
         await self._supervisor.stop()
         self._stopped.set_result(None)
 
-    async def _tell_system(self) -> None:
-        """Keep systemd informed: signs of life, how the services are, and when they are up."""
+    def _tell_status(self, unit: Unit, old: State) -> None:
+        self._system.status(summary(self._supervisor.units.values()))
+
+    async def _tell_ready(self) -> None:
+        """Give systemd signs of life, and say when the services are up."""
         self._system.start_watchdog()
-        self._supervisor.observers.append(
-            lambda *_: self._system.status(summary(self._supervisor.units.values()))
-        )
         await first_outcome(self._supervisor.choose(self._supervisor.enabled()))
         self._system.ready()
 
