@@ -86,7 +86,7 @@ class Engine:
         self.retired = False
         """Whether everything was left, or is being left, to the next process."""
         unix = sock.family == socket.AF_UNIX
-        if settings.ident is None and not unix and not is_loopback(host):
+        if settings.ident is None and not unix and not is_loopback(sock.getsockname()[0]):
             _log.warning("%s: open to everybody who reaches it: give an identification", self.uri)
 
     def run(self) -> None:

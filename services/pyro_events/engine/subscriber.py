@@ -142,8 +142,9 @@ class Subscriber:
 
     def believes(self, incarnation: str | None) -> None:
         """Forget incarnations before the one that the subscriber was last in."""
-        known = incarnation in self.lineage
-        self.lineage = self.lineage[self.lineage.index(incarnation) :] if known else []  # type: ignore[arg-type] # it's in the list
+        lineage, self.lineage = self.lineage, []
+        if incarnation is not None and incarnation in lineage:
+            self.lineage = lineage[lineage.index(incarnation) :]
 
     def returned(self) -> None:
         """Learn that somebody whom the last process has left behind is here again."""
@@ -280,7 +281,8 @@ class Subscriber:
         return missed
 
     def _account(self, count: int) -> None:
-        self.hub.tallies.values[self.slot + 1] += count
+        if not self.gone:  # afterwards the slot is somebody else's
+            self.hub.tallies.values[self.slot + 1] += count
 
     def _touch(self) -> None:
         if not self._dirty:
