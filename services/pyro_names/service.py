@@ -14,6 +14,7 @@ from Pyro5 import config
 from Pyro5.client import Proxy
 from Pyro5.core import NAMESERVER_NAME
 from Pyro5.errors import NamingError, PyroError
+from Pyro5.errors import TimeoutError as PyroTimeout
 from Pyro5.nameserver import BroadcastServer, NameServer
 
 from pyro_host import PERMANENT_FAILURE, AskRefused, ControlChannel, Notifier, serve_control
@@ -220,9 +221,11 @@ class NameService:
             with Proxy(self.uri) as proxy:
                 proxy._pyroTimeout = PING_PATIENCE  # noqa: SLF001 - Pyro5's interface
                 proxy.ping()
-        except PyroError as error:
-            _log.warning("a ping to our own address failed: %s", error)
+        except PyroTimeout as error:
+            _log.warning("no answer at our own address: %s", error)
             return {"alive": False}
+        except PyroError as error:  # no room for another client: that is an answer, too
+            _log.info("a ping to our own address was turned away: %s", error)
         return {"alive": True}
 
 

@@ -209,6 +209,41 @@ def test_the_manager_can_ask_for_statistics_and_names(serve):
     assert "statistics or names" in served.ask(ask="weather")["error"]
 
 
+def test_the_manager_can_put_registrations_back(serve):
+    """With address and metadata; what somebody has registered meanwhile is left as it is."""
+    served = serve(*LOOPBACK)
+    served.ready()
+    with served.proxy() as names:
+        names.register("a.b", "PYRO:x@localhost:1", metadata={"m", "n"})
+        names.register("c.d", "PYRO:y@localhost:2")
+        taken = served.ask(ask="registrations", names=["a.b", "c.d", "no.such"])["answer"]
+        assert taken == {
+            "a.b": ["PYRO:x@localhost:1", ["m", "n"]],
+            "c.d": ["PYRO:y@localhost:2", []],
+        }
+        names.remove("a.b")
+        names.register("c.d", "PYRO:z@localhost:3")
+        assert served.ask(ask="restore", names=taken)["answer"] == ["a.b"]
+        uri, metadata = names.lookup("a.b", return_metadata=True)
+        assert (str(uri), metadata) == ("PYRO:x@localhost:1", {"m", "n"})
+        assert str(names.lookup("c.d")) == "PYRO:z@localhost:3"
+    assert "must be" in served.ask(ask="restore", names=1)["error"]
+    assert "must be" in served.ask(ask="registrations")["error"]
+
+
+def test_a_ping_of_the_manager_is_answered_by_what_serves_clients(serve):
+    """Alive even when there is no room for another client; the refusal comes from the same loop."""
+    few_files = ("sh", "-c", 'ulimit -n 120; exec "$0" "$@"')  # enough for ten clients
+    served = serve(*LOOPBACK, prefix=few_files, env={"PYRO_THREADPOOL_SIZE": "10"})
+    served.ready()
+    assert served.ask(ask="ping")["answer"] == {"alive": True}
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(served.proxy()).ping()
+        assert served.ask(ask="ping")["answer"] == {"alive": True}
+        assert served.ask(ask="statistics")["answer"]["refused"] >= 1
+
+
 def test_sql_storage_survives_kill_9(serve, tmp_path):
     """A name that was registered is there after any end of the process."""
     first = serve(*LOOPBACK, "--storage", "sql:names.sqlite")
