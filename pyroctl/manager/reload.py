@@ -66,8 +66,11 @@ class Reload:
         )
 
     def fingerprint(self) -> str:
-        """Give a text that is the same for the same plan."""
-        return f"{zlib.crc32(repr((self.steps, self.waiting)).encode()):08x}"
+        """Give a text that is the same for the same configuration.
+
+        Not for the same steps: a service that fails again and again would change them.
+        """
+        return f"{zlib.crc32(repr((self.deployment, self.waiting)).encode()):08x}"
 
     def entries(self) -> list[dict[str, Any]]:
         """Give the plan as JSON has it."""

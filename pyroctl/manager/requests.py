@@ -206,7 +206,7 @@ class Requests:
     async def _reload(self, args: Message, names: Sequence[str], send: Send) -> Message:
         """Read the configuration again; with `dry_run` only say what would be done.
 
-        With `expect`, the fingerprint of a plan, nothing else than that plan is carried out.
+        With `expect`, a fingerprint, no other configuration than that is applied.
         """
         found = reload.prepare(self._supervisor)
         data: Message = {"plan": found.entries(), "manager": found.waiting_entries()}
@@ -215,7 +215,7 @@ class Requests:
             return {"data": data, "errors": [], "exit_code": 0}
         if args.get("expect") not in {None, found.fingerprint()}:
             raise PyroctlError(
-                "the plan has changed meanwhile; nothing was done",
+                "the configuration has changed meanwhile; nothing was done",
                 hint="look again: pyroctl reload",
             )
         done, failures = await reload.carry_out(self._supervisor, found, _reporting(send))

@@ -148,6 +148,22 @@ def test_settings_with_which_a_service_does_not_run_are_taken_back(deployment: D
     assert steps(deployment.json("reload", "--dry-run")) == []
 
 
+def test_a_service_that_keeps_failing_is_mended_by_a_reload(deployment: Deployment) -> None:
+    """Wherever in its misery the reload finds it; what runs beside it goes on."""
+    gate = deployment.root / "gate"
+    keen = "restart_delay = 0\nstart_limit = 100000\nstart_window = 1"
+    crashing = service("b", "die_at_gate", str(gate), more=keen)
+    deployment.configure(service("a", "gate", "/") + crashing)
+    deployment.run("start")
+    before = pids(deployment)
+    gate.touch()
+    eventually(lambda: deployment.service("b")["restarts"] > 3)
+    deployment.configure(service("a", "gate", "/") + service("b", "gate", "/"))
+    deployment.run("reload")
+    assert deployment.state("b") == "running"
+    assert pids(deployment)["a"] == before["a"]
+
+
 def test_ports_can_be_swapped(deployment: Deployment) -> None:
     """Two services that get each other's port: neither finds it taken."""
     first, second = free_ports(2)
