@@ -217,9 +217,8 @@ class Link:
         """Hand on what comes, until another thread wants to read."""
         owner, silence = self._owner, self._silence
         while not connection.wanted:
-            deadline = None if silence is None else connection.last_received + silence
             try:
-                frame = connection.receive(deadline)
+                frame = connection.listen(silence)
             except TimeoutError:
                 raise ConnectionLost(f"nothing was heard for {silence:g} s") from None
             if frame is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -203,6 +204,22 @@ def test_silence_is_a_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None
         eventually(lambda: len(es.called("attach")) >= 3)
         reasons = [notice["reason"] for name, notice in sub.hooks if name == "disconnected"]
         assert reasons[0] == "nothing was heard for 0.2 s"
+
+
+@pytest.mark.parametrize("listening", [True, False])
+def test_pings_are_no_silence(monkeypatch: pytest.MonkeyPatch, *, listening: bool) -> None:
+    """An event service that pings is not given up, however long it has no events."""
+    monkeypatch.setattr(stream, "SILENCE", 1.0)
+    with FakeES() as es, Recording(es.uri) as sub:
+        sub.subscribe("a")
+        if listening:
+            sub.start()
+        for number in range(1, 13):
+            time.sleep(0.2)  # beats of the protocol, not a wait for a state
+            es.send(6, b"ping")
+            eventually(lambda number=number: es.pongs == number)
+        assert len(es.called("attach")) == 1
+        assert "disconnected" not in sub.told()
 
 
 def test_pings_are_answered_while_an_event_is_handled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,17 @@ class Connection:
         self._flush()
         return woken
 
+    def listen(self, silence: float | None, wait: Wait | None = None) -> wire.Frame | None:
+        """Wait for a frame as `receive` does, until nothing was heard for `silence` seconds."""
+        if silence is None:
+            return self.receive(None, wait)
+        try:
+            return self.receive(self.last_received + silence, wait)
+        except TimeoutError:
+            if self._clock() >= self.last_received + silence:
+                raise
+            return None  # a ping has come meanwhile
+
     def receive(self, deadline: float | None, wait: Wait | None = None) -> wire.Frame | None:
         """Wait for a frame until `deadline`; None when another thread called the waker.
 

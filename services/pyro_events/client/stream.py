@@ -63,12 +63,12 @@ class Stream(Subscription):
         return True
 
     def _receive(self, connection: Connection, waker: Waker) -> wire.Frame | None:
-        """Wait for a frame; None when something came into the inbox from elsewhere."""
+        """Wait for a frame; None when it is time to look around, as for the inbox."""
         self.inbox.on_put = waker.wake
         try:
             if not self.inbox.empty():
                 return None
-            return connection.receive(connection.last_received + SILENCE, waker.wait)
+            return connection.listen(SILENCE, waker.wait)
         finally:
             self.inbox.on_put = None
 
