@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyroctl.control.paths import Paths
+    from pyroctl.core.lifecycle import State
     from pyroctl.core.spec import Deployment
+    from pyroctl.manager.unit import Unit
 
 log = logging.getLogger(__name__)
 
