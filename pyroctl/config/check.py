@@ -27,7 +27,13 @@ def check(tables: Mapping[str, Any], services: Mapping[str, Service]) -> list[Mi
     mistakes of its own is no second mistake; `services` those that are valid by themselves.
     """
     needs = {name: _needs(table) for name, table in tables.items()}
-    return [*_references(needs), *_circles(needs), *_ports(services), *_pyro_names(services)]
+    return [
+        *_references(needs),
+        *_circles(needs),
+        *_ports(services),
+        *_pyro_names(services),
+        *_watchdogs(services),
+    ]
 
 
 def _needs(table: Any) -> list[str]:
@@ -35,6 +41,20 @@ def _needs(table: Any) -> list[str]:
     if not isinstance(listed, list):
         return []
     return [name if isinstance(name, str) else "" for name in listed]
+
+
+def _watchdogs(services: Mapping[str, Service]) -> Iterator[Mistake]:
+    """Name the commands of which nobody could tell whether they are alive."""
+    for name, service in services.items():
+        watchdog = service.watchdog
+        if not isinstance(service, Command) or watchdog is None:
+            continue
+        ready = service.ready
+        known = ready is None or ready.port or ready.pyro_name or ready.command
+        if not known and watchdog.port is None and watchdog.command is None:
+            message = "how to ask this command whether it is alive?"
+            hint = "add a port or a command to the watchdog"
+            yield Mistake(("services", name, "watchdog"), message, hint)
 
 
 def _references(needs: Mapping[str, list[str]]) -> Iterator[Mistake]:

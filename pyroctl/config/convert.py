@@ -58,6 +58,8 @@ def _spec(name: str, table: Service, env: Mapping[str, str], directory: str) -> 
         options=_options(table, directory),
         enabled=table.enabled,
         needs=tuple(dict.fromkeys(table.needs)),
+        on_needs=table.on_needs,
+        on_failure=table.on_failure,
         restart=table.restart,
         restart_delay=table.restart_delay,
         restart_max_delay=table.restart_max_delay,
@@ -76,6 +78,9 @@ def _spec(name: str, table: Service, env: Mapping[str, str], directory: str) -> 
         limits=table.limits,
         log=_log(table.log),
         watchdog=_watchdog(table),
+        max_rss=table.max_rss,
+        max_cpu=table.max_cpu,
+        window=table.window,
     )
 
 
@@ -129,7 +134,10 @@ def _watchdog(table: Service) -> WatchdogSpec | None:
     """Give what is written; what is left out is on for an event service only."""
     found = table.watchdog
     if found is not None:
-        return WatchdogSpec(found.every, found.timeout, found.failures)
+        command = None if found.command is None else tuple(found.command)
+        return WatchdogSpec(
+            found.every, found.timeout, found.failures, found.port, found.host, command
+        )
     left_out = "watchdog" not in table.model_fields_set
     return WatchdogSpec() if left_out and isinstance(table, EventService) else None
 

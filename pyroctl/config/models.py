@@ -74,6 +74,17 @@ class Watchdog(Table):
     every: types.Span = _WATCHDOG.every
     timeout: types.Span = _WATCHDOG.timeout
     failures: types.Positive = _WATCHDOG.failures
+    port: types.FixedPort | None = None
+    host: types.Host = _WATCHDOG.host
+    command: types.Command | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if self.port is not None and self.command is not None:
+            raise refuse("expected port or command, got both")
+        if "host" in self.model_fields_set and self.port is None:
+            raise refuse("host goes with port")
+        return self
 
 
 class Ready(Table):
@@ -120,6 +131,8 @@ class Service(Table):
     kind: types.Text
     enabled: types.Truth = _SERVICE.enabled
     needs: types.Names = []
+    on_needs: types.NeedsPolicy = _SERVICE.on_needs
+    on_failure: types.FailurePolicy = _SERVICE.on_failure
     restart: types.Restart = _SERVICE.restart
     restart_delay: types.Seconds = _SERVICE.restart_delay
     restart_max_delay: types.Seconds = Field(_SERVICE.restart_max_delay, validate_default=True)
@@ -140,6 +153,9 @@ class Service(Table):
     log: Log = Log()
     watchdog: Annotated[Watchdog | None, types.Words("false or table")] = None
     """None is what was left out or false: `model_fields_set` tells which."""
+    max_rss: types.Positive | None = None
+    max_cpu: types.Percent | None = None
+    window: types.Span = _SERVICE.window
 
     @field_validator("watchdog", mode="before")
     @classmethod
@@ -251,12 +267,6 @@ class Command(Service):
     )
     """None is "notify"."""
     instances: types.Instances | None = None
-
-    @field_validator("watchdog")
-    @classmethod
-    def _can_not_be_asked(cls, value: Watchdog | None) -> None:
-        if value is not None:
-            raise refuse("a command can't be asked whether it is alive", "leave watchdog out")
 
     @field_validator("ready", mode="before")
     @classmethod

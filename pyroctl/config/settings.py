@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pyroctl.config.mistakes import Path
-    from pyroctl.core.spec import Deployment, Options, Readiness, ServiceSpec
+    from pyroctl.core.spec import Deployment, Options, Readiness, ServiceSpec, WatchdogSpec
 
 
 def settings(deployment: Deployment) -> Iterator[tuple[Path, Any]]:
@@ -63,12 +63,16 @@ def _common(spec: ServiceSpec) -> dict[str, Any]:
     table = {field.name: getattr(spec, field.name) for field in fields(spec)}
     del table["name"], table["options"], table["instance"]
     table["log"] = {field.name: getattr(spec.log, field.name) for field in fields(spec.log)}
-    watchdog = spec.watchdog
-    table["watchdog"] = watchdog is not None and {
-        field.name: getattr(watchdog, field.name) for field in fields(watchdog)
-    }
+    table["watchdog"] = spec.watchdog is not None and _watchdog(spec.watchdog)
     if spec.umask is not None:
         table["umask"] = f"{spec.umask:04o}"
+    return table
+
+
+def _watchdog(spec: WatchdogSpec) -> dict[str, Any]:
+    table = {field.name: getattr(spec, field.name) for field in fields(spec)}
+    if spec.port is None:
+        del table["host"]
     return table
 
 

@@ -18,7 +18,16 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from pyroctl.config.expand import Expanded
-from pyroctl.core.spec import LogStreams, OnRestart, RestartPolicy, Serializer, ServerType, WhenFull
+from pyroctl.core.spec import (
+    LogStreams,
+    OnFailure,
+    OnNeeds,
+    OnRestart,
+    RestartPolicy,
+    Serializer,
+    ServerType,
+    WhenFull,
+)
 from pyroctl.errors import nearest_name
 
 if TYPE_CHECKING:
@@ -276,6 +285,9 @@ Seconds = Annotated[
 Span = Annotated[
     float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False), Words("seconds")
 ]
+Percent = Annotated[
+    float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False), Words("percent")
+]
 Autoclean = Annotated[Seconds, AfterValidator(_autoclean)]
 
 Name = Annotated[str, AfterValidator(_name), Words("string")]
@@ -306,6 +318,8 @@ Limits = Annotated[
     Words("table of integers"),
 ]
 Restart = Annotated[RestartPolicy, BeforeValidator(_choice), Words(_choices(RestartPolicy))]
+NeedsPolicy = Annotated[OnNeeds, BeforeValidator(_choice), Words(_choices(OnNeeds))]
+FailurePolicy = Annotated[OnFailure, BeforeValidator(_choice), Words(_choices(OnFailure))]
 Restarting = Annotated[OnRestart, BeforeValidator(_choice), Words(_choices(OnRestart))]
 Full = Annotated[WhenFull, BeforeValidator(_choice), Words(_choices(WhenFull))]
 Streams = Annotated[LogStreams, BeforeValidator(_choice), Words(_choices(LogStreams))]

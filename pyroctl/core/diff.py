@@ -18,6 +18,8 @@ LIVE_KEYS = frozenset(
     {
         "enabled",
         "needs",
+        "on_needs",
+        "on_failure",
         "restart",
         "restart_delay",
         "restart_max_delay",
@@ -28,6 +30,9 @@ LIVE_KEYS = frozenset(
         "stop_timeout",
         "success_exit",
         "watchdog",
+        "max_rss",
+        "max_cpu",
+        "window",
         "on_restart",
         "log.max_bytes",
         "log.keep",

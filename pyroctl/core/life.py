@@ -39,12 +39,16 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Somebody wants it down."""
+    """Somebody wants it down; `why` says what for, if it was no user."""
+
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Somebody wants a fresh process, whether one is there or not."""
+    """Somebody wants a fresh process, whether one is there or not; `why` as above."""
+
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,11 @@ class Unspawnable:
 
 @dataclass(frozen=True, slots=True)
 class Hung:
-    """It lives, but doesn't answer any more."""
+    """It lives, but isn't well: it doesn't answer any more, or takes more than it may."""
 
     reason: str
+    answers: bool = False
+    """Whether it would still hear the stop signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +157,8 @@ class Life:
     """How the last run ended; None while it hasn't."""
     reason: str = ""
     """Why it is in this state, for people."""
+    because: str = ""
+    """Why it is on its way down, if no user wanted that."""
 
 
 def is_usable(life: Life) -> bool:

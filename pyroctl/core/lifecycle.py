@@ -108,9 +108,9 @@ def _ignore(case: _Case) -> Result:
     return case.life, ()
 
 
-def _begin(case: _Case) -> Result:
+def _begin(case: _Case, reason: str = "") -> Result:
     """Start because somebody wants it: old failures and starts don't count against that."""
-    life = case.enter(State.STARTING, starts=(case.now,), failures=0, outcome=None)
+    life = case.enter(State.STARTING, reason, starts=(case.now,), failures=0, outcome=None)
     return life, (Effect.SPAWN, Arm(case.spec.start_timeout))
 
 
@@ -132,9 +132,11 @@ def _serve(case: _Case) -> Result:
 
 
 def _go_down(case: _Case) -> Result:
+    assert isinstance(case.event, Stop | Restart)
     then = Then.START_AGAIN if isinstance(case.event, Restart) else Then.STAY_DOWN
     reason = "restart asked for" if then is Then.START_AGAIN else "stop asked for"
-    life = case.enter(State.STOPPING, reason, then=then)
+    why = case.event.why
+    life = case.enter(State.STOPPING, why or reason, then=then, because=why)
     return life, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
 
 
@@ -145,7 +147,7 @@ def _too_slow(case: _Case) -> Result:
 
 
 def _put_down(case: _Case) -> Result:
-    """End what doesn't answer; asking it kindly would be pointless."""
+    """End what isn't well; asking what doesn't answer kindly would be pointless."""
     assert isinstance(case.event, Hung)
     trouble = case.event.reason
     failures = 0 if _was_stable(case) else case.life.failures
@@ -156,7 +158,8 @@ def _put_down(case: _Case) -> Result:
         outcome=Outcome(trouble=trouble),
         failures=failures,
     )
-    return life, (Effect.KILL, Arm(case.spec.stop_timeout))
+    effect = Effect.TERMINATE if case.event.answers else Effect.KILL
+    return life, (effect, Arm(case.spec.stop_timeout))
 
 
 def _change_over(case: _Case) -> Result:
@@ -189,11 +192,13 @@ def _note_outcome(case: _Case) -> Result:
 
 
 def _want_up(case: _Case) -> Result:
-    return replace(case.life, then=Then.START_AGAIN), ()
+    why = case.event.why if isinstance(case.event, Restart) else ""
+    return replace(case.life, then=Then.START_AGAIN, because=why), ()
 
 
 def _want_down(case: _Case) -> Result:
-    return replace(case.life, then=Then.STAY_DOWN), ()
+    assert isinstance(case.event, Stop)
+    return replace(case.life, then=Then.STAY_DOWN, because=case.event.why), ()
 
 
 def _kill(case: _Case) -> Result:
@@ -202,14 +207,15 @@ def _kill(case: _Case) -> Result:
 
 def _conclude(case: _Case) -> Result:
     if case.life.then is Then.START_AGAIN:
-        return _begin(case)
+        return _begin(case, case.life.because)
     if case.life.then is Then.JUDGE:
         return _judge(case)
-    return case.enter(State.STOPPED), (Disarm(),)
+    return case.enter(State.STOPPED, case.life.because), (Disarm(),)
 
 
 def _rest(case: _Case) -> Result:
-    return case.enter(State.STOPPED), (Disarm(),)
+    assert isinstance(case.event, Stop)
+    return case.enter(State.STOPPED, case.event.why), (Disarm(),)
 
 
 def _cannot_spawn(case: _Case) -> Result:

@@ -33,6 +33,11 @@ class Outcome:
         """Tell whether it ended as the service's specification expects."""
         return self.trouble is None and self.code is not None and self.code in success_exit
 
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a program whose work this was: as a shell gives it, and never 0."""
+        return 128 + self.signal if self.signal is not None else self.code or 1
+
     def describe(self) -> str:
         """Say it in words, for people."""
         end = self._describe_end()

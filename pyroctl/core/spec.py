@@ -18,6 +18,8 @@ WhenFull = Literal["block", "drop-oldest", "drop-newest", "disconnect"]
 ServerType = Literal["thread", "multiplex"]
 Serializer = Literal["serpent", "json", "msgpack", "marshal"]
 OnRestart = Literal["notify", "handover"]
+OnNeeds = Literal["keep", "restart", "stop"]
+OnFailure = Literal["keep", "shutdown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class WatchdogSpec:
     """Seconds that an answer may take."""
     failures: int = 3
     """So many questions in a row without an answer, and the service is killed."""
+    port: int | None = None
+    """Where a TCP connection must succeed; instead of what its kind is asked by itself."""
+    host: str = "localhost"
+    command: tuple[str, ...] | None = None
+    """What must exit with 0; the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +206,10 @@ class ServiceSpec:
     options: Options
     enabled: bool = True
     needs: tuple[str, ...] = ()
+    on_needs: OnNeeds = "keep"
+    """What becomes of it when one of them gets a fresh process, or fails."""
+    on_failure: OnFailure = "keep"
+    """Whether the whole deployment ends when this service has failed."""
     restart: RestartPolicy = "always"
     restart_delay: float = 0.1
     """Seconds before the first restart; doubles with every further one."""
@@ -221,6 +232,12 @@ class ServiceSpec:
     log: LogSpec = LogSpec()
     watchdog: WatchdogSpec | None = None
     """None: nobody asks whether it hangs."""
+    max_rss: int | None = None
+    """Bytes of memory that its processes may take together."""
+    max_cpu: float | None = None
+    """Percent of one processor that they may take."""
+    window: float = 10.0
+    """Seconds for which they must take more than that to be restarted."""
     instance: int | None = None
     """Which of several instances this is, from 1; see `core.instances`."""
 

@@ -11,6 +11,7 @@ from pyroctl.core.spec import (
     NameServerOptions,
     ObjectOptions,
 )
+from pyroctl.core.watchdog import SilenceCheck, check_of
 from pyroctl.kinds import command, eventservice, nameserver
 from pyroctl.kinds import object as hosted
 
@@ -89,6 +90,9 @@ def _environment(spec: ServiceSpec, surroundings: Surroundings) -> dict[str, str
         host, _, port = surroundings.ns.rpartition(":")
         env |= {"PYRO_NS_HOST": host.strip("[]"), "PYRO_NS_PORT": port}
     env |= {"PYROCTL_DEPLOYMENT": surroundings.deployment, "PYROCTL_SERVICE": spec.name}
+    check = check_of(spec)
+    if isinstance(check, SilenceCheck):
+        env["WATCHDOG_USEC"] = str(round(check.period * 1_000_000))  # sd_watchdog_enabled(3)
     if spec.instance is not None:
         env["PYROCTL_INSTANCE"] = str(spec.instance)
     return env | dict(spec.env)

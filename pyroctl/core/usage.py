@@ -1,0 +1,75 @@
+"""When a service takes more memory or processor time than it may, for too long. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyroctl.core.spec import ServiceSpec
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+LOOKS_IN_A_WINDOW = 5
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the processes of a service had taken at one time."""
+
+    at: float
+    """Monotonic seconds."""
+    rss: int
+    """Bytes of memory, all processes together."""
+    cpu: Mapping[int, float]
+    """Seconds of processor time since its start, for each process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """Since when it has been taking too much, at every look; None: it isn't."""
+
+    rss_since: float | None = None
+    cpu_since: float | None = None
+
+
+def is_limited(spec: ServiceSpec) -> bool:
+    """Tell whether anybody has to look."""
+    return spec.max_rss is not None or spec.max_cpu is not None
+
+
+def pause(window: float) -> float:
+    """Give the seconds between two looks."""
+    return min(max(window / LOOKS_IN_A_WINDOW, SHORTEST_PAUSE), LONGEST_PAUSE)
+
+
+def load(before: Look, now: Look) -> float:
+    """Give the processor time between two looks, in percent of one processor."""
+    spent = sum(seconds - before.cpu.get(pid, 0.0) for pid, seconds in now.cpu.items())
+    lived = now.at - before.at
+    return 100 * spent / lived if lived > 0 else 0.0
+
+
+def compare(spec: ServiceSpec, excess: Excess, before: Look, now: Look) -> Excess:
+    """Give the excess after another look; one look within the limit forgives all before it."""
+    too_big = spec.max_rss is not None and now.rss > spec.max_rss
+    too_busy = spec.max_cpu is not None and load(before, now) > spec.max_cpu
+    rss_since = now.at if excess.rss_since is None else excess.rss_since
+    cpu_since = before.at if excess.cpu_since is None else excess.cpu_since
+    return Excess(rss_since if too_big else None, cpu_since if too_busy else None)
+
+
+def verdict(spec: ServiceSpec, excess: Excess, before: Look, now: Look) -> str | None:
+    """Say why the service is to be restarted, or None if it isn't."""
+    if excess.rss_since is not None and now.at - excess.rss_since >= spec.window:
+        assert spec.max_rss is not None
+        taken, allowed = now.rss / MEGABYTE, spec.max_rss / MEGABYTE
+        return f"took {taken:.1f} MB of memory, more than max_rss ({allowed:.1f} MB)"
+    if excess.cpu_since is not None and now.at - excess.cpu_since >= spec.window:
+        assert spec.max_cpu is not None
+        return (
+            f"took {load(before, now):.0f} % of a processor, more than max_cpu ({spec.max_cpu:g} %)"
+        )
+    return None
