@@ -44,14 +44,18 @@ def test_a_setting_is_set_and_got(deployment: Deployment, main: Path) -> None:
     assert str(dropin(deployment)) in said
     assert "reload" not in said
     assert deployment.run("config", "get", "services.es.port").stdout == "9000\n"
-    deployment.run("config", "set", "services.es.restart", "on-failure")
-    assert deployment.run("config", "get", "services.es.restart").stdout == "on-failure\n"
-    deployment.run("config", "set", "services.es.env.LEVEL", "1")
-    assert deployment.run("config", "get", "services.es.env").stdout == 'LEVEL = "1"\n'
     shown = deployment.run("config", "show", "--origin").stdout.splitlines()
     (line,) = [line for line in shown if line.startswith("services.es.port")]
     assert line.startswith("services.es.port = 9000 ")
     assert f"{dropin(deployment)}:4" in line
+
+
+def test_text_needs_no_quotes(deployment: Deployment, main: Path) -> None:
+    """What isn't TOML is text, and so is a number where text is wanted."""
+    deployment.run("config", "set", "services.es.restart", "on-failure")
+    assert deployment.run("config", "get", "services.es.restart").stdout == "on-failure\n"
+    deployment.run("config", "set", "services.es.env.LEVEL", "1")
+    assert deployment.run("config", "get", "services.es.env").stdout == 'LEVEL = "1"\n'
 
 
 def test_what_was_set_is_taken_back(deployment: Deployment, main: Path) -> None:
@@ -93,6 +97,10 @@ def test_json_of_everything(deployment: Deployment, main: Path) -> None:
     assert deployment.run("config", "path").stdout.splitlines() == paths["files"]
     done = deployment.json("config", "unset", "services.es.port")["data"]
     assert done == {"key": "services.es.port", "file": file, "removed": True}
+
+
+def test_the_schema_is_printed(deployment: Deployment, main: Path) -> None:
+    """As it is, and in the envelope."""
     schema = deployment.json("config", "schema")["data"]
     assert json.loads(deployment.run("config", "schema").stdout) == schema
 
