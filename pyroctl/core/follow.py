@@ -38,9 +38,9 @@ def follow(need: str, life: Life, dependents: Iterable[Dependent]) -> dict[str, 
         if each.on_needs == "stop" and _is_down(life) and each.state in _WANTED:
             why = f": {life.reason}" if life.reason else ""
             found[each.name] = Stop(f"{need} went down{why}")
-        elif each.on_needs == "restart" and life.state is State.RUNNING:
-            if each.has_process and each.state in _UP:
-                found[each.name] = Restart(f"{need} was restarted")
+        old = each.has_process and each.state in _UP
+        if each.on_needs == "restart" and life.state is State.RUNNING and old:
+            found[each.name] = Restart(f"{need} was restarted")
     return found
 
 

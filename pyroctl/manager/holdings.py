@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import socket
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,17 @@ class Holdings:
     def holds(self, address: ListenAddress | None) -> bool:
         """Tell whether a process that is started now gets the socket that is there."""
         return self._lent is not None or (self._held is not None and self._held.address == address)
+
+    def bound(self) -> tuple[str, int] | None:
+        """Give host and port where the socket that we hold listens; None without one of TCP."""
+        held = self._lent or self._held
+        if held is None:
+            return None
+        with socket.socket(fileno=os.dup(held.fileno())) as listener:
+            if listener.family == socket.AF_UNIX:
+                return None
+            host, port, *_ = listener.getsockname()
+            return host, port
 
     def release_socket(self) -> None:
         """Listen no longer: who connects now is refused."""

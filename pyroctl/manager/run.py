@@ -58,6 +58,14 @@ class Run:
         """What it says about itself (STATUS=)."""
         self.first_sign: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
         """Done when it is ready, with None, or has ended, with how."""
+        self.last_sign = 0.0
+        """When it said WATCHDOG=1 last, by the event loop's clock."""
+        self.ready_since: float | None = None
+        """When it became ready, by its unit's clock."""
+        self.ns = surroundings.ns
+        """The name server that it was told at its start."""
+        self.beside = Beside(spec, what, guardian)
+        """Starts programs that run as the service does."""
         self.ended = False
         self.gone = asyncio.Event()
         self.notify_path = notify_path
@@ -68,7 +76,7 @@ class Run:
         )
         env = {**what.env, "NOTIFY_SOCKET": self._notify.address}
         self._readiness = ReadinessWatch(
-            what.readiness, self._became_ready, surroundings, Beside(spec, what, guardian)
+            what.readiness, self._became_ready, surroundings, self.beside
         )
         try:
             self.child = Child(
@@ -95,6 +103,8 @@ class Run:
     def _said(self, fields: dict[str, str]) -> None:
         self.uri = fields.get("X_PYRO_URI", self.uri)
         self.status_text = fields.get("STATUS", self.status_text)
+        if fields.get("WATCHDOG") == "1":
+            self.last_sign = asyncio.get_running_loop().time()
         self._readiness.on_notify(fields)
 
     def _became_ready(self) -> None:

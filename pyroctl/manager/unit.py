@@ -13,21 +13,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import lifecycle
+from pyroctl.core.history import Ending, conclude, remember
 from pyroctl.core.lifecycle import Action, Arm, Disarm, Effect, Event, Life, State
 from pyroctl.core.outcome import Outcome
 from pyroctl.kinds.launch import Surroundings, launch
 from pyroctl.manager import logs
-from pyroctl.manager.control_link import Refused
+from pyroctl.manager.health import Health
 from pyroctl.manager.holdings import Holdings
 from pyroctl.manager.listening import AddressRefused
 from pyroctl.manager.run import Hooks, Run
-from pyroctl.manager.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from pyroctl.control.paths import Paths
+    from pyroctl.core.history import History
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.manager.guardian import Guardian
     from pyroctl.manager.listening import LentSocket
@@ -63,6 +64,8 @@ class Unit:
         self.run: Run | None = None
         self.successor: Run | None = None
         self.last_end: tuple[Outcome, datetime] | None = None
+        self.history: History = ()
+        """How its last runs ended."""
         self.log = logs.ServiceLog(
             paths.service_log(spec.name),
             paths.service_errors(spec.name),
@@ -83,7 +86,7 @@ class Unit:
         self._chance = chance
         self._events: deque[Event] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._watchdog: Watchdog | None = None
+        self._health: Health | None = None
         self._waiters: list[tuple[Callable[[Life], bool], asyncio.Future[Life]]] = []
 
     @property
@@ -154,7 +157,7 @@ class Unit:
         """
         old, self.spec = self.spec, spec
         self.log.use(spec.log)
-        if spec.watchdog != old.watchdog:
+        if spec != old:
             self._watch()
         for run in self._runs:
             self._guardian.protect(run.pid, spec.stop_timeout)
@@ -178,6 +181,7 @@ class Unit:
 
     def _apply(self, event: Event) -> None:
         old = self.life
+        self._remember(event)
         self.life, actions = lifecycle.step(self.spec, old, event, self._clock(), self._chance())
         for action in actions:
             self._perform(action)
@@ -190,12 +194,28 @@ class Unit:
     def _entered(self, old: Life) -> None:
         if self.state in lifecycle.SETTLED:
             self.holdings.release_socket()
+        if self.state is not State.STOPPING:
+            self.history = conclude(self.history, self.state)
         self._watch()
         reason = f": {self.life.reason}" if self.life.reason else ""
         level = logging.WARNING if self.state in {State.FAILED, State.BACKOFF} else logging.INFO
         log.log(level, "%s is %s%s", self.name, self.state, reason)
         self.log.note(f"{self.state}{reason}")
         self._on_change(self, old.state)
+
+    def _remember(self, event: Event) -> None:
+        """Note why a run ends: what was wanted of it, or what has happened to it."""
+        if isinstance(event, lifecycle.Exited):
+            wanted = self.life.reason if self.state is State.STOPPING else ""
+            self._note_end(self.run, event.outcome, wanted or event.outcome.describe())
+        elif isinstance(event, lifecycle.Unspawnable):
+            self._note_end(None, Outcome(trouble=event.reason), event.reason)
+
+    def _note_end(self, run: Run | None, outcome: Outcome, reason: str) -> None:
+        since = run.ready_since if run is not None else None
+        uptime = None if since is None else self._clock() - since
+        pid = run.pid if run is not None else None
+        self.history = remember(self.history, Ending(logs.now(), pid, outcome, reason, uptime))
 
     def _perform(self, action: Action) -> None:
         match action:
@@ -231,26 +251,23 @@ class Unit:
             self._timer = None
 
     def _watch(self) -> None:
-        """Let the watchdog ask while the service runs, and only then."""
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-            self._watchdog = None
-        if self.state is State.RUNNING and self.spec.watchdog is not None:
-            self._watchdog = Watchdog(self.spec.watchdog, self._ping, self._hung)
+        """Look after the process while it serves, and only then."""
+        if self._health is not None:
+            self._health.cancel()
+            self._health = None
+        if self.state is State.RUNNING and self.run is not None:
+            self._health = Health(
+                self.spec, self.run, self.holdings.bound(), self._is_handing_over, self._ill
+            )
 
-    async def _ping(self, patience: float) -> bool:
-        """Ask for a sign of life; a refusal is one, and a hand-over may take its time."""
-        try:
-            answer = await self.ask("ping", patience)
-        except (Refused, ConnectionError):  # the latter: its end is noticed by others
-            return True
-        except OSError:
-            return self.successor is not None
-        return not isinstance(answer, dict) or answer.get("alive") is not False
+    def _is_handing_over(self) -> bool:
+        """Tell whether it may take its time to answer."""
+        return self.successor is not None
 
-    def _hung(self, reason: str) -> None:
-        self._watchdog = None
-        self.send(lifecycle.Hung(reason))
+    def _ill(self, run: Run, what: lifecycle.Hung) -> None:
+        """End the process about which that was found, if it still is the service."""
+        if run is self.run:
+            self.send(what)
 
     # --- the process ----------------------------------------------------------------------------
 
@@ -303,6 +320,7 @@ class Unit:
         return run
 
     def _became_ready(self, run: Run) -> None:
+        run.ready_since = self._clock()
         if run is self.run:
             self.send(lifecycle.Ready())
         elif run is self.successor and self.state is State.RUNNING:
@@ -311,6 +329,7 @@ class Unit:
     def _change_over(self, *, ready: bool) -> None:
         self.run, self.successor = self.successor, None
         self.send(lifecycle.Succeeded(ready))
+        self._watch()
 
     def _ended(self, run: Run, outcome: Outcome) -> None:
         if run is self.run:
@@ -323,7 +342,15 @@ class Unit:
             self.log.finish()
             self.send(lifecycle.Exited(outcome))
         else:
+            self._note_end(run, outcome, self._why_not_needed(run, outcome))
+            self.history = conclude(self.history, self.state)
             run.child.kill()  # what is left of its session is nobody's any more
+
+    def _why_not_needed(self, run: Run, outcome: Outcome) -> str:
+        """Say why a process ended that isn't the service: it was the old one, or a new one."""
+        if run.ready_since is not None:
+            return f"process {self.pid} has taken over"
+        return f"could not take over: {outcome.describe()}"
 
     def _gone(self, run: Run) -> None:
         self._guardian.release(run.pid)

@@ -1,0 +1,125 @@
+"""Tells whether a Pyro object's daemon answers, as a client would see it, without Pyro5.
+
+A handshake, then a PING, which a daemon answers without looking at what is in it. Pyro5's wire
+protocol, version 502 (`Pyro5/protocol.py`): a header of 40 bytes, annotations, data. What is sent
+is JSON, a serializer that every Pyro5 daemon takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import ssl
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+HEADER = struct.Struct("!4sHBBHHII16sHH")
+"""Tag, version, message type, serializer, flags, sequence number, length of the data, length of the
+annotations, correlation id, reserved, magic."""
+TAG, VERSION, MAGIC = b"PYRO", 502, 0x4DC5
+CONNECT, CONNECTOK, CONNECTFAIL, INVOKE, RESULT, PING = range(1, 7)
+JSON = 3
+EXCEPTION = 1
+"""The flag of a result that is an exception."""
+LARGEST_ANSWER = 1 << 20
+NAME_SERVER = "Pyro.NameServer"
+
+
+class Place(NamedTuple):
+    """Where an object is."""
+
+    object_id: str
+    host: str
+    port: int
+    path: str | None = None
+    """Of a Unix socket, instead of host and port."""
+
+
+class _Answer(NamedTuple):
+    kind: int
+    serializer: int
+    flags: int
+    data: bytes
+
+
+def place_of(uri: str) -> Place:
+    """Read `PYRO:OBJECT@HOST:PORT` or `PYRO:OBJECT@./u:PATH`; raises ValueError."""
+    object_id, _, location = uri.removeprefix("PYRO:").rpartition("@")
+    if location.startswith("./u:"):
+        return Place(object_id, "", 0, location.removeprefix("./u:"))
+    host, _, port = location.rpartition(":")
+    return Place(object_id, host.strip("[]"), int(port))
+
+
+async def ping(place: Place, patience: float, tls: ssl.SSLContext | None = None) -> bool:
+    """Tell whether the daemon there answers within `patience` seconds.
+
+    That it refuses us is an answer, too: it lives, although it has no free thread or no such
+    object, or wants an identification or a certificate that we haven't.
+    """
+    try:
+        async with asyncio.timeout(patience), _connection(place, tls) as connection:
+            greeting = {"handshake": "hello", "object": place.object_id}
+            if (await _exchange(*connection, CONNECT, greeting)).kind == CONNECTOK:
+                await _exchange(*connection, PING, "ping")
+            return True
+    except ssl.SSLError:
+        return True
+    except (OSError, EOFError, ValueError):
+        return False
+
+
+async def look_up(name: str, host: str, port: int, patience: float) -> Place | None:
+    """Ask a name server where an object is; None if it doesn't say."""
+    place = Place(NAME_SERVER, host, port)
+    call = {"object": NAME_SERVER, "method": "lookup", "params": [name], "kwargs": {}}
+    try:
+        async with asyncio.timeout(patience), _connection(place, None) as connection:
+            await _exchange(*connection, CONNECT, {"handshake": "hello", "object": NAME_SERVER})
+            answer = await _exchange(*connection, INVOKE, call)
+        if answer.flags & EXCEPTION or answer.serializer != JSON:
+            return None
+        return _place_in(json.loads(answer.data))
+    except (OSError, EOFError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _place_in(found: Any) -> Place:
+    """Read a URI as Pyro5's JSON serializer writes it: protocol, object, socket, host, port."""
+    _, object_id, path, host, port = found["state"]
+    return Place(str(object_id), str(host or ""), int(port or 0), path)
+
+
+@contextlib.asynccontextmanager
+async def _connection(
+    place: Place, tls: ssl.SSLContext | None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    if place.path is not None:
+        reader, writer = await asyncio.open_unix_connection(place.path)
+    else:
+        reader, writer = await asyncio.open_connection(place.host, place.port, ssl=tls)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()  # a TLS daemon that hangs would never let us close in good order
+
+
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: int, message: object
+) -> _Answer:
+    """Send a message and read the answer; raises OSError, EOFError or ValueError."""
+    data = json.dumps(message).encode()
+    header = (TAG, VERSION, kind, JSON, 0, 0, len(data), 0, bytes(16), 0, MAGIC)
+    writer.write(HEADER.pack(*header) + data)
+    await writer.drain()
+    tag, version, answer, serializer, flags, _, size, more, _, _, magic = HEADER.unpack(
+        await reader.readexactly(HEADER.size)
+    )
+    if (tag, version, magic) != (TAG, VERSION, MAGIC) or size + more > LARGEST_ANSWER:
+        raise ValueError("what answers speaks no Pyro")
+    await reader.readexactly(more)
+    return _Answer(answer, serializer, flags, await reader.readexactly(size))

@@ -1,0 +1,27 @@
+"""Looks at what the processes of a session take: proc(5), /proc/PID/stat."""
+
+from __future__ import annotations
+
+import os
+
+from pyroctl.core.usage import Look
+from pyroctl.manager import sessions
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+UTIME, STIME, RSS = 11, 12, 21
+"""Places of these fields after the command's name, which may contain anything."""
+
+
+def look(sid: int, at: float) -> Look:
+    """Add up memory and processor time of a session; what ends meanwhile doesn't count."""
+    rss, cpu = 0, {}
+    for pid in sessions.members(sid):
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as stat:
+                fields = stat.read().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        rss += int(fields[RSS]) * PAGE
+        cpu[pid] = (int(fields[UTIME]) + int(fields[STIME])) / TICKS
+    return Look(at, rss, cpu)
