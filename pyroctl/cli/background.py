@@ -52,6 +52,8 @@ def _launch(app: App) -> bool:
         report = _read_report(pipe.fileno(), app)
     if not report["errors"]:
         process.returncode = 0  # it lives on, and is nobody's child once we have ended
+        if report.get("news"):
+            app.output.progress(report["news"])
         return True
     process.wait()
     if report["errors"][0]["code"] == AlreadyRunning.code:

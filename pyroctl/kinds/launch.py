@@ -38,6 +38,8 @@ class Surroundings:
     """The manager's environment."""
     ns: str | None = None
     """`HOST:PORT` of the deployment's name server, once it is ready."""
+    run: str = ""
+    """The deployment's runtime directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ def _environment(spec: ServiceSpec, surroundings: Surroundings) -> dict[str, str
         host, _, port = surroundings.ns.rpartition(":")
         env |= {"PYRO_NS_HOST": host.strip("[]"), "PYRO_NS_PORT": port}
     env |= {"PYROCTL_DEPLOYMENT": surroundings.deployment, "PYROCTL_SERVICE": spec.name}
+    if surroundings.run:
+        env["PYROCTL_RUNTIME_DIR"] = surroundings.run
     check = check_of(spec)
     if isinstance(check, SilenceCheck):
         env["WATCHDOG_USEC"] = str(round(check.period * 1_000_000))  # sd_watchdog_enabled(3)

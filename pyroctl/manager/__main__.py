@@ -34,7 +34,12 @@ def run() -> None:
         deployment = load(options.config, os.environ, os.getcwd()).deployment
         lock.make_directories(paths)
         _log_to(paths.manager_log)
-        main.run(deployment, paths, autostart=False, on_ready=lambda: tell({"errors": []}))
+        main.run(
+            deployment,
+            paths,
+            autostart=False,
+            on_ready=lambda news: tell({"errors": [], "news": news}),
+        )
     except PyroctlError as error:
         tell({"errors": error.entries(), "exit_code": error.exit_code})
 

@@ -1,9 +1,11 @@
-"""Ends the services of a manager that was killed: `python -I -S guard.py`, commands on stdin.
+"""Ends the services of a manager that was killed: `python -I -S guard.py FD`, commands on stdin.
 
 The last of the rings that let nobody outlive the manager. It is told of every session that the
-manager starts ("+SID GRACE") and of every one that is gone ("-SID"). When the pipe closes while
-sessions are left, their manager died without stopping them: they get SIGTERM, and SIGKILL when
-their grace (seconds) is over. It may import only what starts fast.
+manager starts ("+SID GRACE", or "~SID GRACE" if it is no service but a helper of one) and of every
+one that is gone ("-SID"). When the pipe closes while sessions are left, their manager died without
+stopping them: they get SIGTERM, and SIGKILL when their grace (seconds) is over. The next manager
+finds in the file FD when that was, and how many services it concerned. It may import only what
+starts fast.
 """
 
 import os
@@ -21,14 +23,25 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the manager's end ends the guard
     sessions: dict[int, float] = {}
+    helpers: set[int] = set()
     for line in sys.stdin:
         sid, _, grace = line[1:].partition(" ")
-        if line.startswith("+"):
-            sessions[int(sid)] = min(float(grace), LONGEST_GRACE)
-        else:
+        helpers.discard(int(sid))
+        if line.startswith("-"):
             sessions.pop(int(sid), None)
+            continue
+        sessions[int(sid)] = min(float(grace), LONGEST_GRACE)
+        if line.startswith("~"):
+            helpers.add(int(sid))
     if sessions:
+        leave_note(int(sys.argv[1]), len(sessions) - len(helpers))
         clear_up(sessions)
+
+
+def leave_note(fd: int, services: int) -> None:
+    """Say when the manager was found dead, and how many services it has left."""
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{time.time():.3f} {services}\n".encode(), 0)
 
 
 def clear_up(sessions: dict[int, float]) -> None:

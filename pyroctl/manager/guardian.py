@@ -24,7 +24,7 @@ class Guardian:
 
     def __init__(self, lock: str) -> None:
         self._lock = lock
-        self._sessions: dict[int, float] = {}
+        self._sessions: dict[int, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: ProcessWatch | None = None
 
@@ -35,7 +35,7 @@ class Guardian:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", GUARD],
+                [sys.executable, "-I", "-S", GUARD, str(lock)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
@@ -45,13 +45,16 @@ class Guardian:
         finally:
             os.close(lock)
         self._watch = ProcessWatch(self._process.pid, self._replace)
-        for sid, grace in self._sessions.items():
-            self._say(f"+{sid} {grace}")
+        for entry in self._sessions.values():
+            self._say(entry)
 
-    def protect(self, sid: int, grace: float) -> None:
-        """Put a session under guard; it has `grace` seconds to end if we don't live to end it."""
-        self._sessions[sid] = grace
-        self._say(f"+{sid} {grace}")
+    def protect(self, sid: int, grace: float, *, helper: bool = False) -> None:
+        """Put a session under guard; it has `grace` seconds to end if we don't live to end it.
+
+        A `helper` is no service itself.
+        """
+        self._sessions[sid] = f"{'~' if helper else '+'}{sid} {grace}"
+        self._say(self._sessions[sid])
 
     def release(self, sid: int) -> None:
         """Take a session that is gone off the list."""

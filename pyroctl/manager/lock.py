@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from pyroctl.control.client import manager_pid
 from pyroctl.errors import AlreadyRunning, NotPermitted, PyroctlError
+from pyroctl.manager import aftermath
 
 if TYPE_CHECKING:
     from pyroctl.control.paths import Paths
+    from pyroctl.manager.aftermath import Aftermath
 
 
 GUARD_TIMEOUT = 5.0
@@ -45,11 +47,12 @@ def _not_ours(path: str) -> NotPermitted:
     return NotPermitted(f"{path} belongs to somebody else", hint="choose another place with --root")
 
 
-def acquire(paths: Paths) -> int:
-    """Take the deployment's lock and write our pid into it; gives the descriptor to keep open.
+def acquire(paths: Paths) -> tuple[int, Aftermath | None]:
+    """Take the deployment's lock and write our pid into it.
 
-    What a killed manager has left in the runtime directory is removed, after its guard has ended
-    what it had started. Raises AlreadyRunning when another manager has it.
+    Gives the descriptor to keep open and to `release`, and what became of the last manager, if it
+    didn't shut down. What that has left in the runtime directory is removed, after its guard has
+    ended what it had started. Raises AlreadyRunning when another manager has the lock.
     """
     fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -60,13 +63,20 @@ def acquire(paths: Paths) -> int:
             f"another manager (pid {manager_pid(paths)}) runs this deployment",
             hint="look at it with pyroctl status, end it with pyroctl shutdown",
         ) from None
-    os.ftruncate(fd, 0)
-    os.write(fd, f"{os.getpid()}\n".encode())
+    last = aftermath.read_mark(fd)
+    aftermath.leave_mark(fd)
     _outlast_guard(paths)
+    found = None if last is None else aftermath.examine(last, paths)
     for name in os.listdir(paths.notify):
         os.unlink(os.path.join(paths.notify, name))
     shutil.rmtree(paths.state(), ignore_errors=True)
-    return fd
+    return fd, found
+
+
+def release(fd: int) -> None:
+    """Let the lock go after an orderly end."""
+    os.ftruncate(fd, 0)
+    os.close(fd)
 
 
 def _outlast_guard(paths: Paths) -> None:

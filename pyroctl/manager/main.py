@@ -32,23 +32,29 @@ def run(
     paths: Paths,
     *,
     autostart: bool,
-    on_ready: Callable[[], None] = lambda: None,
+    on_ready: Callable[[str], None] = lambda _: None,
     system: SystemNotifier | None = None,
     echo: Callable[[str, bytes], None] | None = None,
 ) -> None:
     """Be the manager until a signal or a request ends it.
 
-    `on_ready` is called once commands are taken; `system` is who has to know how we are; `echo`
+    `on_ready` is called once commands are taken, with what there is to say about the last manager,
+    if that ended without shutting down; `system` is who has to know how we are; `echo`
     gets each service's name and lines. Raises AlreadyRunning, NotPermitted or another
     PyroctlError when it can't begin.
     """
     lock.make_directories(paths)
-    held = lock.acquire(paths)
+    held, last = lock.acquire(paths)
+    news = last.describe() if last is not None else ""
+    if news:
+        log.warning("%s", news)
     try:
         manager = Manager(deployment, paths, system or SystemNotifier({}), echo)
-        asyncio.run(manager.serve(autostart=autostart, on_ready=on_ready))
-    finally:
-        os.close(held)
+        asyncio.run(manager.serve(autostart=autostart, on_ready=lambda: on_ready(news)))
+    except BaseException:
+        os.close(held)  # with our mark in it: the next one looks for what we have left
+        raise
+    lock.release(held)
 
 
 class Manager:

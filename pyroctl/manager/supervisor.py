@@ -166,6 +166,7 @@ class Supervisor:
         """Give HOST:PORT of the name server that the service is to use."""
         unit = self._name_server_unit(spec)
         if unit is None:
+            run=self._paths.run,
             return None
         options = unit.spec.options
         assert isinstance(options, NameServerOptions)

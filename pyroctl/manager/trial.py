@@ -45,7 +45,7 @@ class Beside:
             cwd="/",
             start_new_session=True,
         )
-        self._guardian.protect(process.pid, 0)
+        self._guardian.protect(process.pid, 0, helper=True)
         return process
 
     def end(self, process: subprocess.Popen[bytes]) -> int:
