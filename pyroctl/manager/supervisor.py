@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
+from pyroctl.core.follow import Dependent, follow
 from pyroctl.core.lifecycle import SETTLED, State, Stop, is_usable
 from pyroctl.core.spec import EventServiceOptions, NameServerOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
@@ -17,12 +18,14 @@ from pyroctl.kinds.launch import Surroundings
 from pyroctl.manager.guardian import Guardian
 from pyroctl.manager.listening import lent_sockets
 from pyroctl.manager.naming import Naming
+from pyroctl.manager.publishing import Publishing
 from pyroctl.manager.unit import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from pyroctl.control.paths import Paths
+    from pyroctl.core.lifecycle import Restart
     from pyroctl.core.spec import Deployment, ServiceSpec
 
 ANSWER_TIMEOUT = 2.0
@@ -49,6 +52,7 @@ class Supervisor:
         self._lent = lent_sockets(os.environ, os.getpid())
         self.units = {name: self._unit(spec) for name, spec in deployment.services.items()}
         self.naming = Naming(lambda: self.units, self._name_server_unit)
+        self._publishing = Publishing(deployment.name, lambda: self.units)
 
     def start(self) -> None:
         """Get ready to run services."""
@@ -58,11 +62,13 @@ class Supervisor:
         """Stop everything, dependents first, and let go of all resources."""
         self.closing = True
         for wave in plan.stop_waves(self.units, self.needs()):
+            await self._publishing.flush(wave)
             for name in wave:
                 self.units[name].send(Stop())
             for name in wave:
                 await self.units[name].wait_until(lambda life: life.state in SETTLED)
         await self.settle()
+        self._publishing.close()
         self._guardian.stop()
         for unit in self.units.values():
             unit.close()
@@ -160,13 +166,13 @@ class Supervisor:
             python=sys.executable,
             environ=os.environ,
             ns=self._name_server_for(spec),
+            run=self._paths.run,
         )
 
     def _name_server_for(self, spec: ServiceSpec) -> str | None:
         """Give HOST:PORT of the name server that the service is to use."""
         unit = self._name_server_unit(spec)
         if unit is None:
-            run=self._paths.run,
             return None
         options = unit.spec.options
         assert isinstance(options, NameServerOptions)
@@ -189,12 +195,27 @@ class Supervisor:
         return None
 
     def _changed(self, unit: Unit, old: State) -> None:
+        following = self._following(unit)
         for other in self.units.values():
             if unit.name in other.spec.needs:
                 other.needs_changed()
         for observe in self.observers:
             observe(unit, old)
+        self._publishing.changed(unit)
         self._do(self.naming.changed(unit))
+        for name, event in following.items():
+            self.units[name].send(event)
+
+    def _following(self, unit: Unit) -> dict[str, Stop | Restart]:
+        """Say what becomes of those that need this service, now that it has changed."""
+        if self.closing:
+            return {}
+        dependents = [each for each in self.units.values() if unit.name in each.spec.needs]
+        return follow(
+            unit.name,
+            unit.life,
+            [Dependent(d.name, d.spec.on_needs, d.state, d.pid is not None) for d in dependents],
+        )
 
     def _do(self, chore: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(chore)

@@ -131,22 +131,37 @@ class Program:
             self._loop.watch(channel, WRITE if channel.unsent else READ, self._on_channel)
 
     def _answer(self, ask: str, parameters: dict[str, object]) -> object:
-        if ask == "statistics":
-            return self._engine.statistics()
-        if ask == "subscriptions":
-            return self._engine.subscriptions()
+        looks = {
+            "statistics": self._engine.statistics,
+            "subscriptions": self._engine.subscriptions,
+        }
+        if ask in looks:
+            return looks[ask]()
         if ask == "ping":
             return {"incarnation": self._engine.incarnation}
         if ask == "returned":
             return self._returned(parameters.get("wait"))
         if self._engine.retired:
             raise AskRefused("the event service has retired, and does nothing more")
+        if ask == "publish":
+            return self._publish(parameters.get("events"))
         if ask == "register":
             where = parameters.get("ns")
             return self._register(str(where) if where else None)
         if ask == "retire":
             return self._retire(str(parameters.get("reason") or "restart"))
         raise AskRefused(f"an event service can't be asked for {ask!r}")
+
+    def _publish(self, events: object) -> object:
+        """Publish pairs of subject and message; give the reasons of those that can't be."""
+        refused = []
+        with _refusals():
+            for subject, message in events if isinstance(events, list) else ():
+                try:
+                    self._engine.announce(subject, message)
+                except (TypeError, ValueError) as error:
+                    refused.append(str(error))
+        return {"refused": refused}
 
     def _returned(self, wait: object) -> object:
         """Say who is back after a restart, `wait` seconds from now at most."""

@@ -9,6 +9,7 @@ import uuid
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyro_events import codec
 from pyro_events.engine import roster
 from pyro_events.engine.address import UNIX, bind
 from pyro_events.engine.dialer import Resolver
@@ -18,11 +19,12 @@ from pyro_events.engine.keeper import Keeper, recall
 from pyro_events.engine.listener import Listener
 from pyro_events.engine.loop import Loop
 from pyro_events.engine.refusals import Refusals
-from pyro_events.engine.remote import remote_objects
+from pyro_events.engine.remote import make_items, remote_objects
 from pyro_events.engine.restart import Retirement, lost_with, restore
 from pyro_events.engine.session import Session
 from pyro_events.engine.targets import is_loopback
 from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events.subjects import check_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -161,6 +163,18 @@ class Engine:
         accepted: Future[None] = Future()
         self.loop.call_soon(lambda: self._hub.publish(items, lambda: accepted.set_result(None)))
         return accepted
+
+    def announce(self, subject: str, message: object) -> None:
+        """Publish what the manager tells, at once and waiting for nobody; for the loop's thread.
+
+        Raises NotRunning when nothing is published any more, ValueError or TypeError for what
+        can't be.
+        """
+        if self._stopping:
+            raise NotRunning("the event service is stopping")
+        texts = check_subjects(subject)
+        limit = self._hub.settings.queue_bytes
+        self._hub.announce(make_items(texts, codec.pack(message), limit))
 
     def statistics(self) -> dict[str, object]:
         """Give what the remote method of that name gives."""

@@ -47,6 +47,8 @@ class Counters:
     delivered: int = 0
     errors: int = 0
     retries: int = 0
+    announced: int = 0
+    """Events of the manager; `published` has none of them."""
     refused: int = 0
     """Calls that ended with an exception."""
     dropped_with_subscriber: int = 0
@@ -113,6 +115,11 @@ class Hub:
         if publisher is not None:
             self.publishers.keep(publisher)  # after the promise: a kill in between loses nothing
         publication.advance()
+
+    def announce(self, items: Sequence[Item]) -> None:
+        """Publish what the manager tells, which doesn't count as published by clients."""
+        self.counters.announced += len(items)
+        Publication(self, items, lambda: None).advance()
 
     def placed(self) -> None:
         """Send what was published after a pause at once, before its publisher is answered.

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 def statistics(hub: Hub) -> dict[str, object]:
     """Give the counters since the start, and how things are now.
 
-    `delivered` counts what subscribers took, `dropped` what was lost to them, `errors` what their
-    `event` failed on, `refused` calls that ended with an exception, `held` publishers that wait;
-    `lost` lists the plain subscribers that crashes have cost since the last planned restart, and
-    `roster_errors` says how often the state directory could not be written to.
+    `delivered` counts what subscribers took, `dropped` what was lost to them, `announced` the
+    manager's events, `errors` what their `event` failed on, `refused` calls that ended with an
+    exception, `held` publishers that wait; `lost` lists the plain subscribers that crashes have
+    cost since the last planned restart, and `roster_errors` says how often the state directory
+    could not be written to.
     """
     counters = hub.counters
     subscribers = list(hub.subscribers())
@@ -29,6 +30,7 @@ def statistics(hub: Hub) -> dict[str, object]:
         "delivered": counters.delivered,
         "dropped": counters.dropped_with_subscriber + sum(s.dropped for s in subscribers),
         "queued": sum(subscriber.queued for subscriber in subscribers),
+        "announced": counters.announced,
         "errors": counters.errors,
         "retries": counters.retries,
         "refused": counters.refused,

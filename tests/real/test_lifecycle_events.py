@@ -1,0 +1,183 @@
+"""What becomes of services is published by the deployment's own event services."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyro_events import Event, ReconnectingProxy, Subscriber
+from tests.harness import eventually
+from tests.real.test_main_job import PAIR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.harness import Deployment
+
+JOB = """
+[services.job]
+kind = "command"
+command = ["sleep", "1000"]
+ready = { delay = 0 }
+restart_delay = 0
+"""
+NAMED = f'[manager]\nname = "lab"\n{PAIR}'
+
+
+class News(Subscriber):
+    """Keeps what comes."""
+
+    def __init__(self, es: str) -> None:
+        super().__init__(es)
+        self.got: list[tuple[str, dict[str, Any]]] = []
+
+    def event(self, event: Event) -> None:
+        self.got.append((event.subject, event.msg))
+
+    def states(self, service: str) -> list[str]:
+        return [msg["state"] for _, msg in self.got if msg["service"] == service]
+
+
+@contextlib.contextmanager
+def hearing(deployment: Deployment, es: str = "es") -> Iterator[News]:
+    with News(deployment.service(es)["uri"]) as news:
+        news.subscribeMatch(r"pyroctl\.")
+        thread = threading.Thread(target=news.listen)
+        thread.start()
+        try:
+            yield news
+        finally:
+            news.abort()
+            thread.join(10)
+
+
+def test_every_change_is_published(deployment: Deployment) -> None:
+    """In order, with a subject for each state and a dict that says all."""
+    deployment.configure(NAMED + JOB)
+    deployment.run("start")
+    with hearing(deployment) as news:
+        before, pid = time.time(), deployment.service("job")["pid"]
+        deployment.run("restart", "job")
+        eventually(lambda: news.states("job") == ["stopping", "starting", "running"])
+        row = deployment.service("job")
+        subject, message = news.got[-1]
+        assert subject == "pyroctl.lab.job.running"
+        assert before < message.pop("time") < time.time()
+        assert message == {
+            "deployment": "lab", "service": "job", "state": "running", "pid": row["pid"],
+            "uri": None, "reason": None,
+        }  # fmt: skip
+        assert (news.got[0][1]["pid"], news.got[0][1]["reason"]) == (pid, "restart asked for")
+
+
+def test_a_crash_is_published_with_its_reason(deployment: Deployment) -> None:
+    """So that programs can watch the health of their system."""
+    deployment.configure(NAMED + JOB)
+    deployment.run("start")
+    with hearing(deployment) as news:
+        os.kill(deployment.service("job")["pid"], signal.SIGKILL)
+        eventually(lambda: "running" in news.states("job"))
+        (reason,) = {msg["reason"] for _, msg in news.got if msg["state"] == "stopping"}
+        assert "SIGKILL" in reason
+
+
+def test_what_happened_while_it_was_away_is_published_when_it_is_back(
+    deployment: Deployment,
+) -> None:
+    """In order, the event service's own restart included; a crash of it loses nothing either."""
+    deployment.configure(NAMED + JOB)
+    deployment.run("start")
+    with hearing(deployment) as news:
+        deployment.run("restart", "es", "--yes")
+        eventually(lambda: news.states("es") == ["stopping", "starting", "running"])
+        os.kill(deployment.service("es")["pid"], signal.SIGKILL)
+        eventually(lambda: news.states("es")[-1:] == ["running"] and len(news.states("es")) > 3)
+        deployment.run("restart", "job")
+        eventually(lambda: news.states("job") == ["stopping", "starting", "running"])
+        times = [msg["time"] for _, msg in news.got]
+        assert times == sorted(times)
+        uri = deployment.service("es")["uri"]
+        assert {msg["uri"] for _, msg in news.got if msg["service"] == "es"} == {uri}
+
+
+def test_the_last_words_before_a_shutdown(deployment: Deployment) -> None:
+    """What needs the event service has ended before it, and that is still published."""
+    deployment.configure(NAMED + JOB + 'needs = ["es"]\n')
+    deployment.run("start")
+    with hearing(deployment) as news:
+        deployment.run("shutdown")
+        eventually(lambda: news.states("job") == ["stopping", "stopped"])
+
+
+def test_several_event_services_publish_all_the_same(deployment: Deployment) -> None:
+    """Each is told, also of the other."""
+    second = PAIR.replace("ns", "ns2").replace(".es]", ".es2]")
+    deployment.configure(NAMED + second + JOB)
+    deployment.run("start")
+    with hearing(deployment) as one, hearing(deployment, "es2") as other:
+        deployment.run("restart", "job")
+        for news in (one, other):
+            eventually(lambda news=news: news.states("job") == ["stopping", "starting", "running"])
+        deployment.run("stop", "es2", "--yes")
+        eventually(lambda: one.states("es2") == ["stopping", "stopped"])
+
+
+def test_a_frozen_event_service_delays_nobody(deployment: Deployment) -> None:
+    """The manager goes on as ever, and what happened is published once, when it goes on."""
+    deployment.configure(NAMED + "watchdog = false\nstop_timeout = 1\n" + JOB)
+    deployment.run("start")
+    pid = deployment.service("es")["pid"]
+    with hearing(deployment) as news:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(3):
+                deployment.run("restart", "job")
+            assert news.got == []
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        eventually(lambda: news.states("job") == 3 * ["stopping", "starting", "running"])
+        os.kill(pid, signal.SIGSTOP)
+        began = time.monotonic()
+        deployment.run("shutdown")
+        assert time.monotonic() - began < 10
+
+
+def test_it_is_not_counted_as_published(deployment: Deployment) -> None:
+    """The counts of the event service are those of its clients; this one has a count of its own."""
+    deployment.configure(NAMED + JOB)
+    deployment.run("start")
+    numbers = eventually(lambda: (n := deployment.service("es")["es"])["announced"] >= 6 and n)
+    assert (numbers["published"], numbers["delivered"]) == (0, 0)
+
+
+def test_a_reconnecting_proxy_is_told_by_the_manager(deployment: Deployment) -> None:
+    """A call that would wait for long goes on as soon as the manager says that the service runs."""
+    shutil.copy(Path(__file__).with_name("things.py"), deployment.root)
+    deployment.configure(
+        NAMED + '[services.thing]\nkind = "object"\nobject = "things:Counting"\n'
+        'needs = ["es"]\npyro_name = "thing"\n'
+    )
+    deployment.run("start")
+    names = deployment.service("ns")["uri"].rpartition("@")[2]
+    es = deployment.service("es")["uri"]
+    # Chance makes pauses of 100 s and more.
+    with (
+        ReconnectingProxy(
+            f"PYRONAME:thing@{names}", events=es, patience=300, chance=lambda: 10_000.0
+        ) as proxy,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert proxy.pid == deployment.service("thing")["pid"]
+        eventually(lambda: deployment.service("es")["es"]["subscriptions"] == 1)
+        deployment.run("stop", "thing")
+        answer = pool.submit(proxy.method("count", repeatable=True))
+        eventually(lambda: proxy.statistics()["failures"])
+        deployment.run("start", "thing")
+        assert answer.result(20) == 1

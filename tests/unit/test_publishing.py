@@ -1,0 +1,111 @@
+"""What waits to be published: bounded, in order, and never lost without a word."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.core.lifecycle import State
+from pyroctl.manager.publishing import BATCH, ROOM, Outlet
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class Service:
+    """An event service as the outlet sees it: takes questions, or refuses them for a while."""
+
+    def __init__(self, *, refusing: int = 0, bad: str = "") -> None:
+        self.name = "es"
+        self.state = State.STARTING
+        self.spec = SimpleNamespace()
+        self.published: list[str] = []
+        self.asked = 0
+        self._refusing = refusing
+        self._bad = bad
+
+    async def ask(self, question: str, patience: float, events: list[Any]) -> dict[str, Any]:
+        assert question == "publish"
+        assert len(events) <= BATCH
+        await asyncio.sleep(0)
+        self.asked += 1
+        if self.asked <= self._refusing:
+            raise ConnectionResetError("it is gone")
+        self.published += [subject for subject, _ in events]
+        return {"refused": [self._bad for subject, _ in events if subject == self._bad]}
+
+
+def publish(service: Service, *subjects: str) -> Outlet:
+    """Let an outlet take these while the service starts, and publish them when it runs."""
+
+    async def scenario() -> Outlet:
+        outlet = Outlet(service)
+        for subject in subjects[:-1]:
+            outlet.add((subject, {}))
+        assert outlet.sender is None
+        service.state = State.RUNNING
+        outlet.add((subjects[-1], {}))
+        while outlet.sender is not None:
+            await asyncio.wait([outlet.sender])
+        return outlet
+
+    return asyncio.run(scenario())
+
+
+def test_what_came_before_the_service_was_ready_is_published_in_order() -> None:
+    """In as few questions as are allowed."""
+    service = Service()
+    subjects = [str(number) for number in range(3 * BATCH)]
+    outlet = publish(service, *subjects)
+    assert (service.published, service.asked, outlet.dropped) == (subjects, 3, 0)
+
+
+def test_what_was_refused_is_published_later_in_the_same_order() -> None:
+    """A hand-over, or a crash in the middle, changes nothing."""
+    service = Service(refusing=2)
+    publish(service, "a", "b", "c")
+    assert (service.published, service.asked) == (["a", "b", "c"], 3)
+
+
+def test_too_many_lose_their_oldest(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says that it happens, and in the end how many were lost."""
+    service = Service()
+    subjects = [str(number) for number in range(ROOM + 5)]
+    outlet = publish(service, *subjects)
+    assert service.published == subjects[5:]
+    assert outlet.dropped == 5
+    assert [record.message for record in caplog.records] == [
+        "es: changes of state are not published: it doesn't run",
+        "es: 5 changes of state were not published",
+    ]
+
+
+def test_what_can_not_be_published_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """It holds up nothing behind it."""
+    outlet = publish(Service(bad="b"), "a", "b", "c")
+    assert outlet.dropped == 1
+    assert "not published: b" in caplog.text
+
+
+def test_it_waits_for_a_service_that_stops_in_between() -> None:
+    """Nothing is asked while it is down."""
+
+    async def scenario() -> list[str]:
+        service = Service(refusing=1)
+        service.state = State.RUNNING
+        outlet = Outlet(service)
+        outlet.add(("a", {}))
+        await asyncio.sleep(0)
+        service.state = State.STOPPING
+        outlet.add(("b", {}))
+        assert outlet.sender is not None
+        await asyncio.wait([outlet.sender])
+        assert service.published == []
+        service.state = State.RUNNING
+        outlet.add(("c", {}))
+        assert outlet.sender is not None
+        await asyncio.wait([outlet.sender])
+        return service.published
+
+    assert asyncio.run(scenario()) == ["a", "b", "c"]
