@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyroctl.core import plan
 from pyroctl.core.life import Restart, State, Stop, Then, is_usable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyroctl.core.life import Life
     from pyroctl.core.spec import OnNeeds
@@ -42,6 +43,17 @@ def follow(need: str, life: Life, dependents: Iterable[Dependent]) -> dict[str, 
         if each.on_needs == "restart" and life.state is State.RUNNING and old:
             found[each.name] = Restart(f"{need} was restarted")
     return found
+
+
+def affected(
+    names: Iterable[str], needs: Mapping[str, Sequence[str]], policies: Mapping[str, OnNeeds]
+) -> set[str]:
+    """Give these services, and all that would follow if they were restarted."""
+    edges = {
+        need: [name for name in dependents if policies[name] != "keep"]
+        for need, dependents in plan.reverse(needs).items()
+    }
+    return plan.closure(names, edges)
 
 
 def _is_down(life: Life) -> bool:

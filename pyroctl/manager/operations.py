@@ -12,9 +12,10 @@ from pyroctl.errors import PyroctlError, ServiceFailed
 from pyroctl.manager import restarts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyroctl.core.spec import OnRestart
+    from pyroctl.manager.run import Run
     from pyroctl.manager.supervisor import Supervisor
     from pyroctl.manager.unit import Unit
 
@@ -53,22 +54,29 @@ async def restart(
     names: Sequence[str],
     progress: Progress,
     wanted: OnRestart | None = None,
+    before: Mapping[str, Run | None] | None = None,
 ) -> tuple[list[dict[str, object]], list[ServiceFailed]]:
-    """Give each service a fresh process, one after the other; what it needs is started, too.
+    """Give each service a fresh process, in the order of their needs, each ready before the next.
 
-    `wanted` is how, for event services, instead of what is configured. Ends at the first failure.
-    Gives what was restarted, and the failures.
+    What it needs is started, too, and what follows it is waited for. `wanted` is how, for event
+    services, instead of what is configured; `before` the processes that are to be replaced, by
+    default those that are there. Ends at the first failure. Gives what was restarted, and the
+    failures.
     """
     done: list[dict[str, object]] = []
-    for unit in supervisor.choose(names):
+    before = before or processes(supervisor)
+    for unit in supervisor.choose(_in_order(supervisor, names)):
         missing = [n for n in unit.spec.needs if not is_usable(supervisor.units[n].life)]
         failures = await start(supervisor, missing, progress)
         if failures:
             return done, failures
         began = time.monotonic()
         facts: dict[str, object] = {}
+        fresh = unit.run not in {None, before.get(unit.name)}  # it has followed one before it
         try:
-            match restarts.way(unit, wanted):
+            match "fresh" if fresh else restarts.way(unit, wanted):
+                case "fresh":
+                    await restarts.await_ready(unit, lambda _: None)  # it was reported then
                 case "handover":
                     facts = await restarts.hand_over(unit, progress)
                 case "notify":
@@ -79,7 +87,37 @@ async def restart(
             return done, [failure]
         seconds = round(time.monotonic() - began, 3)
         done.append({"service": unit.name, **facts, "seconds": seconds})
+        failures = await _await_followers(supervisor, unit, progress)
+        if failures:
+            return done, failures
     return done, []
+
+
+def processes(supervisor: Supervisor) -> dict[str, Run | None]:
+    """Give the process of each service as it is now."""
+    return {unit.name: unit.run for unit in supervisor.units.values()}
+
+
+def _in_order(supervisor: Supervisor, names: Sequence[str]) -> list[str]:
+    waves = plan.start_waves(names, supervisor.needs())
+    return [name for wave in waves for name in wave if name in names]
+
+
+async def _await_followers(
+    supervisor: Supervisor, unit: Unit, progress: Progress
+) -> list[ServiceFailed]:
+    """Wait for those that restart because this one has, and for those that follow them in turn."""
+    failures: list[ServiceFailed] = []
+    for name in plan.reverse(supervisor.needs())[unit.name]:
+        follower = supervisor.units[name]
+        if follower.spec.on_needs == "restart" and follower.state in restarts.IN_BETWEEN:
+            try:
+                await restarts.await_ready(follower, progress)
+            except ServiceFailed as failure:
+                failures.append(failure)
+            else:
+                failures += await _await_followers(supervisor, follower, progress)
+    return failures
 
 
 async def _bring_up(unit: Unit, progress: Progress) -> ServiceFailed | None:

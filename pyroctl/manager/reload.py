@@ -136,6 +136,7 @@ async def _do(
     for step in steps:
         if step.action is Action.REMOVE:
             await _take_down(supervisor.units[step.service], progress)
+    before = operations.processes(supervisor)
     supervisor.adopt(new)
     restarts: list[dict[str, object]] = []
     for step in steps:
@@ -147,7 +148,8 @@ async def _do(
         elif step.action is Action.START:
             failures = await operations.start(supervisor, [step.service], progress)
         elif step.action is Action.RESTART:
-            done, failures = await operations.restart(supervisor, [step.service], progress)
+            names = [step.service]
+            done, failures = await operations.restart(supervisor, names, progress, before=before)
             restarts += done
         if failures:
             return restarts, failures

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.control.server import error_reply
 from pyroctl.core import plan
+from pyroctl.core.follow import affected
 from pyroctl.core.instances import meant
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
@@ -19,7 +20,7 @@ from pyroctl.manager.status import StatusReporter, manager_row
 from pyroctl.manager.supervisor import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from pyroctl.control.protocol import Message
     from pyroctl.core.spec import OnRestart
@@ -131,12 +132,19 @@ class Requests:
         elif command == "shutdown":
             chosen = list(self._supervisor.units)
         elif command == "reload":
-            chosen = reload.prepare(self._supervisor).interrupted()
+            chosen = self._affected(reload.prepare(self._supervisor).interrupted())
+        elif command == "restart":
+            units = self._supervisor.choose(chosen)
+            chosen = self._affected(u.name for u in units if restarts.way(u, how) != "handover")
         units = [unit for name, unit in self._supervisor.units.items() if name in chosen]
-        if command == "restart":
-            units = [unit for unit in units if restarts.way(unit, how) != "handover"]
         found = await consequences.foresee(units, self._supervisor.naming.our_uris())
         return {"data": {"consequences": found}, "errors": [], "exit_code": 0}
+
+    def _affected(self, names: Iterable[str]) -> list[str]:
+        """Give the services, and those that follow them."""
+        units = self._supervisor.units
+        policies = {name: unit.spec.on_needs for name, unit in units.items()}
+        return list(affected(names, self._supervisor.needs(), policies))
 
     async def _subscriptions(self, names: Sequence[str]) -> Message:
         unit = self._supervisor.event_service(names)
