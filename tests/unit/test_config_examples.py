@@ -1,4 +1,4 @@
-"""The deployments in config/ are for copying, so each must load."""
+"""The deployments in config/ are for copying: they load, and they teach."""
 
 from __future__ import annotations
 
@@ -38,7 +38,12 @@ def test_an_example_teaches(file):
 
 def test_there_are_examples():
     """The folder that the tests above go through is not empty."""
-    assert [file.name for file in EXAMPLES] == ["lab.toml", "laptop.toml", "stocks.toml"]
+    assert [file.name for file in EXAMPLES] == [
+        "lab.toml",
+        "laptop.toml",
+        "pool.toml",
+        "systemd.toml",
+    ]
 
 
 def test_the_starting_deployment_is_what_runs_without_a_file(tmp_path):
