@@ -49,7 +49,13 @@ def to_deployment(
         for name, table in validated.services.items()
         if isinstance(table, PyroObject | Command) and table.instances is not None
     }
-    return Deployment(validated.manager.name, expand(services, counts), directory, file)
+    return Deployment(
+        validated.manager.name,
+        expand(services, counts),
+        directory,
+        file,
+        orphans=validated.manager.orphans,
+    )
 
 
 def _spec(name: str, table: Service, env: Mapping[str, str], directory: str) -> ServiceSpec:

@@ -46,7 +46,7 @@ class Manager(Table):
     """`[manager]`."""
 
     name: types.Name = "default"
-    orphans: types.Orphans = "stop"
+    orphans: types.OrphansPolicy = "stop"
 
 
 class Log(Table):

@@ -29,7 +29,7 @@ def settings(deployment: Deployment) -> Iterator[tuple[Path, Any]]:
     Written down as `key = value` lines, they make the same deployment again.
     """
     yield ("manager", "name"), deployment.name
-    yield ("manager", "orphans"), "stop"
+    yield ("manager", "orphans"), deployment.orphans
     for name, (spec, instances) in collapse(deployment.services).items():
         count = {} if instances is None else {"instances": instances}
         table = {"kind": spec.kind, **_options(spec.options), **count, **_common(spec)}

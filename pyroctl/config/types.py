@@ -12,7 +12,7 @@ import shlex
 import signal
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -23,6 +23,7 @@ from pyroctl.core.spec import (
     OnFailure,
     OnNeeds,
     OnRestart,
+    Orphans,
     RestartPolicy,
     Serializer,
     ServerType,
@@ -250,12 +251,6 @@ def _choice(value: Any) -> Any:
     return str(value) if isinstance(value, Expanded) else value
 
 
-def _orphans(value: Any) -> Any:
-    if value == "adopt":
-        raise refuse('"adopt" isn\'t available yet', 'leave it out, or write "stop"')
-    return _choice(value)
-
-
 def _one_or_more(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -325,4 +320,4 @@ Full = Annotated[WhenFull, BeforeValidator(_choice), Words(_choices(WhenFull))]
 Streams = Annotated[LogStreams, BeforeValidator(_choice), Words(_choices(LogStreams))]
 ServerKind = Annotated[ServerType, BeforeValidator(_choice), Words(_choices(ServerType))]
 SerializerName = Annotated[Serializer, BeforeValidator(_choice), Words(_choices(Serializer))]
-Orphans = Annotated[Literal["stop"], BeforeValidator(_orphans), Words('"stop"')]
+OrphansPolicy = Annotated[Orphans, BeforeValidator(_choice), Words(_choices(Orphans))]

@@ -56,6 +56,12 @@ class Outcome:
         return f"exit code {self.code}" if self.code is not None else ""
 
 
-def from_returncode(returncode: int) -> Outcome:
-    """Read a return code as `subprocess` gives it: negative for a signal."""
+UNKNOWN = Outcome(trouble="ended, nobody knows how: its exit code went to a manager that is gone")
+"""The end of a process that we haven't started ourselves."""
+
+
+def outcome_of(returncode: int | None) -> Outcome:
+    """Read a return code as `subprocess` gives it: negative for a signal; None can't be known."""
+    if returncode is None:
+        return UNKNOWN
     return Outcome(signal=-returncode) if returncode < 0 else Outcome(code=returncode)

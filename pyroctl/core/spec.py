@@ -20,6 +20,7 @@ Serializer = Literal["serpent", "json", "msgpack", "marshal"]
 OnRestart = Literal["notify", "handover"]
 OnNeeds = Literal["keep", "restart", "stop"]
 OnFailure = Literal["keep", "shutdown"]
+Orphans = Literal["stop", "adopt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +277,9 @@ class Deployment:
     """Where relative paths start: the configuration file's directory."""
     file: str | None = None
     """The configuration file; None for the built-in deployment."""
+    orphans: Orphans = "stop"
+    """What becomes of the services when the manager is killed: they end, or the next one has them.
+    """
 
 
 def builtin_deployment(directory: str) -> Deployment:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyroctl.core.spec import (
@@ -18,7 +18,7 @@ from pyroctl.kinds import object as hosted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyroctl.core.spec import Readiness, ServiceSpec
+    from pyroctl.core.spec import Orphans, Readiness, ServiceSpec
     from pyroctl.kinds.address import ListenAddress
 
 OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
@@ -40,6 +40,8 @@ class Surroundings:
     """`HOST:PORT` of the deployment's name server, once it is ready."""
     run: str = ""
     """The deployment's runtime directory."""
+    orphans: Orphans = "stop"
+    """What becomes of services when the manager is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,16 @@ class Launch:
     """Does it speak the child protocol (a control socket, answers about itself)?"""
     listens: ListenAddress | None = None
     """Where the manager listens for it; None when it sees to that itself."""
+    outlives: bool = False
+    """Whether it goes on when the manager is killed."""
 
 
 def launch(spec: ServiceSpec, surroundings: Surroundings) -> Launch:
     """Make the launch of a service."""
+    return replace(_launch(spec, surroundings), outlives=surroundings.orphans == "adopt")
+
+
+def _launch(spec: ServiceSpec, surroundings: Surroundings) -> Launch:
     options = spec.options
     env = _environment(spec, surroundings)
     cwd = spec.cwd or surroundings.directory

@@ -2,25 +2,59 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pyroctl.core.outcome import Outcome, from_returncode
+from pyroctl.core.outcome import outcome_of
 from pyroctl.manager import sessions
 from pyroctl.manager.control_link import ControlLink
-from pyroctl.manager.output import OutputPipe
 from pyroctl.manager.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from pyroctl.core.outcome import Outcome
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds.launch import Launch
 
 SHIM = os.path.join(os.path.dirname(__file__), "shim.py")
+FOLLOW = "parent={}"
+"""The shim's argument for what must not outlive us; the last, since a change of user undoes it."""
+
+
+class Pipes(Protocol):
+    """What a child writes to."""
+
+    def remotes(self) -> tuple[int, int]:
+        """Give what the child gets as stdout and stderr."""
+
+    def release_remotes(self) -> None:
+        """Close the child's ends here."""
+
+    def start(self, pid: int, /) -> None:
+        """Begin to read; the child has that pid."""
+
+    def drain(self, then: Callable[[], None]) -> None:
+        """Call `then` when what is there now has been read."""
+
+    def close(self) -> None:
+        """Read no more."""
+
+    def descriptors(self) -> dict[str, int]:
+        """Give our ends, of those that are open."""
+
+
+class Process(Protocol):
+    """A process; the standard library's, or one that another manager has started."""
+
+    pid: int
+
+    def wait(self) -> int | None:
+        """Give the return code once it has ended, None if that can't be known."""
 
 
 class Child:
@@ -29,48 +63,29 @@ class Child:
     All methods and callbacks run in the event loop's thread. PDEATHSIG needs that thread to live
     as long as the manager.
 
-    `listen_fd` is a listening socket that it inherits.
-
-    Callbacks: `on_output(bytes)`, and `on_errors(bytes)` if its stderr is to be kept apart;
-    `on_exit(outcome)` once, when the process has ended and its output was read; `on_gone()` once,
-    after that, when no process of its session is left.
+    Callbacks: `on_exit(outcome)` once, when the process has ended and its output was read;
+    `on_gone()` once, after that, when no process of its session is left.
     """
 
     def __init__(
         self,
-        spec: ServiceSpec,
-        launch: Launch,
-        env: Mapping[str, str],
-        on_output: Callable[[bytes], None],
+        process: Process,
+        pipes: Pipes,
+        control: ControlLink | None,
         on_exit: Callable[[Outcome], None],
         on_gone: Callable[[], None],
-        *,
-        listen_fd: int | None = None,
-        on_errors: Callable[[bytes], None] | None = None,
     ) -> None:
+        self._process = process
+        self._pipes = pipes
+        self._control = control
         self._on_exit = on_exit
         self._on_gone = on_gone
-        self._control = ControlLink() if launch.controlled else None
-        self._outputs: list[OutputPipe] = []
+        self.pid = process.pid
+        pipes.start(self.pid)
         try:
-            self._outputs.append(OutputPipe(on_output))
-            if on_errors is not None:
-                self._outputs.append(OutputPipe(on_errors))
-            self._process = _popen(spec, launch, env, self._outputs, self._control, listen_fd)
-        except BaseException:
-            self._close_outputs()
-            if self._control is not None:
-                self._control.close()
-            raise
-        finally:
-            for output in self._outputs:
-                output.release_remote()
-            if self._control is not None:
-                self._control.release_remote()
-        self.pid = self._process.pid
-        for output in self._outputs:
-            output.start()
-        ProcessWatch(self.pid, self._process_ended)
+            ProcessWatch(self.pid, self._process_ended)
+        except ProcessLookupError:  # it is none that we have started, and is gone
+            asyncio.get_running_loop().call_soon(self._process_ended)
 
     async def ask(self, question: str, patience: float, **parameters: object) -> Any:
         """Ask the service something over its control socket; raises OSError when it can't answer.
@@ -89,16 +104,18 @@ class Child:
         """End every process of the session for certain."""
         sessions.send_signal(self.pid, signal.SIGKILL)
 
-    def _process_ended(self) -> None:
-        returncode = self._process.wait()
-        self._drain_outputs()
-        self._on_exit(from_returncode(returncode))
-        self._await_session_end()
+    def descriptors(self) -> dict[str, int]:
+        """Give our ends of what connects us with it."""
+        control = {} if self._control is None else {"control": self._control.fileno()}
+        return {**self._pipes.descriptors(), **control}
 
-    def _drain_outputs(self) -> None:
-        """Read the last words before anybody is told that the process has ended."""
-        for output in self._outputs:
-            output.drain()
+    def _process_ended(self) -> None:
+        outcome = outcome_of(self._process.wait())
+        self._pipes.drain(lambda: self._tell_end(outcome))  # its last words come first
+
+    def _tell_end(self, outcome: Outcome) -> None:
+        self._on_exit(outcome)
+        self._await_session_end()
 
     def _await_session_end(self) -> None:
         """Wait for the rest of the session, one process at a time, without polling."""
@@ -108,29 +125,56 @@ class Child:
             except ProcessLookupError:
                 continue
             return
-        self._close()
-        self._on_gone()
-
-    def _close_outputs(self) -> None:
-        for output in self._outputs:
-            output.close()
+        self._pipes.drain(self._close)
 
     def _close(self) -> None:
-        self._drain_outputs()
-        self._close_outputs()
+        self._pipes.close()
         if self._control is not None:
             self._control.close()
+        self._on_gone()
+
+
+def spawn(
+    spec: ServiceSpec,
+    launch: Launch,
+    env: Mapping[str, str],
+    pipes: Pipes,
+    on_exit: Callable[[Outcome], None],
+    on_gone: Callable[[], None],
+    *,
+    listen_fd: int | None = None,
+) -> Child:
+    """Start a process; raises OSError or ValueError, and then nothing is left of it.
+
+    `listen_fd` is a listening socket that it inherits.
+    """
+    control = ControlLink() if launch.controlled else None
+    try:
+        process = _popen(spec, launch, env, pipes, control, listen_fd)
+    except BaseException:
+        pipes.close()
+        if control is not None:
+            control.close()
+        raise
+    finally:
+        pipes.release_remotes()
+        if control is not None:
+            control.release_remote()
+    return Child(process, pipes, control, on_exit, on_gone)
 
 
 def _popen(
     spec: ServiceSpec,
     launch: Launch,
     env: Mapping[str, str],
-    outputs: Sequence[OutputPipe],
+    pipes: Pipes,
     control: ControlLink | None,
     listen_fd: int | None,
 ) -> subprocess.Popen[bytes]:
     settings = shim_settings(spec, launch)
+    if not launch.outlives:
+        settings.append(FOLLOW.format(os.getpid()))
+    stdout, stderr = pipes.remotes()
     inherited = []
     if listen_fd is not None:
         settings.append(f"listen={listen_fd}")
@@ -141,8 +185,8 @@ def _popen(
     return subprocess.Popen(
         [sys.executable, "-I", "-S", SHIM, *settings, "--", *launch.argv],
         stdin=subprocess.DEVNULL,
-        stdout=outputs[0].remote,
-        stderr=outputs[-1].remote,
+        stdout=stdout,
+        stderr=stderr,
         env=env,
         cwd="/",
         start_new_session=True,
@@ -152,8 +196,7 @@ def _popen(
 
 def shim_settings(spec: ServiceSpec, launch: Launch) -> list[str]:
     """Give the shim's arguments for what runs as the service."""
-    settings = [f"parent={os.getpid()}"]
-    settings += [f"limit={name}:{value}" for name, value in spec.limits.items()]
+    settings = [f"limit={name}:{value}" for name, value in spec.limits.items()]
     if spec.nice is not None:
         settings.append(f"nice={spec.nice}")
     if spec.group is not None:

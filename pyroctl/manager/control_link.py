@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import socket
+import time
 from typing import Any
 
 READ_SIZE = 1 << 18
@@ -24,13 +25,19 @@ class ControlLink:
     """Asks a service and hands each answer to whoever asked.
 
     `remote` is the service's end, to be inherited by it and then let go with `release_remote`.
+    `fd` is our end of a pair that another manager has made.
     """
 
-    def __init__(self) -> None:
-        self._local, self.remote = socket.socketpair()
+    def __init__(self, fd: int | None = None) -> None:
+        if fd is None:
+            self._local, self.remote = socket.socketpair()
+        else:
+            self._local, self.remote = socket.socket(fileno=fd), socket.socket()
+            self.remote.close()
         self._local.setblocking(False)
         self._buffer = b""
-        self._last_id = 0
+        self._last_id = 0 if fd is None else time.monotonic_ns()
+        """Answers to another manager's questions may still come."""
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._local, self._read)
@@ -38,6 +45,10 @@ class ControlLink:
     def release_remote(self) -> None:
         """Close our copy of the service's end, so that both ends notice when the other is gone."""
         self.remote.close()
+
+    def fileno(self) -> int:
+        """Give our end's descriptor."""
+        return self._local.fileno()
 
     async def ask(self, question: str, patience: float, parameters: dict[str, object]) -> Any:
         """Ask, and give the answer; raises OSError (TimeoutError is one) when there is none."""

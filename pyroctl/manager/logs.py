@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from pyroctl.manager.lines import LineAssembler
 from pyroctl.manager.logfile import LogFile, stamp
+from pyroctl.manager.output import OutputPipes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyroctl.core.spec import LogSpec
 
@@ -60,6 +61,24 @@ class ServiceLog:
         """Keep to other bounds from now on; whether stderr is apart is the next child's matter."""
         for stream in (self._output, self._errors):
             stream.file.use(spec)
+
+    def pipes(
+        self,
+        on_lines: Callable[[bytes], None],
+        *,
+        apart: bool,
+        fds: Mapping[str, int] | None = None,
+        **_: bool,
+    ) -> OutputPipes:
+        """Make the pipes of a child that speaks into this log.
+
+        `on_lines` gets the whole lines, too. `fds` as for OutputPipes.
+        """
+        return OutputPipes(
+            lambda data: on_lines(self.take_output(data)),
+            (lambda data: on_lines(self.take_errors(data))) if apart else None,
+            fds,
+        )
 
     def take_output(self, data: bytes) -> bytes:
         """Take output as it comes, and give the lines that are complete now."""

@@ -1,4 +1,4 @@
-"""One pipe that a child writes to, read a bounded piece a turn of the event loop."""
+"""The pipes that a child writes to, read a bounded piece a turn of the event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 PIPE_SIZE = 1 << 18
 """Bytes that a child can write before it has to wait for us; the system's default is 64 KiB."""
@@ -23,24 +23,35 @@ class OutputPipe:
     """The manager's end of a pipe; what comes goes to `on_data`, in the event loop's thread.
 
     A child that writes faster than we read waits for us, as for any pipe. One turn of the loop
-    reads a pipe once, so a flood on one doesn't keep the others, or a command, waiting.
+    reads a pipe once, so a flood on one doesn't keep the others, or a command, waiting. `fd` is the
+    end of a pipe that is there already.
     """
 
-    def __init__(self, on_data: Callable[[bytes], None]) -> None:
+    def __init__(self, on_data: Callable[[bytes], None], fd: int | None = None) -> None:
         self._on_data = on_data
         self._loop = asyncio.get_running_loop()
-        self._fd, self.remote = os.pipe()
-        with contextlib.suppress(OSError):  # beyond what our user may have: smaller works, too
-            fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-        os.set_blocking(self._fd, False)
+        self._fd, self.remote = make_pipe() if fd is None else (fd, -1)
+
+    @property
+    def fd(self) -> int:
+        """Our end; -1 when it is closed."""
+        return self._fd
 
     def release_remote(self) -> None:
         """Close the child's end here: the child has it now, or never will."""
-        os.close(self.remote)
+        if self.remote >= 0:
+            os.close(self.remote)
+            self.remote = -1
 
     def start(self) -> None:
-        """Begin to read."""
-        self._loop.add_reader(self._fd, self._read)
+        """Begin to read, or go on."""
+        if self._fd >= 0:
+            self._loop.add_reader(self._fd, self._read)
+
+    def pause(self) -> None:
+        """Read no more until `start`: the child will have to wait."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
 
     def drain(self) -> None:
         """Read what is there now; bounded."""
@@ -70,3 +81,65 @@ class OutputPipe:
             return os.read(self._fd, READ_SIZE)
         except BlockingIOError:
             return None
+
+
+def make_pipe() -> tuple[int, int]:
+    """Give the two ends of a large pipe; ours, the first, doesn't block."""
+    ours, remote = os.pipe()
+    with contextlib.suppress(OSError):  # beyond what our user may have: smaller works, too
+        fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+    os.set_blocking(ours, False)
+    return ours, remote
+
+
+class OutputPipes:
+    """All pipes of one child: its output, and its stderr if that has `on_errors` of its own.
+
+    `fds` are the ends of pipes that are there already, by "output" and "errors".
+    """
+
+    def __init__(
+        self,
+        on_output: Callable[[bytes], None],
+        on_errors: Callable[[bytes], None] | None = None,
+        fds: Mapping[str, int] | None = None,
+    ) -> None:
+        fds = fds or {}
+        self._pipes = {"output": OutputPipe(on_output, fds.get("output"))}
+        if on_errors is not None:
+            try:
+                self._pipes["errors"] = OutputPipe(on_errors, fds.get("errors"))
+            except BaseException:
+                self.release_remotes()
+                self.close()
+                raise
+
+    def remotes(self) -> tuple[int, int]:
+        """Give what the child gets as stdout and stderr."""
+        *_, last = self._pipes.values()
+        return self._pipes["output"].remote, last.remote
+
+    def release_remotes(self) -> None:
+        """Close the child's ends here."""
+        for pipe in self._pipes.values():
+            pipe.release_remote()
+
+    def start(self, _pid: int) -> None:
+        """Begin to read."""
+        for pipe in self._pipes.values():
+            pipe.start()
+
+    def drain(self, then: Callable[[], None]) -> None:
+        """Read what is there now, and call `then`."""
+        for pipe in self._pipes.values():
+            pipe.drain()
+        then()
+
+    def close(self) -> None:
+        """Read no more."""
+        for pipe in self._pipes.values():
+            pipe.close()
+
+    def descriptors(self) -> dict[str, int]:
+        """Give our ends, of those that are open."""
+        return {name: pipe.fd for name, pipe in self._pipes.items() if pipe.fd >= 0}

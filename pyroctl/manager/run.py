@@ -7,7 +7,8 @@ import os
 import pwd
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyroctl.manager.child import Child
+from pyroctl.core.spec import LogReady
+from pyroctl.manager.child import spawn
 from pyroctl.manager.notify import NotifySocket
 from pyroctl.manager.readiness import ReadinessWatch
 from pyroctl.manager.trial import Beside
@@ -79,18 +80,12 @@ class Run:
             what.readiness, self._became_ready, surroundings, self.beside
         )
         try:
-            self.child = Child(
-                spec,
-                what,
-                env,
-                lambda data: self._readiness.on_lines(log.take_output(data)),
-                self._ended,
-                self._gone,
-                listen_fd=listen_fd,
-                on_errors=(lambda data: self._readiness.on_lines(log.take_errors(data)))
-                if spec.log.stderr == "apart"
-                else None,
+            pipes = log.pipes(
+                self._readiness.on_lines,
+                apart=spec.log.stderr == "apart",
+                watched=isinstance(what.readiness, LogReady),
             )
+            self.child = spawn(spec, what, env, pipes, self._ended, self._gone, listen_fd=listen_fd)
         except BaseException:
             self._stop_listening()
             raise

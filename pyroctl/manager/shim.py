@@ -40,7 +40,10 @@ def main() -> None:
 
 
 def follow(parent: str) -> None:
-    """Get SIGTERM when the manager ends, also if that happened before we could ask for it."""
+    """Get SIGTERM when the manager ends, also if that happened before we could ask for it.
+
+    It comes last: a change of user would clear it.
+    """
     libc.prctl(PR_SET_PDEATHSIG, SIGTERM)
     if os.getppid() != int(parent):
         sys.exit(PERMANENT_FAILURE)
@@ -91,7 +94,6 @@ def set_user(user: str) -> None:
         os.initgroups(name, entry.pw_gid)
         os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
-    libc.prctl(PR_SET_PDEATHSIG, SIGTERM)  # a change of user clears it
     os.environ.update(HOME=entry.pw_dir, USER=name, LOGNAME=name, SHELL=entry.pw_shell)
 
 

@@ -167,6 +167,7 @@ class Supervisor:
             environ=os.environ,
             ns=self._name_server_for(spec),
             run=self._paths.run,
+            orphans=self.deployment.orphans,
         )
 
     def _name_server_for(self, spec: ServiceSpec) -> str | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.manager import sessions
-from pyroctl.manager.child import SHIM, shim_settings
+from pyroctl.manager.child import FOLLOW, SHIM, shim_settings
 from pyroctl.manager.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Beside:
     """
 
     def __init__(self, spec: ServiceSpec, launch: Launch, guardian: Guardian) -> None:
-        self._settings = shim_settings(spec, launch)
+        self._settings = [*shim_settings(spec, launch), FOLLOW.format(os.getpid())]
         self._env = launch.env
         self._guardian = guardian
 
