@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from tests.events.service_harness import Process, Start
 
 ROUNDS = 40
-USUALLY, ALWAYS = 0.2, 3.0
+USUALLY, ALWAYS = 0.1, 3.0
 """Seconds. An attack that gets through costs 4 to 12 s (a pattern), or stops the service for good;
-the bounds are far from that, and far from what a busy machine costs."""
+the bounds are far from that."""
+BUSY = 50
+"""So many times a quiet round trip may add: on a busy machine that one takes long, too."""
 MIB = 1 << 20
 PATIENCE = 5.0
 
@@ -159,6 +161,7 @@ def test_a_healthy_pair_is_served_at_once_under_attack(process: Start, name: str
         publisher.greet()
         subscriber.greet()
         subscriber.attach("healthy", ["healthy"])
+        quiet = statistics.median(round_trip(publisher, subscriber, n) for n in range(ROUNDS))
         attacker.start()
         try:
             times = [round_trip(publisher, subscriber, number) for number in range(ROUNDS)]
@@ -166,8 +169,8 @@ def test_a_healthy_pair_is_served_at_once_under_attack(process: Start, name: str
             stop.set()
             attacker.join(20)
         assert not attacker.is_alive()
-    assert statistics.median(times) < USUALLY
-    assert max(times) < ALWAYS
+    assert statistics.median(times) < USUALLY + BUSY * quiet
+    assert max(times) < ALWAYS + BUSY * quiet
 
 
 def round_trip(publisher: WireClient, subscriber: WireClient, number: int) -> float:
