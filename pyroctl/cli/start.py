@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from pyroctl.cli import command as cli
 from pyroctl.cli.background import ensure_manager
 from pyroctl.cli.output import Result
-from pyroctl.errors import EXIT_OK
+from pyroctl.errors import EXIT_OK, ManagerNotRunning, NoAnswer
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App
@@ -29,5 +30,6 @@ def command(app: App, services: tuple[str, ...]) -> Result:
         failed = reply["exit_code"] != EXIT_OK
     finally:
         if launched and failed:
-            app.call("shutdown")
+            with contextlib.suppress(ManagerNotRunning, NoAnswer):  # somebody else was faster
+                app.call("shutdown")
     return Result(reply["data"], reply["errors"], reply["exit_code"])
