@@ -89,6 +89,23 @@ class ServiceFailed(PyroctlError):
         return [{**entry, "output": list(self.output)}]
 
 
+class EssentialFailed(PyroctlError):
+    """A service with on_failure = "shutdown" has failed, and with it the whole deployment.
+
+    Its exit code is the service's own.
+    """
+
+    code = "essential-failed"
+
+    def __init__(self, service: str, reason: str, exit_code: int) -> None:
+        super().__init__(
+            f"{service} has failed: {reason}; everything is stopped",
+            hint=f'because of services.{service}.on_failure = "shutdown"',
+            service=service,
+        )
+        self.exit_code = exit_code
+
+
 class Declined(PyroctlError):
     """The user answered a question with no; nothing was changed."""
 

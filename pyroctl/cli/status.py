@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 @cli.command("status")
 @cli.services_argument
 @click.option("--watch", is_flag=True, help="Refresh until Ctrl-C; with --json an object a line.")
+@click.option("--tree", is_flag=True, help="Show what needs what.")
 @click.option("--interval", default=1.0, show_default=True, help="Seconds between refreshes.")
-def command(app: App, services: tuple[str, ...], *, watch: bool, interval: float) -> Result:
+def command(
+    app: App, services: tuple[str, ...], *, watch: bool, tree: bool, interval: float
+) -> Result:
     """Show services and their state.
+
+    Of services that are named, also how their last runs ended.
 
     Exit status: 0 if all (named, or enabled) services run, 3 if one doesn't, 4 if one is unknown
     or the manager doesn't answer.
@@ -27,5 +32,5 @@ def command(app: App, services: tuple[str, ...], *, watch: bool, interval: float
     if watch:
         from pyroctl.cli.watch import watch_status
 
-        return watch_status(app, services, interval)
-    return show(app, services)
+        return watch_status(app, services, interval, tree=tree)
+    return show(app, services, tree=tree)

@@ -28,20 +28,23 @@ MOST_LOST = 10
 HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "WHERE / WHY")
 
 
-def show(app: App, services: Sequence[str]) -> Result:
+def show(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
     """Look once, and print the table; the result has the data and the exit code."""
-    result = look(app, services)
+    result = look(app, services, tree=tree)
     for line in render(result.data, app.output):
         app.output.print(line)
     return result if app.output.json else result._replace(errors=_worth_saying(result.errors))
 
 
-def look(app: App, services: Sequence[str]) -> Result:
-    """Find out how things are; raises NoAnswer, NotPermitted or ConfigError."""
+def look(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
+    """Find out how things are; raises NoAnswer, NotPermitted or ConfigError.
+
+    `tree` adds what the services need.
+    """
     try:
-        reply = app.call("status", services)
+        reply = app.call("status", services, **({"tree": "yes"} if tree else {}))
     except ManagerNotRunning:
-        reply = _without_manager(app, services)
+        reply = _without_manager(app, services, tree=tree)
     data, errors = reply["data"], list(reply["errors"])
     counted = [row for row in data["services"] if services or row["name"] in data["enabled"]]
     down = [row for row in counted if row["state"] != "running"]
@@ -49,6 +52,8 @@ def look(app: App, services: Sequence[str]) -> Result:
     if data["manager"]["pid"] is None:
         code = max(code, EXIT_NOT_RUNNING)
     del data["enabled"]
+    if tree:
+        data["tree"] = True
     errors += [_not_running(row) for row in down]
     return Result(data, errors, code, partial=len(down) < len(counted))
 
@@ -70,13 +75,16 @@ def _worth_saying(errors: Sequence[Row]) -> list[Row]:
     return [entry for entry in errors if entry["code"] != "not-running"]
 
 
-def _without_manager(app: App, services: Sequence[str]) -> dict[str, Any]:
+def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[str, Any]:
     """Say what there would be: everything is stopped."""
     from pyroctl import __version__
+    from pyroctl.core import plan
     from pyroctl.core.instances import meant
 
     specs = app.load().deployment.services
     services = meant(services, specs)
+    needs = {spec.name: spec.needs for spec in specs.values()}
+    shown = plan.closure(services, needs) if tree else services
     rows = [
         {
             "name": spec.name,
@@ -93,8 +101,9 @@ def _without_manager(app: App, services: Sequence[str]) -> dict[str, Any]:
             "detail": "",
         }
         | ({"es": None} if spec.kind == "eventservice" else {})
+        | ({"on_needs": spec.on_needs, "history": []} if services or tree else {})
         for spec in specs.values()
-        if not services or spec.name in services
+        if not services or spec.name in shown
     ]
     manager = {
         "pid": None,
@@ -120,10 +129,21 @@ def render(data: Mapping[str, Any], output: Output) -> list[str]:
     else:
         up = duration(manager["uptime_s"])
         first = f"manager {manager['state']} (pid {manager['pid']}, up {up}, {config})"
+    if data.get("tree"):
+        from pyroctl.cli.status_more import tree
+
+        return [output.style(first, "dim"), *tree(data["services"], output)]
     rows = [_cells(row) for row in data["services"]]
     head, *lines = table(HEAD, rows, lambda cell: output.style(cell, cell))
     lost = [line for row in data["services"] for line in _lost(row)]
-    return [output.style(first, "dim"), output.style(head, "head"), *lines, *lost]
+    more = [line for row in data["services"] if row.get("history") for line in _history(row)]
+    return [output.style(first, "dim"), output.style(head, "head"), *lines, *lost, *more]
+
+
+def _history(row: Row) -> list[str]:
+    from pyroctl.cli.status_more import history
+
+    return history(row)
 
 
 def _lost(row: Row) -> list[str]:

@@ -16,12 +16,18 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
 
 
-def watch_status(app: App, services: Sequence[str], interval: float) -> Result:
+def watch_status(
+    app: App, services: Sequence[str], interval: float, *, tree: bool = False
+) -> Result:
     """Show the status until Ctrl-C; the result is that of the last look."""
+
+    def look_again() -> Result:
+        return _look(app, services, tree=tree)
+
     if app.output.json:
-        return _repeat(app, services, interval, lambda result: app.output.emit(result.data))
+        return _repeat(look_again, interval, lambda result: app.output.emit(result.data))
     if not sys.stdout.isatty():
-        return _repeat(app, services, interval, lambda result: _print(app, result))
+        return _repeat(look_again, interval, lambda result: _print(app, result))
     from rich.live import Live
     from rich.text import Text
 
@@ -30,26 +36,26 @@ def watch_status(app: App, services: Sequence[str], interval: float) -> Result:
         def show(result: Result) -> None:
             live.update(Text.from_ansi("\n".join(_picture(app, result))), refresh=True)
 
-        return _repeat(app, services, interval, show)
+        return _repeat(look_again, interval, show)
 
 
 def _repeat(
-    app: App, services: Sequence[str], interval: float, show: Callable[[Result], None]
+    look_again: Callable[[], Result], interval: float, show: Callable[[Result], None]
 ) -> Result:
     result = Result()
     try:
         while True:
-            result = _look(app, services)
+            result = look_again()
             show(result)
             time.sleep(interval)
     except KeyboardInterrupt:
         return Result(exit_code=result.exit_code)
 
 
-def _look(app: App, services: Sequence[str]) -> Result:
+def _look(app: App, services: Sequence[str], *, tree: bool) -> Result:
     """Look once; what can't be seen now may be seen the next time."""
     try:
-        return look(app, services)
+        return look(app, services, tree=tree)
     except PyroctlError as error:
         return Result({"manager": None, "services": []}, error.entries(), error.exit_code)
 

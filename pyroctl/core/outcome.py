@@ -23,6 +23,8 @@ class Outcome:
     code: int | None = None
     signal: int | None = None
     trouble: str | None = None
+    ended_by_us: bool = False
+    """Whether it was on its way down already: a signal is then no riddle."""
 
     @property
     def permanent(self) -> bool:
@@ -49,8 +51,8 @@ class Outcome:
                 name = signal.Signals(self.signal).name
             except ValueError:
                 name = f"signal {self.signal}"
-            hint = ", out of memory?" if self.signal == signal.SIGKILL and not self.trouble else ""
-            return f"killed by {name}{hint}"
+            riddle = self.signal == signal.SIGKILL and not (self.trouble or self.ended_by_us)
+            return f"killed by {name}{', out of memory?' if riddle else ''}"
         if self.permanent:
             return f"exit code {self.code}, a permanent failure"
         return f"exit code {self.code}" if self.code is not None else ""

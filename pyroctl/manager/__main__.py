@@ -7,10 +7,11 @@ import json
 import logging
 import logging.handlers
 import os
+import sys
 
 from pyroctl.config.load import load
 from pyroctl.control.paths import deployment_paths
-from pyroctl.errors import PyroctlError
+from pyroctl.errors import EssentialFailed, PyroctlError
 from pyroctl.manager import lock, main
 
 LOG_BYTES, LOG_FILES = 5_000_000, 2
@@ -40,6 +41,8 @@ def run() -> None:
             autostart=False,
             on_ready=lambda news: tell({"errors": [], "news": news}),
         )
+    except EssentialFailed as end:
+        sys.exit(end.exit_code)
     except PyroctlError as error:
         tell({"errors": error.entries(), "exit_code": error.exit_code})
 

@@ -9,6 +9,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from pyroctl.control.server import ControlServer
+from pyroctl.core.lifecycle import State
+from pyroctl.errors import EssentialFailed
 from pyroctl.manager import lock
 from pyroctl.manager.autostart import Autostart
 from pyroctl.manager.reaper import Reaper
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyroctl.control.paths import Paths
-    from pyroctl.core.lifecycle import State
     from pyroctl.core.spec import Deployment
     from pyroctl.manager.unit import Unit
 
@@ -41,7 +42,7 @@ def run(
     `on_ready` is called once commands are taken, with what there is to say about the last manager,
     if that ended without shutting down; `system` is who has to know how we are; `echo`
     gets each service's name and lines. Raises AlreadyRunning, NotPermitted or another
-    PyroctlError when it can't begin.
+    PyroctlError when it can't begin, EssentialFailed when such a service has ended it.
     """
     lock.make_directories(paths)
     held, last = lock.acquire(paths)
@@ -55,6 +56,8 @@ def run(
         os.close(held)  # with our mark in it: the next one looks for what we have left
         raise
     lock.release(held)
+    if manager.failure is not None:
+        raise manager.failure
 
 
 class Manager:
@@ -74,6 +77,8 @@ class Manager:
         self._autostart = Autostart(self._supervisor)
         self._requests = Requests(self._supervisor, self.shut_down, self._autostart.renew)
         self._server = ControlServer(paths.socket, self._requests.handle)
+        self.failure: EssentialFailed | None = None
+        """Why it ends, if nobody has asked for that."""
         self._stopped: asyncio.Future[None] | None = None
         self._reload_wanted = False
         self._reloading: asyncio.Task[None] | None = None
@@ -89,7 +94,7 @@ class Manager:
         )
         self._reaper.start()
         on_ready()
-        self._supervisor.observers.append(self._tell_status)
+        self._supervisor.observers += [self._tell_status, self._end_without]
         telling = asyncio.create_task(self._tell_ready())
         if autostart:
             self._autostart.begin()
@@ -113,6 +118,16 @@ class Manager:
         self._system.stopping()
         await self._supervisor.stop()
         self._stopped.set_result(None)
+
+    def _end_without(self, unit: Unit, old: State) -> None:
+        """End when an essential service has failed."""
+        if unit.state is not State.FAILED or unit.spec.on_failure != "shutdown":
+            return
+        if not self._requests.stopping:
+            code = unit.life.outcome.exit_code if unit.life.outcome is not None else 1
+            self.failure = EssentialFailed(unit.name, unit.life.reason, code)
+            log.error("%s has failed, and everything is to end with it", unit.name)
+            self._shutdown = asyncio.get_running_loop().create_task(self.shut_down())
 
     def _tell_status(self, unit: Unit, old: State) -> None:
         self._system.status(summary(self._supervisor.units.values()))

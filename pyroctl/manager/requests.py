@@ -60,7 +60,7 @@ class Requests:
         names = meant(_names(args), self._supervisor.units)
         self._check_config(args.get("config"))
         if do == "status":
-            return await self._status(names)
+            return await self._status(names, tree=bool(args.get("tree")))
         if do == "shutdown":
             return await self._shut_down(send)
         if do == "foresee":
@@ -103,10 +103,11 @@ class Requests:
                 hint="give each configuration a --root of its own, or shut this one down first",
             )
 
-    async def _status(self, names: Sequence[str]) -> Message:
+    async def _status(self, names: Sequence[str], *, tree: bool) -> Message:
         units = list(self._supervisor.units.values())
         self._reporter.forget_dead(units)
-        known = [unit for unit in units if not names or unit.name in names]
+        shown = plan.closure(names, self._supervisor.needs()) if tree else names
+        known = [unit for unit in units if not names or unit.name in shown]
         unknown = [UnknownService(n, self._supervisor.units) for n in names if not self._has(n)]
         data = {
             "manager": manager_row(
@@ -114,7 +115,7 @@ class Requests:
                 self._supervisor.deployment.file,
                 time.monotonic() - self._began,
             ),
-            "services": await self._reporter.rows(known),
+            "services": await self._reporter.rows(known, detailed=tree or bool(names)),
             "enabled": self._supervisor.enabled(),
         }
         errors = [entry for error in unknown for entry in error.entries()]

@@ -14,7 +14,10 @@ from pyroctl.core.spec import EventServiceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
+    from pyroctl.core.history import Ending
+    from pyroctl.core.outcome import Outcome
     from pyroctl.manager.unit import Unit
 
 ANSWER_TIMEOUT = 1.0
@@ -27,9 +30,14 @@ class StatusReporter:
     def __init__(self) -> None:
         self._processes: dict[int, psutil.Process] = {}
 
-    async def rows(self, units: Iterable[Unit]) -> list[dict[str, Any]]:
-        """Give a row for each unit, in their order."""
+    async def rows(self, units: Iterable[Unit], *, detailed: bool = False) -> list[dict[str, Any]]:
+        """Give a row for each unit, in their order; `detailed` ones say how its runs ended."""
+        units = list(units)
         rows = await asyncio.gather(*(self._row(unit) for unit in units))
+        if detailed:
+            for row, unit in zip(rows, units, strict=True):
+                row["on_needs"] = unit.spec.on_needs
+                row["history"] = [_ending(ending) for ending in unit.history]
         return list(rows)
 
     def forget_dead(self, units: Iterable[Unit]) -> None:
@@ -97,12 +105,26 @@ def _last_end(unit: Unit) -> dict[str, Any] | None:
     if unit.last_end is None:
         return None
     outcome, when = unit.last_end
+    return {**_exit(outcome), "time": _time(when)}
+
+
+def _exit(outcome: Outcome) -> dict[str, Any]:
+    return {"code": outcome.code, "signal": outcome.signal, "text": outcome.describe()}
+
+
+def _ending(ending: Ending) -> dict[str, Any]:
     return {
-        "code": outcome.code,
-        "signal": outcome.signal,
-        "text": outcome.describe(),
-        "time": when.isoformat(timespec="milliseconds"),
+        "time": _time(ending.time),
+        "pid": ending.pid,
+        "exit": _exit(ending.outcome),
+        "reason": ending.reason,
+        "uptime_s": None if ending.uptime is None else round(ending.uptime, 3),
+        "then": None if ending.then is None else str(ending.then),
     }
+
+
+def _time(when: datetime) -> str:
+    return when.isoformat(timespec="milliseconds")
 
 
 def manager_row(state: str, config: str | None, uptime: float) -> dict[str, Any]:

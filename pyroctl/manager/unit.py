@@ -21,7 +21,7 @@ from pyroctl.manager import logs
 from pyroctl.manager.health import Health
 from pyroctl.manager.holdings import Holdings
 from pyroctl.manager.listening import AddressRefused
-from pyroctl.manager.run import Hooks, Run
+from pyroctl.manager.run import Before, Hooks, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
     from pyroctl.control.paths import Paths
     from pyroctl.core.history import History
+    from pyroctl.core.record import RunRecord, UnitRecord
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.manager.guardian import Guardian
+    from pyroctl.manager.keeping import Keeping
     from pyroctl.manager.listening import LentSocket
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class Unit:
         on_change: Callable[[Unit, State], None],
         *,
         lent: LentSocket | None = None,
+        keeping: Keeping | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -66,17 +69,12 @@ class Unit:
         self.last_end: tuple[Outcome, datetime] | None = None
         self.history: History = ()
         """How its last runs ended."""
-        self.log = logs.ServiceLog(
-            paths.service_log(spec.name),
-            paths.service_errors(spec.name),
-            spec.log,
-            tell=log.warning,
-        )
+        self.log = logs.open_log(paths, spec, log.warning, keeping)
         self.waiting_for: str | None = None
         """The need that keeps it from being started, while it is starting."""
         self.holdings = Holdings(paths, lent)
         self._notify_path = os.path.join(paths.notify, spec.name)
-        self._runs: list[Run] = []
+        self.runs: list[Run] = []
         """All that isn't gone yet, predecessors too."""
         self._surroundings = surroundings
         self._missing_need = missing_need
@@ -113,6 +111,11 @@ class Unit:
     def status_text(self) -> str:
         """What the service says about itself (STATUS=)."""
         return self.run.status_text if self.run is not None else ""
+
+    @property
+    def due(self) -> float | None:
+        """When its next Timeout is to happen, by the event loop's clock."""
+        return self._timer.when() if self._timer is not None else None
 
     def uptime(self) -> float | None:
         """Seconds since it became ready; None when it isn't running."""
@@ -159,7 +162,7 @@ class Unit:
         self.log.use(spec.log)
         if spec != old:
             self._watch()
-        for run in self._runs:
+        for run in self.runs:
             self._guardian.protect(run.pid, spec.stop_timeout)
 
     def keeps_address(self) -> bool:
@@ -169,7 +172,7 @@ class Unit:
 
     def kill(self) -> None:
         """End all its processes at once."""
-        for run in self._runs:
+        for run in self.runs:
             run.child.kill()
 
     def close(self) -> None:
@@ -230,7 +233,7 @@ class Unit:
             case Effect.TERMINATE:
                 self._terminate()
             case Effect.KILL:
-                if self._runs:
+                if self.runs:
                     self.log.note(f"{self._why_killed()}: killed")
                 self.kill()
 
@@ -239,7 +242,7 @@ class Unit:
         return trouble or f"still there after {self.spec.stop_timeout:g} s"
 
     def _terminate(self) -> None:
-        for run in self._runs:
+        for run in self.runs:
             run.child.terminate(signal.Signals[f"SIG{self.spec.stop_signal}"])
         if self.waiting_for is not None:
             self.waiting_for = None
@@ -297,6 +300,39 @@ class Unit:
         self.log.note(f"process {self.successor.pid} is to take over from {self.pid}")
         return self.successor
 
+    def take_over(self, record: RunRecord, fds: dict[str, int]) -> Run:
+        """Go on with a process that another manager has started."""
+        surroundings = self._surroundings(self.spec)
+        run = Run(
+            self.spec,
+            launch(self.spec, surroundings),
+            surroundings,
+            self.log,
+            notify_path=record.notify_path,
+            listen_fd=None,
+            guardian=self._guardian,
+            hooks=Hooks(self._became_ready, self._ended, self._gone),
+            before=Before(record, fds),
+        )
+        self.runs.append(run)
+        return run
+
+    def put_back(self, life: Life, due: float | None) -> None:
+        """Go on with a life that another manager has begun, when its processes are here again."""
+        self.life = life
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_at(due, self.send, lifecycle.Timeout())
+        if self.state is State.STOPPING:
+            self._terminate()
+        self._watch()
+
+    def resume_holdings(self, record: UnitRecord, fd: int | None) -> bool:
+        """Go on with what another manager has held for it; gives whether the socket is of use."""
+        address = launch(self.spec, self._surroundings(self.spec)).listens
+        usable = fd is not None and str(address) == record.listens
+        self.holdings.resume(address, fd if usable else None, record.directory)
+        return usable
+
     def _begin(self, more_env: Mapping[str, str]) -> Run:
         surroundings = self._surroundings(self.spec)
         what = launch(self.spec, surroundings)
@@ -310,12 +346,12 @@ class Unit:
             replace(what, env=env),
             surroundings,
             self.log,
-            notify_path=f"{path}~" if path in {run.notify_path for run in self._runs} else path,
+            notify_path=f"{path}~" if path in {run.notify_path for run in self.runs} else path,
             listen_fd=self.holdings.listen(what.listens, self.spec),
             guardian=self._guardian,
             hooks=Hooks(self._became_ready, self._ended, self._gone),
         )
-        self._runs.append(run)
+        self.runs.append(run)
         self._guardian.protect(run.pid, self.spec.stop_timeout)
         return run
 
@@ -333,6 +369,8 @@ class Unit:
 
     def _ended(self, run: Run, outcome: Outcome) -> None:
         if run is self.run:
+            if self.state is State.STOPPING:
+                outcome = replace(outcome, ended_by_us=True)
             self.last_end = (outcome, logs.now())
             if self.successor is not None and self.state is State.RUNNING:
                 self._change_over(ready=False)
@@ -354,8 +392,8 @@ class Unit:
 
     def _gone(self, run: Run) -> None:
         self._guardian.release(run.pid)
-        self._runs.remove(run)
-        if not self._runs:
+        self.runs.remove(run)
+        if not self.runs:
             self.run = self.successor = None
             self.log.finish()
             self.send(lifecycle.Gone())
