@@ -97,7 +97,7 @@ class Mailbox(Generic[T]):
 
     def offer_many(self, items: Sequence[T], sizes: Sequence[int]) -> int:
         """Put in as many of the items as there is room for; gives how many. Loses nothing."""
-        count = min(len(items), self._limit - len(self))
+        count = max(0, min(len(items), self._limit - len(self)))
         if count < len(items):
             sizes = sizes[:count]
         size = sum(sizes)
@@ -108,6 +108,11 @@ class Mailbox(Generic[T]):
         self._sizes.extend(sizes)
         self._bytes += size
         return count
+
+    def resize(self, limit: int, max_bytes: int) -> None:
+        """Set new limits; what waits already may be more than that."""
+        self._limit = limit
+        self._max_bytes = max_bytes
 
     def force_drop(self, count: int = 1) -> None:
         """Count items as dropped that were FULL for too long."""

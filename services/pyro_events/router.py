@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pyro_events.patterns import Pattern, PatternTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable, Iterable, Mapping
 
 K = TypeVar("K", bound="Hashable")
 
@@ -149,6 +149,17 @@ class Router(Generic[K]):
         """Say whether `key` has no subscription at all."""
         member = self._members.get(key)
         return member is None or not (member.subjects or member.patterns)
+
+    def timeouts(self) -> dict[str, int]:
+        """Give how often the matching of each pattern was cut off, where it ever was."""
+        return {text: watch.timeouts for text, watch in self._patterns.items() if watch.timeouts}
+
+    def restore_timeouts(self, timeouts: Mapping[str, int]) -> None:
+        """Go on from what another router has counted; nobody is told of it again."""
+        for text, count in timeouts.items():
+            if text in self._patterns:
+                self._patterns[text].timeouts = count
+        self._generation += 1
 
     def take_suspensions(self) -> list[tuple[K, str]]:
         """Give, once, the subscribers and pattern texts that were suspended since the last call."""

@@ -165,6 +165,16 @@ class FrameReader:
         """Give the bytes that are not yet part of a complete frame that was handed out."""
         return bytes(self._buffer[self._start :])
 
+    @property
+    def skipping(self) -> int:
+        """How many bytes that are still to come will be thrown away."""
+        return self._skip
+
+    def restore(self, leftover: bytes, skipping: int) -> None:
+        """Go on where another reader was, after its `leftover` and `skipping`."""
+        self._buffer += leftover
+        self._skip = skipping
+
     def _parse(self) -> Frame | None:
         buffer, start = self._buffer, self._start
         available = len(buffer) - start

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyro_events.engine.loop import Loop
     from pyro_events.engine.subscriber import Subscriber
@@ -43,6 +43,16 @@ class Awaited:
             waiting, self._waiting = self._waiting, []
             for callback in waiting:
                 callback()
+
+    def hand_over(self) -> dict[str, Any]:
+        """Say everything but who asks."""
+        missing = [(each.kind, each.key) for each in self._missing]
+        return {"expected": self.expected, "back": self.back, "missing": missing}
+
+    def take_over(self, values: Mapping[str, Any], found: Callable[..., Subscriber]) -> None:
+        """Go on from what another process has handed over; `found` gives who has kind and key."""
+        self.expected, self.back = values["expected"], values["back"]
+        self._missing = {found(*each) for each in values["missing"]}
 
     def when_complete(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call, once, when nobody is missing any more, or after so many seconds."""

@@ -7,15 +7,16 @@ import logging
 import socket
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyro_events.engine.loop import READ, WRITE
 from pyro_events.wire import Frame, FrameReader, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyro_events.engine.loop import Loop
+    from pyro_events.engine.parcel import Receiver, Sender
 
 _RECEIVE: Final = 64 << 10
 """Bytes at a time; more would let one busy peer delay the others."""
@@ -46,8 +47,8 @@ class Connection:
     """Owns a connected socket and registers it with the loop, whose thread it belongs to."""
 
     __slots__ = (
-        "_blocked", "_finishing", "_loop", "_mask", "_out", "_out_bytes", "_owner", "_paused",
-        "_sock", "closed", "last_received", "reader",
+        "_blocked", "_end", "_finishing", "_loop", "_mask", "_out", "_out_bytes", "_owner",
+        "_paused", "_sock", "closed", "last_received", "reader",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, sock: socket.socket, max_size: int, owner: Owner) -> None:
@@ -62,6 +63,7 @@ class Connection:
         self._paused = False
         self._blocked = False
         self._finishing: str | None = None
+        self._end = 0.0
         self._mask = 0
         configure(sock)
         self._watch()
@@ -102,7 +104,7 @@ class Connection:
             return
         self._finishing = reason
         self._paused = False
-        self._loop.call_later(patience, lambda: self.close(reason))
+        self._end = self._loop.call_later(patience, lambda: self.close(reason)).at
         if self._out:
             self._watch()
         else:
@@ -120,6 +122,33 @@ class Connection:
         self._out.clear()
         self._out_bytes = 0
         self._loop.call_soon(lambda: self._owner.on_closed(reason))
+
+    def hand_over(self, sender: Sender) -> dict[str, Any]:
+        """Say everything, and pass the socket on; this connection goes on all the same."""
+        return {
+            "socket": sender.descriptor(self._sock),
+            "input": self.reader.leftover(),
+            "skipping": self.reader.skipping,
+            "output": sender.share([b if type(b) is bytes else bytes(b) for b in self._out]),
+            "received": self.last_received,
+            "finishing": self._finishing,
+            "end": self._end,
+        }
+
+    def take_over(self, receiver: Receiver, values: Mapping[str, Any]) -> None:
+        """Go on, when the loop runs, from what another process has handed over with the socket."""
+        self.reader.restore(values["input"], values["skipping"])
+        self.last_received = values["received"]
+        self._out.extend(receiver.shared(values["output"]))
+        self._out_bytes = sum(map(len, self._out))
+        self._blocked = bool(self._out)
+        reason, self._end = values["finishing"], values["end"]
+        if reason is not None:
+            self._finishing = reason
+            self._loop.call_at(self._end, lambda: self.close(reason))
+        self._watch()
+        if values["input"]:
+            self._loop.call_soon(self._process)
 
     def _watch(self) -> None:
         if self.closed:
@@ -241,3 +270,16 @@ def configure(sock: socket.socket) -> None:
     ):
         if hasattr(socket, option):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+class Nobody:
+    """Owns connections that only have to come to their end."""
+
+    def on_frame(self, frame: Frame) -> None:
+        """Ignore it."""
+
+    def on_too_large(self, error: FrameTooLarge) -> None:
+        """Ignore it."""
+
+    def on_closed(self, reason: str) -> None:
+        """Ignore it."""

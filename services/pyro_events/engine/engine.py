@@ -198,12 +198,12 @@ class Engine:
         session = Session(
             self._hub,
             self._objects,
-            sock,
             peer,
             refusal=refusal,
             refusals=self._refusals,
             ended=self._ended,
         )
+        session.begin(sock)
         self._sessions.add(session)
 
     def _ended(self, session: Session) -> None:

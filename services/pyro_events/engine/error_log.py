@@ -22,6 +22,14 @@ class ErrorLog:
         self._at = float("-inf")
         self._quiet = 0
 
+    def hand_over(self) -> tuple[float, int]:
+        """Say when the last line was, and how many have no line yet."""
+        return self._at, self._quiet
+
+    def take_over(self, values: tuple[float, int]) -> None:
+        """Go on from what another process has handed over."""
+        self._at, self._quiet = values
+
     def warn(self, subscriber: Subscriber, item: Item, error: str) -> None:
         """Log it, or count it for the next line."""
         now = subscriber.hub.loop.clock()

@@ -33,9 +33,11 @@ class Watchable(Protocol):
 class Timer:
     """A call in the future; `cancel` may be called at any time."""
 
-    __slots__ = ("callback",)
+    __slots__ = ("at", "callback")
 
-    def __init__(self, callback: Callable[[], None]) -> None:
+    def __init__(self, at: float, callback: Callable[[], None]) -> None:
+        self.at = at
+        """When it is, by the loop's clock."""
         self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
@@ -80,8 +82,12 @@ class Loop:
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call once, `delay` seconds from now."""
-        timer = Timer(callback)
-        heapq.heappush(self._timers, (self.clock() + delay, next(self._numbers), timer))
+        return self.call_at(self.clock() + delay, callback)
+
+    def call_at(self, at: float, callback: Callable[[], None]) -> Timer:
+        """Call once, when the loop's clock says `at`."""
+        timer = Timer(at, callback)
+        heapq.heappush(self._timers, (at, next(self._numbers), timer))
         return timer
 
     def call_soon(self, callback: Callable[[], None]) -> None:
@@ -89,6 +95,16 @@ class Loop:
         self._soon.append(callback)
         if threading.get_ident() != self._thread:
             self._wake()
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is to be called soon."""
+        return bool(self._soon)
+
+    def run_pending(self) -> None:
+        """Call what is to be called soon, and what that asks for, looking at nothing else."""
+        while self._soon:
+            self._guarded(self._soon.popleft())
 
     def on_signals(self, callback: Callable[[int], None], *numbers: signal.Signals) -> None:
         """Call back, in the loop, for each of these signals; for a loop of the main thread.
@@ -186,6 +202,11 @@ class Deadline:
         self._at = self._loop.clock() + seconds
         if self._timer is None:
             self._timer = self._loop.call_later(seconds, self._due)
+
+    @property
+    def at(self) -> float | None:
+        """When it expires, by the loop's clock."""
+        return self._at
 
     def clear(self) -> None:
         """Don't expire."""

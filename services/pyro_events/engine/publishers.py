@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyro_events.engine import journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pyro_events.engine.held import Held
     from pyro_events.engine.keeper import Keeper
@@ -90,6 +90,16 @@ class Publishers:
                 publisher = self.seen(publisher_id)
                 publisher.last = number
                 self.keep(publisher)
+
+    def hand_over(self) -> list[tuple[object, ...]]:
+        """Say everything, when no publish is under way."""
+        return [(name, p.slot, p.last, p.seen) for name, p in self._table.items()]
+
+    def take_over(self, values: Iterable[tuple[Any, ...]]) -> None:
+        """Go on from what another process has handed over."""
+        for name, slot, last, seen in values:
+            publisher = self._table[name] = Publisher(slot)
+            publisher.last, publisher.seen = last, seen
 
     def _new(self, publisher_id: str) -> Publisher:
         slot = self._tallies.claim()

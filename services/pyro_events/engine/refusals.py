@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LIMITS: Final = (
     "handshake_timeout",
@@ -37,6 +40,10 @@ class Refusals:
         """Count it if a limit is the reason."""
         if isinstance(error, LimitReached):
             self._counts[error.limit] += 1
+
+    def take_over(self, counts: Mapping[str, int]) -> None:
+        """Go on from the counts of another process."""
+        self._counts.update(counts)
 
     def as_dict(self) -> dict[str, int]:
         """Give the number of refusals for every limit."""

@@ -17,10 +17,11 @@ from pyro_events.wire import Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyro_events.engine.hub import Hub
     from pyro_events.engine.loop import Timer
+    from pyro_events.engine.parcel import Receiver, Sender
     from pyro_events.engine.refusals import Refusals
     from pyro_events.engine.stream import StreamSubscriber
 
@@ -34,15 +35,14 @@ class Session:
     """Serves one client. `refusal` is why it is sent away, or None."""
 
     __slots__ = (
-        "_deadline", "_ended", "_ending", "_hub", "_objects", "_refusal", "_refusals", "_welcome",
-        "connection", "peer", "stream",
+        "_deadline", "_ended", "_ending", "_hub", "_objects", "_refusal", "_refusals", "_streamed",
+        "_welcome", "connection", "peer", "stream",
     )  # fmt: skip
 
     def __init__(
         self,
         hub: Hub,
         objects: dict[str, Any],
-        sock: socket.socket,
         peer: str | None,
         *,
         refusal: LimitReached | None,
@@ -58,14 +58,46 @@ class Session:
         self._ended = ended
         self._welcome = False
         self._ending = False
-        settings = hub.settings
-        self.connection = Connection(hub.loop, sock, settings.handshake_size, self)
-        self._deadline: Timer | None = hub.loop.call_later(
-            settings.handshake_timeout, self._too_late
-        )
+        self._streamed = False
+        self.connection: Connection
+        self._deadline: Timer | None = None
 
     def __str__(self) -> str:
         return f"client {self.peer or 'on this machine'}"
+
+    def begin(self, sock: socket.socket) -> None:
+        """Serve the client at the other end of this socket."""
+        settings = self._hub.settings
+        self.connection = Connection(self._hub.loop, sock, settings.handshake_size, self)
+        self._deadline = self._hub.loop.call_later(settings.handshake_timeout, self._too_late)
+
+    def hand_over(self, sender: Sender) -> dict[str, Any]:
+        """Say everything, when no call is under way; this session goes on all the same."""
+        refusal, stream = self._refusal, self.stream
+        return {
+            "connection": self.connection.hand_over(sender),
+            "peer": self.peer,
+            "welcome": self._welcome,
+            "deadline": self._deadline and self._deadline.at,
+            "refusal": refusal and (refusal.limit, str(refusal)),
+            "stream": stream.key if stream is not None and not stream.gone else None,
+            "streamed": self._streamed,
+        }
+
+    def take_over(self, receiver: Receiver, values: Mapping[str, Any]) -> None:
+        """Serve on, when the loop runs, the client that another process has served."""
+        settings = self._hub.settings
+        self._welcome, self._streamed = values["welcome"], values["streamed"]
+        self._refusal = values["refusal"] and LimitReached(*values["refusal"])
+        size = settings.max_message_size if self._welcome else settings.handshake_size
+        sock = receiver.socket(values["connection"]["socket"])
+        self.connection = Connection(self._hub.loop, sock, size, self)
+        self.connection.take_over(receiver, values["connection"])
+        if values["deadline"] is not None:
+            self._deadline = self._hub.loop.call_at(values["deadline"], self._too_late)
+        if values["stream"] is not None:
+            self.stream = self._hub.streams[values["stream"]]
+            self.stream.rejoin(self.connection)
 
     def check_no_stream(self) -> None:
         """Raise ValueError if the connection is a stream already."""
@@ -74,7 +106,7 @@ class Session:
 
     def attach(self, stream: StreamSubscriber, last: int | None) -> tuple[int, int]:
         """Make this connection the subscriber's stream; see `StreamSubscriber.attach`."""
-        self.stream = stream
+        self.stream, self._streamed = stream, True
         return stream.attach(self.connection, last)
 
     def pause(self) -> None:
@@ -95,8 +127,8 @@ class Session:
             self._handshake(frame)
         elif frame.type == wire.INVOKE:
             self._invoke(frame)
-        elif frame.type == wire.RESULT and self.stream is not None:
-            if not self.stream.gone:
+        elif frame.type == wire.RESULT and self._streamed:
+            if self.stream is not None and not self.stream.gone:
                 self.stream.acknowledge(frame.data)
         elif frame.type == wire.PING:
             if frame.data != b"pong":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgpack
 
@@ -20,9 +20,12 @@ from pyro_events.engine.subscriber import Subscriber, item_size
 from pyro_events.wire import ProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyro_events.engine.connection import Connection
     from pyro_events.engine.encoder import Item
     from pyro_events.engine.hub import Hub
+    from pyro_events.engine.parcel import Receiver, Sender
     from pyro_events.engine.state import Kind, Standing
     from pyro_events.engine.subscriber import Options
 
@@ -45,8 +48,15 @@ class StreamSubscriber(Subscriber):
 
     kind: ClassVar[Kind] = "stream"
 
-    def __init__(self, hub: Hub, subscriber_id: str, name: str, options: Options) -> None:
-        super().__init__(hub, name, options)
+    def __init__(
+        self,
+        hub: Hub,
+        subscriber_id: str,
+        name: str,
+        options: Options,
+        slot: int | None = None,
+    ) -> None:
+        super().__init__(hub, name, options, slot)
         self.id = subscriber_id
         self._connection: Connection | None = None
         self._sent: deque[_Sent] = deque()
@@ -195,6 +205,35 @@ class StreamSubscriber(Subscriber):
         self._mailbox.offer_many(late, list(map(item_size, late)))
         self._wait("it did not come back after a restart")
 
+    def hand_over(self, sender: Sender) -> dict[str, Any]:
+        """Say everything but the connection, which belongs to a session."""
+        return {
+            **super().hand_over(sender),
+            "sent": [(sent.first, sender.share(sent.items)) for sent in self._sent],
+            "again": [sender.share(items) for items in self._again],
+            "next": self._next,
+            "acked": self._acked,
+            "lost": self._lost,
+            "grace": self._grace and self._grace.at,
+            "heartbeat": self._heartbeat.at,
+        }
+
+    def take_over(self, receiver: Receiver, values: Mapping[str, Any]) -> None:
+        """Go on from what another process has handed over; `rejoin` has the connection."""
+        super().take_over(receiver, values)
+        shared, now = receiver.shared, self.hub.loop.clock()
+        self._sent.extend(_Sent(first, shared(items)) for first, items in values["sent"])
+        self._again.extend(map(shared, values["again"]))
+        self._next, self._acked, self._lost = values["next"], values["acked"], values["lost"]
+        if values["grace"] is not None:
+            self._wait("it did not come back", values["grace"] - now)
+        if values["heartbeat"] is not None:
+            self._heartbeat.set(values["heartbeat"] - now)
+
+    def rejoin(self, connection: Connection) -> None:
+        """Go on over the connection that was ours in another process."""
+        self._connection = connection
+
     def close(self) -> None:
         """Go for good; the connection stays, it may be used for other calls."""
         super().close()
@@ -202,10 +241,9 @@ class StreamSubscriber(Subscriber):
         self._heartbeat.cancel()
         self._stop_waiting()
 
-    def _wait(self, failure: str) -> None:
-        self._grace = self.hub.loop.call_later(
-            self.hub.settings.reconnect_grace, lambda: self.hub.drop(self, failure)
-        )
+    def _wait(self, failure: str, seconds: float | None = None) -> None:
+        grace = self.hub.settings.reconnect_grace if seconds is None else seconds
+        self._grace = self.hub.loop.call_later(grace, lambda: self.hub.drop(self, failure))
 
     def _stop_waiting(self) -> None:
         if self._grace is not None:

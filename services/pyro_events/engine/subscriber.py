@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from pyro_events.engine.state import Kind, Standing
 from pyro_events.mailbox import Mailbox, Verdict, WhenFull
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyro_events.engine.encoder import Item
     from pyro_events.engine.hub import Hub
+    from pyro_events.engine.parcel import Receiver, Sender
     from pyro_events.engine.publication import Rest
     from pyro_events.engine.settings import Settings
 
@@ -73,7 +74,7 @@ class Subscriber:
 
     kind: ClassVar[Kind]
 
-    def __init__(self, hub: Hub, name: str, options: Options) -> None:
+    def __init__(self, hub: Hub, name: str, options: Options, slot: int | None = None) -> None:
         self.hub = hub
         self.name = name
         self.options = options.over(_defaults(hub.settings))
@@ -85,7 +86,7 @@ class Subscriber:
         self._waiting: deque[Rest] = deque()
         self._dropped_before = 0
         self._gaps_told = 0
-        self.slot = hub.tallies.claim()
+        self.slot = hub.tallies.claim() if slot is None else slot
         self.lineage: list[str] = []
         """Earlier incarnations in which the subscriber may still believe."""
         self._mailbox = self._new_mailbox()
@@ -182,12 +183,37 @@ class Subscriber:
 
     def lift_limit(self) -> None:
         """Take whatever waits, however much it is: the next process will go on with it."""
-        mailbox: Mailbox[Item] = Mailbox(_MAX_QUEUE, _MAX_QUEUE << 20, "block")
-        self._dropped_before += self._mailbox.dropped
-        items = self._mailbox.take(len(self._mailbox), self._mailbox.bytes)
-        mailbox.offer_many(items, list(map(item_size, items)))
-        self._mailbox = mailbox
+        self._mailbox.resize(_MAX_QUEUE, _MAX_QUEUE << 20)
         self._admit()
+
+    def restore_limit(self) -> None:
+        """Take no more than before `lift_limit`; what waits, waits."""
+        self._mailbox.resize(self.options.queue_size or 1, self.hub.settings.queue_bytes)
+
+    def hand_over(self, sender: Sender) -> dict[str, Any]:
+        """Say everything, when nobody waits for room; this subscriber goes on all the same."""
+        return {
+            "standing": self.standing().plain(),
+            "slot": self.slot,
+            "delivered": self.delivered,
+            "errors": self.errors,
+            "stalled": self._stalled,
+            "dropped": self.dropped,
+            "gaps_told": self._gaps_told,
+            "mailbox": sender.share(list(self._mailbox)),
+        }
+
+    def take_over(self, receiver: Receiver, values: Mapping[str, Any]) -> None:
+        """Go on, when the loop runs, from what another process has handed over."""
+        self.lineage = list(values["standing"].get("lineage", ()))
+        self.delivered, self.errors = values["delivered"], values["errors"]
+        self._stalled = values["stalled"]
+        self._dropped_before, self._gaps_told = values["dropped"], values["gaps_told"]
+        items = receiver.shared(values["mailbox"])
+        self.lift_limit()
+        self._mailbox.offer_many(items, list(map(item_size, items)))
+        self.restore_limit()
+        self._touch()
 
     def close(self) -> None:
         """Release connections and timers; it takes and sends nothing any more."""

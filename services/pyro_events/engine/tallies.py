@@ -12,7 +12,10 @@ from __future__ import annotations
 import mmap
 import os
 from array import array
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _MAGIC: Final = int.from_bytes(b"tallies1", "little")
 _HEADER: Final = 1
@@ -51,6 +54,32 @@ class Tallies:
             return cls(mmap.mmap(file, _bytes(slots)))
         finally:
             os.close(file)
+
+    @classmethod
+    def reopen(cls, path: str, slots: int) -> Tallies:
+        """Go on with the file of another process, which may be larger than `slots`; OSError."""
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.posix_fallocate(file, 0, _bytes(slots))
+            return cls(mmap.mmap(file, os.fstat(file).st_size))
+        finally:
+            os.close(file)
+
+    @property
+    def used(self) -> int:
+        """How many slots were ever handed out."""
+        return self._next // SLOT
+
+    def hand_over(self) -> dict[str, Any]:
+        """Say everything."""
+        words = self.values[: self._next]
+        return {"words": words.tobytes(), "free": self._free}
+
+    def take_over(self, values: Mapping[str, Any]) -> None:
+        """Go on from what another process has handed over; nothing must be claimed yet."""
+        words = array("Q", values["words"])
+        self._next, self._free = len(words), list(values["free"])
+        self.values[: self._next] = memoryview(words)
 
     def claim(self, first: int = 0, second: int = 0) -> int:
         """Give a free slot, with these numbers in it."""

@@ -1,0 +1,67 @@
+"""Descriptors on their way to another process, over a Unix socket that keeps messages apart.
+
+See SCM_RIGHTS in unix(7); the kernel takes at most 253 of them with one message. What is large
+goes as a file in memory, which is one more descriptor: the other end gets all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+AT_ONCE: Final = 200
+"""Descriptors of one message at most."""
+_LONGEST: Final = 1 << 16
+
+
+def make_socket() -> socket.socket:
+    """Give a socket of the kind that both ends have to use; others than its user can't connect."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    os.fchmod(sock.fileno(), 0o600)  # what a bind makes gets these permissions
+    return sock
+
+
+def send(sock: socket.socket, message: bytes, descriptors: Sequence[int] = ()) -> None:
+    """Send one message, not an empty one, with up to AT_ONCE descriptors. Raises OSError."""
+    socket.send_fds(sock, [message], descriptors, socket.MSG_NOSIGNAL)
+
+
+def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """Give one message and its descriptors, which are the caller's to close; b"" at the end.
+
+    Raises OSError, also when this process is not allowed as many descriptors as were sent.
+    """
+    message, descriptors, flags, _ = socket.recv_fds(
+        sock, _LONGEST, AT_ONCE, socket.MSG_CMSG_CLOEXEC
+    )
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        close(descriptors)
+        raise OSError("a message did not arrive as a whole: too few descriptors (ulimit -n)?")
+    return message, descriptors
+
+
+def close(descriptors: Iterable[int]) -> None:
+    """Close them all."""
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def memory_file(data: bytes) -> int:
+    """Give the descriptor of a file in memory that has these bytes. Raises OSError."""
+    descriptor = os.memfd_create("handover")
+    with open(descriptor, "wb", closefd=False) as file:  # noqa: PTH123 - it is a descriptor
+        file.write(data)
+    return descriptor
+
+
+def contents(descriptor: int) -> bytes:
+    """Give what is in such a file, which is closed. Raises OSError."""
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - it is a descriptor
+        file.seek(0)
+        return file.read()
