@@ -42,6 +42,8 @@ class Surroundings:
     """The deployment's runtime directory."""
     orphans: Orphans = "stop"
     """What becomes of services when the manager is killed."""
+    mark: str = ""
+    """By what the guard finds those that the manager starts, should it be killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ def _environment(spec: ServiceSpec, surroundings: Surroundings) -> dict[str, str
     env |= {"PYROCTL_DEPLOYMENT": surroundings.deployment, "PYROCTL_SERVICE": spec.name}
     if surroundings.run:
         env["PYROCTL_RUNTIME_DIR"] = surroundings.run
+    if surroundings.mark and surroundings.orphans == "stop":
+        env["PYROCTL_RUN"] = surroundings.mark
     check = check_of(spec)
     if isinstance(check, SilenceCheck):
         env["WATCHDOG_USEC"] = str(round(check.period * 1_000_000))  # sd_watchdog_enabled(3)

@@ -1,11 +1,14 @@
-"""Ends the services of a manager that was killed: `python -I -S guard.py FD`, commands on stdin.
+"""Ends what a manager that was killed has left: `python -I -S guard.py FD MARK`, commands on stdin.
 
-The last of the rings that let nobody outlive the manager. It is told of every session that the
-manager starts ("+SID GRACE", or "~SID GRACE" if it is no service but a helper of one) and of every
-one that is gone ("-SID"). When the pipe closes while sessions are left, their manager died without
-stopping them: they get SIGTERM, and SIGKILL when their grace (seconds) is over. The next manager
-finds in the file FD when that was, and how many services it concerned. It may import only what
-starts fast.
+The ring that lets nobody outlive the manager. It is told of every session that the manager starts
+("+SID GRACE", or "~SID GRACE" if it is no service but a helper of one), of every one that is gone
+("-SID"), and of the manager's orderly end ("."). When the pipe closes without that, or while
+sessions are left, they get SIGTERM, and SIGKILL when their grace (seconds) is over. So does every
+process with PYROCTL_RUN=MARK in its environment: what has left its session, and what was only just
+started. The pipe doesn't close before that: a process on its way to exec holds it, too.
+
+The next manager finds in the file FD when that was, and how many services it concerned. It may
+import only what starts fast.
 """
 
 import os
@@ -16,6 +19,10 @@ import time
 
 LONGEST_GRACE = 3.0
 """Nobody is there to wait for a service that takes long over its end."""
+PAUSE = 0.05
+"""Seconds; what has closed the pipe by its exec gets its environment a moment later."""
+LOOKS = 5
+"""So often nobody must be found before that is believed."""
 
 
 def main() -> None:
@@ -24,7 +31,11 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # only the manager's end ends the guard
     sessions: dict[int, float] = {}
     helpers: set[int] = set()
+    orderly = False
     for line in sys.stdin:
+        if line == ".\n":
+            orderly = True
+            continue
         sid, _, grace = line[1:].partition(" ")
         helpers.discard(int(sid))
         if line.startswith("-"):
@@ -35,7 +46,8 @@ def main() -> None:
             helpers.add(int(sid))
     if sessions:
         leave_note(int(sys.argv[1]), len(sessions) - len(helpers))
-        clear_up(sessions)
+    if sessions or not orderly:
+        clear_up(sessions, os.fsencode(f"PYROCTL_RUN={sys.argv[2]}"))
 
 
 def leave_note(fd: int, services: int) -> None:
@@ -44,31 +56,47 @@ def leave_note(fd: int, services: int) -> None:
     os.pwrite(fd, f"{time.time():.3f} {services}\n".encode(), 0)
 
 
-def clear_up(sessions: dict[int, float]) -> None:
-    """End all processes of these sessions."""
+def clear_up(sessions: dict[int, float], mark: bytes = b"") -> None:
+    """End all processes of these sessions, and those with that in their environment."""
     started = time.monotonic()
-    for pid in members(set(sessions)):
-        send(pid, signal.SIGTERM)
-    while left := members(set(sessions)):
+    told: set[int] = set()
+    looks = 0
+    while looks < LOOKS:
+        left = find(set(sessions), mark)
         lived = time.monotonic() - started
         for pid, sid in left.items():
-            if lived >= sessions[sid]:
+            if lived >= sessions.get(sid, LONGEST_GRACE):
                 send(pid, signal.SIGKILL)
-        wait_for_any(list(left), 0.2)
+            elif pid not in told:
+                send(pid, signal.SIGTERM)
+        told |= set(left)
+        if left:
+            wait_for_any(list(left), 0.2)
+        elif mark:
+            time.sleep(PAUSE)
+        looks = 0 if left else looks + 1 if mark else LOOKS
 
 
-def members(sids: set[int]) -> dict[int, int]:
-    """Find the living processes of these sessions: pid to session id."""
+def find(sids: set[int], mark: bytes) -> dict[int, int]:
+    """Find the living processes of these sessions, or with that mark: pid to session id."""
     found = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
                 sid = os.getsid(int(entry))
-                if sid in sids and is_alive(int(entry)):
+                if (sid in sids or is_marked(entry, mark)) and is_alive(int(entry)):
                     found[int(entry)] = sid
             except OSError:
-                pass  # it ended while we looked
+                pass  # it ended while we looked, or is somebody else's
     return found
+
+
+def is_marked(pid: str, mark: bytes) -> bool:
+    """Tell whether its environment has that entry."""
+    if not mark:
+        return False
+    with open(f"/proc/{pid}/environ", "rb") as environ:
+        return mark in environ.read().split(b"\0")
 
 
 def is_alive(pid: int) -> bool:

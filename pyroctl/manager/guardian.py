@@ -12,6 +12,8 @@ import sys
 from pyroctl.manager.pidfd import ProcessWatch
 
 GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
+GOODBYE = "."
+"""What the guard hears last of a manager that ends in order."""
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +22,16 @@ class Guardian:
     """Tells the guard which sessions are ours, and replaces it when it ends.
 
     The guard holds a lock on the file `lock` as long as it lives: another manager waits for that.
+    It ends every process that has PYROCTL_RUN=`mark` in its environment, too, so that none is
+    forgotten of which we had no time to tell. With `spare` it ends only the services' helpers: the
+    next manager wants the services.
     """
 
-    def __init__(self, lock: str) -> None:
+    def __init__(self, lock: str, mark: str | None = None, *, spare: bool = False) -> None:
         self._lock = lock
+        self._spare = spare
+        self.mark = mark or os.urandom(8).hex()
+        """Different for each manager, unless it takes over from another."""
         self._sessions: dict[int, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: ProcessWatch | None = None
@@ -35,7 +43,7 @@ class Guardian:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", GUARD, str(lock)],
+                [sys.executable, "-I", "-S", GUARD, str(lock), self.mark],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
@@ -53,6 +61,8 @@ class Guardian:
 
         A `helper` is no service itself.
         """
+        if self._spare and not helper:
+            return
         self._sessions[sid] = f"{'~' if helper else '+'}{sid} {grace}"
         self._say(self._sessions[sid])
 
@@ -65,6 +75,7 @@ class Guardian:
         """Let the guard go; it ends what is still on the list."""
         if self._process is not None and self._watch is not None:
             self._watch.cancel()
+            self._say(GOODBYE)
             assert self._process.stdin is not None
             self._process.stdin.close()
             self._process.wait()

@@ -168,6 +168,7 @@ class Supervisor:
             ns=self._name_server_for(spec),
             run=self._paths.run,
             orphans=self.deployment.orphans,
+            mark=self._guardian.mark,
         )
 
     def _name_server_for(self, spec: ServiceSpec) -> str | None:

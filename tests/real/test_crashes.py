@@ -57,7 +57,7 @@ def test_a_crash_loop_ends_at_the_start_limit(deployment: Deployment) -> None:
     starts = deployment.root / "starts"
     deployment.configure(
         '[services.flaky]\nkind = "command"\nready = { delay = 0 }\nrestart_delay = 0.01\n'
-        f'start_limit = 4\ncommand = ["sh", "-c", "echo x >> {starts}; exit 1"]'
+        f'start_limit = 4\ncommand = ["sh", "-c", "echo x >> {starts}; sleep 0.1; exit 1"]'
     )
     deployment.run("start", code=None)
     row = eventually(lambda: (r := deployment.service("flaky"))["state"] == "failed" and r)
