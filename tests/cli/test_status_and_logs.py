@@ -162,7 +162,7 @@ def test_global_options_work_before_and_after_the_command(deployment: Deployment
     for args in (("-c", str(other), "config", "path"), ("config", "path", "--config", str(other))):
         assert deployment.run(*args).stdout == f"{other}\n"
     before = deployment.run("--json", "-c", str(other), "config", "path")
-    assert json.loads(before.stdout)["data"] == {"file": str(other)}
+    assert json.loads(before.stdout)["data"]["file"] == str(other)
 
 
 def test_a_deployment_in_a_very_deep_directory_works(deployment: Deployment) -> None:
