@@ -1,4 +1,4 @@
-"""Collects processes that nobody else does: the duty of process 1, in a container for instance."""
+"""Collects processes that nobody else does: what services leave behind comes to us."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import contextlib
 import logging
 import os
 import signal
+
+from pyroctl.manager.strays import become_subreaper
 
 PATIENCE = 0.5
 """Seconds that a dead child may wait for us: our own are collected at once, by who watches them."""
@@ -26,9 +28,9 @@ class Reaper:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin, if this is process 1, to which orphans come; costs nothing otherwise."""
-        if os.getpid() == 1:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._look_soon)
+        """Begin; only the death of a child wakes us."""
+        become_subreaper()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._look_soon)
 
     def stop(self) -> None:
         """Look no more."""

@@ -65,6 +65,9 @@ class StatusReporter:
         if unit.log.lost_bytes:
             lost = f"{unit.log.lost_lines} lines ({unit.log.lost_bytes} bytes)"
             row["detail"] += f" ({lost} of its log could not be written)"
+        left = unit.left_behind() if unit.pid is not None else []
+        if left:
+            row["detail"] = f"{row['detail']} ({', '.join(left)} went into the background)".strip()
         if isinstance(unit.spec.options, EventServiceOptions):
             row["es"] = await _event_service_numbers(unit)
         return row

@@ -19,6 +19,7 @@ from pyroctl.manager.guardian import Guardian
 from pyroctl.manager.listening import lent_sockets
 from pyroctl.manager.naming import Naming
 from pyroctl.manager.publishing import Publishing
+from pyroctl.manager.strays import Strays
 from pyroctl.manager.unit import Unit
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Supervisor:
         self._guardian = Guardian(paths.guard_lock)
         self._chores: set[asyncio.Task[None]] = set()
         self._paths = paths
+        self._strays = Strays(self._started)
         self._lent = lent_sockets(os.environ, os.getpid())
         self.units = {name: self._unit(spec) for name, spec in deployment.services.items()}
         self.naming = Naming(lambda: self.units, self._name_server_unit)
@@ -152,10 +154,14 @@ class Supervisor:
             self._guardian,
             self._changed,
             lent=self._lent.get(spec.name),
+            strays=self._strays,
         )
         if self._echo is not None:
             unit.log.echo = partial(self._echo, spec.name)
         return unit
+
+    def _started(self) -> set[int]:
+        return {run.pid for unit in self.units.values() for run in unit.runs}
 
     # --- what services know of each other --------------------------------------------------------
 

@@ -17,10 +17,11 @@ from pyroctl.core.history import Ending, conclude, remember
 from pyroctl.core.lifecycle import Action, Arm, Disarm, Effect, Event, Life, State
 from pyroctl.core.outcome import Outcome
 from pyroctl.kinds.launch import Surroundings, launch
-from pyroctl.manager import logs
+from pyroctl.manager import logs, strays
 from pyroctl.manager.health import Health
 from pyroctl.manager.holdings import Holdings
 from pyroctl.manager.listening import AddressRefused
+from pyroctl.manager.pidfd import ProcessWatch
 from pyroctl.manager.run import Before, Hooks, Run
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pyroctl.manager.guardian import Guardian
     from pyroctl.manager.keeping import Keeping
     from pyroctl.manager.listening import LentSocket
+    from pyroctl.manager.strays import Strays
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class Unit:
         *,
         lent: LentSocket | None = None,
         keeping: Keeping | None = None,
+        strays: Strays,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -79,6 +82,7 @@ class Unit:
         self._surroundings = surroundings
         self._missing_need = missing_need
         self._guardian = guardian
+        self._strays = strays
         self._on_change = on_change
         self._clock = clock
         self._chance = chance
@@ -174,6 +178,7 @@ class Unit:
         """End all its processes at once."""
         for run in self.runs:
             run.child.kill()
+        self._signal_strays(signal.SIGKILL)
 
     def close(self) -> None:
         """Let go of the log file and of what was held for it; the service is down."""
@@ -242,11 +247,21 @@ class Unit:
         return trouble or f"still there after {self.spec.stop_timeout:g} s"
 
     def _terminate(self) -> None:
+        number = signal.Signals[f"SIG{self.spec.stop_signal}"]
         for run in self.runs:
-            run.child.terminate(signal.Signals[f"SIG{self.spec.stop_signal}"])
+            run.child.terminate(number)
+        self._signal_strays(number)
         if self.waiting_for is not None:
             self.waiting_for = None
             self.send(lifecycle.Gone())  # it was still waiting: there is no process
+
+    def left_behind(self) -> list[str]:
+        """Describe the processes that have left the service's session."""
+        return [strays.describe(pid) for pid in self._strays.of(self.name)]
+
+    def _signal_strays(self, number: int) -> None:
+        for pid in self._strays.of(self.name):
+            strays.send_signal(pid, number)
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -371,6 +386,9 @@ class Unit:
         if run is self.run:
             if self.state is State.STOPPING:
                 outcome = replace(outcome, ended_by_us=True)
+            elif left := self.left_behind():
+                trouble = f"{', '.join(left)} went into the background: run it in the foreground"
+                outcome = replace(outcome, trouble=trouble)
             self.last_end = (outcome, logs.now())
             if self.successor is not None and self.state is State.RUNNING:
                 self._change_over(ready=False)
@@ -393,6 +411,17 @@ class Unit:
     def _gone(self, run: Run) -> None:
         self._guardian.release(run.pid)
         self.runs.remove(run)
+        if not self.runs:
+            self._await_strays()
+
+    def _await_strays(self) -> None:
+        """Wait for those that have left the session, too: they may hold what the next one needs."""
+        for pid in self._strays.of(self.name):
+            try:
+                ProcessWatch(pid, self._await_strays)
+            except ProcessLookupError:
+                continue
+            return
         if not self.runs:
             self.run = self.successor = None
             self.log.finish()
