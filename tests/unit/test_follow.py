@@ -1,0 +1,80 @@
+"""What becomes of services when one that they need is restarted, or fails."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyroctl.core.follow import Dependent, affected, follow
+from pyroctl.core.life import Life, Restart, State, Stop, Then
+
+RUNNING = Life(State.RUNNING)
+
+
+def dependent(policy="restart", state=State.RUNNING, has_process=True):
+    return Dependent("feed", policy, state, has_process)
+
+
+def test_a_restart_is_followed_when_the_need_is_ready_again():
+    """Not before: until then the dependent goes on, and there is nothing to start it against."""
+    for state in State:
+        found = follow("base", Life(state), [dependent()])
+        expected = {"feed": Restart("base was restarted")} if state is State.RUNNING else {}
+        assert found == expected, state
+
+
+@pytest.mark.parametrize(
+    ("state", "has_process"),
+    [
+        (State.STARTING, False),
+        (State.STOPPING, True),
+        (State.BACKOFF, False),
+        (State.STOPPED, False),
+        (State.EXITED, False),
+        (State.FAILED, False),
+    ],
+)
+def test_who_has_no_process_of_before_needs_no_restart(state, has_process):
+    """It gets a fresh one anyway, or is to stay down."""
+    assert follow("base", RUNNING, [dependent("restart", state, has_process)]) == {}
+
+
+@pytest.mark.parametrize(
+    ("life", "stops"),
+    [
+        (Life(State.STOPPING, then=Then.JUDGE), False),
+        (Life(State.EXITED), False),
+        (Life(State.RUNNING), False),
+        (Life(State.STOPPING, then=Then.START_AGAIN), True),
+        (Life(State.STOPPING, then=Then.STAY_DOWN), True),
+        (Life(State.BACKOFF), True),
+        (Life(State.STARTING), True),
+        (Life(State.STOPPED), True),
+        (Life(State.FAILED), True),
+    ],
+)
+def test_a_stop_is_followed_once_it_is_clear_that_the_need_is_away(life, stops):
+    """A job that has ended well is still good for those that need it."""
+    assert bool(follow("base", life, [dependent("stop")])) is stops
+
+
+def test_the_reason_is_passed_on():
+    """Who is stopped is told why the need went down."""
+    life = Life(State.FAILED, reason="exit code 3")
+    assert follow("base", life, [dependent("stop")]) == {
+        "feed": Stop("base went down: exit code 3")
+    }
+
+
+@given(st.sampled_from(State), st.sampled_from(Then), st.sampled_from(State), st.booleans())
+def test_who_keeps_is_left_alone_whatever_happens(state, then, own, has_process):
+    """`keep` is the default, and means it."""
+    assert follow("base", Life(state, then=then), [dependent("keep", own, has_process)]) == {}
+
+
+def test_who_would_be_affected_is_known_beforehand():
+    """Through all that follow in turn; a service that keeps ends the chain."""
+    needs = {"a": (), "b": ("a",), "c": ("b",), "d": ("c",), "e": ("a",)}
+    policies = {"a": "keep", "b": "restart", "c": "stop", "d": "keep", "e": "keep"}
+    assert affected(["a"], needs, policies) == {"a", "b", "c"}
