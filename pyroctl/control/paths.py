@@ -37,6 +37,16 @@ class Paths(NamedTuple):
         return os.path.join(self.run, "guard.lock")
 
     @property
+    def keeper(self) -> str:
+        """The socket of the process that keeps what services need to outlive the manager."""
+        return os.path.join(self.run, "keeper.sock")
+
+    @property
+    def keeper_lock(self) -> str:
+        """The file that the keeper has locked as long as it lives."""
+        return os.path.join(self.run, "keeper.lock")
+
+    @property
     def notify(self) -> str:
         """The directory of the services' notification sockets."""
         return os.path.join(self.run, "notify")

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from pyroctl.manager import guard, leftovers
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from pyroctl.control.paths import Paths
 
 MARK_LENGTH = 128
@@ -29,7 +31,7 @@ class Mark:
     boot: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Aftermath:
     """What became of the last manager."""
 
@@ -42,6 +44,8 @@ class Aftermath:
     """How many services its guard has ended then; None if there was no guard, either."""
     ended: int = 0
     """How many processes were still there now, and were ended."""
+    taken_over: int | None = None
+    """How many services went on without a manager and have one again; None if none was to."""
 
     def describe(self) -> str:
         """Say it in a sentence."""
@@ -51,6 +55,8 @@ class Aftermath:
         facts = [f"the last manager (pid {self.pid}) ended without shutting down{moment}"]
         if self.services is not None:
             facts.append(f"{_count(self.services, 'service', 'services')} ended with it")
+        if self.taken_over is not None:
+            facts.append(f"{_count(self.taken_over, 'service', 'services')} taken over")
         if self.ended:
             facts.append(
                 f"{_count(self.ended, 'process left by it', 'processes left by it')} ended now"
@@ -76,15 +82,21 @@ def read_mark(fd: int) -> Mark | None:
     return Mark(int(words[0]), words[1] if len(words) > 1 else "")
 
 
-def examine(last: Mark, paths: Paths) -> Aftermath:
-    """Find out what became of it, and end what is left of its services."""
+def examine(last: Mark, paths: Paths, spared: Container[int] = ()) -> Aftermath:
+    """Find out what became of it, and end what is left of it but the `spared` sessions."""
     if last.boot and last.boot != boot_id():
         return Aftermath(last.pid, rebooted=True)
     when, services = _guards_note(paths)
-    left = leftovers.find(paths.run)
+    ended = end_all(paths, spared)
+    return Aftermath(last.pid, rebooted=False, when=when, services=services, ended=ended)
+
+
+def end_all(paths: Paths, spared: Container[int] = ()) -> int:
+    """End what no manager knows, and give how many processes that were; takes up to `GRACE`."""
+    left = {pid: sid for pid, sid in leftovers.find(paths.run).items() if sid not in spared}
     if left:
         guard.clear_up(dict.fromkeys(left.values(), GRACE))
-    return Aftermath(last.pid, rebooted=False, when=when, services=services, ended=len(left))
+    return len(left)
 
 
 def _guards_note(paths: Paths) -> tuple[datetime | None, int | None]:

@@ -46,6 +46,26 @@ class Holdings:
             self._held = HeldSocket(address, _ids(spec))
         return self._held.fileno()
 
+    @property
+    def listens(self) -> str | None:
+        """The address of the socket that is held, in words."""
+        return None if self._held is None else str(self._held.address)
+
+    @property
+    def directory(self) -> str | None:
+        """The state directory, if there is one."""
+        return self._directory
+
+    def descriptors(self) -> dict[str, int]:
+        """Give the socket that is held, if there is one."""
+        return {} if self._held is None else {"listen": self._held.fileno()}
+
+    def resume(self, address: ListenAddress | None, fd: int | None, directory: str | None) -> None:
+        """Go on with what another manager has held."""
+        self._directory = directory
+        if fd is not None and address is not None:
+            self._held = HeldSocket(address, fd=fd)
+
     def holds(self, address: ListenAddress | None) -> bool:
         """Tell whether a process that is started now gets the socket that is there."""
         return self._lent is not None or (self._held is not None and self._held.address == address)

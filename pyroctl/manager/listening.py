@@ -50,14 +50,20 @@ class HeldSocket:
     """A listening socket of one service, open until `close`.
 
     `owner`, a user and a group id, gets the file of a Unix socket; -1 leaves one as it is. Raises
-    AddressRefused. The host's name is looked up, which blocks for a moment.
+    AddressRefused. The host's name is looked up, which blocks for a moment. `fd` is the socket if
+    another manager has bound it.
     """
 
-    def __init__(self, address: ListenAddress, owner: tuple[int, int] = (-1, -1)) -> None:
+    def __init__(
+        self, address: ListenAddress, owner: tuple[int, int] = (-1, -1), fd: int | None = None
+    ) -> None:
         self.address = address
         self._file: tuple[int, int] | None = None
         try:
-            if isinstance(address, UnixAddress):
+            if fd is not None:
+                self._socket = socket.socket(fileno=fd)
+                self._file = _identity(address.path) if isinstance(address, UnixAddress) else None
+            elif isinstance(address, UnixAddress):
                 self._socket = _bind_path(address, owner)
                 self._file = _identity(address.path)
             else:

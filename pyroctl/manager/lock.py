@@ -15,7 +15,7 @@ from pyroctl.manager import aftermath
 
 if TYPE_CHECKING:
     from pyroctl.control.paths import Paths
-    from pyroctl.manager.aftermath import Aftermath
+    from pyroctl.manager.aftermath import Mark
 
 
 GUARD_TIMEOUT = 5.0
@@ -47,12 +47,12 @@ def _not_ours(path: str) -> NotPermitted:
     return NotPermitted(f"{path} belongs to somebody else", hint="choose another place with --root")
 
 
-def acquire(paths: Paths) -> tuple[int, Aftermath | None]:
-    """Take the deployment's lock and write our pid into it.
+def acquire(paths: Paths) -> tuple[int, Mark | None]:
+    """Take the deployment's lock and write our mark into it.
 
-    Gives the descriptor to keep open and to `release`, and what became of the last manager, if it
-    didn't shut down. What that has left in the runtime directory is removed, after its guard has
-    ended what it had started. Raises AlreadyRunning when another manager has the lock.
+    Gives the descriptor to keep open and to `release`, and the mark of the last manager, if it
+    didn't shut down; its guard has done its work then. Raises AlreadyRunning when another manager
+    has the lock.
     """
     fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -66,11 +66,14 @@ def acquire(paths: Paths) -> tuple[int, Aftermath | None]:
     last = aftermath.read_mark(fd)
     aftermath.leave_mark(fd)
     _outlast_guard(paths)
-    found = None if last is None else aftermath.examine(last, paths)
+    return fd, last
+
+
+def clear(paths: Paths) -> None:
+    """Remove what services have left in the runtime directory."""
     for name in os.listdir(paths.notify):
         os.unlink(os.path.join(paths.notify, name))
     shutil.rmtree(paths.state(), ignore_errors=True)
-    return fd, found
 
 
 def release(fd: int) -> None:
@@ -81,16 +84,26 @@ def release(fd: int) -> None:
 
 def _outlast_guard(paths: Paths) -> None:
     """Wait until nothing of a killed manager's services is left, or we would start them twice."""
-    fd = os.open(paths.guard_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + GUARD_TIMEOUT
     try:
-        while True:
-            try:
-                return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    log.warning("services of a manager that was killed don't end: going on")
-                    return None
-                time.sleep(PAUSE)
-    finally:
-        os.close(fd)
+        os.close(take(paths.guard_lock))
+    except BlockingIOError:
+        log.warning("services of a manager that was killed don't end: going on")
+
+
+def take(path: str) -> int:
+    """Lock a file for ourselves and give its descriptor, to be inherited by whom it is for.
+
+    Whoever has it is about to end; raises BlockingIOError if that takes too long.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + GUARD_TIMEOUT
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(fd)
+                raise
+            time.sleep(PAUSE)
+        else:
+            return fd

@@ -6,6 +6,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pyroctl.manager.kept_log import KeptLog
 from pyroctl.manager.lines import LineAssembler
 from pyroctl.manager.logfile import LogFile, stamp
 from pyroctl.manager.output import OutputPipes
@@ -13,7 +14,9 @@ from pyroctl.manager.output import OutputPipes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyroctl.core.spec import LogSpec
+    from pyroctl.control.paths import Paths
+    from pyroctl.core.spec import LogSpec, ServiceSpec
+    from pyroctl.manager.keeping import Keeping
 
 REMEMBERED_LINES = 20
 """How many last lines are at hand for an error message."""
@@ -22,6 +25,16 @@ REMEMBERED_LINES = 20
 def now() -> datetime:
     """Give the time of day, with the local offset."""
     return datetime.now(UTC).astimezone()
+
+
+def open_log(
+    paths: Paths, spec: ServiceSpec, tell: Callable[[str], None], keeping: Keeping | None
+) -> ServiceLog | KeptLog:
+    """Open the log of a service; with `keeping`, the keeper writes it."""
+    if keeping is not None:
+        return KeptLog(keeping, spec.name, paths, spec.log)
+    path, errors_path = paths.service_log(spec.name), paths.service_errors(spec.name)
+    return ServiceLog(path, errors_path, spec.log, tell=tell)
 
 
 class ServiceLog:

@@ -15,6 +15,7 @@ from pyroctl.manager import lock
 from pyroctl.manager.autostart import Autostart
 from pyroctl.manager.reaper import Reaper
 from pyroctl.manager.requests import Requests
+from pyroctl.manager.succession import Beginning, begin
 from pyroctl.manager.supervisor import Supervisor
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
 
@@ -46,12 +47,10 @@ def run(
     """
     lock.make_directories(paths)
     held, last = lock.acquire(paths)
-    news = last.describe() if last is not None else ""
-    if news:
-        log.warning("%s", news)
     try:
-        manager = Manager(deployment, paths, system or SystemNotifier({}), echo)
-        asyncio.run(manager.serve(autostart=autostart, on_ready=lambda: on_ready(news)))
+        beginning = begin(deployment, paths, last)
+        manager = Manager(deployment, paths, system or SystemNotifier({}), echo, beginning)
+        asyncio.run(manager.serve(autostart=autostart, on_ready=lambda: on_ready(beginning.news)))
     except BaseException:
         os.close(held)  # with our mark in it: the next one looks for what we have left
         raise
@@ -69,9 +68,11 @@ class Manager:
         paths: Paths,
         system: SystemNotifier,
         echo: Callable[[str, bytes], None] | None,
+        beginning: Beginning,
     ) -> None:
         self._deployment = deployment
-        self._supervisor = Supervisor(deployment, paths, echo)
+        self._beginning = beginning
+        self._supervisor = Supervisor(deployment, paths, echo, beginning.keeping)
         self._system = system
         self._reaper = Reaper()
         self._autostart = Autostart(self._supervisor)
@@ -86,7 +87,7 @@ class Manager:
     async def serve(self, *, autostart: bool, on_ready: Callable[[], None]) -> None:
         """Start up, serve, and return when everything is down."""
         self._stopped = asyncio.get_running_loop().create_future()
-        self._supervisor.start()
+        self._supervisor.start(self._beginning)
         await self._server.start()
         self._handle_signals()
         log.info(

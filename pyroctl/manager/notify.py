@@ -27,7 +27,8 @@ class NotifySocket:
 
     It lies at `path`, in the deployment's private directory. Where that can't be, because the path
     is too long or the service runs as another user, it is an abstract socket. `uids` are the users
-    whose messages count; what others send is logged and dropped.
+    whose messages count; what others send is logged and dropped. `fd` is such a socket that is
+    there already.
     """
 
     def __init__(
@@ -37,15 +38,18 @@ class NotifySocket:
         on_message: Callable[[dict[str, str]], None],
         *,
         private: bool = True,
+        fd: int | None = None,
     ) -> None:
         self._uids = uids
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._path = path if private and len(os.fsencode(path)) <= LONGEST_PATH else None
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM, fileno=fd)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        if self._path is not None:
+        if fd is not None:
+            self.address = os.fsdecode(self._socket.getsockname()).replace("\0", "@")
+        elif self._path is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
             self._socket.bind(self._path)
@@ -70,10 +74,18 @@ class NotifySocket:
             else:
                 log.warning("a message of user id %s to %s was dropped", uid, self.address)
 
-    def close(self) -> None:
-        """Stop listening and remove the socket."""
+    def fileno(self) -> int:
+        """Give the descriptor."""
+        return self._socket.fileno()
+
+    def leave(self) -> None:
+        """Stop listening; the socket stays for others who have it."""
         self._loop.remove_reader(self._socket)
         self._socket.close()
+
+    def close(self) -> None:
+        """Stop listening and remove the socket."""
+        self.leave()
         if self._path is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)

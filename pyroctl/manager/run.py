@@ -7,8 +7,11 @@ import os
 import pwd
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyroctl.core.spec import LogReady
-from pyroctl.manager.child import spawn
+from pyroctl.core.record import stamp
+from pyroctl.core.spec import LogReady, NotifyReady
+from pyroctl.manager.child import Child, spawn
+from pyroctl.manager.control_link import ControlLink
+from pyroctl.manager.identity import Inherited, start_time
 from pyroctl.manager.notify import NotifySocket
 from pyroctl.manager.readiness import ReadinessWatch
 from pyroctl.manager.trial import Beside
@@ -17,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyroctl.core.outcome import Outcome
+    from pyroctl.core.record import RunRecord
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds.launch import Launch, Surroundings
     from pyroctl.manager.guardian import Guardian
+    from pyroctl.manager.kept_log import KeptLog
     from pyroctl.manager.logs import ServiceLog
 
 
@@ -33,11 +38,19 @@ class Hooks(NamedTuple):
     """Nothing of its session is left."""
 
 
+class Before(NamedTuple):
+    """What another manager knew of a run, and its descriptors."""
+
+    record: RunRecord
+    fds: dict[str, int]
+
+
 class Run:
     """A process of a service from its start to its end. Lives in the event loop's thread.
 
     `listen_fd` is the listening socket that it inherits. Raises OSError or ValueError when the
-    process can't be created, and then nothing is left of it.
+    process can't be created, and then nothing is left of it. With `before` it is one that another
+    manager has started, and nothing is created.
     """
 
     def __init__(
@@ -45,57 +58,89 @@ class Run:
         spec: ServiceSpec,
         what: Launch,
         surroundings: Surroundings,
-        log: ServiceLog,
+        log: ServiceLog | KeptLog,
         *,
         notify_path: str,
         listen_fd: int | None,
         guardian: Guardian,
         hooks: Hooks,
+        before: Before | None = None,
     ) -> None:
+        record, fds = before or (None, {})
         self.spec = spec
         """What it was started with; its unit may know better by now."""
-        self.uri: str | None = None
-        self.status_text = ""
+        self.stamp = stamp(spec) if record is None else record.stamp
+        """What tells whether it was started with another specification than a given one."""
+        self.uri = record.uri if record is not None else None
+        self.status_text = record.status_text if record is not None else ""
         """What it says about itself (STATUS=)."""
         self.first_sign: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
         """Done when it is ready, with None, or has ended, with how."""
-        self.last_sign = 0.0
+        self.last_sign = 0.0 if record is None else asyncio.get_running_loop().time()
         """When it said WATCHDOG=1 last, by the event loop's clock."""
-        self.ready_since: float | None = None
+        self.ready_since = record.ready_since if record is not None else None
         """When it became ready, by its unit's clock."""
-        self.ns = surroundings.ns
+        self.ns = surroundings.ns if record is None else record.ns
         """The name server that it was told at its start."""
         self.beside = Beside(spec, what, guardian)
         """Starts programs that run as the service does."""
         self.ended = False
         self.gone = asyncio.Event()
         self.notify_path = notify_path
+        self.apart = spec.log.stderr == "apart" if record is None else record.apart
+        """Whether its stderr has a pipe of its own."""
+        self.uids = user_ids(spec)
+        """Whose messages count."""
         self._log = log
         self._hooks = hooks
         self._notify: NotifySocket | None = NotifySocket(
-            notify_path, user_ids(spec), self._said, private=spec.user is None
+            notify_path,
+            self.uids,
+            self.hear,
+            private=spec.user is None,
+            fd=fds.pop("notify", None),
         )
         env = {**what.env, "NOTIFY_SOCKET": self._notify.address}
         self._readiness = ReadinessWatch(
-            what.readiness, self._became_ready, surroundings, self.beside
+            what.readiness if self.ready_since is None else NotifyReady(),
+            self._became_ready,
+            surroundings,
+            self.beside,
         )
         try:
+            control = fds.pop("control", None)
             pipes = log.pipes(
                 self._readiness.on_lines,
-                apart=spec.log.stderr == "apart",
+                apart=self.apart,
                 watched=isinstance(what.readiness, LogReady),
+                fds=fds if record is not None else None,
             )
-            self.child = spawn(spec, what, env, pipes, self._ended, self._gone, listen_fd=listen_fd)
+            if record is None:
+                self.child = spawn(
+                    spec, what, env, pipes, self._ended, self._gone, listen_fd=listen_fd
+                )
+            else:
+                link = None if control is None else ControlLink(control)
+                process = Inherited(record.pid)
+                self.child = Child(process, pipes, link, self._ended, self._gone)
         except BaseException:
             self._stop_listening()
             raise
+        self.started = (start_time(self.pid) or 0) if record is None else record.started
+        """When the kernel has started it, in its own ticks."""
 
     @property
     def pid(self) -> int:
         """Its process id, which is its session's id as well."""
         return self.child.pid
 
-    def _said(self, fields: dict[str, str]) -> None:
+    def descriptors(self) -> dict[str, int]:
+        """Give our ends of what connects us with its process."""
+        notify = {} if self._notify is None else {"notify": self._notify.fileno()}
+        return {**self.child.descriptors(), **notify}
+
+    def hear(self, fields: dict[str, str]) -> None:
+        """Take what it says about itself."""
         self.uri = fields.get("X_PYRO_URI", self.uri)
         self.status_text = fields.get("STATUS", self.status_text)
         if fields.get("WATCHDOG") == "1":

@@ -15,6 +15,7 @@ from pyroctl.core.lifecycle import SETTLED, State, Stop, is_usable
 from pyroctl.core.spec import EventServiceOptions, NameServerOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.kinds.launch import Surroundings
+from pyroctl.manager import takeover
 from pyroctl.manager.guardian import Guardian
 from pyroctl.manager.listening import lent_sockets
 from pyroctl.manager.naming import Naming
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pyroctl.control.paths import Paths
     from pyroctl.core.lifecycle import Restart
     from pyroctl.core.spec import Deployment, ServiceSpec
+    from pyroctl.manager.keeping import Keeping
+    from pyroctl.manager.succession import Beginning
 
 ANSWER_TIMEOUT = 2.0
 """Seconds that a service has to answer a question of ours."""
@@ -39,7 +42,11 @@ class Supervisor:
     """Holds the units of a deployment. Lives in the event loop's thread."""
 
     def __init__(
-        self, deployment: Deployment, paths: Paths, echo: Callable[[str, bytes], None] | None = None
+        self,
+        deployment: Deployment,
+        paths: Paths,
+        echo: Callable[[str, bytes], None] | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         self.deployment = deployment
         self.observers: list[Callable[[Unit, State], None]] = []
@@ -47,7 +54,8 @@ class Supervisor:
         self._echo = echo
         self.closing = False
         """Nothing is started any more."""
-        self._guardian = Guardian(paths.guard_lock)
+        self._keeping = keeping
+        self._guardian = Guardian(paths.guard_lock, spare=keeping is not None)
         self._chores: set[asyncio.Task[None]] = set()
         self._paths = paths
         self._strays = Strays(self._started)
@@ -56,9 +64,22 @@ class Supervisor:
         self.naming = Naming(lambda: self.units, self._name_server_unit)
         self._publishing = Publishing(deployment.name, lambda: self.units)
 
-    def start(self) -> None:
-        """Get ready to run services."""
+    def start(self, beginning: Beginning) -> None:
+        """Get ready to run services, and go on with those of the manager before us."""
         self._guardian.start()
+        if self._keeping is not None:
+            self._keeping.attach(self._keep_all)
+        takeover.resume(self.units, beginning.known, beginning.inheritance)
+        self._keep_all()
+
+    def _keep_all(self) -> None:
+        """Let the keeper have all that it takes to go on without us."""
+        for unit in self.units.values():
+            self._keep(unit)
+
+    def _keep(self, unit: Unit) -> None:
+        if self._keeping is not None:
+            takeover.keep(self._keeping, unit)
 
     async def stop(self) -> None:
         """Stop everything, dependents first, and let go of all resources."""
@@ -74,6 +95,8 @@ class Supervisor:
         self._guardian.stop()
         for unit in self.units.values():
             unit.close()
+        if self._keeping is not None:
+            self._keeping.stop()
 
     def adopt(self, deployment: Deployment) -> None:
         """Take on another deployment; services that are none in it must be down."""
@@ -88,6 +111,8 @@ class Supervisor:
         }
         for unit in gone:
             unit.close()
+            if self._keeping is not None:
+                self._keeping.forget(unit.name)
         for unit in self.units.values():
             unit.needs_changed()
 
@@ -154,6 +179,7 @@ class Supervisor:
             self._guardian,
             self._changed,
             lent=self._lent.get(spec.name),
+            keeping=self._keeping,
             strays=self._strays,
         )
         if self._echo is not None:
@@ -207,6 +233,7 @@ class Supervisor:
         for other in self.units.values():
             if unit.name in other.spec.needs:
                 other.needs_changed()
+        self._keep(unit)
         for observe in self.observers:
             observe(unit, old)
         self._publishing.changed(unit)
