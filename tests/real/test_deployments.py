@@ -136,7 +136,7 @@ def test_a_task_of_a_dead_worker_is_not_lost(
 
 
 def test_behind_systemd(copy: Callable[[str], None], deployment: Deployment) -> None:
-    """It says when it is ready, and names outlive the end of everything."""
+    """It says when it is ready; es is handed over; names outlive the end of everything."""
     copy("systemd.toml")
     address = f"pyroctl-test-{deployment.mark}"
     (deployment.root / "data").mkdir()
@@ -158,6 +158,8 @@ def test_behind_systemd(copy: Callable[[str], None], deployment: Deployment) -> 
                         if turn == 1:
                             ns.register("somebody", "PYRO:somebody@localhost:1")
                         assert "somebody" in ns.list()
+                    (done,) = deployment.json("restart", "es")["data"]["restarts"]
+                    assert done["how"] == "handover"
                     manager.terminate()
                     assert manager.wait(20) == 0
                 finally:
