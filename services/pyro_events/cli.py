@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pyro_events.descriptors import provide
 from pyro_events.engine.engine import Engine
-from pyro_events.engine.faults import ServiceFault
+from pyro_events.engine.faults import HandoverRefused, ServiceFault
+from pyro_events.engine.handover import Inheritance, inherit
 from pyro_events.options import parser, settings_of
 from pyro_events.program import Program
 from pyro_events.registration import Registration
@@ -19,7 +21,7 @@ from pyro_host.listening import inherited_socket
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pyro_events.engine.settings import Settings
 
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     channel = ControlChannel.from_environment()
     try:
         _serve(options, provide(settings), channel)
+    except HandoverRefused as fault:
+        return _fail(fault.message, fault.hint, PERMANENT_FAILURE)
     except ServiceFault as fault:
         return _fail(fault.message, fault.hint, 1)
     finally:
@@ -49,22 +53,50 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChannel | None) -> None:
-    engine = Engine(
-        options.host,
-        options.port,
-        settings,
-        version(),
-        listening=inherited_socket(),
-        state_dir=os.environ.get("PYROCTL_STATE_DIR") or None,
-    )
+    path = os.environ.pop("PYROCTL_TAKE_OVER", None)
+    listening = inherited_socket()
+    inheritance = inherit(path) if path else None
+    with contextlib.ExitStack() as stack:
+        if inheritance is not None:
+            stack.callback(inheritance.receiver.close)
+        with _intelligible(inheritance):
+            engine = Engine(
+                options.host,
+                options.port,
+                settings,
+                version(),
+                listening=listening,
+                state_dir=os.environ.get("PYROCTL_STATE_DIR") or None,
+                inheritance=inheritance,
+            )
+        stack.callback(engine.close)
+        names = _names(options, engine, inheritance)
+        program = Program(engine, names, Notifier(), channel, inheritance)
+        program.run()
+
+
+@contextlib.contextmanager
+def _intelligible(inheritance: Inheritance | None) -> Iterator[None]:
+    """Take an error for a fault of what was handed over."""
     try:
-        names = None
-        if not options.no_ns:
-            names = Registration(options.ns, engine.uri, engine.incarnation)
-    except BaseException:
-        engine.close()
-        raise
-    Program(engine, names, Notifier(), channel).run()
+        yield
+    except (ArithmeticError, AssertionError, LookupError, OSError, TypeError, ValueError) as error:
+        if inheritance is None:
+            raise
+        raise HandoverRefused(
+            f"what the old process hands over is of no use here: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _names(
+    options: argparse.Namespace, engine: Engine, inheritance: Inheritance | None
+) -> Registration | None:
+    if inheritance is not None:
+        handed = inheritance.receiver.values["names"]
+        return handed and Registration.take_over(handed, engine.uri, engine.incarnation)
+    if options.no_ns:
+        return None
+    return Registration(options.ns, engine.uri, engine.incarnation)
 
 
 def _set_up_logging(options: argparse.Namespace) -> None:

@@ -32,6 +32,12 @@ class Errands:
                 self._thread = threading.Thread(target=self._serve, name="errands", daemon=True)
                 self._thread.start()
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way."""
+        with self._lock:
+            return self._thread is not None
+
     def finish(self, patience: float) -> bool:
         """Wait until everything is done, at most so many seconds; False if it takes longer."""
         with self._lock:

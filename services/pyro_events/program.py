@@ -12,6 +12,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from pyro_events.engine.faults import ServiceFault
+from pyro_events.engine.handover import FORMAT, Failed, Offer
 from pyro_events.engine.loop import READ, WRITE
 from pyro_events.errands import Errands
 from pyro_events.registration import Registration
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from pyro_events.engine.engine import Engine
+    from pyro_events.engine.handover import Inheritance
+    from pyro_events.engine.parcel import Sender
 
 _NAME_SERVER_PATIENCE = 8.0
 """Seconds that the process stays to see its name registered and removed."""
@@ -40,22 +43,30 @@ class Program:
         names: Registration | None,
         notifier: Notifier,
         channel: ControlChannel | None,
+        inheritance: Inheritance | None = None,
     ) -> None:
         self._engine = engine
         self._loop = engine.loop
         self._names = names
         self._notifier = notifier
         self._channel = channel
+        self._inheritance = inheritance
+        self._offer: Offer | None = None
         self._errands = Errands(self._loop)
         self._stopping = False
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Serve until a signal comes, or until the manager is gone; raises ServiceFault."""
+        """Serve until a signal comes, or until the manager is gone; raises ServiceFault.
+
+        What is inherited becomes ours here, and the old process ends.
+        """
         self._loop.on_signals(self._signalled, signal.SIGTERM, signal.SIGINT)
         if self._channel is not None:
             self._loop.watch(self._channel, READ, self._on_channel)
-        if self._names is None:
+        if self._inheritance is not None:
+            self._inheritance.take()
+        if self._names is None or self._inheritance is not None:
             self._loop.call_soon(self._announce)
         else:
             self._errands.run(self._names.register, self._first_registered)
@@ -101,6 +112,7 @@ class Program:
         if self._stopping:
             return
         self._stopping = True
+        self._withdraw("it is stopping")
         if self._error is None:
             _log.info("stopping: %s", reason)
         self._notifier.stopping()
@@ -131,26 +143,27 @@ class Program:
             self._loop.watch(channel, WRITE if channel.unsent else READ, self._on_channel)
 
     def _answer(self, ask: str, parameters: dict[str, object]) -> object:
-        looks = {
+        get = parameters.get
+        looks: dict[str, Callable[[], object]] = {
             "statistics": self._engine.statistics,
             "subscriptions": self._engine.subscriptions,
+            "ping": lambda: {"incarnation": self._engine.incarnation},
+            "returned": lambda: self._returned(get("wait")),
+        }
+        works: dict[str, Callable[[], object]] = {
+            "publish": lambda: self._publish(get("events")),
+            "register": lambda: self._register(str(get("ns") or "") or None),
+            "retire": lambda: self._retire(str(get("reason") or "restart")),
+            "offer_handover": lambda: self._offer_handover(str(get("path"))),
+            "withdraw_handover": lambda: self._withdraw("it was taken back"),
         }
         if ask in looks:
             return looks[ask]()
-        if ask == "ping":
-            return {"incarnation": self._engine.incarnation}
-        if ask == "returned":
-            return self._returned(parameters.get("wait"))
+        if ask not in works:
+            raise AskRefused(f"an event service can't be asked for {ask!r}")
         if self._engine.retired:
             raise AskRefused("the event service has retired, and does nothing more")
-        if ask == "publish":
-            return self._publish(parameters.get("events"))
-        if ask == "register":
-            where = parameters.get("ns")
-            return self._register(str(where) if where else None)
-        if ask == "retire":
-            return self._retire(str(parameters.get("reason") or "restart"))
-        raise AskRefused(f"an event service can't be asked for {ask!r}")
+        return works[ask]()
 
     def _publish(self, events: object) -> object:
         """Publish pairs of subject and message; give the reasons of those that can't be."""
@@ -188,6 +201,36 @@ class Program:
         with _refusals():
             self._engine.retire(reason, done)
         return answer
+
+    def _offer_handover(self, path: str) -> dict[str, object]:
+        """Let another process take over from this one, which goes on until it has everything."""
+        if self._offer is not None:
+            raise AskRefused("a hand-over is under way already")
+        with _refusals():
+            self._engine.check_willing()
+        try:
+            self._offer = Offer(self._loop, path, self._engine.patterns, self._say, self._part)
+        except OSError as error:
+            raise AskRefused(f"can't listen at {path}: {error.strerror or error}") from None
+        return {"offered": True, "format": FORMAT}
+
+    def _say(self, sender: Sender) -> dict[str, object]:
+        if self._errands.busy:
+            raise Failed("a name server is being asked for something at this moment")
+        names = self._names and self._names.hand_over()
+        return {"engine": self._engine.hand_over(sender), "names": names}
+
+    def _part(self) -> None:
+        _log.info("handed over")
+        self._stopping = True
+        self._withdraw("it was handed over")
+        self._engine.part()
+
+    def _withdraw(self, reason: str) -> dict[str, object]:
+        offer, self._offer = self._offer, None
+        if offer is not None:
+            offer.withdraw(reason)
+        return {"withdrawn": offer is not None}
 
     def _register(self, where: str | None) -> Deferred:
         """Register again, for a name server that came back empty, or is elsewhere now."""

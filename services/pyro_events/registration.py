@@ -18,7 +18,7 @@ from pyro_events.engine.faults import NameServerUnreachable, NameTaken, ServiceF
 from pyro_events.event import EVENTSERVICE_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 NAME_SERVER_PATIENCE = 2.0
 """Seconds for each answer of a name server."""
@@ -74,6 +74,17 @@ class Registration:
                     server.remove()
         except NameServerUnreachable as fault:
             _log.info("the name can't be removed: %s", fault)
+
+    def hand_over(self) -> dict[str, object]:
+        """Say everything; for a process that goes on for this one, and has the same URI."""
+        return {"server": str(self._server), "tried": self._tried, "held": self.held}
+
+    @classmethod
+    def take_over(cls, values: Mapping[str, Any], uri: str, incarnation: str) -> Registration:
+        """Hold the name that another process holds for the same event service."""
+        made = cls(values["server"], uri, incarnation)
+        made._tried, made.held = values["tried"], values["held"]
+        return made
 
     @property
     def where(self) -> str:

@@ -150,6 +150,10 @@ class Router(Generic[K]):
         member = self._members.get(key)
         return member is None or not (member.subjects or member.patterns)
 
+    def patterns(self) -> list[str]:
+        """Give the texts of all patterns that somebody subscribed to."""
+        return list(self._patterns)
+
     def timeouts(self) -> dict[str, int]:
         """Give how often the matching of each pattern was cut off, where it ever was."""
         return {text: watch.timeouts for text, watch in self._patterns.items() if watch.timeouts}

@@ -64,19 +64,22 @@ class HeldService:
 
     def start(self) -> None:
         """Start a process, and wait until it is ready."""
-        self.control, theirs = socket.socketpair()
-        self.control.settimeout(20)
-        self.lines = self.control.makefile("rb")
+        self._become(self.spawn())
+
+    def spawn(self, **environment: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        """Start a process; gives it and our end of its control channel."""
+        control, theirs = socket.socketpair()
+        control.settimeout(20)
         number = fcntl.fcntl(theirs, fcntl.F_DUPFD, 100)
         held = fcntl.fcntl(self.listening, fcntl.F_DUPFD, 100)
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYRO_", "PYROCTL_"))}
-        env |= {"PYROCTL_CONTROL_FD": str(number), "HELD": str(held)}
+        env |= {"PYROCTL_CONTROL_FD": str(number), "HELD": str(held)} | environment
         if self.keeps_state:
             env["PYROCTL_STATE_DIR"] = str(self.state)
         options = self.arguments or ("-N", "-q")
         command = [sys.executable, "-S", "-c", _LAUNCH, "-m", "pyro_events", *options]
         with theirs, self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -86,10 +89,35 @@ class HeldService:
             )
         os.close(number)
         os.close(held)
-        self.pids.append(self.process.pid)
+        self.pids.append(process.pid)
+        return process, control
+
+    def _become(self, started: tuple[subprocess.Popen[bytes], socket.socket]) -> None:
+        """Wait until that process is ready; it is the service from then on."""
+        self.process, self.control = started
+        self.lines = self.control.makefile("rb")
         assert self.process.stdout is not None
         line = read_line(self.process.stdout)  # type: ignore[arg-type] # it wants the descriptor
         assert line.startswith(self.uri), (line, self.log.read_text())
+
+    @property
+    def meeting_place(self) -> str:
+        """Where a hand-over is offered."""
+        return str(self.state / "handover")
+
+    def hand_over(self) -> None:
+        """Replace the process without anybody noticing."""
+        assert self.ask("offer_handover", path=self.meeting_place)["offered"]
+        started = self.spawn(PYROCTL_TAKE_OVER=self.meeting_place)
+        self.see_off()
+        self._become(started)
+
+    def see_off(self) -> None:
+        """Wait for the orderly end of the process."""
+        assert self.process is not None
+        status = self.process.wait(20)
+        self._release()
+        assert status == 0, self.log.read_text()
 
     def ask(self, ask: str, **parameters: object) -> Any:
         assert self.control is not None
@@ -105,15 +133,19 @@ class HeldService:
     def end(self, number: signal.Signals) -> int:
         """Send a signal and wait for the end; gives the exit status."""
         assert self.process is not None
-        assert self.process.stdout is not None
         self.process.send_signal(number)
         status = self.process.wait(10)
+        self._release()
+        return status
+
+    def _release(self) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        assert self.control is not None
         self.process.stdout.close()
         self.lines.close()
-        assert self.control is not None
         self.control.close()
         self.process = None
-        return status
 
     def crash(self) -> None:
         """Kill -9, and start again."""

@@ -18,12 +18,17 @@ _log = logging.getLogger("pyro_events")
 
 
 class UnixSocket(socket.socket):
-    """A listening socket with a path, which goes with it unless somebody else has it by then."""
+    """A listening socket with a path, which goes with it unless somebody else has it by then.
 
-    def __init__(self, path: str, mode: int) -> None:
-        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
+    `passed` is a descriptor that another process of ours has bound there.
+    """
+
+    def __init__(self, path: str, mode: int, passed: int | None = None) -> None:
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM, fileno=passed)
         self._file: tuple[int, int] | None = None
         self.path = path
+        if passed is not None:
+            return
         try:
             self._bind()
             self._file = _identity(path)
@@ -33,6 +38,14 @@ class UnixSocket(socket.socket):
         except BaseException:
             self.close()
             raise
+
+    def own(self) -> None:
+        """Remove the file at the end: the other process will not."""
+        self._file = _identity(self.path)
+
+    def disown(self) -> None:
+        """Leave the file to another process."""
+        self._file = None
 
     def close(self) -> None:
         """Close it, and remove its file."""

@@ -10,12 +10,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
-
-import msgpack
-import serpent
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events import wire
+from pyro_events.engine import requests
 from pyro_events.engine.connection import Connection
 from pyro_events.engine.dialer import Dial
 from pyro_events.engine.encoder import UNENCODABLE, Variant, prefix
@@ -28,11 +26,13 @@ from pyro_events.wire import Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
 
     from Pyro5.core import URI
 
     from pyro_events.engine.encoder import Group, Item
     from pyro_events.engine.hub import Hub
+    from pyro_events.engine.parcel import Receiver, Sender
     from pyro_events.engine.state import Kind, Standing
     from pyro_events.engine.subscriber import Options
 
@@ -41,6 +41,11 @@ _QUICK = 0.25
 _SLOW = 1.0
 """Seconds: a batch that takes less may grow, one that takes more has to shrink."""
 _UNKNOWN = "DaemonError: unknown object"
+_PLAIN = (
+    "_msgpack", "_welcome", "_proven", "_limit", "_seq", "_broken_since", "_attempts",
+    "_healthy_at", "_missing",
+)  # fmt: skip
+"""What is handed over as it is."""
 _log = logging.getLogger("pyro_events")
 
 
@@ -49,8 +54,8 @@ class CallbackSubscriber(Subscriber):
 
     kind: ClassVar[Kind] = "callback"
 
-    def __init__(self, hub: Hub, uri: URI, options: Options) -> None:
-        super().__init__(hub, str(uri), options)
+    def __init__(self, hub: Hub, uri: URI, options: Options, slot: int | None = None) -> None:
+        super().__init__(hub, str(uri), options, slot)
         self._uri = uri
         self._msgpack = True
         self._methods: frozenset[str] = frozenset()
@@ -75,7 +80,8 @@ class CallbackSubscriber(Subscriber):
         """Runs while it has not subscribed again after a restart; until then it gets nothing."""
         self._missing = 0
         """Events of the last process that it may have got, or not."""
-        self._connect()
+        if slot is None:
+            self._connect()
 
     @property
     def key(self) -> str:
@@ -156,10 +162,53 @@ class CallbackSubscriber(Subscriber):
         room = max(0, len(standing.waiting) - (self.options.queue_size or 1))
         self._staged, late = standing.waiting[:room], standing.waiting[room:]
         self._mailbox.offer_many(late, list(map(item_size, late)))
-        self._grace = self.hub.loop.call_later(
-            self.hub.settings.reconnect_grace,
-            lambda: self.hub.drop(self, "it did not subscribe again after a restart"),
-        )
+        self._wait(self.hub.settings.reconnect_grace)
+
+    def hand_over(self, sender: Sender) -> dict[str, Any]:
+        """Say everything; a connection that is only being made is begun again over there."""
+        connection = self._connection
+        return {
+            **super().hand_over(sender),
+            "connection": connection and connection.hand_over(sender),
+            "plain": [getattr(self, name) for name in _PLAIN],
+            "methods": list(self._methods),
+            "staged": sender.share(self._staged),
+            "flights": [flight.hand_over(sender) for flight in self._flights],
+            "notices": list(self._notices),
+            "deadline": self._deadline.at,
+            "retry": self._retry and self._retry.at,
+            "grace": self._grace and self._grace.at,
+            "log": self._error_log.hand_over(),
+        }
+
+    def hand_over_rest(self, sender: Sender) -> dict[str, Any]:
+        """Say what is left of one that was dismissed."""
+        assert self._connection is not None
+        return self._connection.hand_over(sender)
+
+    def take_over(self, receiver: Receiver, values: Mapping[str, Any]) -> None:
+        """Go on from what another process has handed over, as soon as the loop runs."""
+        super().take_over(receiver, values)
+        loop, connection = self.hub.loop, values["connection"]
+        for name, value in zip(_PLAIN, values["plain"], strict=True):
+            setattr(self, name, value)
+        self._methods = frozenset(values["methods"])
+        self._staged = receiver.shared(values["staged"])
+        self._flights.extend(Flight.take_over(receiver, each) for each in values["flights"])
+        self._notices.extend(values["notices"])
+        self._error_log.take_over(values["log"])
+        if values["grace"] is not None:
+            self._wait(values["grace"] - loop.clock())
+        if values["deadline"] is not None:
+            self._deadline.set(values["deadline"] - loop.clock())
+        if connection is not None:
+            sock = receiver.socket(connection["socket"])
+            self._connection = Connection(loop, sock, _MAX_REPLY, self)
+            self._connection.take_over(receiver, connection)
+        elif values["retry"] is not None:
+            self._retry = loop.call_at(values["retry"], self._connect)
+        else:
+            self._retry = loop.call_later(0.0, self._connect)
 
     def returned(self) -> None:
         """Deliver what has waited, after the news that something is missing."""
@@ -188,6 +237,10 @@ class CallbackSubscriber(Subscriber):
             self._grace.cancel()
         self._welcome = False
 
+    def _wait(self, seconds: float) -> None:
+        failure = "it did not subscribe again after a restart"
+        self._grace = self.hub.loop.call_later(seconds, lambda: self.hub.drop(self, failure))
+
     # Connecting
 
     def _connect(self) -> None:
@@ -205,12 +258,7 @@ class CallbackSubscriber(Subscriber):
             self._lost(f"can't connect: {outcome.strerror or outcome}")
             return
         self._connection = Connection(self.hub.loop, outcome, _MAX_REPLY, self)
-        greeting = {"handshake": "hello", "object": self._uri.object}
-        if self._msgpack:
-            number, data = wire.MSGPACK, msgpack.packb(greeting)
-        else:
-            number, data = wire.SERPENT, serpent.dumps(greeting)
-        self._connection.send(wire.encode_frame(wire.CONNECT, number, 0, 0, data))
+        self._connection.send(requests.greeting(self._uri.object, packed=self._msgpack))
         self._deadline.set(self.hub.settings.reply_timeout)
 
     def _welcomed(self, frame: Frame) -> None:
@@ -292,14 +340,11 @@ class CallbackSubscriber(Subscriber):
     def _send_notice(self, notice: dict[str, object]) -> None:
         if not self.aware or self._connection is None:
             return
-        arguments = [self._uri.object, "es_notice", [notice], {}]
-        if self._msgpack:
-            number, data = wire.MSGPACK, msgpack.packb(arguments)
-        else:
-            number, data = wire.SERPENT, serpent.dumps(tuple(arguments))
         flight = Flight(self._seq, [], self.hub.loop.clock(), batch=False, notice=notice)
         self._depart(flight, 1)
-        self._connection.send(wire.encode_frame(wire.INVOKE, number, 0, flight.seq, data))
+        self._connection.send(
+            requests.notice(self._uri.object, notice, flight.seq, packed=self._msgpack)
+        )
 
     def _depart(self, flight: Flight, requests: int) -> None:
         self._seq = (self._seq + requests) & 0xFFFF

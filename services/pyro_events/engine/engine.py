@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyro_events import codec
 from pyro_events.engine import roster
-from pyro_events.engine.address import UNIX, bind
+from pyro_events.engine.address import UNIX, UnixSocket, bind
 from pyro_events.engine.dialer import Resolver
-from pyro_events.engine.faults import NotRunning
+from pyro_events.engine.faults import HandoverRefused, NotRunning
 from pyro_events.engine.hub import Hub, slots
 from pyro_events.engine.keeper import Keeper, recall
 from pyro_events.engine.listener import Listener
@@ -22,6 +22,7 @@ from pyro_events.engine.refusals import Refusals
 from pyro_events.engine.remote import make_items, remote_objects
 from pyro_events.engine.restart import Retirement, lost_with, restore
 from pyro_events.engine.session import Session
+from pyro_events.engine.state import lost_of
 from pyro_events.engine.targets import is_loopback
 from pyro_events.event import EVENTSERVICE_NAME
 from pyro_events.subjects import check_subjects
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyro_events.engine.encoder import Item
+    from pyro_events.engine.handover import Inheritance
+    from pyro_events.engine.parcel import Receiver, Sender
     from pyro_events.engine.refusals import LimitReached
     from pyro_events.engine.settings import Settings
+    from pyro_events.engine.state import Lost
 
 T = TypeVar("T")
 
@@ -59,57 +63,149 @@ class Engine:
         *,
         listening: socket.socket | None = None,
         state_dir: str | None = None,
+        inheritance: Inheritance | None = None,
     ) -> None:
+        if inheritance is not None:
+            listening = _passed_on(listening, inheritance.receiver)
         sock = listening or bind(host, port, settings.socket_mode)
         sock.setblocking(False)
-        self.incarnation = uuid.uuid4().hex
         self.uri = f"PYRO:{EVENTSERVICE_NAME}@{location(host, sock)}"
+        self._settings = settings
+        self._version = version
         self.loop = Loop()
         self._resolver = Resolver(self.loop)
-        identity: dict[str, object] = {"uri": self.uri, "incarnation": self.incarnation}
-        past = recall(state_dir) if state_dir is not None else None
-        lost = lost_with(past) if past is not None else []
         self._keeper: Keeper | None = None
-        if state_dir is not None:
-            room = slots(settings) + (past.size if past is not None else 0)
-            self._keeper = Keeper(state_dir, room, self.incarnation, lost)
-        self._hub = Hub(self.loop, self._resolver, settings, identity, version, self._keeper)
-        self._hub.lost = lost
-        if past is not None:
-            restore(self._hub, past)
-        if self._keeper is not None:
-            self._keeper.begin()
-        self._objects = remote_objects(self._hub, self._facts)
+        self._hub: Hub
         self._sessions: set[Session] = set()
         self._refusals = Refusals()
         self._listener = Listener(self.loop, sock, settings, self._refusals, self._accepted)
         self._started = time.monotonic()
         self._stopping = False
+        self._closed = False
         self.retired = False
         """Whether everything was left, or is being left, to the next process."""
+        self.handed_over = False
+        """Whether another process serves on by now, and it is no business of ours any more."""
+        if inheritance is None:
+            self._begin(state_dir)
+        else:
+            self._take_over(inheritance, state_dir)
         unix = sock.family == socket.AF_UNIX
         if settings.ident is None and not unix and not is_loopback(sock.getsockname()[0]):
             _log.warning("%s: open to everybody who reaches it: give an identification", self.uri)
 
+    def _begin(self, state_dir: str | None) -> None:
+        """Begin with nothing but what an earlier process may have left."""
+        self.incarnation = uuid.uuid4().hex
+        past = recall(state_dir) if state_dir is not None else None
+        lost = lost_with(past) if past is not None else []
+        if state_dir is not None:
+            room = slots(self._settings) + (past.size if past is not None else 0)
+            self._keeper = Keeper(state_dir, room, self.incarnation, lost)
+        self._make_hub(lost)
+        if past is not None:
+            restore(self._hub, past)
+        if self._keeper is not None:
+            self._keeper.begin()
+
+    def _take_over(self, inheritance: Inheritance, state_dir: str | None) -> None:
+        """Go on, when the loop runs, with what another process hands over; see `hand_over`.
+
+        Raises HandoverRefused if that is not for us, OSError if its files can't be used.
+        """
+        receiver = inheritance.receiver
+        values = receiver.values["engine"]
+        if values["uri"] != self.uri:
+            raise HandoverRefused(
+                f"this one is to be {self.uri}, and the old one is {values['uri']}"
+            )
+        self.incarnation = values["incarnation"]
+        lost = lost_of(values["lost"])
+        if state_dir is not None and values["keeper"] is not None:
+            room = slots(self._settings) + values["slots"]
+            self._keeper = Keeper(state_dir, room, self.incarnation, lost, values["keeper"])
+        self._make_hub(lost, values["slots"])
+        self._hub.take_over(receiver, values["hub"], inheritance.patterns)
+        self._started = values["started"]
+        self._refusals.take_over(values["refusals"])
+        for each in values["sessions"]:
+            session = self._session(each["peer"], None)
+            session.take_over(receiver, each)
+            self._listener.enter(session.peer)
+
+    def _make_hub(self, lost: list[Lost], more_slots: int = 0) -> None:
+        identity: dict[str, object] = {"uri": self.uri, "incarnation": self.incarnation}
+        self._hub = Hub(
+            self.loop, self._resolver, self._settings, identity, self._version, self._keeper,
+            more_slots=more_slots,
+        )  # fmt: skip
+        self._hub.lost = lost
+        self._objects = remote_objects(self._hub, self._facts)
+
+    def check_willing(self) -> None:
+        """Raise NotRunning when there is nothing to hand over any more."""
+        if self._stopping:
+            raise NotRunning("the event service is stopping, or has retired")
+
+    def hand_over(self, sender: Sender) -> dict[str, object]:
+        """Say everything that another process needs to go on; this one may go on as well.
+
+        For the loop's thread; held publishers are let go, their events are in the queues.
+        """
+        self._hub.settle()
+        return {
+            "uri": self.uri,
+            "incarnation": self.incarnation,
+            "listener": self._listener.hand_over(sender),
+            "owns_file": self._listener.owns_file,
+            "started": self._started,
+            "refusals": self._refusals.as_dict(),
+            "lost": [lost.plain() for lost in self._hub.lost],
+            "slots": self._hub.tallies.used,
+            "keeper": self._keeper and self._keeper.hand_over(),
+            "hub": self._hub.hand_over(sender),
+            "sessions": [session.hand_over(sender) for session in self._sessions],
+        }
+
+    def part(self) -> None:
+        """Let go of everything, which is another process' now, and end without a word."""
+        self.handed_over = True
+        self._listener.part()
+        self._release()
+        if self._keeper is not None:
+            self._keeper.close()
+        self.loop.stop()
+
+    def patterns(self) -> list[str]:
+        """Give the texts of all patterns."""
+        return self._hub.router.patterns()
+
     def run(self) -> None:
         """Serve until stopped, then release everything."""
+        self._listener.own()
         try:
             self.loop.run()
         finally:
             self.close()
 
     def close(self) -> None:
-        """Release every descriptor; for an engine that never ran, or has ended."""
+        """Release every descriptor, once; for an engine that never ran, or has ended."""
+        if self._closed:
+            return
+        self._closed = True
         self._listener.close()
-        self._hub.close()
-        for session in list(self._sessions):
-            session.connection.close("the event service stops")
+        self._release()
         self.loop.run_once(0)  # lets everything hear of its end
         if self._keeper is not None:
             self._keeper.close()
         self._hub.tallies.close()
         self._resolver.close()
         self.loop.close()
+
+    def _release(self) -> None:
+        self._hub.close()
+        for session in list(self._sessions):
+            session.connection.close("the event service stops")
 
     def stop(self, reason: str) -> None:
         """Stop in order: tell the aware, let queues drain for a moment. Any thread may call it."""
@@ -195,6 +291,9 @@ class Engine:
     def _accepted(
         self, sock: socket.socket, peer: str | None, refusal: LimitReached | None
     ) -> None:
+        self._session(peer, refusal).begin(sock)
+
+    def _session(self, peer: str | None, refusal: LimitReached | None) -> Session:
         session = Session(
             self._hub,
             self._objects,
@@ -203,8 +302,8 @@ class Engine:
             refusals=self._refusals,
             ended=self._ended,
         )
-        session.begin(sock)
         self._sessions.add(session)
+        return session
 
     def _ended(self, session: Session) -> None:
         self._sessions.discard(session)
@@ -251,6 +350,19 @@ class Engine:
         if self._keeper is not None:
             self._keeper.remove()  # it was told to everybody that their subscriptions end
         self.loop.stop()
+
+
+def _passed_on(own: socket.socket | None, receiver: Receiver) -> socket.socket:
+    """Give the socket to listen on: the one that we have, or else that of the old process."""
+    values = receiver.values["engine"]
+    passed = receiver.socket(values["listener"])
+    if own is not None:
+        passed.close()
+        return own
+    if values["owns_file"]:
+        path = passed.getsockname()
+        return UnixSocket(path, 0, passed.detach())
+    return passed
 
 
 def location(host: str, sock: socket.socket) -> str:

@@ -26,3 +26,7 @@ class NameTaken(ServiceFault):
 
 class NotRunning(ServiceFault):
     """The event service was not started, or has stopped."""
+
+
+class HandoverRefused(ServiceFault):
+    """The process that runs keeps its work, and goes on."""

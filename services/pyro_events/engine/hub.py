@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from Pyro5.core import URI
 
 from pyro_events.engine import journal
 from pyro_events.engine.awaited import Awaited
 from pyro_events.engine.callback import CallbackSubscriber
+from pyro_events.engine.connection import Connection, Nobody
 from pyro_events.engine.encoder import Encoder
 from pyro_events.engine.publication import Publication
 from pyro_events.engine.publishers import Publishers
+from pyro_events.engine.state import Standing
 from pyro_events.engine.stream import StreamSubscriber
 from pyro_events.engine.subscriber import Options
 from pyro_events.engine.tallies import Tallies
+from pyro_events.patterns import Pattern
 from pyro_events.router import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pyro_events.engine.dialer import Resolver
     from pyro_events.engine.encoder import Item
     from pyro_events.engine.keeper import Keeper
     from pyro_events.engine.loop import Loop
+    from pyro_events.engine.parcel import Receiver, Sender
     from pyro_events.engine.publishers import Publisher
     from pyro_events.engine.settings import Settings
-    from pyro_events.engine.state import Lost, Standing
+    from pyro_events.engine.state import Lost
     from pyro_events.engine.subscriber import Subscriber
-    from pyro_events.patterns import Pattern
 
 _LEAVING = 1000
 _PAUSE = 0.002
@@ -66,6 +69,8 @@ class Hub:
         identity: dict[str, object],
         version: str,
         keeper: Keeper | None = None,
+        *,
+        more_slots: int = 0,
     ) -> None:
         self.loop = loop
         self.resolver = resolver
@@ -87,7 +92,8 @@ class Hub:
         self.frozen = False
         """Nothing is sent to subscribers any more: the next process will do it."""
         self.keeper = keeper
-        self.tallies = keeper.tallies if keeper is not None else Tallies.in_memory(slots(settings))
+        room = slots(settings) + more_slots
+        self.tallies = keeper.tallies if keeper is not None else Tallies.in_memory(room)
         self.publishers = Publishers(
             loop.clock, settings.publisher_memory, settings.max_publishers, self.tallies, keeper
         )
@@ -199,6 +205,74 @@ class Hub:
         self.awaited.expect(subscriber)
         self.note(subscriber)
         return subscriber
+
+    def settle(self) -> None:
+        """Come to a point where nobody waits for room and nothing is half done.
+
+        Who was held because of a full queue is held no longer. Reads nothing.
+        """
+        for subscriber in self.subscribers():
+            subscriber.lift_limit()
+        while self.loop.pending or self.dirty:
+            self.loop.run_pending()
+            self.pump()
+        for subscriber in self.subscribers():
+            subscriber.restore_limit()
+        if self.keeper is not None:
+            self.keeper.flush()
+
+    def hand_over(self, sender: Sender) -> dict[str, Any]:
+        """Say everything, when it is settled; this hub goes on all the same."""
+        return {
+            "counters": asdict(self.counters),
+            "tallies": self.tallies.hand_over(),
+            "publishers": self.publishers.hand_over(),
+            "subscribers": [each.hand_over(sender) for each in self.subscribers()],
+            "timeouts": self.router.timeouts(),
+            "awaited": self.awaited.hand_over(),
+            "leaving": [each.hand_over_rest(sender) for each in self.leaving],
+        }
+
+    def take_over(
+        self, receiver: Receiver, values: Mapping[str, Any], patterns: Mapping[str, Pattern]
+    ) -> None:
+        """Go on from what another process has handed over; nothing may have happened here yet.
+
+        `patterns` are those that were compiled in advance.
+        """
+        self.counters = Counters(**values["counters"])
+        self.tallies.take_over(values["tallies"])
+        self.publishers.take_over(values["publishers"])
+        for each in values["subscribers"]:
+            self._take_over(receiver, each, patterns)
+        self.router.restore_timeouts(values["timeouts"])
+        self.awaited.take_over(
+            values["awaited"],
+            lambda kind, key: (self.streams if kind == "stream" else self.callbacks)[key],
+        )
+        for each in values["leaving"]:
+            sock = receiver.socket(each["socket"])
+            Connection(self.loop, sock, self.settings.handshake_size, Nobody()).take_over(
+                receiver, each
+            )
+
+    def _take_over(
+        self, receiver: Receiver, values: Mapping[str, Any], patterns: Mapping[str, Pattern]
+    ) -> None:
+        standing = Standing.of(values["standing"])
+        options, slot = Options(**standing.options), values["slot"]
+        subscriber: Subscriber
+        if standing.kind == "stream":
+            subscriber = StreamSubscriber(self, standing.key, standing.name, options, slot)
+            self.streams[standing.key] = subscriber
+        else:
+            subscriber = CallbackSubscriber(self, URI(standing.key), options, slot)
+            self.callbacks[subscriber.name] = subscriber
+        self.router.set_once(subscriber, bool(options.once))
+        self.router.subscribe(subscriber, standing.subjects)
+        wanted = [patterns.get(text) or Pattern(text) for text in standing.patterns]
+        self.router.subscribe_match(subscriber, wanted)
+        subscriber.take_over(receiver, values)
 
     def close(self) -> None:
         """Release what belongs to subscribers."""

@@ -16,14 +16,14 @@ import contextlib
 import logging
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyro_events.engine import journal, state, tallies
 from pyro_events.engine.state import State, Unreadable
 from pyro_events.engine.tallies import Tallies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyro_events.engine.state import Lost, Standing
 
@@ -37,10 +37,19 @@ class Keeper:
     """Writes the roster of one process. For the loop's thread only.
 
     `slots` is how many subscribers and publishers there may be. What the process before has left
-    stays until `begin`, so that a kill in between costs nothing.
+    stays until `begin`, so that a kill in between costs nothing. With `past`, what another process
+    of the same incarnation has handed over, it goes on with the files of that one, and doesn't
+    touch them before that one has ended; raises OSError then.
     """
 
-    def __init__(self, directory: str, slots: int, incarnation: str, lost: Sequence[Lost]) -> None:
+    def __init__(
+        self,
+        directory: str,
+        slots: int,
+        incarnation: str,
+        lost: Sequence[Lost],
+        past: Mapping[str, Any] | None = None,
+    ) -> None:
         self.errors = 0
         """How often the state directory could not be written to."""
         self._directory = directory
@@ -54,11 +63,20 @@ class Keeper:
         self._size = 0
         self.changes: dict[int, Callable[[], bytes] | None] = {}
         """What has to be written, by slots; None for one that is free."""
+        if past is not None:
+            self._take_over(past, slots)
+            return
         try:
             self.tallies = Tallies.create(self._path(self._numbers), slots)
         except OSError as error:
             self.tallies = Tallies.in_memory(slots)
             self._give_up(error)
+
+    def hand_over(self) -> dict[str, Any] | None:
+        """Say everything, when nothing is left to write; None if there is no roster any more."""
+        if self._file is None:
+            return None
+        return {"records": self._records, "size": self._size}
 
     def begin(self) -> None:
         """Put what was noted so far in the place of what the process before has left."""
@@ -109,6 +127,13 @@ class Keeper:
         if file is not None:
             os.close(file)
 
+    def _take_over(self, past: Mapping[str, Any], slots: int) -> None:
+        self._records = dict(past["records"])
+        self._live += sum(map(len, self._records.values()))
+        self._size = past["size"]
+        self.tallies = Tallies.reopen(self._path(self._numbers), slots)
+        self._file = self._open()
+
     def _collect(self) -> bytes:
         """Give the records of what has changed, and keep them for when the journal is rewritten."""
         changes, self.changes = self.changes, {}
@@ -136,9 +161,11 @@ class Keeper:
         self.close()
         data = self._header + b"".join(self._records.values())
         self._replace("roster", data)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-        self._file = os.open(self._path("roster"), flags)
+        self._file = self._open()
         self._size = len(data)
+
+    def _open(self) -> int:
+        return os.open(self._path("roster"), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def _replace(self, name: str, data: bytes) -> None:
         path = self._path(f"{name}.new")

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from pyro_events.engine.address import UnixSocket
 from pyro_events.engine.loop import READ
 from pyro_events.engine.refusals import LimitReached
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyro_events.engine.loop import Loop
+    from pyro_events.engine.parcel import Sender
     from pyro_events.engine.refusals import Refusals
     from pyro_events.engine.settings import Settings
 
@@ -50,6 +52,31 @@ class Listener:
         self.closed = False
         loop.watch(sock, READ, self._ready)
 
+    def hand_over(self, sender: Sender) -> int:
+        """Pass the socket on; this listener goes on all the same."""
+        return sender.descriptor(self._sock)
+
+    @property
+    def owns_file(self) -> bool:
+        """Whether the socket has a file that goes with it."""
+        return isinstance(self._sock, UnixSocket)
+
+    def own(self) -> None:
+        """Remove the file, if the socket has one, when it is closed."""
+        if isinstance(self._sock, UnixSocket):
+            self._sock.own()
+
+    def part(self) -> None:
+        """Leave the socket, and its file if it has one, to the process that it was passed to."""
+        if isinstance(self._sock, UnixSocket):
+            self._sock.disown()
+        self.close()
+
+    def enter(self, peer: str | None) -> None:
+        """Count a connection of that peer."""
+        self.connections += 1
+        self._peers[peer] += 1
+
     def leave(self, peer: str | None) -> None:
         """Count a connection of that peer as gone."""
         self.connections -= 1
@@ -82,8 +109,7 @@ class Listener:
                 if self.connections >= self._settings.max_connections + _EXTRA:
                     sock.close()
                     continue
-            self.connections += 1
-            self._peers[peer] += 1
+            self.enter(peer)
             self._accepted(sock, peer, refusal)
 
     def _refusal(self, peer: str | None) -> LimitReached | None:

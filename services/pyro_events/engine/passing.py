@@ -55,13 +55,13 @@ def close(descriptors: Iterable[int]) -> None:
 def memory_file(data: bytes) -> int:
     """Give the descriptor of a file in memory that has these bytes. Raises OSError."""
     descriptor = os.memfd_create("handover")
-    with open(descriptor, "wb", closefd=False) as file:  # noqa: PTH123 - it is a descriptor
+    with open(descriptor, "wb", closefd=False) as file:
         file.write(data)
     return descriptor
 
 
 def contents(descriptor: int) -> bytes:
     """Give what is in such a file, which is closed. Raises OSError."""
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - it is a descriptor
+    with open(descriptor, "rb") as file:
         file.seek(0)
         return file.read()

@@ -1,0 +1,289 @@
+"""How one process of the event service hands over to the next, so that nobody notices.
+
+    the old one                                      the new one
+    ───────────                                      ───────────
+    listens at a path, and serves on
+                       ◀── hello: the format ──      has imported everything
+    patterns ──▶                                     compiles them
+                       ◀── ready ──
+    stops, between two things
+    state, descriptors ──▶                           makes everything of it, touches nothing
+                       ◀── taken ──
+    yours: the commit point ──▶                      serves
+    ends, telling nobody
+
+Before `yours`, whatever goes wrong or takes longer than 5 s leaves the old one serving as if
+nothing had been: what it hands over doesn't change by that. It then says `kept`, with the reason,
+and the new one ends. A connection that ends without a word means that the old one is dead. The new
+one serves then, with what it has if that is everything, and as after a crash if not.
+
+Messages are msgpack lists of a word and a value. Both ends run as the same user, or as root.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+
+from pyro_events.engine import passing
+from pyro_events.engine.faults import HandoverRefused
+from pyro_events.engine.loop import READ
+from pyro_events.engine.parcel import Receiver, Sender
+from pyro_events.patterns import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pyro_events.engine.loop import Loop
+
+FORMAT: Final = 1
+"""Grows whenever an older process could misunderstand a newer one, or the other way round; also
+with the one of `engine/state.py`."""
+_PATIENCE: Final = 5.0
+"""Seconds that nobody is served while the new process takes everything."""
+_ANSWER: Final = 30.0
+"""Seconds that the new one waits for the old one."""
+_CREDENTIALS: Final = struct.Struct("3i")
+
+_log = logging.getLogger("pyro_events")
+
+
+class Failed(Exception):
+    """The hand-over can't go on; the text says why."""
+
+
+class Offer:
+    """The old one's side. Everything happens in the loop.
+
+    `patterns` gives the texts of all patterns, `say` says everything that there is, and `part` is
+    called when it belongs to the new process. Raises OSError when the path can't be used.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        path: str,
+        patterns: Callable[[], list[str]],
+        say: Callable[[Sender], dict[str, Any]],
+        part: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._path = path
+        self._patterns = patterns
+        self._say = say
+        self._part = part
+        self._successor: socket.socket | None = None
+        self._listener = passing.make_socket()
+        try:
+            self._listener.setblocking(False)
+            self._listener.bind(path)
+            self._listener.listen(1)
+        except OSError:
+            self._listener.close()
+            raise
+        loop.watch(self._listener, READ, self._connected)
+
+    def withdraw(self, reason: str) -> None:
+        """Take it back; whoever is there hears why."""
+        self._turn_away(reason)
+        self._loop.unwatch(self._listener)
+        self._listener.close()
+        with suppress(OSError):
+            os.unlink(self._path)  # noqa: PTH108 - it is text
+
+    def _connected(self, _mask: int) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return
+        sock.setblocking(False)
+        if self._successor is not None or not _trusted(sock):
+            _log.warning("somebody who has no business there came to %s", self._path)
+            sock.close()
+            return
+        self._successor = sock
+        self._loop.watch(sock, READ, self._spoken)
+
+    def _spoken(self, _mask: int) -> None:
+        sock = self._successor
+        if sock is None:
+            return
+        try:
+            self._answer_to(sock, *_hear(sock))
+        except BlockingIOError:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, this process goes on
+            reason = _reason(error)
+            _log.warning("not handed over: %s; this process goes on", reason)
+            self._turn_away(reason)
+
+    def _answer_to(self, sock: socket.socket, word: str, value: object, _files: object) -> None:
+        if word == "hello":
+            self._greet(sock, value)
+        elif word == "ready":
+            self._hand_over(sock)
+        else:
+            raise Failed(f"the new process says {word!r:.40}" if word else "the new process ended")
+
+    def _greet(self, sock: socket.socket, version: object) -> None:
+        if version != FORMAT:
+            raise Failed(
+                f"the new process hands over in format {version!r:.20}, "
+                f"and the one that runs in format {FORMAT}"
+            )
+        with _memory(bytes(msgpack.packb(self._patterns()))) as file:
+            _say(sock, "patterns", None, [file])
+
+    def _hand_over(self, sock: socket.socket) -> None:
+        """Do it, or raise whatever prevents it."""
+        began = self._loop.clock()
+        sender = Sender()
+        values = self._say(sender)
+        with _memory(sender.pack(values)) as file:
+            self._send(sock, began, "state", len(sender.descriptors), [file])
+        for at in range(0, len(sender.descriptors), passing.AT_ONCE):
+            some = sender.descriptors[at : at + passing.AT_ONCE]
+            self._send(sock, began, "descriptors", len(some), some)
+        if self._verdict(sock, began) != "taken":
+            raise Failed("the new process has ended before it had everything")
+        _say(sock, "yours", None)
+        self._loop.unwatch(sock)
+        sock.close()
+        self._successor = None
+        self._part()
+
+    def _send(self, sock: socket.socket, began: float, *message: Any) -> None:
+        sock.settimeout(self._left(began))
+        _say(sock, *message)
+
+    def _verdict(self, sock: socket.socket, began: float) -> str:
+        sock.settimeout(self._left(began))
+        try:
+            return _hear(sock)[0]
+        except TimeoutError:  # it may have answered while it was us who slept
+            sock.setblocking(False)
+            with suppress(BlockingIOError):
+                return _hear(sock)[0]
+            raise Failed(f"the new process takes longer than {_PATIENCE:g} s") from None
+
+    def _left(self, began: float) -> float:
+        return max(0.001, began + _PATIENCE - self._loop.clock())
+
+    def _turn_away(self, reason: str) -> None:
+        sock, self._successor = self._successor, None
+        if sock is not None:
+            self._loop.unwatch(sock)
+            sock.setblocking(False)
+            with suppress(OSError):
+                _say(sock, "kept", reason)
+            sock.close()
+
+
+@dataclass(frozen=True)
+class Inheritance:
+    """The new one's side: everything that it has got, but is not to touch yet.
+
+    `receiver` has to be closed at the end.
+    """
+
+    sock: socket.socket
+    receiver: Receiver
+    patterns: dict[str, Pattern]
+
+    def take(self) -> None:
+        """Say that everything is there, and wait until it is ours. Raises HandoverRefused."""
+        with self.sock as sock, suppress(ConnectionError):  # which says that the old one is dead
+            with suppress(BrokenPipeError):  # the same, or we hear why
+                _say(sock, "taken", None)
+            _ask(sock)
+
+
+def inherit(path: str) -> Inheritance | None:
+    """Get everything from the process that offers it at that path; None if that one is dead.
+
+    Raises HandoverRefused when it lives and keeps everything.
+    """
+    sock = passing.make_socket()
+    sock.settimeout(_ANSWER)
+    try:
+        sock.connect(path)
+        return _inherit(sock)
+    except ConnectionError:  # also when the path is there, and nobody has it any more
+        sock.close()
+        _log.error("the old process died before it had handed over; starting as after a crash")
+        return None
+    except OSError as error:
+        sock.close()
+        raise HandoverRefused(f"nothing can be taken over at {path}: {_reason(error)}") from None
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _inherit(sock: socket.socket) -> Inheritance:
+    _say(sock, "hello", FORMAT)
+    _, (file,) = _ask(sock)
+    patterns = {text: Pattern(text) for text in msgpack.unpackb(passing.contents(file))}
+    _say(sock, "ready", None)
+    count, (file,) = _ask(sock)
+    descriptors: list[int] = []
+    try:
+        data = passing.contents(file)
+        while len(descriptors) < count:
+            descriptors += _ask(sock)[1]
+        return Inheritance(sock, Receiver(data, descriptors), patterns)
+    except BaseException:
+        passing.close(descriptors)
+        raise
+
+
+def _say(sock: socket.socket, word: str, value: object, descriptors: Sequence[int] = ()) -> None:
+    passing.send(sock, bytes(msgpack.packb([word, value])), descriptors)
+
+
+def _hear(sock: socket.socket) -> tuple[str, Any, list[int]]:
+    """Give a word, what belongs to it, and descriptors; an empty word at the end."""
+    message, descriptors = passing.receive(sock)
+    if not message:
+        return "", None, []
+    word, value = msgpack.unpackb(message)
+    return word, value, descriptors
+
+
+def _ask(sock: socket.socket) -> tuple[Any, list[int]]:
+    """Hear what the old process says; ConnectionError if it is dead, or HandoverRefused."""
+    try:
+        word, value, descriptors = _hear(sock)
+    except TimeoutError:
+        raise HandoverRefused("the old process doesn't answer") from None
+    if not word:
+        raise ConnectionResetError
+    if word == "kept":
+        raise HandoverRefused(f"the old process goes on: {value}")
+    return value, descriptors
+
+
+@contextmanager
+def _memory(data: bytes) -> Iterator[int]:
+    file = passing.memory_file(data)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _trusted(sock: socket.socket) -> bool:
+    found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(found)
+    return user in {0, os.geteuid()}
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
