@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ SPEC = ServiceSpec("x", CommandOptions(("x",)), max_rss=1000, max_cpu=50.0, wind
 def judge(looks, spec=SPEC):
     """Give the verdict after each look."""
     excess, found = Excess(), []
-    for before, now in zip(looks, looks[1:], strict=False):
+    for before, now in itertools.pairwise(looks):
         excess = compare(spec, excess, before, now)
         found.append(verdict(spec, excess, before, now))
     return found
