@@ -1,0 +1,224 @@
+"""Services that live but aren't well, and how each kind is found out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.harness import eventually
+
+if TYPE_CHECKING:
+    from tests.harness import Deployment
+
+HERE = Path(__file__).parent
+PATIENTS = HERE / "patients.py"
+EAGER = "every = 0.1, timeout = 0.5, failures = 3"
+NS = '[services.ns]\nkind = "nameserver"\nport = 0\n'
+
+
+def patient(*words: str, ready: str = '"notify"', watchdog: str = "", more: str = "") -> str:
+    command = ", ".join(f'"{word}"' for word in ("python", PATIENTS, *words))
+    watched = f"watchdog = {{ {EAGER}{watchdog} }}\n" if watchdog != "none" else ""
+    return (
+        f'[services.ill]\nkind = "command"\ncommand = [{command}]\nready = {ready}\n'
+        f"restart_delay = 0\nstart_limit = 100\n{watched}{more}\n"
+    )
+
+
+def free_port() -> int:
+    with socket.create_server(("localhost", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def falls_ill(deployment: Deployment, gate: Path, reason: str) -> dict[str, Any]:
+    """Open the gate, wait for the end of the process that is there, and give how it ended."""
+    pid = deployment.service("ill")["pid"]
+    gate.touch()
+
+    def endings() -> list[dict[str, Any]]:
+        return [each for each in deployment.service("ill")["history"] if each["pid"] == pid]
+
+    (ending,) = eventually(endings)
+    assert reason in ending["reason"]
+    assert f"{reason}" in deployment.manager_log()
+    return ending
+
+
+def test_a_service_that_gives_no_sign_of_life_any_more(deployment: Deployment) -> None:
+    """WATCHDOG=1, as for systemd: the period is in its environment, and silence ends it."""
+    gate = deployment.root / "gate"
+    deployment.configure(patient("quiet", str(gate)))
+    deployment.run("start")
+    time.sleep(1)  # three times as long as it may be silent
+    assert deployment.service("ill")["history"] == []
+    ending = falls_ill(deployment, gate, "gave no sign of life for 0.3 s")
+    assert (ending["exit"]["text"], ending["then"]) == ("killed by SIGKILL", "starting")
+    assert ending["uptime_s"] >= 1
+
+
+@pytest.mark.parametrize("where", ["ready", "watchdog"])
+def test_a_port_that_is_deaf(deployment: Deployment, where: str) -> None:
+    """The port that made it ready is asked, or the one that the watchdog says."""
+    gate, port = deployment.root / "gate", free_port()
+    own = f", port = {port}" if where == "watchdog" else ""
+    ready = f"{{ port = {port} }}" if where == "ready" else "{ delay = 0.5 }"
+    deployment.configure(patient("deaf", str(port), str(gate), ready=ready, watchdog=own))
+    deployment.run("start")
+    reason = "failed 3 checks" if own else "did not answer 3 pings"
+    falls_ill(deployment, gate, reason)
+
+
+def test_a_command_that_says_it_is_ill(deployment: Deployment) -> None:
+    """The command runs as the service does; what hangs in it is ended, and counts as a failure."""
+    gate = deployment.root / "gate"
+    check = f', command = ["sh", "-c", "test ! -e {gate} || sleep 100"]'
+    deployment.configure(patient("greedy", "1", str(gate), watchdog=check))
+    deployment.run("start")
+    falls_ill(deployment, gate, "failed 3 checks")
+    gate.unlink()
+    eventually(lambda: deployment.state("ill") == "running")
+    deployment.run("stop")
+    eventually(lambda: not [c for c in deployment.processes().values() if "sleep 100" in c])
+
+
+@pytest.mark.parametrize("servertype", ["multiplex", "thread"])
+def test_a_stock_pyro_object_that_hangs(deployment: Deployment, servertype: str) -> None:
+    """Found by a call as clients make it, over its name, although its process lives."""
+    gate = deployment.root / "gate"
+    ready = '{ pyro_name = "lab.sensor" }'
+    ill = patient("pyro", str(gate), servertype, ready=ready, more='needs = ["ns"]')
+    deployment.configure(NS + ill)
+    deployment.run("start")
+    time.sleep(1)  # many questions
+    assert deployment.service("ill")["history"] == []
+    if servertype == "multiplex":
+        falls_ill(deployment, gate, "did not answer 3 pings")
+    else:  # another thread answers: it takes more to silence this one
+        os.kill(deployment.service("ill")["pid"], signal.SIGSTOP)
+        eventually(lambda: deployment.service("ill")["history"])
+
+
+@pytest.mark.parametrize("more", ["", 'nathost = "elsewhere.invalid"\nnatport = 7\n'])
+def test_an_object_that_hangs(deployment: Deployment, more: str) -> None:
+    """Kind object: asked where it listens, not where its clients are sent; it comes back there."""
+    deployment.configure(
+        '[services.ill]\nkind = "object"\nobject = "things:Single"\nrestart_delay = 0\n'
+        f'path = "{HERE}"\nservertype = "multiplex"\nwatchdog = {{ {EAGER} }}\n{more}'
+    )
+    deployment.run("start")
+    time.sleep(1)  # many questions
+    before = deployment.service("ill")
+    assert before["history"] == []
+    os.kill(before["pid"], signal.SIGSTOP)
+    eventually(lambda: deployment.service("ill")["history"])
+    row = eventually(lambda: (r := deployment.service("ill"))["state"] == "running" and r)
+    assert row["uri"] == before["uri"]
+    assert row["detail"] == "did not answer 3 pings (killed by SIGKILL)"
+
+
+def test_too_much_memory(deployment: Deployment) -> None:
+    """All its processes count together; it is asked to stop, and started again."""
+    gate = deployment.root / "gate"
+    limit = "max_rss = 80_000_000\nwindow = 0.5\n"
+    deployment.configure(patient("greedy", "100", str(gate), watchdog="none", more=limit))
+    deployment.run("start")
+    time.sleep(1)  # twice the window
+    assert deployment.service("ill")["history"] == []
+    ending = falls_ill(deployment, gate, "MB of memory, more than max_rss (80.0 MB)")
+    assert ending["exit"]["text"] == "killed by SIGTERM"
+
+
+def test_too_much_processor_time(deployment: Deployment) -> None:
+    """A loop without end is noticed, also when the machine is busy."""
+    gate = deployment.root / "gate"
+    limit = "max_cpu = 10\nwindow = 0.5\n"
+    deployment.configure(patient("busy", str(gate), watchdog="none", more=limit))
+    deployment.run("start")
+    falls_ill(deployment, gate, "% of a processor, more than max_cpu (10 %)")
+
+
+def test_limits_can_be_changed_while_it_runs(deployment: Deployment) -> None:
+    """A reload puts them into effect without a restart."""
+    gate = deployment.root / "gate"
+    path = deployment.configure(patient("busy", str(gate), watchdog="none"))
+    deployment.run("start")
+    pid = deployment.service("ill")["pid"]
+    path.write_text(path.read_text() + "max_cpu = 10\nwindow = 0.5\n")
+    deployment.run("reload")
+    assert deployment.service("ill")["pid"] == pid
+    falls_ill(deployment, gate, "more than max_cpu")
+
+
+def test_the_history_shows_why(deployment: Deployment) -> None:
+    """For people the newest first: what was asked for, and what it died of."""
+    deployment.configure(patient("greedy", "1", "/none", watchdog="none"))
+    deployment.run("start")
+    deployment.run("restart", "ill")
+    os.kill(deployment.service("ill")["pid"], signal.SIGSEGV)
+    eventually(lambda: (r := deployment.service("ill"))["restarts"] and r["state"] == "running")
+    shown = deployment.run("status", "ill").stdout
+    assert "ill: how its last runs ended" in shown
+    died, asked = "killed by SIGSEGV", "restart asked for (killed by SIGTERM)"
+    assert shown.index(died) < shown.index(asked)
+    keys = {"time", "pid", "exit", "reason", "uptime_s", "then"}
+    assert all(entry.keys() == keys for entry in deployment.service("ill")["history"])
+    assert "history" not in deployment.json("status")["data"]["services"][0]
+
+
+def test_what_went_into_the_background_is_said_and_ended(deployment: Deployment) -> None:
+    """A daemon that left the session is named in status, and stops with its service."""
+    deployment.configure(patient("background", "stays", watchdog="none"))
+    deployment.run("start")
+    assert "(python" in deployment.service("ill")["detail"]
+    assert "went into the background" in deployment.service("ill")["detail"]
+    deployment.run("stop", "ill")
+    assert not [c for c in deployment.processes().values() if "patients.py" in c]
+
+
+def test_a_service_that_is_a_daemon_fails_and_leaves_nothing(deployment: Deployment) -> None:
+    """Before each new try the last one's daemon is gone; the reason says what to do."""
+    deployment.configure(
+        patient("background", "leaves", watchdog="none", more="").replace("100", "3")
+    )
+    found = deployment.run("start", code=1)
+    assert "went into the background: run it in the foreground" in found.stderr
+    eventually(lambda: not [c for c in deployment.processes().values() if "patients.py" in c])
+
+
+def test_a_stubborn_daemon_is_killed(deployment: Deployment) -> None:
+    """With all its children, when stop_timeout is over; the stop returns when none is left."""
+    deployment.configure(patient("stubborn_background", watchdog="none", more="stop_timeout = 0.5"))
+    deployment.run("start")
+    assert len([c for c in deployment.processes().values() if "patients.py" in c]) == 3
+    deployment.run("stop", "ill")
+    assert not [c for c in deployment.processes().values() if "patients.py" in c]
+
+
+def switches(pid: int) -> int:
+    """Count how often any thread of a process was woken up."""
+    total = 0
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        for line in status.read_text().splitlines():
+            if "ctxt_switches" in line:
+                total += int(line.split()[1])
+    return total
+
+
+def test_a_manager_that_has_nothing_to_do_sleeps(deployment: Deployment) -> None:
+    """No wake-up at all: services without a watchdog cost nothing while nothing happens."""
+    deployment.configure(NS + patient("greedy", "1", "/none", watchdog="none"))
+    deployment.run("start")
+    manager = deployment.manager_pid()
+
+    def idle() -> bool:
+        before = switches(manager)
+        time.sleep(3)  # that nothing happens can only be seen by waiting
+        return switches(manager) == before
+
+    assert idle() or idle()  # what the start left to do is done after the first
