@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.control.client import connect
+from pyroctl.control.client import connect, goes_on_without_manager
 from pyroctl.errors import AlreadyRunning, ManagerNotRunning, NoAnswer, PyroctlError, Reported
 from pyroctl.manager.lock import make_directories
 
@@ -33,6 +33,15 @@ def ensure_manager(app: App) -> bool:
     except ManagerNotRunning:
         return _launch(app)
     return False
+
+
+def take_over_orphans(app: App) -> None:
+    """See to it that services which go on without a manager have one; raises as `ensure_manager`.
+
+    What ends services can't do without, and nobody else needs a manager for it.
+    """
+    if goes_on_without_manager(app.paths):
+        ensure_manager(app)
 
 
 def _launch(app: App) -> bool:

@@ -7,6 +7,7 @@ import select
 from typing import TYPE_CHECKING
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.background import take_over_orphans
 from pyroctl.cli.output import Result
 from pyroctl.cli.warn import warn, warning_options
 from pyroctl.control.client import manager_pid
@@ -27,6 +28,7 @@ def command(app: App, *, yes: bool, safe: bool) -> Result:
 
     Warns as restart does.
     """
+    take_over_orphans(app)
     pid = manager_pid(app.paths)
     try:
         warn(app, "shutdown", (), yes=yes, safe=safe)

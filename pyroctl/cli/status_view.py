@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.cli.output import Output, Result, duration, table
+from pyroctl.control.client import goes_on_without_manager
 from pyroctl.errors import (
     EXIT_NOT_RUNNING,
     EXIT_OK,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     Row = Mapping[str, Any]
 
+ORPHANED = "goes on without a manager; pyroctl start takes it over"
 MOST_LOST = 10
 """Lost subscribers that people see; JSON has all."""
 HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "WHERE / WHY")
@@ -75,8 +77,17 @@ def _worth_saying(errors: Sequence[Row]) -> list[Row]:
     return [entry for entry in errors if entry["code"] != "not-running"]
 
 
+def _orphans(app: App) -> dict[str, int]:
+    """Give the pids of services that go on without a manager."""
+    if not goes_on_without_manager(app.paths):
+        return {}
+    from pyroctl.manager.leftovers import services
+
+    return services(app.paths.run)
+
+
 def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[str, Any]:
-    """Say what there would be: everything is stopped."""
+    """Say what there would be: everything is stopped, unless it needs no manager to go on."""
     from pyroctl import __version__
     from pyroctl.core import plan
     from pyroctl.core.instances import meant
@@ -85,12 +96,13 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
     services = meant(services, specs)
     needs = {spec.name: spec.needs for spec in specs.values()}
     shown = plan.closure(services, needs) if tree else services
+    orphans = _orphans(app)
     rows = [
         {
             "name": spec.name,
             "kind": spec.kind,
-            "state": "stopped",
-            "pid": None,
+            "state": "running" if spec.name in orphans else "stopped",
+            "pid": orphans.get(spec.name),
             "uptime_s": None,
             "restarts": 0,
             "uri": None,
@@ -98,7 +110,7 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
             "needs": list(spec.needs),
             "cpu_percent": None,
             "rss_bytes": None,
-            "detail": "",
+            "detail": ORPHANED if spec.name in orphans else "",
         }
         | ({"es": None} if spec.kind == "eventservice" else {})
         | ({"on_needs": spec.on_needs, "history": []} if services or tree else {})

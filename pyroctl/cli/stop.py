@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.background import take_over_orphans
 from pyroctl.cli.output import Result
 from pyroctl.cli.warn import warn, warning_options
 from pyroctl.core.instances import meant
@@ -22,6 +23,7 @@ def command(app: App, services: tuple[str, ...], *, yes: bool, safe: bool) -> Re
 
     Without a name: all. The manager goes on running, see shutdown. Warns as restart does.
     """
+    take_over_orphans(app)
     try:
         warn(app, "stop", services, yes=yes, safe=safe)
         reply = app.call("stop", services)

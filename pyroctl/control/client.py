@@ -95,6 +95,26 @@ def manager_pid(paths: Paths) -> int | None:
     return None
 
 
+def goes_on_without_manager(paths: Paths) -> bool:
+    """Tell whether services of a manager that is gone wait for the next one (`orphans = "adopt"`).
+
+    Raises NotPermitted.
+    """
+    if manager_pid(paths) is not None:
+        return False
+    try:
+        fd = os.open(paths.keeper_lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 class SocketAddress:
     """A way to name a Unix socket however long its path is.
 

@@ -63,7 +63,7 @@ class Keeper:
             "finish": lambda message, _: self._log(message).finish(),
             "forget": lambda message, _: self._log(message).forget(),
             "reopen": lambda message, _: self._log(message).reopen(),
-            "close": lambda message, _: self._logs.pop(message["service"]).close(),
+            "close": lambda message, _: self._log(message).close(),
             "copy": lambda message, _: self._copied.add(message["name"]),
             "drain": self._drain,
             "end": lambda *_: self._over.set(),
@@ -155,6 +155,8 @@ class Keeper:
     def _record(self, message: Message, _: list[int]) -> None:
         if message["value"] is None:
             self._records.pop(message["service"], None)
+            if message["service"] in self._logs:
+                self._logs.pop(message["service"]).close()
         else:
             self._records[message["service"]] = message["value"]
 

@@ -28,6 +28,23 @@ def find(run: str) -> dict[int, int]:
     return found
 
 
+def services(run: str) -> dict[str, int]:
+    """Give the services that have a process there, and its pid."""
+    found = {}
+    for pid, sid in find(run).items():
+        if pid == sid:
+            with contextlib.suppress(OSError):
+                for entry in _environ(str(pid)):
+                    name, _, value = entry.partition(b"=")
+                    if name == b"PYROCTL_SERVICE":
+                        found[value.decode(errors="replace")] = pid
+    return found
+
+
 def _is_marked(pid: str, mark: bytes) -> bool:
+    return mark in _environ(pid)
+
+
+def _environ(pid: str) -> list[bytes]:
     with open(f"/proc/{pid}/environ", "rb") as environ:
-        return mark in environ.read().split(b"\0")
+        return environ.read().split(b"\0")

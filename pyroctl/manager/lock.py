@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -14,6 +15,8 @@ from pyroctl.errors import AlreadyRunning, NotPermitted, PyroctlError
 from pyroctl.manager import aftermath
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from pyroctl.control.paths import Paths
     from pyroctl.manager.aftermath import Mark
 
@@ -69,11 +72,15 @@ def acquire(paths: Paths) -> tuple[int, Mark | None]:
     return fd, last
 
 
-def clear(paths: Paths) -> None:
-    """Remove what services have left in the runtime directory."""
+def clear(paths: Paths, spared: Container[str]) -> None:
+    """Remove what services have left in the runtime directory, all but the spared ones."""
     for name in os.listdir(paths.notify):
-        os.unlink(os.path.join(paths.notify, name))
-    shutil.rmtree(paths.state(), ignore_errors=True)
+        if name.rstrip("~") not in spared:  # see Unit: a successor's has that at its end
+            os.unlink(os.path.join(paths.notify, name))
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(paths.state()):
+            if name not in spared:
+                shutil.rmtree(paths.state(name), ignore_errors=True)
 
 
 def release(fd: int) -> None:

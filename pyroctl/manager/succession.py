@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -55,8 +56,10 @@ def begin(deployment: Deployment, paths: Paths, last: Mark | None) -> Beginning:
             found.when = datetime.fromtimestamp(inheritance.since, UTC).astimezone()
         news = found.describe()
         log.warning("%s", news)
-    if not known:
-        lock.clear(paths)
+    lock.clear(paths, known)
+    if keeping is None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(paths.keeper)
     return Beginning(keeping, known, inheritance, news)
 
 

@@ -69,6 +69,8 @@ class Supervisor:
         self._guardian.start()
         if self._keeping is not None:
             self._keeping.attach(self._keep_all)
+            for name in beginning.inheritance.records.keys() - self.units:
+                self._keeping.forget(name)
         takeover.resume(self.units, beginning.known, beginning.inheritance)
         self._keep_all()
 

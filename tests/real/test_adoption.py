@@ -1,0 +1,339 @@
+"""`orphans = "adopt"`: a killed manager costs no service its life, and the next one takes over."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyro_events import Publisher, Subscriber
+from pyroctl.control.logset import versions
+from tests.harness import Deployment, eventually, is_alive
+from tests.real.test_start_and_stop import service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ADOPT = '[manager]\norphans = "adopt"\n'
+COUNT = """
+import itertools, sys
+for number in itertools.count():
+    print("line", number, flush=number % 100 == 0)
+"""
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    """A deployment whose killed managers leave nothing at all, since the last one shuts down."""
+    found = Deployment(tmp_path)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def kill_manager(deployment: Deployment) -> int:
+    """Kill -9, and wait until it is dead; gives its pid."""
+    pid = deployment.manager_pid()
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not is_alive(pid))
+    return pid
+
+
+def keeper(deployment: Deployment) -> int:
+    (pid,) = [pid for pid, c in deployment.processes().items() if "manager.keeper" in c]
+    return pid
+
+
+def zoo(deployment: Deployment) -> list[int]:
+    return [pid for pid, c in deployment.processes().items() if "zoo.py" in c]
+
+
+def chatty(directory: Path) -> str:
+    script = directory / "count.py"
+    script.write_text(COUNT)
+    command = json.dumps([sys.executable, str(script)])
+    log = "log = { max_bytes = 1_000_000, keep = 10_000 }"
+    return f'[services.chatty]\nkind = "command"\ncommand = {command}\n{log}\n'
+
+
+def test_the_next_manager_goes_on_with_the_same_processes(deployment: Deployment) -> None:
+    """Pid, uptime, address, restarts and history are kept, and nothing is there twice."""
+    config = ADOPT + service("laser", "gate", "/", more="restart_delay = 0")
+    config += service("off", "gate", "/", more="enabled = false")
+    deployment.configure(config)
+    deployment.run("start")
+    os.kill(deployment.service("laser")["pid"], signal.SIGKILL)
+    before = eventually(lambda: (r := deployment.service("laser"))["uptime_s"] and r)
+    manager = kill_manager(deployment)
+    said = deployment.run("start").stderr
+    assert f"the last manager (pid {manager}) ended without shutting down at 20" in said
+    assert "1 service was taken over" in said
+    after = deployment.service("laser")
+    kept = ("pid", "uri", "restarts", "exit", "history")
+    assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
+    assert (after["restarts"], after["exit"]["signal"]) == (1, 9)
+    assert after["uptime_s"] > before["uptime_s"]
+    assert zoo(deployment) == [after["pid"]]
+    assert deployment.state("off") == "stopped"
+    deployment.run("start", "off")
+    assert "taken over from the manager before" in deployment.run("logs", "laser").stdout
+
+
+def test_no_line_is_lost_while_there_is_no_manager(deployment: Deployment) -> None:
+    """A service that never stops printing has all of its lines in its log, each once, in order."""
+    deployment.configure(ADOPT + chatty(deployment.root))
+    deployment.run("start")
+    log = deployment.root / "logs" / "chatty.log"
+    pid = deployment.service("chatty")["pid"]
+
+    def size() -> int:
+        return sum(path.stat().st_size for path in log.parent.glob("chatty.log*"))
+
+    for _ in range(2):
+        kill_manager(deployment)
+        reached = size()
+        eventually(lambda reached=reached: size() > reached + 2_000_000, "it logs on")
+        deployment.run("start")
+    assert deployment.service("chatty")["pid"] == pid
+    deployment.run("stop")
+    files = map(Path, reversed(versions(str(log))))
+    lines = b"".join(path.read_bytes() for path in files).splitlines()
+    numbers = [int(line.split()[2]) for line in lines if line.split()[1] == b"line"]
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) > 10_000
+
+
+def test_clients_of_the_event_service_notice_nothing(deployment: Deployment) -> None:
+    """Name server and event service go on serving without a manager and with the next one."""
+    deployment.configure(
+        ADOPT + '[services.ns]\nkind = "nameserver"\nport = 0\n'
+        '[services.es]\nkind = "eventservice"\nneeds = ["ns"]\n'
+    )
+    deployment.run("start")
+    uri = deployment.service("es")["uri"]
+    hooks: list[Any] = []
+    got: list[int] = []
+
+    class Quotes(Subscriber):
+        def event(self, event: Any) -> None:
+            got.append(event.msg)
+            if event.msg == 3:
+                self.abort()
+
+        def disconnected(self, notice: Any) -> None:
+            hooks.append(notice)
+
+    with Quotes(uri) as subscriber, Publisher(uri) as publisher:
+        subscriber.subscribe("quotes")
+        publisher.publish("quotes", 1)
+        kill_manager(deployment)
+        publisher.publish("quotes", 2)
+        deployment.run("start")
+        assert deployment.service("es")["es"]["subscribers"] == 1
+        publisher.publish("quotes", 3)
+        subscriber.listen()
+    assert (got, hooks) == ([1, 2, 3], [])
+    deployment.run("restart", "es")
+    assert deployment.service("es")["uri"] == uri
+
+
+def test_a_listening_socket_is_held_by_the_next_manager(deployment: Deployment) -> None:
+    """Who connects while the adopted service is restarted waits, and isn't refused."""
+    deployment.configure(
+        ADOPT + '[services.ns]\nkind = "nameserver"\nport = 0\nrestart_delay = 2\n'
+    )
+    deployment.run("start")
+    row = deployment.service("ns")
+    kill_manager(deployment)
+    deployment.run("start")
+    port = int(row["uri"].rpartition(":")[2])
+    os.kill(row["pid"], signal.SIGKILL)
+    eventually(lambda: not is_alive(row["pid"]))
+    with socket.create_connection(("localhost", port), 5):
+        pass
+    assert eventually(lambda: (r := deployment.service("ns"))["uri"] and r)["uri"] == row["uri"]
+
+
+def test_what_died_meanwhile_is_restarted_with_an_unknown_end(deployment: Deployment) -> None:
+    """Nobody knows its exit code: that is said, the policy decides, and the counters go on."""
+    deployment.configure(
+        ADOPT
+        + service("laser", "gate", "/", more="restart_delay = 0")
+        + service("once", "gate", "/", more='restart = "never"')
+        + service("other", "gate", "/")
+    )
+    deployment.run("start")
+    pids = {name: deployment.service(name)["pid"] for name in ("laser", "once")}
+    kill_manager(deployment)
+    for pid in pids.values():
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda pid=pid: not is_alive(pid))
+    assert "1 service was taken over" in deployment.run("start", "other").stderr
+    row = eventually(lambda: (r := deployment.service("laser"))["state"] == "running" and r)
+    assert row["pid"] != pids["laser"]
+    assert row["restarts"] == 1
+    assert (row["exit"]["code"], row["exit"]["signal"]) == (None, None)
+    assert "nobody knows how" in row["exit"]["text"]
+    once = deployment.service("once")
+    assert (once["state"], once["restarts"]) == ("failed", 0)
+
+
+def test_an_adopted_service_is_watched_and_stopped_like_any_other(deployment: Deployment) -> None:
+    """Its end is noticed at once and it comes back; a stubborn one is killed with its children."""
+    deployment.configure(
+        ADOPT
+        + service("laser", "gate", "/", more="restart_delay = 0")
+        + service("mule", "stubborn", more="stop_timeout = 0.3")
+    )
+    deployment.run("start")
+    kill_manager(deployment)
+    deployment.run("start")
+    row = deployment.service("laser")
+    os.kill(row["pid"], signal.SIGTERM)
+    again = eventually(lambda: (r := deployment.service("laser"))["restarts"] and r)
+    assert again["pid"] != row["pid"]
+    assert "nobody knows how" in again["exit"]["text"]
+    deployment.run("stop", "mule")
+    assert deployment.state("mule") == "stopped"
+    eventually(lambda: len(zoo(deployment)) == 1)
+
+
+def test_a_start_that_was_under_way_goes_on(deployment: Deployment) -> None:
+    """A service that wasn't ready, and one that waits for it, become ready with the next one."""
+    gate = deployment.root / "gate"
+    deployment.configure(
+        ADOPT
+        + service("base", "gate", str(gate))
+        + service("feed", "gate", "/", more='needs = ["base"]')
+    )
+    with deployment.popen("start") as starting:
+        pid = eventually(lambda: deployment.listens() and deployment.service("base")["pid"])
+        kill_manager(deployment)
+        starting.communicate(timeout=20)
+    gate.touch()  # READY=1 comes while nobody is there
+    deployment.run("start")
+    assert deployment.service("base")["pid"] == pid
+    assert deployment.service("base")["detail"] == "warm"
+    assert deployment.service("base")["uri"] == "PYRO:zoo@localhost:1"
+    assert deployment.state("feed") == "running"
+
+
+def test_without_a_manager_nothing_is_said_that_isnt_so(deployment: Deployment) -> None:
+    """`status` says who goes on; `shutdown` ends them although no manager was there."""
+    deployment.configure(ADOPT + service("laser", "gate", "/"))
+    deployment.run("start")
+    pid = deployment.service("laser")["pid"]
+    kill_manager(deployment)
+    deployment.run("status", code=3)
+    row = deployment.service("laser")
+    assert (row["state"], row["pid"]) == ("running", pid)
+    assert "without a manager" in row["detail"]
+    deployment.run("shutdown")
+    assert not is_alive(pid)
+    assert deployment.service("laser")["state"] == "stopped"
+
+
+def test_services_that_are_none_any_more_end(deployment: Deployment) -> None:
+    """Who is gone from the configuration is ended; who has changed in it starts anew."""
+    both = service("laser", "gate", "/") + service("old", "gate", "/")
+    deployment.configure(ADOPT + both)
+    deployment.run("start")
+    laser, old = (deployment.service(name)["pid"] for name in ("laser", "old"))
+    kill_manager(deployment)
+    deployment.configure(ADOPT + service("laser", "gate", "/", more='env = { LEVEL = "2" }'))
+    assert "1 process left by it was ended" in deployment.run("start").stderr
+    assert not is_alive(old)
+    eventually(lambda: deployment.service("laser")["pid"] not in {laser, None})
+    eventually(lambda: deployment.state("laser") == "running")
+    assert "its configuration has changed" in deployment.run("logs", "laser").stdout
+
+
+def test_a_manager_that_is_not_to_adopt_starts_clean(deployment: Deployment) -> None:
+    """With `orphans = "stop"` in the meantime, nothing goes on, and nothing is there twice."""
+    deployment.configure(ADOPT + service("laser", "gate", "/"))
+    deployment.run("start")
+    pid = deployment.service("laser")["pid"]
+    kill_manager(deployment)
+    deployment.configure(service("laser", "gate", "/"))
+    assert "were ended" in deployment.run("start").stderr
+    assert not is_alive(pid)
+    assert len(zoo(deployment)) == 1
+
+
+def test_the_death_of_the_keeper_is_made_good(deployment: Deployment) -> None:
+    """Another one is started, and knows all that the first one knew."""
+    deployment.configure(ADOPT + service("laser", "gate", "/") + chatty(deployment.root))
+    deployment.run("start")
+    pids = {name: deployment.service(name)["pid"] for name in ("laser", "chatty")}
+    first = keeper(deployment)
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: "starting another" in deployment.manager_log())
+    eventually(lambda: keeper(deployment) != first)
+    log = deployment.root / "logs" / "chatty.log"
+    inode = log.stat().st_ino
+    eventually(lambda: log.stat().st_ino != inode, "it logs on, and the log is put aside")
+    kill_manager(deployment)
+    deployment.run("start")
+    assert {name: deployment.service(name)["pid"] for name in pids} == pids
+
+
+def test_without_manager_and_keeper_all_start_anew(deployment: Deployment) -> None:
+    """What nobody can connect with any more is ended first: nothing is there twice."""
+    deployment.configure(ADOPT + service("laser", "gate", "/") + service("mule", "stubborn"))
+    deployment.run("start")
+    old = zoo(deployment)
+    other = keeper(deployment)
+    manager = deployment.manager_pid()
+    os.kill(manager, signal.SIGSTOP)
+    for pid in (other, manager):
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda pid=pid: not is_alive(pid))
+    assert re.search(r"[123] process(es)? left by it w", deployment.run("start").stderr)
+    assert not any(map(is_alive, old))
+    assert len(zoo(deployment)) == 3
+
+
+def test_a_frozen_keeper_doesnt_stop_the_next_manager(deployment: Deployment) -> None:
+    """It has five seconds to answer; then it is ended with all that it kept."""
+    deployment.configure(ADOPT + service("laser", "gate", "/"))
+    deployment.run("start")
+    frozen = keeper(deployment)
+    kill_manager(deployment)
+    os.kill(frozen, signal.SIGSTOP)
+    deployment.run("start")
+    assert not is_alive(frozen)
+    assert "the keeper is of no use (it doesn't answer)" in deployment.manager_log()
+    assert len(zoo(deployment)) == 1
+
+
+def test_the_keeper_leaves_when_nobody_is_left(deployment: Deployment) -> None:
+    """After the manager and all services have died, no process of ours stays behind."""
+    deployment.configure(ADOPT + service("laser", "gate", "/"))
+    deployment.run("start")
+    pid = deployment.service("laser")["pid"]
+    kill_manager(deployment)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not deployment.processes(), "all ended")
+    assert deployment.run("status", code=3).stdout.startswith("no manager is running")
+    deployment.was_killed = True  # the keeper's and the manager's sockets lie there
+
+
+def test_a_reload_forgets_nobody(deployment: Deployment) -> None:
+    """What a reload has added outlives the manager, and what it has removed doesn't come back."""
+    deployment.configure(ADOPT + service("laser", "gate", "/"))
+    deployment.run("start")
+    deployment.configure(ADOPT + service("feed", "gate", "/"))
+    deployment.run("reload")
+    pid = deployment.service("feed")["pid"]
+    kill_manager(deployment)
+    assert "1 service was taken over" in deployment.run("start").stderr
+    assert deployment.service("feed")["pid"] == pid
+    assert zoo(deployment) == [pid]
