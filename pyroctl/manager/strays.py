@@ -45,18 +45,21 @@ class Strays:
         started = self._started()
         return [pid for pid in children if pid not in started and _belongs(pid, service)]
 
+    def signal(self, service: str, number: int) -> None:
+        """Signal everything in the sessions of a service's strays."""
+        for pid in self.of(service):
+            try:
+                sid = os.getsid(pid)
+            except ProcessLookupError:
+                continue
+            sessions.send_signal(sid, number)
 
-def send_signal(stray: int, number: int) -> None:
-    """Signal everything in the session of a stray."""
-    try:
-        sid = os.getsid(stray)
-    except ProcessLookupError:
-        return
-    sessions.send_signal(sid, number)
+    def describe(self, service: str) -> list[str]:
+        """Say which processes they are."""
+        return [_describe(pid) for pid in self.of(service)]
 
 
-def describe(stray: int) -> str:
-    """Say which process it is."""
+def _describe(stray: int) -> str:
     try:
         with open(f"/proc/{stray}/comm", encoding="utf-8", errors="replace") as comm:
             return f"process {stray} ({comm.read().strip()})"

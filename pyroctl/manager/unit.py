@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import lifecycle
-from pyroctl.core.history import Ending, conclude, remember
+from pyroctl.core.history import conclude
 from pyroctl.core.lifecycle import Action, Arm, Disarm, Effect, Event, Life, State
 from pyroctl.core.outcome import Outcome
 from pyroctl.kinds.launch import Surroundings, launch
-from pyroctl.manager import logs, strays
+from pyroctl.manager import logs
+from pyroctl.manager.endings import as_known, note_event, note_other
 from pyroctl.manager.health import Health
 from pyroctl.manager.holdings import Holdings
 from pyroctl.manager.listening import AddressRefused
@@ -178,7 +179,7 @@ class Unit:
         """End all its processes at once."""
         for run in self.runs:
             run.child.kill()
-        self._signal_strays(signal.SIGKILL)
+        self._strays.signal(self.name, signal.SIGKILL)
 
     def close(self) -> None:
         """Let go of the log file and of what was held for it; the service is down."""
@@ -189,8 +190,9 @@ class Unit:
 
     def _apply(self, event: Event) -> None:
         old = self.life
-        self._remember(event)
-        self.life, actions = lifecycle.step(self.spec, old, event, self._clock(), self._chance())
+        now = self._clock()
+        self.history = note_event(self.history, event, old, self.run, now)
+        self.life, actions = lifecycle.step(self.spec, old, event, now, self._chance())
         for action in actions:
             self._perform(action)
         if self.life.state is not old.state:
@@ -210,20 +212,6 @@ class Unit:
         log.log(level, "%s is %s%s", self.name, self.state, reason)
         self.log.note(f"{self.state}{reason}")
         self._on_change(self, old.state)
-
-    def _remember(self, event: Event) -> None:
-        """Note why a run ends: what was wanted of it, or what has happened to it."""
-        if isinstance(event, lifecycle.Exited):
-            wanted = self.life.reason if self.state is State.STOPPING else ""
-            self._note_end(self.run, event.outcome, wanted or event.outcome.describe())
-        elif isinstance(event, lifecycle.Unspawnable):
-            self._note_end(None, Outcome(trouble=event.reason), event.reason)
-
-    def _note_end(self, run: Run | None, outcome: Outcome, reason: str) -> None:
-        since = run.ready_since if run is not None else None
-        uptime = None if since is None else self._clock() - since
-        pid = run.pid if run is not None else None
-        self.history = remember(self.history, Ending(logs.now(), pid, outcome, reason, uptime))
 
     def _perform(self, action: Action) -> None:
         match action:
@@ -250,18 +238,14 @@ class Unit:
         number = signal.Signals[f"SIG{self.spec.stop_signal}"]
         for run in self.runs:
             run.child.terminate(number)
-        self._signal_strays(number)
+        self._strays.signal(self.name, number)
         if self.waiting_for is not None:
             self.waiting_for = None
             self.send(lifecycle.Gone())  # it was still waiting: there is no process
 
     def left_behind(self) -> list[str]:
         """Describe the processes that have left the service's session."""
-        return [strays.describe(pid) for pid in self._strays.of(self.name)]
-
-    def _signal_strays(self, number: int) -> None:
-        for pid in self._strays.of(self.name):
-            strays.send_signal(pid, number)
+        return self._strays.describe(self.name)
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -274,13 +258,9 @@ class Unit:
             self._health.cancel()
             self._health = None
         if self.state is State.RUNNING and self.run is not None:
-            self._health = Health(
-                self.spec, self.run, self.holdings.bound(), self._is_handing_over, self._ill
-            )
-
-    def _is_handing_over(self) -> bool:
-        """Tell whether it may take its time to answer."""
-        return self.successor is not None
+            bound = self.holdings.bound()
+            busy = lambda: self.successor is not None  # noqa: E731 - handing over takes its time
+            self._health = Health(self.spec, self.run, bound, busy, self._ill)
 
     def _ill(self, run: Run, what: lifecycle.Hung) -> None:
         """End the process about which that was found, if it still is the service."""
@@ -384,11 +364,7 @@ class Unit:
 
     def _ended(self, run: Run, outcome: Outcome) -> None:
         if run is self.run:
-            if self.state is State.STOPPING:
-                outcome = replace(outcome, ended_by_us=True)
-            elif left := self.left_behind():
-                trouble = f"{', '.join(left)} went into the background: run it in the foreground"
-                outcome = replace(outcome, trouble=trouble)
+            outcome = as_known(outcome, self.state, self.left_behind)
             self.last_end = (outcome, logs.now())
             if self.successor is not None and self.state is State.RUNNING:
                 self._change_over(ready=False)
@@ -398,15 +374,10 @@ class Unit:
             self.log.finish()
             self.send(lifecycle.Exited(outcome))
         else:
-            self._note_end(run, outcome, self._why_not_needed(run, outcome))
-            self.history = conclude(self.history, self.state)
+            self.history = note_other(
+                self.history, run, outcome, self.state, self.pid, self._clock()
+            )
             run.child.kill()  # what is left of its session is nobody's any more
-
-    def _why_not_needed(self, run: Run, outcome: Outcome) -> str:
-        """Say why a process ended that isn't the service: it was the old one, or a new one."""
-        if run.ready_since is not None:
-            return f"process {self.pid} has taken over"
-        return f"could not take over: {outcome.describe()}"
 
     def _gone(self, run: Run) -> None:
         self._guardian.release(run.pid)
