@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,7 +37,7 @@ def test_a_stop_during_a_start_comes_after_it(deployment: Deployment) -> None:
 
 def test_a_start_during_a_stop_comes_after_it(deployment: Deployment) -> None:
     """Nothing is there twice, and what comes up is a fresh process."""
-    deployment.configure(service("mule", "stubborn") + "stop_timeout = 1\n")
+    deployment.configure(service("mule", "stubborn") + "stop_timeout = 40\n")
     deployment.run("start")
     before = deployment.service("mule")["pid"]
     with deployment.popen("stop", "mule") as stop:
@@ -43,6 +45,7 @@ def test_a_start_during_a_stop_comes_after_it(deployment: Deployment) -> None:
         with deployment.popen("start", "mule") as start:
             assert start.stderr is not None
             assert start.stderr.readline().strip() == WAITS.format("stop mule")
+            os.killpg(before, signal.SIGKILL)
             _, said = stop.communicate(timeout=30)
             assert (stop.returncode, "mule stopped" in said) == (0, True)
             _, said = start.communicate(timeout=30)
