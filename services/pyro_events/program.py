@@ -65,7 +65,7 @@ class Program:
         if self._channel is not None:
             self._loop.watch(self._channel, READ, self._on_channel)
         if self._inheritance is not None:
-            self._inheritance.take()
+            self._take(self._inheritance)
         if self._names is None or self._inheritance is not None:
             self._loop.call_soon(self._announce)
         else:
@@ -77,6 +77,11 @@ class Program:
                 _log.warning("the name server takes too long; the name may still be there")
         if self._error is not None:
             raise self._error
+
+    def _take(self, inheritance: Inheritance) -> None:
+        inheritance.take()
+        pause = self._loop.clock() - inheritance.receiver.values["since"]
+        _log.info("took over; for %.1f ms nobody was served", pause * 1000)
 
     @property
     def _where(self) -> str | None:
@@ -217,8 +222,9 @@ class Program:
     def _say(self, sender: Sender) -> dict[str, object]:
         if self._errands.busy:
             raise Failed("a name server is being asked for something at this moment")
+        since = self._loop.clock()
         names = self._names and self._names.hand_over()
-        return {"engine": self._engine.hand_over(sender), "names": names}
+        return {"since": since, "names": names, "engine": self._engine.hand_over(sender)}
 
     def _part(self) -> None:
         _log.info("handed over")

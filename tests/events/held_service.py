@@ -35,7 +35,12 @@ class HeldService:
     """Starts and replaces processes of one event service; nothing of it is left after `close`."""
 
     def __init__(
-        self, directory: Path, *arguments: str, path: Path | None = None, state: bool = True
+        self,
+        directory: Path,
+        *arguments: str,
+        path: Path | None = None,
+        state: bool = True,
+        holds: bool = True,
     ) -> None:
         self.directory = directory
         self.state = directory / "state"
@@ -43,7 +48,11 @@ class HeldService:
         self.keeps_state = state
         self.arguments = arguments
         self.log = directory / "log"
-        if path is None:
+        self.listening: socket.socket | None = None
+        if path is not None and not holds:
+            self.arguments = ("-N", "-q", "-n", f"./u:{path}", *arguments)
+            self.uri = f"PYRO:Pyro.EventService@./u:{path}"
+        elif path is None:
             self.listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
             self.uri = f"PYRO:Pyro.EventService@localhost:{self.listening.getsockname()[1]}"
         else:
@@ -64,20 +73,22 @@ class HeldService:
 
     def start(self) -> None:
         """Start a process, and wait until it is ready."""
-        self._become(self.spawn())
+        self.become(self.spawn())
 
     def spawn(self, **environment: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
         """Start a process; gives it and our end of its control channel."""
         control, theirs = socket.socketpair()
         control.settimeout(20)
         number = fcntl.fcntl(theirs, fcntl.F_DUPFD, 100)
-        held = fcntl.fcntl(self.listening, fcntl.F_DUPFD, 100)
+        held = fcntl.fcntl(self.listening or theirs, fcntl.F_DUPFD, 100)
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYRO_", "PYROCTL_"))}
         env |= {"PYROCTL_CONTROL_FD": str(number), "HELD": str(held)} | environment
         if self.keeps_state:
             env["PYROCTL_STATE_DIR"] = str(self.state)
         options = self.arguments or ("-N", "-q")
-        command = [sys.executable, "-S", "-c", _LAUNCH, "-m", "pyro_events", *options]
+        command = [sys.executable, "-m", "pyro_events", *options]
+        if self.listening is not None:
+            command[1:1] = ["-S", "-c", _LAUNCH]
         with theirs, self.log.open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -92,7 +103,7 @@ class HeldService:
         self.pids.append(process.pid)
         return process, control
 
-    def _become(self, started: tuple[subprocess.Popen[bytes], socket.socket]) -> None:
+    def become(self, started: tuple[subprocess.Popen[bytes], socket.socket]) -> None:
         """Wait until that process is ready; it is the service from then on."""
         self.process, self.control = started
         self.lines = self.control.makefile("rb")
@@ -110,7 +121,7 @@ class HeldService:
         assert self.ask("offer_handover", path=self.meeting_place)["offered"]
         started = self.spawn(PYROCTL_TAKE_OVER=self.meeting_place)
         self.see_off()
-        self._become(started)
+        self.become(started)
 
     def see_off(self) -> None:
         """Wait for the orderly end of the process."""
@@ -168,7 +179,8 @@ class HeldService:
         if self.process is not None:
             status = self.end(signal.SIGTERM)
             assert status == 0, self.log.read_text()
-        self.listening.close()
+        if self.listening is not None:
+            self.listening.close()
         assert not any(map(is_alive, self.pids))
         assert list(self.state.iterdir()) == []
 

@@ -16,11 +16,12 @@ from pyro_events import wire
 from pyro_events.engine import requests
 from pyro_events.engine.connection import Connection
 from pyro_events.engine.dialer import Dial
-from pyro_events.engine.encoder import UNENCODABLE, Variant, prefix
+from pyro_events.engine.encoder import UNENCODABLE, Variant
 from pyro_events.engine.error_log import ErrorLog
 from pyro_events.engine.flight import Flight
 from pyro_events.engine.loop import Deadline, Timer
 from pyro_events.engine.replies import batch_outcome, describe, load
+from pyro_events.engine.retries import Retries
 from pyro_events.engine.subscriber import Subscriber, item_size
 from pyro_events.wire import Frame, FrameTooLarge, ProtocolError
 
@@ -37,14 +38,8 @@ if TYPE_CHECKING:
     from pyro_events.engine.subscriber import Options
 
 _MAX_REPLY = 16 << 20
-_QUICK = 0.25
-_SLOW = 1.0
-"""Seconds: a batch that takes less may grow, one that takes more has to shrink."""
 _UNKNOWN = "DaemonError: unknown object"
-_PLAIN = (
-    "_msgpack", "_welcome", "_proven", "_limit", "_seq", "_broken_since", "_attempts",
-    "_healthy_at", "_missing",
-)  # fmt: skip
+_PLAIN = ("_msgpack", "_welcome", "_proven", "_limit", "_seq", "_missing")
 """What is handed over as it is."""
 _log = logging.getLogger("pyro_events")
 
@@ -72,9 +67,7 @@ class CallbackSubscriber(Subscriber):
         self._seq = 0
         self._deadline = Deadline(hub.loop, self._unanswered)
         self._retry: Timer | None = None
-        self._broken_since: float | None = None
-        self._attempts = 0
-        self._healthy_at: float | None = None
+        self._retries = Retries(hub.loop.clock, hub.settings)
         self._error_log = ErrorLog()
         self._grace: Timer | None = None
         """Runs while it has not subscribed again after a restart; until then it gets nothing."""
@@ -98,7 +91,7 @@ class CallbackSubscriber(Subscriber):
         """Say `connected`, `connecting` or `retrying`."""
         if self._welcome:
             return "connected"
-        return "retrying" if self._broken_since is not None else "connecting"
+        return "retrying" if self._retries.broken else "connecting"
 
     @property
     def queued(self) -> int:
@@ -162,7 +155,7 @@ class CallbackSubscriber(Subscriber):
         room = max(0, len(standing.waiting) - (self.options.queue_size or 1))
         self._staged, late = standing.waiting[:room], standing.waiting[room:]
         self._mailbox.offer_many(late, list(map(item_size, late)))
-        self._wait(self.hub.settings.reconnect_grace)
+        self._wait(self.hub.loop.clock() + self.hub.settings.reconnect_grace)
 
     def hand_over(self, sender: Sender) -> dict[str, Any]:
         """Say everything; a connection that is only being made is begun again over there."""
@@ -178,13 +171,9 @@ class CallbackSubscriber(Subscriber):
             "deadline": self._deadline.at,
             "retry": self._retry and self._retry.at,
             "grace": self._grace and self._grace.at,
+            "retries": self._retries.hand_over(),
             "log": self._error_log.hand_over(),
         }
-
-    def hand_over_rest(self, sender: Sender) -> dict[str, Any]:
-        """Say what is left of one that was dismissed."""
-        assert self._connection is not None
-        return self._connection.hand_over(sender)
 
     def take_over(self, receiver: Receiver, values: Mapping[str, Any]) -> None:
         """Go on from what another process has handed over, as soon as the loop runs."""
@@ -196,19 +185,14 @@ class CallbackSubscriber(Subscriber):
         self._staged = receiver.shared(values["staged"])
         self._flights.extend(Flight.take_over(receiver, each) for each in values["flights"])
         self._notices.extend(values["notices"])
+        self._retries.take_over(values["retries"])
         self._error_log.take_over(values["log"])
-        if values["grace"] is not None:
-            self._wait(values["grace"] - loop.clock())
-        if values["deadline"] is not None:
-            self._deadline.set(values["deadline"] - loop.clock())
+        self._wait(values["grace"])
+        self._deadline.set_at(values["deadline"])
         if connection is not None:
-            sock = receiver.socket(connection["socket"])
-            self._connection = Connection(loop, sock, _MAX_REPLY, self)
-            self._connection.take_over(receiver, connection)
-        elif values["retry"] is not None:
-            self._retry = loop.call_at(values["retry"], self._connect)
+            self._connection = Connection.take_over(loop, receiver, connection, _MAX_REPLY, self)
         else:
-            self._retry = loop.call_later(0.0, self._connect)
+            self._retry = loop.call_at(values["retry"] or 0.0, self._connect)
 
     def returned(self) -> None:
         """Deliver what has waited, after the news that something is missing."""
@@ -237,9 +221,10 @@ class CallbackSubscriber(Subscriber):
             self._grace.cancel()
         self._welcome = False
 
-    def _wait(self, seconds: float) -> None:
-        failure = "it did not subscribe again after a restart"
-        self._grace = self.hub.loop.call_later(seconds, lambda: self.hub.drop(self, failure))
+    def _wait(self, until: float | None) -> None:
+        if until is not None:
+            failure = "it did not subscribe again after a restart"
+            self._grace = self.hub.loop.call_at(until, lambda: self.hub.drop(self, failure))
 
     # Connecting
 
@@ -277,7 +262,7 @@ class CallbackSubscriber(Subscriber):
         self._proven = False
         while self._notices:
             self._send_notice(self._notices.popleft())
-        self._healthy_at = self.hub.loop.clock() + self.hub.settings.retry_max_delay
+        self._retries.connected()
         self._deadline.clear()
         self._touch()
 
@@ -291,19 +276,12 @@ class CallbackSubscriber(Subscriber):
         self._welcome = False
         self._connection = None
         self._deadline.clear()
-        now, settings = self.hub.loop.clock(), self.hub.settings
-        if self._healthy_at is not None and now >= self._healthy_at:
-            self._broken_since = None
-        self._healthy_at = None
-        if self._broken_since is None:
-            self._broken_since, self._attempts = now, 0
-            _log.info("subscriber %s: %s; trying again", self, reason)
-        left = self._broken_since + settings.retry_for - now
-        if left <= 0:
-            self.hub.drop(self, f"not reached for {settings.retry_for:g} s ({reason})")
+        delay = self._retries.failed()
+        if delay is None:
+            self.hub.drop(self, f"not reached for {self.hub.settings.retry_for:g} s ({reason})")
             return
-        delay = min(settings.retry_delay * 2**self._attempts, settings.retry_max_delay, left)
-        self._attempts = min(self._attempts + 1, 20)
+        if self._retries.first:
+            _log.info("subscriber %s: %s; trying again", self, reason)
         self.hub.counters.retries += 1
         self._retry = self.hub.loop.call_later(delay, self._connect)
 
@@ -322,20 +300,9 @@ class CallbackSubscriber(Subscriber):
 
     def _send(self, group: Group, items: list[Item]) -> None:
         assert self._connection is not None
-        start = prefix(group.serializer, self._uri.object)
-        batch = group.serializer != wire.MARSHAL
-        flags = wire.BATCH if batch else 0
-        seq = self._seq
+        batch, seq = group.serializer != wire.MARSHAL, self._seq
         self._depart(Flight(seq, items, self.hub.loop.clock(), batch=batch), len(group.parts))
-        frames: list[bytes] = []
-        for part in group.parts:
-            size = len(start) + len(part)
-            header = wire.encode_header(wire.INVOKE, group.serializer, flags, seq, size)
-            frames += (header + start, part)
-            seq = (seq + 1) & 0xFFFF
-        if not batch:
-            frames = [b"".join(frames)]
-        self._connection.send(*frames)
+        self._connection.send(*requests.events(self._uri.object, group, seq))
 
     def _send_notice(self, notice: dict[str, object]) -> None:
         if not self.aware or self._connection is None:
@@ -372,7 +339,7 @@ class CallbackSubscriber(Subscriber):
             self._batch_answered(flight, frame)
         else:
             self._call_answered(flight, frame)
-        self._broken_since = None
+        self._retries.answered()
         if self._flights:
             self._deadline.set(self.hub.settings.reply_timeout)
         else:
@@ -394,8 +361,7 @@ class CallbackSubscriber(Subscriber):
         self._lost(reason)
 
     def _call_answered(self, flight: Flight, frame: Frame) -> None:
-        item = flight.items.pop(0)
-        flight.seq = (flight.seq + 1) & 0xFFFF
+        item = flight.answered()
         if not flight.items:
             self._flights.popleft()
             self._adapt(flight)
@@ -424,17 +390,11 @@ class CallbackSubscriber(Subscriber):
         self._staged = rest + self._staged
 
     def _adapt(self, flight: Flight, *, full: bool = True) -> None:
-        """Let batches grow while they are quick, so that a slow `event` still answers in time."""
-        took = self.hub.loop.clock() - flight.since
-        if took > _SLOW:
-            self._limit = max(1, self._limit // 4)
-        elif took < _QUICK and full:
-            self._limit = min(self._limit * 2, self.hub.settings.batch_events)
+        most, now = self.hub.settings.batch_events, self.hub.loop.clock()
+        self._limit = flight.next_limit(self._limit, most, now, full=full)
 
     def _event_failed(self, item: Item, error: str) -> None:
         self.errors += 1
         self.hub.counters.errors += 1
         self._account(1)
-        if "unsupported serialized class" in error:
-            error += " (import pyro_events there, or subscribe with as_dict=True)"
         self._error_log.warn(self, item, error)

@@ -135,8 +135,17 @@ class Connection:
             "end": self._end,
         }
 
-    def take_over(self, receiver: Receiver, values: Mapping[str, Any]) -> None:
-        """Go on, when the loop runs, from what another process has handed over with the socket."""
+    @classmethod
+    def take_over(
+        cls, loop: Loop, receiver: Receiver, values: Mapping[str, Any], max_size: int, owner: Owner
+    ) -> Connection:
+        """Go on, when the loop runs, from what another process has handed over."""
+        made = cls(loop, receiver.socket(values["socket"]), max_size, owner)
+        made.restore(receiver, values)
+        return made
+
+    def restore(self, receiver: Receiver, values: Mapping[str, Any]) -> None:
+        """Be where another process was with the same socket."""
         self.reader.restore(values["input"], values["skipping"])
         self.last_received = values["received"]
         self._out.extend(receiver.shared(values["output"]))

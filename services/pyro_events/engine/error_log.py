@@ -36,6 +36,8 @@ class ErrorLog:
         if now - self._at < _LOG_PAUSE:
             self._quiet += 1
             return
+        if "unsupported serialized class" in error:
+            error += " (import pyro_events there, or subscribe with as_dict=True)"
         more = f" (and {self._quiet} more since the last such line)" if self._quiet else ""
         _log.warning("%s: event about %r failed: %s%s", subscriber, item[0], error, more)
         self._at, self._quiet = now, 0

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pyro_events.engine.encoder import Item
     from pyro_events.engine.parcel import Receiver, Sender
+
+
+_QUICK: Final = 0.25
+_SLOW: Final = 1.0
+"""Seconds: a batch that takes less may grow, one that takes more has to shrink."""
 
 
 class Flight:
@@ -28,6 +33,21 @@ class Flight:
         self.since = since
         self.batch = batch
         self.notice = notice
+
+    def answered(self) -> Item:
+        """Give the event of the first single call, which is under way no more."""
+        self.seq = (self.seq + 1) & 0xFFFF
+        return self.items.pop(0)
+
+    def next_limit(self, limit: int, most: int, now: float, *, full: bool) -> int:
+        """Give how many events the next one may have: an `event` that is slow has to answer, too.
+
+        `limit` is how many this one might have had, `full` whether it had as many.
+        """
+        took = now - self.since
+        if took > _SLOW:
+            return max(1, limit // 4)
+        return min(limit * 2, most) if took < _QUICK and full else limit
 
     def hand_over(self, sender: Sender) -> tuple[Any, ...]:
         """Say everything."""

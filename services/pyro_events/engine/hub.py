@@ -230,7 +230,7 @@ class Hub:
             "subscribers": [each.hand_over(sender) for each in self.subscribers()],
             "timeouts": self.router.timeouts(),
             "awaited": self.awaited.hand_over(),
-            "leaving": [each.hand_over_rest(sender) for each in self.leaving],
+            "leaving": [each.hand_over(sender)["connection"] for each in self.leaving],
         }
 
     def take_over(
@@ -251,10 +251,8 @@ class Hub:
             lambda kind, key: (self.streams if kind == "stream" else self.callbacks)[key],
         )
         for each in values["leaving"]:
-            sock = receiver.socket(each["socket"])
-            Connection(self.loop, sock, self.settings.handshake_size, Nobody()).take_over(
-                receiver, each
-            )
+            size = self.settings.handshake_size
+            Connection.take_over(self.loop, receiver, each, size, Nobody())
 
     def _take_over(
         self, receiver: Receiver, values: Mapping[str, Any], patterns: Mapping[str, Pattern]

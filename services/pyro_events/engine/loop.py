@@ -205,8 +205,15 @@ class Deadline:
 
     @property
     def at(self) -> float | None:
-        """When it expires, by the loop's clock."""
+        """When it expires, by the loop's clock; None: not at all."""
         return self._at
+
+    def set_at(self, at: float | None) -> None:
+        """Expire then, by the loop's clock; None: not at all."""
+        if at is None:
+            self.clear()
+        else:
+            self.set(at - self._loop.clock())
 
     def clear(self) -> None:
         """Don't expire."""

@@ -90,9 +90,9 @@ class Session:
         self._welcome, self._streamed = values["welcome"], values["streamed"]
         self._refusal = values["refusal"] and LimitReached(*values["refusal"])
         size = settings.max_message_size if self._welcome else settings.handshake_size
-        sock = receiver.socket(values["connection"]["socket"])
-        self.connection = Connection(self._hub.loop, sock, size, self)
-        self.connection.take_over(receiver, values["connection"])
+        self.connection = Connection.take_over(
+            self._hub.loop, receiver, values["connection"], size, self
+        )
         if values["deadline"] is not None:
             self._deadline = self._hub.loop.call_at(values["deadline"], self._too_late)
         if values["stream"] is not None:

@@ -221,14 +221,13 @@ class StreamSubscriber(Subscriber):
     def take_over(self, receiver: Receiver, values: Mapping[str, Any]) -> None:
         """Go on from what another process has handed over; `rejoin` has the connection."""
         super().take_over(receiver, values)
-        shared, now = receiver.shared, self.hub.loop.clock()
+        shared = receiver.shared
         self._sent.extend(_Sent(first, shared(items)) for first, items in values["sent"])
         self._again.extend(map(shared, values["again"]))
         self._next, self._acked, self._lost = values["next"], values["acked"], values["lost"]
         if values["grace"] is not None:
-            self._wait("it did not come back", values["grace"] - now)
-        if values["heartbeat"] is not None:
-            self._heartbeat.set(values["heartbeat"] - now)
+            self._wait("it did not come back", values["grace"])
+        self._heartbeat.set_at(values["heartbeat"])
 
     def rejoin(self, connection: Connection) -> None:
         """Go on over the connection that was ours in another process."""
@@ -241,9 +240,10 @@ class StreamSubscriber(Subscriber):
         self._heartbeat.cancel()
         self._stop_waiting()
 
-    def _wait(self, failure: str, seconds: float | None = None) -> None:
-        grace = self.hub.settings.reconnect_grace if seconds is None else seconds
-        self._grace = self.hub.loop.call_later(grace, lambda: self.hub.drop(self, failure))
+    def _wait(self, failure: str, until: float | None = None) -> None:
+        loop = self.hub.loop
+        until = until or loop.clock() + self.hub.settings.reconnect_grace
+        self._grace = loop.call_at(until, lambda: self.hub.drop(self, failure))
 
     def _stop_waiting(self) -> None:
         if self._grace is not None:
