@@ -61,15 +61,19 @@ async def ping(place: Place, patience: float, tls: ssl.SSLContext | None = None)
     That it refuses us is an answer, too: it lives, although it has no free thread or no such
     object, or wants an identification or a certificate that we haven't.
     """
+    trusted = True
     try:
         async with asyncio.timeout(patience), _connection(place, tls) as connection:
+            trusted = tls is None  # over TLS we hear only now whether our certificate will do
             greeting = {"handshake": "hello", "object": place.object_id}
             if (await _exchange(*connection, CONNECT, greeting)).kind == CONNECTOK:
                 await _exchange(*connection, PING, "ping")
             return True
     except ssl.SSLError:
         return True
-    except (OSError, EOFError, ValueError):
+    except (ConnectionError, EOFError):
+        return not trusted
+    except (OSError, ValueError):
         return False
 
 
