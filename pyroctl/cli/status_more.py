@@ -37,7 +37,7 @@ def _ending(entry: Row) -> list[str]:
     ]
 
 
-def tree(rows: Sequence[Row], output: Output) -> list[str]:
+def draw_tree(rows: Sequence[Row], output: Output) -> list[str]:
     """Draw each service that nobody needs, with what it needs below it, and so on."""
     known = {row["name"]: row for row in rows}
     needed = {name for row in rows for name in row["needs"]}

@@ -33,7 +33,7 @@ HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "WHERE / WHY")
 def show(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
     """Look once, and print the table; the result has the data and the exit code."""
     result = look(app, services, tree=tree)
-    for line in render(result.data, app.output):
+    for line in render(result.data, app.output, tree=tree):
         app.output.print(line)
     return result if app.output.json else result._replace(errors=_worth_saying(result.errors))
 
@@ -54,8 +54,6 @@ def look(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
     if data["manager"]["pid"] is None:
         code = max(code, EXIT_NOT_RUNNING)
     del data["enabled"]
-    if tree:
-        data["tree"] = True
     errors += [_not_running(row) for row in down]
     return Result(data, errors, code, partial=len(down) < len(counted))
 
@@ -132,7 +130,7 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
     }
 
 
-def render(data: Mapping[str, Any], output: Output) -> list[str]:
+def render(data: Mapping[str, Any], output: Output, *, tree: bool = False) -> list[str]:
     """Lay the status out for people."""
     manager = data["manager"]
     config = manager["config"] or "the built-in deployment"
@@ -141,10 +139,10 @@ def render(data: Mapping[str, Any], output: Output) -> list[str]:
     else:
         up = duration(manager["uptime_s"])
         first = f"manager {manager['state']} (pid {manager['pid']}, up {up}, {config})"
-    if data.get("tree"):
-        from pyroctl.cli.status_more import tree
+    if tree:
+        from pyroctl.cli.status_more import draw_tree
 
-        return [output.style(first, "dim"), *tree(data["services"], output)]
+        return [output.style(first, "dim"), *draw_tree(data["services"], output)]
     rows = [_cells(row) for row in data["services"]]
     head, *lines = table(HEAD, rows, lambda cell: output.style(cell, cell))
     lost = [line for row in data["services"] for line in _lost(row)]

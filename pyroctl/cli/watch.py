@@ -27,14 +27,14 @@ def watch_status(
     if app.output.json:
         return _repeat(look_again, interval, lambda result: app.output.emit(result.data))
     if not sys.stdout.isatty():
-        return _repeat(look_again, interval, lambda result: _print(app, result))
+        return _repeat(look_again, interval, lambda result: _print(app, result, tree=tree))
     from rich.live import Live
     from rich.text import Text
 
     with Live(auto_refresh=False, screen=True) as live:
 
         def show(result: Result) -> None:
-            live.update(Text.from_ansi("\n".join(_picture(app, result))), refresh=True)
+            live.update(Text.from_ansi("\n".join(_picture(app, result, tree=tree))), refresh=True)
 
         return _repeat(look_again, interval, show)
 
@@ -60,14 +60,14 @@ def _look(app: App, services: Sequence[str], *, tree: bool) -> Result:
         return Result({"manager": None, "services": []}, error.entries(), error.exit_code)
 
 
-def _picture(app: App, result: Result) -> list[str]:
+def _picture(app: App, result: Result, *, tree: bool) -> list[str]:
     if result.data["manager"] is None:
         return [str(entry["message"]) for entry in result.errors]
-    return render(result.data, app.output)
+    return render(result.data, app.output, tree=tree)
 
 
-def _print(app: App, result: Result) -> None:
-    for line in _picture(app, result):
+def _print(app: App, result: Result, *, tree: bool) -> None:
+    for line in _picture(app, result, tree=tree):
         app.output.print(line)
     app.output.print("")
     sys.stdout.flush()
