@@ -14,14 +14,12 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import Any, Self
 
 from pyro_events import Publisher
 from tests.events.service_harness import read_line
 from tests.harness import is_alive
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _LAUNCH = """
 import os, sys
@@ -110,6 +108,7 @@ class HeldService:
         assert self.process.stdout is not None
         line = read_line(self.process.stdout)  # type: ignore[arg-type] # it wants the descriptor
         assert line.startswith(self.uri), (line, self.log.read_text())
+        Path(self.meeting_place).unlink(missing_ok=True)
 
     @property
     def meeting_place(self) -> str:

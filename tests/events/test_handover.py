@@ -2,21 +2,64 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgpack
+import Pyro5.api
 import pytest
 
+from pyro_events import Publisher, wire
+from pyro_events.client.calls import encode_call
+from pyro_events.event import EVENTSERVICE_NAME
 from tests.events.client_fixtures import Recording
 from tests.events.held_service import Flood
+from tests.events.relay import Relay
+from tests.events.service_harness import AwareRecorder, Recorder, WireClient, proxy
 from tests.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.events.held_service import HeldService
+    from tests.events.service_harness import Stock
 
     Held = Callable[..., HeldService]
+    Client = Callable[[HeldService], WireClient]
+
+
+@pytest.fixture
+def client(tidy: None) -> Iterator[Client]:
+    """Connects clients on the bare wire, greeted already."""
+    made: list[WireClient] = []
+
+    def connect(es: HeldService, *, greet: bool = True) -> WireClient:
+        made.append(WireClient(port_of(es)))
+        if greet:
+            made[-1].greet()
+        return made[-1]
+
+    yield connect
+    for each in made:
+        each.sock.close()
+
+
+def port_of(es: HeldService) -> int:
+    return int(es.uri.rpartition(":")[2])
+
+
+def publish(es: HeldService, *messages: Any) -> None:
+    with proxy(es.uri) as remote:
+        for message in messages:
+            remote.publish("a", message)
+
+
+def messages(events: list[Any]) -> list[Any]:
+    return [msgpack.unpackb(body) for _, _, body, _ in events]
 
 
 @pytest.mark.timeout(180)
@@ -47,3 +90,352 @@ def test_twenty_handovers_at_full_speed(held: Held, delivery: str) -> None:
             assert each.told() == ["connected"]
         statistics = es.ask("statistics")
         assert (statistics["published"], statistics["dropped"]) == (count, 0)
+
+
+def test_all_that_can_be_asked_stays_the_same(held: Held, stock: Stock, client: Client) -> None:
+    """Counters, subscriptions, suspended patterns, options, those still expected, up-time."""
+    es, plain, daemon = held(), Recorder(), stock()
+    reader = client(es)
+    reader.attach("s", ["A", "b"], ["x+$"], queue_size=7, when_full="drop-oldest", once=True)
+    with proxy(es.uri) as remote:
+        remote.subscribe(["a", "c"], daemon.register(plain), as_dict=True)
+        remote.subscribeMatch(r"(a|a)*$", daemon.register(Recorder()))
+        for _ in range(3):  # each of them is cut off
+            remote.publish("a" * 250 + "!", 0)
+        remote.publish("a", 1)
+        with pytest.raises(ValueError, match="subject"):
+            remote.publish("", 1)
+    reader.events(1)
+    eventually(lambda: es.ask("statistics")["queued"] == 0)
+    before = [es.ask("statistics"), es.ask("subscriptions"), es.ask("returned")]
+    es.hand_over()
+    after = [es.ask("statistics"), es.ask("subscriptions"), es.ask("returned")]
+    assert any(each["suspended"] for each in before[1])
+    for each in (before[0], after[0]):
+        each["uptime_s"] = round(each["uptime_s"] / 100)
+    assert after == before
+    publish(es, 2)
+    eventually(lambda: [event["msg"] for event in plain.events] == [1, 2])
+    assert messages(reader.events(1)) == [2]
+
+
+def test_connections_in_any_state_go_on(held: Held, client: Client) -> None:
+    """Silent, greeted, a stock proxy, half of a greeting, half of a call: each is answered."""
+    es = held()
+    silent, half_greeted, half_called = (client(es, greet=False) for _ in range(3))
+    half_called.greet()
+    greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
+    hello = msgpack.packb({"handshake": greeting, "object": EVENTSERVICE_NAME})
+    hello = wire.encode_frame(wire.CONNECT, wire.MSGPACK, 0, 0, hello)
+    call = encode_call(7, EVENTSERVICE_NAME, "publish", ["a", "x" * 200_000])
+    half_greeted.sock.sendall(hello[:50])
+    half_called.sock.sendall(call[:150_000])
+    with proxy(es.uri) as remote:
+        remote.publish("a", 1)
+        eventually(lambda: es.ask("statistics")["connections"] == 4)
+        es.hand_over()
+        remote.publish("a", 2)
+    half_greeted.sock.sendall(hello[50:])
+    half_called.sock.sendall(call[150_000:])
+    silent.sock.sendall(hello)
+    for each in (silent, half_greeted):
+        assert each.frame().type == wire.CONNECTOK  # type: ignore[union-attr] # else it fails
+    assert half_called.finish(7) is None
+    assert es.ask("statistics")["published"] == 3
+
+
+def test_output_that_a_client_has_not_read_arrives(held: Held, client: Client) -> None:
+    """Megabytes that were on their way come whole, in order, once; so does what waits behind."""
+    es = held("-N", "-q", "--queue-size", "100")
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", port_of(es)))
+    with WireClient(0, sock) as reader:
+        reader.greet()
+        reader.attach("s", ["a"])
+        sent = [f"{number}" * 1_500_000 for number in range(10, 15)]
+        publish(es, *sent)
+        for _ in range(3):
+            es.hand_over()
+        assert messages(reader.events(5)) == sent
+        publish(es, "last")
+        assert messages(reader.events(1)) == ["last"]
+
+
+def test_a_stream_keeps_its_numbers(held: Held, client: Client) -> None:
+    """What was sent and not acknowledged comes again to one who comes back, and no other."""
+    es = held()
+    first = client(es)
+    before = first.attach("s", ["a"])["incarnation"]
+    publish(es, *range(4))
+    events = first.events(4, ack=False)
+    first.ack(2)
+    eventually(lambda: es.ask("statistics")["delivered"] == 2)
+    es.hand_over()
+    first.ack(3)
+    eventually(lambda: es.ask("statistics")["delivered"] == 3)
+    first.sock.close()
+    eventually(lambda: es.ask("subscriptions")[0]["state"] == "away")
+    publish(es, "away")
+    es.hand_over()
+    second = client(es)
+    answer = second.attach("s", ["a"], last=3, last_incarnation=before)
+    assert (answer["resumed"], answer["next"], answer["missed"]) == (True, 4, 0)
+    again = second.events(2)
+    assert again[:1] == events[3:]
+    assert messages(again[1:]) == ["away"]
+
+
+def test_a_publisher_that_waits_gets_its_answer(held: Held, client: Client) -> None:
+    """One held by a full queue is let go, a repeated batch is known, and nothing is lost."""
+    es = held("-N", "-q", "--block-timeout", "60", "--queue-size", "5")
+    reader, other = client(es), client(es)
+    reader.attach("s", ["a"])
+    batch = [[["a"], msgpack.packb(number), False] for number in range(3000)]
+    mine = reader.start("publish_batch", "me", 1, batch)
+    its = other.start("publish_batch", "it", 1, batch)
+    late = other.start("publish", "a", "late")
+    eventually(lambda: es.ask("statistics")["held"] == 2)
+    es.hand_over()
+    incarnation = es.ask("ping")["incarnation"]
+    assert reader.finish(mine) == [incarnation, 3000]
+    assert other.finish(its) == [incarnation, 3000]
+    got = messages(reader.events(6001))
+    assert other.finish(late) is None
+    assert other.call("publish_batch", "it", 1, batch[:10]) == [incarnation, 3000]
+    assert sorted(got[:-1]) == sorted([*range(3000)] * 2)
+    assert got[-1] == "late"
+    assert es.ask("statistics")["dropped"] == 0
+    blocked = other.start("publish_batch", "it", 3001, batch)
+    eventually(lambda: es.ask("statistics")["held"] == 1)
+    assert len(reader.events(3000)) == 3000
+    other.finish(blocked)
+
+
+def test_a_publisher_helper_waits_for_its_acknowledgement(held: Held) -> None:
+    """`publish` under way in both processes returns, once, and its event comes once."""
+    es = held()
+    with Publisher(es.uri) as publisher, Recording(es.uri) as subscriber:
+        subscriber.subscribe("a")
+        subscriber.start()
+        relay = Relay(es, "taken")
+        thread = threading.Thread(target=publisher.publish, args=("a", 1))
+        thread.start()
+        relay.go_on()
+        es.see_off()
+        es.become(relay.started)
+        thread.join(10)
+        assert not thread.is_alive()
+        publisher.publish("a", 2)
+        assert subscriber.wait(2) == [1, 2]
+        assert subscriber.told() == ["connected"]
+
+
+def test_objects_that_are_called_back_keep_their_connection(held: Held, stock: Stock) -> None:
+    """Batches that are under way are answered to the new process; nobody is told anything."""
+    es, gate = held(), threading.Event()
+    aware, plain = AwareRecorder(), Recorder()
+    aware.hook = plain.hook = lambda _event: gate.wait(20)
+    daemon = stock()
+    with proxy(es.uri) as remote:
+        for each in (aware, plain):
+            remote.subscribe("a", daemon.register(each))
+        for number in range(100):
+            remote.publish("a", number)
+    eventually(lambda: aware.running == plain.running == 1)
+    connections = set(daemon.daemon.transportServer.pool.busy)
+    for _ in range(3):
+        es.hand_over()
+    gate.set()
+    publish(es, 100)
+    for each in (aware, plain):
+        eventually(lambda each=each: each.messages() == list(range(101)))
+        assert each.overlaps == 0
+    assert aware.notices == []
+    assert set(daemon.daemon.transportServer.pool.busy) == connections
+    eventually(lambda: es.ask("statistics")["queued"] == 0)
+    assert es.ask("statistics")["delivered"] == 202
+
+
+def test_a_subscriber_in_the_middle_of_connecting(held: Held, stock: Stock) -> None:
+    """Connecting is begun again by the new process, and a greeting that is unanswered goes on."""
+    es = held()
+    full = socket.create_server(("127.0.0.1", 0), backlog=0)
+    slow = socket.create_server(("127.0.0.1", 0))
+    with full, slow, ExitStack() as stack:
+        fillers = []
+        for _ in range(3):  # now nobody gets in
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+            fillers.append(sock)
+        with proxy(es.uri) as remote:
+            for server in (full, slow):
+                remote.subscribe("a", f"PYRO:x@127.0.0.1:{server.getsockname()[1]}")
+            remote.publish("a", 1)
+        greeted, _ = slow.accept()
+        stack.enter_context(greeted)
+        es.hand_over()
+        assert {each["state"] for each in es.ask("subscriptions")} == {"connecting"}
+        with WireClient(0, greeted) as daemon:
+            hello = daemon.frame()
+            assert hello is not None
+            assert hello.type == wire.CONNECT
+            answer = msgpack.packb({"handshake": "", "meta": {"methods": ["event"]}})
+            daemon.send(wire.CONNECTOK, answer, serializer=hello.serializer)
+            call = daemon.frame()
+            assert call is not None
+            assert call.type == wire.INVOKE
+        for sock in fillers:
+            sock.close()
+        full.settimeout(20)
+        while True:  # those who filled it come first
+            sock, _ = full.accept()
+            with WireClient(0, sock) as daemon:
+                if (frame := daemon.frame()) is not None:
+                    assert frame.type == wire.CONNECT
+                    break
+
+
+def test_one_that_is_tried_again_is_tried_on(held: Held, stock: Stock) -> None:
+    """A daemon that is down at the hand-over gets its events when it is back."""
+    es, recorder, daemon = held(), Recorder(), stock()
+    uri = daemon.register(recorder, "recorder")
+    with proxy(es.uri) as remote:
+        remote.subscribe("a", uri)
+        remote.publish("a", 1)
+    eventually(lambda: recorder.messages() == [1])
+    daemon.close()
+    eventually(lambda: es.ask("subscriptions")[0]["state"] == "retrying")
+    publish(es, 2)
+    es.hand_over()
+    assert es.ask("subscriptions")[0]["state"] == "retrying"
+    stock(port=daemon.port).register(recorder, "recorder")
+    eventually(lambda: recorder.messages() == [1, 2])
+
+
+def test_one_closes_while_both_have_its_descriptor(held: Held, client: Client) -> None:
+    """The new process sees the end that the old one has not read."""
+    es = held()
+    going, staying = client(es), client(es)
+    going.attach("going", ["a"])
+    staying.attach("staying", ["a"])
+    relay = Relay(es, "taken")
+    going.sock.close()
+    relay.go_on()
+    es.see_off()
+    es.become(relay.started)
+    eventually(lambda: [s["state"] for s in es.ask("subscriptions")] == ["away", "connected"])
+    publish(es, 1)
+    assert messages(staying.events(1)) == [1]
+
+
+@pytest.mark.timeout(120)
+def test_a_thousand_connections(held: Held, client: Client) -> None:
+    """Descriptors go in portions; every connection is served by the new process."""
+    es = held()
+    readers = [client(es) for _ in range(1000)]
+    for number, each in enumerate(readers):
+        each.attach(f"s{number}", ["a"])
+    publish(es, 1)
+    es.hand_over()
+    assert es.ask("statistics")["subscribers"] == 1000
+    publish(es, 2)
+    for each in readers:
+        assert messages(each.events(2)) == [1, 2]
+
+
+def test_the_roster_goes_on(held: Held, client: Client) -> None:
+    """A kill after a hand-over costs what it always costs: the numbers are right."""
+    es = held()
+    first = client(es)
+    before = first.attach("s", ["a"])["incarnation"]
+    publish(es, *range(3))
+    first.events(3)
+    es.hand_over()
+    assert sorted(path.name for path in es.state.iterdir()) == ["roster", f"tallies-{before}"]
+    other = client(es)
+    other.attach("t", ["b"])
+    publish(es, *range(2))
+    first.events(1, ack=False) if first.pushes else first.push()
+    es.crash()
+    second = client(es)
+    answer = second.attach("s", ["a"], last=3, last_incarnation=before)
+    assert (answer["resumed"], answer["missed"]) == (True, 2)
+    assert es.ask("returned") == {"expected": 2, "back": 1}
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_unix_socket_keeps_its_file(held: Held, tmp_path: Path, holds: bool) -> None:
+    """Whoever made it: the old process doesn't take it away, and clients old and new are served."""
+    path = tmp_path / "s"
+    es = held(path=path, holds=holds)
+    with Publisher(es.uri) as publisher, Recording(es.uri) as subscriber:
+        subscriber.subscribe("a")
+        subscriber.start()
+        for number in range(3):
+            publisher.publish("a", number)
+            es.hand_over()
+            assert path.is_socket()
+        with Publisher(es.uri) as other:
+            other.publish("a", 3)
+        assert subscriber.wait(4) == [0, 1, 2, 3]
+    es.close()
+    assert path.exists() is holds
+
+
+def test_without_a_state_directory(held: Held, client: Client) -> None:
+    """The numbers go with the rest, and nothing is written."""
+    es = held(state=False)
+    reader = client(es)
+    reader.attach("s", ["a"])
+    for number in range(3):
+        publish(es, number)
+        es.hand_over()
+    assert messages(reader.events(3)) == [0, 1, 2]
+
+
+def test_the_name_stays_registered(held: Held, name_server: str) -> None:
+    """The new process holds the name of the old one, and removes it at its own end."""
+    es = held("--ns", name_server, "-q")
+    with Pyro5.api.Proxy(f"PYRO:Pyro.NameServer@{name_server}") as names:
+        es.hand_over()
+        assert str(names.lookup(EVENTSERVICE_NAME)) == es.uri
+        es.hand_over()
+        es.close()
+        assert EVENTSERVICE_NAME not in names.list()
+
+
+def test_a_planned_restart_and_a_handover_get_along(held: Held) -> None:
+    """In any order, under load: none lost, doubled or out of order."""
+    es = held()
+    with Recording(es.uri) as subscriber, Flood(es.uri) as flood:
+        subscriber.subscribe("flood")
+        subscriber.start()
+        for _ in range(3):
+            seen = len(subscriber.events)
+            eventually(lambda seen=seen: len(subscriber.events) > seen)
+            es.hand_over()
+            es.restart()
+            es.await_return()
+        count = flood.stop()
+        first = subscriber.wait(1)[0]
+        assert subscriber.wait(count - first, 40) == list(range(first, count))
+        assert subscriber.gaps() == []
+
+
+def test_one_who_was_sent_away_reads_why(held: Held, client: Client) -> None:
+    """A refusal that is on its way, and a peer that only has to hang up, come to their end."""
+    es = held("-N", "-q", "--handshake-timeout", "2")
+    silent, wrong = client(es, greet=False), client(es, greet=False)
+    wrong.send(wire.CONNECT, msgpack.packb({"handshake": {"pyro_events": 99}, "object": "x"}))
+    eventually(lambda: es.ask("statistics")["connections"] == 2)
+    began = time.monotonic()
+    es.hand_over()
+    answer = wrong.frame()
+    assert answer is not None
+    assert answer.type == wire.CONNECTFAIL
+    assert wrong.frame() is None
+    assert silent.frame() is None
+    assert time.monotonic() - began < 5
+    eventually(lambda: es.ask("statistics")["connections"] == 0)

@@ -1,0 +1,97 @@
+"""Between the two processes of a hand-over: passes on what they say, up to where a test wants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgpack
+
+from pyro_events.engine import passing
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from tests.events.held_service import HeldService
+
+WORDS = ("hello", "patterns", "ready", "state", "descriptors", "taken", "yours")
+
+
+class Relay:
+    """Lets a new process take over from the one of `es`; it has to be told to `go_on`.
+
+    What is said up to the first `word` arrives; that one is held back.
+    """
+
+    def __init__(self, es: HeldService, word: str) -> None:
+        self.es = es
+        self.word = word
+        assert es.ask("offer_handover", path=es.meeting_place)["offered"]
+        path = es.meeting_place + "2"
+        self.listener = passing.make_socket()
+        self.listener.bind(path)
+        self.listener.listen()
+        self.started = es.spawn(PYROCTL_TAKE_OVER=path)
+        self.new, _ = self.listener.accept()
+        self.listener.close()
+        self.es.state.joinpath("handover2").unlink()
+        self.old = passing.make_socket()
+        self.old.connect(es.meeting_place)
+        for sock in (self.new, self.old):
+            sock.settimeout(20)
+        self.held: Callable[[], None] | None = None
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        sources = {"hello": self.new, "ready": self.new, "taken": self.new}
+        for word in WORDS:
+            source = sources.get(word, self.old)
+            target = self.old if source is self.new else self.new
+            message, descriptors = passing.receive(source)
+            said = msgpack.unpackb(message)
+            assert said[0] == word, said
+
+            def arrive(
+                target: socket.socket = target,
+                message: bytes = message,
+                descriptors: list[int] = descriptors,
+            ) -> None:
+                passing.send(target, message, descriptors)
+                passing.close(descriptors)
+
+            if word == self.word:
+                self.held = arrive
+                self.descriptors = descriptors
+                return
+            arrive()
+
+    def go_on(self) -> None:
+        """Let everything arrive that is still to be said."""
+        assert self.held is not None
+        self.held()
+        rest = WORDS[WORDS.index(self.word) + 1 :]
+        for word in rest:
+            source = self.new if word in {"hello", "ready", "taken"} else self.old
+            message, descriptors = passing.receive(source)
+            assert msgpack.unpackb(message)[0] == word
+            passing.send(self.old if source is self.new else self.new, message, descriptors)
+            passing.close(descriptors)
+        self.close()
+
+    def drop(self) -> None:
+        """Let nothing arrive any more: both see the end of the conversation."""
+        passing.close(self.descriptors)
+        self.close()
+
+    def close(self) -> None:
+        for sock in (self.new, self.old):
+            sock.close()
+
+    def end_of_new(self) -> int:
+        """Wait for the end of the new process; gives its exit status."""
+        process, control = self.started
+        status = process.wait(20)
+        assert process.stdout is not None
+        process.stdout.close()
+        control.close()
+        return status

@@ -1,0 +1,310 @@
+"""A hand-over in which something goes wrong, at every step, with real processes."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgpack
+import pytest
+
+from pyro_events import Publisher
+from pyro_events.engine import handover, passing
+from tests.events.client_fixtures import Recording
+from tests.events.relay import WORDS, Relay
+from tests.harness import eventually, is_alive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.events.held_service import HeldService
+
+    Held = Callable[..., HeldService]
+
+
+class Clients:
+    """A publisher and a subscriber over a stream, who talk to each other."""
+
+    def __init__(self, es: HeldService, publisher: Publisher, subscriber: Recording) -> None:
+        self.es, self.publisher, self.subscriber = es, publisher, subscriber
+        self.count = 0
+
+    def talk(self) -> None:
+        self.count += 1
+        self.publisher.publish("a", self.count)
+        self.subscriber.wait(self.count)
+
+    def are_undisturbed(self) -> None:
+        """Check that nobody has noticed anything."""
+        self.talk()
+        assert self.subscriber.messages() == list(range(1, self.count + 1))
+        assert self.subscriber.told() == ["connected"]
+
+    def came_back(self) -> None:
+        """Check that they have noticed a crash, and nothing is missing."""
+        self.talk()
+        assert self.subscriber.messages() == list(range(1, self.count + 1))
+        assert self.subscriber.told() == ["connected", "disconnected", "connected"]
+
+
+@contextmanager
+def clients(es: HeldService) -> Iterator[Clients]:
+    with Publisher(es.uri, timeout=20) as publisher, Recording(es.uri) as subscriber:
+        subscriber.subscribe("a")
+        subscriber.start()
+        made = Clients(es, publisher, subscriber)
+        made.talk()
+        yield made
+
+
+def serves_on(es: HeldService, pid: int, everybody: Clients) -> None:
+    """Check that the old process goes on as if nothing had been, and can still hand over."""
+    everybody.are_undisturbed()
+    assert es.process is not None
+    assert es.process.pid == pid
+    es.ask("withdraw_handover")
+    es.hand_over()
+    everybody.are_undisturbed()
+
+
+def test_a_new_process_that_can_not_import_leaves_the_old_one(held: Held) -> None:
+    """It ends before it has come to the old one, which doesn't even notice."""
+    es = held()
+    with clients(es) as everybody:
+        pid = es.pids[-1]
+        es.ask("offer_handover", path=es.meeting_place)
+        process, control = es.spawn(PYROCTL_TAKE_OVER=es.meeting_place, PYRO_NONSENSE="1")
+        assert process.wait(20) == 1
+        assert process.stdout is not None
+        process.stdout.close()
+        control.close()
+        serves_on(es, pid, everybody)
+
+
+@pytest.mark.parametrize("word", [*WORDS[:-1]])
+def test_the_new_process_is_killed_before_it_has_all(held: Held, word: str) -> None:
+    """At every step up to the commit point: the old one serves on as if nothing had been."""
+    es = held()
+    with clients(es) as everybody:
+        pid = es.pids[-1]
+        relay = Relay(es, word)
+        relay.started[0].kill()
+        relay.drop()
+        assert relay.end_of_new() == -signal.SIGKILL
+        serves_on(es, pid, everybody)
+
+
+def test_the_new_process_is_killed_when_it_has_all(held: Held) -> None:
+    """That is a crash: the old one is gone, and the next one starts from the roster."""
+    es = held()
+    with clients(es) as everybody:
+        relay = Relay(es, "yours")
+        relay.started[0].kill()
+        relay.drop()
+        relay.end_of_new()
+        es.see_off()
+        es.start()
+        everybody.came_back()
+
+
+@pytest.mark.parametrize("word", [*WORDS])
+def test_the_old_process_is_killed(held: Held, word: str) -> None:
+    """The new one serves: with everything if it has it, and as after a crash if not."""
+    es = held()
+    with clients(es) as everybody:
+        relay = Relay(es, word)
+        if word == "yours":
+            es.see_off()
+        else:
+            es.kill()
+        relay.drop()
+        es.become(relay.started)
+        if word in {"taken", "yours"}:
+            everybody.are_undisturbed()
+        else:
+            everybody.came_back()
+
+
+def test_the_old_process_was_dead_before(held: Held) -> None:
+    """Its socket is still there, but nobody listens: the new one starts as after a crash."""
+    es = held()
+    with clients(es) as everybody:
+        es.ask("offer_handover", path=es.meeting_place)
+        es.kill()
+        es.become(es.spawn(PYROCTL_TAKE_OVER=es.meeting_place))
+        everybody.came_back()
+
+
+def test_nothing_is_offered(held: Held) -> None:
+    """Then somebody may serve, so the new one ends for good."""
+    es = held()
+    process, control = es.spawn(PYROCTL_TAKE_OVER=es.meeting_place)
+    assert process.wait(20) == 125
+    assert process.stdout is not None
+    process.stdout.close()
+    control.close()
+    assert "nothing can be taken over" in es.log.read_text()
+    es.hand_over()
+
+
+@pytest.mark.parametrize("word", ["patterns", "taken"])
+def test_the_manager_goes_meanwhile(held: Held, word: str) -> None:
+    """Both processes end: the old one in order, the new one because it gets nothing."""
+    es = held()
+    with clients(es):
+        relay = Relay(es, word)
+        assert es.process is not None
+        assert es.control is not None
+        es.lines.close()
+        es.control.close()
+        relay.drop()
+        relay.started[1].close()
+        es.process.wait(20)
+        relay.started[0].wait(20)
+    assert es.process.stdout is not None
+    assert relay.started[0].stdout is not None
+    es.process.stdout.close()
+    relay.started[0].stdout.close()
+    es.process = None
+    for path in es.state.iterdir():  # a manager removes the whole directory
+        path.unlink()
+
+
+def test_a_new_process_that_hangs_is_given_up(held: Held) -> None:
+    """Stopped with everything in its hands: after 5 s the old one serves on, the new one ends."""
+    es = held()
+    with clients(es) as everybody:
+        pid = es.pids[-1]
+        relay = Relay(es, "taken")
+        began = time.monotonic()
+        everybody.talk()
+        assert 3 < time.monotonic() - began < 10
+        relay.new.setblocking(False)
+        message, _ = passing.receive(relay.old)
+        word, reason = msgpack.unpackb(message)
+        assert (word, reason) == ("kept", "the new process takes longer than 5 s")
+        passing.send(relay.new, message)
+        relay.close()
+        assert relay.end_of_new() == 125
+        assert "the old process goes on" in es.log.read_text()
+        serves_on(es, pid, everybody)
+
+
+def test_an_old_process_that_slept_gives_everything_all_the_same(held: Held) -> None:
+    """It was stopped for longer than its patience, but the answer is there when it wakes up."""
+    es = held()
+    with clients(es) as everybody:
+        relay = Relay(es, "taken")
+        assert es.process is not None
+        es.process.send_signal(signal.SIGSTOP)
+        time.sleep(5.5)  # what is tested is that this time passes
+        assert relay.held is not None
+        relay.held()
+        es.process.send_signal(signal.SIGCONT)
+        message, _ = passing.receive(relay.old)
+        assert msgpack.unpackb(message)[0] == "yours"
+        passing.send(relay.new, message)
+        relay.close()
+        es.see_off()
+        es.become(relay.started)
+        everybody.are_undisturbed()
+
+
+def test_two_at_once(held: Held) -> None:
+    """A second offer is refused, and a second new process is turned away; the first goes on."""
+    es = held()
+    with clients(es) as everybody:
+        relay = Relay(es, "ready")
+        with pytest.raises(AssertionError, match="under way already"):
+            es.ask("offer_handover", path=es.meeting_place + "3")
+        with pytest.raises(ConnectionError), passing.make_socket() as second:
+            second.settimeout(10)
+            second.connect(es.meeting_place)
+            handover._ask(second)
+        relay.go_on()
+        es.see_off()
+        es.become(relay.started)
+        everybody.are_undisturbed()
+
+
+def test_a_new_process_with_another_format_is_refused(held: Held) -> None:
+    """It hears why; the old one serves on, and hands over to one that fits."""
+    es = held()
+    with clients(es) as everybody:
+        es.ask("offer_handover", path=es.meeting_place)
+        with passing.make_socket() as sock:
+            sock.settimeout(10)
+            sock.connect(es.meeting_place)
+            handover._say(sock, "hello", 99)
+            word, reason, _ = handover._hear(sock)
+        assert word == "kept"
+        assert reason == (
+            "the new process hands over in format 99, and the one that runs in format "
+            f"{handover.FORMAT}"
+        )
+        serves_on(es, es.pids[-1], everybody)
+
+
+def test_an_old_process_with_another_format_keeps_everything(held: Held) -> None:
+    """The new one says so and ends with 125: starting it again is pointless."""
+    es = held()
+    with passing.make_socket() as listener:
+        listener.bind(es.meeting_place)
+        listener.listen()
+        process, control = es.spawn(PYROCTL_TAKE_OVER=es.meeting_place)
+        sock, _ = listener.accept()
+        with sock:
+            assert handover._hear(sock)[:2] == ("hello", handover.FORMAT)
+            handover._say(sock, "kept", "it hands over in format 0")
+            assert process.wait(20) == 125
+    Path(es.meeting_place).unlink()
+    assert process.stdout is not None
+    process.stdout.close()
+    control.close()
+    assert "es: the old process goes on: it hands over in format 0" in es.log.read_text()
+
+
+def test_one_that_has_retired_has_nothing_to_hand_over(held: Held) -> None:
+    """The offer is refused, with the reason."""
+    es = held()
+    es.ask("retire")
+    with pytest.raises(AssertionError, match="has retired"):
+        es.ask("offer_handover", path=es.meeting_place)
+    es.end(signal.SIGTERM)
+    es.start()
+
+
+def test_a_stop_meanwhile_ends_both(held: Held) -> None:
+    """The old one ends in order, and the new one hears that there is nothing to take."""
+    es = held()
+    with clients(es):
+        relay = Relay(es, "ready")
+        assert es.end(signal.SIGTERM) == 0
+        message, _ = passing.receive(relay.old)
+        assert msgpack.unpackb(message) == ["kept", "it is stopping"]
+        passing.send(relay.new, message)
+        relay.close()
+        assert relay.end_of_new() == 125
+        es.start()
+
+
+def test_twenty_failures_leak_nothing(held: Held) -> None:
+    """No descriptor is left in the old process by those who didn't take anything."""
+    es = held()
+
+    def descriptors() -> int:
+        return len(list(Path(f"/proc/{es.pids[0]}/fd").iterdir()))
+
+    before = descriptors()
+    for _ in range(20):
+        es.ask("offer_handover", path=es.meeting_place)
+        inheritance = handover.inherit(es.meeting_place)
+        assert inheritance is not None
+        inheritance.sock.close()
+        inheritance.receiver.close()
+        es.ask("withdraw_handover")
+    eventually(lambda: descriptors() == before)
+    assert is_alive(es.pids[0])
