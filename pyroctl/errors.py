@@ -204,6 +204,10 @@ class ConfigError(PyroctlError):
             "1 fault in the configuration" if count == 1 else f"{count} faults in the configuration"
         )
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Fault]]]:
+        """Let pickle make it anew of its faults."""
+        return type(self), (self.faults,)
+
     def entries(self) -> list[dict[str, object]]:
         """Give one entry a fault."""
         return [entry for fault in self.faults for entry in fault.entries()]

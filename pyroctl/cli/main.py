@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 
-from pyroctl.cli.quick import quick_status
+from pyroctl.cli.quick import quick
 from pyroctl.errors import EXIT_INTERRUPTED
 
 
@@ -26,7 +26,7 @@ def entry() -> None:
 
 def run(args: list[str]) -> int:
     """Run one command line; gives the exit code."""
-    code = None if "_PYROCTL_COMPLETE" in os.environ else quick_status(args)
+    code = None if "_PYROCTL_COMPLETE" in os.environ else quick(args)
     if code is None:
         from pyroctl.cli.group import run as run_any
 

@@ -9,10 +9,9 @@ import logging.handlers
 import os
 import sys
 
-from pyroctl.config.load import load
+from pyroctl.config.apart import Loading
 from pyroctl.control.paths import deployment_paths
 from pyroctl.errors import EssentialFailed, PyroctlError
-from pyroctl.manager import lock, main
 
 LOG_BYTES, LOG_FILES = 5_000_000, 2
 
@@ -31,8 +30,11 @@ def run() -> None:
             json.dump(message, starter)
 
     paths = deployment_paths(options.config, options.root, os.environ)
+    loading = Loading(options.config, os.environ, os.getcwd())
+    from pyroctl.manager import lock, main  # meanwhile
+
     try:
-        deployment = load(options.config, os.environ, os.getcwd()).deployment
+        deployment = loading.deployment()
         lock.make_directories(paths)
         _log_to(paths.manager_log)
         main.run(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 import os
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.config.load import load
+from pyroctl.config.apart import load_apart
 from pyroctl.core.diff import manager_changes
 from pyroctl.core.lifecycle import SETTLED, State, Stop, is_usable
 from pyroctl.core.reload_plan import INTERRUPTING, Action, Present, reload_plan
@@ -89,10 +90,11 @@ class Reload:
         return [{**_entry(change), "live": False} for change in self.waiting]
 
 
-def prepare(supervisor: Supervisor) -> Reload:
+async def prepare(supervisor: Supervisor) -> Reload:
     """Read the manager's configuration again, and plan; raises ConfigError. Changes nothing."""
+    file, directory = supervisor.deployment.file, supervisor.deployment.directory
+    found = await asyncio.to_thread(load_apart, file, os.environ, directory)
     old = supervisor.deployment
-    found = load(old.file, os.environ, old.directory).deployment
     waiting = manager_changes(old, found)
     kept = {change.key: change.old for change in waiting}
     new = dataclasses.replace(found, **kept)

@@ -133,7 +133,7 @@ class Requests:
         elif command == "shutdown":
             chosen = list(self._supervisor.units)
         elif command == "reload":
-            chosen = self._affected(reload.prepare(self._supervisor).interrupted())
+            chosen = self._affected((await reload.prepare(self._supervisor)).interrupted())
         elif command == "restart":
             units = self._supervisor.choose(chosen)
             chosen = self._affected(u.name for u in units if restarts.way(u, how) != "handover")
@@ -217,7 +217,7 @@ class Requests:
 
         With `expect`, a fingerprint, no other configuration than that is applied.
         """
-        found = reload.prepare(self._supervisor)
+        found = await reload.prepare(self._supervisor)
         data: Message = {"plan": found.entries(), "manager": found.waiting_entries()}
         if args.get("dry_run"):
             data["fingerprint"] = found.fingerprint()

@@ -1,0 +1,57 @@
+"""Being the manager, in the foreground; without click, which would stay in its memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from pyroctl.cli.output import Result
+from pyroctl.config.apart import Loading
+
+if TYPE_CHECKING:
+    from pyroctl.cli.app import App
+
+
+def be_manager(app: App, *, show_logs: bool | None) -> Result:
+    """Be the manager until the end; raises what prevents it, and EssentialFailed.
+
+    `show_logs` is whether to print what the services say; None decides by where that would go.
+    """
+    loading = Loading(app.config, os.environ, os.getcwd())
+    from pyroctl.manager.echo import Echo  # meanwhile
+    from pyroctl.manager.main import run
+    from pyroctl.manager.systemd import SystemNotifier
+
+    deployment = loading.deployment()
+    _log_to_stderr(verbose=bool(app.output.verbose))
+    system = SystemNotifier(os.environ)
+    if show_logs is None:
+        show_logs = sys.stdout.isatty() or os.getpid() == 1
+    echo = Echo(sys.stdout.fileno()) if show_logs and not app.output.json else None
+    try:
+        run(
+            deployment,
+            app.paths,
+            autostart=True,
+            system=system,
+            echo=None if echo is None else echo.take,
+            farewell=echo.close if echo is not None else lambda: None,
+        )
+    finally:
+        if echo is not None:
+            echo.close()
+    return Result({"config": app.config})
+
+
+def _log_to_stderr(*, verbose: bool) -> None:
+    import logging
+
+    from pyroctl.manager.systemd import JournalFormatter, is_journal
+
+    handler = logging.StreamHandler(sys.stderr)
+    if is_journal(sys.stderr.fileno(), os.environ):
+        handler.setFormatter(JournalFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
