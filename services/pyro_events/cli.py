@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChannel | None) -> None:
     path = os.environ.pop("PYROCTL_TAKE_OVER", None)
     listening = inherited_socket()
-    inheritance = inherit(path) if path else None
+    inheritance = _inherit(path) if path else None
     with contextlib.ExitStack() as stack:
         if inheritance is not None:
             stack.callback(inheritance.receiver.close)
@@ -73,6 +74,16 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
         names = _names(options, engine, inheritance)
         program = Program(engine, names, Notifier(), channel, inheritance)
         program.run()
+
+
+def _inherit(path: str) -> Inheritance | None:
+    """Take over what is offered there, without delays by the garbage collector until it is ours."""
+    gc.freeze()
+    gc.disable()
+    inheritance = inherit(path)
+    if inheritance is None:
+        gc.enable()
+    return inheritance
 
 
 @contextlib.contextmanager

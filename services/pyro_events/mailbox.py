@@ -65,6 +65,10 @@ class Mailbox(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return iter(cast("list[T]", self._items[self._start :]))
 
+    def sizes(self) -> list[int]:
+        """Give the sizes of what waits, in order."""
+        return self._sizes[self._start :]
+
     @property
     def bytes(self) -> int:
         """The size of all waiting items together, as they were offered."""

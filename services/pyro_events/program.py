@@ -7,6 +7,7 @@ server, which block, run on a thread of their own while they last.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import signal
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,7 @@ class Program:
 
     def _take(self, inheritance: Inheritance) -> None:
         inheritance.take()
+        gc.enable()
         pause = self._loop.clock() - inheritance.receiver.values["since"]
         _log.info("took over; for %.1f ms nobody was served", pause * 1000)
 
@@ -222,6 +224,7 @@ class Program:
     def _say(self, sender: Sender) -> dict[str, object]:
         if self._errands.busy:
             raise Failed("a name server is being asked for something at this moment")
+        self._engine.settle()
         since = self._loop.clock()
         names = self._names and self._names.hand_over()
         return {"since": since, "names": names, "engine": self._engine.hand_over(sender)}

@@ -147,12 +147,18 @@ class Engine:
         if self._stopping:
             raise NotRunning("the event service is stopping, or has retired")
 
-    def hand_over(self, sender: Sender) -> dict[str, object]:
-        """Say everything that another process needs to go on; this one may go on as well.
+    def settle(self) -> None:
+        """Come to a point where nothing is half done; held publishers are let go.
 
-        For the loop's thread; held publishers are let go, their events are in the queues.
+        For the loop's thread, when it handles what is ready.
         """
         self._hub.settle()
+
+    def hand_over(self, sender: Sender) -> dict[str, object]:
+        """Say everything that another process needs to go on, when it is settled.
+
+        For the loop's thread. Nothing changes here by that, so this one may go on as well.
+        """
         return {
             "uri": self.uri,
             "incarnation": self.incarnation,

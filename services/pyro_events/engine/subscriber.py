@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
@@ -201,6 +202,7 @@ class Subscriber:
             "dropped": self.dropped,
             "gaps_told": self._gaps_told,
             "mailbox": sender.share(list(self._mailbox)),
+            "sizes": array("Q", self._mailbox.sizes()).tobytes(),
         }
 
     def take_over(self, receiver: Receiver, values: Mapping[str, Any]) -> None:
@@ -211,7 +213,7 @@ class Subscriber:
         self._dropped_before, self._gaps_told = values["dropped"], values["gaps_told"]
         items = receiver.shared(values["mailbox"])
         self.lift_limit()
-        self._mailbox.offer_many(items, list(map(item_size, items)))
+        self._mailbox.offer_many(items, array("Q", values["sizes"]))
         self.restore_limit()
         self._touch()
 
