@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _PYROCTL = Path(sys.executable).with_name("pyroctl")
 _FLOWING = 0.3
 """Seconds of traffic between two restarts."""
+_BLACKOUT = re.compile(r"for ([\d.]+) ms nobody was served")
 _QUIET = 2.0
 _PATIENCE = 60.0
 _HERD = 50
@@ -83,6 +85,11 @@ class Deployment:
         if done["how"] == "notify" and done["resubscribed"] != done["notified"]:
             raise RuntimeError(f"not everybody came back: {done}")
         return time.monotonic() - began
+
+    def blackouts(self) -> list[float]:
+        """Give the milliseconds in which nobody was served, of each hand-over."""
+        lines = self.pyroctl("logs", "es", "-n", "10000")["lines"]
+        return [float(found[1]) for line in lines if (found := _BLACKOUT.search(line["text"]))]
 
     def kill(self, expected: int) -> float:
         """Kill -9; gives the seconds until so many subscribers are connected again."""
@@ -144,6 +151,7 @@ def under_load(rounds: int, how: str, subscribers: int = 10) -> dict[str, Any]:
                 took.append(made.restart(*(["--handover"] if how == "handover" else [])))
         count = finish(writer)["count"]
         found = [finish(reader) for reader in readers]
+        blackouts = made.blackouts()
     return {
         "events": count,
         "lost": sum(count - each["events"] - each["missed"] for each in found),
@@ -152,6 +160,7 @@ def under_load(rounds: int, how: str, subscribers: int = 10) -> dict[str, Any]:
         "disordered": sum(each["disordered"] for each in found),
         "longest pause, s": round(max(each["pause"] for each in found), 3),
         "command, s (median)": round(statistics.median(took), 3),
+        **({"nobody served, ms": _spread(blackouts, 1)} if blackouts else {}),
     }
 
 
