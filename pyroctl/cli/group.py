@@ -21,6 +21,7 @@ COMMANDS = {
     "reload": "reload",
     "status": "status",
     "logs": "logs",
+    "reexec": "reexec",
     "shutdown": "shutdown",
     "init": "init",
     "config": "config",

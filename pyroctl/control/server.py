@@ -8,7 +8,8 @@ import logging
 import os
 import select
 import socket
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from pyroctl.control.client import SocketAddress, peer_uid
 from pyroctl.control.protocol import (
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT = 10.0
 """Seconds that a client has to send its request."""
+LAST_PATIENCE = 1.0
+"""Seconds for replies, at the end."""
+KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +51,17 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self._conversations: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        """Bind and listen. The caller holds the deployment's lock, so an old socket is stale."""
+    async def start(self, fd: int | None = None) -> None:
+        """Bind and listen. The caller holds the deployment's lock, so an old socket is stale.
+
+        `fd` is a socket that listens already, see `release`.
+        """
+        sock = self._bind() if fd is None else socket.socket(fileno=fd)
+        self._server = await asyncio.start_unix_server(
+            self._accept, sock=sock, limit=MAX_LINE, **KEEP_FILE
+        )
+
+    def _bind(self) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -58,7 +71,19 @@ class ControlServer:
                 sock.bind(address)
         finally:
             os.umask(old_umask)
-        self._server = await asyncio.start_unix_server(self._accept, sock=sock, limit=MAX_LINE)
+        return sock
+
+    async def release(self) -> int:
+        """Take no more requests, but leave the socket as it is, for clients to wait in its queue.
+
+        Gives its descriptor once the running requests have their replies.
+        """
+        assert self._server is not None
+        fd = os.dup(self._server.sockets[0].fileno())
+        self._server.close()
+        if self._conversations:
+            await asyncio.wait(self._conversations, timeout=LAST_PATIENCE)
+        return fd
 
     async def stop(self) -> None:
         """Take no more requests, let the running ones send their replies, remove the socket."""
@@ -68,7 +93,7 @@ class ControlServer:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
         if self._conversations:
-            await asyncio.wait(self._conversations, timeout=1.0)
+            await asyncio.wait(self._conversations, timeout=LAST_PATIENCE)
         for task in self._conversations:
             task.cancel()
 

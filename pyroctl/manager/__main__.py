@@ -21,11 +21,19 @@ def run() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--config")
     parser.add_argument("--root")
-    parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--ready-fd", type=int)
+    parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    os.set_inheritable(options.ready_fd, False)
+    if options.check:
+        check(options.config)
+        return
+    starts = "PYROCTL_HANDOFF_FD" not in os.environ  # or nobody waits for us, see reexec.py
+    if starts:
+        os.set_inheritable(options.ready_fd, False)
 
     def tell(message: dict[str, object]) -> None:
+        if not starts:
+            return
         with open(options.ready_fd, "w") as starter:
             json.dump(message, starter)
 
@@ -47,6 +55,20 @@ def run() -> None:
         sys.exit(end.exit_code)
     except PyroctlError as error:
         tell({"errors": error.entries(), "exit_code": error.exit_code})
+
+
+def check(config: str | None) -> None:
+    """Show on stdout whether we could go on in a manager's process; see reexec.py."""
+    import pyroctl
+    from pyroctl.manager import main, reexec  # noqa: F401 - to show that they can be imported
+
+    found = {"version": pyroctl.__version__, "errors": [], "exit_code": 0}
+    try:
+        deployment = Loading(config, os.environ, os.getcwd()).deployment()
+        reexec.answer_check(deployment, json.loads(sys.stdin.read() or "{}"))
+    except PyroctlError as error:
+        found |= {"errors": error.entries(), "exit_code": error.exit_code}
+    json.dump(found, sys.stdout)
 
 
 def _log_to(path: str) -> None:

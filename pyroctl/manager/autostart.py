@@ -34,9 +34,17 @@ class Autostart:
         wanted = plan.closure(self._supervisor.enabled(), needs)
         self._expect(name for name in needs if name in wanted)
 
+    def pending(self) -> list[str]:
+        """Give what isn't up yet."""
+        return [name for name, task in self._tasks.items() if not task.done()]
+
+    def go_on(self, names: Iterable[str]) -> None:
+        """Go on with what another program in this process has begun."""
+        self._expect(name for name in names if name in self._supervisor.units)
+
     def renew(self) -> None:
         """Look again at the needs of what isn't up yet: the deployment has changed."""
-        late = [name for name, task in self._tasks.items() if not task.done()]
+        late = self.pending()
         self._cancel()
         self._expect(name for name in late if name in self._supervisor.units)
 

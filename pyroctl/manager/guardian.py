@@ -8,8 +8,15 @@ import logging
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING, Any
 
+from pyroctl.manager.identity import Inherited
 from pyroctl.manager.pidfd import ProcessWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyroctl.manager.child import Process
 
 GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
 GOODBYE = "."
@@ -33,18 +40,20 @@ class Guardian:
         self.mark = mark or os.urandom(8).hex()
         """Different for each manager, unless it takes over from another."""
         self._sessions: dict[int, str] = {}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
+        self._pipe = -1
         self._watch: ProcessWatch | None = None
 
     def start(self) -> None:
         """Start the guard and give it the list."""
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        commands, self._pipe = os.pipe()
         try:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", GUARD, str(lock), self.mark],
-                stdin=subprocess.PIPE,
+                stdin=commands,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
                 cwd="/",
@@ -52,9 +61,26 @@ class Guardian:
             )
         finally:
             os.close(lock)
+            os.close(commands)
         self._watch = ProcessWatch(self._process.pid, self._replace)
         for entry in self._sessions.values():
             self._say(entry)
+
+    def hand_off(self) -> dict[str, Any]:
+        """Give what another program in this process needs to `resume`."""
+        assert self._process is not None
+        sessions = {str(sid): entry for sid, entry in self._sessions.items()}
+        pid = self._process.pid
+        return {"pid": pid, "pipe": self._pipe, "mark": self.mark, "sessions": sessions}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on with the guard of the program that was here before."""
+        self._process, self._pipe, self.mark = Inherited(state["pid"]), state["pipe"], state["mark"]
+        self._sessions = {int(sid): entry for sid, entry in state["sessions"].items()}
+        try:
+            self._watch = ProcessWatch(self._process.pid, self._replace)
+        except ProcessLookupError:
+            self._replace()
 
     def protect(self, sid: int, grace: float, *, helper: bool = False) -> None:
         """Put a session under guard; it has `grace` seconds to end if we don't live to end it.
@@ -76,22 +102,15 @@ class Guardian:
         if self._process is not None and self._watch is not None:
             self._watch.cancel()
             self._say(GOODBYE)
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+            os.close(self._pipe)
             self._process.wait()
 
     def _replace(self) -> None:
         assert self._process is not None
         log.warning("the guard process ended (code %s): starting another", self._process.wait())
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        os.close(self._pipe)
         self.start()
 
     def _say(self, line: str) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(line.encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has just ended; its successor gets the whole list
+        with contextlib.suppress(BrokenPipeError):  # its successor gets the whole list
+            os.write(self._pipe, line.encode() + b"\n")

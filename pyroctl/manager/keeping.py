@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -154,6 +155,14 @@ class Keeping:
         self._last_number += 1
         self._drains[self._last_number] = then
         self.tell("drain", name=name, number=self._last_number)
+
+    async def flush(self) -> None:
+        """Wait until it has all that was sent, if that is soon."""
+        if self._link is not None and self._link.backlog:
+            sent = asyncio.Event()
+            self._link.on_sent = sent.set
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(sent.wait(), PATIENCE)
 
     def stop(self) -> None:
         """End it: nothing is left to be kept."""

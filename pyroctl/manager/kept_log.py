@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyroctl.manager.output import make_pipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyroctl.control.paths import Paths
     from pyroctl.core.spec import LogSpec
@@ -73,6 +73,13 @@ class KeptLog:
     def finish(self) -> None:
         """Write what came without a newline at its end; the service has ended."""
         self._tell("finish")
+
+    def unfinished(self) -> list[str]:
+        """Give nothing: the keeper has the beginnings of lines."""
+        return []
+
+    def go_on(self, unfinished: Sequence[str]) -> None:
+        """Do nothing, see `unfinished`."""
 
     def last_lines(self) -> list[str]:
         """Give the last lines that the service wrote before it ended, oldest first."""

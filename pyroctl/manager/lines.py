@@ -32,6 +32,11 @@ class LineAssembler:
         self._unfinished = data[end:]
         return _broken(data, breaks, end) if breaks else data[:end]
 
+    @property
+    def unfinished(self) -> bytes:
+        """What is held back."""
+        return self._unfinished
+
     def finish(self) -> bytes:
         """Give what came without a newline at its end, as a line."""
         rest, self._unfinished, self._said = self._unfinished, b"", False

@@ -12,7 +12,7 @@ from pyroctl.manager.logfile import LogFile, stamp
 from pyroctl.manager.output import OutputPipes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyroctl.control.paths import Paths
     from pyroctl.core.spec import LogSpec, ServiceSpec
@@ -112,6 +112,16 @@ class ServiceLog:
         """Write what came without a newline at its end; the service has ended."""
         for stream in (self._output, self._errors):
             self._write(stream, stream.lines.finish())
+
+    def unfinished(self) -> list[str]:
+        """Give the beginnings of lines so far, one char a byte; for `go_on`."""
+        streams = (self._output, self._errors)
+        return [stream.lines.unfinished.decode("latin-1") for stream in streams]
+
+    def go_on(self, unfinished: Sequence[str]) -> None:
+        """Go on with lines that another program in this process has begun."""
+        for stream, text in zip((self._output, self._errors), unfinished, strict=True):
+            self._write(stream, stream.lines.feed(text.encode("latin-1")))
 
     def last_lines(self) -> list[str]:
         """Give the last lines that the service wrote, oldest first."""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from pyroctl.control.server import ControlServer
 from pyroctl.core.lifecycle import State
 from pyroctl.errors import EssentialFailed
-from pyroctl.manager import lock
+from pyroctl.manager import lock, reexec
 from pyroctl.manager.autostart import Autostart
 from pyroctl.manager.reaper import Reaper
 from pyroctl.manager.requests import Requests
-from pyroctl.manager.succession import Beginning, begin
+from pyroctl.manager.succession import Beginning, begin, go_on
 from pyroctl.manager.supervisor import Supervisor
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
 
@@ -37,19 +37,26 @@ def run(
     on_ready: Callable[[str], None] = lambda _: None,
     system: SystemNotifier | None = None,
     echo: Callable[[str, bytes], None] | None = None,
+    farewell: Callable[[], None] = lambda: None,
 ) -> None:
     """Be the manager until a signal or a request ends it.
 
     `on_ready` is called once commands are taken, with what there is to say about the last manager,
     if that ended without shutting down; `system` is who has to know how we are; `echo`
-    gets each service's name and lines. Raises AlreadyRunning, NotPermitted or another
+    gets each service's name and lines; `farewell` is called before another program goes on in this
+    process. Raises AlreadyRunning, NotPermitted or another
     PyroctlError when it can't begin, EssentialFailed when such a service has ended it.
     """
     lock.make_directories(paths)
-    held, last = lock.acquire(paths)
+    handoff = reexec.receive(os.environ)
+    held, last = lock.acquire(paths) if handoff is None else (handoff.lock, None)
     try:
-        beginning = begin(deployment, paths, last)
+        if handoff is None:
+            beginning = begin(deployment, paths, last)
+        else:
+            beginning = go_on(deployment, paths, handoff)
         manager = Manager(deployment, paths, system or SystemNotifier({}), echo, beginning)
+        manager.on_leaving(held, farewell)
         asyncio.run(manager.serve(autostart=autostart, on_ready=lambda: on_ready(beginning.news)))
     except BaseException:
         os.close(held)  # with our mark in it: the next one looks for what we have left
@@ -77,19 +84,28 @@ class Manager:
         self._reaper = Reaper()
         self._autostart = Autostart(self._supervisor)
         self._requests = Requests(self._supervisor, self.shut_down, self._autostart.renew)
+        self._requests.replace = self._leave_soon
+        self._lock = -1
+        self._farewell: Callable[[], None] = lambda: None
         self._server = ControlServer(paths.socket, self._requests.handle)
         self.failure: EssentialFailed | None = None
         """Why it ends, if nobody has asked for that."""
         self._stopped: asyncio.Future[None] | None = None
+        self._tells = False
         self._reload_wanted = False
         self._reloading: asyncio.Task[None] | None = None
+
+    def on_leaving(self, lock: int, farewell: Callable[[], None]) -> None:
+        """Say what another program in this process needs, and what is to be done before it."""
+        self._lock, self._farewell = lock, farewell
 
     async def serve(self, *, autostart: bool, on_ready: Callable[[], None]) -> None:
         """Start up, serve, and return when everything is down."""
         self._stopped = asyncio.get_running_loop().create_future()
+        handoff = self._beginning.handoff
+        self._handle_signals()  # first, because services are not to inherit that they wait
         self._supervisor.start(self._beginning)
-        await self._server.start()
-        self._handle_signals()
+        await self._server.start(None if handoff is None else handoff.control)
         log.info(
             "managing %s (pid %d)", self._deployment.file or "the built-in deployment", os.getpid()
         )
@@ -97,7 +113,10 @@ class Manager:
         on_ready()
         self._supervisor.observers += [self._tell_status, self._end_without]
         telling = asyncio.create_task(self._tell_ready())
-        if autostart:
+        if handoff is not None:
+            self._requests.nonce = handoff.nonce
+            self._autostart.go_on(handoff.pending)
+        elif autostart:
             self._autostart.begin()
         try:
             await self._stopped
@@ -120,6 +139,25 @@ class Manager:
         await self._supervisor.stop()
         self._stopped.set_result(None)
 
+    def _leave_soon(self, nonce: str) -> None:
+        """Let another program go on in this process, when the request for that has its reply."""
+        self._leaving = asyncio.get_running_loop().create_task(self._leave(nonce))
+
+    async def _leave(self, nonce: str) -> None:
+        control = await self._server.release()
+        handoff = await self._supervisor.hand_off(self._lock, control, nonce)
+        handoff.pending.extend(self._autostart.pending())
+        if self._requests.stopping:
+            return
+        log.info("the program that is installed now goes on")
+        try:
+            self._farewell()
+            reexec.leave(handoff, {**os.environ, **self._system.environ})
+        except OSError:
+            log.exception("no other program can go on: this one does")
+            self._requests.replaced = False
+            await self._server.start(control)
+
     def _end_without(self, unit: Unit, old: State) -> None:
         """End when an essential service has failed."""
         if unit.state is not State.FAILED or unit.spec.on_failure != "shutdown":
@@ -131,6 +169,13 @@ class Manager:
             self._shutdown = asyncio.get_running_loop().create_task(self.shut_down())
 
     def _tell_status(self, unit: Unit, old: State) -> None:
+        """Let systemd have a summary, of all that changes in one turn of the loop."""
+        if self._system.listens and not self._tells:
+            self._tells = True
+            asyncio.get_running_loop().call_soon(self._tell_summary)
+
+    def _tell_summary(self) -> None:
+        self._tells = False
         self._system.status(summary(self._supervisor.units.values()))
 
     async def _tell_ready(self) -> None:
@@ -145,6 +190,7 @@ class Manager:
             loop.add_signal_handler(number, self._asked_to_stop, loop)
         loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload, loop)
         loop.add_signal_handler(signal.SIGUSR1, self._supervisor.reopen_logs)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, reexec.SIGNALS)
 
     def _asked_to_stop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Stop in order; whoever asks twice wants it now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from pyroctl.core.follow import affected
 from pyroctl.core.instances import meant
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
-from pyroctl.manager import consequences, operations, reload, restarts
+from pyroctl.manager import consequences, operations, reexec, reload, restarts
 from pyroctl.manager.status import StatusReporter, manager_row
 from pyroctl.manager.supervisor import ANSWER_TIMEOUT
 
@@ -54,6 +55,11 @@ class Requests:
         self._doing = ""
         self._restarting: set[str] = set()
         self.stopping = False
+        self.replaced = False
+        """Another program is about to go on in this process."""
+        self.nonce = ""
+        """By what somebody recognises the program for which it has asked."""
+        self.replace: Callable[[str], None] = lambda _: None
 
     async def handle(self, do: str, args: Message, send: Send) -> Message:
         """Do what a request asks for; the control server's handler."""
@@ -67,9 +73,11 @@ class Requests:
             return await self._foresee(str(args.get("command")), names, self._how(args, names))
         if do == "subscriptions":
             return await self._subscriptions(names)
-        if do == "eventservice":
-            return self._event_service_address(names)
+        asking = {"eventservice": self._event_service_address, "reexecuted": self._reexecuted}
+        if do in asking:
+            return asking[do](names, args)
         changing: dict[str, Operation] = {
+            "reexec": partial(self._reexec, args),
             "start": self._start,
             "stop": self._stop,
             "restart": partial(self._restart, args),
@@ -92,6 +100,8 @@ class Requests:
             self._doing = what
             if self.stopping:
                 raise PyroctlError("the manager is shutting down")
+            if self.replaced:
+                raise PyroctlError("the manager is being replaced", hint="try again in a moment")
             return await operation(send)
 
     def _check_config(self, wanted: object) -> None:
@@ -158,7 +168,7 @@ class Requests:
         data = {"service": unit.name, "subscriptions": rows}
         return {"data": data, "errors": [], "exit_code": 0}
 
-    def _event_service_address(self, names: Sequence[str]) -> Message:
+    def _event_service_address(self, names: Sequence[str], _: Message) -> Message:
         unit = self._supervisor.event_service(names)
         options = unit.spec.options
         assert isinstance(options, EventServiceOptions)
@@ -232,6 +242,18 @@ class Requests:
         reply = await self._outcome([step.service for step in found.steps], failures)
         reply["data"] |= {**data, "restarts": done}
         return reply
+
+    def _reexecuted(self, _: Sequence[str], args: Message) -> Message:
+        """Say whether this is the program that was asked for with that nonce."""
+        done = args.get("nonce") == self.nonce
+        return {"data": {"done": done}, "errors": [], "exit_code": 0}
+
+    async def _reexec(self, args: Message, _: Sequence[str], send: Send) -> Message:
+        """Let the program that is installed now go on in this process, if it can."""
+        version = await reexec.check(self._supervisor.deployment, self._supervisor.units.values())
+        self.replaced = True
+        self.replace(str(args.get("nonce")))
+        return {"data": {"pid": os.getpid(), "version": version}, "errors": [], "exit_code": 0}
 
     async def reload(self) -> None:
         """Do what a reload does, and log what comes of it; for a signal, which nobody waits for."""

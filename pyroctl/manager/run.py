@@ -59,11 +59,11 @@ class Run:
         what: Launch,
         surroundings: Surroundings,
         log: ServiceLog | KeptLog,
-        *,
         notify_path: str,
-        listen_fd: int | None,
         guardian: Guardian,
+        *,
         hooks: Hooks,
+        listen_fd: int | None,
         before: Before | None = None,
     ) -> None:
         record, fds = before or (None, {})
@@ -133,6 +133,10 @@ class Run:
     def pid(self) -> int:
         """Its process id, which is its session's id as well."""
         return self.child.pid
+
+    def let_go(self) -> None:
+        """Look no more after its readiness, because another program is to do that."""
+        self._readiness.cancel()
 
     def descriptors(self) -> dict[str, int]:
         """Give our ends of what connects us with its process."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyroctl.core.record import UnitRecord
     from pyroctl.core.spec import Deployment
     from pyroctl.manager.aftermath import Mark
+    from pyroctl.manager.reexec import Handoff
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ class Beginning:
     known: Mapping[str, UnitRecord] = field(default_factory=dict)
     """Services that we go on with."""
     inheritance: Inheritance = field(default_factory=Inheritance)
+    handoff: Handoff | None = None
+    """What another program in this process has left, if we go on with its work."""
     news: str = ""
     """What there is to say about the last manager."""
 
@@ -60,7 +63,16 @@ def begin(deployment: Deployment, paths: Paths, last: Mark | None) -> Beginning:
     if keeping is None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(paths.keeper)
-    return Beginning(keeping, known, inheritance, news)
+    return Beginning(keeping, known, inheritance, news=news)
+
+
+def go_on(deployment: Deployment, paths: Paths, handoff: Handoff) -> Beginning:
+    """Begin where another program in this process has ended, see `pyroctl.manager.reexec`."""
+    keeping, inheritance = None, Inheritance(records=handoff.records, fds=handoff.fds)
+    if deployment.orphans == "adopt":
+        keeping, inheritance = _inherit(paths)
+    known = takeover.read(inheritance.records)
+    return Beginning(keeping, known, inheritance, handoff)
 
 
 def _inherit(paths: Paths) -> tuple[Keeping, Inheritance]:

@@ -20,6 +20,7 @@ from pyroctl.manager.guardian import Guardian
 from pyroctl.manager.listening import lent_sockets
 from pyroctl.manager.naming import Naming
 from pyroctl.manager.publishing import Publishing
+from pyroctl.manager.reexec import Handoff
 from pyroctl.manager.strays import Strays
 from pyroctl.manager.unit import Unit
 
@@ -66,13 +67,34 @@ class Supervisor:
 
     def start(self, beginning: Beginning) -> None:
         """Get ready to run services, and go on with those of the manager before us."""
-        self._guardian.start()
+        if beginning.handoff is None:
+            self._guardian.start()
+        else:
+            self._guardian.resume(beginning.handoff.guard)
+            for name, unfinished in beginning.handoff.unfinished.items():
+                self.units[name].log.go_on(unfinished)
         if self._keeping is not None:
             self._keeping.attach(self._keep_all)
             for name in beginning.inheritance.records.keys() - self.units:
                 self._keeping.forget(name)
         takeover.resume(self.units, beginning.known, beginning.inheritance)
         self._keep_all()
+
+    async def hand_off(self, lock: int, control: int, nonce: str) -> Handoff:
+        """Let go of the services for another program in this process; only that may follow."""
+        units = self.units.values()
+        for unit in units:
+            unit.let_go()
+        self._keep_all()
+        if self._keeping is not None:
+            await self._keeping.flush()
+        handoff = Handoff(lock, control, self._guardian.hand_off(), nonce)
+        handoff.lent.extend(lent.fileno() for lent in self._lent.values())
+        for unit in units if self._keeping is None else ():
+            handoff.records[unit.name] = takeover.record(unit)
+            handoff.fds.update(takeover.belongings(unit))
+            handoff.unfinished[unit.name] = unit.log.unfinished()
+        return handoff
 
     def _keep_all(self) -> None:
         """Let the keeper have all that it takes to go on without us."""

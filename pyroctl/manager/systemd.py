@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FAILED = frozenset({State.BACKOFF, State.FAILED})
 MICROSECONDS = 1_000_000
+VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 LEVELS = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
 """Python's levels and the journal's, which are syslog's (sd-daemon(3))."""
 
@@ -32,6 +33,8 @@ class SystemNotifier:
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
+        self.environ = {name: environ[name] for name in VARIABLES if name in environ}
+        """What another program in this process needs to do the same."""
         address = environ.pop("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._said = ""
@@ -40,6 +43,11 @@ class SystemNotifier:
         meant = period.isdecimal() and process == str(os.getpid())
         self._half_period = int(period) / MICROSECONDS / 2 if meant else 0.0
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def listens(self) -> bool:
+        """Whether anybody wants to know."""
+        return bool(self._address)
 
     def ready(self) -> None:
         """Say that the manager and, as far as they can, its services are up."""

@@ -28,20 +28,28 @@ log = logging.getLogger(__name__)
 
 def keep(keeping: Keeping, unit: Unit) -> None:
     """Let the keeper have what it takes to go on with the unit."""
+    uids = {f"{unit.name}/{run.pid}/notify": sorted(run.uids) for run in unit.runs}
+    keeping.sync(unit.name, belongings(unit), uids, record(unit))
+
+
+def belongings(unit: Unit) -> dict[str, int]:
+    """Give the descriptors that it takes to go on with the unit, by name."""
     fds = {f"{unit.name}/{name}": fd for name, fd in unit.holdings.descriptors().items()}
-    uids = {}
     for run in unit.runs:
         for name, fd in run.descriptors().items():
             fds[f"{unit.name}/{run.pid}/{name}"] = fd
-        uids[f"{unit.name}/{run.pid}/notify"] = sorted(run.uids)
-    keeping.sync(unit.name, fds, uids, records.to_json(record_of(unit)))
+    return fds
 
 
-def record_of(unit: Unit) -> UnitRecord:
-    """Give what is known of a unit."""
+def record(unit: Unit) -> Message:
+    """Give what is known of a unit, as JSON has it."""
+    return records.to_json(_record_of(unit))
+
+
+def _record_of(unit: Unit) -> UnitRecord:
     return UnitRecord(
         life=unit.life,
-        due=unit.due,
+        due=unit.timer.when() if unit.timer is not None else None,
         last_end=unit.last_end,
         history=unit.history,
         listens=unit.holdings.listens,
@@ -106,8 +114,11 @@ def resume(
 def _put_back(unit: Unit, record: UnitRecord, inheritance: Inheritance) -> None:
     unit.last_end, unit.history = record.last_end, record.history
     listener = inheritance.take(f"{unit.name}/listen").get("")
-    if not unit.resume_holdings(record, listener) and listener is not None:
+    address = unit.address()
+    if listener is not None and str(address) != record.listens:
         os.close(listener)  # it is to listen elsewhere from now on
+        listener = None
+    unit.holdings.resume(address, listener, record.directory)
     for entry in record.runs:
         fds = inheritance.take(f"{unit.name}/{entry.pid}/")
         if _may_be_there(entry):

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
     from pyroctl.control.paths import Paths
     from pyroctl.core.history import History
-    from pyroctl.core.record import RunRecord, UnitRecord
+    from pyroctl.core.record import RunRecord
     from pyroctl.core.spec import ServiceSpec
+    from pyroctl.kinds.address import ListenAddress
+    from pyroctl.kinds.launch import Launch
     from pyroctl.manager.guardian import Guardian
     from pyroctl.manager.keeping import Keeping
     from pyroctl.manager.listening import LentSocket
@@ -88,7 +90,7 @@ class Unit:
         self._clock = clock
         self._chance = chance
         self._events: deque[Event] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
         self._health: Health | None = None
         self._waiters: list[tuple[Callable[[Life], bool], asyncio.Future[Life]]] = []
 
@@ -116,11 +118,6 @@ class Unit:
     def status_text(self) -> str:
         """What the service says about itself (STATUS=)."""
         return self.run.status_text if self.run is not None else ""
-
-    @property
-    def due(self) -> float | None:
-        """When its next Timeout is to happen, by the event loop's clock."""
-        return self._timer.when() if self._timer is not None else None
 
     def uptime(self) -> float | None:
         """Seconds since it became ready; None when it isn't running."""
@@ -170,10 +167,13 @@ class Unit:
         for run in self.runs:
             self._guardian.protect(run.pid, spec.stop_timeout)
 
+    def address(self) -> ListenAddress | None:
+        """Give where a process that is started now listens; None if it sees to that itself."""
+        return launch(self.spec, self._surroundings(self.spec)).listens
+
     def keeps_address(self) -> bool:
         """Tell whether a process that is started now listens where this one does."""
-        what = launch(self.spec, self._surroundings(self.spec))
-        return self.holdings.holds(what.listens)
+        return self.holdings.holds(self.address())
 
     def kill(self) -> None:
         """End all its processes at once."""
@@ -218,7 +218,7 @@ class Unit:
             case Arm(seconds):
                 self._disarm()
                 loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(seconds, self.send, lifecycle.Timeout())
+                self.timer = loop.call_later(seconds, self.send, lifecycle.Timeout())
             case Disarm():
                 self._disarm()
             case Effect.SPAWN:
@@ -248,9 +248,9 @@ class Unit:
         return self._strays.describe(self.name)
 
     def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def _watch(self) -> None:
         """Look after the process while it serves, and only then."""
@@ -298,35 +298,24 @@ class Unit:
     def take_over(self, record: RunRecord, fds: dict[str, int]) -> Run:
         """Go on with a process that another manager has started."""
         surroundings = self._surroundings(self.spec)
-        run = Run(
-            self.spec,
-            launch(self.spec, surroundings),
-            surroundings,
-            self.log,
-            notify_path=record.notify_path,
-            listen_fd=None,
-            guardian=self._guardian,
-            hooks=Hooks(self._became_ready, self._ended, self._gone),
-            before=Before(record, fds),
-        )
-        self.runs.append(run)
-        return run
+        what = launch(self.spec, surroundings)
+        return self._add_run(what, surroundings, record.notify_path, before=Before(record, fds))
+
+    def let_go(self) -> None:
+        """End what goes on beside the processes, because another program is to go on with them."""
+        if self._health is not None:
+            self._health.cancel()
+        for run in self.runs:
+            run.let_go()
 
     def put_back(self, life: Life, due: float | None) -> None:
         """Go on with a life that another manager has begun, when its processes are here again."""
         self.life = life
         if due is not None:
-            self._timer = asyncio.get_running_loop().call_at(due, self.send, lifecycle.Timeout())
+            self.timer = asyncio.get_running_loop().call_at(due, self.send, lifecycle.Timeout())
         if self.state is State.STOPPING:
             self._terminate()
         self._watch()
-
-    def resume_holdings(self, record: UnitRecord, fd: int | None) -> bool:
-        """Go on with what another manager has held for it; gives whether the socket is of use."""
-        address = launch(self.spec, self._surroundings(self.spec)).listens
-        usable = fd is not None and str(address) == record.listens
-        self.holdings.resume(address, fd if usable else None, record.directory)
-        return usable
 
     def _begin(self, more_env: Mapping[str, str]) -> Run:
         surroundings = self._surroundings(self.spec)
@@ -336,18 +325,29 @@ class Unit:
             env["PYROCTL_STATE_DIR"] = self.holdings.state_directory(self.spec)
         self.log.forget()
         path = self._notify_path
+        if path in {run.notify_path for run in self.runs}:
+            path += "~"
+        what = replace(what, env=env)
+        listen_fd = self.holdings.listen(what.listens, self.spec)
+        run = self._add_run(what, surroundings, path, listen_fd)
+        self._guardian.protect(run.pid, self.spec.stop_timeout)
+        return run
+
+    def _add_run(
+        self,
+        what: Launch,
+        surroundings: Surroundings,
+        notify_path: str,
+        listen_fd: int | None = None,
+        before: Before | None = None,
+    ) -> Run:
         run = Run(
-            self.spec,
-            replace(what, env=env),
-            surroundings,
-            self.log,
-            notify_path=f"{path}~" if path in {run.notify_path for run in self.runs} else path,
-            listen_fd=self.holdings.listen(what.listens, self.spec),
-            guardian=self._guardian,
+            *(self.spec, what, surroundings, self.log, notify_path, self._guardian),
             hooks=Hooks(self._became_ready, self._ended, self._gone),
+            listen_fd=listen_fd,
+            before=before,
         )
         self.runs.append(run)
-        self._guardian.protect(run.pid, self.spec.stop_timeout)
         return run
 
     def _became_ready(self, run: Run) -> None:
