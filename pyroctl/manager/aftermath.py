@@ -82,18 +82,18 @@ def read_mark(fd: int) -> Mark | None:
     return Mark(int(words[0]), words[1] if len(words) > 1 else "")
 
 
-def examine(last: Mark, paths: Paths, spared: Container[int] = ()) -> Aftermath:
-    """Find out what became of it, and end what is left of it but the `spared` sessions."""
+def examine(last: Mark, paths: Paths, keeper: int = 0, but: Container[str] = ()) -> Aftermath:
+    """Find out what became of it, and end what is left of it but the keeper and some services."""
     if last.boot and last.boot != boot_id():
         return Aftermath(last.pid, rebooted=True)
     when, services = _guards_note(paths)
-    ended = end_all(paths, spared)
+    ended = end_all(paths, keeper, but)
     return Aftermath(last.pid, rebooted=False, when=when, services=services, ended=ended)
 
 
-def end_all(paths: Paths, spared: Container[int] = ()) -> int:
+def end_all(paths: Paths, keeper: int = 0, but: Container[str] = ()) -> int:
     """End what no manager knows, and give how many processes that were; takes up to `GRACE`."""
-    left = {pid: sid for pid, sid in leftovers.find(paths.run).items() if sid not in spared}
+    left = {pid: sid for pid, sid in leftovers.find(paths.run, but).items() if pid != keeper}
     if left:
         guard.clear_up(dict.fromkeys(left.values(), GRACE))
     return len(left)

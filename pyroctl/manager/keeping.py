@@ -172,13 +172,13 @@ class Keeping:
         if self._link is not None:
             self._link.close()
             self._link = None
+        try:
+            os.close(lock.take(self._paths.keeper_lock))
+        except BlockingIOError:
+            log.warning("the keeper doesn't end")
         if self._process is not None:
-            try:
-                self._process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                log.warning("the keeper doesn't end: killed")
-                self._process.kill()
-                self._process.wait()
+            self._process.kill()
+            self._process.wait()
 
     # --- what it says -----------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pyroctl.control.server import ControlServer
 from pyroctl.core.lifecycle import State
 from pyroctl.errors import EssentialFailed
-from pyroctl.manager import lock, reexec
+from pyroctl.manager import aftermath, lock, reexec
 from pyroctl.manager.autostart import Autostart
 from pyroctl.manager.reaper import Reaper
 from pyroctl.manager.requests import Requests
@@ -61,6 +61,8 @@ def run(
     except BaseException:
         os.close(held)  # with our mark in it: the next one looks for what we have left
         raise
+    if beginning.keeping is not None:
+        aftermath.end_all(paths)  # what we haven't started ourselves may have left its service
     lock.release(held)
     if manager.failure is not None:
         raise manager.failure

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pyroctl.errors import PyroctlError
 from pyroctl.manager import aftermath, guard, lock, takeover
 from pyroctl.manager.keeping import Inheritance, Keeping, Unusable
 
@@ -42,7 +43,7 @@ class Beginning:
 def begin(deployment: Deployment, paths: Paths, last: Mark | None) -> Beginning:
     """Find out how to begin, after the lock was taken; ends what nobody is to go on with.
 
-    Blocks for some seconds if that doesn't want to end. Raises OSError.
+    Blocks for some seconds if that doesn't want to end. Raises PyroctlError.
     """
     keeping, inheritance = None, Inheritance()
     if deployment.orphans == "adopt":
@@ -51,10 +52,9 @@ def begin(deployment: Deployment, paths: Paths, last: Mark | None) -> Beginning:
     known = {name: record for name, record in records.items() if name in deployment.services}
     news = ""
     if last is not None:
-        spared = {inheritance.keeper, *takeover.sessions_of(known.values())}
-        found = aftermath.examine(last, paths, spared)
-        if known:
-            found.taken_over = sum(_lives(record) for record in known.values())
+        alive = [name for name, record in known.items() if _lives(record)]
+        found = aftermath.examine(last, paths, inheritance.keeper, alive)
+        found.taken_over = len(alive) if known else None
         if inheritance.since is not None:
             found.when = datetime.fromtimestamp(inheritance.since, UTC).astimezone()
         news = found.describe()
@@ -78,15 +78,21 @@ def go_on(deployment: Deployment, paths: Paths, handoff: Handoff) -> Beginning:
 def _inherit(paths: Paths) -> tuple[Keeping, Inheritance]:
     keeping = Keeping(paths)
     try:
-        return keeping, keeping.start()
-    except Unusable as trouble:
-        log.warning("the keeper is of no use (%s): all services start anew", trouble)
-        aftermath.end_all(paths)
-        return keeping, keeping.start()
+        try:
+            return keeping, keeping.start()
+        except Unusable as trouble:
+            log.warning("the keeper is of no use (%s): all services start anew", trouble)
+            aftermath.end_all(paths)
+            return keeping, keeping.start()
+    except (OSError, Unusable) as error:
+        raise PyroctlError(
+            f"the process that keeps services alive doesn't start: {error}",
+            hint='without orphans = "adopt" it isn\'t needed',
+        ) from None
 
 
 def _lives(record: UnitRecord) -> bool:
     """Tell whether the service has gone on without a manager."""
     with contextlib.suppress(OSError):
-        return record.run in takeover.sessions_of([record]) and guard.is_alive(record.run or 0)
+        return any(takeover.is_meant(run) and guard.is_alive(run.pid) for run in record.runs)
     return False

@@ -14,7 +14,7 @@ from pyroctl.core.record import RunRecord, UnitRecord
 from pyroctl.manager.identity import start_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from pyroctl.manager.keeping import Inheritance, Keeping
     from pyroctl.manager.packets import Message
@@ -85,12 +85,7 @@ def read(found: Mapping[str, Message]) -> dict[str, UnitRecord]:
     return read
 
 
-def sessions_of(known: Iterable[UnitRecord]) -> set[int]:
-    """Give the sessions of the services' processes."""
-    return {run.pid for unit in known for run in unit.runs if _may_be_there(run)}
-
-
-def _may_be_there(run: RunRecord) -> bool:
+def is_meant(run: RunRecord) -> bool:
     """Tell whether its pid, if there is such a process, means it: pids are used again."""
     return start_time(run.pid) in {None, run.started}
 
@@ -121,7 +116,7 @@ def _put_back(unit: Unit, record: UnitRecord, inheritance: Inheritance) -> None:
     unit.holdings.resume(address, listener, record.directory)
     for entry in record.runs:
         fds = inheritance.take(f"{unit.name}/{entry.pid}/")
-        if _may_be_there(entry):
+        if is_meant(entry):
             run = unit.take_over(entry, fds)
             if entry.pid == record.run:
                 unit.run = run

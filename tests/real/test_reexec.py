@@ -1,0 +1,232 @@
+"""`pyroctl reexec`: another program in the manager's process, and nobody notices."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyro_events import Publisher, Subscriber
+from pyroctl.control.logset import versions
+from tests.harness import Deployment, eventually
+from tests.real.test_adoption import chatty
+from tests.real.test_start_and_stop import service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MODES = ("stop", "adopt")
+
+
+def manager(mode: str) -> str:
+    return f'[manager]\norphans = "{mode}"\n'
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_services_go_on_and_their_exit_codes_stay_known(deployment: Deployment, mode: str) -> None:
+    """The same process of the manager, the same services; uptime and counters are kept."""
+    gate = deployment.root / "gate"
+    deployment.configure(
+        manager(mode)
+        + service("laser", "gate", "/", more="restart_delay = 0")
+        + service("job", "die_at_gate", str(gate), "42", more='restart = "never"')
+    )
+    deployment.run("start")
+    pid = deployment.manager_pid()
+    os.kill(deployment.service("laser")["pid"], signal.SIGKILL)
+    before = eventually(lambda: (r := deployment.service("laser"))["uptime_s"] and r)
+    said = deployment.run("reexec").stderr
+    assert re.search(rf"the manager \(pid {pid}\) runs pyroctl \d+\.\d+", said)
+    after = deployment.service("laser")
+    kept = ("pid", "uri", "restarts", "exit", "history")
+    assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
+    assert after["uptime_s"] > before["uptime_s"]
+    assert deployment.manager_pid() == pid
+    gate.touch()
+    row = eventually(lambda: (r := deployment.service("job"))["state"] == "failed" and r)
+    assert row["exit"]["code"] == 42
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_line_is_lost_and_none_is_cut(deployment: Deployment, mode: str) -> None:
+    """A service that never stops printing has all of its lines in its log, each once, in order."""
+    deployment.configure(manager(mode) + chatty(deployment.root))
+    deployment.run("start")
+    for _ in range(3):
+        deployment.run("reexec")
+    deployment.run("stop")
+    files = map(Path, reversed(versions(str(deployment.root / "logs" / "chatty.log"))))
+    lines = b"".join(path.read_bytes() for path in files).splitlines()
+    said = [line for line in lines if b"[pyroctl]" not in line]
+    numbers = [int(found[1]) for line in said if (found := re.search(rb" line (\d+)$", line))]
+    assert len(said) - len(numbers) <= 1  # the stop may have cut the last one short
+    assert numbers[:-1] == list(range(len(numbers) - 1))
+
+
+def test_clients_notice_nothing(deployment: Deployment) -> None:
+    """Subscribers keep their connections; commands that come meanwhile wait."""
+    deployment.configure(
+        '[services.ns]\nkind = "nameserver"\nport = 0\n'
+        '[services.es]\nkind = "eventservice"\nneeds = ["ns"]\n'
+    )
+    deployment.run("start")
+    hooks: list[Any] = []
+    got: list[int] = []
+
+    class Quotes(Subscriber):
+        def event(self, event: Any) -> None:
+            got.append(event.msg)
+            if event.msg == 2:
+                self.abort()
+
+        def disconnected(self, notice: Any) -> None:
+            hooks.append(notice)
+
+    uri = deployment.service("es")["uri"]
+    with Quotes(uri) as subscriber, Publisher(uri) as publisher:
+        subscriber.subscribe("quotes")
+        publisher.publish("quotes", 1)
+        with deployment.popen("reexec") as replacing:
+            for _ in range(5):
+                deployment.run("status")
+            assert replacing.wait(30) == 0
+        publisher.publish("quotes", 2)
+        subscriber.listen()
+        assert deployment.service("es")["es"]["subscribers"] == 1
+    assert (got, hooks) == ([1, 2], [])
+    os.kill(deployment.service("ns")["pid"], signal.SIGKILL)
+    eventually(lambda: deployment.service("ns")["restarts"] == 1)
+    assert deployment.service("es")["uri"] == uri
+
+
+def test_nobody_outlives_the_new_program_either(deployment: Deployment) -> None:
+    """The guard is taken over, too."""
+    deployment.configure(
+        service("plain", "gate", "/") + service("mule", "stubborn", more="stop_timeout = 0.5")
+    )
+    deployment.run("start")
+    guards = [pid for pid, c in deployment.processes().items() if "guard.py" in c]
+    deployment.run("reexec")
+    assert [pid for pid, c in deployment.processes().items() if "guard.py" in c] == guards
+    deployment.kill_manager()
+    eventually(lambda: not deployment.processes(), "all ended", 8)
+
+
+def test_what_was_under_way_goes_on(deployment: Deployment) -> None:
+    """A back-off, a start that isn't ready yet, and one that waits for that."""
+    gate = deployment.root / "gate"
+    deployment.configure(
+        service("base", "gate", str(gate))
+        + service("feed", "gate", "/", more='needs = ["base"]')
+        + service("sick", "die", more="restart_delay = 1000\nrestart_max_delay = 1000")
+        + service("idle", "gate", "/", more="enabled = false")
+    )
+    with deployment.popen("run") as running:
+        eventually(deployment.listens)
+        eventually(lambda: deployment.state("sick") == "backoff")
+        base = eventually(lambda: deployment.service("base")["pid"])
+        assert deployment.run("reexec").returncode == 0
+        assert deployment.manager_pid() == running.pid
+        assert deployment.state("sick") == "backoff"
+        assert deployment.service("base")["pid"] == base
+        assert deployment.state("feed") == "stopped"
+        gate.touch()
+        eventually(lambda: deployment.state("feed") == "running")
+        assert deployment.state("idle") == "stopped"
+        running.terminate()
+        _, err = running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert "everything is stopped" in err
+
+
+def test_a_service_that_was_stopped_stays_so(deployment: Deployment) -> None:
+    """`pyroctl run` starts what is enabled, but its next program doesn't."""
+    deployment.configure(service("laser", "gate", "/") + service("feed", "gate", "/"))
+    with deployment.popen("run") as running:
+        eventually(deployment.listens)
+        eventually(lambda: deployment.state("laser") == "running")
+        deployment.run("stop", "laser")
+        deployment.run("reexec")
+        assert deployment.state("laser") == "stopped"
+        assert deployment.state("feed") == "running"
+        running.terminate()
+        running.communicate(timeout=20)
+
+
+def break_configuration(deployment: Deployment) -> int:
+    deployment.configure("[services.laser\n")
+    return 6
+
+
+def change_configuration(deployment: Deployment) -> int:
+    deployment.configure(service("laser", "gate", "/", more='env = { LEVEL = "2" }'))
+    return 1
+
+
+def change_orphans(deployment: Deployment) -> int:
+    deployment.configure(manager("adopt") + service("laser", "gate", "/"))
+    return 1
+
+
+def break_program(deployment: Deployment) -> int:
+    package = deployment.root / "upgrade" / "pyroctl"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('half installed')\n")
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (break_configuration, "pyroctl.toml:1"),
+        (change_configuration, "the configuration of laser has changed since it was loaded"),
+        (change_orphans, "manager.orphans has changed"),
+        (break_program, "half installed"),
+    ],
+)
+def test_a_program_that_could_not_go_on_replaces_nothing(
+    deployment: Deployment, spoil: Callable[[Deployment], int], words: str
+) -> None:
+    """It has to show first that it can; the reason is said, and the old one goes on."""
+    deployment.env["PYTHONPATH"] = str(deployment.root / "upgrade")
+    config = service("laser", "gate", "/")
+    deployment.configure(config)
+    deployment.run("start")
+    del deployment.env["PYTHONPATH"]
+    pid = deployment.service("laser")["pid"]
+    code = spoil(deployment)
+    assert words in deployment.run("reexec", code=code).stderr
+    deployment.configure(config)
+    assert deployment.service("laser")["pid"] == pid
+    assert "goes on" not in deployment.manager_log().splitlines()[-1]
+
+
+def test_without_a_manager_there_is_nothing_to_replace(deployment: Deployment) -> None:
+    """Exit 7."""
+    deployment.configure(service("laser", "gate", "/"))
+    assert "no manager is running" in deployment.run("reexec", code=7).stderr
+
+
+def test_systemd_hears_of_the_new_program(deployment: Deployment) -> None:
+    """It tells that it is ready on the same socket."""
+    deployment.configure(service("laser", "gate", "/"))
+    path = deployment.root / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(path))
+        sock.settimeout(20)
+        deployment.env["NOTIFY_SOCKET"] = str(path)
+        with deployment.popen("run") as running:
+            del deployment.env["NOTIFY_SOCKET"]
+            while sock.recv(4096) != b"READY=1":
+                pass
+            deployment.run("reexec")
+            while sock.recv(4096) != b"READY=1":
+                pass
+            running.terminate()
+            running.communicate(timeout=20)
+    path.unlink()
