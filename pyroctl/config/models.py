@@ -33,7 +33,7 @@ _WATCHDOG = WatchdogSpec()
 class Table(BaseModel):
     """A table of the configuration: strict, and without unknown keys."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class Top(Table):

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -55,7 +54,7 @@ class NotifySocket:
             self._socket.bind(self._path)
             self.address = self._path
         else:
-            name = f"pyroctl-{secrets.token_hex(16)}"
+            name = f"pyroctl-{os.urandom(16).hex()}"
             self._socket.bind(f"\0{name}")
             self.address = f"@{name}"
         self._loop.add_reader(self._socket, self._read)

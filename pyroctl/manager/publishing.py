@@ -53,9 +53,13 @@ class Publishing:
 
     def changed(self, unit: Unit) -> None:
         """Publish the state that the unit has entered."""
-        event = self._event(unit)
+        if unit.uri is not None:
+            self._uris[unit.name] = unit.uri
         services = [u for u in self._units().values() if _is_event_service(u)]
         self._outlets = {u: self._outlets.get(u) or Outlet(u) for u in services}
+        if not self._outlets:
+            return
+        event = self._event(unit)
         for outlet in self._outlets.values():
             outlet.add(event)
 
@@ -71,8 +75,6 @@ class Publishing:
             outlet.close()
 
     def _event(self, unit: Unit) -> Event:
-        if unit.uri is not None:
-            self._uris[unit.name] = unit.uri
         message: dict[str, object] = {
             "deployment": self._deployment,
             "service": unit.name,

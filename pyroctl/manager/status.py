@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING, Any
-
-import psutil
 
 import pyroctl
 from pyroctl.core.lifecycle import State
 from pyroctl.core.spec import EventServiceOptions
+from pyroctl.manager import usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,8 @@ class StatusReporter:
     """Makes the rows; remembers processes, because a CPU load is a difference of two looks."""
 
     def __init__(self) -> None:
-        self._processes: dict[int, psutil.Process] = {}
+        self._looks: dict[int, tuple[float, float]] = {}
+        """By pid: when, and the seconds of processor time that it had taken by then."""
 
     async def rows(self, units: Iterable[Unit], *, detailed: bool = False) -> list[dict[str, Any]]:
         """Give a row for each unit, in their order; `detailed` ones say how its runs ended."""
@@ -43,7 +44,7 @@ class StatusReporter:
     def forget_dead(self, units: Iterable[Unit]) -> None:
         """Drop the processes that no unit has any more."""
         alive = {unit.pid for unit in units}
-        self._processes = {pid: p for pid, p in self._processes.items() if pid in alive}
+        self._looks = {pid: look for pid, look in self._looks.items() if pid in alive}
 
     async def _row(self, unit: Unit) -> dict[str, Any]:
         cpu, rss = self._usage(unit.pid)
@@ -73,16 +74,13 @@ class StatusReporter:
         return row
 
     def _usage(self, pid: int | None) -> tuple[float | None, int | None]:
-        if pid is None:
+        taken = None if pid is None else usage.of_process(pid)
+        if pid is None or taken is None:
             return None, None
-        try:
-            process = self._processes.get(pid) or psutil.Process(pid)
-            self._processes[pid] = process
-            with process.oneshot():
-                return round(process.cpu_percent(), 1), process.memory_info().rss
-        except psutil.Error:
-            self._processes.pop(pid, None)
-            return None, None
+        now, (cpu, rss) = time.monotonic(), taken
+        at, before = self._looks.get(pid, (now, cpu))
+        self._looks[pid] = now, cpu
+        return round(100 * (cpu - before) / (now - at), 1) if now > at else 0.0, rss
 
 
 async def _event_service_numbers(unit: Unit) -> dict[str, Any] | None:

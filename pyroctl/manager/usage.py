@@ -17,11 +17,18 @@ def look(sid: int, at: float) -> Look:
     """Add up memory and processor time of a session; what ends meanwhile doesn't count."""
     rss, cpu = 0, {}
     for pid in sessions.members(sid):
-        try:
-            with open(f"/proc/{pid}/stat", "rb") as stat:
-                fields = stat.read().rpartition(b")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        rss += int(fields[RSS]) * PAGE
-        cpu[pid] = (int(fields[UTIME]) + int(fields[STIME])) / TICKS
+        taken = of_process(pid)
+        if taken is not None:
+            cpu[pid] = taken[0]
+            rss += taken[1]
     return Look(at, rss, cpu)
+
+
+def of_process(pid: int) -> tuple[float, int] | None:
+    """Give seconds of processor time and bytes of memory of one process; None if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return (int(fields[UTIME]) + int(fields[STIME])) / TICKS, int(fields[RSS]) * PAGE
