@@ -76,8 +76,11 @@ class Child:
         control: ControlLink | None,
         on_exit: Callable[[Outcome], None],
         on_gone: Callable[[], None],
+        *,
+        census: sessions.Census,
     ) -> None:
         self._process = process
+        self._census = census
         self._pipes = pipes
         self._control = control
         self._on_exit = on_exit
@@ -100,7 +103,7 @@ class Child:
 
     def terminate(self, number: int) -> None:
         """Send the stop signal to every process of the session."""
-        sessions.send_signal(self.pid, number)
+        self._census.send_signal(self.pid, number)
 
     def kill(self) -> None:
         """End every process of the session for certain."""
@@ -121,7 +124,7 @@ class Child:
 
     def _await_session_end(self) -> None:
         """Wait for the rest of the session, one process at a time, without polling."""
-        for pid in sessions.members(self.pid):
+        for pid in self._census.members(self.pid):
             try:
                 ProcessWatch(pid, self._await_session_end)
             except ProcessLookupError:
@@ -144,6 +147,7 @@ def spawn(
     on_exit: Callable[[Outcome], None],
     on_gone: Callable[[], None],
     *,
+    census: sessions.Census,
     listen_fd: int | None = None,
 ) -> Child:
     """Start a process; raises OSError or ValueError, and then nothing is left of it.
@@ -162,7 +166,7 @@ def spawn(
         pipes.release_remotes()
         if control is not None:
             control.release_remote()
-    return Child(process, pipes, control, on_exit, on_gone)
+    return Child(process, pipes, control, on_exit, on_gone, census=census)
 
 
 def _popen(

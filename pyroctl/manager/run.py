@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyroctl.manager.guardian import Guardian
     from pyroctl.manager.kept_log import KeptLog
     from pyroctl.manager.logs import ServiceLog
+    from pyroctl.manager.sessions import Census
 
 
 class Hooks(NamedTuple):
@@ -62,6 +63,7 @@ class Run:
         notify_path: str,
         guardian: Guardian,
         *,
+        census: Census,
         hooks: Hooks,
         listen_fd: int | None,
         before: Before | None = None,
@@ -117,12 +119,14 @@ class Run:
             )
             if record is None:
                 self.child = spawn(
-                    spec, what, env, pipes, self._ended, self._gone, listen_fd=listen_fd
+                    *(spec, what, env, pipes, self._ended, self._gone),
+                    census=census,
+                    listen_fd=listen_fd,
                 )
             else:
                 link = None if control is None else ControlLink(control)
                 process = Inherited(record.pid)
-                self.child = Child(process, pipes, link, self._ended, self._gone)
+                self.child = Child(process, pipes, link, self._ended, self._gone, census=census)
         except BaseException:
             self._stop_listening()
             raise

@@ -36,6 +36,8 @@ class Strays:
 
     def __init__(self, started: Callable[[], Container[int]]) -> None:
         self._started = started
+        self.census = sessions.Census()
+        """Who is in which session, for all services."""
 
     def of(self, service: str) -> list[int]:
         """Give the pids of a service's strays; those that they have forked aren't among them."""

@@ -343,6 +343,7 @@ class Unit:
     ) -> Run:
         run = Run(
             *(self.spec, what, surroundings, self.log, notify_path, self._guardian),
+            census=self._strays.census,
             hooks=Hooks(self._became_ready, self._ended, self._gone),
             listen_fd=listen_fd,
             before=before,
