@@ -258,9 +258,8 @@ class Unit:
             self._health.cancel()
             self._health = None
         if self.state is State.RUNNING and self.run is not None:
-            bound = self.holdings.bound()
             busy = lambda: self.successor is not None  # noqa: E731 - handing over takes its time
-            self._health = Health(self.spec, self.run, bound, busy, self._ill)
+            self._health = Health(self.spec, self.run, self.holdings.bound(), busy, self._ill)
 
     def _ill(self, run: Run, what: lifecycle.Hung) -> None:
         """End the process about which that was found, if it still is the service."""
