@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from array import array
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 200
 """Descriptors of one message at most."""
 _LONGEST: Final = 1 << 16
+_INT: Final = array("i").itemsize
 
 
 def make_socket() -> socket.socket:
@@ -28,7 +30,8 @@ def make_socket() -> socket.socket:
 
 def send(sock: socket.socket, message: bytes, descriptors: Sequence[int] = ()) -> None:
     """Send one message, not an empty one, with up to AT_ONCE descriptors. Raises OSError."""
-    socket.send_fds(sock, [message], descriptors, socket.MSG_NOSIGNAL)
+    rights = array("i", descriptors)
+    sock.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else [])
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
@@ -36,9 +39,12 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
 
     Raises OSError, also when this process is not allowed as many descriptors as were sent.
     """
-    message, descriptors, flags, _ = socket.recv_fds(
-        sock, _LONGEST, AT_ONCE, socket.MSG_CMSG_CLOEXEC
+    # socket.recv_fds ignores its flags (Python 3.11), and descriptors would be inherited.
+    message, ancillary, flags, _ = sock.recvmsg(
+        _LONGEST, socket.CMSG_LEN(AT_ONCE * _INT), socket.MSG_CMSG_CLOEXEC
     )
+    rights = array("i", b"".join(data[: len(data) // _INT * _INT] for _, _, data in ancillary))
+    descriptors = list(rights)
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         close(descriptors)
         raise OSError("a message did not arrive as a whole: too few descriptors (ulimit -n)?")

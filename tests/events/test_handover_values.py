@@ -1,0 +1,155 @@
+"""The parts of a hand-over that are values: what is shared, descriptors, delays, full queues."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pyro_events.engine import passing
+from pyro_events.engine.parcel import Receiver, Sender
+from pyro_events.engine.retries import Retries
+from pyro_events.engine.settings import Settings
+from pyro_events.mailbox import Mailbox, Verdict
+from pyro_events.wire import CONNECT, FrameReader, FrameTooLarge, encode_frame
+from tests.events.service_harness import Make, Stock, proxy
+
+
+def test_what_many_share_is_one_object_over_there() -> None:
+    """Packed once however often it is used, in the same order, and the same type."""
+    sender = Sender()
+    events = [(f"s{number}", 1.5, b"x" * 1000, False) for number in range(3)]
+    lists = [[*events], [events[2], events[0], events[0]], []]
+    data = sender.pack({"lists": [sender.share(each) for each in lists]})
+    assert len(data) < 4000
+    receiver = Receiver(data, [])
+    first, second, third = (receiver.shared(each) for each in receiver.values["lists"])
+    assert (first, second, third) == tuple(lists)
+    assert second[0] is first[2]
+    assert second[1] is second[2] is first[0]
+
+
+def test_descriptors_nobody_took_are_closed() -> None:
+    """A receiver owns them until somebody has made a socket of one."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        numbers = [os.dup(ours.fileno()), os.dup(theirs.fileno())]
+        receiver = Receiver(Sender().pack({}), numbers)
+        with receiver.socket(0) as taken:
+            receiver.close()
+            taken.send(b"x")
+            assert theirs.recv(1) == b"x"
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(numbers[1])
+
+
+def test_descriptors_arrive_or_the_message_is_an_error() -> None:
+    """Two hundred go with one message; a process that may not have so many hears of it."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with one, other, Path(os.devnull).open("rb") as file:
+        passing.send(one, b"x", [file.fileno()] * passing.AT_ONCE)
+        message, found = passing.receive(other)
+        assert (message, len(found)) == (b"x", passing.AT_ONCE)
+        assert not any(os.get_inheritable(each) for each in found)
+        passing.close(found)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(found) - 50, limits[1]))
+        try:
+            passing.send(one, b"x", [file.fileno()] * passing.AT_ONCE)
+            with pytest.raises(OSError, match="too few descriptors"):
+                passing.receive(other)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert not Path(f"/proc/self/fd/{found[0]}").exists()
+
+
+def test_a_memory_file_brings_any_size() -> None:
+    """What was written is read, from the beginning, and the descriptor is gone."""
+    data = bytes(range(256)) * 40_000
+    file = passing.memory_file(data)
+    assert passing.contents(file) == data
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file)
+
+
+def test_delays_go_on_where_they_were() -> None:
+    """They double up to a limit, end after `retry_for`, and start anew after an answer."""
+    now = [100.0]
+    settings = replace(Settings(), retry_delay=1.0, retry_max_delay=4.0, retry_for=10.0)
+    retries = Retries(lambda: now[0], settings)
+    assert not retries.broken
+    assert [retries.failed() for _ in range(4)] == [1.0, 2.0, 4.0, 4.0]
+    other = Retries(lambda: now[0], settings)
+    other.take_over(retries.hand_over())
+    now[0] += 8
+    for each in (retries, other):
+        assert each.failed() == 2.0
+        assert each.broken
+    now[0] += 2
+    assert other.failed() is None
+    retries.answered()
+    assert (retries.broken, retries.failed(), retries.first) == (False, 1.0, True)
+    retries.connected()
+    now[0] += 5
+    assert retries.failed() == 1.0
+
+
+def test_a_queue_that_is_more_than_full_takes_nothing() -> None:
+    """After its limit was lifted for a moment it empties first; nothing is dropped by that."""
+    mailbox: Mailbox[int] = Mailbox(2, 1000, "block")
+    assert mailbox.offer_many([1, 2, 3], [1, 1, 1]) == 2
+    mailbox.resize(100, 10_000)
+    assert mailbox.offer_many([3, 4], [1, 1]) == 2
+    mailbox.resize(2, 1000)
+    assert (mailbox.offer_many([5], [1]), mailbox.offer(5, 1)) == (0, Verdict.FULL)
+    assert mailbox.sizes() == [1, 1, 1, 1]
+    assert mailbox.take(3, 1000) == [1, 2, 3]
+    assert mailbox.offer_many([5, 6], [1, 1]) == 1
+    assert (list(mailbox), mailbox.dropped) == ([4, 5], 0)
+
+
+def test_another_reader_goes_on_in_the_middle_of_a_frame() -> None:
+    """Also of one that is too large, and is being thrown away."""
+    frame, large = encode_frame(CONNECT, 4, 0, 1, b"abc"), encode_frame(CONNECT, 4, 0, 2, b"x" * 99)
+    data = frame + large + frame
+    for cut in range(len(data)):
+        first, second = FrameReader(50), FrameReader(50)
+        first.feed(data[:cut])
+        found = 0
+        for reader, rest in ((first, b""), (second, data[cut:])):
+            if reader is second:
+                reader.restore(first.leftover(), first.skipping)
+            reader.feed(rest)
+            while True:
+                try:
+                    if reader.next_frame() is None:
+                        break
+                except FrameTooLarge:
+                    continue
+                found += 1
+        assert found == 2
+
+
+def test_saying_everything_changes_nothing(engine: Make, stock: Stock) -> None:
+    """Twice the same values, and the service goes on: that is what makes every failure harmless."""
+    es = engine()
+    with proxy(es.uri) as remote:
+        remote.subscribe("a", "PYRO:x@localhost:1")
+        for number in range(10):
+            remote.publish("a", number)
+
+        def say() -> object:
+            es.engine.settle()
+            values = es.engine.hand_over(Sender())
+            del values["hub"]["subscribers"][0]["retries"], values["hub"]["counters"]  # type: ignore[index] # it is one
+            return values
+
+        first, second = (es.engine.ask(say).result(5) for _ in range(2))
+        remote.publish("a", 10)
+    (only,) = es.subscriptions()
+    assert only["queued"] == 11
+    assert str(first).replace("'retry'", "") == str(second).replace("'retry'", "")
