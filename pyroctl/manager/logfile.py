@@ -66,6 +66,13 @@ class LogFile:
         except OSError as error:
             self._lose(block[written:], error)
 
+    def append_stamped(self, lines: bytes, moment: datetime) -> None:
+        """Write whole lines with the time in front of each."""
+        prefix = stamp(moment)
+        stamped = lines.replace(b"\n", b"\n" + prefix)  # one copy of it all, and no more
+        if not self._write_whole(prefix, stamped, moment):
+            self.append(prefix + stamped[: -len(prefix)], moment)
+
     def reopen(self) -> None:
         """Let go of the file, because somebody moved it away."""
         if self._fd >= 0:
@@ -76,6 +83,27 @@ class LogFile:
         """Let go of everything; the next `append` would open it again."""
         self.reopen()
         self._archive.close()
+
+    def _write_whole(self, prefix: bytes, stamped: bytes, moment: datetime) -> bool:
+        """Write lines of which the first has no prefix yet, and the last one too many.
+
+        Only if that is nothing special: False is for `append`, which knows what to do.
+        """
+        size = len(stamped)
+        try:
+            if self._missing_lines:
+                return False
+            self._make_ready(moment)
+            if self._size + size > self._spec.max_bytes:
+                return False
+            count = os.writev(self._fd, (prefix, memoryview(stamped)[: -len(prefix)]))
+            if count < size:
+                os.ftruncate(self._fd, self._size)
+                return False
+        except OSError:
+            return False
+        self._size += size
+        return True
 
     def _write_some(self, block: bytes, start: int, moment: datetime) -> int:
         """Write as many whole lines as fit, and give their bytes; 0: the file was put aside."""

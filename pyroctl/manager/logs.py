@@ -144,9 +144,7 @@ class ServiceLog:
     def _write(self, stream: _Stream, block: bytes) -> bytes:
         if block:
             self._last.extend(block.rsplit(b"\n", REMEMBERED_LINES + 1)[-REMEMBERED_LINES - 1 : -1])
-            moment = self._clock()
-            prefix = stamp(moment)
-            stream.file.append(prefix + block[:-1].replace(b"\n", b"\n" + prefix) + b"\n", moment)
+            stream.file.append_stamped(block, self._clock())
             self.echo(block)
         return block
 

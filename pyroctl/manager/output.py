@@ -15,6 +15,10 @@ PIPE_SIZE = 1 << 18
 """Bytes that a child can write before it has to wait for us; the system's default is 64 KiB."""
 READ_SIZE = 1 << 16
 """Bytes a turn: what fits a processor's cache is stamped three times as fast as 256 KiB."""
+LITTLE = 1 << 14
+"""Bytes."""
+REST = 0.002
+"""Seconds: a child that writes little, and again and again, isn't read at each time."""
 LAST_READS = 64
 """So often a pipe is read after the end of its process: others of the session may write on."""
 
@@ -23,14 +27,17 @@ class OutputPipe:
     """The manager's end of a pipe; what comes goes to `on_data`, in the event loop's thread.
 
     A child that writes faster than we read waits for us, as for any pipe. One turn of the loop
-    reads a pipe once, so a flood on one doesn't keep the others, or a command, waiting. `fd` is the
-    end of a pipe that is there already.
+    reads a pipe once, so a flood on one doesn't keep the others, or a command, waiting. Many small
+    writes are read together: each wakes us up otherwise, and the child waits for the processor.
+    `fd` is the end of a pipe that is there already.
     """
 
     def __init__(self, on_data: Callable[[bytes], None], fd: int | None = None) -> None:
         self._on_data = on_data
         self._loop = asyncio.get_running_loop()
         self._fd, self.remote = make_pipe() if fd is None else (fd, -1)
+        self._last = 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def fd(self) -> int:
@@ -45,11 +52,15 @@ class OutputPipe:
 
     def start(self) -> None:
         """Begin to read, or go on."""
+        self._timer = None
         if self._fd >= 0:
             self._loop.add_reader(self._fd, self._read)
 
     def pause(self) -> None:
         """Read no more until `start`: the child will have to wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
 
@@ -64,7 +75,7 @@ class OutputPipe:
     def close(self) -> None:
         """Read no more. Harmless when that is so already."""
         if self._fd >= 0:
-            self._loop.remove_reader(self._fd)
+            self.pause()
             os.close(self._fd)
             self._fd = -1
 
@@ -72,8 +83,16 @@ class OutputPipe:
         data = self._read_once()
         if data:
             self._on_data(data)
+            self._rest_after(len(data))
         elif data is not None:
             self.close()
+
+    def _rest_after(self, count: int) -> None:
+        now = self._loop.time()
+        if count < LITTLE and now - self._last < REST and self._fd >= 0:
+            self.pause()
+            self._timer = self._loop.call_later(REST, self.start)
+        self._last = now
 
     def _read_once(self) -> bytes | None:
         """Give what the pipe has: b"" at its end, None when there is nothing at the moment."""
