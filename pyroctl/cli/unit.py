@@ -67,11 +67,20 @@ def _lines(app: App, deployment: Deployment, root: str | None, *, for_user: bool
     yield "# Each service has a start_timeout of its own."
     yield "TimeoutStartSec=infinity"
     yield f"TimeoutStopSec={_longest_stop(deployment) + SPARE:g}"
-    yield "# The manager stops its services in order; what is left after that is killed."
-    yield "KillMode=mixed"
+    yield from _killing(deployment)
     yield from _directories(app, deployment, root)
     yield from ("", "[Install]")
     yield f"WantedBy={'default' if for_user else 'multi-user'}.target"
+
+
+def _killing(deployment: Deployment) -> Iterator[str]:
+    """Say what becomes of processes that are left when the manager has ended."""
+    if deployment.orphans == "adopt":
+        yield "# Services outlive the manager, until the next one takes them over."
+        yield from ("KillMode=process", "RuntimeDirectoryPreserve=restart")
+    else:
+        yield "# The manager stops its services in order; what is left after that is killed."
+        yield "KillMode=mixed"
 
 
 def _directories(app: App, deployment: Deployment, root: str | None) -> Iterator[str]:

@@ -327,6 +327,13 @@ def test_the_keeper_leaves_when_nobody_is_left(deployment: Deployment) -> None:
     deployment.was_killed = True  # the keeper's and the manager's sockets lie there
 
 
+def test_systemd_leaves_them_alone(deployment: Deployment) -> None:
+    """The unit says that processes and runtime directory outlive the manager."""
+    deployment.configure(ADOPT + service("laser", "gate", "/"))
+    lines = deployment.run("unit", "systemd").stdout.splitlines()
+    assert {"KillMode=process", "RuntimeDirectoryPreserve=restart"} <= set(lines)
+
+
 def test_a_reload_forgets_nobody(deployment: Deployment) -> None:
     """What a reload has added outlives the manager, and what it has removed doesn't come back."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
