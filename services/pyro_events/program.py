@@ -232,8 +232,8 @@ class Program:
     def _part(self) -> None:
         _log.info("handed over")
         self._stopping = True
-        self._withdraw("it was handed over")
         self._engine.part()
+        self._withdraw("it was handed over already")
 
     def _withdraw(self, reason: str) -> dict[str, object]:
         offer, self._offer = self._offer, None

@@ -13,6 +13,7 @@ import pytest
 
 from pyro_events import Publisher
 from pyro_events.engine import handover, passing
+from pyro_events.engine.faults import HandoverRefused
 from tests.events.client_fixtures import Recording
 from tests.events.relay import WORDS, Relay
 from tests.harness import eventually, is_alive
@@ -220,10 +221,8 @@ def test_two_at_once(held: Held) -> None:
         relay = Relay(es, "ready")
         with pytest.raises(AssertionError, match="under way already"):
             es.ask("offer_handover", path=es.meeting_place + "3")
-        with pytest.raises(ConnectionError), passing.make_socket() as second:
-            second.settimeout(10)
-            second.connect(es.meeting_place)
-            handover._ask(second)
+        with pytest.raises(HandoverRefused, match="another process is taking over"):
+            handover.inherit(es.meeting_place)
         relay.go_on()
         es.see_off()
         es.become(relay.started)
@@ -308,3 +307,24 @@ def test_twenty_failures_leak_nothing(held: Held) -> None:
         es.ask("withdraw_handover")
     eventually(lambda: descriptors() == before)
     assert is_alive(es.pids[0])
+
+
+def test_who_comes_when_the_offer_is_taken_back(held: Held) -> None:
+    """It is told, and doesn't take the end of the conversation for the old one's death."""
+    es = held()
+    assert es.process is not None
+    es.ask("offer_handover", path=es.meeting_place)
+    es.process.send_signal(signal.SIGSTOP)
+    with passing.make_socket() as first, passing.make_socket() as second:
+        for sock in (first, second):
+            sock.settimeout(10)
+            sock.connect(es.meeting_place)
+        assert es.control is not None
+        es.control.sendall(b'{"id": 1, "ask": "withdraw_handover"}\n')
+        es.process.send_signal(signal.SIGCONT)
+        es.lines.readline()
+        for sock in (first, second):
+            with pytest.raises(HandoverRefused, match="goes on"):
+                handover._ask(sock)
+    with pytest.raises(HandoverRefused, match="nothing can be taken over"):
+        handover.inherit(es.meeting_place)

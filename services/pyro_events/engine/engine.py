@@ -175,12 +175,12 @@ class Engine:
 
     def part(self) -> None:
         """Let go of everything, which is another process' now, and end without a word."""
+        self.loop.stop()  # first of all: whatever happens, this process serves no more
         self.handed_over = True
         self._listener.part()
         self._release()
         if self._keeper is not None:
             self._keeper.close()
-        self.loop.stop()
 
     def patterns(self) -> list[str]:
         """Give the texts of all patterns."""

@@ -92,22 +92,27 @@ class Offer:
 
     def withdraw(self, reason: str) -> None:
         """Take it back; whoever is there hears why."""
-        self._turn_away(reason)
-        self._loop.unwatch(self._listener)
-        self._listener.close()
         with suppress(OSError):
             os.unlink(self._path)  # noqa: PTH108 - it is text
+        self._turn_away(reason)
+        with suppress(OSError):
+            while True:  # who came just now must not take our silence for our death
+                _refuse(self._listener.accept()[0], reason)
+        self._loop.unwatch(self._listener)
+        self._listener.close()
 
     def _connected(self, _mask: int) -> None:
         try:
             sock, _ = self._listener.accept()
         except OSError:
             return
-        sock.setblocking(False)
-        if self._successor is not None or not _trusted(sock):
-            _log.warning("somebody who has no business there came to %s", self._path)
-            sock.close()
+        if not _trusted(sock):
+            _refuse(sock, "it belongs to another user")
             return
+        if self._successor is not None:
+            _refuse(sock, "another process is taking over already")
+            return
+        sock.setblocking(False)
         self._successor = sock
         self._loop.watch(sock, READ, self._spoken)
 
@@ -180,10 +185,7 @@ class Offer:
         sock, self._successor = self._successor, None
         if sock is not None:
             self._loop.unwatch(sock)
-            sock.setblocking(False)
-            with suppress(OSError):
-                _say(sock, "kept", reason)
-            sock.close()
+            _refuse(sock, reason)
 
 
 @dataclass(frozen=True)
@@ -200,8 +202,7 @@ class Inheritance:
     def take(self) -> None:
         """Say that everything is there, and wait until it is ours. Raises HandoverRefused."""
         with self.sock as sock, suppress(ConnectionError):  # which says that the old one is dead
-            with suppress(BrokenPipeError):  # the same, or we hear why
-                _say(sock, "taken", None)
+            _tell(sock, "taken", None)
             _ask(sock)
 
 
@@ -228,10 +229,10 @@ def inherit(path: str) -> Inheritance | None:
 
 
 def _inherit(sock: socket.socket) -> Inheritance:
-    _say(sock, "hello", FORMAT)
+    _tell(sock, "hello", FORMAT)
     _, (file,) = _ask(sock)
     patterns = {text: Pattern(text) for text in msgpack.unpackb(passing.contents(file))}
-    _say(sock, "ready", None)
+    _tell(sock, "ready", None)
     count, (file,) = _ask(sock)
     descriptors: list[int] = []
     try:
@@ -248,6 +249,12 @@ def _say(sock: socket.socket, word: str, value: object, descriptors: Sequence[in
     passing.send(sock, bytes(msgpack.packb([word, value])), descriptors)
 
 
+def _refuse(sock: socket.socket, reason: str) -> None:
+    with sock, suppress(OSError):  # then it is gone itself
+        sock.setblocking(False)
+        _say(sock, "kept", reason)
+
+
 def _hear(sock: socket.socket) -> tuple[str, Any, list[int]]:
     """Give a word, what belongs to it, and descriptors; an empty word at the end."""
     message, descriptors = passing.receive(sock)
@@ -257,10 +264,18 @@ def _hear(sock: socket.socket) -> tuple[str, Any, list[int]]:
     return word, value, descriptors
 
 
+def _tell(sock: socket.socket, word: str, value: object) -> None:
+    with suppress(ConnectionError):  # whether it is dead, or why it left, is heard next
+        _say(sock, word, value)
+
+
 def _ask(sock: socket.socket) -> tuple[Any, list[int]]:
     """Hear what the old process says; ConnectionError if it is dead, or HandoverRefused."""
     try:
-        word, value, descriptors = _hear(sock)
+        try:
+            word, value, descriptors = _hear(sock)
+        except ConnectionResetError:  # it is told, once, before what was said last
+            word, value, descriptors = _hear(sock)
     except TimeoutError:
         raise HandoverRefused("the old process doesn't answer") from None
     if not word:
