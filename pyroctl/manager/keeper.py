@@ -16,12 +16,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pyroctl.control.client import peer_uid
 from pyroctl.core.record import VERSION
 from pyroctl.core.spec import LogSpec
 from pyroctl.manager.absence import Absence
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
     from pyroctl.manager.packets import Message
 
+LONGEST_SHOWN = 1000
+"""Characters of a last line: all of them have to fit a packet."""
 MOST_WAITING = 64
 """Packets for a manager that doesn't read; then services whose lines it wants have to wait."""
 
@@ -87,6 +91,9 @@ class Keeper:
     def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             sock, _ = self._listener.accept()
+            if peer_uid(sock) not in {0, os.geteuid()}:
+                sock.close()
+                return
             if self._manager is not None:  # its end just isn't noticed yet: there is but one
                 self._manager.close()
                 self._manager_left()
@@ -203,6 +210,7 @@ class Keeper:
             if name.rpartition("/")[0] == message["name"]:
                 pipe.drain()
         last = self._logs[service].last_lines() if service in self._logs else []
+        last = [line[:LONGEST_SHOWN] for line in last]
         self._tell({"drained": message["number"], "service": service, "last": last})
 
     def _warn(self, text: str) -> None:
@@ -217,6 +225,8 @@ def main() -> None:
     """Keep, for the managers that come to that socket."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the end of its duty ends the keeper
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # it has them of all services
     with socket.socket(fileno=int(sys.argv[1])) as listener:
         listener.set_inheritable(False)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 from collections import deque
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 LARGEST = 1 << 18
 """Bytes in a packet; the system's buffers hold no more than about 200 KiB by default."""
 MOST_FDS = 4
+
+log = logging.getLogger(__name__)
 
 
 def encode(message: Message, data: bytes = b"") -> bytes:
@@ -86,8 +89,10 @@ class PacketLink:
             socket.send_fds(self._socket, [packet], fds, socket.MSG_NOSIGNAL)
         except BlockingIOError:
             return False
-        except OSError:
+        except ConnectionError:
             return True
+        except OSError as error:
+            log.error("a message of %d bytes was not sent: %s", len(packet), error)  # noqa: TRY400 - that says it all
         return True
 
     def _send_waiting(self) -> None:

@@ -327,6 +327,26 @@ def test_the_keeper_leaves_when_nobody_is_left(deployment: Deployment) -> None:
     deployment.was_killed = True  # the keeper's and the manager's sockets lie there
 
 
+def test_the_manager_hears_what_it_needs_of_the_output(deployment: Deployment) -> None:
+    """Readiness by the log, last words, and what it shows on its own output."""
+    command = json.dumps(["sh", "-c", "echo warming up; echo all set; exec sleep 1000"])
+    deployment.configure(
+        ADOPT
+        + f'[services.oven]\nkind = "command"\ncommand = {command}\n'
+        + 'ready = { log = "all set" }\n'
+        + service("sick", "die", "125", "x" * 65_600 + " no instrument", more="enabled = false")
+    )
+    with deployment.popen("run", "--logs") as running:
+        eventually(deployment.listens)
+        eventually(lambda: deployment.state("oven") == "running")
+        said = deployment.run("start", "sick", code=1).stderr
+        assert "no instrument" in said
+        running.terminate()
+        out, _ = running.communicate(timeout=20)
+    assert "oven | all set\n" in out
+    assert "sick | [pyroctl] the line goes on" in out
+
+
 def test_systemd_leaves_them_alone(deployment: Deployment) -> None:
     """The unit says that processes and runtime directory outlive the manager."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
