@@ -197,7 +197,7 @@ class Keeper:
         if lines and run in self._copied:
             self._tell({"lines": run}, lines)
             if self._manager is not None and self._manager.backlog > MOST_WAITING:
-                self._pipes[name].pause()
+                self._loop.call_soon(self._pipes[name].pause)  # after it has read
 
     def _go_on(self) -> None:
         for pipe in self._pipes.values():
