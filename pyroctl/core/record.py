@@ -72,10 +72,8 @@ def stamp(spec: ServiceSpec) -> int:
     needed = {f.name: None for f in fields(spec.options) if f.default is MISSING}
     make: Any = type(spec.options)
     blank = ServiceSpec("", make(**needed))
-    changes = [
-        (change.key, change.new) for change in service_changes(blank, spec) if not change.live
-    ]
-    return zlib.crc32(repr((spec.kind, changes)).encode())
+    changes = {change.key: change.new for change in service_changes(blank, spec) if not change.live}
+    return zlib.crc32(repr((spec.kind, sorted(changes.items()))).encode())
 
 
 def to_json(record: UnitRecord) -> dict[str, Any]:
