@@ -40,8 +40,9 @@ class UnixSocket(socket.socket):
             raise
 
     def own(self) -> None:
-        """Remove the file at the end: the other process will not."""
-        self._file = _identity(self.path)
+        """Remove the file at the end if it was passed to us: the other process will not."""
+        if self._file is None:
+            self._file = _identity(self.path)
 
     def disown(self) -> None:
         """Leave the file to another process."""
