@@ -1,0 +1,95 @@
+"""Records that don't fit what is there: nobody else is touched, and the service starts anew."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyroctl.control.paths import deployment_paths
+from pyroctl.core.life import Life, State
+from pyroctl.core.record import RunRecord, UnitRecord, to_json
+from pyroctl.manager import lock
+from pyroctl.manager.identity import start_time
+from pyroctl.manager.keeping import Keeping
+from tests.harness import Deployment, eventually
+from tests.real.test_adoption import ADOPT
+from tests.real.test_start_and_stop import service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that leads a session of its own, as a service does, and is none."""
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as process:
+        yield process
+        process.kill()
+
+
+@contextlib.contextmanager
+def keeper_with(deployment: Deployment, pid: int, record: dict[str, Any]) -> Iterator[None]:
+    """Let a keeper have that record of `laser`, and go away as a killed manager does."""
+    paths = deployment_paths(None, str(deployment.root), {})
+    lock.make_directories(paths)
+    keeping = Keeping(paths)
+
+    async def tell() -> None:
+        keeping.start().decline()
+        keeping.attach(lambda: None)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            keeping.sync("laser", {f"laser/{pid}/control": ours.fileno()}, {}, record)
+            await keeping.flush()
+        assert keeping._link is not None
+        keeping._link.close()
+
+    asyncio.run(tell())
+    yield
+    assert keeping._process is not None
+    keeping._process.wait(20)
+
+
+def record_of(pid: int, started: int) -> UnitRecord:
+    run = RunRecord(pid, started, "/nowhere", 1, ready_since=1.0)
+    return UnitRecord(Life(State.RUNNING, since=1.0, restarts=3), runs=(run,), run=pid)
+
+
+def test_a_pid_that_is_used_again_is_neither_adopted_nor_killed(
+    deployment: Deployment, bystander: subprocess.Popen[bytes]
+) -> None:
+    """It started at another time: the service is found dead, and its policy decides."""
+    deployment.configure(ADOPT + service("laser", "gate", "/", more="restart_delay = 0"))
+    started = start_time(bystander.pid)
+    assert started
+    record = to_json(record_of(bystander.pid, started - 1))
+    with keeper_with(deployment, bystander.pid, record):
+        deployment.run("start")
+        row = eventually(lambda: (r := deployment.service("laser"))["state"] == "running" and r)
+        assert row["pid"] != bystander.pid
+        assert row["restarts"] == 4
+        assert "nobody knows how" in row["history"][-1]["exit"]["text"]
+        deployment.run("shutdown")
+    assert bystander.poll() is None
+
+
+@pytest.mark.parametrize("record", [{"version": 99}, {}, {"version": 1, "life": 7}])
+def test_a_record_that_cannot_be_read_is_none(
+    deployment: Deployment, bystander: subprocess.Popen[bytes], record: dict[str, Any]
+) -> None:
+    """That is said in the log, and the service starts as if there had been none."""
+    deployment.configure(ADOPT + service("laser", "gate", "/"))
+    with keeper_with(deployment, bystander.pid, record):
+        deployment.run("start")
+        assert "what is known of laser can't be read" in deployment.manager_log()
+        assert (deployment.state("laser"), deployment.service("laser")["restarts"]) == (
+            "running",
+            0,
+        )
+        deployment.run("shutdown")
+    assert bystander.poll() is None
