@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT = 10.0
 """Seconds that a client has to send its request."""
+TURNS_TO_ACCEPT = 10
+"""Turns of the event loop until asyncio has made a conversation of whoever was just accepted."""
 LAST_PATIENCE = 1.0
 """Seconds for replies, at the end."""
 KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
@@ -81,6 +83,8 @@ class ControlServer:
         assert self._server is not None
         fd = os.dup(self._server.sockets[0].fileno())
         self._server.close()
+        for _ in range(TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
         if self._conversations:
             await asyncio.wait(self._conversations, timeout=LAST_PATIENCE)
         return fd
