@@ -19,6 +19,8 @@ LITTLE = 1 << 14
 """Bytes."""
 REST = 0.002
 """Seconds: a child that writes little, and again and again, isn't read at each time."""
+HURRY = 0.1
+"""Seconds without rest for a child that has filled what we read at once: it would wait for us."""
 LAST_READS = 64
 """So often a pipe is read after the end of its process: others of the session may write on."""
 
@@ -36,7 +38,7 @@ class OutputPipe:
         self._on_data = on_data
         self._loop = asyncio.get_running_loop()
         self._fd, self.remote = make_pipe() if fd is None else (fd, -1)
-        self._last = 0.0
+        self._last = self._hurry_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -89,7 +91,11 @@ class OutputPipe:
 
     def _rest_after(self, count: int) -> None:
         now = self._loop.time()
-        if count < LITTLE and now - self._last < REST and self._fd >= 0:
+        if count == READ_SIZE:
+            self._hurry_until = now + HURRY
+        elif (
+            count < LITTLE and now - self._last < REST and now > self._hurry_until and self._fd >= 0
+        ):
             self.pause()
             self._timer = self._loop.call_later(REST, self.start)
         self._last = now
