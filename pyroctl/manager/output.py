@@ -54,15 +54,13 @@ class OutputPipe:
 
     def start(self) -> None:
         """Begin to read, or go on."""
-        self._timer = None
+        self._rest_no_longer()
         if self._fd >= 0:
             self._loop.add_reader(self._fd, self._read)
 
     def pause(self) -> None:
         """Read no more until `start`: the child will have to wait."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._rest_no_longer()
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
 
@@ -99,6 +97,11 @@ class OutputPipe:
             self.pause()
             self._timer = self._loop.call_later(REST, self.start)
         self._last = now
+
+    def _rest_no_longer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _read_once(self) -> bytes | None:
         """Give what the pipe has: b"" at its end, None when there is nothing at the moment."""
