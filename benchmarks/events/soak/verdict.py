@@ -10,9 +10,7 @@ from benchmarks.events.soak.samples import slope
 if TYPE_CHECKING:
     from benchmarks.events.soak.soak import Outcome
 
-WARM_UP = 600.0
-"""Seconds within which pools and caches fill; then memory must not grow any more."""
-JUDGED_FROM = 1500.0
+JUDGED_FROM = 3000.0
 """A run of fewer seconds says nothing about memory."""
 GROWTH_KIB = 4096
 """What memory may vary over a run; what is queued varies."""
@@ -43,8 +41,11 @@ def facts(outcome: Outcome) -> list[Fact]:
 
 
 def memory_slope(outcome: Outcome) -> float:
-    """Give the growth of RSS after the warm-up, in KiB an hour."""
-    return slope([(s.at, s.rss_kib) for s in _warm(outcome)]) * 3600
+    """Give the growth of RSS in the second half of the run, in KiB an hour.
+
+    In the first one memory goes up to what the fullest moment takes: many queues full at once.
+    """
+    return slope([(s.at, s.rss_kib) for s in _second_half(outcome)]) * 3600
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def markdown(outcome: Outcome) -> str:
     slowest = max((sample.answer for sample in outcome.samples), default=0.0)
     lines += ["", f"Slowest answer to a question: {slowest * 1000:.0f} ms. Of one core: {shares}."]
     if outcome.seconds >= JUDGED_FROM:
-        lines.append(f"RSS after the warm-up: {memory_slope(outcome):+.0f} KiB an hour.")
+        lines.append(f"RSS in the second half: {memory_slope(outcome):+.0f} KiB an hour.")
     return "\n".join(lines)
 
 
@@ -120,8 +121,8 @@ def _same(outcome: Outcome, what: str) -> Fact:
 
 
 def _memory(outcome: Outcome) -> Fact:
-    warm = _warm(outcome)
-    span = warm[-1].at - warm[0].at if warm else 0.0
+    late = _second_half(outcome)
+    span = late[-1].at - late[0].at if late else 0.0
     growth = memory_slope(outcome) * span / 3600
     ok = growth <= GROWTH_KIB if outcome.seconds >= JUDGED_FROM else None
     return Fact("memory is flat", ok, f"{growth:+.0f} KiB in {span:.0f} s")
@@ -139,8 +140,8 @@ def _forgotten(outcome: Outcome) -> Fact:
     return Fact(name, after == before and not queued, seen)
 
 
-def _warm(outcome: Outcome) -> list[Any]:
-    begin = min(WARM_UP, outcome.seconds / 4)
+def _second_half(outcome: Outcome) -> list[Any]:
+    begin = outcome.seconds / 2
     return [sample for sample in outcome.samples if sample.at >= begin]
 
 
