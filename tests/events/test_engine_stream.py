@@ -233,7 +233,7 @@ def test_the_window_bounds_what_is_under_way(engine: Make, wire_client: Connect)
 
 
 def test_frames_are_bounded(engine: Make, wire_client: Connect) -> None:
-    """No frame has more than 1000 events or, unless it is a single one, 256 KiB."""
+    """No frame has more than 250 events or, unless it is a single one, 256 KiB."""
     running = engine(queue_size=5000)
     client = wire_client(running)
     client.attach("id", ["a"])
@@ -246,7 +246,7 @@ def test_frames_are_bounded(engine: Make, wire_client: Connect) -> None:
         counts.append(len(events))
         sizes.append(sum(len(body) for _, _, body, _ in events))
         client.ack(first + len(events) - 1)
-    assert max(counts) <= 1000
+    assert max(counts) <= 250
     assert all(size <= 256 << 10 or count == 1 for count, size in zip(counts, sizes, strict=True))
 
 
