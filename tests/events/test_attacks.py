@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.events.service_harness import Process, Start
 
 ROUNDS = 40
-USUALLY, ALWAYS = 0.1, 3.0
+USUALLY, ALWAYS = 0.5, 4.0
 """Seconds. An attack that gets through costs 4 to 12 s (a pattern), or stops the service for good;
 the bounds are far from that."""
 BUSY = 50

@@ -37,7 +37,7 @@ def test_a_stop_during_a_start_comes_after_it(deployment: Deployment) -> None:
 
 def test_a_start_during_a_stop_comes_after_it(deployment: Deployment) -> None:
     """Nothing is there twice, and what comes up is a fresh process."""
-    deployment.configure(service("mule", "stubborn") + "stop_timeout = 40\n")
+    deployment.configure(service("mule", "stubborn") + 'stop_timeout = 40\nrestart = "never"\n')
     deployment.run("start")
     before = deployment.service("mule")["pid"]
     with deployment.popen("stop", "mule") as stop:
@@ -52,6 +52,7 @@ def test_a_start_during_a_stop_comes_after_it(deployment: Deployment) -> None:
             assert (start.returncode, "mule running" in said) == (0, True)
     row = deployment.service("mule")
     assert (row["state"], row["pid"] != before) == ("running", True)
+    os.killpg(row["pid"], signal.SIGKILL)  # or the end of the test waits for the time-out
 
 
 def test_a_shutdown_waits_for_nobody(deployment: Deployment) -> None:
