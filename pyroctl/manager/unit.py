@@ -90,6 +90,7 @@ class Unit:
         self._clock = clock
         self._chance = chance
         self._events: deque[Event] = deque()
+        self._applying = False
         self.timer: asyncio.TimerHandle | None = None
         self._health: Health | None = None
         self._waiters: list[tuple[Callable[[Life], bool], asyncio.Future[Life]]] = []
@@ -126,11 +127,14 @@ class Unit:
     def send(self, event: Event) -> None:
         """Let an event happen; what follows from it is done before this returns."""
         self._events.append(event)
-        if len(self._events) > 1:
+        if self._applying:
             return  # an effect caused it: its turn comes when that effect is done
-        while self._events:
-            self._apply(self._events[0])
-            self._events.popleft()
+        self._applying = True
+        try:
+            while self._events:
+                self._apply(self._events.popleft())
+        finally:
+            self._applying = False
 
     async def wait_until(self, condition: Callable[[Life], bool]) -> Life:
         """Wait until the life fulfils the condition, and give it as it was then."""
@@ -281,7 +285,9 @@ class Unit:
             else:  # as if the process had found out itself: the restart policy decides
                 self.send(lifecycle.Exited(Outcome(trouble=str(refused))))
                 self.send(lifecycle.Gone())
-        except (OSError, ValueError) as error:
+        except Exception as error:
+            if not isinstance(error, (OSError, ValueError)):
+                log.exception("a fault of our own in starting %s", self.name)
             self.send(lifecycle.Unspawnable(f"cannot start: {error}"))
 
     def spawn_successor(self, env: Mapping[str, str]) -> Run:
