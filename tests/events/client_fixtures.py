@@ -14,7 +14,7 @@ from pyro_events import Subscriber, wire
 from tests.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyro_events import Event
 
@@ -281,3 +281,9 @@ class Recording(Subscriber):
             self.listen()
         except Exception as error:  # noqa: BLE001 - the test looks at it
             self.failure = error
+
+
+def all_get_more(subscribers: Sequence[Recording]) -> None:
+    """Wait until each of them has an event that it hasn't at this moment."""
+    seen = [len(each.events) for each in subscribers]
+    eventually(lambda: all(len(each.events) > n for each, n in zip(subscribers, seen, strict=True)))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pyro_events.engine.engine import Engine
+
 
 @pytest.fixture
 def tidy() -> Iterator[None]:
@@ -112,3 +114,19 @@ def held(tidy: None, tmp_path: Path) -> Iterator[Callable[..., HeldService]]:
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def client(tidy: None) -> Iterator[Callable[..., WireClient]]:
+    """Connects clients on the bare wire to whatever has a `uri`; greeted unless told otherwise."""
+    made: list[WireClient] = []
+
+    def connect(es: HeldService | Engine, *, greet: bool = True) -> WireClient:
+        made.append(WireClient(int(es.uri.rpartition(":")[2])))
+        if greet:
+            made[-1].greet()
+        return made[-1]
+
+    yield connect
+    for each in made:
+        each.sock.close()

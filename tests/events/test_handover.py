@@ -15,14 +15,14 @@ import pytest
 from pyro_events import Publisher, wire
 from pyro_events.client.calls import encode_call
 from pyro_events.event import EVENTSERVICE_NAME
-from tests.events.client_fixtures import Recording
+from tests.events.client_fixtures import Recording, all_get_more
 from tests.events.held_service import Flood
 from tests.events.relay import Relay
 from tests.events.service_harness import AwareRecorder, Recorder, WireClient, proxy
 from tests.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.events.held_service import HeldService
@@ -30,22 +30,6 @@ if TYPE_CHECKING:
 
     Held = Callable[..., HeldService]
     Client = Callable[[HeldService], WireClient]
-
-
-@pytest.fixture
-def client(tidy: None) -> Iterator[Client]:
-    """Connects clients on the bare wire, greeted already."""
-    made: list[WireClient] = []
-
-    def connect(es: HeldService, *, greet: bool = True) -> WireClient:
-        made.append(WireClient(port_of(es)))
-        if greet:
-            made[-1].greet()
-        return made[-1]
-
-    yield connect
-    for each in made:
-        each.sock.close()
 
 
 def port_of(es: HeldService) -> int:
@@ -75,12 +59,7 @@ def test_handovers_at_full_speed(held: Held, delivery: str, times: int) -> None:
             each.start()
         flood = stack.enter_context(Flood(es.uri))
         for _ in range(times):
-            seen = [len(each.events) for each in subscribers]
-            eventually(
-                lambda seen=seen: all(
-                    len(s.events) > n for s, n in zip(subscribers, seen, strict=True)
-                )
-            )
+            all_get_more(subscribers)
             es.hand_over()
             assert es.ask("ping")["incarnation"] == incarnation
         count = flood.stop()

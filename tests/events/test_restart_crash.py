@@ -12,13 +12,13 @@ import pytest
 from Pyro5.errors import CommunicationError
 
 from pyro_events import Publisher
-from tests.events.client_fixtures import Recording
+from tests.events.client_fixtures import Recording, all_get_more
 from tests.events.held_service import Flood
 from tests.events.service_harness import AwareRecorder, Recorder, WireClient, proxy
 from tests.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.events.held_service import HeldService
@@ -26,21 +26,6 @@ if TYPE_CHECKING:
 
     Held = Callable[..., HeldService]
     Client = Callable[[HeldService], WireClient]
-
-
-@pytest.fixture
-def client(tidy: None) -> Iterator[Callable[[HeldService], WireClient]]:
-    """Connects clients on the bare wire, greeted already."""
-    made: list[WireClient] = []
-
-    def connect(es: HeldService) -> WireClient:
-        made.append(WireClient(int(es.uri.rpartition(":")[2])))
-        made[-1].greet()
-        return made[-1]
-
-    yield connect
-    for each in made:
-        each.sock.close()
 
 
 def descriptors(es: HeldService) -> int:
@@ -62,12 +47,7 @@ def test_twenty_kills_in_a_row(held: Held) -> None:
         flood = stack.enter_context(Flood(es.uri))
         open_at_first = None
         for _ in range(20):
-            seen = [len(each.events) for each in subscribers]
-            eventually(
-                lambda seen=seen: all(
-                    len(s.events) > n for s, n in zip(subscribers, seen, strict=True)
-                )
-            )
+            all_get_more(subscribers)
             es.crash()
             assert es.await_return() == {"expected": 10, "back": 10}
             open_at_first = open_at_first or descriptors(es)

@@ -16,7 +16,7 @@ import pytest
 from pyro_events import Publisher
 from pyro_events.engine.engine import Engine
 from pyro_events.engine.settings import Settings
-from tests.events.client_fixtures import Recording
+from tests.events.client_fixtures import Recording, all_get_more
 from tests.events.held_service import Flood
 from tests.events.service_harness import AwareRecorder, Recorder, WireClient, proxy
 from tests.harness import eventually
@@ -30,21 +30,6 @@ if TYPE_CHECKING:
 
     Held = Callable[..., HeldService]
     Client = Callable[[HeldService | Engine], WireClient]
-
-
-@pytest.fixture
-def client(tidy: None) -> Iterator[Callable[[HeldService | Engine], WireClient]]:
-    """Connects clients on the bare wire, greeted already."""
-    made: list[WireClient] = []
-
-    def connect(es: HeldService | Engine) -> WireClient:
-        made.append(WireClient(int(es.uri.rpartition(":")[2])))
-        made[-1].greet()
-        return made[-1]
-
-    yield connect
-    for each in made:
-        each.sock.close()
 
 
 def kinds(recorder: AwareRecorder) -> list[str]:
@@ -62,12 +47,7 @@ def test_twenty_restarts_at_full_speed(held: Held) -> None:
             each.start()
         flood = stack.enter_context(Flood(es.uri))
         for _ in range(20):
-            seen = [len(each.events) for each in subscribers]
-            eventually(
-                lambda seen=seen: all(
-                    len(s.events) > n for s, n in zip(subscribers, seen, strict=True)
-                )
-            )
+            all_get_more(subscribers)
             assert es.restart()["aware"] == 10
             assert es.await_return() == {"expected": 10, "back": 10}
         count = flood.stop()
