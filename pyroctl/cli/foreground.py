@@ -19,8 +19,8 @@ def be_manager(app: App, *, show_logs: bool | None) -> Result:
     `show_logs` is whether to print what the services say; None decides by where that would go.
     """
     loading = Loading(app.config, os.environ, os.getcwd())
-    from pyroctl.manager.echo import Echo  # meanwhile
     from pyroctl.manager.main import run
+    from pyroctl.manager.output.echo import Echo  # meanwhile
     from pyroctl.manager.systemd import SystemNotifier
 
     deployment = loading.deployment()

@@ -79,7 +79,7 @@ def _orphans(app: App) -> dict[str, int]:
     """Give the pids of services that go on without a manager."""
     if not goes_on_without_manager(app.paths):
         return {}
-    from pyroctl.manager.leftovers import services
+    from pyroctl.manager.orphans.leftovers import services
 
     return services(app.paths.run)
 

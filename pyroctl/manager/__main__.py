@@ -60,7 +60,8 @@ def run() -> None:
 def check(config: str | None) -> None:
     """Show on stdout whether we could go on in a manager's process; see reexec.py."""
     import pyroctl
-    from pyroctl.manager import main, reexec  # noqa: F401 - to show that they can be imported
+    from pyroctl.manager import main  # noqa: F401 - to show that they can be imported
+    from pyroctl.manager.adoption import reexec
 
     found = {"version": pyroctl.__version__, "errors": [], "exit_code": 0}
     try:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from pyroctl.core.history import Ending, conclude, remember
 from pyroctl.core.life import Exited, State, Unspawnable
 from pyroctl.core.outcome import Outcome
-from pyroctl.manager.logs import now
+from pyroctl.manager.output.logs import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyroctl.core.history import History
     from pyroctl.core.life import Event, Life
-    from pyroctl.manager.run import Run
+    from pyroctl.manager.process.run import Run
 
 
 def as_known(outcome: Outcome, state: State, left_behind: Callable[[], list[str]]) -> Outcome:

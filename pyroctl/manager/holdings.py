@@ -10,13 +10,13 @@ import socket
 import tempfile
 from typing import TYPE_CHECKING
 
-from pyroctl.manager.listening import HeldSocket
+from pyroctl.manager.process.listening import HeldSocket
 
 if TYPE_CHECKING:
     from pyroctl.control.paths import Paths
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds.address import ListenAddress
-    from pyroctl.manager.listening import LentSocket
+    from pyroctl.manager.process.listening import LentSocket
 
 
 class Holdings:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from pyroctl.control.client import manager_pid
 from pyroctl.errors import AlreadyRunning, NotPermitted, PyroctlError
-from pyroctl.manager import aftermath
+from pyroctl.manager.orphans import aftermath
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
     from pyroctl.control.paths import Paths
-    from pyroctl.manager.aftermath import Mark
+    from pyroctl.manager.orphans.aftermath import Mark
 
 
 GUARD_TIMEOUT = 5.0

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from pyroctl.control.server import ControlServer
 from pyroctl.core.lifecycle import State
 from pyroctl.errors import EssentialFailed
-from pyroctl.manager import aftermath, lock, reexec
+from pyroctl.manager import lock
+from pyroctl.manager.adoption import reexec
+from pyroctl.manager.adoption.succession import Beginning, begin, go_on
 from pyroctl.manager.autostart import Autostart
-from pyroctl.manager.reaper import Reaper
+from pyroctl.manager.orphans import aftermath
+from pyroctl.manager.orphans.reaper import Reaper
 from pyroctl.manager.requests import Requests
-from pyroctl.manager.succession import Beginning, begin, go_on
 from pyroctl.manager.supervisor import Supervisor
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pyroctl.core.spec import OnRestart
-    from pyroctl.manager.run import Run
+    from pyroctl.manager.process.run import Run
     from pyroctl.manager.supervisor import Supervisor
     from pyroctl.manager.unit import Unit
 

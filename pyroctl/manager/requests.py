@@ -16,7 +16,8 @@ from pyroctl.core.follow import affected
 from pyroctl.core.instances import meant
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
-from pyroctl.manager import consequences, operations, reexec, reload, restarts
+from pyroctl.manager import consequences, operations, reload, restarts
+from pyroctl.manager.adoption import reexec
 from pyroctl.manager.status import StatusReporter, manager_row
 from pyroctl.manager.supervisor import ANSWER_TIMEOUT
 

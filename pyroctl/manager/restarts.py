@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyroctl.core.lifecycle import Life
     from pyroctl.core.outcome import Outcome
     from pyroctl.core.spec import OnRestart
-    from pyroctl.manager.run import Run
+    from pyroctl.manager.process.run import Run
     from pyroctl.manager.supervisor import Supervisor
     from pyroctl.manager.unit import Unit
 

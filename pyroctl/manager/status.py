@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyroctl
 from pyroctl.core.lifecycle import State
 from pyroctl.core.spec import EventServiceOptions
-from pyroctl.manager import usage
+from pyroctl.manager.health import usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,13 +15,13 @@ from pyroctl.core.lifecycle import SETTLED, State, Stop, is_usable
 from pyroctl.core.spec import EventServiceOptions, NameServerOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.kinds.launch import Surroundings
-from pyroctl.manager import takeover
-from pyroctl.manager.guardian import Guardian
-from pyroctl.manager.listening import lent_sockets
+from pyroctl.manager.adoption import takeover
+from pyroctl.manager.adoption.reexec import Handoff
 from pyroctl.manager.naming import Naming
+from pyroctl.manager.orphans.guardian import Guardian
+from pyroctl.manager.orphans.strays import Strays
+from pyroctl.manager.process.listening import lent_sockets
 from pyroctl.manager.publishing import Publishing
-from pyroctl.manager.reexec import Handoff
-from pyroctl.manager.strays import Strays
 from pyroctl.manager.unit import Unit
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pyroctl.control.paths import Paths
     from pyroctl.core.lifecycle import Restart
     from pyroctl.core.spec import Deployment, ServiceSpec
-    from pyroctl.manager.keeping import Keeping
-    from pyroctl.manager.succession import Beginning
+    from pyroctl.manager.adoption.keeping import Keeping
+    from pyroctl.manager.adoption.succession import Beginning
 
 ANSWER_TIMEOUT = 2.0
 """Seconds that a service has to answer a question of ours."""

@@ -17,13 +17,13 @@ from pyroctl.core.history import conclude
 from pyroctl.core.lifecycle import Action, Arm, Disarm, Effect, Event, Life, State
 from pyroctl.core.outcome import Outcome
 from pyroctl.kinds.launch import Surroundings, launch
-from pyroctl.manager import logs
 from pyroctl.manager.endings import as_known, note_event, note_other
-from pyroctl.manager.health import Health
+from pyroctl.manager.health.health import Health
 from pyroctl.manager.holdings import Holdings
-from pyroctl.manager.listening import AddressRefused
-from pyroctl.manager.pidfd import ProcessWatch
-from pyroctl.manager.run import Before, Hooks, Run
+from pyroctl.manager.output import logs
+from pyroctl.manager.process.listening import AddressRefused
+from pyroctl.manager.process.pidfd import ProcessWatch
+from pyroctl.manager.process.run import Before, Hooks, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds.address import ListenAddress
     from pyroctl.kinds.launch import Launch
-    from pyroctl.manager.guardian import Guardian
-    from pyroctl.manager.keeping import Keeping
-    from pyroctl.manager.listening import LentSocket
-    from pyroctl.manager.strays import Strays
+    from pyroctl.manager.adoption.keeping import Keeping
+    from pyroctl.manager.orphans.guardian import Guardian
+    from pyroctl.manager.orphans.strays import Strays
+    from pyroctl.manager.process.listening import LentSocket
 
 log = logging.getLogger(__name__)
 

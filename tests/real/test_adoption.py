@@ -48,7 +48,7 @@ def kill_manager(deployment: Deployment) -> int:
 
 
 def keeper(deployment: Deployment) -> int:
-    (pid,) = [pid for pid, c in deployment.processes().items() if "manager.keeper" in c]
+    (pid,) = [pid for pid, c in deployment.processes().items() if "adoption.keeper" in c]
     return pid
 
 

@@ -14,8 +14,8 @@ from pyroctl.control.paths import deployment_paths
 from pyroctl.core.life import Life, State
 from pyroctl.core.record import RunRecord, UnitRecord, to_json
 from pyroctl.manager import lock
-from pyroctl.manager.identity import start_time
-from pyroctl.manager.keeping import Keeping
+from pyroctl.manager.adoption.keeping import Keeping
+from pyroctl.manager.process.identity import start_time
 from tests.harness import Deployment, eventually
 from tests.real.test_adoption import ADOPT
 from tests.real.test_start_and_stop import service

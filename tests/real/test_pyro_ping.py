@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyroctl.core.spec import ObjectOptions
-from pyroctl.manager.probes import _tls
-from pyroctl.manager.pyro_ping import HEADER, MAGIC, Place, look_up, ping, place_of
+from pyroctl.manager.health.probes import _tls
+from pyroctl.manager.health.pyro_ping import HEADER, MAGIC, Place, look_up, ping, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

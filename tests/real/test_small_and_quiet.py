@@ -20,7 +20,7 @@ NOT_IN_THE_MANAGER = {"click", "platformdirs", "psutil", "pydantic", "Pyro5", "r
 EVERYTHING = """
 import pkgutil, sys
 import pyroctl.cli.quick, pyroctl.cli.foreground, pyroctl.manager
-for module in pkgutil.iter_modules(pyroctl.manager.__path__, "pyroctl.manager."):
+for module in pkgutil.walk_packages(pyroctl.manager.__path__, "pyroctl.manager."):
     if not module.name.endswith(("__main__", "shim")):
         __import__(module.name)
 print(*sys.modules)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pyroctl.kinds.address import TcpAddress, UnixAddress
-from pyroctl.manager import listening
-from pyroctl.manager.listening import AddressRefused, HeldSocket, lent_sockets
+from pyroctl.manager.process import listening
+from pyroctl.manager.process.listening import AddressRefused, HeldSocket, lent_sockets
 
 
 def port_of(held: HeldSocket) -> int:
@@ -124,7 +124,7 @@ def test_sockets_that_our_own_manager_holds_are_known_by_name() -> None:
     assert lent_sockets(environ, 8) == {}
     assert lent_sockets({}, 8) == {}
     script = (
-        "import os, socket; from pyroctl.manager.listening import lent_sockets\n"
+        "import os, socket; from pyroctl.manager.process.listening import lent_sockets\n"
         "a, b = (socket.create_server(('localhost', 0)) for _ in 'ab')\n"
         "os.dup2(a.fileno(), 3); os.dup2(b.fileno(), 4)\n"
         f"found = lent_sockets({environ}, 7)\n"

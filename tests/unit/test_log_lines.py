@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyroctl.manager.lines import GOES_ON, LONGEST_LINE, LineAssembler
+from pyroctl.manager.output.lines import GOES_ON, LONGEST_LINE, LineAssembler
 
 PIECES = st.lists(st.binary(max_size=12) | st.just(b"\n") | st.just(b"\xff\x00\n"), max_size=30)
 

@@ -17,7 +17,7 @@ from pyroctl.cli.logfiles import Mark, Source
 from pyroctl.cli.tail import Tail
 from pyroctl.control.logset import versions
 from pyroctl.core.spec import LogSpec
-from pyroctl.manager.logs import ServiceLog
+from pyroctl.manager.output.logs import ServiceLog
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ import pytest
 from pyroctl.cli import logfiles
 from pyroctl.cli.logfiles import Source
 from pyroctl.core.spec import LogSpec
-from pyroctl.manager.logs import ServiceLog
+from pyroctl.manager.output.logs import ServiceLog
 from tests.harness import eventually
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pyroctl.core.usage import Look
-from pyroctl.manager import sessions
+from pyroctl.manager.process import sessions
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyroctl.core.record import stamp
 from pyroctl.core.spec import LogReady, NotifyReady
-from pyroctl.manager.child import Child, spawn
-from pyroctl.manager.control_link import ControlLink
-from pyroctl.manager.identity import Inherited, start_time
-from pyroctl.manager.notify import NotifySocket
-from pyroctl.manager.readiness import ReadinessWatch
-from pyroctl.manager.trial import Beside
+from pyroctl.manager.process.child import Child, spawn
+from pyroctl.manager.process.control_link import ControlLink
+from pyroctl.manager.process.identity import Inherited, start_time
+from pyroctl.manager.process.notify import NotifySocket
+from pyroctl.manager.process.readiness import ReadinessWatch
+from pyroctl.manager.process.trial import Beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from pyroctl.core.record import RunRecord
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds.launch import Launch, Surroundings
-    from pyroctl.manager.guardian import Guardian
-    from pyroctl.manager.kept_log import KeptLog
-    from pyroctl.manager.logs import ServiceLog
-    from pyroctl.manager.sessions import Census
+    from pyroctl.manager.orphans.guardian import Guardian
+    from pyroctl.manager.output.kept_log import KeptLog
+    from pyroctl.manager.output.logs import ServiceLog
+    from pyroctl.manager.process.sessions import Census
 
 
 class Hooks(NamedTuple):

@@ -7,8 +7,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pyroctl.manager.notify import NotifySocket
-from pyroctl.manager.pidfd import ProcessWatch
+from pyroctl.manager.process.notify import NotifySocket
+from pyroctl.manager.process.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

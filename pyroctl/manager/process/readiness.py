@@ -11,16 +11,16 @@ import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.core.spec import CommandReady, DelayReady, LogReady, NameReady, NotifyReady, PortReady
-from pyroctl.manager.child import SHIM
-from pyroctl.manager.pidfd import ProcessWatch
-from pyroctl.manager.trial import Trial
+from pyroctl.manager.process.child import SHIM
+from pyroctl.manager.process.pidfd import ProcessWatch
+from pyroctl.manager.process.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pyroctl.core.spec import Readiness
     from pyroctl.kinds.launch import Surroundings
-    from pyroctl.manager.trial import Beside
+    from pyroctl.manager.process.trial import Beside
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds between attempts to connect to a port: nobody tells when one opens."""

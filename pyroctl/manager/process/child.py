@@ -12,9 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyroctl.core.outcome import outcome_of
-from pyroctl.manager import sessions
-from pyroctl.manager.control_link import ControlLink
-from pyroctl.manager.pidfd import ProcessWatch
+from pyroctl.manager.process import sessions
+from pyroctl.manager.process.control_link import ControlLink
+from pyroctl.manager.process.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

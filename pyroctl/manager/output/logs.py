@@ -6,17 +6,17 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pyroctl.manager.kept_log import KeptLog
-from pyroctl.manager.lines import LineAssembler
-from pyroctl.manager.logfile import LogFile, stamp
-from pyroctl.manager.output import OutputPipes
+from pyroctl.manager.output.kept_log import KeptLog
+from pyroctl.manager.output.lines import LineAssembler
+from pyroctl.manager.output.logfile import LogFile, stamp
+from pyroctl.manager.output.pipes import OutputPipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pyroctl.control.paths import Paths
     from pyroctl.core.spec import LogSpec, ServiceSpec
-    from pyroctl.manager.keeping import Keeping
+    from pyroctl.manager.adoption.keeping import Keeping
 
 REMEMBERED_LINES = 20
 """How many last lines are at hand for an error message."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from pyroctl.manager import guard
+from pyroctl.manager.orphans import guard
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator

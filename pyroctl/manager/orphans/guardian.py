@@ -10,13 +10,13 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.manager.identity import Inherited
-from pyroctl.manager.pidfd import ProcessWatch
+from pyroctl.manager.process.identity import Inherited
+from pyroctl.manager.process.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyroctl.manager.child import Process
+    from pyroctl.manager.process.child import Process
 
 GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
 GOODBYE = "."

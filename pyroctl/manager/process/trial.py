@@ -9,16 +9,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from pyroctl.manager import sessions
-from pyroctl.manager.child import FOLLOW, SHIM, shim_settings
-from pyroctl.manager.pidfd import ProcessWatch
+from pyroctl.manager.process import sessions
+from pyroctl.manager.process.child import FOLLOW, SHIM, shim_settings
+from pyroctl.manager.process.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds.launch import Launch
-    from pyroctl.manager.guardian import Guardian
+    from pyroctl.manager.orphans.guardian import Guardian
 
 TRY_PATIENCE = 10.0
 """Seconds that one try may take before it is killed."""

@@ -11,14 +11,14 @@ from pyroctl.core import record as records
 from pyroctl.core.lifecycle import Exited, Gone, Life, Restart, Start, State
 from pyroctl.core.outcome import UNKNOWN
 from pyroctl.core.record import RunRecord, UnitRecord
-from pyroctl.manager.identity import start_time
+from pyroctl.manager.process.identity import start_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyroctl.manager.keeping import Inheritance, Keeping
-    from pyroctl.manager.packets import Message
-    from pyroctl.manager.run import Run
+    from pyroctl.manager.adoption.keeping import Inheritance, Keeping
+    from pyroctl.manager.adoption.packets import Message
+    from pyroctl.manager.process.run import Run
     from pyroctl.manager.unit import Unit
 
 CHANGED = "its configuration has changed while no manager was there"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pyroctl.manager import guard, leftovers
+from pyroctl.manager.orphans import guard, leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -1,10 +1,10 @@
-"""Keeps what services need to outlive the manager: `python -m pyroctl.manager.keeper FD`.
+"""Keeps what services need to outlive the manager: `python -m pyroctl.manager.adoption.keeper FD`.
 
 With `orphans = "adopt"` this process, and not the manager, reads what the services say and writes
 their logs, so nothing changes for them when the manager is killed. It has copies of all that
 connects them with the manager: listening sockets, control sockets, notification sockets. And it
 has the manager's records of them. The next manager connects to the listening socket FD and gets it
-all; see `pyroctl.manager.packets` for the form of the messages.
+all; see `pyroctl.manager.adoption.packets` for the form of the messages.
 
 From the manager: `hold` (a descriptor), `drop`, `record`, and for the logs `log`, `note`, `finish`,
 `forget`, `reopen`, `close`, `copy`, `drain`; `end`. To the manager: first what is kept, `held`,
@@ -26,15 +26,15 @@ from typing import TYPE_CHECKING
 from pyroctl.control.client import peer_uid
 from pyroctl.core.record import VERSION
 from pyroctl.core.spec import LogSpec
-from pyroctl.manager.absence import Absence
-from pyroctl.manager.logs import ServiceLog
-from pyroctl.manager.output import OutputPipe
-from pyroctl.manager.packets import PacketLink
+from pyroctl.manager.adoption.absence import Absence
+from pyroctl.manager.adoption.packets import PacketLink
+from pyroctl.manager.output.logs import ServiceLog
+from pyroctl.manager.output.pipes import OutputPipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyroctl.manager.packets import Message
+    from pyroctl.manager.adoption.packets import Message
 
 LONGEST_SHOWN = 1000
 """Characters of a last line: all of them have to fit a packet."""

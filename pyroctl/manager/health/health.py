@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from pyroctl.core.lifecycle import Hung
 from pyroctl.core.usage import Excess, compare, is_limited, pause, verdict
 from pyroctl.core.watchdog import GRACE, SilenceCheck, check_of
-from pyroctl.manager.probes import probe_for
-from pyroctl.manager.usage import look
-from pyroctl.manager.watchdog import Watchdog
+from pyroctl.manager.health.probes import probe_for
+from pyroctl.manager.health.usage import look
+from pyroctl.manager.health.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyroctl.core.spec import ServiceSpec
-    from pyroctl.manager.run import Run
+    from pyroctl.manager.process.run import Run
 
 
 class Health:

@@ -1,4 +1,4 @@
-"""The manager's end of its keeper: see `pyroctl.manager.keeper`."""
+"""The manager's end of its keeper: see `pyroctl.manager.adoption.keeper`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 from pyroctl.control.client import SocketAddress, peer_uid
 from pyroctl.core.record import VERSION
 from pyroctl.manager import lock
-from pyroctl.manager.leftovers import MARK
-from pyroctl.manager.packets import PacketLink, receive
+from pyroctl.manager.adoption.packets import PacketLink, receive
+from pyroctl.manager.orphans.leftovers import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pyroctl.control.paths import Paths
-    from pyroctl.manager.kept_log import KeptLog
-    from pyroctl.manager.packets import Message
+    from pyroctl.manager.adoption.packets import Message
+    from pyroctl.manager.output.kept_log import KeptLog
 
 PATIENCE = 5.0
 """Seconds that the keeper has to say what it has."""
@@ -101,7 +101,7 @@ class Keeping:
                 listener.bind(address)
             listener.listen()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pyroctl.manager.keeper", str(listener.fileno())],
+                [sys.executable, "-m", "pyroctl.manager.adoption.keeper", str(listener.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 
-from pyroctl.manager.strays import become_subreaper
+from pyroctl.manager.orphans.strays import become_subreaper
 
 PATIENCE = 0.5
 """Seconds that a dead child may wait for us: our own are collected at once, by who watches them."""

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pyroctl.errors import PyroctlError
-from pyroctl.manager import aftermath, guard, lock, takeover
-from pyroctl.manager.keeping import Inheritance, Keeping, Unusable
+from pyroctl.manager import lock
+from pyroctl.manager.adoption import takeover
+from pyroctl.manager.adoption.keeping import Inheritance, Keeping, Unusable
+from pyroctl.manager.orphans import aftermath, guard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from pyroctl.control.paths import Paths
     from pyroctl.core.record import UnitRecord
     from pyroctl.core.spec import Deployment
-    from pyroctl.manager.aftermath import Mark
-    from pyroctl.manager.reexec import Handoff
+    from pyroctl.manager.adoption.reexec import Handoff
+    from pyroctl.manager.orphans.aftermath import Mark
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ def begin(deployment: Deployment, paths: Paths, last: Mark | None) -> Beginning:
 
 
 def go_on(deployment: Deployment, paths: Paths, handoff: Handoff) -> Beginning:
-    """Begin where another program in this process has ended, see `pyroctl.manager.reexec`."""
+    """Begin where another program in this process has ended, see `adoption.reexec`."""
     keeping, inheritance = None, Inheritance(records=handoff.records, fds=handoff.fds)
     if deployment.orphans == "adopt":
         keeping, inheritance = _inherit(paths)

@@ -6,15 +6,15 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pyroctl.manager.output import make_pipe
+from pyroctl.manager.output.pipes import make_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pyroctl.control.paths import Paths
     from pyroctl.core.spec import LogSpec
-    from pyroctl.manager.keeping import Keeping
-    from pyroctl.manager.packets import Message
+    from pyroctl.manager.adoption.keeping import Keeping
+    from pyroctl.manager.adoption.packets import Message
 
 
 def _nobody(_: bytes) -> None:

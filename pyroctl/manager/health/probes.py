@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core.spec import ObjectOptions
 from pyroctl.core.watchdog import AskCheck, CommandCheck, PortCheck, PyroCheck
-from pyroctl.manager import pyro_ping
-from pyroctl.manager.control_link import Refused
-from pyroctl.manager.pidfd import ProcessWatch
+from pyroctl.manager.health import pyro_ping
+from pyroctl.manager.process.control_link import Refused
+from pyroctl.manager.process.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pyroctl.core.watchdog import Check
-    from pyroctl.manager.run import Run
-    from pyroctl.manager.trial import Beside
+    from pyroctl.manager.process.run import Run
+    from pyroctl.manager.process.trial import Beside
 
     Probe = Callable[[float], Awaitable[bool]]
 

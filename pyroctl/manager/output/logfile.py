@@ -8,7 +8,7 @@ import os
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pyroctl.manager.archive import Archive
+from pyroctl.manager.output.archive import Archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable

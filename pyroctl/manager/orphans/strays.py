@@ -12,7 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from pyroctl.manager import sessions
+from pyroctl.manager.process import sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container

@@ -1,0 +1,1 @@
+"""How services outlive their manager, and the next one goes on with them."""

@@ -1,0 +1,1 @@
+"""Whether a running service is alive, and what it takes."""

@@ -1,0 +1,1 @@
+"""What services say, on its way into their logs."""
