@@ -91,8 +91,7 @@ class Connection:
         """Read again, first what has arrived already."""
         if self._paused:
             self._paused = False
-            self._watch()
-            self._loop.call_soon(self._process)
+            self._loop.call_later(0.0, self._process)  # only afterwards more is read
 
     def finish(self, reason: str, patience: float = 1.0) -> None:
         """Close when everything is sent and the peer has closed, too, or after `patience` seconds.

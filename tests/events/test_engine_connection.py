@@ -1,0 +1,50 @@
+"""A connection of the event service, without the service."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+from pyro_events import wire
+from pyro_events.engine.connection import Connection, Nobody
+from pyro_events.engine.loop import Loop
+
+if TYPE_CHECKING:
+    from pyro_events.wire import Frame
+
+
+class Hesitant(Nobody):
+    """Holds the connection for a while at every frame."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.seen = 0
+        self.connection: Connection
+
+    def on_frame(self, frame: Frame) -> None:
+        self.seen += 1
+        self.connection.pause()
+        self.loop.call_soon(lambda: self.loop.call_soon(self.connection.resume))
+
+
+def test_who_is_held_again_and_again_is_not_read_ahead() -> None:
+    """However many requests a client sends at once, a few of them are in memory at a time."""
+    ours, theirs = socket.socketpair()
+    loop = Loop()
+    owner = Hesitant(loop)
+    frames = wire.encode_frame(wire.INVOKE, wire.MSGPACK, 0, 1, bytes(1000)) * 4000
+    with theirs:
+        owner.connection = Connection(loop, ours, 1 << 20, owner)
+        theirs.setblocking(False)
+        sent, most = 0, 0
+        for _ in range(1000):
+            with contextlib.suppress(BlockingIOError):
+                sent += theirs.send(frames[sent:])
+            loop.run_once(0)
+            most = max(most, len(owner.connection.reader.leftover()))
+        owner.connection.close("the test ends")
+        loop.run_once(0)
+    loop.close()
+    assert owner.seen > 100
+    assert most < 100_000
