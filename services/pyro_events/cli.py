@@ -56,6 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChannel | None) -> None:
     path = os.environ.pop("PYROCTL_TAKE_OVER", None)
     listening = inherited_socket()
+    our_version = version()  # reads files, and from the next line on everybody may be waiting for us
     inheritance = _inherit(path) if path else None
     with contextlib.ExitStack() as stack:
         if inheritance is not None:
@@ -65,7 +66,7 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
                 options.host,
                 options.port,
                 settings,
-                version(),
+                our_version,
                 listening=listening,
                 state_dir=os.environ.get("PYROCTL_STATE_DIR") or None,
                 inheritance=inheritance,

@@ -224,8 +224,8 @@ class Program:
     def _say(self, sender: Sender) -> dict[str, object]:
         if self._errands.busy:
             raise Failed("a name server is being asked for something at this moment")
-        self._engine.settle()
         since = self._loop.clock()
+        self._engine.settle()
         names = self._names and self._names.hand_over()
         return {"since": since, "names": names, "engine": self._engine.hand_over(sender)}
 

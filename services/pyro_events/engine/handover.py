@@ -22,6 +22,7 @@ Messages are msgpack lists of a word and a value. Both ends run as the same user
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from pyro_events.engine.loop import Loop
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Grows whenever an older process could misunderstand a newer one, or the other way round; also
 with the one of `engine/state.py`."""
 _PATIENCE: Final = 5.0
@@ -133,7 +134,8 @@ class Offer:
         if word == "hello":
             self._greet(sock, value)
         elif word == "ready":
-            self._hand_over(sock)
+            with _no_collection():
+                self._hand_over(sock)
         else:
             raise Failed(f"the new process says {word!r:.40}" if word else "the new process ended")
 
@@ -283,6 +285,16 @@ def _ask(sock: socket.socket) -> tuple[Any, list[int]]:
     if word == "kept":
         raise HandoverRefused(f"the old process goes on: {value}")
     return value, descriptors
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Have nobody wait for the garbage collector."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager

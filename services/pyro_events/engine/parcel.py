@@ -1,8 +1,9 @@
 """What one process hands over to the next: plain values, what many of them share, and descriptors.
 
 An event that waits for ten subscribers is one object here, and has to be one over there: it is
-packed once, and where it is used there is a number. Lists of such numbers are made and read by
-code in C throughout, because meanwhile nobody is served.
+packed once, and where it is used there is a number. What many wait for is mostly a run of the same
+events, for which its begin and its length are enough. Lists are compared, made and read by code in
+C throughout, because meanwhile nobody is served.
 """
 
 from __future__ import annotations
@@ -24,13 +25,29 @@ class Sender:
 
     def __init__(self) -> None:
         self.descriptors: list[int] = []
-        self._shared: dict[int, object] = {}
+        self._shared: list[object] = []
+        self._places: dict[int, int] = {}
+        """Where each of them is, by its id, which is its own as long as it lives."""
 
-    def share(self, objects: Sequence[object]) -> bytes:
+    def share(self, objects: list[Any]) -> tuple[int, int] | bytes:
         """Give what stands for a list of objects, each of which others may have, too."""
-        ids = list(map(id, objects))
-        self._shared.update(zip(ids, objects, strict=True))  # as long as they live, ids are theirs
-        return array("Q", ids).tobytes()
+        if (run := self._run(objects)) is not None:
+            return run
+        places = self._places
+        for each in objects:
+            if id(each) not in places:
+                places[id(each)] = len(self._shared)
+                self._shared.append(each)
+        run = self._run(objects)
+        return run or array("Q", [places[id(each)] for each in objects]).tobytes()
+
+    def _run(self, objects: list[Any]) -> tuple[int, int] | None:
+        """Give begin and length if they are shared already, one after the other."""
+        count = len(objects)
+        begin = self._places.get(id(objects[0])) if count else 0
+        if begin is None or self._shared[begin : begin + count] != objects:
+            return None
+        return begin, count
 
     def descriptor(self, sock: socket.socket) -> int:
         """Give what stands for a socket."""
@@ -52,11 +69,14 @@ class Receiver:
         self._descriptors: list[int | None] = list(descriptors)
         shared, self.values = msgpack.unpackb(data, use_list=False, strict_map_key=False)
         """What was packed; its lists are tuples now."""
-        self._object = shared.__getitem__
+        self._shared = shared
 
-    def shared(self, numbers: bytes) -> list[Any]:
+    def shared(self, share: tuple[int, int] | bytes) -> list[Any]:
         """Give the list of objects that `share` was given."""
-        return list(map(self._object, array("Q", numbers)))
+        if isinstance(share, bytes):
+            return list(map(self._shared.__getitem__, array("Q", share)))
+        begin, count = share
+        return list(self._shared[begin : begin + count])
 
     def socket(self, number: int) -> socket.socket:
         """Give the socket, once."""
