@@ -27,6 +27,7 @@ class Chat(Subscriber):
         self.person = {"name": name, "id": uuid.uuid4().hex}
         self.publisher = publisher
         self.left = count
+        self.away = False
         self.rooms = []
 
     # What others see
@@ -65,7 +66,13 @@ class Chat(Subscriber):
         self.count_down()
 
     def disconnected(self, notice):
+        self.away = True
         print(f"* The chat is gone ({notice['reason']}), waiting for it.", flush=True)
+
+    def connected(self, notice):
+        if self.away:
+            print(f"* The chat is back ({notice['uri']}).", flush=True)
+        self.away = False
 
     def gap(self, notice):
         print(f"* Something may have been said meanwhile ({notice['reason']}).", flush=True)
