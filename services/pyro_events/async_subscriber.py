@@ -151,9 +151,12 @@ class AsyncSubscriber:
         while True:
             self._arrived.clear()
             try:
-                return self._inbox.get_nowait()
+                item = self._inbox.first(0)
             except Empty:
                 await self._arrived.wait()
+            else:
+                del self._inbox.items[0]
+                return item
 
     def _take(self, item: Item) -> None:
         if isinstance(item, Notice):

@@ -9,6 +9,7 @@ the borrower is busy for long, it reads again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from pyro_events import wire
 from pyro_events.client import names
 from pyro_events.client.backoff import Backoff
+from pyro_events.client.change import TimedOut
 from pyro_events.client.connection import Connection, ConnectionLost
 from pyro_events.client.waker import Stopped, Waker
 from pyro_events.errors import Closed, EventServiceError, Refused, Unreachable
@@ -101,12 +103,13 @@ class Link:
     def start(self) -> None:
         """Begin to connect, unless that is going on already; returns at once."""
         with self._lock:
-            if self._thread is None:
-                self._waker = Waker()
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._waker,), name="pyro_events link", daemon=True
+            if self._thread is None or not self._thread.is_alive():  # interrupted before it began
+                waker = Waker()
+                thread = threading.Thread(
+                    target=self._run, args=(waker,), name="pyro_events link", daemon=True
                 )
-                self._thread.start()
+                self._waker, self._thread = waker, thread
+                thread.start()
 
     def wake(self) -> None:
         """Let the owner be `woken` soon, in the link's thread."""
@@ -121,9 +124,13 @@ class Link:
         if waker is not None:
             waker.stop()
         if wait and thread is not None and thread is not threading.current_thread():
-            thread.join()
+            with contextlib.suppress(RuntimeError):  # interrupted before it began
+                thread.join()
 
     def _run(self, waker: Waker) -> None:
+        with self._lock:
+            if self._thread is not threading.current_thread():
+                return  # whoever started it was interrupted, and has started another one
         try:
             while True:
                 failure, lived = self._guarded_attempt(waker)
@@ -178,7 +185,7 @@ class Link:
         try:
             answer = connection.handshake(uri.object, self._hello, wire.MSGPACK, deadline)
             return connection, _welcome(uri, answer)
-        except TimeoutError:
+        except TimedOut:
             connection.close()
             raise Unreachable(f"{uri} does not answer") from None
         except Refused as error:
@@ -219,7 +226,7 @@ class Link:
         while not connection.wanted:
             try:
                 frame = connection.listen(silence)
-            except TimeoutError:
+            except TimedOut:
                 raise ConnectionLost(f"nothing was heard for {silence:g} s") from None
             if frame is None:
                 owner.woken()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from pyro_events.client.closing import Closing
 from pyro_events.client.sender import Sender
 from pyro_events.codec import pack
 from pyro_events.errors import NotPublished
@@ -26,7 +26,7 @@ _REMEMBERED = 1000
 _log = logging.getLogger("pyro_events")
 
 
-class Publisher:
+class Publisher(Closing):
     """Publishes events, across restarts of the event service and broken connections.
 
     `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name
@@ -36,7 +36,9 @@ class Publisher:
 
     All methods may be called from any thread; events keep the order of the calls. A publisher
     connects when it is first used, and has to be closed; as a context manager it closes itself.
-    Raises ValueError or TypeError for arguments that make no sense.
+    A signal handler may raise in the middle of any method: an event whose `publish` or `post` it
+    interrupts is published or not, but never twice, and everything else goes on as if nothing had
+    happened. Raises ValueError or TypeError for arguments that make no sense.
     """
 
     def __init__(
@@ -95,16 +97,12 @@ class Publisher:
 
         Raises as `flush` does, after everything was released: then posted events are lost.
         """
-        if self._closed:
-            return
         try:
-            self._sender.flush(self._timeout)
+            if not self._closed:
+                self._sender.flush(self._timeout)
         finally:
             self._closed = True
             self._sender.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self,
@@ -138,12 +136,9 @@ class Publisher:
             self._subjects[subjects] = checked
         return checked
 
-    def __del__(self) -> None:
-        if getattr(self, "_closed", True):
-            return
+    def _abandon(self) -> str:
         lost = self._sender.close(wait=False)
-        note = f" with {lost} events that were not sent" if lost else ""
-        warnings.warn(f"unclosed publisher{note}: {self!r}", ResourceWarning, source=self)  # noqa: B028 - nobody called
+        return f"publisher with {lost} events that were not sent" if lost else "publisher"
 
 
 __all__ = ["MAX_PENDING", "MAX_PENDING_BYTES", "TIMEOUT", "NotPublished", "Publisher"]

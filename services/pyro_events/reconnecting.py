@@ -7,9 +7,8 @@ import logging
 import random
 import threading
 import time
-import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from Pyro5.core import URI
 from Pyro5.errors import CommunicationError, PyroError
@@ -17,6 +16,7 @@ from Pyro5.serializers import serializers
 
 from pyro_events.client import names
 from pyro_events.client.backoff import Backoff
+from pyro_events.client.closing import Closing
 from pyro_events.client.connection import ConnectionLost
 from pyro_events.client.lifecycle import LifeCycle
 from pyro_events.client.line import Line, Manner, Pool
@@ -25,7 +25,6 @@ from pyro_events.errors import Closed, EventServiceError, OutcomeUnknown, Unreac
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from types import TracebackType
 
     from pyro_events.client.lifecycle import News
 
@@ -39,7 +38,7 @@ _COUNTED = (
 _log = logging.getLogger("pyro_events")
 
 
-class ReconnectingProxy:
+class ReconnectingProxy(Closing):
     """Calls a Pyro object, and connects again when its service was restarted, here or elsewhere.
 
     `uri` is `PYRONAME:name`, looked up again for every new connection, or `PYRO:…`. A call for
@@ -144,30 +143,16 @@ class ReconnectingProxy:
         if self._own_events is not None:
             self._own_events.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         state = f"connected to {self._place}" if self._connected else "not connected"
         return f"<{type(self).__name__} {self._target}; {state}>"
 
-    def __del__(self) -> None:
-        if getattr(self, "_closed", True):
-            return
+    def _abandon(self) -> str | None:
         used = self._connected or self._own_events is not None
         self._pool.close()
         if self._own_events is not None:
             threading.Thread(target=self._own_events.close, daemon=True).start()
-        if used:
-            warnings.warn(f"unclosed proxy: {self!r}", ResourceWarning, source=self)  # noqa: B028 - nobody called
+        return "proxy" if used else None
 
     # -- the remote object
 

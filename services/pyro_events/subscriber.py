@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import warnings
-from collections import deque
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
+from pyro_events.client.closing import Closing
 from pyro_events.client.inbox import Failure, Inbox, Notice, Undecodable, Wake
 from pyro_events.client.waker import Waker
 from pyro_events.client.workers import Workers
@@ -17,7 +16,6 @@ from pyro_events.subjects import check_patterns, check_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from pyro_events.client.inbox import Item, Parcel
     from pyro_events.client.subscription import Subscription
@@ -30,7 +28,7 @@ TIMEOUT = 10.0
 _log = logging.getLogger("pyro_events")
 
 
-class Subscriber:
+class Subscriber(Closing):
     """Receives events: subclass it, override `event`, subscribe, and `listen`.
 
     `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name
@@ -43,7 +41,9 @@ class Subscriber:
 
     All methods may be called from any thread, also from inside of `event`. A subscriber connects
     when it first subscribes or listens, and has to be closed; as a context manager it closes
-    itself. Raises ValueError or TypeError for arguments that make no sense.
+    itself. A signal handler may raise in the middle of any method: `listen` can be called again
+    and goes on with the next event, and what was about to be subscribed is so or not. Raises
+    ValueError or TypeError for arguments that make no sense.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class Subscriber:
         daemon = {"host": host, "port": port, "nathost": nathost, "natport": natport}
         self._inbox = Inbox()
         self._subscription = make_subscription(es, ident, self._inbox, delivery, options, daemon)
-        self._listening = threading.Lock()
+        self._listener: object = None
         self._aborted = False
         self._closed = False
         self._threaded = False
-        self._rest: deque[tuple[Parcel, Sequence[Event | Undecodable], int]] = deque()
+        self._opened: _Opened | None = None
         self._workers = Workers()
         self._counting = threading.Lock()
         self._counts = dict.fromkeys(("received", "errors", "undecodable", "gaps"), 0)
@@ -131,26 +131,20 @@ class Subscriber:
         `pyro_events.errors.Refused` when the first connection is refused, `Closed` on a closed
         subscriber, and RuntimeError when it is running already.
         """
-        if not self._listening.acquire(blocking=False):
-            raise RuntimeError("listen() is running already")
+        me = object()
         try:
+            with self._counting:
+                if self._listener is None:
+                    self._listener = me
+            if self._listener is not me:
+                raise RuntimeError("listen() is running already")
             if self._closed:
                 raise Closed("the subscriber was closed")
             self._subscription.start()
-            if self._threaded:
-                self._workers.start(self._handle)
-            else:
-                self._workers.finish(self._handle, lambda: self._aborted)
-            with contextlib.closing(Waker()) as waker:
-                while not self._aborted:
-                    if self._rest:
-                        self._handle_events(*self._rest.popleft())
-                    else:
-                        self._take(self._next_item(waker))
+            self._handle_items()
         finally:
-            self._workers.stop()
-            self._aborted = False
-            self._listening.release()
+            if self._listener is me:
+                self._aborted, self._listener = False, None
 
     def abort(self) -> None:
         """Let `listen` return when the event in progress is done; the next one, if none runs.
@@ -173,72 +167,85 @@ class Subscriber:
 
     def close(self) -> None:
         """End the subscriptions and `listen`, and disconnect. Closing again does nothing."""
-        if self._closed:
-            return
         self._closed = True
-        self.abort()
-        self._subscription.close()
+        try:
+            self.abort()
+        finally:
+            self._subscription.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_closed", True):
-            return
+    def _abandon(self) -> str:
         self._subscription.close(wait=False)
-        warnings.warn(f"unclosed subscriber: {self!r}", ResourceWarning, source=self)  # noqa: B028 - nobody called
+        return "subscriber"
 
     # -- within listen
+
+    def _handle_items(self) -> None:
+        try:
+            if self._threaded:
+                self._workers.start(self._handle)
+            else:
+                self._workers.finish(self._handle, lambda: self._aborted)
+            with contextlib.closing(Waker()) as waker:
+                while not self._aborted:
+                    self._take(self._next_item(waker))
+        finally:
+            self._workers.stop()
 
     def _next_item(self, waker: Waker) -> Item:
         """Wait for something; while there is a connection, by reading it in this very thread."""
         while self._inbox.empty() and self._subscription.read(waker):
             pass
-        return self._inbox.get()
+        return self._inbox.first()
 
     def _take(self, item: Item) -> None:
+        """Deal with the inbox's first item, which stays there if that is interrupted."""
         if isinstance(item, Notice):
             self._tell(item)
         elif isinstance(item, Failure):
             if item.error is self._subscription.refusal:
+                del self._inbox.items[0]
                 raise item.error
         elif not isinstance(item, Wake):
             if self._threaded:
                 self._count("received", self._workers.hand_in(item))
-            else:
-                events = item.open()
-                self._count("received", len(events))
-                self._handle_events(item, events, 0)
+            elif not self._handle_events(self._open(item)):
+                return
+        del self._inbox.items[0]
 
-    def _handle_events(
-        self, parcel: Parcel, events: Sequence[Event | Undecodable], done: int
-    ) -> None:
-        """Handle the events after the first `done`; what an abort leaves over is kept."""
-        handle = self.event
+    def _open(self, parcel: Parcel) -> _Opened:
+        """Give the parcel's events, as they were left if it was opened before."""
+        opened = self._opened
+        if opened is None or opened.parcel is not parcel:
+            opened = _Opened(parcel, parcel.open())
+            count = len(opened.events)
+            with self._counting:
+                self._opened = opened
+                self._counts["received"] += count
+        return opened
+
+    def _handle_events(self, opened: _Opened) -> bool:
+        """Handle the events that are left; says whether these were all.
+
+        One whose handler is interrupted counts as handled.
+        """
+        handle, events, done = self.event, opened.events, opened.done
         try:
             for event in events[done:] if done else events:
-                done += 1
                 if isinstance(event, Undecodable):
+                    done += 1
                     self._missed(event)
                 else:
                     try:
+                        done += 1  # a signal is looked for before it, and next within the handler
                         handle(event)
                     except Exception:  # noqa: BLE001 - it is the user's, and must not end listen
                         self._failed(event)
                 if self._aborted:
                     break
         finally:
-            parcel.handled(done)
-            if done < len(events):
-                self._rest.appendleft((parcel, events, done))
+            opened.done = done
+            opened.parcel.handled(done)
+        return done == len(events)
 
     def _handle(self, event: Event | Undecodable) -> None:
         if isinstance(event, Undecodable):
@@ -270,6 +277,17 @@ class Subscriber:
     def _count(self, what: str, number: int = 1) -> None:
         with self._counting:
             self._counts[what] += number
+
+
+class _Opened:
+    """A parcel's events, and how many of them are done."""
+
+    __slots__ = ("done", "events", "parcel")
+
+    def __init__(self, parcel: Parcel, events: Sequence[Event | Undecodable]) -> None:
+        self.parcel = parcel
+        self.events = events
+        self.done = 0
 
 
 def make_subscription(

@@ -96,7 +96,7 @@ def test_abort_while_the_event_service_is_away() -> None:
 def test_listen_runs_once_at_a_time(sub: Recording) -> None:
     """The second caller is told."""
     sub.start()
-    eventually(sub._listening.locked)
+    eventually(lambda: sub._listener)
     with pytest.raises(RuntimeError, match="running already"):
         sub.listen()
 

@@ -59,7 +59,7 @@ class Callback(Subscription):
     def unsubscribe(self, texts: Sequence[str], timeout: float) -> None:
         """Have the subscriptions gone at the event service when this returns."""
         super().unsubscribe(texts, timeout)
-        with self._changed:
+        with self._lock:
             self._asked.difference_update(texts)
 
     def close(self, *, wait: bool = True) -> None:
@@ -88,7 +88,7 @@ class Callback(Subscription):
             self._thread.join()
 
     def _attach(self, calls: Calls, connection: Connection, welcome: Welcome) -> list[Notice]:
-        with self._changed:
+        with self._lock:
             subjects, patterns = self.wanted.subjects, self.wanted.patterns
         before = self._incarnation
         restarted = before is not None and before != welcome.incarnation
@@ -111,7 +111,7 @@ class Callback(Subscription):
         raise EventServiceError(f"the event service sent a frame of type {frame.type}")
 
     def _subscribing(self, subjects: Sequence[str], patterns: Sequence[str]) -> list[Call]:
-        with self._changed:
+        with self._lock:
             self._asked.update(subjects, patterns)
         calls: list[Call] = []
         if subjects:
@@ -121,7 +121,7 @@ class Callback(Subscription):
         return calls
 
     def _goodbye(self) -> list[Call]:
-        with self._changed:
+        with self._lock:
             asked = list(self._asked)
         return [self._unsubscribing(asked)] if asked else []
 

@@ -1,15 +1,16 @@
-"""Requests that wait for their answers. Knows bytes and futures, no sockets."""
+"""Requests that wait for their answers. Knows bytes, no sockets."""
 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
 from typing import Any
 
 import msgpack
+from Pyro5.errors import PyroError
 from Pyro5.serializers import serializers_by_id
 
 from pyro_events import wire
+from pyro_events.client.change import Answer
 from pyro_events.event import EVENTSERVICE_NAME
 
 
@@ -23,12 +24,26 @@ def encode_call(
 
 def decode_answer(frame: wire.Frame) -> Any:
     """Give what a RESULT frame says; raises the exception that it carries."""
-    answer = serializers_by_id[frame.serializer].loads(frame.data)
+    value, error = outcome(frame)
+    if error is not None:
+        raise error
+    return value
+
+
+def outcome(frame: wire.Frame) -> tuple[Any, Exception | None]:
+    """Give what a RESULT frame says, or the exception that it carries.
+
+    What is raised instead of being given comes from a signal handler, not from the frame.
+    """
+    try:
+        answer = serializers_by_id[frame.serializer].loads(frame.data)
+    except (PyroError, ValueError, TypeError, LookupError, msgpack.UnpackException) as error:
+        return None, error
     if not frame.flags & wire.EXCEPTION:
-        return answer
+        return answer, None
     if isinstance(answer, Exception):
-        raise answer
-    raise RuntimeError(f"the event service answered with {answer!r}")
+        return None, answer
+    return None, RuntimeError(f"the event service answered with {answer!r}")
 
 
 class Calls:
@@ -38,7 +53,7 @@ class Calls:
         self._target = target
         self._lock = threading.Lock()
         self._seq = 0
-        self._waiting: dict[int, Future[Any]] = {}
+        self._waiting: dict[int, Answer] = {}
         self._failure: Exception | None = None
 
     @property
@@ -48,36 +63,38 @@ class Calls:
 
     def start(
         self, method: str, params: list[Any], options: dict[str, Any] | None = None
-    ) -> tuple[bytes, Future[Any]]:
-        """Give the frame to send and the future of its answer.
+    ) -> tuple[bytes, Answer]:
+        """Give the frame to send and where its answer will be.
 
         Raises the failure when the connection is gone already.
         """
-        future: Future[Any] = Future()
+        answer = Answer()
         with self._lock:
             if self._failure is not None:
                 raise self._failure
             self._seq = self._seq % 0xFFFF + 1  # 0 is for acknowledgements
-            self._waiting[self._seq] = future
-            return encode_call(self._seq, self._target, method, params, options), future
+            frame = encode_call(self._seq, self._target, method, params, options)
+            self._waiting[self._seq] = answer
+            return frame, answer
+
+    def forget(self, answer: Answer) -> None:
+        """Wait no longer for that one."""
+        with self._lock:
+            self._waiting = {seq: a for seq, a in self._waiting.items() if a is not answer}
 
     def finish(self, frame: wire.Frame) -> None:
         """Hand a RESULT frame to whoever waits for it."""
         with self._lock:
-            future = self._waiting.pop(frame.seq, None)
-        if future is None or not future.set_running_or_notify_cancel():
-            return
-        try:
-            future.set_result(decode_answer(frame))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
-            future.set_exception(error)
+            answer = self._waiting.get(frame.seq)
+            if answer is None:
+                return
+            answer.give(*outcome(frame))
+            del self._waiting[frame.seq]
 
     def fail(self, error: Exception) -> None:
         """Fail what waits and whatever may come: the connection is gone."""
         with self._lock:
             self._failure = error
-            waiting = list(self._waiting.values())
-            self._waiting.clear()
-        for future in waiting:
-            if future.set_running_or_notify_cancel():
-                future.set_exception(error)
+            waiting, self._waiting = self._waiting, {}
+        for answer in waiting.values():
+            answer.give(None, error)

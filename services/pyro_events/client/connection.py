@@ -14,6 +14,7 @@ from Pyro5 import config
 from Pyro5.serializers import serializers_by_id
 
 from pyro_events import wire
+from pyro_events.client.change import TimedOut
 from pyro_events.errors import EventServiceError, Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -40,8 +41,12 @@ class Connection:
     """A connected socket with its handshake still to do.
 
     `write` may be called from any thread. Whoever receives has to hold the connection: the
-    thread that waits with the waker (its own thread) by `hold`, any other one by `borrow`.
-    Everything else belongs to its own thread, which also has to `close` it.
+    thread that waits with the waker (its own thread) by `hold`, any other one, one at a time, by
+    `ask` and `with connection.holding`. Everything else belongs to its own thread, which also has
+    to `close` it.
+
+    A borrower, and whoever writes, may be interrupted by what a signal handler raises. When that
+    may have cost bytes, the connection fails: one is made anew, and what is missing comes again.
     """
 
     def __init__(self, sock: socket.socket, waker: Waker, clock: Callable[[], float]) -> None:
@@ -53,11 +58,13 @@ class Connection:
         self._unsent = bytearray()
         self._finished = False
         self._failure: EventServiceError | None = None
-        self._holding = threading.RLock()  # it knows its owner
+        self.holding = threading.RLock()  # it knows its owner
         self.held = False
         """Whether its own thread holds it, and so reads what comes."""
         self.wanted = False
-        """Whether another thread wants to hold it."""
+        """Whether another thread wants to hold it, which then says that it doesn't any more."""
+        self.idle = False
+        """Whether whoever reads waits, and has nothing in hand that could be lost."""
         self.last_received = clock()
 
     @classmethod
@@ -75,7 +82,7 @@ class Connection:
     def handshake(self, target: str, data: Any, serializer_id: int, deadline: float) -> Any:
         """Introduce ourselves to the object `target`, and give the daemon's answer.
 
-        Raises Refused with the daemon's own words, ConnectionLost, or TimeoutError.
+        Raises Refused with the daemon's own words, ConnectionLost, or TimedOut.
         """
         serializer = serializers_by_id[serializer_id]
         hello = serializer.dumps({"handshake": data, "object": target})
@@ -90,43 +97,40 @@ class Connection:
 
     def write(self, data: bytes) -> None:
         """Send the bytes, now or as soon as the peer takes them; raises ConnectionLost."""
-        with self._lock:
-            if self._finished:
-                raise ConnectionLost("it was closed here")
-            sent = 0 if self._unsent else self._send(data)
-            if sent == len(data):
-                return
-            self._unsent += memoryview(data)[sent:]
-        self._waker.wake()
+        try:
+            with self._lock:
+                self._check()
+                sent = 0 if self._unsent else self._send(data)
+                if sent == len(data):
+                    return
+                self._unsent += memoryview(data)[sent:]
+            self._waker.wake()
+        except EventServiceError:
+            raise
+        except BaseException:
+            self.fail(ConnectionLost("writing was interrupted"))
+            raise
 
     def hold(self) -> bool:
         """Have its own thread read; False while another one does. To be followed by `let_go`."""
-        self.held = self._holding.acquire(blocking=False)
+        self.held = True  # said before it is true, so that whoever asks wakes us in any case
+        self.held = self.holding.acquire(blocking=False)
         return self.held
 
     def let_go(self) -> None:
         """Let others read."""
         self.held = False
-        self._holding.release()
+        self.holding.release()
 
-    def borrow(self) -> None:
-        """Hold it in another thread, one at a time: its own has let go when this returns.
+    def ask(self) -> None:
+        """Have its own thread let go, so that another one can hold it.
 
-        So whoever waits for something reads it himself, and no thread has to wake another one.
-        To be followed by `give_back`, even if it was interrupted.
+        Whoever waits for something so reads it himself, and no thread has to wake another one.
+        He takes back that it is `wanted` in any case, also when he was interrupted.
         """
-        if not self._holding.acquire(blocking=False):
-            self.wanted = True
-            try:
-                self._waker.wake()
-                self._holding.acquire()
-            finally:
-                self.wanted = False
-
-    def give_back(self) -> None:
-        """End a `borrow`, if it came to that; nobody reads until somebody holds it again."""
-        with contextlib.suppress(RuntimeError):  # not the owner
-            self._holding.release()
+        self.wanted = True
+        if self.held:
+            self._waker.wake()
 
     def attend(self) -> None:
         """Have its own thread read if nobody does: an answer is due."""
@@ -155,7 +159,7 @@ class Connection:
             return self.receive(None, wait)
         try:
             return self.receive(self.last_received + silence, wait)
-        except TimeoutError:
+        except TimedOut:
             if self._clock() >= self.last_received + silence:
                 raise
             return None  # a ping has come meanwhile
@@ -164,8 +168,9 @@ class Connection:
         """Wait for a frame until `deadline`; None when another thread called the waker.
 
         Whoever has borrowed the connection says how it will `wait`. Pings are answered on the
-        way. Raises ConnectionLost, TimeoutError, and Stopped.
+        way. Raises ConnectionLost, TimedOut, and Stopped.
         """
+        self.idle = False
         try:
             while True:
                 frame = self._reader.next_frame()
@@ -194,7 +199,7 @@ class Connection:
         """
         with self._lock:
             self._finished = True
-        if not self._holding.acquire(timeout=seconds):
+        if self._failure is not None or not self.holding.acquire(timeout=seconds):
             return
         try:
             self._sock.settimeout(seconds)
@@ -207,40 +212,45 @@ class Connection:
         except OSError:
             pass  # the peer has gone
         finally:
-            self._holding.release()
+            self.holding.release()
 
     def close(self) -> None:
         """Close the socket; the last bytes that were written still leave if the peer takes them."""
         with self._lock:
             self._finished = True
-            if self._unsent:
-                with contextlib.suppress(ConnectionLost):
-                    self._send_unsent()
-                self._unsent.clear()
+            with contextlib.suppress(ConnectionLost):
+                self._send_unsent()
+            self._unsent.clear()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)  # whoever has borrowed it notices
-        left = self._holding.acquire(timeout=_LEAVE)
+        left = self.holding.acquire(timeout=_LEAVE)
         self._sock.close()
         if left:
-            self._holding.release()
+            self.holding.release()
+
+    def _check(self) -> None:
+        """Raise what makes the connection useless, if anything does."""
+        if self._failure is not None:
+            raise self._failure
+        if self._finished:
+            raise ConnectionLost("it was closed here")
 
     def _fill(self, deadline: float | None, wait: Wait) -> bool:
         """Feed the reader with what has arrived or will arrive; False when woken instead."""
         while True:
-            if self._failure is not None:
-                raise self._failure
-            if self._finished:
-                raise ConnectionLost("it was closed here")
+            self._check()
             left = None if deadline is None else deadline - self._clock()
             mask = select.POLLIN | (select.POLLOUT if self._unsent else 0)
+            self.idle = True
             ready, woken = wait(self._sock, left, mask)
+            self.idle = False
             self._flush()
             if ready and self._receive():
                 return True
             if woken:
                 return False
             if left is not None and left <= 0:
-                raise TimeoutError
+                raise TimedOut
 
     def _receive(self) -> bool:
         try:
@@ -261,8 +271,9 @@ class Connection:
                 self._send_unsent()
 
     def _send_unsent(self) -> None:
-        sent = self._send(self._unsent)
-        del self._unsent[:sent]
+        if self._unsent and self._failure is None:
+            sent = self._send(self._unsent)
+            del self._unsent[:sent]
 
     def _send(self, data: bytes | bytearray) -> int:
         try:
@@ -282,6 +293,8 @@ def _loads(frame: wire.Frame) -> Any:
 
 
 def _lost(error: OSError) -> ConnectionLost:
+    if error.errno is None:
+        raise error  # not the system's, but a signal handler's
     return ConnectionLost(f"the connection broke: {error.strerror or error}")
 
 

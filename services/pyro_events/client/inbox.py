@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from queue import SimpleQueue
+import contextlib
+import threading
+from collections import deque
+from queue import Empty
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgpack
@@ -55,32 +58,41 @@ Item = Parcel | Notice | Failure | Wake
 
 
 class Inbox:
-    """A queue from the link's thread to the subscriber's. Any thread may use it.
+    """A queue from the link's thread to the subscriber's. Any thread may put, also by a signal.
 
-    `on_put` is called, in the thread that puts, whenever there is something new.
+    One thread takes, in two steps, so that nothing is lost when it is interrupted: it waits for
+    the `first` item, and removes it from `items` when it has dealt with it. `on_put` is called,
+    in the thread that puts, whenever there is something new.
     """
 
     def __init__(self) -> None:
-        self._items: SimpleQueue[Item] = SimpleQueue()
+        self.items: deque[Item] = deque()
+        self._bell = threading.Lock()
+        self._bell.acquire()
         self.on_put: Callable[[], object] | None = None
 
     def put(self, item: Item) -> None:
         """Add an item at the end."""
-        self._items.put(item)
+        self.items.append(item)
+        self.tell()
+
+    def tell(self) -> None:
+        """Say that there is something new in `items`."""
+        with contextlib.suppress(RuntimeError):  # it rings already
+            self._bell.release()
         if self.on_put is not None:
             self.on_put()
 
     def empty(self) -> bool:
         """Say whether nothing waits."""
-        return self._items.empty()
+        return not self.items
 
-    def get(self, timeout: float | None = None) -> Item:
-        """Wait for the next item; raises queue.Empty after `timeout` seconds."""
-        return self._items.get(timeout=timeout)
-
-    def get_nowait(self) -> Item:
-        """Give the next item; raises queue.Empty when there is none."""
-        return self._items.get_nowait()
+    def first(self, timeout: float | None = None) -> Item:
+        """Wait for an item and give it; raises queue.Empty after `timeout` seconds."""
+        while not self.items:
+            if not self._bell.acquire(timeout=-1 if timeout is None else timeout):
+                raise Empty
+        return self.items[0]
 
 
 def open_frame(data: bytes, skip: int) -> Sequence[Event | Undecodable]:

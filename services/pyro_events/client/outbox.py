@@ -2,12 +2,15 @@
 
 Every event has a sequence number for life, so that sending it again never doubles it. An outbox
 belongs to one thread at a time; whoever shares it brings the lock.
+
+A signal handler may raise whenever Python looks for signals, which is at calls and at the ends of
+loops (CPython's ceval.c). So what belongs together is changed by statements without any, at the
+end; the entries and `_settled` are the truth, from which `rewind` makes everything else again.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,31 +59,42 @@ class Outbox:
             raise ValueError("max_pending and max_pending_bytes must be at least 1")
         self._max_events = max_events
         self._max_bytes = max_bytes
-        # Numbers without a hole up to `last`; None stands for what need not be sent any more.
-        self._waiting: deque[Entry | None] = deque()
+        self._settled = 0
+        """The number up to which nothing is open."""
+        # What comes after it, without a gap; None stands for what need not be sent any more.
+        self._entries: list[Entry | None] = []
         self._holes = 0
-        self._flight: deque[Batch] = deque()
-        self._waiting_bytes = 0
-        self.flying = 0
-        """How many events are on their way."""
-        self._withdrawn: set[int] = set()
-        self.last = 0
-        """The number of the newest event; 0 when there never was one."""
+        self._flight: list[Batch] = []
+        self._sent = 0
+        """The number up to which everything was sent on the present connection."""
+        self._sent_bytes = 0
         self.bytes = 0
+        self.acknowledged = 0
+        """How many events have arrived so far."""
 
     def __len__(self) -> int:
         """Give the number of events that aren't settled yet."""
-        return self.flying + self.waiting
+        return len(self._entries) - self._holes
+
+    @property
+    def last(self) -> int:
+        """The number of the newest event; 0 when there never was one."""
+        return self._settled + len(self._entries)
+
+    @property
+    def flying(self) -> bool:
+        """Whether events are on their way."""
+        return bool(self._flight)
 
     @property
     def waiting(self) -> int:
         """The number of events that weren't sent on the present connection."""
-        return len(self._waiting) - self._holes
+        unsent = self._entries[self._sent - self._settled :]
+        return len(unsent) - unsent.count(None)
 
     def room(self) -> bool:
         """Say whether `add` is allowed."""
-        count = self.flying + len(self._waiting) - self._holes
-        return count < self._max_events and self.bytes < self._max_bytes
+        return len(self._entries) - self._holes < self._max_events and self.bytes < self._max_bytes
 
     def due(self) -> bool:
         """Say whether what waits should be sent now rather than together with what comes next.
@@ -88,116 +102,136 @@ class Outbox:
         A lone event is; while others are on their way, events collect until they are many or
         those have arrived (John Nagle's rule, RFC 896).
         """
-        flying, waiting = len(self._flight), len(self._waiting)
+        flying, waiting = len(self._flight), self._settled + len(self._entries) - self._sent
         if not flying:
             return waiting > 0
-        return flying < WINDOW and (waiting >= SEND_AT or self._waiting_bytes >= BATCH_BYTES)
+        return flying < WINDOW and (
+            waiting >= SEND_AT or self.bytes - self._sent_bytes >= BATCH_BYTES
+        )
 
     def add(self, entry: Entry) -> int:
         """Take an event, and give its number."""
-        self._waiting.append(entry)
         size = len(entry[1]) + OVERHEAD * (1 + len(entry[0]))
+        number = self._settled + len(self._entries) + 1
         self.bytes += size
-        self._waiting_bytes += size
-        self.last += 1
-        return self.last
+        self._entries.append(entry)
+        return number
 
     def next_batch(self) -> Batch | None:
         """Give what to send now, if there is anything and the window is open."""
-        if not self._waiting or len(self._flight) >= WINDOW:
+        if len(self._flight) >= WINDOW:
             return None
         batch = self._cut()
-        self._flight.append(batch)
-        self.flying += len(batch.entries)
+        if batch is None:
+            return None
+        last, size = batch.last, batch.size
+        self._sent = last
+        self._sent_bytes += size
+        self._flight += [batch]
         return batch
 
-    def acknowledge(self, number: int) -> int:
-        """Settle every batch up to that number; gives how many events that were."""
-        settled = 0
+    def acknowledge(self, number: int) -> None:
+        """Settle every batch up to that number."""
         while self._flight and self._flight[0].last <= number:
-            settled += self._settle(self._flight.popleft())
-        return settled
+            batch = self._flight[0]
+            count, last = len(batch.entries), batch.last
+            settled = last - self._settled
+            holes = self._entries[:settled].count(None) if self._holes else 0
+            del self._flight[0], self._entries[:settled]
+            self._settled = last
+            self._holes -= holes
+            self.bytes -= batch.size
+            self._sent_bytes -= batch.size
+            self.acknowledged += count
+        self._strip()
 
     def refuse(self, first: int) -> Batch | None:
         """Settle the batch that begins with that number: it will never arrive."""
-        for batch in self._flight:
+        for index, batch in enumerate(self._flight):
             if batch.first == first:
-                self._flight.remove(batch)
-                self._settle(batch)
+                start = batch.first - self._settled - 1
+                gone = [None] * len(batch.entries)
+                end = start + len(gone)
+                holes = len(gone) - self._entries[start:end].count(None)
+                self._entries[start:end] = gone
+                del self._flight[index]
+                self._holes += holes
+                self.bytes -= batch.size
+                self._sent_bytes -= batch.size
+                self._strip()
                 return batch
         return None
 
     def rewind(self) -> int:
-        """Take back what was sent and not settled, to be sent again; gives how many events."""
-        while self._flight:
-            batch = self._flight.pop()
-            self._waiting_bytes += batch.size
-            hole = self._first_waiting() - batch.last - 1
-            self._holes += hole
-            self._waiting.extendleft([None] * hole)
-            self._waiting.extendleft(reversed(batch.entries))
-        again, self.flying = self.flying, 0
-        for number in self._withdrawn:
-            self._remove(number)
-            again -= 1
-        self._withdrawn.clear()
+        """Take back what was sent and not settled, to be sent again; gives how many events.
+
+        Counts everything anew, so it also mends what an interruption has left behind.
+        """
+        flown = self._entries[: max(0, self._sent - self._settled)]
+        again = len(flown) - flown.count(None)
+        holes = self._entries.count(None)
+        size = sum(size_of(entry) for entry in self._entries if entry is not None)
+        self._flight = []
+        self._sent, self._sent_bytes = self._settled, 0
+        self._holes, self.bytes = holes, size
+        self._strip()
         return again
 
     def withdraw(self, number: int) -> None:
         """Don't send that event any more; when it is on its way it may arrive all the same."""
-        if any(batch.first <= number <= batch.last for batch in self._flight):
-            self._withdrawn.add(number)
-        else:
-            self._remove(number)
+        index = number - self._settled - 1
+        if index < 0 or (entry := self._entries[index]) is None:
+            return
+        size, flight, sent_bytes = size_of(entry), self._flight, self._sent_bytes
+        if number <= self._sent:
+            flight = [
+                batch._replace(size=batch.size - size)
+                if batch.first <= number <= batch.last
+                else batch
+                for batch in flight
+            ]
+            sent_bytes -= size
+        self._entries[index] = None
+        self._holes += 1
+        self._flight, self._sent_bytes = flight, sent_bytes
+        self.bytes -= size
+        self._strip()
 
     def settled(self, number: int) -> bool:
         """Say whether nothing up to that number is open any more."""
-        if self._flight:
-            return number < self._flight[0].first
-        return number < self._first_waiting()
+        return number <= self._settled
 
-    def _first_waiting(self) -> int:
-        """Give the number of the first event that waits, or the next number."""
-        return self.last - len(self._waiting) + 1
-
-    def _cut(self) -> Batch:
-        first, waiting = self._first_waiting(), self._waiting
-        size = self._waiting_bytes
-        entries: list[Entry] = []
-        if not self._holes and len(waiting) <= BATCH_EVENTS and size <= BATCH_BYTES:
-            entries = [entry for entry in waiting if entry is not None]
-            waiting.clear()
-        else:
-            size = 0
-            while waiting and len(entries) < BATCH_EVENTS and (entry := waiting[0]) is not None:
-                more = size_of(entry)
-                if entries and size + more > BATCH_BYTES:
-                    break
-                del waiting[0]
-                entries.append(entry)
-                size += more
-            self._strip()
-        self._waiting_bytes -= size
-        return Batch(first, entries, size)
-
-    def _remove(self, number: int) -> None:
-        index = number - self._first_waiting()
-        if 0 <= index < len(self._waiting) and (entry := self._waiting[index]) is not None:
-            self._waiting[index] = None
-            self._holes += 1
-            self.bytes -= size_of(entry)
-            self._waiting_bytes -= size_of(entry)
-            self._strip()
+    def _cut(self) -> Batch | None:
+        """Give the next batch: consecutive events, none of which is a hole."""
+        self._strip()
+        entries, index = self._entries, self._sent - self._settled
+        size = self.bytes - self._sent_bytes
+        if not self._holes and len(entries) - index <= BATCH_EVENTS and size <= BATCH_BYTES:
+            cut: list[Any] = entries[index:]
+            return Batch(self._sent + 1, cut, size) if cut else None
+        while index < len(entries) and entries[index] is None:
+            index += 1
+        first, size, cut = self._settled + index + 1, 0, []
+        for entry in entries[index : index + BATCH_EVENTS]:
+            if entry is None:
+                break
+            more = size_of(entry)
+            if cut and size + more > BATCH_BYTES:
+                break
+            cut.append(entry)
+            size += more
+        return Batch(first, cut, size) if cut else None
 
     def _strip(self) -> None:
-        """Have an event at the front, if there is any."""
-        while self._waiting and self._waiting[0] is None:
-            del self._waiting[0]
-            self._holes -= 1
-
-    def _settle(self, batch: Batch) -> int:
-        self.bytes -= batch.size
-        self.flying -= len(batch.entries)
-        if self._withdrawn:
-            self._withdrawn.difference_update(range(batch.first, batch.last + 1))
-        return len(batch.entries)
+        """Settle what need not be sent any more and has nothing open before it."""
+        if not self._holes:
+            return
+        end = self._flight[0].first - self._settled - 1 if self._flight else len(self._entries)
+        count = 0
+        while count < end and self._entries[count] is None:
+            count += 1
+        settled = self._settled + count
+        sent = max(self._sent, settled)
+        del self._entries[:count]
+        self._holes -= count
+        self._settled, self._sent = settled, sent

@@ -30,12 +30,9 @@ class Mailbox:
         """Go on with the event after the number `last`, in that incarnation."""
         self.incarnation, self.last = incarnation, last
 
-    def arrived(self, first: int, count: int) -> tuple[int, int]:
-        """Take note of events; gives how many of them came before, and how many are missing."""
-        again = min(count, max(0, self.last + 1 - first))
-        missing = max(0, first - self.last - 1)
-        self.last = max(self.last, first + count - 1)
-        return again, missing
+    def compare(self, first: int, count: int) -> tuple[int, int]:
+        """Give how many of these events came before, and how many are missing before them."""
+        return min(count, max(0, self.last + 1 - first)), max(0, first - self.last - 1)
 
 
 def parse_push(data: bytes) -> tuple[int, int] | dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pyro_events import wire
+from pyro_events.client.change import TimedOut
 from pyro_events.client.connection import ConnectionLost
 from pyro_events.client.inbox import Notice, open_frame
 from pyro_events.client.pushes import Mailbox, gap_on_attach, parse_push
@@ -46,18 +47,24 @@ class Stream(Subscription):
         if connection is None:
             return False
         try:
-            connection.borrow()
-            frame = self._receive(connection, waker)
-            if frame is not None:
-                self.received(frame)
-        except TimeoutError:
+            connection.ask()
+            with connection.holding:
+                connection.wanted = False
+                frame = self._receive(connection, waker)
+                if frame is not None:
+                    self.received(frame)
+        except TimedOut:
             self.link.wake()
             return False
         except EventServiceError as error:
             connection.fail(error)
             return False
+        except BaseException:
+            if not connection.idle:
+                connection.fail(ConnectionLost("reading was interrupted"))
+            raise
         finally:
-            connection.give_back()
+            connection.wanted = False
             if self._calls is not None and self._calls.pending:
                 connection.attend()  # handling events may take long
         return True
@@ -82,7 +89,7 @@ class Stream(Subscription):
 
     def _attach(self, calls: Calls, connection: Connection, welcome: Welcome) -> list[Notice]:
         before = self._mailbox
-        with self._changed:
+        with self._lock:
             subjects, patterns = self.wanted.subjects, self.wanted.patterns
         options = dict(self._options)
         if before is not None:
@@ -118,11 +125,15 @@ class Stream(Subscription):
             self.noticed(push)
             return
         first, count = push
-        again, missing = mailbox.arrived(first, count)
+        again, missing = mailbox.compare(first, count)
         if missing:
             self.noticed({"kind": "gap", "missed": missing, "reason": "lost"})
         if again < count:
-            self.inbox.put(_Parcel(self, mailbox, frame.data, first, again))
+            parcel, last = _Parcel(self, mailbox, frame.data, first, again), first + count - 1
+            # These two lines happen together, since Python looks for signals after a call.
+            mailbox.last = last
+            self.inbox.items.append(parcel)
+            self.inbox.tell()
 
     def _subscribing(self, subjects: Sequence[str], patterns: Sequence[str]) -> list[Call]:
         once = bool(self._options.get("once"))

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pyro_events.client.calls import Calls
+from pyro_events.client.change import Change, TimedOut
 from pyro_events.client.connection import ConnectionLost
 from pyro_events.client.inbox import Failure, Notice
 from pyro_events.client.wanted import Wanted
@@ -45,7 +46,8 @@ class Subscription:
         self.link = Link(es, "subscriber", ident, self, silence=silence)
         self.wanted = Wanted()
         self.links = 0
-        self._changed = threading.Condition()  # on an RLock: collecting garbage may call `close`
+        self._lock = threading.RLock()  # collecting garbage may call `close`
+        self._changed = Change(self._lock)
         self._connection: Connection | None = None
         self._calls: Calls | None = None
         self._welcome: Welcome | None = None
@@ -85,26 +87,26 @@ class Subscription:
         Raises what the event service has against it, or Unreachable; then nothing has changed.
         """
         deadline = time.monotonic() + timeout
-        with self._changed:
+        with self._lock:
             added = self.wanted.add(subjects, patterns)
         try:
             for call in self._subscribing(subjects, patterns):
                 self._call(*call, deadline=deadline)
         except BaseException:
-            with self._changed:
+            with self._lock:
                 self.wanted.take_back(*added)
             raise
 
     def unsubscribe(self, texts: Sequence[str], timeout: float) -> None:
         """Have the subscriptions gone at the event service when this returns."""
         deadline = time.monotonic() + timeout
-        with self._changed:
+        with self._lock:
             self.wanted.remove(texts)
         self._call(*self._unsubscribing(texts), deadline=deadline)
 
     def start(self) -> None:
         """Connect, unless that is going on already."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise Closed("the subscriber was closed")
             self.refusal = None
@@ -119,10 +121,12 @@ class Subscription:
 
     def close(self, *, wait: bool = True) -> None:
         """End the subscriptions and disconnect. Without `wait` it returns at once."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        self.link.stop(wait=wait)
+        self._closed = True
+        try:
+            with self._lock:
+                self._changed.tell()
+        finally:
+            self.link.stop(wait=wait)
 
     # -- for the link, in its thread
 
@@ -131,11 +135,11 @@ class Subscription:
         calls = Calls()
         notices = self._attach(calls, connection, welcome)
         uri = {"uri": welcome.uri, "incarnation": welcome.incarnation}
-        with self._changed:
+        with self._lock:
             self.links += 1
             self._connection, self._calls, self._welcome = connection, calls, welcome
             self._failure = self._farewell = None
-            self._changed.notify_all()
+            self._changed.tell()
         self.inbox.put(Notice("connected", {"kind": "connected", **uri, "reason": None}))
         for notice in notices:
             self.inbox.put(Notice(notice.hook, {**notice.values, **uri}))
@@ -153,7 +157,7 @@ class Subscription:
 
     def unlinked(self, error: Exception) -> None:
         """Fail the calls in progress, which try again, and tell the subscriber."""
-        with self._changed:
+        with self._lock:
             calls, welcome = self._calls, self._welcome
             self._connection = self._calls = self._welcome = None
             self._failure = error
@@ -172,9 +176,9 @@ class Subscription:
 
     def refused(self, error: Refused) -> None:
         """Tell whoever waits; the next call begins anew."""
-        with self._changed:
+        with self._lock:
             self.refusal = error
-            self._changed.notify_all()
+            self._changed.tell()
         self.inbox.put(Failure(error))
 
     # -- for subclasses
@@ -207,10 +211,10 @@ class Subscription:
         deadline = time.monotonic() + CONNECT_TIMEOUT
         frame, answer = calls.start(*call)
         connection.write(frame)
-        while not answer.done():
+        while not answer.done:
             try:
                 frame_in = connection.next_frame(deadline)
-            except TimeoutError:
+            except TimedOut:
                 raise ConnectionLost(f"{call[0]} was not answered") from None
             if frame_in.type == RESULT:
                 calls.finish(frame_in)
@@ -227,24 +231,26 @@ class Subscription:
             connection, calls = self._wait_for_connection(deadline)
             with contextlib.suppress(ConnectionLost):
                 frame, answer = calls.start(method, params, options)
-                connection.write(frame)
-                connection.attend()
                 try:
+                    connection.write(frame)
+                    connection.attend()
                     return answer.result(max(0.0, deadline - time.monotonic()))
-                except TimeoutError:
-                    if answer.done():
-                        raise
+                except TimedOut:
                     raise Unreachable(f"the event service did not answer {method}") from None
+                finally:
+                    calls.forget(answer)
 
     def _wait_for_connection(self, deadline: float) -> tuple[Connection, Calls]:
-        with self._changed:
-            while self._connection is None or self._calls is None:
-                if self._closed:
-                    raise Closed("the subscriber was closed")
-                if self.refusal is not None:
-                    raise self.refusal
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise Unreachable(f"no event service: {self._failure or 'still connecting'}")
-                self._changed.wait(left)
-            return self._connection, self._calls
+        def look() -> tuple[Connection, Calls] | None:
+            if self._connection is not None and self._calls is not None:
+                return self._connection, self._calls
+            if self._closed:
+                raise Closed("the subscriber was closed")
+            if self.refusal is not None:
+                raise self.refusal
+            return None
+
+        found = self._changed.wait(look, deadline)
+        if found is None:
+            raise Unreachable(f"no event service: {self._failure or 'still connecting'}")
+        return found

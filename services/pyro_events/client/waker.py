@@ -39,8 +39,11 @@ class Waker:
 
     def wake(self) -> None:
         """Let the present wait return, or the next one when nobody waits."""
-        with contextlib.suppress(OSError):  # full: it will wake anyway; closed: nobody waits
+        try:
             self._bell.send(b"\0")
+        except OSError as error:  # full: it will wake anyway; closed: nobody waits
+            if error.errno is None:
+                raise  # a signal handler's
 
     def stop(self) -> None:
         """Let the present and every further wait raise Stopped."""
@@ -80,6 +83,11 @@ class Waker:
         """Release the descriptors; nobody may wait any more."""
         self._ear.close()
         self._bell.close()
+
+    def __del__(self) -> None:
+        """Close what an interrupted thread has left behind."""
+        with contextlib.suppress(AttributeError):
+            self.close()
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):

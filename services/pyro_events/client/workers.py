@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections import deque
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,11 +28,11 @@ class Tally:
         self._open: deque[_Open] = deque()
 
     def begin(self, parcel: Parcel, count: int) -> _Open:
-        """Count a parcel of so many events in."""
-        entry = _Open(parcel, count)
+        """Count a parcel of so many events in; again, if whoever did so was interrupted."""
         with self._lock:
-            self._open.append(entry)
-        return entry
+            if not self._open or self._open[-1].parcel is not parcel:
+                self._open += [_Open(parcel, count)]
+            return self._open[-1]
 
     def done(self, entry: _Open) -> None:
         """Count one event of it as handled."""
@@ -65,7 +64,10 @@ class Workers:
 
     def __init__(self) -> None:
         self._tally = Tally()
-        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._tasks: deque[_Task] = deque()
+        self._newest: Parcel | None = None
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        """Has something for each task, and for each worker that is to look around."""
         self._threads: list[threading.Thread] = []
         self._stopping = False
 
@@ -79,56 +81,66 @@ class Workers:
                 name=f"pyro_events worker {number + 1}",
                 daemon=True,
             )
-            thread.start()
             self._threads.append(thread)
+            thread.start()
+        for _ in range(len(self._tasks)):
+            self._bell.put(None)
 
     def hand_in(self, parcel: Parcel) -> int:
-        """Have the events of a parcel handled; gives how many there are."""
+        """Have the events of a parcel handled; gives how many there are.
+
+        To be called again when it was interrupted; the same events aren't handled twice.
+        """
+        if parcel is self._newest:
+            return 0
         events = parcel.open()
         entry = self._tally.begin(parcel, len(events))
-        for event in events:
-            self._tasks.put((entry, event))
-        return len(events)
+        tasks = [(entry, event) for event in events]
+        # These two lines happen together, since Python looks for signals after a call.
+        self._newest = parcel
+        self._tasks.extend(tasks)
+        for _ in tasks:
+            self._bell.put(None)
+        return len(tasks)
 
     def finish(
         self, handle: Callable[[Event | Undecodable], None], aborted: Callable[[], bool]
     ) -> None:
         """Handle what is left in the calling thread, until `aborted` says so."""
-        with contextlib.suppress(Empty):
-            while not aborted():
-                self._do(handle, self._tasks.get_nowait())
+        while self._tasks and not aborted():
+            entry, event = self._tasks[0]
+            try:
+                del self._tasks[0]
+                handle(event)
+            finally:
+                self._tally.done(entry)
 
     def stop(self) -> None:
         """Wait for the events in progress; a worker that calls this is not waited for."""
         self._stopping = True
         for _ in self._threads:
-            self._tasks.put(None)
+            self._bell.put(None)
         for thread in self._threads:
-            if thread is not threading.current_thread():
+            if thread is not threading.current_thread() and thread.is_alive():
                 thread.join()
         self._threads.clear()
-        self._remove_marks()
 
     def _work(self, handle: Callable[[Event | Undecodable], None]) -> None:
-        while not self._stopping:
+        while True:
+            self._bell.get()
+            if self._stopping:
+                return
             try:
-                self._do(handle, self._tasks.get())
+                self._do(handle)
             except BaseException:  # noqa: BLE001 - sys.exit() in a handler must not end its worker
                 _log.exception("a handler wanted to end its thread")
 
-    def _do(self, handle: Callable[[Event | Undecodable], None], task: _Task | None) -> None:
-        if task is not None:
-            entry, event = task
-            try:
-                handle(event)
-            finally:
-                self._tally.done(entry)
-
-    def _remove_marks(self) -> None:
-        kept = []
-        with contextlib.suppress(Empty):
-            while True:
-                kept.append(self._tasks.get_nowait())
-        for task in kept:
-            if task is not None:
-                self._tasks.put(task)
+    def _do(self, handle: Callable[[Event | Undecodable], None]) -> None:
+        try:
+            entry, event = self._tasks.popleft()
+        except IndexError:
+            return
+        try:
+            handle(event)
+        finally:
+            self._tally.done(entry)
