@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChannel | None) -> None:
     path = os.environ.pop("PYROCTL_TAKE_OVER", None)
     listening = inherited_socket()
-    our_version = version()  # reads files, and from the next line on everybody may be waiting for us
+    our_version = version()  # reads files; from the next line on everybody may wait for us
     inheritance = _inherit(path) if path else None
     with contextlib.ExitStack() as stack:
         if inheritance is not None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from tests.events.held_service import HeldService
 
-WORDS = ("hello", "patterns", "ready", "state", "descriptors", "taken", "yours")
+WORDS = ("hello", "patterns", "ready", "state", "taken")
+"""What is said; before `taken` is said, the new process serves."""
 
 
 class Relay:

@@ -197,7 +197,7 @@ def test_a_publisher_helper_waits_for_its_acknowledgement(held: Held) -> None:
     with Publisher(es.uri) as publisher, Recording(es.uri) as subscriber:
         subscriber.subscribe("a")
         subscriber.start()
-        relay = Relay(es, "taken")
+        relay = Relay(es, "state")
         thread = threading.Thread(target=publisher.publish, args=("a", 1))
         thread.start()
         relay.go_on()
@@ -299,7 +299,7 @@ def test_one_closes_while_both_have_its_descriptor(held: Held, client: Client) -
     going, staying = client(es), client(es)
     going.attach("going", ["a"])
     staying.attach("staying", ["a"])
-    relay = Relay(es, "taken")
+    relay = Relay(es, "state")
     going.sock.close()
     relay.go_on()
     es.see_off()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +102,7 @@ def test_the_new_process_is_killed_when_it_has_all(held: Held) -> None:
     """That is a crash: the old one is gone, and the next one starts from the roster."""
     es = held()
     with clients(es) as everybody:
-        relay = Relay(es, "yours")
+        relay = Relay(es, "taken")
         relay.started[0].kill()
         relay.drop()
         relay.end_of_new()
@@ -117,13 +117,10 @@ def test_the_old_process_is_killed(held: Held, word: str) -> None:
     es = held()
     with clients(es) as everybody:
         relay = Relay(es, word)
-        if word == "yours":
-            es.see_off()
-        else:
-            es.kill()
+        es.kill()
         relay.drop()
         es.become(relay.started)
-        if word in {"taken", "yours"}:
+        if word == "taken":
             everybody.are_undisturbed()
         else:
             everybody.came_back()
@@ -151,9 +148,9 @@ def test_nothing_is_offered(held: Held) -> None:
     es.hand_over()
 
 
-@pytest.mark.parametrize("word", ["patterns", "taken"])
+@pytest.mark.parametrize("word", ["patterns", "state", "taken"])
 def test_the_manager_goes_meanwhile(held: Held, word: str) -> None:
-    """Both processes end: the old one in order, the new one because it gets nothing."""
+    """Both processes end, whoever of them serves, and whoever gets nothing."""
     es = held()
     with clients(es):
         relay = Relay(es, word)
@@ -175,11 +172,11 @@ def test_the_manager_goes_meanwhile(held: Held, word: str) -> None:
 
 
 def test_a_new_process_that_hangs_is_given_up(held: Held) -> None:
-    """Stopped with everything in its hands: after 5 s the old one serves on, the new one ends."""
+    """Stopped before it has everything: after 5 s the old one serves on, the new one ends."""
     es = held()
     with clients(es) as everybody:
         pid = es.pids[-1]
-        relay = Relay(es, "taken")
+        relay = Relay(es, "state")
         began = time.monotonic()
         everybody.talk()
         assert 3 < time.monotonic() - began < 10
@@ -188,28 +185,37 @@ def test_a_new_process_that_hangs_is_given_up(held: Held) -> None:
         word, reason = msgpack.unpackb(message)
         assert (word, reason) == ("kept", "the new process takes longer than 5 s")
         passing.send(relay.new, message)
-        relay.close()
+        relay.drop()
         assert relay.end_of_new() == 125
         assert "the old process goes on" in es.log.read_text()
         serves_on(es, pid, everybody)
 
 
-def test_an_old_process_that_slept_gives_everything_all_the_same(held: Held) -> None:
-    """It was stopped for longer than its patience, but the answer is there when it wakes up."""
+def test_who_has_everything_and_does_not_take_it_gets_nothing(held: Held) -> None:
+    """After 5 s the old one takes it back, and whoever wakes up then hears why."""
     es = held()
     with clients(es) as everybody:
-        relay = Relay(es, "taken")
+        es.ask("offer_handover", path=es.meeting_place)
+        inheritance = handover.inherit(es.meeting_place)
+        assert inheritance is not None
+        with closing(inheritance.receiver):
+            everybody.talk()
+            with pytest.raises(HandoverRefused, match="takes longer than 5 s"):
+                inheritance.take()
+        serves_on(es, es.pids[-1], everybody)
+
+
+def test_the_new_process_waits_for_no_answer(held: Held) -> None:
+    """It has taken everything, so it serves; the old one ends when it looks, without being told."""
+    es = held()
+    with clients(es) as everybody:
         assert es.process is not None
+        relay = Relay(es, "taken")
         es.process.send_signal(signal.SIGSTOP)
-        time.sleep(5.5)  # what is tested is that this time passes
-        assert relay.held is not None
-        relay.held()
+        everybody.are_undisturbed()
         es.process.send_signal(signal.SIGCONT)
-        message, _ = passing.receive(relay.old)
-        assert msgpack.unpackb(message)[0] == "yours"
-        passing.send(relay.new, message)
-        relay.close()
         es.see_off()
+        relay.close()
         es.become(relay.started)
         everybody.are_undisturbed()
 

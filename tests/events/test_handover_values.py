@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,31 @@ def test_descriptors_arrive_or_the_message_is_an_error() -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         assert not Path(f"/proc/self/fd/{found[0]}").exists()
+
+
+def test_a_token_is_taken_once() -> None:
+    """By one of all who have it, also by one who has got it from another process."""
+    for first, second in ((0, 1), (1, 0)):
+        with closing(passing.Token()) as ours, closing(passing.Token(os.dup(ours.fileno()))) as its:
+            tokens = [ours, its]
+            assert [tokens[first].take(), tokens[second].take(), tokens[first].take()] == [
+                True, False, False,
+            ]  # fmt: skip
+
+
+def test_runs_of_the_same_objects_cost_next_to_nothing() -> None:
+    """Whoever has a part of what others have adds two numbers; mixtures still come out right."""
+    sender = Sender()
+    events = [(f"s{number}", 1.5, b"x", False) for number in range(1000)]
+    shares = [sender.share(events), sender.share(events[100:900]), sender.share([])]
+    assert shares == [(0, 1000), (100, 800), (0, 0)]
+    more = [*events[990:], *((f"t{number}", 1.5, b"x", False) for number in range(10))]
+    mixed = [events[7], *events[3:5], more[-1]]
+    shares += [sender.share(more), sender.share(mixed)]
+    receiver = Receiver(sender.pack({"shares": shares}), [])
+    found = [receiver.shared(each) for each in receiver.values["shares"]]
+    assert found == [events, events[100:900], [], more, mixed]
+    assert found[3][0] is found[0][990]
 
 
 def test_a_memory_file_brings_any_size() -> None:

@@ -7,15 +7,17 @@
     patterns ──▶                                     compiles them
                        ◀── ready ──
     stops, between two things
-    state, descriptors ──▶                           makes everything of it, touches nothing
-                       ◀── taken ──
-    yours: the commit point ──▶                      serves
+    state ──▶                                        makes everything of it, touches nothing
+                                                     takes the token: the commit point
+                       ◀── taken ──                  serves
     ends, telling nobody
 
-Before `yours`, whatever goes wrong or takes longer than 5 s leaves the old one serving as if
-nothing had been: what it hands over doesn't change by that. It then says `kept`, with the reason,
-and the new one ends. A connection that ends without a word means that the old one is dead. The new
-one serves then, with what it has if that is everything, and as after a crash if not.
+The state is a file in memory, followed by all descriptors. Among them is a token, which only one of
+the two can take, so that neither has to wait for the other's word. When the new one has ended, or
+was silent for 5 s, the old one takes it back and serves as if nothing had been: what it hands over
+doesn't change by that. It then says `kept`, with the reason, and the new one ends. If the token is
+gone, so is the old one. A connection that ends without a word means that the old one is dead. The
+new one serves then, with what it has if that is everything, and as after a crash if not.
 
 Messages are msgpack lists of a word and a value. Both ends run as the same user, or as root.
 """
@@ -27,7 +29,7 @@ import logging
 import os
 import socket
 import struct
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -153,32 +155,35 @@ class Offer:
         began = self._loop.clock()
         sender = Sender()
         values = self._say(sender)
-        with _memory(sender.pack(values)) as file:
-            self._send(sock, began, "state", len(sender.descriptors), [file])
-        for at in range(0, len(sender.descriptors), passing.AT_ONCE):
-            some = sender.descriptors[at : at + passing.AT_ONCE]
-            self._send(sock, began, "descriptors", len(some), some)
-        if self._verdict(sock, began) != "taken":
-            raise Failed("the new process has ended before it had everything")
-        _say(sock, "yours", None)
+        with closing(passing.Token()) as token:
+            values["token"] = sender.descriptor(token)
+            with _memory(sender.pack(values)) as file:
+                self._send(sock, began, [file, *sender.descriptors])
+            reason = self._await_taking(sock, began)
+            if token.take():
+                raise Failed(reason)
         self._loop.unwatch(sock)
         sock.close()
         self._successor = None
         self._part()
 
-    def _send(self, sock: socket.socket, began: float, *message: Any) -> None:
-        sock.settimeout(self._left(began))
-        _say(sock, *message)
+    def _send(self, sock: socket.socket, began: float, descriptors: list[int]) -> None:
+        """Send them all, with one message if possible: each one wakes the new process up."""
+        for at in range(0, len(descriptors), passing.AT_ONCE):
+            sock.settimeout(self._left(began))
+            _say(sock, "state", len(descriptors), descriptors[at : at + passing.AT_ONCE])
 
-    def _verdict(self, sock: socket.socket, began: float) -> str:
+    def _await_taking(self, sock: socket.socket, began: float) -> str:
+        """Wait until the token is taken, or will not be; gives why that could be."""
         sock.settimeout(self._left(began))
         try:
-            return _hear(sock)[0]
-        except TimeoutError:  # it may have answered while it was us who slept
-            sock.setblocking(False)
-            with suppress(BlockingIOError):
-                return _hear(sock)[0]
-            raise Failed(f"the new process takes longer than {_PATIENCE:g} s") from None
+            _, unwanted = passing.receive(sock)
+            passing.close(unwanted)
+        except TimeoutError:
+            return f"the new process takes longer than {_PATIENCE:g} s"
+        except OSError as error:
+            return _reason(error)
+        return "the new process has ended before it had everything"
 
     def _left(self, began: float) -> float:
         return max(0.001, began + _PATIENCE - self._loop.clock())
@@ -202,10 +207,15 @@ class Inheritance:
     patterns: dict[str, Pattern]
 
     def take(self) -> None:
-        """Say that everything is there, and wait until it is ours. Raises HandoverRefused."""
-        with self.sock as sock, suppress(ConnectionError):  # which says that the old one is dead
-            _tell(sock, "taken", None)
-            _ask(sock)
+        """Make everything ours, and the old process end. Raises HandoverRefused."""
+        descriptor = self.receiver.descriptor(self.receiver.values["token"])
+        with self.sock as sock, closing(passing.Token(descriptor)) as token:
+            if token.take():
+                _tell(sock, "taken", None)
+                return
+            with suppress(ConnectionError):
+                _ask(sock)  # it says why
+            raise HandoverRefused("the old process went on")
 
 
 def inherit(path: str) -> Inheritance | None:
@@ -235,12 +245,11 @@ def _inherit(sock: socket.socket) -> Inheritance:
     _, (file,) = _ask(sock)
     patterns = {text: Pattern(text) for text in msgpack.unpackb(passing.contents(file))}
     _tell(sock, "ready", None)
-    count, (file,) = _ask(sock)
-    descriptors: list[int] = []
+    count, descriptors = _ask(sock)
     try:
-        data = passing.contents(file)
         while len(descriptors) < count:
             descriptors += _ask(sock)[1]
+        data = passing.contents(descriptors.pop(0))
         return Inheritance(sock, Receiver(data, descriptors), patterns)
     except BaseException:
         passing.close(descriptors)

@@ -19,6 +19,8 @@ from pyro_events.engine.passing import close
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pyro_events.engine.loop import Watchable
+
 
 class Sender:
     """Collects what belongs to values, while they are made."""
@@ -49,9 +51,9 @@ class Sender:
             return None
         return begin, count
 
-    def descriptor(self, sock: socket.socket) -> int:
-        """Give what stands for a socket."""
-        self.descriptors.append(sock.fileno())
+    def descriptor(self, owner: Watchable) -> int:
+        """Give what stands for a socket, or what else has a descriptor."""
+        self.descriptors.append(owner.fileno())
         return len(self.descriptors) - 1
 
     def pack(self, values: Mapping[str, Any]) -> bytes:
@@ -78,11 +80,15 @@ class Receiver:
         begin, count = share
         return list(self._shared[begin : begin + count])
 
-    def socket(self, number: int) -> socket.socket:
-        """Give the socket, once."""
+    def descriptor(self, number: int) -> int:
+        """Give the descriptor, once."""
         descriptor, self._descriptors[number] = self._descriptors[number], None
         assert descriptor is not None
-        return socket.socket(fileno=descriptor)
+        return descriptor
+
+    def socket(self, number: int) -> socket.socket:
+        """Give the socket, once."""
+        return socket.socket(fileno=self.descriptor(number))
 
     def close(self) -> None:
         """Close the descriptors that nobody took."""

@@ -51,6 +51,32 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
     return message, descriptors
 
 
+class Token:
+    """What only one of the processes that have it can take, and only once.
+
+    It is an eventfd(2). Without a descriptor a new one is made. Raises OSError.
+    """
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK
+        self._descriptor = os.eventfd(1, flags) if descriptor is None else descriptor
+
+    def fileno(self) -> int:
+        """Give the descriptor."""
+        return self._descriptor
+
+    def take(self) -> bool:
+        """Take it; False if somebody has taken it before."""
+        try:
+            return os.eventfd_read(self._descriptor) > 0
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        """Close the descriptor; others who have it may still take it."""
+        os.close(self._descriptor)
+
+
 def close(descriptors: Iterable[int]) -> None:
     """Close them all."""
     for descriptor in descriptors:
