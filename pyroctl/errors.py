@@ -89,6 +89,28 @@ class ServiceFailed(PyroctlError):
         return [{**entry, "output": list(self.output)}]
 
 
+class NotEnded(ServiceFailed):
+    """Processes of a service that not even SIGKILL ends; `pids` are those, as far as we see any."""
+
+    code = "not-ended"
+
+    def __init__(self, service: str, pids: Sequence[int]) -> None:
+        those = ", ".join(map(str, pids)) or "unknown"
+        what = f"process {those} is" if len(pids) == 1 else f"processes {those} are"
+        super().__init__(
+            f"{service} can't be ended: {what} still there after SIGKILL",
+            service=service,
+            hint="such a process waits inside the kernel, for a disk or a debugger for instance:"
+            " ps -o pid,stat,wchan,cmd shows for what",
+        )
+        self.pids = tuple(pids)
+
+    def entries(self) -> list[dict[str, object]]:
+        """Give the entry with the process ids."""
+        (entry,) = super().entries()
+        return [{**entry, "pids": list(self.pids)}]
+
+
 class EssentialFailed(PyroctlError):
     """A service with on_failure = "shutdown" has failed, and with it the whole deployment.
 
@@ -214,7 +236,7 @@ class ConfigError(PyroctlError):
 
 
 class Reported(PyroctlError):
-    """Errors that another process of ours met and reported as entries."""
+    """Several errors, already as entries; or what another process of ours has reported."""
 
     def __init__(self, entries: Sequence[dict[str, object]], exit_code: int) -> None:
         super().__init__(str(entries[0]["message"]))

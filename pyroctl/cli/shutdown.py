@@ -11,7 +11,7 @@ from pyroctl.cli.background import take_over_orphans
 from pyroctl.cli.output import Result
 from pyroctl.cli.warn import warn, warning_options
 from pyroctl.control.client import manager_pid
-from pyroctl.errors import ManagerNotRunning, NoAnswer
+from pyroctl.errors import ManagerNotRunning, NoAnswer, Reported
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App
@@ -26,23 +26,28 @@ END_TIMEOUT = 5.0
 def command(app: App, *, yes: bool, safe: bool) -> Result:
     """Stop all services, and the manager.
 
-    Warns as restart does.
+    Warns as restart does. What can't be ended, not even by SIGKILL, is named, and left.
     """
     take_over_orphans(app)
     pid = manager_pid(app.paths)
     try:
         warn(app, "shutdown", (), yes=yes, safe=safe)
-        reply = app.call("shutdown")
+        try:
+            reply = app.call("shutdown")
+        except Reported:
+            _wait_for_end(pid, app.paths)  # with what it can't end
+            raise
     except ManagerNotRunning:
         app.output.progress("nothing runs here")
         return Result({"stopped": []})
-    if pid:
-        _wait_for_end(pid, app.paths)
+    _wait_for_end(pid, app.paths)
     app.output.progress("everything is stopped")
     return Result(reply["data"], reply["errors"], reply["exit_code"])
 
 
-def _wait_for_end(pid: int, paths: Paths) -> None:
+def _wait_for_end(pid: int | None, paths: Paths) -> None:
+    if not pid:
+        return
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -11,7 +11,7 @@ import sys
 
 from pyroctl.config.apart import Loading
 from pyroctl.control.paths import deployment_paths
-from pyroctl.errors import EssentialFailed, PyroctlError
+from pyroctl.errors import PyroctlError
 
 LOG_BYTES, LOG_FILES = 5_000_000, 2
 
@@ -27,13 +27,15 @@ def run() -> None:
     if options.check:
         check(options.config)
         return
-    starts = "PYROCTL_HANDOFF_FD" not in os.environ  # or nobody waits for us, see reexec.py
-    if starts:
+    told = "PYROCTL_HANDOFF_FD" in os.environ  # then nobody waits for us, see reexec.py
+    if not told:
         os.set_inheritable(options.ready_fd, False)
 
     def tell(message: dict[str, object]) -> None:
-        if not starts:
+        nonlocal told
+        if told:
             return
+        told = True
         with open(options.ready_fd, "w") as starter:
             json.dump(message, starter)
 
@@ -51,9 +53,9 @@ def run() -> None:
             autostart=False,
             on_ready=lambda news: tell({"errors": [], "news": news}),
         )
-    except EssentialFailed as end:
-        sys.exit(end.exit_code)
     except PyroctlError as error:
+        if told:
+            sys.exit(error.exit_code)
         tell({"errors": error.entries(), "exit_code": error.exit_code})
 
 

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 from pyroctl.control.server import ControlServer
 from pyroctl.core.lifecycle import State
-from pyroctl.errors import EssentialFailed
+from pyroctl.errors import EXIT_FAILED, EssentialFailed, Reported
 from pyroctl.manager import lock
 from pyroctl.manager.adoption import reexec
 from pyroctl.manager.adoption.succession import Beginning, begin, go_on
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from pyroctl.control.paths import Paths
     from pyroctl.core.spec import Deployment
     from pyroctl.manager.unit import Unit
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+HURRY = 1.0
+"""Seconds that killed services have to be gone for somebody who has asked twice."""
+LAST_RESORT = 5.0
+"""Seconds after which we end all the same, as kill -9 would; the guard has the rest."""
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +54,8 @@ def run(
     if that ended without shutting down; `system` is who has to know how we are; `echo`
     gets each service's name and lines; `farewell` is called before another program goes on in this
     process. Raises AlreadyRunning, NotPermitted or another
-    PyroctlError when it can't begin, EssentialFailed when such a service has ended it.
+    PyroctlError when it can't begin, EssentialFailed when such a service has ended it, Reported
+    when it has left services that can't be ended.
     """
     lock.make_directories(paths)
     handoff = reexec.receive(os.environ)
@@ -59,15 +67,28 @@ def run(
             beginning = go_on(deployment, paths, handoff)
         manager = Manager(deployment, paths, system or SystemNotifier({}), echo, beginning)
         manager.on_leaving(held, farewell)
-        asyncio.run(manager.serve(autostart=autostart, on_ready=lambda: on_ready(beginning.news)))
+        _serve(manager, paths, beginning, autostart=autostart, on_ready=on_ready)
     except BaseException:
         os.close(held)  # with our mark in it: the next one looks for what we have left
         raise
-    if beginning.keeping is not None:
-        aftermath.end_all(paths)  # what we haven't started ourselves may have left its service
     lock.release(held)
     if manager.failure is not None:
         raise manager.failure
+
+
+def _serve(
+    manager: Manager,
+    paths: Paths,
+    beginning: Beginning,
+    *,
+    autostart: bool,
+    on_ready: Callable[[str], None],
+) -> None:
+    asyncio.run(manager.serve(autostart=autostart, on_ready=lambda: on_ready(beginning.news)))
+    if beginning.keeping is not None:  # what we haven't started ourselves may have left its service
+        aftermath.end_all(paths, grace=aftermath.GRACE if manager.left is None else 0)
+    if manager.left is not None:
+        raise manager.failure or manager.left
 
 
 class Manager:
@@ -94,8 +115,11 @@ class Manager:
         self._server = ControlServer(paths.socket, self._requests.handle)
         self.failure: EssentialFailed | None = None
         """Why it ends, if nobody has asked for that."""
+        self.left: Reported | None = None
+        """What couldn't be ended."""
         self._stopped: asyncio.Future[None] | None = None
         self._tells = False
+        self._signalled = False
         self._reload_wanted = False
         self._reloading: asyncio.Task[None] | None = None
 
@@ -130,18 +154,42 @@ class Manager:
             self._reaper.stop()
             await self._autostart.end()
             await self._server.stop()
-            log.info("everything is stopped")
+            log.info("everything is stopped" if self.left is None else "not all could be stopped")
 
     async def shut_down(self) -> None:
-        """Stop all services; the process ends after that. Asking twice is harmless."""
+        """Stop all services; the process ends after that. Asking twice is harmless.
+
+        Raises Reported when some can't be ended.
+        """
         assert self._stopped is not None
+        self._begin_to_stop()
+        await asyncio.wait([self._stopped])
+        if self.left is not None:
+            raise self.left
+
+    def _begin_to_stop(self) -> None:
         if self._requests.stopping:
-            await asyncio.wait([self._stopped])
             return
         self._requests.stopping = True
         self._system.stopping()
-        await self._supervisor.stop()
-        self._stopped.set_result(None)
+        self._stopping = asyncio.get_running_loop().create_task(self._stop())
+
+    async def _stop(self) -> None:
+        assert self._stopped is not None
+        try:
+            await self._supervisor.stop()
+        except asyncio.CancelledError:
+            log.warning("no longer waiting for what was killed")
+        except Exception:
+            log.exception("a fault of our own in stopping")
+        try:
+            self._supervisor.close()
+        except Reported as left:
+            self.left = left
+        finally:
+            self._stopped.set_result(None)
+        for entry in self.left.entries() if self.left is not None else ():
+            log.error("%s", entry["message"])
 
     def _leave_soon(self, nonce: str) -> None:
         """Let another program go on in this process, when the request for that has its reply."""
@@ -170,7 +218,7 @@ class Manager:
             code = unit.life.outcome.exit_code if unit.life.outcome is not None else 1
             self.failure = EssentialFailed(unit.name, unit.life.reason, code)
             log.error("%s has failed, and everything is to end with it", unit.name)
-            self._shutdown = asyncio.get_running_loop().create_task(self.shut_down())
+            self._begin_to_stop()
 
     def _tell_status(self, unit: Unit, old: State) -> None:
         """Let systemd have a summary, of all that changes in one turn of the loop."""
@@ -190,20 +238,30 @@ class Manager:
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._asked_to_stop, loop)
+            signal.signal(number, self._count_signals)  # the loop gets to know of it as well
         loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload, loop)
         loop.add_signal_handler(signal.SIGUSR1, self._supervisor.reopen_logs)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, reexec.SIGNALS)
+
+    def _count_signals(self, *_: object) -> None:
+        """See to it that the second request to stop ends us, even if the event loop hangs."""
+        if self._signalled or self._requests.stopping:
+            timer = threading.Timer(LAST_RESORT, os._exit, (EXIT_FAILED,))
+            timer.daemon = True
+            timer.start()
+        self._signalled = True
 
     def _asked_to_stop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Stop in order; whoever asks twice wants it now."""
         if self._requests.stopping:
             log.warning("asked twice: killing what is left")
             self._supervisor.kill_all()
+            loop.call_later(HURRY, self._stopping.cancel)
         else:
             log.info("asked to stop: stopping all services")
-            self._shutdown = loop.create_task(self.shut_down())
+            self._begin_to_stop()
 
     def _asked_to_reload(self, loop: asyncio.AbstractEventLoop) -> None:
         """Reload, and once more if asked meanwhile: the file may have changed since it was read."""

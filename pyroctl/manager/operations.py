@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import plan
-from pyroctl.core.lifecycle import SETTLED, Start, State, Stop, is_usable
-from pyroctl.errors import PyroctlError, ServiceFailed
+from pyroctl.core.lifecycle import Start, State, is_usable
+from pyroctl.errors import NotEnded, PyroctlError, ServiceFailed
 from pyroctl.manager import restarts
+from pyroctl.manager.takedown import take_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,30 +24,40 @@ if TYPE_CHECKING:
 
 
 async def start(
-    supervisor: Supervisor, names: Sequence[str], progress: Progress
+    supervisor: Supervisor,
+    names: Sequence[str],
+    progress: Progress,
+    unwanted: asyncio.Future[str] | None = None,
 ) -> list[ServiceFailed]:
     """Start services and what they need; wait until they are ready.
 
-    If one fails, what this call has started is stopped again, and the failures are returned.
+    If one fails, what this call has started is stopped again, and the failures are returned. So it
+    is when `unwanted` gets the name of a service: somebody wants that one to be stopped.
     """
+    unwanted = unwanted or asyncio.get_running_loop().create_future()
     begun: list[Unit] = []
     for wave in plan.start_waves(names, supervisor.needs()):
         if supervisor.closing:
             raise PyroctlError("the manager is shutting down")
         units = supervisor.choose(wave)
         begun += [unit for unit in units if unit.state not in {State.RUNNING, State.STARTING}]
-        found = await asyncio.gather(*(_bring_up(unit, progress) for unit in units))
-        failures = [failure for failure in found if failure is not None]
+        failures = await _bring_all_up(units, progress, unwanted)
         if failures:
-            await _take_back(begun)
-            return failures
+            return failures + await _take_back(begun)
     return []
 
 
-async def stop(supervisor: Supervisor, names: Sequence[str], progress: Progress) -> None:
-    """Stop services; whoever depends on them goes first."""
+async def stop(
+    supervisor: Supervisor, names: Sequence[str], progress: Progress
+) -> list[ServiceFailed]:
+    """Stop services; whoever depends on them goes first. Gives those that can't be ended."""
     for wave in plan.stop_waves(names, supervisor.needs()):
-        await asyncio.gather(*(_take_down(unit, progress) for unit in supervisor.choose(wave)))
+        units = supervisor.choose(wave)
+        found = await asyncio.gather(*(_try_to_end(unit, progress) for unit in units))
+        failures = [failure for failure in found if failure is not None]
+        if failures:
+            return failures
+    return []
 
 
 async def restart(
@@ -120,6 +131,19 @@ async def _await_followers(
     return failures
 
 
+async def _bring_all_up(
+    units: Sequence[Unit], progress: Progress, unwanted: asyncio.Future[str]
+) -> list[ServiceFailed]:
+    starting = asyncio.gather(*(_bring_up(unit, progress) for unit in units))
+    either: set[asyncio.Future[Any]] = {starting, unwanted}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        return [failure for failure in starting.result() if failure is not None]
+    starting.cancel()
+    name = unwanted.result()
+    return [ServiceFailed(f"the start was given up: another command stops {name}", service=name)]
+
+
 async def _bring_up(unit: Unit, progress: Progress) -> ServiceFailed | None:
     unit.send(Start())
     try:
@@ -129,16 +153,15 @@ async def _bring_up(unit: Unit, progress: Progress) -> ServiceFailed | None:
     return None
 
 
-async def _take_down(unit: Unit, progress: Progress) -> None:
-    was_settled = unit.state in SETTLED
-    unit.send(Stop())
-    await unit.wait_until(lambda life: life.state in SETTLED)
-    if not was_settled:
-        progress(unit)
+async def _try_to_end(unit: Unit, progress: Progress) -> ServiceFailed | None:
+    try:
+        await take_down(unit, progress)
+    except NotEnded as failure:
+        return failure
+    return None
 
 
-async def _take_back(begun: Sequence[Unit]) -> None:
-    """Stop what a start that failed has begun, last first."""
-    for unit in reversed(begun):
-        unit.send(Stop())
-        await unit.wait_until(lambda life: life.state in SETTLED)
+async def _take_back(begun: Sequence[Unit]) -> list[ServiceFailed]:
+    """Stop what a start that failed has begun, last first; give what can't be ended."""
+    found = [await _try_to_end(unit, lambda _: None) for unit in reversed(begun)]
+    return [failure for failure in found if failure is not None]

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.config.apart import load_apart
 from pyroctl.core.diff import manager_changes
-from pyroctl.core.lifecycle import SETTLED, State, Stop, is_usable
+from pyroctl.core.lifecycle import SETTLED, State, is_usable
 from pyroctl.core.reload_plan import INTERRUPTING, Action, Present, reload_plan
 from pyroctl.core.spec import EventServiceOptions
-from pyroctl.errors import PyroctlError
+from pyroctl.errors import NotEnded, PyroctlError
 from pyroctl.manager import operations
+from pyroctl.manager.takedown import take_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -135,18 +136,33 @@ async def _do(
     supervisor: Supervisor, new: Deployment, steps: Sequence[Step], progress: Progress
 ) -> tuple[list[dict[str, object]], Sequence[ServiceFailed]]:
     """Carry out steps, up to the first that fails."""
+    restarts: list[dict[str, object]] = []
+    try:
+        failures = await _do_all(supervisor, new, steps, progress, restarts)
+    except NotEnded as failure:
+        failures = [failure]
+    return restarts, failures
+
+
+async def _do_all(
+    supervisor: Supervisor,
+    new: Deployment,
+    steps: Sequence[Step],
+    progress: Progress,
+    restarts: list[dict[str, object]],
+) -> Sequence[ServiceFailed]:
+    """Carry out steps; raises NotEnded."""
     for step in steps:
         if step.action is Action.REMOVE:
-            await _take_down(supervisor.units[step.service], progress)
+            await take_down(supervisor.units[step.service], progress)
     before = operations.processes(supervisor)
     supervisor.adopt(new)
-    restarts: list[dict[str, object]] = []
     for step in steps:
         if supervisor.closing:
             raise PyroctlError("the manager is shutting down")
         failures: Sequence[ServiceFailed] = ()
         if step.action is Action.STOP:
-            await _take_down(supervisor.units[step.service], progress)
+            await take_down(supervisor.units[step.service], progress)
         elif step.action is Action.START:
             failures = await operations.start(supervisor, [step.service], progress)
         elif step.action is Action.RESTART:
@@ -154,8 +170,8 @@ async def _do(
             done, failures = await operations.restart(supervisor, names, progress, before=before)
             restarts += done
         if failures:
-            return restarts, failures
-    return restarts, ()
+            return failures
+    return ()
 
 
 def _once(supervisor: Supervisor, progress: Progress) -> Progress:
@@ -168,15 +184,6 @@ def _once(supervisor: Supervisor, progress: Progress) -> Progress:
             progress(unit)
 
     return report
-
-
-async def _take_down(unit: Unit, progress: Progress) -> None:
-    """Stop one service and nothing else: what needs it goes on, or is taken care of later."""
-    was_up = unit.state not in SETTLED
-    unit.send(Stop())
-    await unit.wait_until(lambda life: life.state in SETTLED)
-    if was_up:
-        progress(unit)
 
 
 def _present(supervisor: Supervisor) -> Present:

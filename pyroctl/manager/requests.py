@@ -14,6 +14,7 @@ from pyroctl.control.server import error_reply
 from pyroctl.core import plan
 from pyroctl.core.follow import affected
 from pyroctl.core.instances import meant
+from pyroctl.core.lifecycle import State, Stop
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.manager import consequences, operations, reload, restarts
@@ -22,7 +23,7 @@ from pyroctl.manager.status import StatusReporter, manager_row
 from pyroctl.manager.supervisor import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 
     from pyroctl.control.protocol import Message
     from pyroctl.core.spec import OnRestart
@@ -54,6 +55,9 @@ class Requests:
         self._began = time.monotonic()
         self._turn = asyncio.Lock()
         self._doing = ""
+        self._starting: Collection[str] = ()
+        self._unwanted: asyncio.Future[str] | None = None
+        """Gets the name of a service that isn't to be started any more, while a start goes on."""
         self._restarting: set[str] = set()
         self.stopping = False
         self.replaced = False
@@ -88,6 +92,8 @@ class Requests:
         if operation is None:
             raise PyroctlError(f"the manager has no request {do!r}")
         self._supervisor.choose(names)
+        if do == "stop":
+            self._overrule(names, send)
         with self._alone(names if do == "restart" else ()):
             return await self._in_turn(" ".join((do, *names)), send, partial(operation, names))
 
@@ -178,15 +184,34 @@ class Requests:
 
     async def _start(self, names: Sequence[str], send: Send) -> Message:
         chosen = names or self._supervisor.enabled()
-        failures = await operations.start(self._supervisor, chosen, _reporting(send))
         touched = plan.closure(chosen, self._supervisor.needs())
+        self._starting, self._unwanted = touched, asyncio.get_running_loop().create_future()
+        try:
+            failures = await operations.start(
+                self._supervisor, chosen, _reporting(send), self._unwanted
+            )
+        finally:
+            self._starting, self._unwanted = (), None
         return await self._outcome(list(touched), failures)
+
+    def _overrule(self, names: Sequence[str], send: Send) -> None:
+        """Let nobody go on waiting until services are ready that are to be stopped now."""
+        units = self._supervisor.units
+        dependents = plan.reverse(self._supervisor.needs())
+        stopped = [*names, *plan.closure(names or units, dependents)]
+        both = [name for name in stopped if name in self._starting]
+        if both and self._unwanted is not None and not self._unwanted.done():
+            self._unwanted.set_result(both[0])
+            send({"kind": "progress", "text": f"another command is given up: {self._doing}"})
+        for name in stopped:
+            if units[name].state is State.STARTING:
+                units[name].send(Stop())
 
     async def _stop(self, names: Sequence[str], send: Send) -> Message:
         chosen = names or list(self._supervisor.units)
-        await operations.stop(self._supervisor, chosen, _reporting(send))
+        failures = await operations.stop(self._supervisor, chosen, _reporting(send))
         touched = plan.closure(chosen, plan.reverse(self._supervisor.needs()))
-        return await self._outcome(list(touched), [])
+        return await self._outcome(list(touched), failures)
 
     async def _restart(self, args: Message, names: Sequence[str], send: Send) -> Message:
         how = self._how(args, names)

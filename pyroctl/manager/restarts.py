@@ -24,7 +24,7 @@ from pyroctl.control.client import LONGEST_PATH
 from pyroctl.core.lifecycle import Restart, State, is_usable
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import ServiceFailed
-from pyroctl.manager import consequences
+from pyroctl.manager import consequences, takedown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,8 +71,8 @@ async def fresh_process(supervisor: Supervisor, unit: Unit, progress: Progress) 
 
 
 async def await_ready(unit: Unit, progress: Progress) -> None:
-    """Wait until a service that is on its way up is ready; raises ServiceFailed."""
-    life = await unit.wait_until(lambda life: life.state not in IN_BETWEEN)
+    """Wait until a service that is on its way up is ready; raises ServiceFailed, NotEnded."""
+    life = await takedown.wait_until(unit, lambda life: life.state not in IN_BETWEEN)
     if not is_usable(life):
         raise _not_ready(unit, life)
     progress(unit)

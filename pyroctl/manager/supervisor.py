@@ -13,7 +13,14 @@ from pyroctl.core import plan
 from pyroctl.core.follow import Dependent, follow
 from pyroctl.core.lifecycle import SETTLED, State, Stop, is_usable
 from pyroctl.core.spec import EventServiceOptions, NameServerOptions
-from pyroctl.errors import PyroctlError, UnknownService, UsageError
+from pyroctl.errors import (
+    EXIT_FAILED,
+    NotEnded,
+    PyroctlError,
+    Reported,
+    UnknownService,
+    UsageError,
+)
 from pyroctl.kinds.launch import Surroundings
 from pyroctl.manager.adoption import takeover
 from pyroctl.manager.adoption.reexec import Handoff
@@ -22,6 +29,7 @@ from pyroctl.manager.orphans.guardian import Guardian
 from pyroctl.manager.orphans.strays import Strays
 from pyroctl.manager.process.listening import lent_sockets
 from pyroctl.manager.publishing import Publishing
+from pyroctl.manager.takedown import take_down
 from pyroctl.manager.unit import Unit
 
 if TYPE_CHECKING:
@@ -106,21 +114,33 @@ class Supervisor:
             takeover.keep(self._keeping, unit)
 
     async def stop(self) -> None:
-        """Stop everything, dependents first, and let go of all resources."""
+        """Stop everything, dependents first; what can't be ended keeps nothing else from it."""
         self.closing = True
         for wave in plan.stop_waves(self.units, self.needs()):
             await self._publishing.flush(wave)
-            for name in wave:
-                self.units[name].send(Stop())
-            for name in wave:
-                await self.units[name].wait_until(lambda life: life.state in SETTLED)
+            found = await asyncio.gather(*map(take_down, self.choose(wave)), return_exceptions=True)
+            for failure in found:
+                if failure is not None and not isinstance(failure, NotEnded):
+                    log.error("a fault of our own in stopping", exc_info=failure)
         await self.settle()
+
+    def close(self) -> None:
+        """Let go of everything; the guard ends what is left of services.
+
+        Raises Reported then, with an entry for each.
+        """
+        left = [NotEnded(u.name, u.pids()) for u in self.units.values() if u.state not in SETTLED]
         self._publishing.close()
-        self._guardian.stop()
+        if left:
+            self._guardian.abandon()
+        else:
+            self._guardian.stop()
         for unit in self.units.values():
             unit.close()
         if self._keeping is not None:
             self._keeping.stop()
+        if left:
+            raise Reported([entry for each in left for entry in each.entries()], EXIT_FAILED)
 
     def adopt(self, deployment: Deployment) -> None:
         """Take on another deployment; services that are none in it must be down."""
@@ -187,6 +207,7 @@ class Supervisor:
     def kill_all(self) -> None:
         """End every service at once; somebody is in a hurry."""
         for unit in self.units.values():
+            unit.send(Stop())
             unit.kill()
 
     def reopen_logs(self) -> None:

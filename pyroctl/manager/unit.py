@@ -247,6 +247,13 @@ class Unit:
             self.waiting_for = None
             self.send(lifecycle.Gone())  # it was still waiting: there is no process
 
+    def pids(self) -> list[int]:
+        """Give the processes that it has, of whatever session."""
+        found = {run.pid for run in self.runs if not run.ended}
+        for run in self.runs:
+            found.update(self._strays.census.members(run.pid))
+        return sorted(found.union(self._strays.of(self.name)))
+
     def left_behind(self) -> list[str]:
         """Describe the processes that have left the service's session."""
         return self._strays.describe(self.name)

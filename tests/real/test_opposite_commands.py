@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,22 +18,59 @@ if TYPE_CHECKING:
 WAITS = "waiting for another command: {}"
 
 
-def test_a_stop_during_a_start_comes_after_it(deployment: Deployment) -> None:
-    """It says for whom it waits; both are done, and the last one counts."""
-    gate = deployment.root / "gate"
-    deployment.configure(service("laser", "gate", str(gate)))
-    with deployment.popen("start", "laser") as start:
-        eventually(deployment.listens)
+@pytest.mark.parametrize("stopped", ["laser", "feed", "other"])
+def test_a_start_that_hangs_is_given_up_for_a_stop(deployment: Deployment, stopped: str) -> None:
+    """Whether it waits for that service, hasn't come to it or has started it; both are told."""
+    deployment.configure(
+        service("idle", "gate", "/")
+        + service("other", "gate", "/")
+        + service("laser", "gate", str(deployment.root / "gate"))
+        + service("feed", "gate", "/", more='needs = ["laser"]')
+    )
+    deployment.run("start", "idle")
+    with deployment.popen("start", "other", "feed") as start:
+        eventually(lambda: deployment.state("other") == "running")
         eventually(lambda: deployment.state("laser") == "starting")
-        with deployment.popen("stop", "laser") as stop:
+        began = time.monotonic()
+        said = deployment.run("stop", stopped).stderr
+        assert time.monotonic() < began + 15  # and not the 30 s that a start may take
+        assert "another command is given up: start other feed" in said
+        _, said = start.communicate(timeout=30)
+    assert (start.returncode, f"another command stops {stopped}" in said) == (1, True)
+    states = [deployment.state(name) for name in ("idle", "other", "laser", "feed")]
+    assert states == ["running", "stopped", "stopped", "stopped"]
+
+
+def test_a_restart_that_hangs_is_given_up_for_a_stop(deployment: Deployment) -> None:
+    """It is told that the service was stopped."""
+    gate = deployment.root / "gate"
+    gate.touch()
+    deployment.configure(service("laser", "gate", str(gate)))
+    deployment.run("start")
+    gate.unlink()
+    with deployment.popen("restart", "laser") as restart:
+        eventually(lambda: deployment.state("laser") == "starting")
+        deployment.run("stop", "laser")
+        _, said = restart.communicate(timeout=15)
+    assert (restart.returncode, "laser was stopped before it was ready" in said) == (1, True)
+    assert deployment.state("laser") == "stopped"
+
+
+def test_a_stop_of_something_else_waits_for_a_start(deployment: Deployment) -> None:
+    """It says for whom; both are done."""
+    gate = deployment.root / "gate"
+    deployment.configure(service("idle", "gate", "/") + service("laser", "gate", str(gate)))
+    deployment.run("start", "idle")
+    with deployment.popen("start", "laser") as start:
+        eventually(lambda: deployment.state("laser") == "starting")
+        with deployment.popen("stop", "idle") as stop:
             assert stop.stderr is not None
             assert stop.stderr.readline().strip() == WAITS.format("start laser")
             gate.touch()
             _, said = start.communicate(timeout=30)
             assert (start.returncode, "laser running" in said) == (0, True)
             _, said = stop.communicate(timeout=30)
-            assert (stop.returncode, "laser stopped" in said) == (0, True)
-    assert deployment.state("laser") == "stopped"
+            assert (stop.returncode, "idle stopped" in said) == (0, True)
 
 
 def test_a_start_during_a_stop_comes_after_it(deployment: Deployment) -> None:

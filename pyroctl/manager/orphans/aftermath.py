@@ -91,11 +91,14 @@ def examine(last: Mark, paths: Paths, keeper: int = 0, but: Container[str] = ())
     return Aftermath(last.pid, rebooted=False, when=when, services=services, ended=ended)
 
 
-def end_all(paths: Paths, keeper: int = 0, but: Container[str] = ()) -> int:
-    """End what no manager knows, and give how many processes that were; takes up to `GRACE`."""
+def end_all(paths: Paths, keeper: int = 0, but: Container[str] = (), grace: float = GRACE) -> int:
+    """End what no manager knows, and give how many processes that were.
+
+    They have `grace` seconds before they are killed.
+    """
     left = {pid: sid for pid, sid in leftovers.find(paths.run, but).items() if pid != keeper}
     if left:
-        guard.clear_up(dict.fromkeys(left.values(), GRACE))
+        guard.clear_up(dict.fromkeys(left.values(), grace))
     return len(left)
 
 

@@ -19,6 +19,8 @@ import time
 
 LONGEST_GRACE = 3.0
 """Nobody is there to wait for a service that takes long over its end."""
+LAST = 2.0
+"""Seconds after which nobody waits any more for what was killed: it is stuck in the kernel."""
 PAUSE = 0.05
 """Seconds; what has closed the pipe by its exec gets its environment a moment later."""
 LOOKS = 5
@@ -60,12 +62,15 @@ def clear_up(sessions: dict[int, float], mark: bytes = b"") -> None:
     """End all processes of these sessions, and those with that in their environment."""
     started = time.monotonic()
     told: set[int] = set()
+    killed: dict[int, float] = {}
     looks = 0
     while looks < LOOKS:
-        left = find(set(sessions), mark)
         lived = time.monotonic() - started
+        found = find(set(sessions), mark)
+        left = {pid: sid for pid, sid in found.items() if lived < killed.get(pid, lived) + LAST}
         for pid, sid in left.items():
             if lived >= sessions.get(sid, LONGEST_GRACE):
+                killed.setdefault(pid, lived)
                 send(pid, signal.SIGKILL)
             elif pid not in told:
                 send(pid, signal.SIGTERM)

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.manager.process.identity import Inherited
-from pyroctl.manager.process.pidfd import ProcessWatch
+from pyroctl.manager.process.pidfd import ProcessWatch, has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pyroctl.manager.process.child import Process
 
 GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
+PATIENCE = 3.0
+"""Seconds that the guard has to leave."""
 GOODBYE = "."
 """What the guard hears last of a manager that ends in order."""
 
@@ -103,7 +105,16 @@ class Guardian:
             self._watch.cancel()
             self._say(GOODBYE)
             os.close(self._pipe)
-            self._process.wait()
+            if has_ended(self._process.pid, PATIENCE):
+                self._process.wait()
+            else:
+                log.warning("the guard process %d doesn't end", self._process.pid)
+
+    def abandon(self) -> None:
+        """Let the guard end what is on the list, for we go; that begins at once."""
+        if self._process is not None and self._watch is not None:
+            self._watch.cancel()
+            os.close(self._pipe)
 
     def _replace(self) -> None:
         assert self._process is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,3 +30,15 @@ class ProcessWatch:
             self._loop.remove_reader(self._fd)
             os.close(self._fd)
             self._fd = -1
+
+
+def has_ended(pid: int, patience: float) -> bool:
+    """Wait, at most so many seconds, for the end of a process; blocks."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], patience)[0])
+    finally:
+        os.close(fd)

@@ -1,0 +1,132 @@
+"""What not even SIGKILL ends: the manager says what that is, and ends all the same.
+
+Such a process waits in the kernel. Here it waits for a debugger that wants to see it exit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.harness import eventually, is_alive
+from tests.real.test_start_and_stop import service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.harness import Deployment
+
+DEBUGGER = """
+import ctypes, os, signal, sys
+PTRACE_SEIZE, PTRACE_O_TRACEEXIT = 0x4206, 0x40
+libc = ctypes.CDLL(None, use_errno=True)
+failed = libc.ptrace(PTRACE_SEIZE, int(sys.argv[1]), None, ctypes.c_void_p(PTRACE_O_TRACEEXIT))
+print(os.strerror(ctypes.get_errno()) if failed else "holds it", flush=True)
+while not failed:
+    signal.pause()
+"""
+
+
+@contextlib.contextmanager
+def held(pid: int) -> Iterator[None]:
+    """Let that process not end before the block does."""
+    with subprocess.Popen(
+        [sys.executable, "-c", DEBUGGER, str(pid)], stdout=subprocess.PIPE, text=True
+    ) as debugger:
+        try:
+            assert debugger.stdout is not None
+            answer = debugger.stdout.readline().strip()
+            if answer != "holds it":
+                pytest.skip(f"ptrace: {answer}")
+            yield
+        finally:
+            debugger.kill()
+
+
+def test_shutdown_names_what_it_cannot_end_and_ends(deployment: Deployment) -> None:
+    """Exit 1 after a bounded time, with service and pids; all else is stopped, nobody waits."""
+    deployment.configure(
+        service("disk", "gate", "/", more="stop_timeout = 0.3") + service("laser", "gate", "/")
+    )
+    deployment.run("start")
+    manager = deployment.manager_pid()
+    pids = {name: deployment.service(name)["pid"] for name in ("disk", "laser")}
+    with held(pids["disk"]):
+        envelope = deployment.json("shutdown", code=1)
+        (error,) = envelope["errors"]
+        assert envelope["status"] == "error"
+        assert (error["code"], error["service"]) == ("not-ended", "disk")
+        assert error["pids"] == [pids["disk"]]
+        assert f"process {pids['disk']} is still there after SIGKILL" in error["message"]
+        assert not is_alive(manager)
+        assert not is_alive(pids["laser"])
+        eventually(lambda: list(deployment.processes()) == [pids["disk"]], "the guard gives up")
+    said = deployment.run("start").stderr
+    assert f"the last manager (pid {manager}) ended without shutting down" in said
+
+
+def test_stop_and_restart_say_it_too(deployment: Deployment) -> None:
+    """Exit 1; the service stays `stopping`, and when it ends after all, it is stopped."""
+    deployment.configure(service("disk", "gate", "/", more="stop_timeout = 0.3"))
+    deployment.run("start")
+    pid = deployment.service("disk")["pid"]
+    with held(pid):
+        assert "disk can't be ended" in deployment.run("restart", "disk", code=1).stderr
+        assert f"process {pid}" in deployment.run("stop", code=1).stderr
+        assert deployment.state("disk") == "stopping"
+    eventually(lambda: deployment.state("disk") == "stopped")
+
+
+@pytest.mark.parametrize("orphans", ["stop", "adopt"])
+def test_the_second_signal_ends_the_manager_at_once(deployment: Deployment, orphans: str) -> None:
+    """With a service that can't be ended and one that takes a minute; exit 1, nobody is left."""
+    deployment.configure(
+        f'[manager]\norphans = "{orphans}"\n'
+        + service("base", "gate", "/")
+        + service("disk", "gate", "/", more='needs = ["base"]\nstop_timeout = 60')
+        + service("mule", "stubborn", more="stop_timeout = 60")
+    )
+    with deployment.popen("run") as run:
+        eventually(deployment.listens)
+        eventually(lambda: deployment.state("disk") == "running")
+        eventually(lambda: deployment.state("mule") == "running")
+        with held(deployment.service("disk")["pid"]):
+            run.terminate()
+            eventually(lambda: deployment.state("disk") == "stopping")
+            run.terminate()
+            began = time.monotonic()
+            _, said = run.communicate(timeout=20)
+            assert time.monotonic() - began < 15
+            assert run.returncode == 1
+            assert "disk can't be ended" in said
+            assert "mule can't be ended" not in said
+            deployment.was_killed = True  # it had no time to remove every socket
+    eventually(lambda: not deployment.processes(), "all ended", 8)
+
+
+def test_the_second_signal_ends_a_manager_that_hangs(deployment: Deployment) -> None:
+    """Here it hangs in opening a log that is a pipe without a reader; the guard does the rest."""
+    deployment.configure(
+        service("laser", "gate", "/") + service("late", "gate", "/", more="enabled = false")
+    )
+    with deployment.popen("run") as run:
+        eventually(deployment.listens)
+        eventually(lambda: deployment.state("laser") == "running")
+        os.mkfifo(deployment.root / "logs" / "late.log")
+        with deployment.popen("start", "late") as start:
+            start.communicate(timeout=20)
+            assert start.returncode == 4
+        for _ in range(2):
+            run.send_signal(signal.SIGTERM)
+            time.sleep(0.1)  # two at the same instant are one
+        run.communicate(timeout=20)
+    assert run.returncode == 1
+    deployment.was_killed = True
+    eventually(lambda: not deployment.processes(), "all ended", 8)

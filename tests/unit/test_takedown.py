@@ -1,0 +1,115 @@
+"""Waiting for the end of a service takes no longer than that can take."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyroctl.core.lifecycle import SETTLED, Life, State
+from pyroctl.core.spec import CommandOptions, ServiceSpec
+from pyroctl.errors import NotEnded
+from pyroctl.manager.takedown import take_down, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """Doesn't wait: where it would, its clock goes on to the next timer."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def _run_once(self) -> None:
+        due = [timer.when() for timer in self._scheduled if not timer.cancelled()]
+        if due and not self._ready:
+            self.now = max(self.now, min(due))
+        super()._run_once()
+
+
+class Stuck:
+    """A unit whose process ends when it wants to; `ends` seconds after it was told."""
+
+    name = "disk"
+
+    def __init__(self, ends: float | None) -> None:
+        self.spec = replace(ServiceSpec("disk", CommandOptions(("true",))), stop_timeout=10)
+        self.life = Life(State.RUNNING)
+        self._ends = ends
+        self._changed = asyncio.Event()
+
+    @property
+    def state(self) -> State:
+        return self.life.state
+
+    def pids(self) -> list[int]:
+        return [812, 813]
+
+    def send(self, event: object) -> None:
+        self.enter(State.STOPPING)
+        if self._ends is not None:
+            asyncio.get_running_loop().call_later(self._ends, self.enter, State.STOPPED)
+
+    def enter(self, state: State) -> None:
+        self.life = Life(state)
+        self._changed.set()
+
+    async def wait_until(self, condition: Callable[[Life], bool]) -> Life:
+        while not condition(self.life):
+            self._changed.clear()
+            await self._changed.wait()
+        return self.life
+
+
+def run(work: Callable[[], Any]) -> float:
+    """Run it with a simulated clock, and give how many seconds it took."""
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        runner.run(work())
+        return runner.get_loop().time()
+
+
+def test_a_process_that_never_ends_is_named() -> None:
+    """After the stop's time-out and the grace, with its pids."""
+
+    async def work() -> None:
+        unit: Any = Stuck(ends=None)
+        with pytest.raises(NotEnded) as found:
+            await take_down(unit)
+        assert found.value.entries()[0]["pids"] == [812, 813]
+        assert "disk can't be ended: processes 812, 813 are still there" in found.value.message
+
+    assert run(work) == pytest.approx(13)
+
+
+def test_one_that_takes_all_of_its_time_is_waited_for() -> None:
+    """And what was not up is not reported."""
+
+    async def work() -> None:
+        reports: list[object] = []
+        unit: Any = Stuck(ends=12)
+        await take_down(unit, reports.append)
+        assert unit.state in SETTLED
+        await take_down(unit, reports.append)
+        assert reports == [unit]
+
+    assert run(work) == pytest.approx(24)
+
+
+def test_only_stopping_is_bounded() -> None:
+    """Who waits for a service that comes up may wait as long as that takes."""
+
+    async def work() -> None:
+        unit: Any = Stuck(ends=None)
+        unit.life = Life(State.STARTING)
+        asyncio.get_running_loop().call_later(1000, unit.enter, State.STOPPING)
+        asyncio.get_running_loop().call_later(1012, unit.enter, State.STARTING)
+        asyncio.get_running_loop().call_later(2000, unit.enter, State.RUNNING)
+        life = await wait_until(unit, lambda life: life.state is State.RUNNING)
+        assert life.state is State.RUNNING
+
+    assert run(work) == pytest.approx(2000)
