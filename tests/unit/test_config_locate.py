@@ -114,7 +114,7 @@ def test_what_is_no_readable_file_is_told(places, option):
 
 def test_a_name_that_can_be_no_file_is_told(places):
     """A NUL or a name too long for the system is a fault, not a traceback."""
-    assert refused(places, option="a\0b")[1] == "can't be read: embedded null byte"
+    assert "embedded null" in refused(places, option="a\0b")[1]
     assert refused(places, option="x" * 5000)[1] == "can't be read: File name too long"
 
 
