@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ADOPT = '[manager]\norphans = "adopt"\n'
+GATE = """
+import os, socket, sys, time
+def notify(message):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.sendto(message, b"\\0" + os.environ["NOTIFY_SOCKET"][1:].encode())
+notify(b"READY=1")
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+notify(b"STATUS=the gate is open")
+time.sleep(1000)
+"""
+EVERYBODYS = "/usr/bin:/usr/local/bin:/bin"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 COUNT = """
 import itertools, sys
 for number in itertools.count():
@@ -64,6 +79,25 @@ def chatty(directory: Path) -> str:
     return f'[services.chatty]\nkind = "command"\ncommand = {command}\n{log}\n'
 
 
+@pytest.fixture
+def gate() -> Iterator[Path]:
+    """A file that isn't there yet, in a directory that everybody may enter."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory) / "gate"
+
+
+def another_users(gate: Path) -> str:
+    """A service of nobody's, in a Python that nobody can read; it tells when the gate is open."""
+    if not shutil.which("python3", path=EVERYBODYS):
+        pytest.skip("no Python for everybody here")
+    command = json.dumps(["env", "python3", "-c", GATE, str(gate)])  # not ours
+    return (
+        f'[services.laser]\nkind = "command"\ncommand = {command}\nready = "notify"\n'
+        f'user = "nobody"\ncwd = "/"\nenv = {{ PATH = "{EVERYBODYS}" }}\n'
+    )
+
+
 def test_the_next_manager_goes_on_with_the_same_processes(deployment: Deployment) -> None:
     """Pid, uptime, address, restarts and history are kept, and nothing is there twice."""
     config = ADOPT + service("laser", "gate", "/", more="restart_delay = 0")
@@ -85,6 +119,43 @@ def test_the_next_manager_goes_on_with_the_same_processes(deployment: Deployment
     assert deployment.state("off") == "stopped"
     deployment.run("start", "off")
     assert "taken over from the manager before" in deployment.run("logs", "laser").stdout
+
+
+def test_a_hundred_services_are_taken_over(deployment: Deployment) -> None:
+    """All of them, each with its own process."""
+    sleep = 'kind = "command"\ncommand = ["sleep", "1000"]\nready = { delay = 0 }\n'
+    deployment.configure(ADOPT + "".join(f"[services.s{n}]\n{sleep}" for n in range(100)))
+
+    def pids() -> dict[str, int]:
+        rows = deployment.json("status", code=None)["data"]["services"]
+        return {row["name"]: row["pid"] for row in rows}
+
+    deployment.run("start")
+    before = pids()
+    kill_manager(deployment)
+    assert "100 services were taken over" in deployment.run("start").stderr
+    assert pids() == before
+    os.kill(before["s7"], signal.SIGKILL)
+    eventually(lambda: pids()["s7"] not in {before["s7"], None}, "it comes back")
+    assert {**pids(), "s7": before["s7"]} == before
+
+
+@needs_root
+def test_services_of_another_user_are_taken_over(deployment: Deployment, gate: Path) -> None:
+    """They still say what they have to say, and what comes back is that user's, too."""
+    deployment.configure(ADOPT + another_users(gate) + "restart_delay = 0\n")
+    deployment.run("start")
+    pid = deployment.service("laser")["pid"]
+    kill_manager(deployment)
+    gate.touch()
+    assert "1 service was taken over" in deployment.run("start").stderr
+    row = eventually(lambda: (r := deployment.service("laser"))["detail"] and r)
+    assert (row["pid"], row["detail"]) == (pid, "the gate is open")
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: deployment.state("laser") == "running")
+    again = deployment.service("laser")["pid"]
+    assert again != pid
+    assert Path(f"/proc/{again}").owner() == "nobody"
 
 
 def test_no_line_is_lost_while_there_is_no_manager(deployment: Deployment) -> None:

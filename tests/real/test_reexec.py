@@ -14,11 +14,13 @@ import pytest
 from pyro_events import Publisher, Subscriber
 from pyroctl.control.logset import versions
 from tests.harness import Deployment, eventually
-from tests.real.test_adoption import chatty
+from tests.real.test_adoption import another_users, chatty, gate, needs_root
 from tests.real.test_start_and_stop import service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+__all__ = ["gate"]  # a fixture
 
 MODES = ("stop", "adopt")
 
@@ -50,6 +52,19 @@ def test_services_go_on_and_their_exit_codes_stay_known(deployment: Deployment, 
     gate.touch()
     row = eventually(lambda: (r := deployment.service("job"))["state"] == "failed" and r)
     assert row["exit"]["code"] == 42
+
+
+@needs_root
+@pytest.mark.parametrize("mode", MODES)
+def test_services_of_another_user_go_on(deployment: Deployment, gate: Path, mode: str) -> None:
+    """What they say then is heard."""
+    deployment.configure(manager(mode) + another_users(gate))
+    deployment.run("start")
+    pid = deployment.service("laser")["pid"]
+    deployment.run("reexec")
+    gate.touch()
+    row = eventually(lambda: (r := deployment.service("laser"))["detail"] and r)
+    assert (row["pid"], row["detail"]) == (pid, "the gate is open")
 
 
 @pytest.mark.parametrize("mode", MODES)

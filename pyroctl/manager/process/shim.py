@@ -87,6 +87,7 @@ def set_group(group: str) -> None:
 def set_user(user: str) -> None:
     """Become that user, with the user's groups (unless one was chosen), home and shell."""
     import pwd
+    import warnings  # noqa: F401 - execvp imports it, and that user may not be able to read it
 
     name, _, group = user.partition(":")
     entry = pwd.getpwnam(name)
