@@ -51,7 +51,15 @@ class Connection:
         "_paused", "_sock", "closed", "last_received", "reader",
     )  # fmt: skip
 
-    def __init__(self, loop: Loop, sock: socket.socket, max_size: int, owner: Owner) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        max_size: int,
+        owner: Owner,
+        *,
+        configured: bool = False,
+    ) -> None:
         self._loop = loop
         self._sock = sock
         self._owner = owner
@@ -65,7 +73,9 @@ class Connection:
         self._finishing: str | None = None
         self._end = 0.0
         self._mask = 0
-        configure(sock)
+        sock.setblocking(False)
+        if not configured:
+            configure(sock)
         self._watch()
 
     def send(self, *buffers: bytes) -> None:
@@ -139,7 +149,7 @@ class Connection:
         cls, loop: Loop, receiver: Receiver, values: Mapping[str, Any], max_size: int, owner: Owner
     ) -> Connection:
         """Go on, when the loop runs, from what another process has handed over."""
-        made = cls(loop, receiver.socket(values["socket"]), max_size, owner)
+        made = cls(loop, receiver.socket(values["socket"]), max_size, owner, configured=True)
         made.restore(receiver, values)
         return made
 
@@ -265,8 +275,7 @@ class Connection:
 
 
 def configure(sock: socket.socket) -> None:
-    """Make a socket non-blocking, prompt, and aware of a peer that has vanished."""
-    sock.setblocking(False)
+    """Make a socket prompt, and aware of a peer that has vanished."""
     if sock.family == socket.AF_UNIX:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -57,6 +57,7 @@ class Loop:
         self.clock = clock
         self.after_round: list[Callable[[], None]] = []
         self._selector = selectors.DefaultSelector()
+        self._watched: set[int] = set()
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = itertools.count()
         self._soon: deque[Callable[[], None]] = deque()
@@ -71,14 +72,14 @@ class Loop:
 
     def watch(self, sock: Watchable, mask: int, callback: Callable[[int], None]) -> None:
         """Call `callback(mask)` whenever the socket is ready; replaces an earlier watch."""
-        try:
+        if sock.fileno() in self._watched:
             self._selector.modify(sock, mask, callback)
-        except KeyError:
-            self._selector.register(sock, mask, callback)
+        else:
+            self._watched.add(self._selector.register(sock, mask, callback).fd)
 
     def unwatch(self, sock: Watchable) -> None:
         """Forget the socket; to be called before it is closed."""
-        self._selector.unregister(sock)
+        self._watched.discard(self._selector.unregister(sock).fd)
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call once, `delay` seconds from now."""

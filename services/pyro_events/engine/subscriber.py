@@ -54,6 +54,11 @@ class Options:
         if size is not None and not 1 <= size <= _MAX_QUEUE:
             raise ValueError(f"queue_size must be from 1 to {_MAX_QUEUE}, not {size}")
 
+    @property
+    def complete(self) -> bool:
+        """Whether they leave nothing as it is."""
+        return None not in (self.as_dict, self.once, self.when_full, self.queue_size)
+
     def plain(self) -> dict[str, object]:
         """Give them by name."""
         return {name: getattr(self, name) for name in self.__slots__}
@@ -78,7 +83,7 @@ class Subscriber:
     def __init__(self, hub: Hub, name: str, options: Options, slot: int | None = None) -> None:
         self.hub = hub
         self.name = name
-        self.options = options.over(_defaults(hub.settings))
+        self.options = options if options.complete else options.over(_defaults(hub.settings))
         self.delivered = 0
         self.errors = 0
         self.gone = False
@@ -211,10 +216,10 @@ class Subscriber:
         self.delivered, self.errors = values["delivered"], values["errors"]
         self._stalled = values["stalled"]
         self._dropped_before, self._gaps_told = values["dropped"], values["gaps_told"]
-        items = receiver.shared(values["mailbox"])
-        self.lift_limit()
-        self._mailbox.offer_many(items, array("Q", values["sizes"]))
-        self.restore_limit()
+        if items := receiver.shared(values["mailbox"]):
+            self.lift_limit()
+            self._mailbox.offer_many(items, array("Q", values["sizes"]))
+            self.restore_limit()
         self._touch()
 
     def close(self) -> None:
