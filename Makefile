@@ -6,6 +6,9 @@ USE    := $(VENV)/.for-use
 WORK   := $(VENV)/.for-work
 ROOT   ?= run
 
+# Where this is set, each of the thousands of processes that tests start would compile all its modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: start stop test check format bench bench-events clean
 
 start: $(USE)            ## name server and event service up, status shown
