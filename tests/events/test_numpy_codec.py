@@ -97,7 +97,7 @@ ARRAYS = {
     "overlapping": np.ones(2, {"names": ["a", "b"], "formats": ["u4", "u1"], "offsets": [0, 1]}),
     "titles": np.ones(1, [(("the title", "x"), "i2"), ("y", "<U3")]),
     "no fields": np.zeros(2, np.dtype([])),
-    "generic date": np.array(["NaT"], "M8"),
+    "date": np.array(["NaT", "2026-11-24"], "M8[D]"),
     "long double": np.array(["0.1"], "g"),
 }
 
