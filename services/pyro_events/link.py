@@ -20,7 +20,7 @@ from pyro_events import wire
 from pyro_events.client import names
 from pyro_events.client.backoff import Backoff
 from pyro_events.client.change import TimedOut
-from pyro_events.client.connection import Connection, ConnectionLost
+from pyro_events.client.connection import Abandoned, Connection, ConnectionLost
 from pyro_events.client.waker import Stopped, Waker
 from pyro_events.errors import Closed, EventServiceError, Refused, Unreachable
 
@@ -138,9 +138,10 @@ class Link:
                     self._forget()
                     self._owner.refused(failure)
                     return
-                self._note(failure, lived)
                 self._owner.unlinked(failure)
-                waker.pause(self._backoff.next(lived))
+                if not isinstance(failure, Abandoned):
+                    self._note(failure, lived)
+                    waker.pause(self._backoff.next(lived))
         except Stopped:
             self._owner.unlinked(Closed("it was closed here"))
         finally:

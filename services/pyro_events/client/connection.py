@@ -37,6 +37,10 @@ class ConnectionLost(EventServiceError):
     """The connection is of no use any more; the reason is its text."""
 
 
+class Abandoned(ConnectionLost):
+    """A thread was interrupted while it used the connection; nothing is wrong with the network."""
+
+
 class Connection:
     """A connected socket with its handshake still to do.
 
@@ -108,7 +112,7 @@ class Connection:
         except EventServiceError:
             raise
         except BaseException:
-            self.fail(ConnectionLost("writing was interrupted"))
+            self.fail(Abandoned("a thread was interrupted while writing"))
             raise
 
     def hold(self) -> bool:
@@ -173,6 +177,8 @@ class Connection:
         self.idle = False
         try:
             while True:
+                if self._failure is not None:  # what has come already may lack something before it
+                    raise self._failure
                 frame = self._reader.next_frame()
                 if frame is None:
                     if not self._fill(deadline, wait or self._waker.wait):

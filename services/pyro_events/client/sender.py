@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from pyro_events.client.calls import encode_call, outcome
 from pyro_events.client.change import Change, TimedOut
-from pyro_events.client.connection import ConnectionLost
+from pyro_events.client.connection import Abandoned, ConnectionLost
 from pyro_events.client.outbox import Entry, Outbox
 from pyro_events.client.waker import wait
 from pyro_events.errors import Closed, NotPublished, Unreachable
@@ -273,7 +273,7 @@ class Sender:
     def _begin_anew(self) -> None:
         """Give up the connection after an interruption: nobody knows what was sent or taken."""
         if self._connection is not None:
-            self._connection.fail(ConnectionLost("a thread was interrupted while using it"))
+            self._connection.fail(Abandoned("a thread was interrupted while using it"))
             self._connection = None
         self._rewind()
         self._torn = False

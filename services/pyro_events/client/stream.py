@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from pyro_events import wire
 from pyro_events.client.change import TimedOut
-from pyro_events.client.connection import ConnectionLost
+from pyro_events.client.connection import Abandoned, ConnectionLost
 from pyro_events.client.inbox import Notice, open_frame
 from pyro_events.client.pushes import Mailbox, gap_on_attach, parse_push
 from pyro_events.client.subscription import Subscription
@@ -50,24 +50,30 @@ class Stream(Subscription):
             connection.ask()
             with connection.holding:
                 connection.wanted = False
-                frame = self._receive(connection, waker)
-                if frame is not None:
-                    self.received(frame)
+                try:
+                    self._read(connection, waker)
+                except (TimedOut, EventServiceError):
+                    raise
+                except BaseException:
+                    if not connection.idle:  # before anybody else reads on
+                        connection.fail(Abandoned("a thread was interrupted while reading"))
+                    raise
         except TimedOut:
             self.link.wake()
             return False
         except EventServiceError as error:
             connection.fail(error)
             return False
-        except BaseException:
-            if not connection.idle:
-                connection.fail(ConnectionLost("reading was interrupted"))
-            raise
         finally:
             connection.wanted = False
             if self._calls is not None and self._calls.pending:
                 connection.attend()  # handling events may take long
         return True
+
+    def _read(self, connection: Connection, waker: Waker) -> None:
+        frame = self._receive(connection, waker)
+        if frame is not None:
+            self.received(frame)
 
     def _receive(self, connection: Connection, waker: Waker) -> wire.Frame | None:
         """Wait for a frame; None when it is time to look around, as for the inbox."""

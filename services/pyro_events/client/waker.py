@@ -84,11 +84,6 @@ class Waker:
         self._ear.close()
         self._bell.close()
 
-    def __del__(self) -> None:
-        """Close what an interrupted thread has left behind."""
-        with contextlib.suppress(AttributeError):
-            self.close()
-
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while self._ear.recv(4096):
