@@ -121,21 +121,25 @@ class FrameReader:
 
     def __init__(self, max_size: int) -> None:
         self.max_size = max_size
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
         self._start = 0
         self._skip = 0
         self._broken: str | None = None
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take bytes as they came from the network."""
-        if self._start:
-            del self._buffer[: self._start]
-            self._start = 0
         if self._skip:
             skipped = min(self._skip, len(data))
             self._skip -= skipped
             data = memoryview(data)[skipped:]
-        self._buffer += data
+        if self._start == len(self._buffer):
+            self._buffer = bytes(data)  # mostly whole frames: bytes are what they are, no copy
+        elif isinstance(self._buffer, bytearray):
+            del self._buffer[: self._start]
+            self._buffer += data
+        else:
+            self._buffer = bytearray().join((memoryview(self._buffer)[self._start :], data))
+        self._start = 0
 
     def next_frame(self) -> Frame | None:
         """Give the next complete frame, or None when more bytes are needed.
@@ -144,7 +148,7 @@ class FrameReader:
         """
         if self._broken:
             raise ProtocolError(self._broken)
-        if not self._buffer:
+        if self._start == len(self._buffer):
             return None
         try:
             return self._parse()
@@ -152,8 +156,7 @@ class FrameReader:
             raise
         except ProtocolError as error:
             self._broken = str(error)
-            self._buffer.clear()
-            self._start = 0
+            self._buffer, self._start = b"", 0
             raise
 
     def __iter__(self) -> Iterator[Frame]:
@@ -172,7 +175,7 @@ class FrameReader:
 
     def restore(self, leftover: bytes, skipping: int) -> None:
         """Go on where another reader was, after its `leftover` and `skipping`."""
-        self._buffer += leftover
+        self.feed(leftover)
         self._skip = skipping
 
     def _parse(self) -> Frame | None:
@@ -200,11 +203,9 @@ class FrameReader:
         middle = start + HEADER_SIZE + annotations_size
         end = middle + data_size
         annotations = bytes(buffer[start + HEADER_SIZE : middle]) if annotations_size else b""
-        with memoryview(buffer) as view:
-            data = bytes(view[middle:end])
+        data = bytes(memoryview(buffer)[middle:end])
         if end == len(buffer):
-            buffer.clear()
-            self._start = 0
+            self._buffer, self._start = b"", 0
         else:
             self._start = end
         if flags & COMPRESSED:

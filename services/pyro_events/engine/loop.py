@@ -6,7 +6,7 @@ import contextlib
 import heapq
 import itertools
 import logging
-import selectors
+import select
 import signal
 import socket
 import threading
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-READ: Final = selectors.EVENT_READ
-WRITE: Final = selectors.EVENT_WRITE
+READ: Final = select.EPOLLIN
+WRITE: Final = select.EPOLLOUT
+_KNOWN: Final = READ | WRITE
 
+_FAULT: Final = "error in the event service; it goes on"
 _log = logging.getLogger("pyro_events")
 
 
@@ -56,8 +58,8 @@ class Loop:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.after_round: list[Callable[[], None]] = []
-        self._selector = selectors.DefaultSelector()
-        self._watched: set[int] = set()
+        self._epoll = select.epoll()
+        self._watched: dict[int, tuple[int, Callable[[int], None]]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = itertools.count()
         self._soon: deque[Callable[[], None]] = deque()
@@ -72,14 +74,18 @@ class Loop:
 
     def watch(self, sock: Watchable, mask: int, callback: Callable[[int], None]) -> None:
         """Call `callback(mask)` whenever the socket is ready; replaces an earlier watch."""
-        if sock.fileno() in self._watched:
-            self._selector.modify(sock, mask, callback)
+        file = sock.fileno()
+        if file in self._watched:
+            self._epoll.modify(file, mask)
         else:
-            self._watched.add(self._selector.register(sock, mask, callback).fd)
+            self._epoll.register(file, mask)
+        self._watched[file] = mask, callback
 
     def unwatch(self, sock: Watchable) -> None:
         """Forget the socket; to be called before it is closed."""
-        self._watched.discard(self._selector.unregister(sock).fd)
+        file = sock.fileno()
+        del self._watched[file]
+        self._epoll.unregister(file)
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call once, `delay` seconds from now."""
@@ -139,9 +145,16 @@ class Loop:
 
     def run_once(self, timeout: float | None = 0.0) -> None:
         """Do one round: wait at most `timeout` seconds (None: for ever), and handle what came."""
-        for key, mask in self._selector.select(timeout):
-            self._guarded(key.data, mask)
-        self._run_timers()
+        for file, events in self._epoll.poll(timeout):
+            watch = self._watched.get(file)
+            if watch is not None:  # one of those before may have closed it
+                mask, ready = watch
+                try:
+                    ready(events & mask if events & _KNOWN == events else mask)
+                except Exception:  # noqa: BLE001 - as for `_guarded`, which would be a call more
+                    _log.exception(_FAULT)
+        if self._timers:
+            self._run_timers()
         for _ in range(len(self._soon)):
             self._guarded(self._soon.popleft())
         for callback in self.after_round:
@@ -151,7 +164,7 @@ class Loop:
         """Release the loop's own descriptors; `run` must have returned."""
         if self._signalled:
             signal.set_wakeup_fd(-1)  # what comes now is ignored
-        self._selector.close()
+        self._epoll.close()
         self._wake_read.close()
         self._wake_write.close()
 
@@ -163,19 +176,17 @@ class Loop:
         return max(0.0, self._timers[0][0] - self.clock()) if self._timers else None
 
     def _run_timers(self) -> None:
-        if not self._timers:
-            return
         now = self.clock()
         while self._timers and self._timers[0][0] <= now:
             callback = heapq.heappop(self._timers)[2].callback
             if callback is not None:
                 self._guarded(callback)
 
-    def _guarded(self, callback: Callable[..., None], *args: int) -> None:
+    def _guarded(self, callback: Callable[[], None]) -> None:
         try:
-            callback(*args)
+            callback()
         except Exception:  # noqa: BLE001 - whatever it is, the others are served on
-            _log.exception("error in the event service; it goes on")
+            _log.exception(_FAULT)
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # full: it is awake anyway; closed: nobody is there
