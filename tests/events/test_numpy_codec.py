@@ -116,7 +116,7 @@ SCALARS = [
     np.float64("nan"), np.float32(0.1), np.float16(1), np.longdouble("0.1"), np.int8(-1),
     np.uint64(2**64 - 1), np.longlong(5), np.bool_(True), np.complex64(1j), np.str_("a\0"),
     np.str_(""), np.str_("\ud800"), np.bytes_(b"a\0"), np.datetime64("2024-02-29T12", "h"),
-    np.datetime64("NaT"), np.timedelta64(5, "ms"), np.ones(1, ALIGNED)[0], np.void(b"\0\1"),
+    np.datetime64("NaT", "s"), np.timedelta64(5, "ms"), np.ones(1, ALIGNED)[0], np.void(b"\0\1"),
 ]  # fmt: skip
 
 
