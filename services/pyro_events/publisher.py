@@ -112,10 +112,10 @@ class Publisher(Closing):
     ) -> None:
         try:
             self.close()
-        except Exception:
+        except Exception as lost:
             if error is None:
                 raise
-            _log.exception("posted events were lost while another error was on its way")
+            _log.error("posted events were lost while another error was on its way: %s", lost)
 
     def _entry(self, subjects: str | Sequence[str], message: Any, opaque: bool) -> Entry:
         checked = self._subjects.get(subjects) if type(subjects) is str else None

@@ -28,6 +28,10 @@ pytestmark = [
     pytest.mark.usefixtures("tidy"),
     # A socket that nobody had got yet when the interruption came.
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    # Python's own callback of a weak reference was interrupted, and nothing else.
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
+    ),
     pytest.mark.skipif(
         threading.current_thread() is not threading.main_thread(),
         reason="only the main thread handles signals",

@@ -1,144 +1,38 @@
-"""ReconnectingProxy against stock Pyro5 daemons that are killed and come back, or don't."""
+"""ReconnectingProxy finds its service again, here or elsewhere, or says that it can't."""
 
 from __future__ import annotations
 
 import inspect
 import re
 import signal
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from Pyro5.errors import CommunicationError
 
 from pyro_events import ReconnectingProxy
 from pyro_events.errors import Closed, OutcomeUnknown, Unreachable
+from tests.events.market_fixtures import (
+    MARKET,
+    NAME_SERVER_AT,
+    Market,
+    Watched,
+    await_hanging,
+    background,
+)
 from tests.events.service_harness import ROOT
 from tests.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.events.service_harness import Process
-
-MARKET = """
-import os, sys, threading, time
-import Pyro5.api
-from Pyro5.errors import SerializeError
-
-class Market:
-    def __init__(self):
-        self.calls = []
-        self._limit = 7
-    @Pyro5.api.expose
-    def price(self, symbol):
-        return [symbol, os.getpid()]
-    @Pyro5.api.expose
-    def order(self, what):
-        self.calls.append(what)
-        return len(self.calls)
-    @Pyro5.api.expose
-    def ordered(self):
-        return self.calls
-    @Pyro5.api.expose
-    def hang(self, flag):
-        self.calls.append("hang")
-        while not os.path.exists(flag):
-            time.sleep(0.01)
-        return os.getpid()
-    @Pyro5.api.expose
-    def fail(self, how):
-        self.calls.append(how)
-        raise SerializeError("of mine") if how == "serialize" else KeyError(how)
-    @Pyro5.api.expose
-    @Pyro5.api.oneway
-    def tell(self, what):
-        self.calls.append(what)
-    @Pyro5.api.expose
-    def tape(self):
-        yield from "abc"
-    @Pyro5.api.expose
-    def close(self):
-        return "the market closes"
-    @Pyro5.api.expose
-    @property
-    def limit(self):
-        return self._limit
-    @limit.setter
-    def limit(self, value):
-        self._limit = value
-
-port, name_server = int(sys.argv[1]), sys.argv[2]
-daemon = Pyro5.api.Daemon(host="127.0.0.1", port=port)
-uri = daemon.register(Market(), "market")
-if name_server != "-":
-    host, _, port = name_server.partition(":")
-    Pyro5.api.locate_ns(host, int(port)).register("stocks.market", uri)
-print(uri, flush=True)
-daemon.requestLoop()
-"""
-NAME_SERVER_AT = """
-import sys
-from Pyro5.nameserver import start_ns
-uri, daemon, broadcast = start_ns("localhost", int(sys.argv[1]), enableBroadcast=False)
-print(uri.location, flush=True)
-daemon.requestLoop()
-"""
-
-
-class Market:
-    """A stock Pyro5 daemon in a process of its own."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self.uri = process.first_line.strip()
-        self.port = int(self.uri.rpartition(":")[2])
-        self.pid = process.pid
-
-    def kill(self) -> None:
-        self._process.signal(signal.SIGKILL)
-        self._process.end()
-
-    def stop_breathing(self) -> None:
-        self._process.signal(signal.SIGSTOP)
 
 
 @pytest.fixture
 def market(process: Callable[..., Process]) -> Callable[..., Market]:
     """Opens a market: `market(port, name_server)`."""
     return lambda port=0, ns="-": Market(process("-c", MARKET, str(port), ns))
-
-
-class Watched(ReconnectingProxy):
-    """Remembers what its hooks were told."""
-
-    def __init__(self, uri: str, **options: Any) -> None:
-        self._told: list[dict[str, Any]] = []
-        super().__init__(uri, **options)
-
-    def connected(self, notice: dict[str, Any]) -> None:
-        self._told.append(notice)
-
-    def disconnected(self, notice: dict[str, Any]) -> None:
-        self._told.append(notice)
-
-    def kinds(self) -> list[str]:
-        return [notice["kind"] for notice in self._told]
-
-
-@contextmanager
-def background(call: Callable[..., Any], *args: Any) -> Iterator[Any]:
-    """Call in a thread; gives the future of the answer."""
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(call, *args)
-
-
-def await_hanging(uri: str) -> None:
-    """Wait until a call of hang() has begun."""
-    with ReconnectingProxy(uri) as other:
-        eventually(lambda: "hang" in other.ordered())
 
 
 def test_a_service_killed_and_started_again_is_called_on(market: Callable[..., Market]) -> None:
@@ -197,136 +91,6 @@ def test_the_name_server_may_be_restarted_in_between(
         assert proxy.price("SUN") == ["SUN", second.pid]
 
 
-def test_a_call_that_was_sent_is_not_sent_again(
-    market: Callable[..., Market], tmp_path: Any
-) -> None:
-    """Its caller is told that it may or may not have been executed, and the next call works."""
-    first = market()
-    with Watched(first.uri, repeatable=["price"]) as proxy:
-        with background(proxy.hang, str(tmp_path / "flag")) as answer:
-            await_hanging(first.uri)
-            first.kill()
-            with pytest.raises(OutcomeUnknown, match=r"hang\(\) at PYRO:market.* may or may not"):
-                answer.result(20)
-        market(first.port)
-        assert proxy.ordered() == []
-        counts = proxy.statistics()
-        assert (counts["unknown"], counts["repeated"]) == (1, 0)
-
-
-@pytest.mark.parametrize("how", ["declared", "for this call"])
-def test_a_call_that_is_safe_to_repeat_is_sent_again(
-    market: Callable[..., Market], tmp_path: Any, how: str
-) -> None:
-    """Until the service that is back has answered."""
-    first = market()
-    flag = tmp_path / "flag"
-    with Watched(first.uri, repeatable=["hang"] if how == "declared" else []) as proxy:
-        call = proxy.hang if how == "declared" else proxy.method("hang", repeatable=True)
-        with background(call, str(flag)) as answer:
-            await_hanging(first.uri)
-            first.kill()
-            second = market(first.port)
-            flag.touch()
-            assert answer.result(20) == second.pid
-        assert proxy.statistics()["repeated"] == 1
-        assert proxy.statistics()["unknown"] == 0
-
-
-def test_a_repeated_call_that_gets_no_answer_stays_unknown(
-    market: Callable[..., Market], tmp_path: Any
-) -> None:
-    """When the service doesn't come back: it was sent once, after all."""
-    first = market()
-    with (
-        Watched(first.uri, repeatable=["hang"], patience=0.3) as proxy,
-        background(proxy.hang, str(tmp_path / "flag")) as answer,
-    ):
-        await_hanging(first.uri)
-        first.kill()
-        with pytest.raises(OutcomeUnknown, match="may or may not"):
-            answer.result(20)
-        assert proxy.statistics()["unknown"] == 1
-        assert proxy.statistics()["unreachable"] == 0
-
-
-def test_many_calls_of_many_threads_survive_restarts(market: Callable[..., Market]) -> None:
-    """Repeatable ones all get an answer, side by side; threads may share the proxy."""
-    first = market()
-    done, failures = threading.Event(), []
-    pids: set[int] = set()
-    with Watched(first.uri, repeatable=["price"]) as proxy:
-
-        def call() -> None:
-            while not done.is_set():
-                try:
-                    pids.add(proxy.price("SUN")[1])
-                except Exception as error:  # noqa: BLE001 - the test looks at it
-                    failures.append(error)
-
-        threads = [threading.Thread(target=call) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        current = first
-        for _ in range(3):
-            eventually(lambda pid=current.pid: pid in pids or failures)
-            current.kill()
-            current = market(first.port)
-        eventually(lambda: current.pid in pids or failures)
-        done.set()
-        for thread in threads:
-            thread.join(20)
-        assert not failures
-        assert proxy.statistics()["repeated"] + proxy.statistics()["failures"] > 0
-        kinds = proxy.kinds()  # a thread that hears late of an old end makes it two
-        assert kinds == ["connected", *["disconnected", "connected"] * (len(kinds) // 2)]
-        assert len(kinds) >= 7
-
-
-def test_calls_run_side_by_side(market: Callable[..., Market], tmp_path: Any) -> None:
-    """One that hangs doesn't keep another thread from calling."""
-    flag = tmp_path / "flag"
-    first = market()
-    with Watched(first.uri) as proxy, background(proxy.hang, str(flag)) as answer:
-        eventually(lambda: "hang" in proxy.ordered())
-        assert not answer.done()
-        flag.touch()
-        assert answer.result(20) == first.pid
-
-
-def test_errors_of_the_method_are_the_caller_s(market: Callable[..., Market]) -> None:
-    """They come as they are, and nothing is sent again, even if Pyro5 closes the connection."""
-    with Watched(market().uri, repeatable=["fail"]) as proxy:
-        with pytest.raises(KeyError, match="key"):
-            proxy.fail("key")
-        with pytest.raises(CommunicationError, match="of mine") as caught:
-            proxy.fail("serialize")
-        assert not isinstance(caught.value, OutcomeUnknown)
-        assert proxy.ordered() == ["key", "serialize"]
-        assert proxy.statistics()["repeated"] == 0
-
-
-def test_what_can_not_be_sent_is_not_taken_for_a_break(market: Callable[..., Market]) -> None:
-    """An argument that Pyro5 can't serialize is the caller's mistake."""
-    with Watched(market().uri, serializer="json") as proxy:
-        with pytest.raises(Exception, match="serial"):
-            proxy.order(threading.Lock())
-        assert proxy.ordered() == []
-        assert proxy.kinds() == ["connected"]
-
-
-def test_an_answer_that_takes_too_long_is_unknown(
-    market: Callable[..., Market], tmp_path: Any
-) -> None:
-    """After `timeout` seconds."""
-    flag = tmp_path / "flag"
-    with Watched(market().uri, timeout=0.2) as proxy:
-        with pytest.raises(OutcomeUnknown, match=r"may or may not have been executed: .*timeout"):
-            proxy.hang(str(flag))
-        flag.touch()
-        assert proxy.ordered() == ["hang"]
-
-
 def test_patience_has_an_end(market: Callable[..., Market]) -> None:
     """The error says what was wrong last."""
     first = market()
@@ -337,35 +101,6 @@ def test_patience_has_an_end(market: Callable[..., Market]) -> None:
         assert proxy.statistics()["unreachable"] == 1
         assert proxy.kinds() == ["disconnected"]
         assert "refused" in proxy._told[0]["reason"]
-
-
-def test_oneway_calls_are_not_sent_into_a_dead_connection(market: Callable[..., Market]) -> None:
-    """Before anything is sent, the proxy looks whether the connection still lives."""
-    first = market()
-    with Watched(first.uri) as proxy:
-        proxy.tell("one")
-        first.kill()
-        market(first.port)
-        proxy.tell("two")
-        eventually(lambda: proxy.ordered() == ["two"])
-
-
-def test_attributes_streams_and_taken_names(market: Callable[..., Market]) -> None:
-    """All that a Pyro5 proxy can do with an object's members."""
-    with Watched(market().uri) as proxy:
-        assert proxy.limit == 7
-        proxy.limit = 8
-        assert proxy.limit == 8
-        assert "".join(proxy.tape()) == "abc"
-        tape = proxy.tape()
-        assert proxy.price("SUN")[0] == "SUN"  # a stream keeps its connection for itself
-        assert "".join(tape) == "abc"
-        assert proxy.method("close")() == "the market closes"
-        with pytest.raises(AttributeError, match="no exposed attribute or method 'nothing'"):
-            _ = proxy.nothing
-        with pytest.raises(AttributeError, match="no exposed attribute 'nothing'"):
-            proxy.nothing = 1
-        assert repr(proxy).endswith(f"; connected to {proxy._place}>")
 
 
 def test_an_idle_proxy_keeps_few_connections(market: Callable[..., Market]) -> None:

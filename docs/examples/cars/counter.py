@@ -66,6 +66,8 @@ def main():
             print("Counting.", flush=True)
             daemon.requestLoop(lambda: bool(counter.patterns))
             counter.unsubscribe()
+    except KeyboardInterrupt:
+        pass  # it came while there was nothing to count yet, or no more
     except Pyro5.errors.PyroError as error:
         sys.exit(f"No event service: {error}")
     print(", ".join(f"{count} {kind}" for kind, count in counter.seen.items()))

@@ -118,6 +118,8 @@ def main():
             chat.quit()
             listener.join(timeout=5)
         print("Goodbye.")
+    except KeyboardInterrupt:
+        print("Goodbye.")  # it came before the chat had begun, or after its end
     except EventServiceError as error:
         sys.exit(f"No event service: {error}")
 

@@ -18,7 +18,7 @@ from pyro_events.client.change import Change, TimedOut
 from pyro_events.client.connection import Abandoned, ConnectionLost
 from pyro_events.client.outbox import Entry, Outbox
 from pyro_events.client.waker import wait
-from pyro_events.errors import Closed, NotPublished, Unreachable
+from pyro_events.errors import Closed, EventServiceError, NotPublished, Unreachable
 from pyro_events.event import EVENTSERVICE_NAME
 from pyro_events.link import Link
 from pyro_events.wire import RESULT
@@ -83,7 +83,11 @@ class Sender:
             if alone:
                 self._send_and_read(number, deadline)
             self._wait_until_settled(number, deadline, timeout)
+        except EventServiceError:
+            raise
         except BaseException:
+            with self._lock:
+                self._outbox.withdraw(number)
             self.link.wake()
             raise
         finally:
