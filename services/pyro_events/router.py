@@ -57,7 +57,8 @@ class Router(Generic[K]):
         self._members: dict[K, _Member] = {}
         self._subjects: dict[str, set[K]] = {}
         self._patterns: dict[str, _Watch[K]] = {}
-        self._suspensions: list[tuple[K, str]] = []
+        self.suspensions: list[tuple[K, str]] = []
+        """Subscribers and pattern texts that were suspended; see `take_suspensions`."""
         self._arrivals = 0
         self._generation = 0
         self._cache: OrderedDict[str, tuple[int, tuple[tuple[K, int], ...]]] = OrderedDict()
@@ -77,7 +78,7 @@ class Router(Generic[K]):
         for pattern in patterns:
             watch = self._patterns.setdefault(pattern.text, _Watch(pattern))
             if watch.suspended() and key not in watch.keys:
-                self._suspensions.append((key, pattern.text))
+                self.suspensions.append((key, pattern.text))
             member.patterns[pattern.text] = None
             watch.keys.add(key)
         self._changed(key)
@@ -104,7 +105,7 @@ class Router(Generic[K]):
             self._leave_subject(key, name)
         for text in member.patterns:
             self._leave_pattern(key, text)
-        self._suspensions = [entry for entry in self._suspensions if entry[0] != key]
+        self.suspensions = [entry for entry in self.suspensions if entry[0] != key]
         self._generation += 1
 
     def set_once(self, key: K, once: bool) -> None:
@@ -167,7 +168,7 @@ class Router(Generic[K]):
 
     def take_suspensions(self) -> list[tuple[K, str]]:
         """Give, once, the subscribers and pattern texts that were suspended since the last call."""
-        taken, self._suspensions = self._suspensions, []
+        taken, self.suspensions = self.suspensions, []
         return taken
 
     def _member(self, key: K) -> _Member:
@@ -215,7 +216,7 @@ class Router(Generic[K]):
     def _count_timeout(self, watch: _Watch[K]) -> None:
         watch.timeouts += 1
         if watch.suspended():
-            self._suspensions.extend((key, watch.pattern.text) for key in watch.keys)
+            self.suspensions.extend((key, watch.pattern.text) for key in watch.keys)
 
     def _remember(self, name: str, found: tuple[tuple[K, int], ...]) -> None:
         self._cache[name] = (self._generation, found)

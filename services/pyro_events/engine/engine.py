@@ -263,7 +263,9 @@ class Engine:
     def publish(self, items: Sequence[Item]) -> Future[None]:
         """Publish; done when everything is in the queues. Any thread may call it."""
         accepted: Future[None] = Future()
-        self.loop.call_soon(lambda: self._hub.publish(items, lambda: accepted.set_result(None)))
+        self.loop.call_soon(
+            lambda: self._hub.publish(items).when_done(lambda: accepted.set_result(None))
+        )
         return accepted
 
     def announce(self, subject: str, message: object) -> None:

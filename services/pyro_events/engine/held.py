@@ -32,3 +32,9 @@ class Held:
             callback()
         else:
             self._callbacks.append(callback)
+
+    def then(self, give: Callable[[], object]) -> Held:
+        """Give what finishes after this one, with what `give` gives then."""
+        held = Held()
+        self.when_done(lambda: held.finish(give()))
+        return held

@@ -23,10 +23,11 @@ from pyro_events.patterns import Pattern
 from pyro_events.router import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyro_events.engine.dialer import Resolver
     from pyro_events.engine.encoder import Item
+    from pyro_events.engine.held import Held
     from pyro_events.engine.keeper import Keeper
     from pyro_events.engine.loop import Loop
     from pyro_events.engine.parcel import Receiver, Sender
@@ -109,23 +110,19 @@ class Hub:
         yield from list(self.callbacks.values())
         yield from list(self.streams.values())
 
-    def publish(
-        self,
-        items: Sequence[Item],
-        done: Callable[[], None],
-        publisher: Publisher | None = None,
-    ) -> None:
-        """Put the events into the queues, in order; `done` is called when they are there."""
+    def publish(self, items: Sequence[Item], publisher: Publisher | None = None) -> Held:
+        """Put the events into the queues, in order; gives what is done when they are there."""
         self.counters.published += len(items)
-        publication = Publication(self, items, done)
+        publication = Publication(self, items)
         if publisher is not None:
             self.publishers.keep(publisher)  # after the promise: a kill in between loses nothing
         publication.advance()
+        return publication
 
     def announce(self, items: Sequence[Item]) -> None:
         """Publish what the manager tells, which doesn't count as published by clients."""
         self.counters.announced += len(items)
-        Publication(self, items, lambda: None).advance()
+        Publication(self, items).advance()
 
     def placed(self) -> None:
         """Send what was published after a pause at once, before its publisher is answered.
@@ -145,6 +142,10 @@ class Hub:
             for subscriber in dirty:
                 subscriber.pump()
             self.encoder.clear()
+        if self.router.suspensions:
+            self._tell_suspensions()
+
+    def _tell_suspensions(self) -> None:
         for subscriber, pattern in self.router.take_suspensions():
             _log.warning("%s: pattern %r takes too long, it is suspended", subscriber, pattern)
             subscriber.notify({"kind": "pattern", "pattern": pattern, "reason": "pattern"})

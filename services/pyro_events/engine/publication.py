@@ -6,11 +6,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from pyro_events.engine.held import Held
 from pyro_events.engine.loop import Deadline
 from pyro_events.engine.subscriber import ITEM_OVERHEAD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pyro_events.engine.encoder import Item
     from pyro_events.engine.hub import Hub
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
 _subject = itemgetter(0)
 
 
-class Publication:
+class Publication(Held):
     """Offers each run of events about one subject to all who get it, before it turns to the next.
 
     Who gets what is settled, and promised in the tallies, when it is made. A full queue whose
-    policy is to block holds the publication, and so its publisher and nobody else. `done` is called
-    when everything is in the queues.
+    policy is to block holds the publication, and so its publisher and nobody else. It is done when
+    everything is in the queues.
     """
 
-    __slots__ = ("_done", "_hub", "_open", "_runs")
+    __slots__ = ("_hub", "_open", "_runs")
 
-    def __init__(self, hub: Hub, items: Sequence[Item], done: Callable[[], None]) -> None:
+    def __init__(self, hub: Hub, items: Sequence[Item]) -> None:
+        super().__init__()
         self._hub = hub
-        self._done = done
         self._open = 0
         runs = []
         targets, tallies = hub.router.targets, hub.tallies.values
@@ -50,13 +51,18 @@ class Publication:
             overhead = len(run[0][0]) + ITEM_OVERHEAD
             sizes = [len(body) + overhead for _, _, body, _ in run]
             for subscriber, copies in found:
-                if not subscriber.gone:
-                    self._offer(subscriber, *_repeated(run, sizes, copies))
+                if subscriber.gone:
+                    continue
+                events, counts = (run, sizes) if copies == 1 else _repeated(run, sizes, copies)
+                taken = subscriber.offer(events, counts)
+                if taken < len(events):
+                    self._open += 1
+                    subscriber.wait(Rest(self, subscriber, events[taken:], counts[taken:]))
             if self._open:
                 self._hub.held += 1
                 return
         self._hub.placed()
-        self._done()
+        self.finish()
 
     def settled(self) -> None:
         """Learn that one subscriber has everything of the present run, or will not get it."""
@@ -64,12 +70,6 @@ class Publication:
         if not self._open:
             self._hub.held -= 1
             self._hub.loop.call_soon(self.advance)
-
-    def _offer(self, subscriber: Subscriber, items: list[Item], sizes: list[int]) -> None:
-        taken = subscriber.offer(items, sizes)
-        if taken < len(items):
-            self._open += 1
-            subscriber.wait(Rest(self, subscriber, items[taken:], sizes[taken:]))
 
 
 class Rest:
@@ -124,8 +124,6 @@ class Rest:
 
 def _repeated(run: list[Item], sizes: list[int], copies: int) -> tuple[list[Item], list[int]]:
     """Give every event as often as a subscriber gets it."""
-    if copies == 1:
-        return run, sizes
     return (
         [item for item in run for _ in range(copies)],
         [size for size in sizes for _ in range(copies)],

@@ -6,11 +6,11 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from pyro_events.engine import journal
+from pyro_events.engine.held import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pyro_events.engine.held import Held
     from pyro_events.engine.keeper import Keeper
     from pyro_events.engine.tallies import Tallies
 
@@ -32,12 +32,14 @@ class Publisher:
             return 0
         return min(max(0, self.last + 1 - first), count)
 
-    def in_turn(self, start: Callable[[], None]) -> None:
-        """Call `start` when what came before it is finished."""
+    def in_turn(self, start: Callable[[], Held]) -> Held:
+        """Call `start` when what came before it is finished; gives what finishes with it."""
         if self.busy is None or self.busy.done:
-            start()
-        else:
-            self.busy.when_done(lambda: self.in_turn(start))
+            self.busy = start()
+            return self.busy
+        held = Held()
+        self.busy.when_done(lambda: self.in_turn(start).when_done(held.finish))
+        return held
 
 
 class Publishers:

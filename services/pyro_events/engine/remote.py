@@ -14,7 +14,6 @@ from Pyro5.errors import DaemonError
 
 from pyro_events import codec
 from pyro_events.engine import roster
-from pyro_events.engine.held import Held
 from pyro_events.engine.refusals import LimitReached
 from pyro_events.engine.subscriber import ITEM_OVERHEAD, Options
 from pyro_events.engine.targets import subscriber_uri
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyro_events.engine.encoder import Item
+    from pyro_events.engine.held import Held
     from pyro_events.engine.hub import Hub
     from pyro_events.engine.session import Session
     from pyro_events.engine.stream import StreamSubscriber
@@ -55,10 +55,10 @@ class EventServiceObject:
         "unsubscribe",
     )
     """What stock proxies are told of."""
-    callable = (
+    callable = frozenset((
         *public, "attach", "detach", "publish_batch", "remembers", "stream_subscribe",
         "stream_unsubscribe",
-    )  # fmt: skip
+    ))  # fmt: skip
 
     def __init__(self, hub: Hub, extra: Callable[[], dict[str, object]]) -> None:
         self._hub = hub
@@ -70,9 +70,7 @@ class EventServiceObject:
         """Send one event per subject to everybody who wants it."""
         texts = check_subjects(subjects)
         items = make_items(texts, codec.pack(message), self._hub.settings.queue_bytes)
-        held = Held()
-        self._hub.publish(items, held.finish)
-        return held
+        return self._hub.publish(items)
 
     def subscribe(
         self, session: Session, subjects: object, subscriber: object, **options: Any
@@ -125,20 +123,18 @@ class EventServiceObject:
         items = batch_items(batch, limit)
         assert isinstance(batch, list)
         publisher = self._hub.publishers.seen(_check_id("publisher_id", publisher_id))
-        held = Held()
 
-        def start() -> None:
+        def start() -> Held:
             known = publisher.news(number, len(batch))
             publisher.last = max(number + len(batch) - 1, publisher.last or 0)
-            publisher.busy = under_way = Held()
             news = batch_items(batch[known:], limit) if known else items
-            self._hub.publish(news, under_way.finish, publisher)
-            under_way.when_done(
-                lambda: held.finish([self._hub.identity["incarnation"], publisher.last])
-            )
+            return self._hub.publish(news, publisher)
 
-        publisher.in_turn(start)
-        return held
+        def answer() -> list[object]:
+            return [self._hub.identity["incarnation"], publisher.last]
+
+        taken = publisher.in_turn(start)
+        return answer() if taken.done else taken.then(answer)
 
     def attach(
         self,
@@ -252,7 +248,7 @@ class DaemonObject:
     """The object `Pyro.Daemon`, as far as stock clients need it."""
 
     public = ("get_metadata", "info", "ping", "registered")
-    callable = public
+    callable = frozenset(public)
 
     def __init__(self, objects: dict[str, Any]) -> None:
         self._objects = objects
