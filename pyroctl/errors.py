@@ -95,10 +95,11 @@ class NotEnded(ServiceFailed):
     code = "not-ended"
 
     def __init__(self, service: str, pids: Sequence[int]) -> None:
-        those = ", ".join(map(str, pids)) or "unknown"
+        those = ", ".join(map(str, pids))
         what = f"process {those} is" if len(pids) == 1 else f"processes {those} are"
+        what += " still there after SIGKILL"
         super().__init__(
-            f"{service} can't be ended: {what} still there after SIGKILL",
+            f"{service} can't be ended: {what if pids else 'nobody knows what is left of it'}",
             service=service,
             hint="such a process waits inside the kernel, for a disk or a debugger for instance:"
             " ps -o pid,stat,wchan,cmd shows for what",

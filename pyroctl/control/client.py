@@ -80,7 +80,7 @@ def manager_pid(paths: Paths) -> int | None:
     Raises NotPermitted when the lock belongs to somebody else.
     """
     try:
-        fd = os.open(paths.lock, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(paths.lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except PermissionError:
@@ -103,7 +103,7 @@ def goes_on_without_manager(paths: Paths) -> bool:
     if manager_pid(paths) is not None:
         return False
     try:
-        fd = os.open(paths.keeper_lock, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(paths.keeper_lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

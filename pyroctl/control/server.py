@@ -94,7 +94,7 @@ class ControlServer:
         if self._server is None:
             return
         self._server.close()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(self._path)
         if self._conversations:
             await asyncio.wait(self._conversations, timeout=LAST_PATIENCE)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import logging.handlers
 import os
 import sys
 
 from pyroctl.config.apart import Loading
 from pyroctl.control.paths import deployment_paths
 from pyroctl.errors import PyroctlError
-
-LOG_BYTES, LOG_FILES = 5_000_000, 2
 
 
 def run() -> None:
@@ -42,11 +39,13 @@ def run() -> None:
     paths = deployment_paths(options.config, options.root, os.environ)
     loading = Loading(options.config, os.environ, os.getcwd())
     from pyroctl.manager import lock, main  # meanwhile
+    from pyroctl.manager.output.manager_log import ManagerLog
 
     try:
         deployment = loading.deployment()
-        lock.make_directories(paths)
-        _log_to(paths.manager_log)
+        if not told:
+            lock.make_directories(paths)
+        logging.basicConfig(level=logging.INFO, handlers=[ManagerLog(paths.manager_log)])
         main.run(
             deployment,
             paths,
@@ -72,12 +71,6 @@ def check(config: str | None) -> None:
     except PyroctlError as error:
         found |= {"errors": error.entries(), "exit_code": error.exit_code}
     json.dump(found, sys.stdout)
-
-
-def _log_to(path: str) -> None:
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 if __name__ == "__main__":

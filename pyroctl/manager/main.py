@@ -57,8 +57,9 @@ def run(
     PyroctlError when it can't begin, EssentialFailed when such a service has ended it, Reported
     when it has left services that can't be ended.
     """
-    lock.make_directories(paths)
     handoff = reexec.receive(os.environ)
+    if handoff is None:
+        lock.make_directories(paths)
     held, last = lock.acquire(paths) if handoff is None else (handoff.lock, None)
     try:
         if handoff is None:
@@ -197,15 +198,15 @@ class Manager:
 
     async def _leave(self, nonce: str) -> None:
         control = await self._server.release()
-        handoff = await self._supervisor.hand_off(self._lock, control, nonce)
-        handoff.pending.extend(self._autostart.pending())
-        if self._requests.stopping:
-            return
-        log.info("the program that is installed now goes on")
         try:
+            handoff = await self._supervisor.hand_off(self._lock, control, nonce)
+            handoff.pending.extend(self._autostart.pending())
+            if self._requests.stopping:
+                return
+            log.info("the program that is installed now goes on")
             self._farewell()
             reexec.leave(handoff, {**os.environ, **self._system.environ})
-        except OSError:
+        except Exception:
             log.exception("no other program can go on: this one does")
             self._requests.replaced = False
             await self._server.start(control)

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,16 @@ import os, sys
 block = b"".join(b"%07d %s\\n" % (n, b"x" * 91) for n in range(1000))
 while True:
     os.write(1, block)
+"""
+GIGABYTE = """
+import os, sys, time
+block = b"".join(b"%07d %s\\n" % (n, b"x" * 91) for n in range(10_000))
+while not os.path.exists("gate"): time.sleep(0.01)
+for _ in range(1000):
+    rest = memoryview(block)
+    while rest: rest = rest[os.write(1, rest):]
+print("that was a gigabyte", flush=True)
+time.sleep(1000)
 """
 COUNT_AT_GATE = """
 import os, sys, time
@@ -57,6 +68,12 @@ def script(deployment: Deployment, name: str, source: str, *args: object, log: s
     )
 
 
+def peak_memory(pid: int) -> int:
+    """Give the most that it has had in memory so far, in bytes."""
+    (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(line) << 10
+
+
 def said(deployment: Deployment, *args: str) -> list[dict[str, str]]:
     lines = deployment.json("logs", *args)["data"]["lines"]
     return [line for line in lines if not line["text"].startswith("[pyroctl]")]
@@ -81,8 +98,28 @@ def test_a_flood_neither_blocks_nor_exhausts_the_manager(deployment: Deployment)
         assert int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") < 150 << 20
     assert sum(f.stat().st_size for f in logs.iterdir() if f.name[:3] in {"one", "two"}) <= 18e6
     deployment.run("stop")
-    numbers = [int(line["text"][:7]) for line in said(deployment, "one", "-n", "20000")]
+    *whole, _cut_by_the_stop = said(deployment, "one", "-n", "20000")
+    numbers = [int(line["text"][:7]) for line in whole]
     assert all((b - a) % 1000 == 1 for a, b in itertools.pairwise(numbers))
+
+
+def test_a_gigabyte_is_taken_without_a_gap(deployment: Deployment) -> None:
+    """Nothing is dropped, since the service waits; memory stays where it was, commands answer."""
+    log = "{ max_bytes = 5_000_000, keep = 3 }"
+    deployment.configure(script(deployment, "giga", GIGABYTE, log=log))
+    deployment.run("start")
+    manager = deployment.manager_pid()
+    (deployment.root / "gate").touch()
+    answers = 0
+    while not deployment.run("logs", "-n", "1").stdout.endswith("that was a gigabyte\n"):
+        assert deployment.state("giga") == "running"
+        answers += 1
+    assert answers
+    assert peak_memory(manager) < 60 << 20
+    lines = said(deployment, "giga", "-n", "20001")[:-1]
+    numbers = [int(line["text"][:7]) for line in lines]
+    assert all(b == (a + 1) % 10_000 for a, b in itertools.pairwise(numbers))
+    assert len(numbers) > 19_990  # there are lines of ours among them
 
 
 def test_stderr_may_be_kept_apart(deployment: Deployment) -> None:

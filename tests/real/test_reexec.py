@@ -41,7 +41,9 @@ def test_services_go_on_and_their_exit_codes_stay_known(deployment: Deployment, 
     deployment.run("start")
     pid = deployment.manager_pid()
     os.kill(deployment.service("laser")["pid"], signal.SIGKILL)
-    before = eventually(lambda: (r := deployment.service("laser"))["uptime_s"] and r)
+    before = eventually(
+        lambda: (r := deployment.service("laser"))["restarts"] and r["uptime_s"] and r
+    )
     said = deployment.run("reexec").stderr
     assert re.search(rf"the manager \(pid {pid}\) runs pyroctl \d+\.\d+", said)
     after = deployment.service("laser")

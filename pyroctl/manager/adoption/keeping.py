@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pyroctl.control.client import SocketAddress, peer_uid
 from pyroctl.core.record import VERSION
@@ -92,7 +92,7 @@ class Keeping:
         """Start a keeper; raises OSError."""
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
-            open(self._paths.manager_log, "ab") as errors,
+            _for_errors(self._paths.manager_log) as errors,
             open(lock.take(self._paths.keeper_lock)) as held,
         ):
             with contextlib.suppress(FileNotFoundError):
@@ -169,7 +169,7 @@ class Keeping:
 
     def stop(self) -> None:
         """End it: nothing is left to be kept."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(self._paths.keeper)
         self.tell("end")
         if self._link is not None:
@@ -248,6 +248,14 @@ class Keeping:
         self._on_lost()
         for then in waiting:
             then()
+
+
+def _for_errors(path: str) -> IO[bytes]:
+    """Open our log for what a keeper may say on its way down; on a read-only disk nothing hears."""
+    try:
+        return open(path, "ab")
+    except OSError:
+        return open(os.devnull, "ab")
 
 
 def _ignore(_: bytes) -> None:

@@ -82,7 +82,8 @@ class HeldSocket:
         if file is not None and isinstance(self.address, UnixAddress):
             path = self.address.path
             if _identity(path) == file:
-                os.unlink(path)
+                with contextlib.suppress(OSError):  # the disk has become read-only
+                    os.unlink(path)
 
 
 class LentSocket:

@@ -48,16 +48,24 @@ class NotifySocket:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         if fd is not None:
             self.address = os.fsdecode(self._socket.getsockname()).replace("\0", "@")
-        elif self._path is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path)
-            self._socket.bind(self._path)
-            self.address = self._path
         else:
-            name = f"pyroctl-{os.urandom(16).hex()}"
-            self._socket.bind(f"\0{name}")
-            self.address = f"@{name}"
+            self.address = self._bind()
         self._loop.add_reader(self._socket, self._read)
+
+    def _bind(self) -> str:
+        """Bind to the path if that can be, for instance not on a read-only disk; give the address.
+
+        Otherwise to a name that is nowhere on a disk.
+        """
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._path)
+                self._socket.bind(self._path)
+                return self._path
+        name = f"pyroctl-{os.urandom(16).hex()}"
+        self._socket.bind(f"\0{name}")
+        return f"@{name}"
 
     def _read(self) -> None:
         while True:
@@ -86,7 +94,7 @@ class NotifySocket:
         """Stop listening and remove the socket."""
         self.leave()
         if self._path is not None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # there is none, or the disk has become read-only
                 os.unlink(self._path)
 
 

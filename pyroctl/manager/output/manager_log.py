@@ -1,0 +1,33 @@
+"""The manager's own log, which survives a full or read-only disk as those of services do."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pyroctl.core.spec import LogSpec
+from pyroctl.manager.output.logfile import LogFile
+from pyroctl.manager.output.logs import now
+
+if TYPE_CHECKING:
+    from logging import LogRecord
+
+BOUNDS = LogSpec(max_bytes=5_000_000, keep=2)
+
+
+class ManagerLog(logging.Handler):
+    """Writes records into a log file; from any thread, as logging's handlers may be used."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._file = LogFile(path, BOUNDS, lambda _: None)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def emit(self, record: LogRecord) -> None:
+        """Write a record; what can't be written is counted in the file as soon as it can."""
+        self._file.append(f"{self.format(record)}\n".encode(errors="replace"), now())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+        super().close()
