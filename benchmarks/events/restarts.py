@@ -4,7 +4,8 @@ Runs a deployment of its own below a temporary directory, with the installed `py
 
 * `--rounds` restarts under a publisher at full speed and ten helper subscribers, planned and by
   kill -9: lost, doubled, disordered events, and the longest pause between two events.
-* `--crowd` aware subscribers, all idle: how long until all are back.
+* `--crowd` aware subscribers, all idle: how long until all are back, and for how long a hand-over
+  serves nobody.
 * What the roster costs while subscribers come and go: processor time of the service for each of
   them, with a state directory and without, in turn.
 """
@@ -87,7 +88,11 @@ class Deployment:
         return time.monotonic() - began
 
     def blackouts(self) -> list[float]:
-        """Give the milliseconds in which nobody was served, of each hand-over."""
+        """Give the milliseconds in which nobody was served, of each hand-over.
+
+        They begin when the old process turns away from its clients, before it tidies up for the
+        next one, and end when that one has taken everything and turns to them.
+        """
         lines = self.pyroctl("logs", "es", "-n", "10000")["lines"]
         return [float(found[1]) for line in lines if (found := _BLACKOUT.search(line["text"]))]
 
@@ -165,14 +170,21 @@ def under_load(rounds: int, how: str, subscribers: int = 10) -> dict[str, Any]:
 
 
 def crowd(number: int, rounds: int) -> dict[str, str]:
-    """Restart with so many idle helpers, and measure until all are back."""
+    """Restart with so many idle helpers, and measure until all are back, or are served on."""
     with deployment() as made, contextlib.ExitStack() as stack:
         uri = made.service()["uri"]
         for _ in range(number // _HERD):
             stack.enter_context(worker("crowd", uri, str(_HERD)))
         planned = [made.restart() for _ in range(rounds)]
         killed = [made.kill(number) for _ in range(rounds)]
-    return {"planned, s": _spread(planned), "kill -9, s": _spread(killed)}
+        for _ in range(rounds):
+            made.restart("--handover")
+        blackouts = _spread(made.blackouts(), 1)
+    return {
+        "planned, s": _spread(planned),
+        "kill -9, s": _spread(killed),
+        "handed over, nobody served, ms": blackouts,
+    }
 
 
 def churn(visitors: int, rounds: int) -> dict[str, str]:
