@@ -1,4 +1,4 @@
-"""Fixtures for the tests of real processes."""
+"""How the tests are run, and a fixture for those of real processes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,33 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import orderly_end
 from tests.harness import Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    orderly_end.install(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker is alone with it at the end.
+
+    Workers get equal shares of the list at first, one after the other: each share begins with some
+    of those tests. (They are the ones that may take longer than others.)
+    """
+    long = [item for item in items if item.get_closest_marker("timeout")]
+    short = [item for item in items if not item.get_closest_marker("timeout")]
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    share = -(-len(short) // workers)
+    items[:] = [
+        item
+        for number in range(workers)
+        for item in (*long[number::workers], *short[number * share : (number + 1) * share])
+    ]
 
 
 @pytest.fixture
