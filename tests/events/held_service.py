@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -185,7 +186,13 @@ class HeldService:
 
 
 class Flood:
-    """Publishes numbers at full speed on a thread, until `stop`, which gives how many."""
+    """Publishes numbers on a thread, at full speed in bursts, until `stop`; that gives how many.
+
+    What happens at any moment happens now in the middle of a burst, now while a queue drains.
+    """
+
+    BURST = 0.02
+    PAUSE = 0.1
 
     def __init__(self, uri: str, subjects: str = "flood") -> None:
         self.publisher = Publisher(uri, timeout=30)
@@ -197,8 +204,11 @@ class Flood:
 
     def _run(self) -> None:
         while not self._stop:
-            self.publisher.post(self.subject, self.count)
-            self.count += 1
+            end = time.monotonic() + self.BURST
+            while not self._stop and time.monotonic() < end:
+                self.publisher.post(self.subject, self.count)
+                self.count += 1
+            time.sleep(self.PAUSE)
 
     def stop(self) -> int:
         self._stop = True

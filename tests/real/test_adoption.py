@@ -360,7 +360,8 @@ def test_the_death_of_the_keeper_is_made_good(deployment: Deployment) -> None:
 
 def test_without_manager_and_keeper_all_start_anew(deployment: Deployment) -> None:
     """What nobody can connect with any more is ended first: nothing is there twice."""
-    deployment.configure(ADOPT + service("laser", "gate", "/") + service("mule", "stubborn"))
+    mule = service("mule", "stubborn", more="stop_timeout = 0.3")
+    deployment.configure(ADOPT + service("laser", "gate", "/") + mule)
     deployment.run("start")
     old = zoo(deployment)
     other = keeper(deployment)

@@ -74,7 +74,7 @@ def test_no_line_is_lost_and_none_is_cut(deployment: Deployment, mode: str) -> N
     """A service that never stops printing has all of its lines in its log, each once, in order."""
     deployment.configure(manager(mode) + chatty(deployment.root))
     deployment.run("start")
-    for _ in range(3):
+    for _ in range(2):
         deployment.run("reexec")
     deployment.run("stop")
     files = map(Path, reversed(versions(str(deployment.root / "logs" / "chatty.log"))))

@@ -164,7 +164,7 @@ def tomlkit_agrees(text):
     return True
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(pages())
 def test_every_key_is_found_where_it_was_written(page):
     """Each key of a document is placed at the line and column where it was written."""

@@ -136,7 +136,7 @@ def directory():
         yield name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(document=documents())
 def test_a_valid_document_loads_and_shows_itself(directory, document):
     """A valid document has no fault, and what is shown of it makes the same deployment."""
@@ -155,7 +155,7 @@ def test_a_valid_document_loads_and_shows_itself(directory, document):
     assert [row[:2] for row in show(again)] == [row[:2] for row in shown]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(document=documents())
 def test_origins_agree_with_the_file(directory, document):
     """A value has an origin in the file exactly when its key is written there."""
@@ -217,7 +217,7 @@ def mutations(draw):
     return document
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(document=mutations())
 def test_a_mutation_is_a_config_error_or_a_deployment(directory, document):
     """No change to a document leads to anything but a deployment or placed faults."""

@@ -7,7 +7,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyroctl.control.protocol import (
@@ -27,6 +27,7 @@ values = st.recursive(
 messages = st.lists(st.dictionaries(st.text(), values), max_size=5)
 
 
+@settings(max_examples=50, deadline=None)
 @given(messages, st.lists(st.integers(0, 10_000)))
 def test_messages_survive_any_cut_of_the_stream(
     sent: list[dict[str, object]], cuts: list[int]
