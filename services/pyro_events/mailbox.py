@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from enum import Enum, auto
 from itertools import accumulate, repeat
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ class Mailbox(Generic[T]):
     """
 
     __slots__ = (
-        "_bytes", "_dropped", "_items", "_limit", "_max_bytes", "_policy", "_sizes", "_start"
+        "_bytes", "_items", "_limit", "_max_bytes", "_policy", "_sizes", "_start", "dropped"
     )  # fmt: skip
 
     def __init__(self, limit: int, max_bytes: int, policy: WhenFull) -> None:
@@ -53,17 +53,18 @@ class Mailbox(Generic[T]):
         self._policy = policy
         # Two lists side by side: many at once go in and come out as a copy of pointers. What
         # waits begins at `_start`; before it there is nothing.
-        self._items: list[T | None] = []
+        self._items: list[T] = []
         self._sizes: list[int] = []
         self._start = 0
         self._bytes = 0
-        self._dropped = 0
+        self.dropped = 0
+        """How many items were lost, for whatever reason, since the mailbox exists."""
 
     def __len__(self) -> int:
         return len(self._items) - self._start
 
     def __iter__(self) -> Iterator[T]:
-        return iter(cast("list[T]", self._items[self._start :]))
+        return iter(self._items[self._start :])
 
     def sizes(self) -> list[int]:
         """Give the sizes of what waits, in order."""
@@ -73,11 +74,6 @@ class Mailbox(Generic[T]):
     def bytes(self) -> int:
         """The size of all waiting items together, as they were offered."""
         return self._bytes
-
-    @property
-    def dropped(self) -> int:
-        """How many items were lost, for whatever reason, since the mailbox exists."""
-        return self._dropped
 
     def room(self) -> bool:
         """Say whether the next offer will be taken without loss."""
@@ -90,7 +86,7 @@ class Mailbox(Generic[T]):
             return Verdict.ACCEPTED
         if self._policy == "block":
             return Verdict.FULL
-        self._dropped += 1
+        self.dropped += 1
         if self._policy == "drop-newest":
             return Verdict.DROPPED_NEWEST
         if self._policy == "disconnect":
@@ -101,15 +97,16 @@ class Mailbox(Generic[T]):
 
     def offer_many(self, items: Sequence[T], sizes: Sequence[int]) -> int:
         """Put in as many of the items as there is room for; gives how many. Loses nothing."""
-        count = max(0, min(len(items), self._limit - len(self)))
-        if count < len(items):
+        count, room = len(items), self._limit + self._start - len(self._items)
+        if count > room:
+            count = max(0, room)
             sizes = sizes[:count]
         size = sum(sizes)
         if self._bytes + size >= self._max_bytes:
             count, size = self._fitting(sizes)
             sizes = sizes[:count]
-        self._items.extend(items if count == len(items) else items[:count])
-        self._sizes.extend(sizes)
+        self._items += items if count == len(items) else items[:count]
+        self._sizes += sizes
         self._bytes += size
         return count
 
@@ -120,11 +117,14 @@ class Mailbox(Generic[T]):
 
     def force_drop(self, count: int = 1) -> None:
         """Count items as dropped that were FULL for too long."""
-        self._dropped += count
+        self.dropped += count
 
     def take(self, max_events: int, max_bytes: int) -> list[T]:
         """Remove and return the oldest items: at least one if there is any, within both limits."""
-        count = min(len(self), max_events)
+        count = len(self._items) - self._start
+        if count <= max_events and self._bytes <= max_bytes:
+            return self._take_all()
+        count = min(count, max_events)
         sizes = self._sizes[self._start : self._start + count]
         if self._bytes > max_bytes and sizes:
             count = max(1, bisect_left(list(accumulate(sizes)), max_bytes + 1))
@@ -132,7 +132,13 @@ class Mailbox(Generic[T]):
         taken = self._items[self._start : self._start + count]
         self._bytes -= sum(sizes)
         self._forget(count)
-        return cast("list[T]", taken)
+        return taken
+
+    def _take_all(self) -> list[T]:
+        taken = self._items[self._start :] if self._start else self._items
+        self._items, self._sizes = [], []
+        self._start = self._bytes = 0
+        return taken
 
     def _fitting(self, sizes: Sequence[int]) -> tuple[int, int]:
         """Give how many of these are taken until the bytes are reached, and their size."""
@@ -150,7 +156,7 @@ class Mailbox(Generic[T]):
         self._discard()
         while not self.room():
             self._discard()
-            self._dropped += 1
+            self.dropped += 1
 
     def _discard(self) -> None:
         self._bytes -= self._sizes[self._start]
@@ -164,5 +170,5 @@ class Mailbox(Generic[T]):
             del self._sizes[:end]
             self._start = 0
         else:
-            self._items[self._start : end] = repeat(None, count)
+            self._items[self._start : end] = repeat(None, count)  # type: ignore[arg-type] # nothing
             self._start = end

@@ -174,6 +174,25 @@ def test_a_request_of_empty_containers_is_not_built(serializer: int) -> None:
         decode_request(frame, trusted=False, max_message_size=16 * MIB)
 
 
+@pytest.mark.parametrize(
+    "start", [b"\xdc\x03\xe8", b"\xdd\x00\x00\x03\xe8", b"\xdf\x00\x00\x01\xf0"]
+)
+def test_a_short_request_that_claims_much_takes_little(start: bytes) -> None:
+    """It isn't looked at beforehand: however deep its lists are, they take 3 MB at most."""
+    data = (start * 1000)[:1000]
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"."):
+            decode_request(
+                Frame(wire.INVOKE, wire.MSGPACK, 0, 1, b"", data),
+                trusted=False,
+                max_message_size=16 * MIB,
+            )
+        assert tracemalloc.get_traced_memory()[1] < 3 * MIB
+    finally:
+        tracemalloc.stop()
+
+
 def largest(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024

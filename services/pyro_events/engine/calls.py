@@ -6,7 +6,7 @@ that it would get from a stock daemon.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from Pyro5 import core, errors
 from Pyro5.serializers import all_exceptions, serializers_by_id
@@ -16,14 +16,13 @@ from pyro_events.engine.bombs import check_request
 from pyro_events.engine.refusals import LimitReached
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyro_events.wire import Frame
 
 
-class Request(NamedTuple):
-    """What a client asks for: one call, or several in a batch."""
-
-    object_id: str
-    calls: list[tuple[str, list[Any], dict[str, Any]]]
+Call = tuple[str, "Sequence[Any]", dict[str, Any]]
+"""A method, its arguments, its keyword arguments."""
 
 
 def serializer_of(number: int, *, trusted: bool) -> Any:
@@ -47,23 +46,27 @@ def decode_connect(frame: Frame, *, trusted: bool) -> tuple[object, str]:
     return data.get("handshake"), data["object"]
 
 
-def decode_request(frame: Frame, *, trusted: bool, max_message_size: int) -> Request:
-    """Decode an INVOKE frame; raises whatever is wrong with it, for the client to see."""
+def decode_request(frame: Frame, *, trusted: bool, max_message_size: int) -> tuple[str, list[Call]]:
+    """Give what an INVOKE frame asks which object for: one call, or any number in a batch.
+
+    Raises whatever is wrong with it, for the client to see.
+    """
     if frame.flags & wire.KEEPSERIALIZED:
         raise errors.SerializeError("a SerializedBlob can't be published; pass the message itself")
     serializer = serializer_of(frame.serializer, trusted=trusted)
     check_request(frame.serializer, frame.data, max_message_size)
     object_id, method, args, kwargs = serializer.loadsCall(frame.data)
-    calls = args if frame.flags & wire.BATCH else [(method, args, kwargs)]
-    return Request(object_id, [_checked(*call) for call in calls])
+    if frame.flags & wire.BATCH:
+        return object_id, [_checked(*call) for call in args]
+    return object_id, [_checked(method, args, kwargs)]
 
 
-def _checked(method: Any, args: Any, kwargs: Any) -> tuple[str, list[Any], dict[str, Any]]:
+def _checked(method: Any, args: Any, kwargs: Any) -> Call:
     if not isinstance(method, str) or not isinstance(args, (list, tuple)):
         raise errors.ProtocolError("the request is not a method call")
     if not isinstance(kwargs or {}, dict):
         raise errors.ProtocolError("the keyword arguments are no dict")
-    return method, list(args), kwargs or {}
+    return method, args, kwargs or {}
 
 
 def encode_result(request: Frame, value: object) -> bytes:

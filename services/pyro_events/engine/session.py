@@ -17,7 +17,7 @@ from pyro_events.wire import Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyro_events.engine.hub import Hub
     from pyro_events.engine.loop import Timer
@@ -123,19 +123,20 @@ class Session:
 
     def on_frame(self, frame: Frame) -> None:
         """Handle what the client sent."""
+        kind = frame.type
         if not self._welcome:
             self._handshake(frame)
-        elif frame.type == wire.INVOKE:
+        elif kind == wire.INVOKE:
             self._invoke(frame)
-        elif frame.type == wire.RESULT and self._streamed:
+        elif kind == wire.RESULT and self._streamed:
             if self.stream is not None and not self.stream.gone:
                 self.stream.acknowledge(frame.data)
-        elif frame.type == wire.PING:
+        elif kind == wire.PING:
             if frame.data != b"pong":
                 pong = wire.encode_frame(wire.PING, frame.serializer, 0, frame.seq, b"pong")
                 self.connection.send(pong)
         else:
-            raise ProtocolError(f"a message of type {frame.type} is out of place")
+            raise ProtocolError(f"a message of type {kind} is out of place")
 
     def on_too_large(self, error: FrameTooLarge) -> None:
         """Answer a request whose arguments were thrown away."""
@@ -211,16 +212,38 @@ class Session:
     def _invoke(self, frame: Frame) -> None:
         try:
             settings = self._hub.settings
-            request = calls.decode_request(
+            object_id, requests = calls.decode_request(
                 frame, trusted=settings.trusted, max_message_size=settings.max_message_size
             )
-            target = self._objects.get(request.object_id)
+            target = self._objects.get(object_id)
             if target is None:
                 raise DaemonError("unknown object")  # noqa: TRY301 - one way to say no
         except Exception as error:  # noqa: BLE001 - the client made the serializer raise whatever it may
             self._failed(frame, error)
             return
-        _Execution(self, frame, target, request).advance()
+        if frame.flags & wire.BATCH:
+            _Batch(self, frame, target, requests).advance()
+        else:
+            self._execute(frame, target, requests[0])
+
+    def _execute(self, frame: Frame, target: Any, request: calls.Call) -> None:
+        """Answer a call, when it is done; one that is held keeps the client's connection unread."""
+        try:
+            result = _call(self, target, *request)
+        except Exception as error:  # noqa: BLE001 - the caller has to hear of it
+            self._failed(frame, error)
+            return
+        if not isinstance(result, Held):
+            self._answer(frame, result)
+        elif result.done:
+            self._answer(frame, result.value)
+        else:
+            self.connection.pause()
+            result.when_done(lambda: self._answer_at_last(frame, result))
+
+    def _answer_at_last(self, frame: Frame, held: Held) -> None:
+        self._answer(frame, held.value)
+        self.go_on()
 
     def _failed(self, frame: Frame, error: Exception) -> None:
         self._count_failure(error)
@@ -239,27 +262,30 @@ class Session:
             self.connection.send(calls.encode_result(frame, value))
 
 
-class _Execution:
-    """One request under way: a call, or a batch of them, up to the first exception."""
+class _Batch:
+    """A batch of calls under way, up to the first exception."""
 
     __slots__ = ("_calls", "_frame", "_paused", "_results", "_session", "_target")
 
-    def __init__(self, session: Session, frame: Frame, target: Any, request: calls.Request) -> None:
+    def __init__(
+        self, session: Session, frame: Frame, target: Any, requests: Sequence[calls.Call]
+    ) -> None:
         self._session = session
         self._frame = frame
         self._target = target
-        self._calls = iter(request.calls)
+        self._calls = iter(requests)
         self._results: list[object] = []
         self._paused = False
 
     def advance(self) -> None:
         """Execute call after call; one that is held keeps the client's connection unread."""
-        for method, args, kwargs in self._calls:
+        for request in self._calls:
             try:
-                result = self._call(method, args, kwargs)
+                result = _call(self._session, self._target, *request)
             except Exception as error:  # noqa: BLE001 - the caller has to hear of it
-                self._end(error)
-                return
+                self._session._count_failure(error)  # noqa: SLF001 - a part of the session
+                self._results.append(calls.wrap_exception(error))
+                break
             if isinstance(result, Held):
                 if not result.done:
                     self._paused = True
@@ -268,36 +294,28 @@ class _Execution:
                     return
                 result = result.value
             self._results.append(result)
-        self._end(None)
+        self._session._answer(self._frame, self._results)  # noqa: SLF001 - the same
+        if self._paused:
+            self._session.go_on()
 
     def _continue(self, held: Held) -> None:
         self._results.append(held.value)
         self.advance()
 
-    def _call(self, method: str, args: list[Any], kwargs: dict[str, Any]) -> object:
-        if method not in self._target.callable:
-            raise AttributeError(f"the remote object has no exposed attribute or method {method!r}")
-        try:
-            return getattr(self._target, method)(self._session, *args, **kwargs)
-        except (ValueError, TypeError, PyroError):
-            raise
-        except Exception:
-            _log.exception("%s: error in %s", self._session, method)
-            raise
 
-    def _end(self, error: Exception | None) -> None:
-        session, frame = self._session, self._frame
-        if frame.flags & wire.BATCH:
-            if error is not None:
-                session._count_failure(error)  # noqa: SLF001 - a part of the session
-                self._results.append(calls.wrap_exception(error))
-            session._answer(frame, self._results)  # noqa: SLF001 - the same
-        elif error is not None:
-            session._failed(frame, error)  # noqa: SLF001 - the same
-        else:
-            session._answer(frame, self._results[0])  # noqa: SLF001 - the same
-        if self._paused:
-            session.go_on()
+def _call(
+    session: Session, target: Any, method: str, args: Sequence[Any], kwargs: dict[str, Any]
+) -> object:
+    """Call a method that clients may call; raises whatever that raises."""
+    if method not in target.callable:
+        raise AttributeError(f"the remote object has no exposed attribute or method {method!r}")
+    try:
+        return getattr(target, method)(session, *args, **kwargs)
+    except (ValueError, TypeError, PyroError):
+        raise
+    except Exception:
+        _log.exception("%s: error in %s", session, method)
+        raise
 
 
 def _equal(given: str, wanted: str) -> bool:

@@ -150,10 +150,8 @@ class StreamSubscriber(Subscriber):
         if connection is None or self.hub.frozen:
             return
         settings = self.hub.settings
-        while len(self._sent) < settings.window:
+        while len(self._sent) < settings.window and (self._again or len(self._mailbox)):
             items = self._again.popleft() if self._again else self._take(settings.batch_events)
-            if not items:
-                break
             self._tell_gap()
             body = self.hub.encoder.stream_body(items)
             start = b"\x92\xcf" + self._next.to_bytes(8, "big")

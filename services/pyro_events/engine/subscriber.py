@@ -299,7 +299,7 @@ class Subscriber:
 
     def _tell_gap(self) -> None:
         """Tell, in one notice, how many events were dropped since the last one."""
-        if self._untold:
+        if self._dropped_before + self._mailbox.dropped > self._gaps_told:
             self.notify({"kind": "gap", "missed": self._take_untold(), "reason": "full"})
 
     @property
