@@ -24,6 +24,7 @@ from pyroctl.manager.output import logs
 from pyroctl.manager.process.listening import AddressRefused
 from pyroctl.manager.process.pidfd import ProcessWatch
 from pyroctl.manager.process.run import Before, Hooks, Run
+from pyroctl.manager.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +94,7 @@ class Unit:
         self._applying = False
         self.timer: asyncio.TimerHandle | None = None
         self._health: Health | None = None
-        self._waiters: list[tuple[Callable[[Life], bool], asyncio.Future[Life]]] = []
+        self._waiting = Waiting()
 
     @property
     def name(self) -> str:
@@ -138,15 +139,7 @@ class Unit:
 
     async def wait_until(self, condition: Callable[[Life], bool]) -> Life:
         """Wait until the life fulfils the condition, and give it as it was then."""
-        waiter: asyncio.Future[Life] = asyncio.get_running_loop().create_future()
-        if condition(self.life):
-            return self.life
-        entry = (condition, waiter)
-        self._waiters.append(entry)
-        try:
-            return await waiter
-        finally:
-            self._waiters.remove(entry)
+        return self.life if condition(self.life) else await self._waiting.until(condition)
 
     async def ask(self, question: str, patience: float, **parameters: object) -> Any:
         """Ask the running service about itself; raises OSError when it can't answer."""
@@ -201,9 +194,7 @@ class Unit:
             self._perform(action)
         if self.life.state is not old.state:
             self._entered(old)
-        for condition, waiter in self._waiters:
-            if not waiter.done() and condition(self.life):
-                waiter.set_result(self.life)
+        self._waiting.tell(self.life)
 
     def _entered(self, old: Life) -> None:
         if self.state in lifecycle.SETTLED:
