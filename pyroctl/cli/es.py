@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,8 @@ from pyroctl.cli.output import Result, table
 from pyroctl.errors import PyroctlError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyroctl.cli.app import App
 
 HEAD = ("SUBSCRIBER", "KIND", "STATE", "QUEUED", "DELIVERED", "DROPPED", "SUBJECTS AND PATTERNS")
@@ -36,11 +40,12 @@ def publish(app: App, subject: str, text: str, *, as_json: bool, service: str | 
     service has it.
     """
     tool = [*_tool(app, "publish", service), *(["--as-json"] if as_json else [])]
-    done = subprocess.run(
-        [*tool, "--", subject, text], stderr=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode:
-        raise PyroctlError(done.stderr.strip() or f"exit status {done.returncode}")
+    with _interrupts_held():
+        process = subprocess.Popen([*tool, "--", subject, text], stderr=subprocess.PIPE, text=True)
+    with process:
+        _, said = process.communicate()
+    if process.returncode:
+        raise PyroctlError(said.strip() or f"exit status {process.returncode}")
     return Result({"subject": subject, "published": 1})
 
 
@@ -70,7 +75,8 @@ def listen(
     options += ["--json"] if app.output.json else []
     tool = [*_tool(app, "listen", service), *options, "--", *subjects]
     sys.stdout.flush()
-    os.execv(tool[0], tool)  # noqa: S606 - it takes over the terminal, the signals and the exit
+    with _interrupts_held():
+        os.execv(tool[0], tool)  # noqa: S606 - it takes over the terminal, the signals and the exit
 
 
 @cli.command("subscriptions")
@@ -84,6 +90,16 @@ def subscriptions(app: App, *, service: str | None) -> Result:
     for line in table(HEAD, [_cells(row) for row in reply["data"]["subscriptions"]]):
         app.output.print(line)
     return Result(reply["data"])
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Have what is executed begin with Ctrl-C held back, until it can end without a traceback."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _tool(app: App, verb: str, service: str | None) -> list[str]:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 
-from pyroctl.cli.quick import quick
 from pyroctl.errors import EXIT_INTERRUPTED
 
 
@@ -25,7 +24,12 @@ def entry() -> None:
 
 
 def run(args: list[str]) -> int:
-    """Run one command line; gives the exit code."""
+    """Run one command line; gives the exit code.
+
+    What is imported here may be interrupted without a traceback.
+    """
+    from pyroctl.cli.quick import quick
+
     code = None if "_PYROCTL_COMPLETE" in os.environ else quick(args)
     if code is None:
         from pyroctl.cli.group import run as run_any
