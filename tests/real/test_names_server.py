@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,58 +14,18 @@ import pytest
 from Pyro5.client import Proxy
 from Pyro5.errors import NamingError, PyroError
 
-WAIT = 20.0
+from tests.real.managed import WAIT, Managed
+
 PROMPT = 2.5  # seconds; about 0.2 on an idle machine, and 3 with the shutdown of Pyro5's own
 URI = re.compile(r"^PYRO:Pyro\.NameServer@127\.0\.0\.1:(\d+)\n$")
 LOOPBACK = ("--host", "127.0.0.1", "--port", "0")
 
 
-class Served:
+class Served(Managed):
     """A name server process with the manager's ends of the child protocol."""
 
     def __init__(self, directory, *argv, env=None, prefix=()):
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        address = f"\0pyroctl-test-{os.getpid()}-{time.monotonic_ns()}"
-        self.notify.bind(address)
-        self.notify.settimeout(WAIT)
-        self.control, end = socket.socketpair()
-        self.control.settimeout(WAIT)
-        with end:
-            self.process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "pyro_names", *argv],
-                cwd=directory,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                pass_fds=[end.fileno()],
-                env={
-                    **os.environ,
-                    "NOTIFY_SOCKET": "@" + address[1:],
-                    "PYROCTL_CONTROL_FD": str(end.fileno()),
-                    **(env or {}),
-                },
-            )
-
-    def ready(self):
-        """Wait until it says ready; give the URI."""
-        fields = dict(line.split("=", 1) for line in self.notify.recv(4096).decode().split("\n"))
-        assert fields["READY"] == "1"
-        self.uri = fields["X_PYRO_URI"]
-        return self.uri
-
-    def proxy(self):
-        proxy = Proxy(self.uri)
-        proxy._pyroTimeout = WAIT
-        return proxy
-
-    def ask(self, **question):
-        self.control.sendall(json.dumps({"id": 1, **question}).encode() + b"\n")
-        data = b""
-        while not data.endswith(b"\n"):
-            received = self.control.recv(1 << 16)
-            assert received, "hung up"
-            data += received
-        return json.loads(data)
+        super().__init__([*prefix, sys.executable, "-m", "pyro_names", *argv], directory, env)
 
     def stop(self, number=signal.SIGTERM):
         """Stop it; give seconds and exit code."""
@@ -82,13 +39,6 @@ class Served:
         _, errors = self.process.communicate(timeout=WAIT)
         assert "Traceback" not in errors
         return self.process.returncode, errors
-
-    def close(self):
-        self.control.close()
-        self.notify.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
 
 
 @pytest.fixture
