@@ -22,15 +22,15 @@ import pytest
 @pytest.fixture
 def service(request):
     process = subprocess.Popen(["sleep", "1000"])
-    Path(request.node.name + ".pid").write_text(f"{process.pid}.")
-    yield
+    yield process.pid
     time.sleep(0.5)  # an end that takes its time is waited for
     process.kill()
     process.wait()
     Path(request.node.name + ".done").touch()
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_waits(service, number):
+def test_waits(request, service, number):
+    Path(request.node.name + ".pid").write_text(f"{service}.")
     time.sleep(100)
 """
 
