@@ -285,7 +285,7 @@ def test_who_is_disconnected_for_a_full_queue_comes_back(
         release.set()
         eventually(lambda: [s["queued"] for s in es.subscriptions()] == [0], "back again")
         pub.publish("a", "afterwards")
-        eventually(lambda: sub.messages()[-1] == "afterwards")
+        eventually(lambda: sub.messages()[-1:] == ["afterwards"])
         times = sub.told().count("disconnected")  # it may come back while others publish on
         assert sub.told() == ["connected", *["disconnected", "connected", "gap"] * times]
         assert times

@@ -44,6 +44,8 @@ class Callback(Subscription):
         self._options = {key: value for key, value in options.items() if value is not None}
         self._room = _Room(MAX_WAITING)
         self._incarnation: str | None = None
+        self._sent_away = False
+        """Whether we come back because the event service has sent us away."""
         self._asked: set[str] = set()
         """What the event service may have heard of and not have forgotten."""
         self._daemon = Pyro5.server.Daemon(**daemon)
@@ -90,6 +92,8 @@ class Callback(Subscription):
     def _attach(self, calls: Calls, connection: Connection, welcome: Welcome) -> list[Notice]:
         with self._lock:
             subjects, patterns = self.wanted.subjects, self.wanted.patterns
+        # Taken before we subscribe: the next one may come at once, and would be overlooked.
+        self._sent_away = self._take_dismissal() or self._sent_away
         before = self._incarnation
         restarted = before is not None and before != welcome.incarnation
         try:
@@ -101,7 +105,10 @@ class Callback(Subscription):
             raise
         except Exception as error:
             raise Refused(f"{welcome.uri} refused the subscriber: {error}") from error
-        self._incarnation, dismissed = welcome.incarnation, self._take_dismissal()
+        dismissed, self._sent_away = self._sent_away, False
+        self._incarnation = welcome.incarnation
+        if self._dismissed:
+            self.link.wake()  # that it came was lost in our calls
         if not (restarted or dismissed) or before is None or not (subjects or patterns):
             return []
         reason = "restarted" if restarted else "full"

@@ -18,6 +18,7 @@ from pyro_events.engine.connection import Connection
 from pyro_events.engine.dialer import Dial
 from pyro_events.engine.encoder import UNENCODABLE, Variant
 from pyro_events.engine.error_log import ErrorLog
+from pyro_events.engine.farewell import Farewell
 from pyro_events.engine.flight import Flight
 from pyro_events.engine.loop import Deadline, Timer
 from pyro_events.engine.replies import batch_outcome, describe, load
@@ -137,8 +138,11 @@ class CallbackSubscriber(Subscriber):
 
     def dismiss(self, reason: str) -> None:
         """Call `es_notice` of an aware subscriber, and give it time to read that."""
-        if self._connection is not None and self._welcome and self.aware:
-            self.notify({"kind": "disconnected", "reason": reason})
+        notice: dict[str, object] = {"kind": "disconnected", "reason": reason}
+        if self._connection is None or not self._welcome:
+            Farewell(self.hub, self._uri, {**self.hub.identity, **notice})
+        elif self.aware:
+            self.notify(notice)
             self._connection.finish(f"dismissed: {reason}", self.hub.settings.retry_for)
             self.hub.leaving.add(self)
 
@@ -232,10 +236,7 @@ class CallbackSubscriber(Subscriber):
         self._retry = None
         settings = self.hub.settings
         self._dial = Dial(self.hub.loop, settings.connect_timeout, self._dialled)
-        if self._uri.sockname is not None:
-            self._dial.to_path(self._uri.sockname)
-        else:
-            self._dial.to_host(self.hub.resolver, self._uri.host, self._uri.port)
+        self._dial.to(self._uri, self.hub.resolver)
 
     def _dialled(self, outcome: socket.socket | OSError) -> None:
         self._dial = None

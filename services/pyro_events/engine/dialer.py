@@ -14,6 +14,8 @@ from pyro_events.engine.loop import WRITE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from Pyro5.core import URI
+
     from pyro_events.engine.loop import Loop
 
 Address = tuple[socket.AddressFamily, Any]
@@ -87,6 +89,13 @@ class Dial:
         self._done: Callable[[socket.socket | OSError], None] | None = done
         self._sock: socket.socket | None = None
         self._timer = loop.call_later(timeout, lambda: self._fail(TimeoutError("no answer")))
+
+    def to(self, uri: URI, resolver: Resolver) -> None:
+        """Connect to the daemon of a PYRO: URI."""
+        if uri.sockname is not None:
+            self.to_path(uri.sockname)
+        else:
+            self.to_host(resolver, uri.host, uri.port)
 
     def to_host(self, resolver: Resolver, host: str, port: int) -> None:
         """Connect by TCP."""

@@ -13,6 +13,7 @@ from pyro_events.engine.awaited import Awaited
 from pyro_events.engine.callback import CallbackSubscriber
 from pyro_events.engine.connection import Connection, Nobody
 from pyro_events.engine.encoder import Encoder
+from pyro_events.engine.farewell import Farewell
 from pyro_events.engine.publication import Publication
 from pyro_events.engine.publishers import Publishers
 from pyro_events.engine.state import Standing
@@ -90,6 +91,8 @@ class Hub:
         """Publications that wait for a full queue."""
         self.leaving: set[CallbackSubscriber] = set()
         """Those who were dismissed and may not have read it yet."""
+        self.farewells: set[Farewell] = set()
+        """The same, of those to whom there was no connection."""
         self.frozen = False
         """Nothing is sent to subscribers any more: the next process will do it."""
         self.keeper = keeper
@@ -232,6 +235,7 @@ class Hub:
             "timeouts": self.router.timeouts(),
             "awaited": self.awaited.hand_over(),
             "leaving": [each.hand_over(sender)["connection"] for each in self.leaving],
+            "farewells": [each.hand_over() for each in self.farewells],
         }
 
     def take_over(
@@ -254,6 +258,8 @@ class Hub:
         for each in values["leaving"]:
             size = self.settings.handshake_size
             Connection.take_over(self.loop, receiver, each, size, Nobody())
+        for uri, notice in values["farewells"]:
+            Farewell(self, URI(uri), notice)
 
     def _take_over(
         self, receiver: Receiver, values: Mapping[str, Any], patterns: Mapping[str, Pattern]
@@ -277,6 +283,8 @@ class Hub:
         """Release what belongs to subscribers."""
         for subscriber in (*self.subscribers(), *self.leaving):
             subscriber.close()
+        for farewell in list(self.farewells):
+            farewell.close()
 
     def _check_room(self) -> None:
         limit = self.settings.max_subscribers

@@ -1,0 +1,89 @@
+"""Who is sent away while there is no connection to him is told as soon as there is one."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import Pyro5.api
+import pytest
+
+from pyro_events import Publisher
+from tests.harness import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pyro_events.engine.farewell import Farewell
+    from tests.events.service_harness import Running
+
+FULL = {"queue_size": 2, "when_full": "disconnect"}
+
+
+class Aware:
+    """A stock Pyro object that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notices: list[dict[str, Any]] = []
+
+    @Pyro5.api.expose
+    def event(self, event: Any) -> None:
+        pass
+
+    @Pyro5.api.expose
+    def es_notice(self, notice: dict[str, Any]) -> None:
+        self.notices.append(notice)
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """Something that takes connections, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def farewells(es: Running) -> set[Farewell]:
+    return es.engine._hub.farewells
+
+
+def fill(es: Running, uri: str) -> None:
+    with Pyro5.api.Proxy(es.uri) as proxy, Publisher(es.uri) as pub:
+        proxy.subscribe("a", uri, **FULL)
+        for number in range(5):
+            pub.publish("a", number)
+    assert es.subscriptions() == []
+    assert es.statistics()["dropped"] == 3
+
+
+def test_it_is_told_when_it_can_be_reached(
+    engine: Callable[..., Running], silent: socket.socket
+) -> None:
+    """Its queue was full before the event service could connect; it hears that afterwards."""
+    es = engine(retry_delay=0.02, retry_max_delay=0.05)
+    port = silent.getsockname()[1]
+    fill(es, f"PYRO:late@127.0.0.1:{port}")
+    silent.close()
+    late = Aware()
+    with Pyro5.api.Daemon("127.0.0.1", port) as daemon:
+        daemon.register(late, "late")
+        thread = threading.Thread(target=daemon.requestLoop)
+        thread.start()
+        try:
+            (notice,) = eventually(lambda: list(late.notices))
+        finally:
+            daemon.shutdown()
+            thread.join(10)
+    assert (notice["kind"], notice["reason"]) == ("disconnected", "full")
+    assert notice["incarnation"] == es.statistics()["incarnation"]
+    eventually(lambda: not farewells(es), "nothing is left of it")
+
+
+def test_who_is_never_there_is_given_up(
+    engine: Callable[..., Running], silent: socket.socket
+) -> None:
+    """Nobody is tried for ever."""
+    es = engine(retry_delay=0.02, retry_max_delay=0.05, retry_for=0.2, reply_timeout=0.1)
+    fill(es, f"PYRO:never@127.0.0.1:{silent.getsockname()[1]}")
+    assert farewells(es)
+    eventually(lambda: not farewells(es), "given up")
