@@ -35,6 +35,8 @@ PROTOCOL = 1
 """The version of the stream protocol that helpers speak."""
 _LOOKS = 5
 """How often, while the link may be silent, its thread looks whether somebody still reads."""
+_CHANCE = random.SystemRandom().random
+"""Not the numbers of `random` itself: the program may have seeded those for itself."""
 
 _log = logging.getLogger("pyro_events")
 
@@ -84,7 +86,7 @@ class Link:
         *,
         silence: float | None = None,
         clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = _CHANCE,
     ) -> None:
         """Prepare a link; `silence` is how many seconds without a byte it takes for broken."""
         self.target = names.parse(es)

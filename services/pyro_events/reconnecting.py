@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 CONNECT_TIMEOUT = 5.0
 """Seconds for one attempt: lookup, connection and handshake together."""
+_CHANCE = random.SystemRandom().random
+"""Not the numbers of `random` itself: the program may have seeded those for itself."""
 _COUNTED = (
     "calls", "connections", "failures", "repeated", "unknown", "unreachable", "dropped",
 )  # fmt: skip
@@ -67,7 +69,7 @@ class ReconnectingProxy(Closing):
         serializer: str | None = None,
         events: LifeCycle | str | None = None,
         clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = _CHANCE,
     ) -> None:
         self._target = _parse(uri)
         self._repeatable = _check_names(repeatable)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import msgpack
+import pytest
 from Pyro5.serializers import serializers_by_id
 
 from pyro_events import Subscriber, wire
+from pyro_events.client import change, sender
 from tests.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from pyro_events import Event
+    from pyro_events import Event, Publisher
 
 _msgpack = serializers_by_id[wire.MSGPACK]
 
@@ -281,6 +284,19 @@ class Recording(Subscriber):
             self.listen()
         except Exception as error:  # noqa: BLE001 - the test looks at it
             self.failure = error
+
+
+@contextlib.contextmanager
+def time_over_once_failed(pub: Publisher, seconds: float) -> Iterator[None]:
+    """Let time stand still for a publisher until its link has failed; then so much is over."""
+
+    def monotonic() -> float:
+        return seconds if pub._sender._failure else 0.0
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (sender, change):
+            patch.setattr(module, "time", SimpleNamespace(monotonic=monotonic))
+        yield
 
 
 def all_get_more(subscribers: Sequence[Recording]) -> None:

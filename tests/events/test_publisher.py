@@ -15,7 +15,7 @@ from pyro_events import Publisher, codec
 from pyro_events.client import backoff
 from pyro_events.errors import Closed, EventServiceError, NotPublished, Refused, Unreachable
 from pyro_events.wire import encode_frame
-from tests.events.client_fixtures import FakeES
+from tests.events.client_fixtures import FakeES, time_over_once_failed
 from tests.harness import eventually
 
 if TYPE_CHECKING:
@@ -109,15 +109,26 @@ def test_an_absent_event_service_is_a_clear_error_in_time() -> None:
     """It names the place and the reason, and the event does not haunt a later service."""
     with FakeES() as gone:
         port, uri = gone.port, gone.uri
-    pub = Publisher(uri, timeout=0.3)
-    start = time.monotonic()
-    with pytest.raises(Unreachable, match=f"127.0.0.1:{port}.*Connection refused"):
-        pub.publish("a", "withdrawn")
-    assert 0.2 < time.monotonic() - start < 5
-    with FakeES(port) as late:
-        pub.publish("a", "second")
-        assert messages(late) == ["second"]
-        pub.close()
+    with Publisher(uri, timeout=0.3) as pub:
+        refused = f"within 0.3 s.*127.0.0.1:{port}.*Connection refused"
+        with time_over_once_failed(pub, 0.3), pytest.raises(Unreachable, match=refused):
+            pub.publish("a", "withdrawn")
+        pub._timeout = 20
+        with FakeES(port) as late:
+            pub.publish("a", "second")
+            assert messages(late) == ["second"]
+
+
+def test_attempts_to_connect_leave_the_programs_random_numbers_alone() -> None:
+    """A program that has seeded `random` gets the same numbers, whatever a link's thread does."""
+    with Publisher(NOBODY, timeout=0.3) as pub:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(backoff, "LAST", 0.01)
+            before, failures = random.getstate(), []
+            patch.setattr(pub._sender, "unlinked", failures.append)
+            pub._sender.link.start()
+            eventually(lambda: len(failures) > 5)
+        assert random.getstate() == before
 
 
 def test_a_wrong_identification_is_refused_at_once() -> None:
@@ -174,13 +185,17 @@ def test_strange_answers_are_clear_errors(answer: bytes, words: str) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         port = server.getsockname()[1]
-        pub = Publisher(f"PYRO:Pyro.EventService@127.0.0.1:{port}", timeout=0.2)
-        with pytest.raises(Unreachable, match=words):
-            pub.publish("a", 1)
-        pub.close()
-        stop.set()
-        socket.create_connection(("127.0.0.1", port)).close()
-        thread.join(5)
+        try:
+            with (
+                Publisher(f"PYRO:Pyro.EventService@127.0.0.1:{port}", timeout=0.2) as pub,
+                time_over_once_failed(pub, 0.2),
+                pytest.raises(Unreachable, match=words),
+            ):
+                pub.publish("a", 1)
+        finally:
+            stop.set()
+            socket.create_connection(("127.0.0.1", port)).close()
+            thread.join(5)
 
 
 @pytest.mark.parametrize("seed", range(6))
