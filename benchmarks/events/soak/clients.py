@@ -85,9 +85,8 @@ class _Async:
         self._loop = asyncio.new_event_loop()
         self._entered = threading.Event()
         self._subscriber: _Iterated
-        self._thread = threading.Thread(
-            target=self._loop.run_until_complete, args=(self._run(uri, take, options),), daemon=True
-        )
+        self._iteration = self._loop.create_task(self._run(uri, take, options))
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._entered.wait()
 
@@ -105,12 +104,18 @@ class _Async:
         self._do(self._subscriber.unsubscribe(texts))
 
     def close(self) -> None:
-        self._do(self._subscriber.close())
+        self._do(self._leave())
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def _do(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _leave(self) -> None:
+        """Close, and see the iteration end; the loop goes on, for this has to end in it, too."""
+        await self._subscriber.close()
+        await self._iteration
 
     async def _run(self, uri: str, take: Callable[[Event], object], options: Any) -> None:
         async with _Iterated(uri, **options) as self._subscriber:
