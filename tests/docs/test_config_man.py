@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pyroctl.config.check.models import KINDS
+from pyroctl.config.check.schema_info import KeyInfo, keys
+from pyroctl.config.edit.show import format_value
 from pyroctl.config.load import load
-from pyroctl.config.models import KINDS
-from pyroctl.config.schema_info import KeyInfo, keys
-from pyroctl.config.show import format_value
 from pyroctl.core.diff import LIVE_KEYS
 
 PAGE = Path(__file__).parents[2] / "man" / "pyroctl.toml.5"

@@ -11,7 +11,7 @@ import click
 import pytest
 
 import pyroctl.errors
-from pyroctl.cli.completion import completion_script
+from pyroctl.cli.commands.completion import completion_script
 from pyroctl.cli.group import COMMANDS, make_group
 
 ROOT = Path(__file__).parents[2]
