@@ -18,9 +18,9 @@ from pyroctl.core.diff import LIVE_KEYS
 PAGE = Path(__file__).parents[2] / "man" / "pyroctl.toml.5"
 SOURCE = PAGE.read_text(encoding="utf-8")
 SECTIONS = {
-    "Several files": (),
+    "Multiple files": (),
     "THE MANAGER": (),
-    "Keys of every service": tuple(KINDS),
+    "Common keys": tuple(KINDS),
     **{f"Kind {kind}": (kind,) for kind in KINDS},
 }
 ENTRY = re.compile(
