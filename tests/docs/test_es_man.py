@@ -123,13 +123,19 @@ def test_every_type_of_message_is_described() -> None:
     assert described == {"None" if name == "NoneType" else name for name in taken}
 
 
-def test_the_guide_shows_python() -> None:
-    """Every block of docs/events.md that claims to be Python is."""
-    guide = (MAN.parent / "docs" / "events.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+def test_the_guides_show_python() -> None:
+    """Every block of the documentation that claims to be Python is."""
+    pages = sorted((MAN.parent / "docs").rglob("*.md"))
+    blocks = [
+        (str(page), block)
+        for page in pages
+        for block in re.findall(
+            r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+        )
+    ]
     assert len(blocks) > 5
-    for block in blocks:
-        compile(block, "docs/events.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    for page, block in blocks:
+        compile(block, page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 @pytest.mark.parametrize("page", ["es.1", "pyro-events.7"])
