@@ -32,6 +32,7 @@ OUTSIDE = (
 )
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
+SECTION = re.compile(r"^\.Sh (.+)\n((?:(?!\.Sh ).*\n?)*)|^.*\n", re.MULTILINE)
 HEADING = re.compile(r"(</?h)([12])\b")
 REFERENCE = re.compile(r'<a class="Xr" href="([^"]+)\.html">([^<]+)</a>')
 
@@ -68,13 +69,21 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 def _man(page: Path) -> str:
     title = f"# {page.stem}({page.suffix[1:]})\n\n"
     if shutil.which("mandoc") is None:
-        return f"{title}```text\n{page.read_text(encoding='utf-8')}```\n"
+        return title + SECTION.sub(_section, page.read_text(encoding="utf-8"))
     html = subprocess.run(
         ["mandoc", "-T", "html", "-O", "fragment,toc,man=%N.%S.html", page],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     html = HEADING.sub(lambda heading: f"{heading[1]}{int(heading[2]) + 1}", html)
     return f"{title}<div>\n{REFERENCE.sub(_reference, html)}</div>\n"
+
+
+def _section(section: re.Match[str]) -> str:
+    """Show a section in the language of man pages; leave out what comes before the first."""
+    if section[1] is None:
+        return ""
+    anchor = section[1].replace(" ", "_")
+    return f'<h2 id="{anchor}">{section[1]}</h2>\n\n```text\n{section[2]}```\n\n'
 
 
 def _reference(link: re.Match[str]) -> str:
