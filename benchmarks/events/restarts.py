@@ -160,9 +160,9 @@ def under_load(rounds: int, how: str, subscribers: int = 10) -> dict[str, Any]:
     return {
         "events": count,
         "lost": sum(count - each["events"] - each["missed"] for each in found),
-        "told as missed": sum(each["missed"] for each in found),
-        "doubled": sum(each["doubled"] for each in found),
-        "disordered": sum(each["disordered"] for each in found),
+        "reported as missed": sum(each["missed"] for each in found),
+        "duplicated": sum(each["doubled"] for each in found),
+        "reordered": sum(each["disordered"] for each in found),
         "longest pause, s": round(max(each["pause"] for each in found), 3),
         "command, s (median)": round(statistics.median(took), 3),
         **({"nobody served, ms": _spread(blackouts, 1)} if blackouts else {}),
