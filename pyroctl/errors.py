@@ -164,6 +164,8 @@ class UnknownService(PyroctlError):
     exit_code = EXIT_NO_SUCH_SERVICE
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
+        from pyroctl.suggestions import nearest_name
+
         names = sorted(known)
         nearest = nearest_name(name, names)
         hint = f"did you mean {nearest!r}?" if nearest else f"services here: {', '.join(names)}"
@@ -247,11 +249,3 @@ class Reported(PyroctlError):
     def entries(self) -> list[dict[str, object]]:
         """Give what was reported, unchanged."""
         return self._entries
-
-
-def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """Find the known name that was probably meant, or None."""
-    import difflib
-
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return matches[0] if matches else None

@@ -1,12 +1,12 @@
 """Where a deployment keeps its socket, its lock and its logs.
 
-The place follows from the configuration file's path alone, never from what is in it: so every
+These places depend only on the path of the configuration file, not on its content, so every
 command finds a running manager even while the file is broken.
 """
 
 from __future__ import annotations
 
-import os.path
+import os
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,3 +92,29 @@ def _identity(config: str | None) -> str:
         return "default"
     stem = os.path.splitext(os.path.basename(config))[0]
     return f"{stem}-{zlib.crc32(os.fsencode(config)):08x}"
+
+
+def log_versions(path: str) -> list[str]:
+    """Return the log file and its rotated versions (`es.log.1`, `es.log.2.gz`), newest first."""
+    current = [path] if os.path.exists(path) else []
+    return current + [name for _, name in rotated_logs(path)]
+
+
+def rotated_logs(path: str) -> list[tuple[int, str]]:
+    """Return number and name of a log's rotated files, newest first.
+
+    If both a plain and a compressed file have a number, the writer died before removing the plain
+    one, and only the compressed one counts.
+    """
+    directory, base = os.path.split(path)
+    found: dict[int, str] = {}
+    try:
+        entries = os.listdir(directory or ".")
+    except FileNotFoundError:
+        return []
+    for entry in entries:
+        if entry.startswith(base + "."):
+            number = entry[len(base) + 1 :].removesuffix(".gz")
+            if number.isdecimal() and (entry.endswith(".gz") or int(number) not in found):
+                found[int(number)] = os.path.join(directory, entry)
+    return sorted(found.items())

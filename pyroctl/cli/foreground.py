@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
 
 
-def be_manager(app: App, *, show_logs: bool | None) -> Result:
+def run_manager(app: App, *, show_logs: bool | None) -> Result:
     """Be the manager until the end; raises what prevents it, and EssentialFailed.
 
     `show_logs` is whether to print what the services say; None decides by where that would go.

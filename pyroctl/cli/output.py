@@ -7,12 +7,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from pyroctl.errors import EXIT_OK
+from pyroctl.errors import EXIT_INTERRUPTED, EXIT_OK, PyroctlError, system_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from pyroctl.errors import PyroctlError
 
 ENVELOPE_VERSION = 1
 STYLES = {
@@ -34,11 +32,6 @@ class Result(NamedTuple):
     errors: Sequence[Mapping[str, Any]] = ()
     exit_code: int = EXIT_OK
     partial: bool = False
-
-
-def failure(error: PyroctlError) -> Result:
-    """Turn an error into a result."""
-    return Result(None, error.entries(), error.exit_code)
 
 
 class Output:
@@ -81,8 +74,19 @@ class Output:
         """Make the commands in a text speak of the deployment that this one speaks of."""
         return text.replace("pyroctl ", f"pyroctl {self.deployment}")
 
-    def finish(self, result: Result) -> int:
-        """Print the envelope, or the errors; gives the exit code."""
+    def report(self, action: Callable[[], Result]) -> int:
+        """Run a command, print its envelope or errors, and return the exit code."""
+        try:
+            result = action()
+        except PyroctlError as error:
+            result = _failure(error)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            result = _failure(system_error(error))
+        except KeyboardInterrupt:
+            self.progress("")
+            result = Result(exit_code=EXIT_INTERRUPTED)
         if not self.json:
             self.print_errors(result.errors)
         elif not self.streamed or result.errors:
@@ -123,6 +127,10 @@ class Output:
         if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             return False
         return stream.isatty()
+
+
+def _failure(error: PyroctlError) -> Result:
+    return Result(None, error.entries(), error.exit_code)
 
 
 def _write(text: str) -> None:

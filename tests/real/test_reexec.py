@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import Publisher, Subscriber
-from pyroctl.log_files import versions
+from pyroctl.paths import log_versions
 from tests.harness import Deployment, eventually
 from tests.real.test_adoption import another_users, chatty, gate, needs_root
 from tests.real.test_start_and_stop import service
@@ -77,7 +77,7 @@ def test_no_line_is_lost_and_none_is_cut(deployment: Deployment, mode: str) -> N
     for _ in range(2):
         deployment.run("reexec")
     deployment.run("stop")
-    files = map(Path, reversed(versions(str(deployment.root / "logs" / "chatty.log"))))
+    files = map(Path, reversed(log_versions(str(deployment.root / "logs" / "chatty.log"))))
     lines = b"".join(path.read_bytes() for path in files).splitlines()
     said = [line for line in lines if b"[pyroctl]" not in line]
     numbers = [int(found[1]) for line in said if (found := re.search(rb" line (\d+)$", line))]

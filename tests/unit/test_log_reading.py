@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from pyroctl.cli.log_reader import files
 from pyroctl.cli.log_reader.files import LogPosition, Source
-from pyroctl.cli.log_reader.tail import Tail
+from pyroctl.cli.log_reader.follow import Tail
 from pyroctl.core.spec import LogSpec
-from pyroctl.log_files import versions
 from pyroctl.manager.output.logs import ServiceLog
+from pyroctl.paths import log_versions
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -108,7 +108,7 @@ def test_a_file_that_was_just_compressed_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "es.log.1.gz").write_bytes(gzip.compress(b"packed"))
     (tmp_path / "es.log.part").write_text("half")
     (tmp_path / "es.log.old").write_text("theirs")
-    names = [os.path.basename(path) for path in versions(str(tmp_path / "es.log"))]  # noqa: PTH119
+    names = [os.path.basename(path) for path in log_versions(str(tmp_path / "es.log"))]  # noqa: PTH119
     assert names == ["es.log", "es.log.1.gz"]
 
 

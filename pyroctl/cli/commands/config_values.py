@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.arguments import ConfigKey
 from pyroctl.cli.output import Result
 from pyroctl.errors import ConfigError, PyroctlError, UsageError
 
@@ -17,29 +18,6 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
     from pyroctl.config.edit.change import Changed
     from pyroctl.config.source.diagnostics import Path
-
-
-class ConfigKey(click.ParamType[str]):
-    """A key of the configuration; completes without starting anything."""
-
-    name = "key"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[Any]:
-        """Offer the keys of the services that there are."""
-        from click.shell_completion import CompletionItem
-
-        from pyroctl.cli.app import App
-        from pyroctl.config.edit.keys import known_keys
-        from pyroctl.config.source.sources import written_tables
-
-        app = ctx.find_root().ensure_object(App)
-        try:
-            keys = known_keys(written_tables(app.config, os.environ))
-        except PyroctlError:
-            return []
-        return [CompletionItem(key) for key in keys if key.startswith(incomplete)]
 
 
 @cli.command("get")

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.arguments import services_argument
 from pyroctl.cli.log_reader import files
 from pyroctl.cli.log_reader.files import LogLine, Source
 from pyroctl.cli.output import Result
 from pyroctl.core.instances import meant, members
 from pyroctl.errors import ConfigError, UnknownService, UsageError
-from pyroctl.log_files import versions
+from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @cli.command("logs")
-@cli.services_argument
+@services_argument
 @click.option(
     "-n", "--lines", type=click.IntRange(0), metavar="N", help="How many last lines. [default: 50]"
 )
@@ -82,7 +83,7 @@ def _sources(app: App, services: Sequence[str]) -> list[Source]:
     for name in dict.fromkeys(services):
         output = Source(name, "output", paths.service_log(name))
         errors = Source(name, "stderr", paths.service_errors(name))
-        if not versions(output.path):
+        if not log_versions(output.path):
             known = app.load().deployment.services if known is None else known
             if not members(name, known):
                 raise UnknownService(name, known)
@@ -104,7 +105,7 @@ def _every_name(app: App, *, follow: bool) -> list[str]:
 def _printer(app: App, sources: Sequence[Source]) -> Callable[[LogLine], None]:
     """Give what prints a line: with the service's name if there are several, and stderr marked."""
     several = len({source.service for source in sources}) > 1
-    apart = any(versions(source.path) for source in sources if source.stream == "stderr")
+    apart = any(log_versions(source.path) for source in sources if source.stream == "stderr")
     width = max((len(source.service) for source in sources), default=0) if several else 0
 
     def show(line: LogLine) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.arguments import ServiceName
 from pyroctl.cli.output import Result
 from pyroctl.cli.warn import warn, warning_options
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @cli.command("restart")
-@click.argument("services", nargs=-1, required=True, type=cli.ServiceName(), metavar="SERVICE...")
+@click.argument("services", nargs=-1, required=True, type=ServiceName(), metavar="SERVICE...")
 @click.option(
     "--handover",
     "how",

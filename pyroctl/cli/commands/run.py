@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pyroctl.cli import command as cli
-from pyroctl.cli.foreground import be_manager
+from pyroctl.cli.foreground import run_manager
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App
@@ -27,4 +27,4 @@ def command(app: App, *, show_logs: bool | None) -> Result:
     Starts the enabled services. It never forks. SIGTERM or Ctrl-C stops
     everything in order; a second one kills what is left.
     """
-    return be_manager(app, show_logs=show_logs)
+    return run_manager(app, show_logs=show_logs)

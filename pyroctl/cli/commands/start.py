@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.arguments import services_argument
 from pyroctl.cli.background import ensure_manager
 from pyroctl.cli.output import Result
 from pyroctl.errors import EXIT_OK, ManagerNotRunning, NoAnswer
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @cli.command("start")
-@cli.services_argument
+@services_argument
 def command(app: App, services: tuple[str, ...]) -> Result:
     """Start services and what they need.
 

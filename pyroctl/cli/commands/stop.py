@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.arguments import services_argument
 from pyroctl.cli.background import take_over_orphans
 from pyroctl.cli.output import Result
 from pyroctl.cli.warn import warn, warning_options
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @cli.command("stop")
-@cli.services_argument
+@services_argument
 @warning_options
 def command(app: App, services: tuple[str, ...], *, yes: bool, safe: bool) -> Result:
     """Stop services, dependents first.

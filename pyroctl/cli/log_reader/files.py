@@ -12,7 +12,7 @@ import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from pyroctl.log_files import versions
+from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
     import re
@@ -107,7 +107,7 @@ def _forwards(source: Source, start: float) -> Iterator[LogLine]:
 
 def _versions(source: Source) -> list[tuple[str, int | None]]:
     """Give the files up to the source's end, newest first, and where each ends (None: as it is)."""
-    found = versions(source.path)
+    found = log_versions(source.path)
     if source.end is None:
         return [(version, None) for version in found]
     for place, version in enumerate(found):

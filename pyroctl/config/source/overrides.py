@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyroctl.config.source.diagnostics import OPEN, dotted
 from pyroctl.config.source.interpolation import Expanded
 from pyroctl.config.source.origin import Origin
-from pyroctl.errors import Diagnostic, nearest_name
+from pyroctl.errors import Diagnostic
+from pyroctl.suggestions import nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

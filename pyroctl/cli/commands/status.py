@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.arguments import services_argument
 from pyroctl.cli.status.view import show
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @cli.command("status")
-@cli.services_argument
+@services_argument
 @click.option("--watch", is_flag=True, help="Refresh until Ctrl-C; with --json an object a line.")
 @click.option("--tree", is_flag=True, help="Show what needs what.")
 @click.option("--interval", default=1.0, show_default=True, help="Seconds between refreshes.")
