@@ -28,22 +28,22 @@ class Paths(NamedTuple):
 
     @property
     def lock(self) -> str:
-        """The file whose lock makes a process the manager; it holds the manager's pid."""
+        """Locked by the manager; it contains the manager's pid."""
         return os.path.join(self.run, "manager.lock")
 
     @property
-    def guard_lock(self) -> str:
-        """The file that a guard has locked until it has ended what its manager had started."""
+    def cleanup_lock(self) -> str:
+        """Locked by the cleanup process until everything that its manager started has ended."""
         return os.path.join(self.run, "guard.lock")
 
     @property
-    def keeper(self) -> str:
-        """The socket of the process that keeps what services need to outlive the manager."""
+    def fdstore_socket(self) -> str:
+        """The socket of the descriptor store, by which services outlive the manager."""
         return os.path.join(self.run, "keeper.sock")
 
     @property
-    def keeper_lock(self) -> str:
-        """The file that the keeper has locked as long as it lives."""
+    def fdstore_lock(self) -> str:
+        """Locked by the descriptor store as long as it runs."""
         return os.path.join(self.run, "keeper.lock")
 
     @property
@@ -52,25 +52,25 @@ class Paths(NamedTuple):
         return os.path.join(self.run, "notify")
 
     def state(self, service: str = "") -> str:
-        """Give a service's directory for what outlives its process, or the parent of all those."""
+        """Return a service's directory for state that outlives its process, or their parent."""
         return os.path.join(self.run, "state", service)
 
     @property
     def manager_log(self) -> str:
-        """What a background manager says itself; no service's name starts with an underscore."""
+        """The log of a background manager; no service's name starts with an underscore."""
         return os.path.join(self.logs, "_manager.log")
 
     def service_log(self, service: str) -> str:
-        """Give the current log file of a service."""
+        """Return the current log file of a service."""
         return os.path.join(self.logs, f"{service}.log")
 
     def service_errors(self, service: str) -> str:
-        """Give where the stderr of a service goes that keeps it apart."""
+        """Return the log file for the stderr of a service that logs it separately."""
         return os.path.join(self.logs, f"{service}.err")
 
 
 def deployment_paths(config: str | None, root: str | None, environ: Mapping[str, str]) -> Paths:
-    """Give the paths for a configuration file (absolute; None: the built-in deployment).
+    """Return the paths for a configuration file (absolute; None: the built-in deployment).
 
     `root` puts everything below that directory. Otherwise the socket is in the user's runtime
     directory if there is one, and everything else in the user's state directory (XDG).
@@ -87,7 +87,7 @@ def deployment_paths(config: str | None, root: str | None, environ: Mapping[str,
 
 
 def _identity(config: str | None) -> str:
-    """Tell deployments apart that use the same file name in different directories."""
+    """Return a name that distinguishes files of the same name in different directories."""
     if config is None:
         return "default"
     stem = os.path.splitext(os.path.basename(config))[0]

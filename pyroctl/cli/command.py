@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Command(click.Command):
-    """A command with the global options; its function gets the App and gives a Result."""
+    """A command with the global options; its function takes the App and returns a Result."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -24,7 +24,7 @@ class Command(click.Command):
         self.context_settings.setdefault("help_option_names", ["-h", "--help"])
 
     def invoke(self, ctx: click.Context) -> Result:
-        """Run it, and remember its name for the envelope."""
+        """Run the command, and store its name for the envelope."""
         app = ctx.find_root().ensure_object(App)
         app.output.command = ctx.command_path.split()[1:]
         result: Result = super().invoke(ctx)
@@ -34,17 +34,17 @@ class Command(click.Command):
 pass_app = click.make_pass_decorator(App, ensure=True)
 
 
-def command(name: str) -> Callable[[Callable[..., Result]], click.Command]:
+def command(name: str, **more: Any) -> Callable[[Callable[..., Result]], click.Command]:
     """Make a function a command; its docstring is the help."""
 
     def make(function: Callable[..., Result]) -> click.Command:
-        return click.command(name, cls=Command)(pass_app(function))
+        return click.command(name, cls=Command, **more)(pass_app(function))
 
     return make
 
 
 def group(name: str, purpose: str) -> click.Group:
-    """Make a group of commands, which has nothing to do by itself."""
+    """Return a group of commands that does nothing by itself."""
     return click.Group(
         name,
         help=purpose,

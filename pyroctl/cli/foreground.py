@@ -1,4 +1,4 @@
-"""Being the manager, in the foreground; without click, which would stay in its memory."""
+"""The manager in the foreground; without click, which would stay in its memory."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 def run_manager(app: App, *, show_logs: bool | None) -> Result:
-    """Be the manager until the end; raises what prevents it, and EssentialFailed.
+    """Run the manager in this process until it is stopped; raises what prevents it.
 
-    `show_logs` is whether to print what the services say; None decides by where that would go.
+    `show_logs` is whether to print the services' output; None means on a terminal and as process 1.
+    Raises EssentialFailed, too.
     """
     loading = Loading(app.config, os.environ, os.getcwd())
     from pyroctl.manager.main import run
-    from pyroctl.manager.output.echo import Echo  # meanwhile
+    from pyroctl.manager.output.echo import Echo  # while the subprocess loads
     from pyroctl.manager.systemd import SystemNotifier
 
     deployment = loading.deployment()

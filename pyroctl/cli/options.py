@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    """Make an option's callback; the same option may stand before and after the command."""
+def _store(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Return an option's callback; the option may appear before and after the command."""
 
     def store(ctx: click.Context, _: click.Parameter, value: Any) -> None:
         app = ctx.find_root().ensure_object(App)
@@ -28,42 +28,42 @@ def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None
 
 
 def global_options() -> list[click.Option]:
-    """Give the options that every command takes."""
+    """Return the options that every command takes."""
     shared: dict[str, Any] = {"expose_value": False, "is_eager": True}
     return [
         click.Option(
             ["-c", "--config"],
             metavar="FILE",
-            callback=_remember("config_option"),
-            help="The deployment's configuration file.",
+            callback=_store("config_option"),
+            help="Use this configuration file.",
             **shared,
         ),
         click.Option(
             ["--root"],
             metavar="DIR",
-            callback=_remember("root"),
-            help="Keep configuration, state, socket and logs below DIR.",
+            callback=_store("root"),
+            help="Keep configuration, socket, state and logs below DIR.",
             **shared,
         ),
         click.Option(
             ["--json"],
             is_flag=True,
-            callback=_remember("json"),
-            help="Print one JSON object.",
+            callback=_store("json"),
+            help="Print one JSON object instead of text.",
             **shared,
         ),
         click.Option(
             ["--color"],
             type=click.Choice(["auto", "always", "never"]),
-            callback=_remember("color"),
-            help="When to use colors.",
+            callback=_store("color"),
+            help="When to use colours.",
             **shared,
         ),
         click.Option(
             ["-v", "--verbose"],
             count=True,
-            callback=_remember("verbose"),
-            help="Say more.",
+            callback=_store("verbose"),
+            help="Print more details.",
             **shared,
         ),
     ]

@@ -121,7 +121,7 @@ def test_a_setting_from_the_environment_says_so(deployment: Deployment, main: Pa
         (("get", "services.ess.port"), 5, "did you mean 'es'?"),
         (("get", "services.es.cwd"), 1, "has no value"),
         (("get", "a b"), 2, "is no key"),
-        (("set", "services", "1"), 2, "no single setting"),
+        (("set", "services", "1"), 2, "not a single setting"),
         (("unset", "services.es.prot"), 2, "there is no setting"),
     ],
 )
@@ -136,7 +136,7 @@ def test_what_is_without_effect_is_said(deployment: Deployment, main: Path) -> N
     """The environment has the last word; the value is written all the same."""
     deployment.env["PYROCTL_SERVICES_ES_PORT"] = "9001"
     said = deployment.run("config", "set", "services.es.port", "9000").stderr
-    assert "without effect: PYROCTL_SERVICES_ES_PORT" in said
+    assert "no effect: PYROCTL_SERVICES_ES_PORT" in said
     assert deployment.run("config", "get", "services.es.port").stdout == "9001\n"
     assert tomllib.loads(dropin(deployment).read_text())["services"]["es"]["port"] == 9000
 
@@ -160,12 +160,12 @@ def editor(deployment: Deployment, program: str) -> None:
 def test_edit_checks_what_was_written(deployment: Deployment, main: Path) -> None:
     """A good file is called good; a fault is told, and the file kept: exit 6."""
     editor(deployment, "text += '[manager]\\nname = \"lab\"\\n'")
-    assert "good" in deployment.run("config", "edit").stderr
+    assert "valid" in deployment.run("config", "edit").stderr
     assert deployment.run("config", "get", "manager.name").stdout == "lab\n"
     editor(deployment, "text += 'colour = 1\\n'")
     failed = deployment.run("config", "edit", code=6)
     assert f"{main}:10:1" in failed.stderr
-    assert "kept as it is" in failed.stderr
+    assert "was kept" in failed.stderr
     assert main.read_text().endswith("colour = 1\n")
     assert f"{main}" in deployment.run("config", "path").stdout
 
@@ -176,7 +176,9 @@ def test_edit_makes_drop_ins(deployment: Deployment, main: Path) -> None:
     deployment.run("config", "edit", "50-ports")
     assert (deployment.root / "pyroctl.d" / "50-ports.toml").exists()
     assert deployment.run("config", "get", "services.es.port").stdout == "9002\n"
-    assert deployment.run("config", "edit", "../x", code=2).stderr.count("no name of a drop-in")
+    assert deployment.run("config", "edit", "../x", code=2).stderr.count(
+        "not the name of a drop-in"
+    )
     (deployment.root / "pyroctl.d" / "50-ports.toml").unlink()
     deployment.env["EDITOR"] = "true"
     deployment.run("config", "edit", "60-nothing")
@@ -186,7 +188,7 @@ def test_edit_makes_drop_ins(deployment: Deployment, main: Path) -> None:
 def test_edit_without_a_working_editor(deployment: Deployment, main: Path) -> None:
     """What failed is said, and what to do."""
     deployment.env.pop("VISUAL", None)
-    for value, words in (("", "no editor is chosen"), ("/nix", "can't start"), ("false", "ended")):
+    for value, words in (("", "no editor"), ("/nix", "cannot start"), ("false", "status 1")):
         deployment.env["EDITOR"] = value
         assert words in deployment.run("config", "edit", code=1).stderr
     deployment.env["VISUAL"] = "true"

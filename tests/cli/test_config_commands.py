@@ -71,7 +71,7 @@ def test_init_writes_a_deployment_that_is_good_at_once(deployment: Deployment) -
     assert "2 services" in deployment.run("config", "check").stdout
     assert deployment.run("config", "show").stdout == before
     text = path.read_text()
-    assert "exists already" in deployment.run("init", code=1).stderr
+    assert "already exists" in deployment.run("init", code=1).stderr
     assert path.read_text() == text
     other = deployment.root / "labs" / "one.toml"
     deployment.run("init", str(other))

@@ -97,8 +97,8 @@ def test_a_restart_lists_what_plain_subscribers_lose_and_counts_the_aware(
     with plain_subscriber(es) as uri, aware_subscriber(es):
         restarted = deployment.run("restart", "es")
         assert f"{uri}: cars, lorries, /b.*/" in restarted.stderr
-        assert "aware subscribers of es that will be told: 1" in restarted.stderr
-        assert "1 aware subscribers told, 1 of them back, 1 plain ones lost" in restarted.stderr
+        assert "aware subscribers of es that will be notified: 1" in restarted.stderr
+        assert "1 aware subscribers notified, 1 returned, 1 plain ones lost" in restarted.stderr
         (again,) = deployment.json("restart", "es")["data"]["restarts"]
     assert (again["service"], again["how"], again["lost"], again["carried"]) == (
         "es",
@@ -141,16 +141,16 @@ def test_on_a_terminal_somebody_is_asked(deployment: Deployment, es: str) -> Non
     pid = deployment.service("es")["pid"]
     with plain_subscriber(es):
         code, shown = on_a_terminal(deployment, "n", "restart", "es")
-        assert (code, "restart all the same?" in shown) == (1, True)
+        assert (code, "restart anyway?" in shown) == (1, True)
         assert "nothing was changed" in shown
         assert deployment.service("es")["pid"] == pid
         code, shown = on_a_terminal(deployment, "y", "restart", "es")
         assert (code, deployment.service("es")["pid"] != pid) == (0, True)
     with plain_subscriber(es):
         code, shown = on_a_terminal(deployment, "", "restart", "es", "--yes")
-        assert (code, "all the same?" in shown) == (0, False)
+        assert (code, "anyway?" in shown) == (0, False)
     code, shown = on_a_terminal(deployment, "", "restart", "es")
-    assert (code, "all the same?" in shown) == (0, False)
+    assert (code, "anyway?" in shown) == (0, False)
 
 
 def test_a_name_servers_names_are_warned_of_but_not_those_that_come_back(

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 def command(app: App, services: tuple[str, ...]) -> Result:
     """Start services and what they need.
 
-    In the order of their needs; returns when they are ready. Without a name: all enabled services.
-    Starts a manager in the background if none runs. If a service doesn't become ready, its last
-    lines are shown, and what this command has started is stopped again.
+    Services start in dependency order; without a name, all enabled services start. The command
+    returns when they are ready. If no manager is running, one is started in the background. If a
+    service does not become ready, its last lines of output are shown, and the services started by
+    this command are stopped again.
     """
     launched = ensure_manager(app)
     failed = True
@@ -31,6 +32,6 @@ def command(app: App, services: tuple[str, ...]) -> Result:
         failed = reply["exit_code"] != EXIT_OK
     finally:
         if launched and failed:
-            with contextlib.suppress(ManagerNotRunning, NoAnswer):  # somebody else was faster
+            with contextlib.suppress(ManagerNotRunning, NoAnswer):  # another command was faster
                 app.call("shutdown")
     return Result(reply["data"], reply["errors"], reply["exit_code"])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100  # linux/inotify.h
 GZIP_TRAILER = struct.Struct("<II")
-"""At the end of a gzip file: CRC-32 and length of what is in it (RFC 1952)."""
+"""At the end of a gzip file: CRC-32 and length of the uncompressed data (RFC 1952)."""
 
 
 def follow(
@@ -32,10 +32,10 @@ def follow(
     before: Callable[[Sequence[Source]], Iterable[LogLine]],
     show: Callable[[LogLine], None],
 ) -> None:
-    """Show the lines `before`, then new ones as they come, until KeyboardInterrupt.
+    """Show the lines `before`, then new ones as they arrive, until KeyboardInterrupt.
 
-    `before` is asked for what the sources have up to now, each line once. Their directories must
-    exist or are waited for; a file may still be missing, and may be put aside meanwhile.
+    `before` returns lines of the sources up to their `end`, so each line is shown once. Missing
+    directories are created; files may be missing, and may be rotated at any time.
     """
     directories = {os.path.dirname(source.path) for source in sources}
     for directory in directories:
@@ -56,9 +56,9 @@ def follow(
 
 
 def _wake_on_signals() -> int:
-    """Give a descriptor that a signal makes readable.
+    """Return a descriptor that a signal makes readable.
 
-    A Ctrl-C just before the system call that waits would go unnoticed until the next line comes.
+    Otherwise a Ctrl-C just before select() would have no effect until the next line arrives.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -79,34 +79,33 @@ def _inotify(directories: set[str]) -> int:
 
 
 class Tail:
-    """Gives the lines that come after it was made; `source` is what was there before."""
+    """Returns the lines written after it was created; `source` ends with the earlier ones."""
 
     def __init__(self, source: Source) -> None:
         self._unfinished = b""
-        self._is_gone = False
-        """Our file was removed; what follows it may not be the next."""
+        self._was_removed = False
+        """The file was removed, and maybe others between it and the next."""
         self._file = _open(source.path)
-        mark = LogPosition(0, 0)
+        end = LogPosition(0, 0)
         if self._file is not None:
-            mark = LogPosition(
-                os.fstat(self._file.fileno()).st_ino, self._file.seek(0, os.SEEK_END)
-            )
-        self.source = source._replace(end=mark)
+            inode = os.fstat(self._file.fileno()).st_ino
+            end = LogPosition(inode, self._file.seek(0, os.SEEK_END))
+        self.source = source._replace(end=end)
 
     def read(self) -> Iterator[LogLine]:
-        """Give the lines that are new and complete."""
+        """Return the lines that are new and complete."""
         while True:
-            following = self._next_file()  # looked up first: what is written until then is read
+            following = self._next_file()  # first, so that nothing written before it is missed
             yield from self._rest_of_file()
             if following is None:
                 return
-            if self._is_gone:
-                yield self._note("lines may be missing here: they were gone before we came to read")
+            if self._was_removed:
+                yield self._note("lines may be missing here: removed before they were read")
             self.close()
-            self._file, self._is_gone = following, False
+            self._file, self._was_removed = following, False
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
 
@@ -123,9 +122,9 @@ class Tail:
         return LogLine(time, self.source.service, f"[pyroctl] {text}", self.source.stream)
 
     def _next_file(self) -> BinaryIO | gzip.GzipFile | None:
-        """Open the file that follows ours; None while ours is the current one.
+        """Open the file that follows this one; None if this is the current one.
 
-        Files are renamed while we look: then we look again.
+        Repeats the search if files were renamed during it.
         """
         while True:
             with contextlib.suppress(FileNotFoundError):
@@ -136,23 +135,23 @@ class Tail:
                 following = _open(found[place - 1])
                 now = log_versions(self.source.path)
                 if following is not None and (found, place) == (now, self._place_among(now)):
-                    self._is_gone = self._file is not None and place == len(found)
+                    self._was_removed = self._file is not None and place == len(found)
                     return following
                 if following is not None:
                     following.close()
 
     def _place_among(self, found: list[str]) -> int:
-        """Tell how many files are newer than ours; all, if we have none or it is no more there."""
+        """Return how many files are newer than this one: all of them, if it was removed."""
         if self._file is None:
             return len(found)
         inode = os.fstat(self._file.fileno()).st_ino
         for place, name in enumerate(found):
-            if os.stat(name).st_ino == inode or self._was_packed_as(name):
+            if os.stat(name).st_ino == inode or self._was_compressed_to(name):
                 return place
         return len(found)
 
-    def _was_packed_as(self, name: str) -> bool:
-        """Tell whether a compressed file has just what ours has."""
+    def _was_compressed_to(self, name: str) -> bool:
+        """Return whether a compressed file has the content of this one."""
         if not name.endswith(".gz") or self._file is None or isinstance(self._file, gzip.GzipFile):
             return False
         with open(name, "rb") as packed:
@@ -162,7 +161,7 @@ class Tail:
 
 
 def _trailer_of(descriptor: int) -> bytes:
-    """Give how a gzip file ends that has that file's content."""
+    """Return the trailer of a gzip file with the content of that file."""
     crc = length = 0
     while data := os.pread(descriptor, 1 << 20, length):
         crc = zlib.crc32(data, crc)

@@ -1,14 +1,14 @@
-"""What `pyroctl status` shows, and its exit code.
+"""The output of `pyroctl status`, and its exit code.
 
-Kept quick: with a manager it needs neither click nor TOML nor rich nor Pyro5.
+With a manager it imports neither click nor a TOML parser, rich or Pyro5, to be fast.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.cli.output import Output, Result, duration, table
-from pyroctl.control.client import goes_on_without_manager
+from pyroctl.cli.output import Output, Result, duration, subscriber_line, table
+from pyroctl.control.client import services_await_manager
 from pyroctl.errors import (
     EXIT_NOT_RUNNING,
     EXIT_OK,
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 
     Row = Mapping[str, Any]
 
-ORPHANED = "goes on without a manager; pyroctl start takes it over"
+ORPHANED = "running without a manager; pyroctl start reattaches it"
 MOST_LOST = 10
-"""Lost subscribers that people see; JSON has all."""
+"""Lost subscribers in the text; JSON has all."""
 HISTORY_HEAD = ("ENDED", "PID", "UPTIME", "THEN", "WHY")
 HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "WHERE / WHY")
 
 
 def show(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
-    """Look once, and print the table; the result has the data and the exit code."""
-    result = look(app, services, tree=tree)
+    """Print the status once, and return its data and exit code."""
+    result = query(app, services, tree=tree)
     for line in render(result.data, app.output, tree=tree):
         app.output.print(line)
-    return result if app.output.json else result._replace(errors=_worth_saying(result.errors))
+    return result if app.output.json else result._replace(errors=_not_in_table(result.errors))
 
 
-def look(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
-    """Find out how things are; raises NoAnswer, NotPermitted or ConfigError.
+def query(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
+    """Return the status and the exit code; raises NoAnswer, NotPermitted or ConfigError.
 
-    `tree` adds what the services need.
+    `tree` adds the services' needs.
     """
     try:
         reply = app.call("status", services, **({"tree": "yes"} if tree else {}))
@@ -71,14 +71,14 @@ def _not_running(row: Row) -> dict[str, Any]:
     }
 
 
-def _worth_saying(errors: Sequence[Row]) -> list[Row]:
-    """For people the table says already what doesn't run."""
+def _not_in_table(errors: Sequence[Row]) -> list[Row]:
+    """Return the errors except services that are not running, which the table shows."""
     return [entry for entry in errors if entry["code"] != "not-running"]
 
 
 def _orphans(app: App) -> dict[str, int]:
-    """Give the pids of services that go on without a manager."""
-    if not goes_on_without_manager(app.paths):
+    """Return the pids of services that are running without a manager."""
+    if not services_await_manager(app.paths):
         return {}
     from pyroctl.manager.cleanup.orphan_scan import services
 
@@ -86,7 +86,7 @@ def _orphans(app: App) -> dict[str, int]:
 
 
 def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[str, Any]:
-    """Say what there would be: everything is stopped, unless it needs no manager to go on."""
+    """Return what a manager would, without one: all services are stopped or orphans."""
     from pyroctl import __version__
     from pyroctl.core import plan
     from pyroctl.core.instances import meant
@@ -132,7 +132,7 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
 
 
 def render(data: Mapping[str, Any], output: Output, *, tree: bool = False) -> list[str]:
-    """Lay the status out for people."""
+    """Return the status as text."""
     manager = data["manager"]
     config = manager["config"] or "the built-in deployment"
     if manager["pid"] is None:
@@ -150,20 +150,14 @@ def render(data: Mapping[str, Any], output: Output, *, tree: bool = False) -> li
 
 
 def _lost(row: Row) -> list[str]:
-    """Name the subscribers that an event service has lost in a crash."""
+    """Return lines about the subscribers that an event service lost in a crash."""
     lost = (row.get("es") or {}).get("lost") or []
     if not lost:
         return []
-    shown = [_subscriptions(entry) for entry in lost[:MOST_LOST]]
+    shown = [subscriber_line(entry) for entry in lost[:MOST_LOST]]
     if len(lost) > MOST_LOST:
-        shown.append(f"and {len(lost) - MOST_LOST} more: pyroctl status {row['name']} --json")
-    head = f"{row['name']}: {len(lost)} plain subscribers were lost in a crash:"
-    return [head, *(f"    {line}" for line in shown)]
-
-
-def _subscriptions(entry: Row) -> str:
-    wanted = [*entry["subjects"], *(f"/{pattern}/" for pattern in entry["patterns"])]
-    return f"{entry['subscriber']}: {', '.join(wanted)}"
+        shown.append(f"    and {len(lost) - MOST_LOST} more: pyroctl status {row['name']} --json")
+    return [f"{row['name']}: {len(lost)} plain subscribers were lost in a crash:", *shown]
 
 
 def _cells(row: Row) -> list[str]:
@@ -189,13 +183,9 @@ def _last_exit(row: Row) -> str:
 
 
 def _history(row: Row) -> list[str]:
-    """Lay out how a service's last runs ended, the newest first."""
-    endings = row["history"]
-    if not endings:
-        return []
-    head = f"{row['name']}: how its last runs ended"
-    lines = table(HISTORY_HEAD, [_ending(entry) for entry in reversed(endings)])
-    return ["", head, *(f"    {line}" for line in lines)]
+    """Return lines about how a service's recent runs ended, the newest first."""
+    lines = table(HISTORY_HEAD, [_ending(entry) for entry in reversed(row["history"])])
+    return ["", f"{row['name']}: recent runs", *(f"    {line}" for line in lines)]
 
 
 def _ending(entry: Row) -> list[str]:
@@ -210,7 +200,7 @@ def _ending(entry: Row) -> list[str]:
 
 
 def _draw_tree(rows: Sequence[Row], output: Output) -> list[str]:
-    """Draw each service that nobody needs, with what it needs below it, and so on."""
+    """Draw each service that no other service needs, with its needs below it."""
     known = {row["name"]: row for row in rows}
     needed = {name for row in rows for name in row["needs"]}
     drawing = _Drawing(known, output)
@@ -218,7 +208,7 @@ def _draw_tree(rows: Sequence[Row], output: Output) -> list[str]:
 
 
 class _Drawing:
-    """Draws what a service needs once, and points to that when it is needed again."""
+    """Draws the needs of each service once, and refers to them where it is needed again."""
 
     def __init__(self, rows: Mapping[str, Row], output: Output) -> None:
         self._rows = rows
@@ -226,7 +216,7 @@ class _Drawing:
         self._drawn: set[str] = set()
 
     def lines(self, name: str, first: str = "", rest: str = "") -> Iterator[str]:
-        """Give the lines of a service and of what it needs; `first` and `rest` lead them in."""
+        """Return the lines of a service and its needs; `first` and `rest` are their prefixes."""
         row = self._rows[name]
         again = name in self._drawn
         self._drawn.add(name)
