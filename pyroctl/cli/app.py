@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Output
 from pyroctl.control.client import call, manager_pid
-from pyroctl.errors import Reported
+from pyroctl.errors import PyroctlError, Reported
 from pyroctl.paths import Paths, deployment_paths
 
 if TYPE_CHECKING:
@@ -42,6 +42,15 @@ class App:
             self.output.deployment += f"-c {self.config_option} "
         return deployment_paths(self.config, self.root, os.environ)
 
+    def require_config(self) -> str:
+        """Return the configuration file; raises PyroctlError for the built-in deployment."""
+        if self.config is None:
+            raise PyroctlError(
+                "there is no configuration file: the built-in deployment is in effect",
+                hint="pyroctl init writes one",
+            )
+        return self.config
+
     def load(self) -> Loaded:
         """Read the configuration; raises ConfigError."""
         from pyroctl.config.load import load
@@ -60,9 +69,10 @@ class App:
             raise Reported(reply["errors"], reply["exit_code"])
         return reply
 
-    def manager_runs(self) -> bool:
-        """Return whether this deployment has a manager, responsive or not."""
-        return manager_pid(self.paths) is not None
+    def suggest_reload(self) -> None:
+        """Print how to apply a change of the configuration if there is a manager."""
+        if manager_pid(self.paths) is not None:
+            self.output.progress(self.output.suggest("to apply it: pyroctl reload"))
 
     def _show(self, event: Message) -> None:
         if event["kind"] == "progress" and "service" in event:

@@ -185,7 +185,7 @@ def test_a_frozen_manager_is_reported_by_every_command_within_five_seconds(
         assert time.monotonic() - before < 5 + 2  # five at once on two cores
     finally:
         os.kill(pid, signal.SIGCONT)
-    eventually(lambda: deployment.manager_log().count("was not done") >= 4)
+    eventually(lambda: deployment.manager_log().count("was not carried out") >= 4)
     assert deployment.state("laser") == "running"
 
 

@@ -51,28 +51,23 @@ def edit(app: App, dropin: str | None) -> Result:
                 return Result({"file": file}, entries, error.exit_code)
             break
     app.output.progress(f"{file}: valid")
-    if app.manager_runs():
-        app.output.progress(app.output.suggest("to apply it: pyroctl reload"))
+    app.suggest_reload()
     return Result({"file": file, "services": services})
 
 
 def _file(app: App, dropin: str | None) -> str:
-    if app.config is None:
-        raise PyroctlError(
-            "there is no configuration file: the built-in deployment is in effect",
-            hint="pyroctl init writes one",
-        )
+    config = app.require_config()
     if dropin is None:
-        return app.config
+        return config
     from pyroctl.config.source.sources import SUFFIX, dropin_directory
 
     if os.path.basename(dropin) != dropin or dropin.startswith("."):
         raise UsageError(
             f"{dropin!r} is not the name of a drop-in",
-            hint=f"give a file name such as 50-ports.toml, in {dropin_directory(app.config)}",
+            hint=f"give a file name such as 50-ports.toml, in {dropin_directory(config)}",
         )
     name = dropin if dropin.endswith(SUFFIX) else dropin + SUFFIX
-    return os.path.join(dropin_directory(app.config), name)
+    return os.path.join(dropin_directory(config), name)
 
 
 def _editor() -> list[str]:

@@ -60,11 +60,11 @@ def set_(app: App, key: str, value: str) -> Result:
     new = parse_value(value)
     try:
         changed = set_value(file, path, new, os.environ)
-    except ConfigError:
-        as_text = _set_as_text(file, path, value)
-        if as_text is None:
-            raise
-        new, changed = value, as_text
+    except ConfigError as error:
+        try:  # as a string, for keys that take only strings: `1` in `env`
+            new, changed = value, set_value(file, path, value, os.environ)
+        except ConfigError:
+            raise error from None
     _report(app, changed, f"{key} = {format_value(new)}")
     effective = is_in_effect(changed.loaded, path, new, changed.file)
     if not effective:
@@ -98,16 +98,6 @@ def unset(app: App, key: str) -> Result:
     return Result({"key": key, "file": changed.file, "removed": changed.wrote})
 
 
-def _set_as_text(file: str, path: Path, value: str) -> Changed | None:
-    """Set the value as a string, for keys that take only that: `1` in `env`; None if invalid."""
-    from pyroctl.config.edit.change import set_value
-
-    try:
-        return set_value(file, path, value, os.environ)
-    except ConfigError:
-        return None
-
-
 def _target(app: App, key: str) -> tuple[Path, str]:
     """Return the path of the key, and the configuration file."""
     from pyroctl.config.edit.keys import KEY_HINT, parse_key
@@ -115,18 +105,12 @@ def _target(app: App, key: str) -> tuple[Path, str]:
     path = parse_key(key)
     if len(path) == 1:
         raise UsageError(f"{key} is not a single setting", hint=KEY_HINT)
-    if app.config is None:
-        raise PyroctlError(
-            "there is no configuration file: the built-in deployment is in effect",
-            hint="pyroctl init writes one",
-        )
-    return path, app.config
+    return path, app.require_config()
 
 
 def _report(app: App, changed: Changed, text: str) -> None:
     app.output.progress(f"{text} ({changed.file})")
-    if app.manager_runs():
-        app.output.progress(app.output.suggest("to apply it: pyroctl reload"))
+    app.suggest_reload()
 
 
 def _bare(value: Any) -> Iterator[str]:

@@ -39,7 +39,7 @@ def publish(app: App, subject: str, text: str, *, as_json: bool, service: str | 
     The command returns when the event service has accepted the message.
     """
     tool = [*_tool(app, "publish", service), *(["--as-json"] if as_json else [])]
-    with _interrupts_held():
+    with _sigint_blocked():
         process = subprocess.Popen([*tool, "--", subject, text], stderr=subprocess.PIPE, text=True)
     with process:
         _, errors = process.communicate()
@@ -76,7 +76,7 @@ def listen(
     options += ["--json"] if app.output.json else []
     tool = [*_tool(app, "listen", service), *options, "--", *subjects]
     sys.stdout.flush()
-    with _interrupts_held():
+    with _sigint_blocked():
         os.execv(tool[0], tool)  # noqa: S606 - it takes the terminal, the signals and the exit code
 
 
@@ -94,7 +94,7 @@ def subscriptions(app: App, *, service: str | None) -> Result:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
+def _sigint_blocked() -> Iterator[None]:
     """Block Ctrl-C in the program started here until it can exit without a traceback."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -161,9 +161,8 @@ def _lost(row: Row) -> list[str]:
 
 
 def _cells(row: Row) -> list[str]:
-    where = [row["uri"] or row["detail"] or _last_exit(row)]
-    if row.get("es"):
-        es = row["es"]
+    where = [row["uri"] or row["detail"] or (row["exit"] or {}).get("text", "")]
+    if es := row.get("es"):
         where.append(
             f"{es['subscribers']} subscribers, {es['published']} published,"
             f" {es['delivered']} delivered, {es['dropped']} dropped"
@@ -176,10 +175,6 @@ def _cells(row: Row) -> list[str]:
         str(row["restarts"]),
         " · ".join(part for part in where if part),
     ]
-
-
-def _last_exit(row: Row) -> str:
-    return row["exit"]["text"] if row["exit"] else ""
 
 
 def _history(row: Row) -> list[str]:
@@ -200,39 +195,31 @@ def _ending(entry: Row) -> list[str]:
 
 
 def _draw_tree(rows: Sequence[Row], output: Output) -> list[str]:
-    """Draw each service that no other service needs, with its needs below it."""
+    """Draw each service that no other service needs, with its needs below it.
+
+    The needs of a service are drawn once; later occurrences refer to them.
+    """
     known = {row["name"]: row for row in rows}
     needed = {name for row in rows for name in row["needs"]}
-    drawing = _Drawing(known, output)
-    return [line for name in known if name not in needed for line in drawing.lines(name)]
+    drawn: set[str] = set()
 
-
-class _Drawing:
-    """Draws the needs of each service once, and refers to them where it is needed again."""
-
-    def __init__(self, rows: Mapping[str, Row], output: Output) -> None:
-        self._rows = rows
-        self._output = output
-        self._drawn: set[str] = set()
-
-    def lines(self, name: str, first: str = "", rest: str = "") -> Iterator[str]:
-        """Return the lines of a service and its needs; `first` and `rest` are their prefixes."""
-        row = self._rows[name]
-        again = name in self._drawn
-        self._drawn.add(name)
-        yield first + self._label(row, again=again and bool(row["needs"]))
-        below = [] if again else [need for need in row["needs"] if need in self._rows]
+    def draw(name: str, first: str = "", rest: str = "") -> Iterator[str]:
+        row = known[name]
+        again = name in drawn
+        drawn.add(name)
+        yield first + _label(row, output) + ("  (see above)" if again and row["needs"] else "")
+        below = [] if again else [need for need in row["needs"] if need in known]
         for need in below:
-            last = need == below[-1]
-            branch, continued = ("└─ ", "   ") if last else ("├─ ", "│  ")
-            yield from self.lines(need, rest + branch, rest + continued)
+            branch, continued = ("└─ ", "   ") if need == below[-1] else ("├─ ", "│  ")
+            yield from draw(need, rest + branch, rest + continued)
 
-    def _label(self, row: Row, *, again: bool) -> str:
-        words = [row["name"], self._output.style(row["state"], row["state"])]
-        if row["needs"] and row["on_needs"] != "keep":
-            words.append(f"on_needs = {row['on_needs']}")
-        if row["detail"] and row["state"] != "running":
-            words.append(row["detail"])
-        if again:
-            words.append("(see above)")
-        return "  ".join(words)
+    return [line for name in known if name not in needed for line in draw(name)]
+
+
+def _label(row: Row, output: Output) -> str:
+    words = [row["name"], output.style(row["state"], row["state"])]
+    if row["needs"] and row["on_needs"] != "keep":
+        words.append(f"on_needs = {row['on_needs']}")
+    if row["detail"] and row["state"] != "running":
+        words.append(row["detail"])
+    return "  ".join(words)
