@@ -164,10 +164,10 @@ def findings(path: Path, rules: list[Rule]) -> Iterator[tuple[int, int, str]]:
 
 
 def files(paths: list[str]) -> Iterator[Path]:
-    """Return the files that can be read, of directories all; raises FileNotFoundError."""
+    """Return the files that can be read, of directories all; exits if a path does not exist."""
     for path in map(Path, paths):
         if not path.exists():
-            raise FileNotFoundError(path)
+            sys.exit(f"{path} does not exist")
         for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if each.suffix in READERS and each.is_file():
                 yield each
