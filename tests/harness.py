@@ -36,6 +36,11 @@ def eventually(condition: Callable[[], T], what: str = "", deadline: float = DEA
     return value
 
 
+def reaches(file: Path, count: int) -> None:
+    """Wait until something has been counted that often, as the size of a file."""
+    eventually(lambda: file.exists() and file.stat().st_size >= count, f"{count} times in {file}")
+
+
 def is_alive(pid: int) -> bool:
     """A zombie is dead."""
     try:

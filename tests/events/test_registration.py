@@ -229,7 +229,7 @@ def test_probing_strangers(tidy: None, answer: bytes | None) -> None:
                         return
                     if answer is not None:
                         return
-                    time.sleep(0.05)
+                    time.sleep(0.05)  # sleep: it drips
 
         thread = threading.Thread(target=serve)
         thread.start()

@@ -216,7 +216,7 @@ def test_pings_are_no_silence(monkeypatch: pytest.MonkeyPatch, *, listening: boo
         if listening:
             sub.start()
         for number in range(1, 13):
-            time.sleep(0.2)  # beats of the protocol, not a wait for a state
+            time.sleep(0.2)  # sleep: beats of the protocol, not a wait for a state
             es.send(6, b"ping")
             eventually(lambda number=number: es.pongs == number)
         assert len(es.called("attach")) == 1

@@ -105,19 +105,24 @@ def test_a_restart_waits_for_what_the_service_needs(deployment: Deployment) -> N
         service("base", "gate", str(gate), more="restart_delay = 0")
         + service("feed", "gate", "/", more='needs = ["base"]\nrestart_delay = 0\nstart_limit = 3')
     )
+
+    def kill_both() -> None:
+        """Kill the dependent only when the other one is known to be away."""
+        os.kill(deployment.service("base")["pid"], signal.SIGKILL)
+        eventually(lambda: deployment.state("base") == "starting")
+        os.kill(deployment.service("feed")["pid"], signal.SIGKILL)
+
     gate.touch()
     deployment.run("start")
     gate.unlink()
-    for name in ("base", "feed"):
-        os.kill(deployment.service(name)["pid"], signal.SIGKILL)
+    kill_both()
     eventually(lambda: deployment.service("feed")["detail"] == "waiting for base")
     assert deployment.service("feed")["pid"] is None
     gate.touch()
     eventually(lambda: deployment.state("feed") == "running")
     assert deployment.service("feed")["restarts"] == 1
     gate.unlink()
-    for name in ("base", "feed"):
-        os.kill(deployment.service(name)["pid"], signal.SIGKILL)
+    kill_both()
     eventually(lambda: deployment.service("feed")["detail"] == "waiting for base")
     deployment.run("stop", "feed")
     assert deployment.state("feed") == "stopped"

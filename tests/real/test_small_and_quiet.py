@@ -39,7 +39,7 @@ def switches(deployment: Deployment) -> dict[int, list[str]]:
 
 def unchanged(deployment: Deployment) -> bool:
     before = switches(deployment)
-    time.sleep(QUIET)
+    time.sleep(QUIET)  # sleep: that nothing happens can only be seen by waiting
     return switches(deployment) == before
 
 

@@ -125,7 +125,7 @@ def test_the_second_signal_ends_a_manager_that_hangs(deployment: Deployment) -> 
             assert start.returncode == 4
         for _ in range(2):
             run.send_signal(signal.SIGTERM)
-            time.sleep(0.1)  # two at the same instant are one
+            time.sleep(0.1)  # sleep: two at the same instant are one
         run.communicate(timeout=20)
     assert run.returncode == 1
     deployment.was_killed = True

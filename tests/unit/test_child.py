@@ -87,10 +87,17 @@ def test_an_address_with_an_at_sign_is_an_abstract_socket():
         assert sock.recv(1000) == b"READY=1"
 
 
-def test_without_a_manager_nothing_is_told(monkeypatch):
-    """A service that runs alone needs no case of its own."""
+def test_without_a_manager_nothing_is_told(monkeypatch, caplog):
+    """A service that runs alone needs no case of its own: not even a socket is made."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    Notifier().ready(uri="PYRO:x@localhost:1")
+    made = []
+    monkeypatch.setattr(socket, "socket", lambda *args: made.append(args))
+    notifier = Notifier()
+    notifier.ready(uri="PYRO:x@localhost:1")
+    notifier.status("busy")
+    notifier.stopping()
+    assert made == []
+    assert caplog.text == ""
 
 
 def test_a_manager_out_of_reach_is_logged_and_no_error(tmp_path, caplog):

@@ -222,7 +222,7 @@ def test_two_signals_at_once_wake_the_main_thread(reasons, _round):
     done = threading.Event()
 
     def kill():
-        time.sleep(0.02)  # so that the main thread sleeps
+        time.sleep(0.02)  # sleep: so that the main thread sleeps
         os.kill(os.getpid(), signal.SIGUSR1)
         os.kill(os.getpid(), signal.SIGUSR2)
         done.wait()
