@@ -35,7 +35,7 @@ STOP_PATIENCE = 2.0
 """Seconds for calls that are being answered when the daemon stops."""
 
 PROBE = "pyro_host: who are you?"
-"""A handshake that is answered by the daemon's incarnation; see `names`."""
+"""The handshake of a probe; see `pyro_wire.registration`."""
 
 _log = logging.getLogger("pyro_host")
 
@@ -111,8 +111,8 @@ class HostDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         return not threads
 
     def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: ARG002, N802 - Pyro5's hook
-        """Tell ourselves, who may ask under another name, who this is."""
-        return self.incarnation if data == PROBE else "hello"
+        """Answer a probe with the incarnation: a name may lead to this daemon by another URI."""
+        return {"incarnation": self.incarnation} if data == PROBE else "hello"
 
     def handleRequest(self, conn: Any) -> None:  # noqa: N802 - Pyro5's hook
         """Answer one call; a method that calls `sys.exit` ends its connection and not the service.

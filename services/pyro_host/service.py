@@ -92,8 +92,9 @@ class Service:
         self._daemon.keep_single(found, single)
         self._names: Registration | None = None
         if options.name is not None:
-            who = self._daemon.incarnation
-            self._names = Registration(options.name, self.uri, options.metadata, options.ns, who)
+            self._names = Registration(
+                options.name, self.uri, self._daemon.incarnation, options.ns, options.metadata
+            )
         self._naming = threading.Lock()
         self._served = threading.Event()
         self._stopping = False

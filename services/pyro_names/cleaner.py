@@ -7,13 +7,14 @@ and removes a name even if it was registered anew meanwhile.
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from Pyro5.core import NAMESERVER_NAME, URI
 from Pyro5.errors import PyroError
+
+from pyro_wire.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 UNREACHABLE_LIMIT = 20.0
 """Seconds that a name stays although nobody can connect to its address; Pyro5 has the same."""
 
-CONNECT_PATIENCE = 2.0
+CONNECT_TIMEOUT = 2.0
 """Seconds."""
 
 _log = logging.getLogger("pyro_names.cleaner")
@@ -93,16 +94,12 @@ class Cleaner:
 def can_connect(uri: str) -> bool:
     """Say whether somebody listens at the address; what has no address of its own counts as yes."""
     try:
-        parsed: Any = URI(uri)
+        parsed = URI(uri)
     except PyroError:
         return True
     try:
-        if parsed.sockname:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-                sock.settimeout(CONNECT_PATIENCE)
-                sock.connect(parsed.sockname)
-        elif parsed.host:
-            socket.create_connection((parsed.host, parsed.port), CONNECT_PATIENCE).close()
-    except (OSError, ValueError, OverflowError):  # the latter: a port or host that can't be
+        if parsed.location:
+            connect(parsed, CONNECT_TIMEOUT).close()
+    except OSError:
         return False
     return True

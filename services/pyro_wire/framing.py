@@ -12,6 +12,8 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from Pyro5 import errors
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -45,7 +47,7 @@ _MAGIC: Final = 0x4DC5
 _NO_CORRELATION: Final = bytes(16)
 
 
-class ProtocolError(Exception):
+class ProtocolError(errors.ProtocolError):  # type: ignore[misc] # Pyro5 ships no types
     """The peer does not speak Pyro5's protocol 502, or announced more than it may send."""
 
 

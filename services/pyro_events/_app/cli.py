@@ -105,7 +105,7 @@ def _names(
 ) -> Registration | None:
     if inheritance is not None:
         handed = inheritance.receiver.values["names"]
-        return handed and Registration.take_over(handed, engine.uri, engine.incarnation)
+        return handed and Registration.restore(handed, engine.uri, engine.incarnation)
     if options.no_ns:
         return None
     return Registration(options.ns, engine.uri, engine.incarnation)

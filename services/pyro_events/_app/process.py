@@ -228,7 +228,7 @@ class EventServiceProcess:
             raise Failed("a name server is being asked for something at this moment")
         since = self._loop.clock()
         self._engine.settle()
-        names = self._names and self._names.hand_over()
+        names = self._names and self._names.snapshot()
         return {"since": since, "names": names, "engine": self._engine.hand_over(sender)}
 
     def _part(self) -> None:

@@ -12,16 +12,16 @@ import socket
 from typing import TYPE_CHECKING
 
 from Pyro5 import config
-from Pyro5.core import NAMESERVER_NAME, URI
+from Pyro5.core import URI
 from Pyro5.errors import NamingError, PyroError
-from Pyro5.serializers import serializers_by_id
 
-from pyro_events._client.calls import decode_answer
 from pyro_events._client.connection import Connection
 from pyro_events._client.waker import Stopped
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events.errors import EventServiceError, Unreachable
 from pyro_wire import framing
+from pyro_wire.address import name_server_uri
+from pyro_wire.messages import decode_result, encode_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,12 +55,8 @@ def resolve(uri: URI, waker: Waker, clock: Callable[[], float], deadline: float)
     """Give the PYRO: URI behind a PYRONAME: one. Raises Unreachable, and Stopped."""
     if uri.protocol == "PYRO":
         return uri
-    host, port = uri.host or config.NS_HOST, uri.port or config.NS_PORT
-    server = URI(f"PYRO:{NAMESERVER_NAME}@{_bracketed(host)}:{port}")
-    if uri.sockname:
-        server = URI(f"PYRO:{NAMESERVER_NAME}@./u:{uri.sockname}")
     try:
-        return _ask(server, uri.object, waker, clock, deadline)
+        return _ask(name_server_uri(uri.location), uri.object, waker, clock, deadline)
     except Unreachable as error:
         if uri.location:
             raise
@@ -74,11 +70,8 @@ def _ask(server: URI, name: str, waker: Waker, clock: Callable[[], float], deadl
     connection = Connection.open(server, waker, clock, deadline)
     try:
         connection.handshake(server.object, "hello", framing.SERPENT, deadline)
-        serializer = serializers_by_id[framing.SERPENT]
-        call = serializer.dumpsCall(server.object, "lookup", [name], {})
-        connection.write(framing.encode_frame(framing.INVOKE, framing.SERPENT, 0, 1, call))
-        found = decode_answer(connection.next_frame(deadline))
-        return URI(found)
+        connection.write(encode_call(server.object, "lookup", [name], {}))
+        return URI(decode_result(connection.next_frame(deadline)))
     except NamingError:
         raise Unregistered(f"the name server at {server.location} knows no {name!r}") from None
     except Stopped:
@@ -107,7 +100,3 @@ def _broadcast(waker: Waker) -> URI | None:
             return URI(sock.recv(100).decode("iso-8859-1"))
         except (OSError, PyroError):
             return None
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
