@@ -1,18 +1,11 @@
-"""What makes a Python program a well-behaved child of a service manager.
+"""Serves a Pyro class as a child of a service manager: `python -m pyro_host MODULE:CLASS`.
 
-`pyro_child.protocol` has the child's side of what a service and its manager tell each other:
-
-* "I am ready" goes through `Notifier`, which speaks sd_notify: the same program runs unchanged
-  under pyroctl, under systemd, and alone in a terminal.
-* "The manager is gone" and the manager's questions come through `ControlChannel`.
-* "Starting me again is pointless" is the exit code `PERMANENT_FAILURE`.
-
-Nothing here imports Pyro5, so that any Python program can use it.
+The names below make any Python program such a child; `pyro_child` describes them.
 """
 
 from __future__ import annotations
 
-from pyro_child.protocol import (
+from pyro_child import (
     PERMANENT_FAILURE,
     AskRefused,
     ControlChannel,

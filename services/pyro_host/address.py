@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import socket
 
+from pyro_child import CannotServe
 from pyro_child.inherited_socket import inherited_socket
-from pyro_host.errors import CannotServe
+from pyro_wire.address import host_port
 
 KEEPALIVE = (
     (socket.TCP_KEEPIDLE, 60),
@@ -73,5 +74,4 @@ def advertised(sock: socket.socket, host: str) -> str:
 
         version = 6 if sock.family == socket.AF_INET6 else 4
         host = str(get_ip_address("", workaround127=version == 4, version=version))  # noqa: PLR2004
-    host = f"[{host.strip('[]')}]" if ":" in host else host
-    return f"{host}:{sock.getsockname()[1]}"
+    return host_port(host, sock.getsockname()[1])

@@ -6,8 +6,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from pyro_child.protocol import PERMANENT_FAILURE
-from pyro_child.stop import StopReasons
+from pyro_child import PERMANENT_FAILURE, CannotServe, StopReasons
 from pyro_host.options import parse
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ def _serve(options: Options) -> int:
     except (ValueError, AttributeError) as error:  # a PYRO_ variable that Pyro5 refuses
         _log.error("%s; correct or unset that PYRO_ variable", error)
         return PERMANENT_FAILURE
-    from pyro_host.errors import CannotServe  # noqa: PLC0415 - beside the above
-
     try:
         run(options, _take_signals)
     except CannotServe as fault:
@@ -56,6 +53,7 @@ def _log_for_ourselves() -> None:
     """Log to stderr, and leave the root logger to the module that is going to be imported."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("pyro_host: %(message)s"))
-    _log.addHandler(handler)
-    _log.setLevel(logging.INFO)
-    _log.propagate = False
+    for logger in (_log, logging.getLogger("pyro_child")):
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING
 
 import pyro_wire.registration
+from pyro_child import CannotServe
 from pyro_host.daemon import PROBE
-from pyro_host.errors import CannotServe
 from pyro_wire.address import AddressError
 from pyro_wire.name_server import NameServerUnreachable
 

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from Pyro5 import config
 
-from pyro_child.protocol import AskRefused, ControlChannel, Notifier, serve_control
+from pyro_child import AskRefused, CannotServe, ControlChannel, Notifier, serve_control
 from pyro_host import target
 from pyro_host.address import open_listener
 from pyro_host.daemon import STOP_PATIENCE, HostDaemon
-from pyro_host.errors import CannotServe
 from pyro_host.force_exit import force_exit
 from pyro_host.names import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyro_child.stop import StopReasons
+    from pyro_child import StopReasons
     from pyro_host.options import Options
 
 _log = logging.getLogger("pyro_host")

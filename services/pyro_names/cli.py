@@ -7,8 +7,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from pyro_child.protocol import PERMANENT_FAILURE
-from pyro_child.stop import StopReasons
+from pyro_child import PERMANENT_FAILURE, CannotServe, StopReasons
 from pyro_names.options import parse
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(options: Options, reasons: StopReasons) -> int:
     try:
-        from pyro_names.service import CannotServe, run  # noqa: PLC0415 - reads the environment
+        from pyro_names.service import run  # noqa: PLC0415 - reads the environment
     except (ValueError, AttributeError) as error:  # a PYRO_ variable that Pyro5 refuses
         _log.error("%s; correct or unset that PYRO_ variable", error)
         return PERMANENT_FAILURE

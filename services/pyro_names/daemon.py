@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from Pyro5.core import NAMESERVER_NAME
 from Pyro5.server import Daemon
 
-from pyro_child.inherited_socket import serve_on
+from pyro_wire.address import host_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         own = address if inherited is None else ("127.0.0.1", 0)
         super().__init__(*own, nathost=nathost, natport=natport)
         if inherited is not None:
-            serve_on(self, inherited, address[0])
+            self._serve_on(inherited, address[0])
             if nat is not None:
                 port = natport or inherited.getsockname()[1]
                 self.natLocationStr = f"{nathost}:{port}"
@@ -84,6 +84,15 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         for option, value in KEEPALIVE:  # accepted connections inherit it
             self.sock.setsockopt(socket.IPPROTO_TCP, option, value)
         self.register(nameserver, NAMESERVER_NAME)
+
+    def _serve_on(self, sock: socket.socket, host: str) -> None:
+        """Serve on this socket instead of Pyro5's own; URIs have `host` as it was written."""
+        server = self.transportServer
+        server._selector.unregister(server.sock)  # noqa: SLF001 - Pyro5 has no other way
+        server.sock.close()
+        server.sock, server._socketaddr = sock, sock.getsockname()  # noqa: SLF001 - the same
+        server._selector.register(sock, selectors.EVENT_READ, server)  # noqa: SLF001 - the same
+        server.locationStr = self.locationStr = host_port(host, sock.getsockname()[1])
 
     @property
     def connections(self) -> int:

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyro_child.version import installed_version
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -94,13 +96,7 @@ class _Version(argparse.Action):
     """Looks the version up only when somebody asks."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib import metadata  # noqa: PLC0415 - slow, and seldom needed
-
-        try:
-            version = metadata.version("pyroctl")
-        except metadata.PackageNotFoundError:
-            version = "(not installed)"
-        print(f"pyro_names {version}")  # noqa: T201 - what was asked for
+        print(f"pyro_names {installed_version()}")  # noqa: T201 - what was asked for
         parser.exit()
 
 

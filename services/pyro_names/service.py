@@ -5,55 +5,43 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import resource
 import socket
 import time
 from typing import TYPE_CHECKING
 
 from Pyro5 import config
-from Pyro5.client import Proxy
-from Pyro5.core import NAMESERVER_NAME
+from Pyro5.core import NAMESERVER_NAME, URI
 from Pyro5.errors import NamingError, PyroError
-from Pyro5.errors import TimeoutError as PyroTimeout
 from Pyro5.nameserver import BroadcastServer, NameServer
 
+from pyro_child import AskRefused, CannotServe, ControlChannel, Notifier, serve_control
 from pyro_child.inherited_socket import inherited_socket
-from pyro_child.protocol import (
-    PERMANENT_FAILURE,
-    AskRefused,
-    ControlChannel,
-    Notifier,
-    serve_control,
-)
+from pyro_child.limits import raise_open_files
 from pyro_names.cleaner import Cleaner
 from pyro_names.daemon import NameDaemon
 from pyro_names.storage import StorageError, open_storage
+from pyro_wire.client import Client
 
 if TYPE_CHECKING:
-    from pyro_child.stop import StopReasons
+    from pyro_child import StopReasons
     from pyro_names.options import Options
 
 MOST_CLIENTS = 1000
 """Each costs a thread; Pyro5's default is 80."""
 
+SPARE_FILES = 100
+"""Descriptors for everything but clients."""
+
 LARGEST_MESSAGE = 16 << 20
 """Bytes; a list of 100,000 names fits. Pyro5's default is 1 GiB."""
 
-PROBE_PATIENCE = 5.0
+PROBE_TIMEOUT = 5.0
 """Seconds for the name server to answer itself."""
 
-PING_PATIENCE = 1.5
+PING_TIMEOUT = 1.5
 """Seconds; a manager waits two for the answer."""
 
 _log = logging.getLogger("pyro_names")
-
-
-class CannotServe(Exception):
-    """The name server can't serve as asked; `exit_code` says whether it is worth another try."""
-
-    def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 def run(options: Options, reasons: StopReasons) -> None:
@@ -93,12 +81,7 @@ def configure_pyro() -> None:
 
 def _affordable_clients() -> int:
     """Raise the limit of open files as far as needed; a client may need two, with a storage."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * MOST_CLIENTS + 100
-    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < limit:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    return (limit - 100) // 2
+    return (raise_open_files(2 * MOST_CLIENTS + SPARE_FILES) - SPARE_FILES) // 2
 
 
 class NameService:
@@ -114,10 +97,7 @@ class NameService:
         self._started = time.monotonic()
         self._broadcast: BroadcastServer | None = None
         self._cleaner: Cleaner | None = None
-        try:
-            self._names = NameServer(open_storage(options.storage))
-        except StorageError as error:
-            raise _unusable(error) from None
+        self._names = NameServer(open_storage(options.storage))
         self._daemon = self._listen(reasons)
         self.uri = str(self._daemon.uriFor(NAMESERVER_NAME, nat=False))
         """For clients inside; the registered one is for those outside, if there is NAT."""
@@ -141,13 +121,11 @@ class NameService:
                 NAMESERVER_NAME, uri, metadata={"class:Pyro5.nameserver.NameServer"}
             )
         except NamingError as error:
-            raise _unusable(StorageError(self._options.storage, error)) from None
+            raise StorageError(self._options.storage, error) from None
         self._daemon.start()
         try:
-            with Proxy(self.uri) as proxy:
-                proxy._pyroTimeout = PROBE_PATIENCE  # noqa: SLF001 - Pyro5's interface
-                proxy.ping()
-        except PyroError as error:
+            self._call_ourselves(PROBE_TIMEOUT)
+        except (OSError, PyroError) as error:
             raise CannotServe(f"the name server at {self.uri} doesn't answer: {error}") from None
         if self._options.broadcast:
             self._answer_broadcasts()
@@ -158,9 +136,7 @@ class NameService:
     def _answer_broadcasts(self) -> None:
         options, own = self._options, self._daemon.sock
         if own.family != socket.AF_INET:
-            raise CannotServe(
-                "there is no broadcast in IPv6; use --no-broadcast", PERMANENT_FAILURE
-            )
+            raise CannotServe("there is no broadcast in IPv6; use --no-broadcast", permanent=True)
         host = own.getsockname()[0]
         if options.bc_host is None and not host.startswith("127."):
             host = ""  # from everywhere, as in Pyro5
@@ -224,19 +200,17 @@ class NameService:
     def _ping(self) -> dict[str, bool]:
         """Say whether we answer clients: this thread lives on when those that do so are stuck."""
         try:
-            with Proxy(self.uri) as proxy:
-                proxy._pyroTimeout = PING_PATIENCE  # noqa: SLF001 - Pyro5's interface
-                proxy.ping()
-        except PyroTimeout as error:
+            self._call_ourselves(PING_TIMEOUT)
+        except TimeoutError as error:
             _log.warning("no answer at our own address: %s", error)
             return {"alive": False}
-        except PyroError as error:  # no room for another client: that is an answer, too
-            _log.info("a ping to our own address was turned away: %s", error)
+        except (OSError, PyroError) as error:  # no room for another client is an answer, too
+            _log.info("a ping to our own address was refused: %s", error)
         return {"alive": True}
 
-
-def _unusable(error: StorageError) -> CannotServe:
-    return CannotServe(str(error), PERMANENT_FAILURE if error.permanent else 1)
+    def _call_ourselves(self, timeout: float) -> None:
+        with Client(URI(self.uri), timeout) as client:
+            client.call("ping")
 
 
 def _refused(where: str, error: OSError | UnicodeError) -> CannotServe:
@@ -246,7 +220,5 @@ def _refused(where: str, error: OSError | UnicodeError) -> CannotServe:
             f"{where} is taken by another program; stop what listens there or choose another port"
         )
     if number == errno.EACCES:
-        return CannotServe(
-            f"{where} needs more rights; choose a port from 1024 on", PERMANENT_FAILURE
-        )
+        return CannotServe(f"{where} needs more rights; choose a port from 1024 on", permanent=True)
     return CannotServe(f"{where} can't be used: {error}; is the host's name right?")

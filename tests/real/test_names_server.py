@@ -230,7 +230,7 @@ def test_a_corrupt_storage_is_permanent(serve, tmp_path):
     (tmp_path / "bad").write_bytes(b"x" * 5000)
     code, errors = serve(*LOOPBACK, "--storage", "sql:bad").failed()
     assert code == 125
-    assert errors.startswith("pyro_names: names can't be kept in bad: file is not a database")
+    assert errors.startswith("pyro_names: can't keep names in bad: file is not a database")
 
 
 def test_a_storage_in_no_directory_is_permanent(serve):

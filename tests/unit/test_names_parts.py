@@ -15,10 +15,9 @@ import pytest
 from Pyro5.errors import NamingError
 from Pyro5.nameserver import NameServer
 
-from pyro_child.stop import StopReasons
+from pyro_child import StopReasons
 from pyro_names.cleaner import UNREACHABLE_LIMIT, Cleaner, can_connect
-from pyro_names.matching import matching
-from pyro_names.storage import StorageError, open_storage
+from pyro_names.storage import StorageError, matching, open_storage
 
 # --- regular expressions of clients ---
 
@@ -80,7 +79,7 @@ def test_a_storage_that_can_not_be_used_is_a_clear_and_permanent_error(make, tmp
     """What is wrong shows at the start, and not at somebody's lookup."""
     path = tmp_path / "names.sqlite"
     make(path)
-    with pytest.raises(StorageError, match=r"names can't be kept in .*names\.sqlite") as caught:
+    with pytest.raises(StorageError, match=r"can't keep names in .*names\.sqlite") as caught:
         open_storage(f"sql:{path}")
     assert caught.value.permanent
 

@@ -9,8 +9,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from pyro_child import PERMANENT_FAILURE, ControlChannel, Notifier
 from pyro_child.inherited_socket import inherited_socket
-from pyro_child.protocol import PERMANENT_FAILURE, ControlChannel, Notifier
+from pyro_child.version import installed_version
 from pyro_events._app.limits import provide
 from pyro_events._app.options import parser, settings_of
 from pyro_events._app.process import EventServiceProcess
@@ -18,7 +19,6 @@ from pyro_events._broker.engine import Engine
 from pyro_events._broker.errors import HandoverRefused, ServiceFault
 from pyro_events._broker.recovery.handover import ReceivedHandover, inherit
 from pyro_events._broker.registration import Registration
-from pyro_events._version import version
 
 if TYPE_CHECKING:
     import argparse
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChannel | None) -> None:
     path = os.environ.pop("PYROCTL_TAKE_OVER", None)
     listening = inherited_socket()
-    our_version = version()  # reads files; from the next line on everybody may wait for us
+    version = installed_version()  # reads files; from the next line on everybody may wait for us
     inheritance = _inherit(path) if path else None
     with contextlib.ExitStack() as stack:
         if inheritance is not None:
@@ -66,7 +66,7 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
                 options.host,
                 options.port,
                 settings,
-                our_version,
+                version,
                 listening=listening,
                 state_dir=os.environ.get("PYROCTL_STATE_DIR") or None,
                 inheritance=inheritance,

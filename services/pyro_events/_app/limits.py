@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import resource
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from pyro_child.limits import raise_open_files
 
 if TYPE_CHECKING:
     from pyro_events._broker.settings import Settings
@@ -18,11 +19,8 @@ _log = logging.getLogger("pyro_events")
 
 def provide(settings: Settings) -> Settings:
     """Raise the process's limit as far as the settings ask for it; give the settings that fit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = settings.max_connections + settings.max_subscribers + SPARE
-    granted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-    if soft != resource.RLIM_INFINITY and soft < granted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    granted = raise_open_files(needed)
     fitting = fit(settings, granted)
     if fitting is not settings:
         _log.warning(

@@ -12,7 +12,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING, Any
 
-from pyro_child.protocol import AskRefused, ControlChannel, Deferred, Notifier
+from pyro_child import AskRefused, ControlChannel, Deferred, Notifier
 from pyro_events._app.executor import SerialExecutor
 from pyro_events._broker.errors import ServiceFault
 from pyro_events._broker.net.loop import READ, WRITE
