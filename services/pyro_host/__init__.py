@@ -1,6 +1,12 @@
-"""Serves a Pyro class as a child of a service manager: `python -m pyro_host MODULE:CLASS`.
+"""What makes a Python program a well-behaved child of a service manager.
 
-The names below make any Python program such a child; `pyro_child` describes them.
+* `Notifier` reports that the service is ready, by sd_notify(3): the same program runs unchanged
+  under pyroctl, under systemd, and alone in a terminal.
+* `ControlChannel` receives the manager's requests, and notices when the manager is gone.
+* The exit code `PERMANENT_FAILURE` says that starting the service again is pointless.
+
+Any Python program can use it: only `python -m pyro_host MODULE:CLASS`, which serves a Pyro class
+as such a child, imports Pyro5. `pyro_child` describes the protocol.
 """
 
 from __future__ import annotations

@@ -33,21 +33,21 @@ SPARE_FILES = 100
 """Descriptors for everything but clients."""
 
 LARGEST_MESSAGE = 16 << 20
-"""Bytes; a list of 100,000 names fits. Pyro5's default is 1 GiB."""
+"""Bytes; room for a list of 100,000 names. Pyro5's default is 1 GiB."""
 
 PROBE_TIMEOUT = 5.0
-"""Seconds for the name server to answer itself."""
+"""Seconds for the name server to answer its own call."""
 
 PING_TIMEOUT = 1.5
-"""Seconds; a manager waits two for the answer."""
+"""The same for a health check, whose answer a manager awaits for two seconds."""
 
 _log = logging.getLogger("pyro_names")
 
 
 def run(options: Options, reasons: StopReasons) -> None:
-    """Serve until a reason to stop comes; raises CannotServe. For the main thread.
+    """Serve until there is a reason to stop. Raises CannotServe. For the main thread.
 
-    Anything put into `reasons` stops it, whatever it has to finish included, within a second.
+    It stops within a second of any reason, including all that it has to finish.
     """
     configure_pyro()
     notifier = Notifier()
@@ -70,7 +70,7 @@ def run(options: Options, reasons: StopReasons) -> None:
 
 
 def configure_pyro() -> None:
-    """Set what Pyro5 keeps for the whole process; without it, it hides its warnings."""
+    """Set Pyro5's configuration for the whole process, and show its warnings."""
     if config.LOGLEVEL is None:
         logging.getLogger("Pyro5").setLevel(logging.WARNING)
     config.SERVERTYPE = "thread"
@@ -80,12 +80,12 @@ def configure_pyro() -> None:
 
 
 def _affordable_clients() -> int:
-    """Raise the limit of open files as far as needed; a client may need two, with a storage."""
+    """Raise the limit of open files; a client may need two, with a storage."""
     return (raise_open_files(2 * MOST_CLIENTS + SPARE_FILES) - SPARE_FILES) // 2
 
 
 class NameService:
-    """A name server with all that belongs to it; raises CannotServe.
+    """A name server with daemon, storage, cleaner and broadcasts. Raises CannotServe.
 
     `start` and `stop` are for one thread, `answer` for any.
     """
@@ -100,7 +100,7 @@ class NameService:
         self._names = NameServer(open_storage(options.storage))
         self._daemon = self._listen(reasons)
         self.uri = str(self._daemon.uriFor(NAMESERVER_NAME, nat=False))
-        """For clients inside; the registered one is for those outside, if there is NAT."""
+        """For local clients; with NAT, the registered one is for those outside."""
 
     def _listen(self, reasons: StopReasons) -> NameDaemon:
         options = self._options
@@ -110,11 +110,11 @@ class NameService:
             return NameDaemon(
                 self._names, address, nat, lambda: reasons.put(self.DIED), inherited_socket()
             )
-        except (OSError, UnicodeError) as error:  # the latter: a host name that can't be one
+        except (OSError, UnicodeError) as error:  # the latter: an invalid host name
             raise _refused(f"port {options.port} on {options.host}", error) from None
 
     def start(self) -> None:
-        """Serve, and return once the name server has answered."""
+        """Serve; return once the name server has answered."""
         uri = self._daemon.uriFor(NAMESERVER_NAME)
         try:
             self._names.register(
@@ -139,7 +139,7 @@ class NameService:
             raise CannotServe("there is no broadcast in IPv6; use --no-broadcast", permanent=True)
         host = own.getsockname()[0]
         if options.bc_host is None and not host.startswith("127."):
-            host = ""  # from everywhere, as in Pyro5
+            host = ""  # on all addresses, as in Pyro5
         uri = self._daemon.uriFor(NAMESERVER_NAME, nat=False)
         try:
             self._broadcast = BroadcastServer(uri, options.bc_host or host, options.bc_port)
@@ -150,7 +150,7 @@ class NameService:
         _log.info("broadcasts are answered on %s", self._broadcast.locationStr)
 
     def stop(self) -> None:
-        """Stop within a second; also what has only begun to start."""
+        """Stop within a second, also after a start that failed halfway."""
         if self._cleaner is not None:
             self._cleaner.stop()
         if self._broadcast is not None:
@@ -159,7 +159,7 @@ class NameService:
         self._names.storage.close()
 
     def answer(self, ask: str, parameters: dict[str, object]) -> object:
-        """Answer the manager."""
+        """Answer a request of the manager."""
         if ask == "statistics":
             return {
                 "uri": self.uri,
@@ -178,19 +178,21 @@ class NameService:
             return self._restore(parameters.get("names"))
         if ask == "ping":
             return self._ping()
-        raise AskRefused(f"a name server knows no {ask!r}; ask for statistics or names")
+        raise AskRefused(
+            f"unknown request {ask!r}; a name server answers statistics and names, for example"
+        )
 
     def _registrations(self, names: object) -> dict[str, tuple[str, list[str]]]:
-        """Give address and metadata of those of the names that are registered."""
+        """Return address and metadata of each of the names that is registered."""
         if not isinstance(names, list):
             raise AskRefused("names must be a list")
         known = self._names.list(return_metadata=True)
         return {name: (known[name][0], sorted(known[name][1])) for name in names if name in known}
 
     def _restore(self, names: object) -> list[str]:
-        """Register what is missing of `registrations`; give the names that were."""
+        """Register again those of `registrations` that are missing; return their names."""
         if not isinstance(names, dict):
-            raise AskRefused("names must be what registrations gave")
+            raise AskRefused("names must be an answer to registrations")
         missing = [name for name in names if name not in self._names.list()]
         for name in missing:
             uri, metadata = names[name]
@@ -198,13 +200,13 @@ class NameService:
         return missing
 
     def _ping(self) -> dict[str, bool]:
-        """Say whether we answer clients: this thread lives on when those that do so are stuck."""
+        """Report whether clients are answered; this thread runs even if those that do so hang."""
         try:
             self._call_ourselves(PING_TIMEOUT)
         except TimeoutError as error:
-            _log.warning("no answer at our own address: %s", error)
+            _log.warning("no answer from our own address: %s", error)
             return {"alive": False}
-        except (OSError, PyroError) as error:  # no room for another client is an answer, too
+        except (OSError, PyroError) as error:  # a refusal for too many clients is an answer
             _log.info("a ping to our own address was refused: %s", error)
         return {"alive": True}
 
@@ -216,9 +218,9 @@ class NameService:
 def _refused(where: str, error: OSError | UnicodeError) -> CannotServe:
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
-        return CannotServe(
-            f"{where} is taken by another program; stop what listens there or choose another port"
-        )
+        return CannotServe(f"{where} is taken by another program; stop it, or choose another port")
     if number == errno.EACCES:
-        return CannotServe(f"{where} needs more rights; choose a port from 1024 on", permanent=True)
-    return CannotServe(f"{where} can't be used: {error}; is the host's name right?")
+        return CannotServe(
+            f"{where} needs more privileges; choose a port above 1023", permanent=True
+        )
+    return CannotServe(f"{where} can't be used: {error}; check the host name")

@@ -1,7 +1,7 @@
 """`python -m pyro_names.wait NAME` waits until a name is registered and its object answers.
 
-A Pyro name server doesn't tell when a name comes, so this asks again and again, first every 20 ms
-and later every half second. It ends with its parent: nobody else would learn the answer.
+A Pyro name server doesn't announce new names, so this polls it, first every 20 ms and later every
+half second. It ends when its parent does, which alone would learn the answer.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def wait(name: str, ns: Any, timeout: float) -> str | None:
-    """Wait up to `timeout` seconds; give None when ready, or what is still missing."""
+    """Wait up to `timeout` seconds; return None when ready, or what is still missing."""
     parent = os.getppid()
     deadline = time.monotonic() + timeout
     pauses = _pauses()
@@ -58,7 +58,7 @@ def wait(name: str, ns: Any, timeout: float) -> str | None:
         if time.monotonic() + pause > deadline:
             return f"after {timeout:g} s {why}"
         if os.getppid() != parent:
-            return f"{why}; the program that wanted to know has ended"
+            return f"{why}; the program that waited has ended"
         time.sleep(pause)
 
 
@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         default=math.inf,
         metavar="SECONDS",
-        help="give up then, and exit 1 (default: never; 0: look once)",
+        help="give up after this time and exit 1 (default: never; 0: look once)",
     )
     return parser
 
@@ -129,7 +129,7 @@ def _seconds(text: str) -> float:
         seconds = math.nan
     if seconds >= 0:
         return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
 
 
 if __name__ == "__main__":

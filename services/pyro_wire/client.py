@@ -117,7 +117,7 @@ def connect(uri: URI, timeout: float) -> socket.socket:
 
 
 def _connect_as_configured(uri: URI, timeout: float) -> socket.socket:
-    """Connect with TLS if this process is configured for it and the other side speaks it."""
+    """Connect, with TLS if this process is configured for it and the peer speaks it."""
     if not config.SSL:
         return connect(uri, timeout)
     context = socketutil.get_ssl_context(

@@ -33,13 +33,13 @@ def entry() -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run until told to stop; gives the exit status. For the main thread."""
+    """Run until told to stop; return the exit status. For the main thread."""
     options = parser().parse_args(arguments)
     _set_up_logging(options)
     try:
         settings = settings_of(options)
     except (OSError, ValueError) as error:
-        return _fail(f"the identification can't be read: {error}", None, PERMANENT_FAILURE)
+        return _fail(f"can't read the identification: {error}", None, PERMANENT_FAILURE)
     channel = ControlChannel.from_environment()
     try:
         _serve(options, provide(settings), channel)
@@ -56,12 +56,12 @@ def main(arguments: Sequence[str]) -> int:
 def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChannel | None) -> None:
     path = os.environ.pop("PYROCTL_TAKE_OVER", None)
     listening = inherited_socket()
-    version = installed_version()  # reads files; from the next line on everybody may wait for us
+    version = installed_version()  # reads files; clients may wait from the next line on
     inheritance = _inherit(path) if path else None
     with contextlib.ExitStack() as stack:
         if inheritance is not None:
             stack.callback(inheritance.receiver.close)
-        with _intelligible(inheritance):
+        with _handover_errors(inheritance):
             engine = Engine(
                 options.host,
                 options.port,
@@ -78,7 +78,7 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
 
 
 def _inherit(path: str) -> ReceivedHandover | None:
-    """Take over what is offered there, without delays by the garbage collector until it is ours."""
+    """Receive the handover offered at `path`, with the garbage collector off until it is taken."""
     gc.freeze()
     gc.disable()
     inheritance = inherit(path)
@@ -88,15 +88,15 @@ def _inherit(path: str) -> ReceivedHandover | None:
 
 
 @contextlib.contextmanager
-def _intelligible(inheritance: ReceivedHandover | None) -> Iterator[None]:
-    """Take an error for a fault of what was handed over."""
+def _handover_errors(inheritance: ReceivedHandover | None) -> Iterator[None]:
+    """Report an error as one in the state that was handed over."""
     try:
         yield
     except (ArithmeticError, AssertionError, LookupError, OSError, TypeError, ValueError) as error:
         if inheritance is None:
             raise
         raise HandoverRefused(
-            f"what the old process hands over is of no use here: {type(error).__name__}: {error}"
+            f"the state of the old process is unusable here: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -112,7 +112,7 @@ def _names(
 
 
 def _set_up_logging(options: argparse.Namespace) -> None:
-    managed = "PYROCTL_SERVICE" in os.environ  # the manager stamps every line itself
+    managed = "PYROCTL_SERVICE" in os.environ  # the manager adds the time to every line
     form = "%(levelname)s %(message)s" if managed else "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stderr, format=form, level=logging.WARNING)
     level = logging.DEBUG if options.verbose else logging.WARNING if options.quiet else logging.INFO

@@ -1,7 +1,7 @@
-"""Where the event service is: URIs, and the name server's knowledge.
+"""Where the event service is: URIs, and lookups in the name server.
 
-The same places are asked in the same order as by `Pyro5.core.locate_ns`, but nothing here can
-hang: every step has a deadline and ends at once when the helper is closed.
+Name servers are searched in the same order as by `Pyro5.core.locate_ns`, but nothing here can
+hang: each step has a deadline, and ends at once when the helper is closed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from pyro_events._client.waker import Waker
 
 _BROADCAST_WAIT = 0.7
+"""Seconds for an answer."""
 
 
 def parse(es: str | None) -> URI:
-    """Give the URI that `es` means; None is the event service's name in the name server.
+    """Return the URI for `es`; None stands for the event service's name in the name server.
 
-    Raises ValueError for text that is no PYRO: or PYRONAME: URI, TypeError for anything else.
+    Raises ValueError for text that isn't a PYRO: or PYRONAME: URI, TypeError for anything else.
     """
     if es is None:
         return URI(f"PYRONAME:{EVENTSERVICE_NAME}")
@@ -52,7 +53,7 @@ def parse(es: str | None) -> URI:
 
 
 def resolve(uri: URI, waker: Waker, clock: Callable[[], float], deadline: float) -> URI:
-    """Give the PYRO: URI behind a PYRONAME: one. Raises Unreachable, and Stopped."""
+    """Return the PYRO: URI behind a PYRONAME: one. Raises Unreachable, Unregistered and Stopped."""
     if uri.protocol == "PYRO":
         return uri
     try:
@@ -84,11 +85,11 @@ def _ask(server: URI, name: str, waker: Waker, clock: Callable[[], float], deadl
 
 
 class Unregistered(EventServiceError):
-    """There is a name server, but no event service known to it."""
+    """The name server doesn't have the event service's name."""
 
 
 def _broadcast(waker: Waker) -> URI | None:
-    """Ask the network for a name server once, as Pyro5 does it (Pyro5/core.py, locate_ns)."""
+    """Broadcast once for a name server, as Pyro5 does (Pyro5/core.py, locate_ns)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sock.setblocking(False)
