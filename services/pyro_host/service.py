@@ -177,9 +177,7 @@ class Service:
         if ask == "register":
             where = parameters.get("ns")
             return self._register(str(where) if where else None)
-        raise AskRefused(
-            f"unknown request {ask!r}; an object's host answers statistics and register"
-        )
+        raise AskRefused(f"unknown request {ask!r}; ask for statistics")
 
     def _statistics(self) -> dict[str, object]:
         return {

@@ -178,9 +178,7 @@ class NameService:
             return self._restore(parameters.get("names"))
         if ask == "ping":
             return self._ping()
-        raise AskRefused(
-            f"unknown request {ask!r}; a name server answers statistics and names, for example"
-        )
+        raise AskRefused(f"unknown request {ask!r}; ask for statistics or names")
 
     def _registrations(self, names: object) -> dict[str, tuple[str, list[str]]]:
         """Return address and metadata of each of the names that is registered."""

@@ -1,7 +1,7 @@
 """`python -m pyro_names.wait NAME` waits until a name is registered and its object answers.
 
-A Pyro name server doesn't announce new names, so this polls it, first every 20 ms and later every
-half second. It ends when its parent does, which alone would learn the answer.
+A Pyro name server doesn't announce new names, so this polls it, first after 20 ms, and later at
+least every half second. It ends when its parent does, which alone would learn the answer.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import random
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from pyro_wire.backoff import Backoff
 
-FIRST_PAUSE = 0.02
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 LONGEST_PAUSE = 0.5
+"""Seconds between probes."""
 PROBE_TIMEOUT = 2.0
 """Seconds for the name server and for the object to answer."""
 LAST_PROBE_TIMEOUT = 0.5
@@ -48,11 +51,11 @@ def wait(name: str, ns: Any, timeout: float) -> str | None:
     """Wait up to `timeout` seconds; return None when ready, or what is still missing."""
     parent = os.getppid()
     deadline = time.monotonic() + timeout
-    pauses = _pauses()
+    backoff = Backoff(random.random, LONGEST_PAUSE)
     while True:
         left = max(LAST_PROBE_TIMEOUT, deadline - time.monotonic())
         why = probe(name, ns, min(PROBE_TIMEOUT, left))
-        pause = next(pauses)
+        pause = backoff.next()
         if why is None:
             return None
         if time.monotonic() + pause > deadline:
@@ -60,13 +63,6 @@ def wait(name: str, ns: Any, timeout: float) -> str | None:
         if os.getppid() != parent:
             return f"{why}; the program that waited has ended"
         time.sleep(pause)
-
-
-def _pauses() -> Iterator[float]:
-    pause = FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(1.5 * pause, LONGEST_PAUSE)
 
 
 def probe(name: str, ns: Any, timeout: float) -> str | None:

@@ -89,7 +89,7 @@ def test_a_taken_port_is_an_error_and_no_other_port_is_tried(serve):
     assert code == 1
     assert errors == (
         f"pyro_names: port {port} on 127.0.0.1 is taken by another program; "
-        "stop what listens there or choose another port\n"
+        "stop it, or choose another port\n"
     )
 
 
@@ -244,7 +244,7 @@ def test_wrong_arguments_exit_2(serve):
     """As every program does."""
     code, errors = serve("--port", "http").failed()
     assert code == 2
-    assert "no port from 0 to 65535" in errors
+    assert "not a port from 0 to 65535" in errors
 
 
 def test_a_host_that_does_not_exist_is_a_clear_error(serve):

@@ -151,7 +151,7 @@ def test_something_else_than_a_name_server_is_a_clear_error(wait_for):
     ("argv", "code", "words"),
     [
         (["x", "--ns", "host:port"], 1, "'host:port' is not a name server address"),
-        (["x", "--timeout", "soon"], 2, "'soon' is no number of seconds"),
+        (["x", "--timeout", "soon"], 2, "'soon' is not a number of seconds"),
         ([], 2, "NAME"),
     ],
 )

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
         ("things:Conting", 125, "did you mean Counting?"),
         ("things:Hidden", 125, "things:Hidden exposes nothing to clients: put @Pyro5.api.expose"),
         ("things:make", 125, "things:make is a function: to serve what it returns"),
-        ("things:os", 125, "the module things:os has nothing that clients could call"),
+        ("things:os", 125, "the module things:os has nothing that clients can call"),
         ("things:fail()", 1, "things:fail() failed: RuntimeError: no camera found"),
         ("things:Broken", 1, "things:Broken can't be created: RuntimeError: the instrument is off"),
         ("things", 125, "'things' is not an object: expected MODULE:CLASS"),

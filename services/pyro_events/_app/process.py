@@ -167,7 +167,7 @@ class EventServiceProcess:
         if ask in queries:
             return queries[ask]()
         if ask not in commands:
-            raise AskRefused(f"unknown request {ask!r} to an event service")
+            raise AskRefused(f"unknown request {ask!r}; ask for statistics")
         if self._engine.retired:
             raise AskRefused("the event service has retired, and does nothing more")
         return commands[ask]()
