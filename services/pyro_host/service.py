@@ -94,7 +94,7 @@ class Service:
             self._names = Registration(
                 options.name, self.uri, self._daemon.incarnation, options.ns, options.metadata
             )
-        self._naming = threading.Lock()
+        self._name_lock = threading.Lock()
         self._served = threading.Event()
         self._stopping = False
 
@@ -128,7 +128,7 @@ class Service:
         where = "not registered"
         try:
             if self._names is not None:
-                with self._naming:
+                with self._name_lock:
                     if self._stopping:
                         return
                     self._names.register()
@@ -164,9 +164,9 @@ class Service:
     def _remove_name(self) -> None:
         if self._names is None:
             return
-        if self._naming.acquire(timeout=STOP_TIMEOUT):
+        if self._name_lock.acquire(timeout=STOP_TIMEOUT):
             self._names.remove()
-            self._naming.release()
+            self._name_lock.release()
         else:
             _log.warning("the name server takes too long; the name may remain registered")
 
@@ -194,7 +194,7 @@ class Service:
         if self._names is None:
             raise AskRefused("the object has no name")
         try:
-            with self._naming:
+            with self._name_lock:
                 self._names.register(where)
         except CannotServe as fault:
             raise AskRefused(str(fault)) from None

@@ -191,7 +191,7 @@ def test_a_name_server_that_says_nothing(tidy: None, silent_port: int) -> None:
 
 
 def test_something_else_for_a_name_server(stock: Stock) -> None:
-    """A stock daemon without a name server is no name server."""
+    """A stock daemon without a name server is reported as unreachable."""
     daemon = stock()
     with pytest.raises(NameServerUnreachable, match="unknown object"):
         Registration(f"localhost:{daemon.port}", "PYRO:x@localhost:1", "x").register()

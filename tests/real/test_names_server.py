@@ -28,14 +28,14 @@ class Served(Managed):
         super().__init__([*prefix, sys.executable, "-m", "pyro_names", *argv], directory, env)
 
     def stop(self, number=signal.SIGTERM):
-        """Stop it; give seconds and exit code."""
+        """Stop it; return seconds and exit code."""
         started = time.monotonic()
         self.process.send_signal(number)
         code = self.process.wait(WAIT)
         return time.monotonic() - started, code
 
     def failed(self):
-        """Wait for its end; give exit code and stderr."""
+        """Wait for its end; return exit code and stderr."""
         _, errors = self.process.communicate(timeout=WAIT)
         assert "Traceback" not in errors
         return self.process.returncode, errors
@@ -226,7 +226,7 @@ def test_memory_storage_forgets(serve):
 
 
 def test_a_corrupt_storage_is_permanent(serve, tmp_path):
-    """Starting again wouldn't help: exit code 125 says so."""
+    """The exit code 125 reports that starting it again is pointless."""
     (tmp_path / "bad").write_bytes(b"x" * 5000)
     code, errors = serve(*LOOPBACK, "--storage", "sql:bad").failed()
     assert code == 125

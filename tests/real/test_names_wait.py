@@ -25,7 +25,7 @@ LOOPBACK = ("127.0.0.1", 0)
 
 @pytest.fixture
 def names():
-    """A name server in this process; gives it with its address as `HOST:PORT`."""
+    """A name server in this process; its `address` is `HOST:PORT`."""
     names = NameServer(open_storage("memory"))
     daemon = NameDaemon(names, LOOPBACK, None, died=lambda: None)
     daemon.start()
@@ -112,7 +112,7 @@ def test_a_name_that_does_not_come_is_named_at_the_timeout(names, wait_for):
 
 
 def test_a_registered_name_that_nobody_serves_is_not_ready(names, wait_for):
-    """A registration of yesterday is no readiness."""
+    """A stale registration is not readiness."""
     with socket.create_server(LOOPBACK) as sock:
         port = sock.getsockname()[1]
     names.register("ghost", f"PYRO:ghost@127.0.0.1:{port}")

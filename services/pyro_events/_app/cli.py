@@ -57,11 +57,11 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
     path = os.environ.pop("PYROCTL_TAKE_OVER", None)
     listening = inherited_socket()
     version = installed_version()  # reads files; clients may wait from the next line on
-    inheritance = _inherit(path) if path else None
+    received = _inherit(path) if path else None
     with contextlib.ExitStack() as stack:
-        if inheritance is not None:
-            stack.callback(inheritance.receiver.close)
-        with _handover_errors(inheritance):
+        if received is not None:
+            stack.callback(received.receiver.close)
+        with _handover_errors(received):
             engine = Engine(
                 options.host,
                 options.port,
@@ -69,11 +69,11 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
                 version,
                 listening=listening,
                 state_dir=os.environ.get("PYROCTL_STATE_DIR") or None,
-                inheritance=inheritance,
+                inheritance=received,
             )
         stack.callback(engine.close)
-        names = _names(options, engine, inheritance)
-        program = EventServiceProcess(engine, names, Notifier(), channel, inheritance)
+        names = _names(options, engine, received)
+        program = EventServiceProcess(engine, names, Notifier(), channel, received)
         program.run()
 
 
@@ -81,19 +81,19 @@ def _inherit(path: str) -> ReceivedHandover | None:
     """Receive the handover offered at `path`, with the garbage collector off until it is taken."""
     gc.freeze()
     gc.disable()
-    inheritance = inherit(path)
-    if inheritance is None:
+    received = inherit(path)
+    if received is None:
         gc.enable()
-    return inheritance
+    return received
 
 
 @contextlib.contextmanager
-def _handover_errors(inheritance: ReceivedHandover | None) -> Iterator[None]:
+def _handover_errors(received: ReceivedHandover | None) -> Iterator[None]:
     """Report an error as one in the state that was handed over."""
     try:
         yield
     except (ArithmeticError, AssertionError, LookupError, OSError, TypeError, ValueError) as error:
-        if inheritance is None:
+        if received is None:
             raise
         raise HandoverRefused(
             f"the state of the old process is unusable here: {type(error).__name__}: {error}"
@@ -101,10 +101,10 @@ def _handover_errors(inheritance: ReceivedHandover | None) -> Iterator[None]:
 
 
 def _names(
-    options: argparse.Namespace, engine: Engine, inheritance: ReceivedHandover | None
+    options: argparse.Namespace, engine: Engine, received: ReceivedHandover | None
 ) -> Registration | None:
-    if inheritance is not None:
-        handed = inheritance.receiver.values["names"]
+    if received is not None:
+        handed = received.receiver.values["names"]
         return handed and Registration.restore(handed, engine.uri, engine.incarnation)
     if options.no_ns:
         return None

@@ -44,14 +44,14 @@ class EventServiceProcess:
         names: Registration | None,
         notifier: Notifier,
         channel: ControlChannel | None,
-        inheritance: ReceivedHandover | None = None,
+        received: ReceivedHandover | None = None,
     ) -> None:
         self._engine = engine
         self._loop = engine.loop
         self._names = names
         self._notifier = notifier
         self._channel = channel
-        self._inheritance = inheritance
+        self._received = received
         self._offer: HandoverOffer | None = None
         self._executor = SerialExecutor(self._loop)
         self._stopping = False
@@ -65,9 +65,9 @@ class EventServiceProcess:
         self._loop.on_signals(self._signalled, signal.SIGTERM, signal.SIGINT)
         if self._channel is not None:
             self._loop.watch(self._channel, READ, self._on_channel)
-        if self._inheritance is not None:
-            self._take(self._inheritance)
-        if self._names is None or self._inheritance is not None:
+        if self._received is not None:
+            self._take(self._received)
+        if self._names is None or self._received is not None:
             self._loop.call_soon(self._announce)
         else:
             self._executor.run(self._names.register, self._first_registered)
@@ -79,10 +79,10 @@ class EventServiceProcess:
         if self._error is not None:
             raise self._error
 
-    def _take(self, inheritance: ReceivedHandover) -> None:
-        inheritance.take()
+    def _take(self, received: ReceivedHandover) -> None:
+        received.take()
         gc.enable()
-        pause = self._loop.clock() - inheritance.receiver.values["since"]
+        pause = self._loop.clock() - received.receiver.values["since"]
         _log.info("took over; clients were not served for %.1f ms", pause * 1000)
 
     @property
