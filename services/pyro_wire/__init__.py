@@ -4,3 +4,13 @@
 one blocking connection. On it stand `name_server` and `registration` (an object's name in it);
 `address` parses where a name server is, and `backoff` says when to try again.
 """
+
+__all__ = [
+    "address",
+    "backoff",
+    "client",
+    "framing",
+    "messages",
+    "name_server",
+    "registration",
+]
