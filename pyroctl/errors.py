@@ -215,25 +215,25 @@ class Diagnostic(PyroctlError):
 
 
 class ConfigError(PyroctlError):
-    """The configuration can't be used; `faults` lists everything that is wrong with it."""
+    """The configuration can't be used; `diagnostics` list all that is wrong with it."""
 
     code = "config"
     exit_code = EXIT_CONFIG
 
-    def __init__(self, faults: Sequence[Diagnostic]) -> None:
-        self.faults = tuple(faults)
-        count = len(self.faults)
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        count = len(self.diagnostics)
         super().__init__(
-            "1 fault in the configuration" if count == 1 else f"{count} faults in the configuration"
+            "1 error in the configuration" if count == 1 else f"{count} errors in the configuration"
         )
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Diagnostic]]]:
-        """Let pickle make it anew of its faults."""
-        return type(self), (self.faults,)
+        """Let pickle create it from its diagnostics."""
+        return type(self), (self.diagnostics,)
 
     def entries(self) -> list[dict[str, object]]:
-        """Give one entry a fault."""
-        return [entry for fault in self.faults for entry in fault.entries()]
+        """Return one entry per diagnostic."""
+        return [entry for one in self.diagnostics for entry in one.entries()]
 
 
 class Reported(PyroctlError):

@@ -67,5 +67,5 @@ def test_a_process_that_dies_is_an_error(tmp_path: Path) -> None:
     """What it can't say itself is said for it."""
     file = tmp_path / "lab.toml"
     file.write_text(ALL_KINDS)
-    with pytest.raises(PyroctlError, match="was not loaded: the process that does it ended with"):
+    with pytest.raises(PyroctlError, match="was not loaded: the process that loads it exited with"):
         load_apart(str(file), {"PYTHONHOME": str(tmp_path / "nowhere")}, str(tmp_path))

@@ -17,7 +17,7 @@ def faults_of(file: Path, environ=None) -> list[list[str]]:
     """Give the faults of a file as the lines that a person would read, without the file's name."""
     with pytest.raises(ConfigError) as caught:
         load(str(file), environ or {}, "/")
-    faults = caught.value.faults
+    faults = caught.value.diagnostics
     assert all(str(fault).startswith(f"{file}:") for fault in faults)
     told = [str(fault).removeprefix(f"{file}:").strip() for fault in faults]
     hints = [[fault.hint] if fault.hint else [] for fault in faults]
@@ -42,7 +42,7 @@ def test_one_fault(file, case):
     [
         (
             b'[manager]\nname = "\xc3\xa9t\xe9"\n',
-            ["2:11: is not UTF-8: byte 0xe9 is no text", "save the file as UTF-8"],
+            ["2:11: is not UTF-8: unexpected byte 0xe9", "save the file as UTF-8"],
         ),
         (b"a = " + b"[" * 20_000, ["nested too deeply"]),
         (b"[services" + b".a" * 5_000 + b"]", ["nested too deeply"]),
@@ -92,8 +92,8 @@ stop_timeout = -1
         "5:1: services.ns.host: the environment variable NOWHERE is not set",
         '7:1: services.es.kind: there is no kind "evenservice"',
         '8:1: services.es.needs[0]: there is no service "nss"',
-        "8:1: services.es.needs: services need each other in a circle: es → feed → es",
-        '9:1: services.es.umask: "999" is no umask',
+        "8:1: services.es.needs: services need each other in a cycle: es → feed → es",
+        '9:1: services.es.umask: "999" is not a umask',
         "10:1: services.es.colour: unknown key",
         f"14:1: services.feed.env_file: {missing} can't be read: No such file or directory",
         "16:11: services.feed2.command: is missing",
@@ -112,8 +112,8 @@ def test_every_circle_is_named_whole(file):
         encoding="utf-8",
     )
     assert [fault for fault, *_ in faults_of(file)] == [
-        "4:1: services.a.needs: services need each other in a circle: a → b → a",
-        "12:1: services.c.needs: services need each other in a circle: c → d → e → c",
+        "4:1: services.a.needs: services need each other in a cycle: a → b → a",
+        "12:1: services.c.needs: services need each other in a cycle: c → d → e → c",
     ]
 
 
@@ -124,7 +124,7 @@ def test_faults_in_env_files_name_that_file(file):
     file.write_text('[services.ns]\nkind = "nameserver"\nenv_file = "lab.env"\n', encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load(str(file), {}, "/")
-    assert [str(fault) for fault in caught.value.faults] == [
+    assert [str(fault) for fault in caught.value.diagnostics] == [
         f'{env}:2:3: "1BAD" can\'t be the name of an environment variable',
         f"{env}:3:1: expected KEY=VALUE",
         f"{env}:4:1: the closing quote is missing, or something follows it",

@@ -10,7 +10,7 @@ import pytest
 
 from pyroctl.config.edit.show import format_value, show
 from pyroctl.config.load import load
-from pyroctl.config.source.origin import Origin
+from pyroctl.config.source.diagnostics import Origin
 from pyroctl.core.spec import (
     CommandOptions,
     DelayReady,

@@ -35,7 +35,7 @@ def find(places, option=None, root=None, environ=None):
 def refused(places, **how):
     with pytest.raises(ConfigError) as caught:
         find(places, **how)
-    (fault,) = caught.value.faults
+    (fault,) = caught.value.diagnostics
     assert caught.value.exit_code == EXIT_CONFIG
     return fault.file, fault.message
 
@@ -105,7 +105,7 @@ def test_what_is_no_readable_file_is_told(places, option):
     assert refused(places, option=option) == (str(path), "is not a regular file")
     path.unlink()
     path.symlink_to("gone.toml")
-    assert refused(places, option=option) == (str(path), "a link to a file that doesn't exist")
+    assert refused(places, option=option) == (str(path), "is a link to a file that doesn't exist")
     path.unlink()
     path.symlink_to("pyroctl.toml")
     message = "can't be read: Too many levels of symbolic links"

@@ -99,12 +99,12 @@ def test_the_built_in_deployment_can_be_set_too():
         (
             "PYROCTL_SERVICES_MY_ES_PROT",
             "1",
-            "PYROCTL_SERVICES_MY_ES_PROT in the environment is no setting",
+            "PYROCTL_SERVICES_MY_ES_PROT in the environment is not a known setting",
         ),
         (
             "PYROCTL_SERVICES_NEW_KIND",
             "command",
-            "PYROCTL_SERVICES_NEW_KIND in the environment is no setting",
+            "PYROCTL_SERVICES_NEW_KIND in the environment is not a known setting",
         ),
         (
             "PYROCTL_SERVICES_RUN_NEEDS",
@@ -117,7 +117,7 @@ def test_faults_name_the_variable(with_environment, variable, text, fault):
     """Nothing of the environment is passed over in silence."""
     with pytest.raises(ConfigError) as caught:
         with_environment({variable: text})
-    assert [str(found) for found in caught.value.faults] == [fault]
+    assert [str(found) for found in caught.value.diagnostics] == [fault]
 
 
 def test_a_variable_that_means_two_settings_is_a_fault(with_environment):
@@ -125,7 +125,7 @@ def test_a_variable_that_means_two_settings_is_a_fault(with_environment):
     more = '[services.my_es]\nkind = "eventservice"\n'
     with pytest.raises(ConfigError) as caught:
         with_environment({"PYROCTL_SERVICES_MY_ES_PORT": "1"}, more)
-    (fault,) = caught.value.faults
+    (fault,) = caught.value.diagnostics
     assert "services.my-es.port and services.my_es.port" in str(fault)
 
 

@@ -225,7 +225,7 @@ def test_a_mutation_is_a_config_error_or_a_deployment(directory, document):
     try:
         load_text(text, directory, {"A": "1"})
     except ConfigError as error:
-        told = error.faults
+        told = error.diagnostics
     else:
         return
     assert told
@@ -252,7 +252,7 @@ def test_arbitrary_text_is_a_config_error_or_a_deployment(directory, text):
     try:
         load_text(text.encode("utf-8", "replace").decode(), directory)
     except ConfigError as error:
-        told = error.faults
+        told = error.diagnostics
     else:
         return
     assert told
@@ -280,4 +280,4 @@ def test_needs_without_mistakes_can_be_ordered(needs):
     ordered: set[str] = set()
     while ready := [n for n in needs if n not in ordered and ordered.issuperset(needs[n])]:
         ordered.update(ready)
-    assert (ordered == set(needs)) == (not list(check(tables, {})))
+    assert (ordered == set(needs)) == (not check(tables, {}, {}))

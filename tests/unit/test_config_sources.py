@@ -24,7 +24,7 @@ ready = { port = 80, host = "here" }
 """
 
 
-CIRCLE = "files include each other in a circle: DIR/lab.toml → DIR/lab.toml"
+CIRCLE = "files include each other in a cycle: DIR/lab.toml → DIR/lab.toml"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def write(tmp_path):
 def faults_of(file: str, directory, environ=None) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(file, environ or {}, "/")
-    return [str(fault).replace(f"{directory}/", "") for fault in caught.value.faults]
+    return [str(fault).replace(f"{directory}/", "") for fault in caught.value.diagnostics]
 
 
 def test_dropins_are_merged_in_the_order_of_their_names(write, tmp_path):
@@ -150,7 +150,7 @@ def test_a_circle_of_includes_names_all_its_files(write, tmp_path):
         }
     )
     assert faults_of(file, tmp_path) == [
-        "b.toml:2:1: include[0]: files include each other in a circle: a.toml → b.toml → a.toml"
+        "b.toml:2:1: include[0]: files include each other in a cycle: a.toml → b.toml → a.toml"
     ]
 
 

@@ -1,8 +1,8 @@
 """Where in the text of a TOML file each key is.
 
-Neither tomllib nor tomlkit tells. But tomlkit keeps every key, value and header as it was
-written, so a reader that knows what must come next finds each in the text. Only needed once there
-is something to point at: tomlkit is slow to import.
+Neither tomllib nor tomlkit reports that. But tomlkit keeps every key, value and header as it was
+written, so a reader that knows what must come next finds each in the text. Imported only when
+there is something to point at: tomlkit is slow to import.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KEY = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|[A-Za-z0-9_-]+')
 
 
 def find_positions(text: str) -> dict[Path, Place]:
-    """Give the place of every key of a valid TOML document.
+    """Return the place of every key of a valid TOML document.
 
     A table is at its own header, or at the first place that implies it; the elements of an array
     of tables are at their `[[headers]]`. Raises ValueError where tomlkit disagrees with tomllib
