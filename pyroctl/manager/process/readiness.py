@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pyroctl.core.spec import Readiness
-    from pyroctl.kinds.launch import LaunchContext
+    from pyroctl.kinds import LaunchContext
     from pyroctl.manager.process.probe_command import HelperRunner
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
