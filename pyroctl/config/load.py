@@ -27,7 +27,7 @@ class Loaded:
     files: tuple[str, ...] = ()
     """The files it was read from, in order; empty for the built-in deployment."""
     layers: Layers | None = None
-    """Who wrote what; None for the built-in deployment without overrides."""
+    """The owner of each key; None for the built-in deployment without overrides."""
     variables: Mapping[Path, tuple[str, int]] = field(default_factory=dict)
     """File and line of the environment variables from env files."""
 

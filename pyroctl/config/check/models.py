@@ -93,7 +93,7 @@ def _field(key: Key, *, optional: bool) -> tuple[Any, Any]:
 
 
 class Top(Table):
-    """The keys outside of all tables."""
+    """The keys outside all tables."""
 
     include: types.Files = []
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyroctl.config.source.diagnostics import Path
     from pyroctl.core.spec import ServiceSpec
 
-_EVERY_INTERFACE = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - recognised, not bound
+_EVERY_INTERFACE = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - compared, not bound
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 
 

@@ -129,13 +129,13 @@ class _Reader:
             self.skip(item.as_string())
 
     def to_next(self) -> bool:
-        """Move to the next thing that is no blank and no comment, and tell if there is one."""
+        """Skip blanks and comments, and return whether anything follows."""
         match = _BLANK.match(self.text, self.at)
         self.at = match.end() if match else self.at
         return self.at < len(self.text)
 
     def skip(self, written: str) -> int:
-        """Move behind the next occurrence, and say where it began."""
+        """Move behind the next occurrence, and return where it began."""
         start = self.text.index(written, self.at)
         self.at = start + len(written)
         return start
