@@ -78,9 +78,7 @@ def _options() -> str:
         default = text[2].removesuffix(")") or repr(each.default)
         if unit and unit.form == "04o":
             default = f"0o{each.default:o}"
-        rows.append(
-            f"| `{each.name}: {each.type.replace('|', '&#124;')}` | {default} | {text[0]} |"
-        )
+        rows.append(f"| `{each.name}: {each.type}` | {default} | {text[0]} |")
     return "\n".join(rows)
 
 
