@@ -217,23 +217,23 @@ class Diagnostic(PyroctlError):
 
 
 class ConfigError(PyroctlError):
-    """The configuration is invalid; `faults` lists every error in it."""
+    """The configuration can't be used; `diagnostics` list all that is wrong with it."""
 
     code = "config"
     exit_code = EXIT_CONFIG
 
-    def __init__(self, faults: Sequence[Diagnostic]) -> None:
-        self.faults = tuple(faults)
-        count = len(self.faults)
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        count = len(self.diagnostics)
         super().__init__(f"the configuration has {count} error{'' if count == 1 else 's'}")
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Diagnostic]]]:
-        """Make it picklable."""
-        return type(self), (self.faults,)
+        """Let pickle create it from its diagnostics."""
+        return type(self), (self.diagnostics,)
 
     def entries(self) -> list[dict[str, object]]:
-        """Return one entry per error in the configuration."""
-        return [entry for fault in self.faults for entry in fault.entries()]
+        """Return one entry per diagnostic."""
+        return [entry for one in self.diagnostics for entry in one.entries()]
 
 
 class Reported(PyroctlError):

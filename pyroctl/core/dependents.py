@@ -1,4 +1,4 @@
-"""What becomes of services when one that they need is restarted, or fails. Pure."""
+"""What happens to services when one that they need is restarted, or fails. Pure."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ class Dependent:
 def follow(
     need: str, life: ServiceState, dependents: Iterable[Dependent]
 ) -> dict[str, Stop | Restart]:
-    """Say what is to happen to the dependents of a service that has just changed to `life`.
+    """Return the events for the dependents of a service that has just changed to `life`.
 
-    A process that exists when a need becomes ready was started for that need's last one: since no
-    process is created before all needs are ready, this is how a restart shows, whatever the reason.
+    A process that exists when a needed service becomes ready was started for that service's
+    previous process, since none is created before all needs are ready. So a restart shows, whatever
+    its reason.
     """
     found: dict[str, Stop | Restart] = {}
     for each in dependents:
@@ -50,7 +51,7 @@ def follow(
 def affected(
     names: Iterable[str], needs: Mapping[str, Sequence[str]], policies: Mapping[str, OnNeeds]
 ) -> set[str]:
-    """Give these services, and all that would follow if they were restarted."""
+    """Return these services, and all that would follow if they were restarted."""
     edges = {
         need: [name for name in dependents if policies[name] != "keep"]
         for need, dependents in plan.reverse(needs).items()
@@ -59,6 +60,6 @@ def affected(
 
 
 def _is_down(life: ServiceState) -> bool:
-    """Tell whether it can't be used; of a run that has just ended, its policy says that later."""
+    """Return whether it is out of use; after a run has ended, its restart policy decides that."""
     judging = life.state is State.STOPPING and life.then is AfterStop.JUDGE
     return not is_usable(life) and not judging

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyroctl.core.state import State
 
 KEPT = 20
-"""How many are remembered."""
+"""Number of endings that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,14 @@ class Ending:
 
     time: datetime
     pid: int | None
-    """None if it never came to a process."""
+    """None if no process was created."""
     outcome: Outcome
     reason: str
-    """Why it ended, for people: what was asked for, or what happened to it."""
+    """Why it ended, for users: the command, or what happened."""
     uptime: float | None
     """Seconds for which it was ready; None if it never was."""
     then: State | None = None
-    """What the service did after that; None as long as that isn't decided."""
+    """What the service did after that; None while it is undecided."""
 
 
 History = tuple[Ending, ...]
@@ -36,12 +36,12 @@ History = tuple[Ending, ...]
 
 
 def remember(history: History, ending: Ending) -> History:
-    """Add an ending, and forget what is too long ago."""
+    """Add an ending, and drop the oldest if there are too many."""
     return (*history, ending)[-KEPT:]
 
 
 def conclude(history: History, then: State) -> History:
-    """Note what the service did after its last run."""
+    """Record what the service did after its last run."""
     if not history or history[-1].then is not None:
         return history
     return (*history[:-1], replace(history[-1], then=then))

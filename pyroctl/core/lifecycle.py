@@ -23,7 +23,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pyroctl.core.backoff import restart_delay
 from pyroctl.core.outcome import Outcome
 from pyroctl.core.state import (
     Action,
@@ -67,6 +66,19 @@ class _Case:
 
 
 Result = tuple[ServiceState, tuple[Action, ...]]
+
+JITTER = 0.2
+"""A delay varies by this fraction, so that services that died together don't all return at once."""
+
+
+def restart_delay(failures: int, first: float, longest: float, chance: float) -> float:
+    """Return the seconds to wait after that many failures in a row (from 1).
+
+    The delay doubles from `first` up to `longest`; `chance` (0 to 1) places it within the jitter.
+    """
+    doublings = min(failures - 1, 64)
+    delay = min(first * 2.0**doublings, longest)
+    return min(delay * (1 + JITTER * (2 * chance - 1)), longest)
 
 
 def step(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Outcome:
     """The end of one run: an exit code, or the signal that killed the process.
 
-    `trouble` says what was wrong when the exit alone doesn't tell, such as a start that took too
+    `trouble` is what was wrong if the exit alone doesn't show it, such as a start that took too
     long; a run with trouble is never a success.
     """
 
@@ -24,24 +24,24 @@ class Outcome:
     signal: int | None = None
     trouble: str | None = None
     ended_by_us: bool = False
-    """Whether it was on its way down already: a signal is then no riddle."""
+    """Whether it was already being stopped, which explains a signal."""
 
     @property
     def permanent(self) -> bool:
-        """Whether the service said that another start is pointless."""
+        """Whether the service reported that restarting will not help."""
         return self.code == PERMANENT_FAILURE
 
     def succeeded(self, success_exit: Container[int]) -> bool:
-        """Tell whether it ended as the service's specification expects."""
+        """Return whether it ended as the service's specification expects."""
         return self.trouble is None and self.code is not None and self.code in success_exit
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a program whose work this was: as a shell gives it, and never 0."""
+        """The exit code for a program that ends because of it: as in a shell, and never 0."""
         return 128 + self.signal if self.signal is not None else self.code or 1
 
     def describe(self) -> str:
-        """Say it in words, for people."""
+        """Describe it for users."""
         end = self._describe_end()
         return f"{self.trouble} ({end})" if self.trouble and end else self.trouble or end
 
@@ -51,19 +51,19 @@ class Outcome:
                 name = signal.Signals(self.signal).name
             except ValueError:
                 name = f"signal {self.signal}"
-            riddle = self.signal == signal.SIGKILL and not (self.trouble or self.ended_by_us)
-            return f"killed by {name}{', out of memory?' if riddle else ''}"
+            unexplained = self.signal == signal.SIGKILL and not (self.trouble or self.ended_by_us)
+            return f"killed by {name}{', out of memory?' if unexplained else ''}"
         if self.permanent:
             return f"exit code {self.code}, a permanent failure"
         return f"exit code {self.code}" if self.code is not None else ""
 
 
-UNKNOWN = Outcome(trouble="ended, nobody knows how: its exit code went to a manager that is gone")
-"""The end of a process that we haven't started ourselves."""
+UNKNOWN = Outcome(trouble="ended with an unknown exit code: its parent was a manager that is gone")
+"""The end of a process that another manager had started."""
 
 
 def outcome_of(returncode: int | None) -> Outcome:
-    """Read a return code as `subprocess` gives it: negative for a signal; None can't be known."""
+    """Return the outcome for a return code of `subprocess`; None: it is unknown."""
     if returncode is None:
         return UNKNOWN
     return Outcome(signal=-returncode) if returncode < 0 else Outcome(code=returncode)

@@ -1,7 +1,7 @@
 """What is known of a service, as a value that outlives the manager: to JSON and back. Pure.
 
-Times are monotonic seconds, which count from the start of the machine and so mean the same to every
-manager of one boot.
+Times are monotonic seconds, which count from the start of the machine and so mean the same to all
+managers until it reboots.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyroctl.core.history import History
 
 VERSION = 1
-"""Of the format; another one isn't read."""
+"""Of the format; others are rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class RunRecord:
 
     pid: int
     started: int
-    """When the kernel has started it, in ticks since the machine's start: tells pids apart."""
+    """Its start in ticks since the machine's start, which distinguishes processes of one pid."""
     notify_path: str
     stamp: int
     """Of the specification that it was started with."""
@@ -50,7 +50,7 @@ class UnitRecord:
 
     life: ServiceState
     due: float | None = None
-    """When the next Timeout of its life is to happen."""
+    """When its next Timeout is due."""
     last_end: tuple[Outcome, datetime] | None = None
     history: History = ()
     listens: str | None = None
@@ -64,10 +64,9 @@ class UnitRecord:
 
 
 def stamp(spec: ServiceSpec) -> int:
-    """Give a number that is another one if a service must be started anew for its specification.
+    """Return a number that changes when a new specification requires a new process.
 
-    Keys that have their default value don't count, so a new version of the program may have new
-    ones.
+    Keys with their default value don't count, so a new version of the program may add some.
     """
     needed = {f.name: None for f in fields(spec.options) if f.default is MISSING}
     make: Any = type(spec.options)
@@ -77,7 +76,7 @@ def stamp(spec: ServiceSpec) -> int:
 
 
 def to_json(record: UnitRecord) -> dict[str, Any]:
-    """Give what JSON can carry."""
+    """Return the record as values of JSON."""
     table = asdict(record)
     if record.last_end is not None:
         table["last_end"] = [asdict(record.last_end[0]), record.last_end[1].isoformat()]
@@ -87,7 +86,7 @@ def to_json(record: UnitRecord) -> dict[str, Any]:
 
 
 def from_json(table: Mapping[str, Any]) -> UnitRecord:
-    """Read it again; raises ValueError, TypeError or LookupError if it is none."""
+    """Return the record of such values; raises ValueError, TypeError or LookupError."""
     if table["version"] != VERSION:
         raise ValueError(f"a record of version {table['version']}")
     life = dict(table["life"])
@@ -108,7 +107,7 @@ def from_json(table: Mapping[str, Any]) -> UnitRecord:
 
 
 def _known(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what another version may know more."""
+    """Leave out fields that only another version has."""
     names = {field.name for field in fields(kind)}
     return {key: value for key, value in table.items() if key in names}
 

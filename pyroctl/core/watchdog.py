@@ -1,4 +1,4 @@
-"""How a service is asked whether it is alive, and when one that isn't counts as hung. Pure."""
+"""How a service is checked for being alive, and when it counts as hung. Pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from pyroctl.core.spec import Readiness, ServiceSpec, WatchdogSpec
 
 GRACE = 1.0
-"""Seconds: a time-out that we notice later than that says more about us than about the service."""
+"""Seconds; a timeout that we notice later than this was our own delay, not the service's."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskCheck:
-    """Ask over the control socket: our own kinds know best whether they serve."""
+    """Ask over the control socket, which our own kinds of services answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class PyroCheck:
     """Connect and ping as a Pyro client does."""
 
     name: str | None = None
-    """The name that leads to the object; None: it is the service's own."""
+    """The name of the object; None: it is the service's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class CommandCheck:
 
 @dataclass(frozen=True, slots=True)
 class SilenceCheck:
-    """Don't ask: it says WATCHDOG=1 by itself, as services of systemd do."""
+    """Don't ask: it sends WATCHDOG=1 by itself, like a systemd service."""
 
     period: float
     """Seconds for which it may be silent."""
@@ -61,9 +61,9 @@ Check = AskCheck | PyroCheck | PortCheck | CommandCheck | SilenceCheck
 
 
 def check_of(spec: ServiceSpec) -> Check | None:
-    """Give how a service is found to be alive, None if nobody looks.
+    """Return how a service is checked, or None if it isn't.
 
-    What the watchdog itself says comes first, then what made the service ready.
+    The watchdog's own port or command comes first, then what made the service ready.
     """
     watchdog = spec.watchdog
     if watchdog is None:
@@ -90,15 +90,15 @@ def _check_as_ready(ready: Readiness, watchdog: WatchdogSpec) -> Check | None:
             return PortCheck(host, port)
         case CommandReady(command):
             return CommandCheck(command)
-    return None  # such a configuration is refused
+    return None  # the configuration's check rejects this
 
 
 def count_missed(missed: int, waited: float, spec: WatchdogSpec, *, answered: bool) -> int:
-    """Give how many questions in a row are unanswered now, `missed` before this one.
+    """Return the number of consecutive failed checks, given that of before this check.
 
-    `waited` is how long, in seconds, this one was open until we noticed that there is no answer.
-    If that is much longer than the time-out, we were stopped ourselves, with the whole machine
-    probably: nobody can be blamed for that time, and everybody begins anew.
+    `waited` is the time in seconds until we noticed that the answer is missing. If that is much
+    longer than the timeout, we were stopped ourselves, probably with the whole machine; that time
+    doesn't count, and counting starts again.
     """
     if answered or waited > spec.timeout + GRACE:
         return 0
@@ -106,7 +106,7 @@ def count_missed(missed: int, waited: float, spec: WatchdogSpec, *, answered: bo
 
 
 def verdict(missed: int, spec: WatchdogSpec) -> str | None:
-    """Say why the service is to be ended, or None if it isn't."""
+    """Return why the service must be ended, or None."""
     if missed < spec.failures:
         return None
     plural = "s" if missed > 1 else ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import warnings
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pyro_child.version import installed_version
 from pyro_events import codec
@@ -14,14 +15,15 @@ from pyro_events._broker.engine import Engine
 from pyro_events._broker.errors import NotRunning
 from pyro_events._broker.registration import Registration
 from pyro_events._broker.rpc.remote import make_items
-from pyro_events._broker.settings import MIB, Settings
+from pyro_events._broker.settings import ServiceOptions, settings_of
 from pyro_events._protocol.subjects import check_subjects
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
-    from pyro_events._protocol.when_full import WhenFull
-
+P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
 
 _STOP_PATIENCE = 3.0
@@ -29,67 +31,45 @@ _STOP_PATIENCE = 3.0
 _log = logging.getLogger("pyro_events")
 
 
+def _built_from(
+    options: Callable[P, T],
+) -> Callable[[Callable[[S, T], None]], Callable[Concatenate[S, P], None]]:
+    """Make an initializer take the arguments of a dataclass, where they are declared once."""
+
+    def decorate(init: Callable[[S, T], None]) -> Callable[Concatenate[S, P], None]:
+        def build(self: S, /, *args: P.args, **kwargs: P.kwargs) -> None:
+            init(self, options(*args, **kwargs))
+
+        return functools.update_wrapper(build, options.__init__)  # for help()
+
+    return decorate
+
+
 class EventService:
-    """An event service on a thread of its own.
+    """An event service on a thread of its own. Its arguments are the options of es(1).
 
-    host, port: where it listens; port 0 takes a free one, never is another one taken than asked.
-    The host "./u:PATH" is a Unix socket, which replaces a stale one and is removed at the end.
-    register: whether it registers in the name server, at `ns` ("HOST:PORT" or a PYRO URI, None
-    for Pyro5's NS_HOST and NS_PORT). ident: the identification that clients must present.
-    queue_size, queue_bytes: how many events, and how many bytes of them (None: 16 MiB, or
-    max_message_size if that is more), may wait for a subscriber. when_full: what happens beyond:
-    "block", "drop-oldest", "drop-newest" or "disconnect". block_timeout: seconds that "block"
-    holds a publisher before the event is dropped. max_message_size: bytes. max_connections,
-    max_connections_per_peer, max_subscribers, max_subscriptions (of one subscriber): how many are
-    taken; the program has to be allowed as many descriptors. handshake_timeout: seconds for a
-    client to introduce itself. socket_mode: permissions of a Unix socket. trusted: clients may
-    send marshal, with which a hostile one can crash the process.
+    host, port: where it listens; port 0 takes any free port. The host "./u:PATH" is a Unix socket,
+    which replaces a stale one and is removed at the end. register: whether to register in the name
+    server, at `ns` ("HOST:PORT" or a PYRO URI, None for Pyro5's NS_HOST and NS_PORT).
 
-    Raises ValueError for options out of range. All methods may be called from any thread. One
-    that is dropped without `stop` warns with ResourceWarning.
+    All others are keyword arguments, named after the options: ident, queue_size, queue_bytes (None:
+    16 MiB, or max_message_size if that is more), when_full, block_timeout, max_message_size,
+    max_connections, max_connections_per_peer, max_subscribers, max_subscriptions,
+    handshake_timeout, trusted and socket_mode (an integer). The program has to be allowed as many
+    descriptors as it takes connections.
+
+    Raises ValueError for options out of bounds. All methods may be called from any thread. An
+    EventService that is dropped without `stop` warns with ResourceWarning.
     """
 
-    def __init__(
-        self,
-        host: str = "localhost",
-        port: int = 0,
-        *,
-        register: bool = True,
-        ns: str | None = None,
-        ident: str | None = None,
-        queue_size: int = 1000,
-        queue_bytes: int | None = None,
-        when_full: WhenFull = "block",
-        block_timeout: float = 5.0,
-        max_message_size: int = 16 * MIB,
-        max_connections: int = 10_000,
-        max_connections_per_peer: int = 8000,
-        max_subscribers: int = 8000,
-        max_subscriptions: int = 1000,
-        handshake_timeout: float = 5.0,
-        socket_mode: int = 0o600,
-        trusted: bool = False,
-    ) -> None:
+    @_built_from(ServiceOptions)
+    def __init__(self, options: ServiceOptions) -> None:
         self._engine: Engine | None = None
-        self._host = host
-        self._port = port
-        self._register = register
-        self._ns = ns
-        self._settings = Settings(
-            ident=ident,
-            trusted=trusted,
-            queue_size=queue_size,
-            queue_bytes=max(16 * MIB, max_message_size) if queue_bytes is None else queue_bytes,
-            when_full=when_full,
-            block_timeout=block_timeout,
-            max_message_size=max_message_size,
-            max_connections=max_connections,
-            max_connections_per_peer=max_connections_per_peer,
-            max_subscribers=max_subscribers,
-            max_subscriptions=max_subscriptions,
-            handshake_timeout=handshake_timeout,
-            socket_mode=socket_mode,
-        )
+        self._host = options.host
+        self._port = options.port
+        self._register = options.register
+        self._ns = options.ns
+        self._settings = settings_of(options)
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self._registration: Registration | None = None

@@ -120,7 +120,7 @@ def test_a_setting_from_the_environment_says_so(deployment: Deployment, main: Pa
         (("get", "services.es.prot"), 2, "did you mean services.es.port?"),
         (("get", "services.ess.port"), 5, "did you mean 'es'?"),
         (("get", "services.es.cwd"), 1, "has no value"),
-        (("get", "a b"), 2, "is no key"),
+        (("get", "a b"), 2, "is not a valid key"),
         (("set", "services", "1"), 2, "not a single setting"),
         (("unset", "services.es.prot"), 2, "there is no setting"),
     ],

@@ -244,7 +244,7 @@ def test_wrong_arguments_exit_2(serve):
     """As every program does."""
     code, errors = serve("--port", "http").failed()
     assert code == 2
-    assert "not a port from 0 to 65535" in errors
+    assert "a port from 0 to 65535" in errors
 
 
 def test_a_host_that_does_not_exist_is_a_clear_error(serve):

@@ -59,7 +59,7 @@ def test_set_writes_the_drop_in_and_nothing_else(file, dropin):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "fault"),
+    ("path", "value", "error"),
     [
         (PORT, 99999, "services.ns.port: must be at most 65535, got 99999"),
         (("services", "ns", "prot"), 1, "services.ns.prot: unknown key"),
@@ -67,11 +67,11 @@ def test_set_writes_the_drop_in_and_nothing_else(file, dropin):
         (("services", "new"), {"kind": "command"}, "services.new.command: is missing"),
     ],
 )
-def test_a_bad_value_changes_nothing(file, dropin, path, value, fault):
-    """The fault is named, without a place in a text that nobody has; no directory is left."""
+def test_a_bad_value_changes_nothing(file, dropin, path, value, error):
+    """The error is named, without a place in a text never written; no directory remains."""
     with pytest.raises(ConfigError) as caught:
         set_value(file, path, value, {})
-    assert [str(found) for found in caught.value.faults] == [fault]
+    assert [str(found) for found in caught.value.diagnostics] == [error]
     assert not dropin.parent.exists()
     set_value(file, PORT, 9000, {})
     before = dropin.read_bytes()

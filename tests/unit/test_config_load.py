@@ -10,7 +10,7 @@ import pytest
 
 from pyroctl.config.edit.show import format_value, show
 from pyroctl.config.load import load
-from pyroctl.config.source.origin import Origin
+from pyroctl.config.source.diagnostics import Origin
 from pyroctl.core.spec import (
     CommandOptions,
     DelayReady,
@@ -308,7 +308,7 @@ def test_a_relative_file_starts_at_cwd(tmp_path):
     assert load("lab.toml", {}, str(tmp_path)).deployment.directory == str(tmp_path)
 
 
-def test_a_byte_order_mark_is_no_fault(tmp_path):
+def test_a_byte_order_mark_is_not_an_error(tmp_path):
     """Editors on Windows write one."""
     file = tmp_path / "pyroctl.toml"
     file.write_text('\ufeff[services.ns]\nkind = "nameserver"\n', encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyroctl.config.load import load
 from pyroctl.core.instances import collapse, expand, meant, members
 from pyroctl.core.spec import CommandOptions, ObjectOptions, ServiceSpec
-from pyroctl.kinds.launch import LaunchContext, launch
+from pyroctl.kinds import LaunchContext, launch
 
 NS = ServiceSpec("ns", CommandOptions(("ns",)))
 WORKER = ServiceSpec("worker", ObjectOptions("m:C", pyro_name="lab.worker"), needs=("ns",))

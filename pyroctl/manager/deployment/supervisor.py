@@ -21,7 +21,7 @@ from pyroctl.errors import (
     UnknownService,
     UsageError,
 )
-from pyroctl.kinds.launch import LaunchContext
+from pyroctl.kinds import LaunchContext
 from pyroctl.manager.cleanup.cleanup_client import CleanupClient
 from pyroctl.manager.cleanup.detached import DetachedProcesses
 from pyroctl.manager.deployment.name_registry import NameRegistry

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pyroctl.core.outcome import Outcome
     from pyroctl.core.spec import ServiceSpec
-    from pyroctl.kinds.launch import Launch
+    from pyroctl.kinds import Launch
 
 SHIM = os.path.join(os.path.dirname(__file__), "shim.py")
 FOLLOW = "parent={}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyroctl.core.spec import ServiceSpec
-    from pyroctl.kinds.launch import Launch
+    from pyroctl.kinds import Launch
     from pyroctl.manager.cleanup.cleanup_client import CleanupClient
 
 TRY_PATIENCE = 10.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyroctl.core.outcome import Outcome
     from pyroctl.core.record import RunRecord
     from pyroctl.core.spec import ServiceSpec
-    from pyroctl.kinds.launch import Launch, LaunchContext
+    from pyroctl.kinds import Launch, LaunchContext
     from pyroctl.manager.cleanup.cleanup_client import CleanupClient
     from pyroctl.manager.fdstore.remote_log import RemoteLog
     from pyroctl.manager.output.logs import ServiceLog

@@ -13,12 +13,13 @@ from pyro_child import PERMANENT_FAILURE, ControlChannel, Notifier
 from pyro_child.inherited_socket import inherited_socket
 from pyro_child.version import installed_version
 from pyro_events._app.limits import provide
-from pyro_events._app.options import parser, settings_of
+from pyro_events._app.options import options_of, parser
 from pyro_events._app.process import EventServiceProcess
 from pyro_events._broker.engine import Engine
 from pyro_events._broker.errors import HandoverRefused, ServiceFault
 from pyro_events._broker.recovery.handover import ReceivedHandover, inherit
 from pyro_events._broker.registration import Registration
+from pyro_events._broker.settings import settings_of
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     _set_up_logging(options)
     try:
-        settings = settings_of(options)
+        settings = settings_of(options_of(options))
     except (OSError, ValueError) as error:
         return _fail(f"can't read the identification: {error}", None, PERMANENT_FAILURE)
     channel = ControlChannel.from_environment()
@@ -106,7 +107,7 @@ def _names(
     if received is not None:
         handed = received.receiver.values["names"]
         return handed and Registration.restore(handed, engine.uri, engine.incarnation)
-    if options.no_ns:
+    if not options.register:
         return None
     return Registration(options.ns, engine.uri, engine.incarnation)
 

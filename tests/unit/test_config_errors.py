@@ -1,4 +1,4 @@
-"""Every mistake in a configuration is told with its place, its key and what to do about it."""
+"""Every error in a configuration is reported with its place, its key and a suggestion."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pytest
 from pyroctl.config.load import load
 from pyroctl.errors import ConfigError
 
-CASES = Path(__file__).with_name("config_faults.txt").read_text(encoding="utf-8").split("===\n")[1:]
+CASES = Path(__file__).with_name("config_errors.txt").read_text(encoding="utf-8").split("===\n")[1:]
 
 
-def faults_of(file: Path, environ=None) -> list[list[str]]:
-    """Give the faults of a file as the lines that a person would read, without the file's name."""
+def errors_of(file: Path, environ=None) -> list[list[str]]:
+    """Return the errors of a file as the lines that a user would read, without the file's name."""
     with pytest.raises(ConfigError) as caught:
         load(str(file), environ or {}, "/")
-    faults = caught.value.faults
-    assert all(str(fault).startswith(f"{file}:") for fault in faults)
-    told = [str(fault).removeprefix(f"{file}:").strip() for fault in faults]
-    hints = [[fault.hint] if fault.hint else [] for fault in faults]
-    return [[fault, *hint] for fault, hint in zip(told, hints, strict=True)]
+    errors = caught.value.diagnostics
+    assert all(str(error).startswith(f"{file}:") for error in errors)
+    told = [str(error).removeprefix(f"{file}:").strip() for error in errors]
+    hints = [[error.hint] if error.hint else [] for error in errors]
+    return [[error, *hint] for error, hint in zip(told, hints, strict=True)]
 
 
 @pytest.fixture
@@ -30,19 +30,19 @@ def file(tmp_path):
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.partition("---\n")[2][:60] for case in CASES])
-def test_one_fault(file, case):
-    """A configuration with one mistake has exactly one fault, with place, key and hint."""
+def test_one_error(file, case):
+    """A configuration with one error has exactly one error, with place, key and hint."""
     text, _, expected = case.partition("---\n")
     file.write_text(text, encoding="utf-8")
-    assert faults_of(file) == [expected.splitlines()]
+    assert errors_of(file) == [expected.splitlines()]
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"),
+    ("content", "error"),
     [
         (
             b'[manager]\nname = "\xc3\xa9t\xe9"\n',
-            ["2:11: is not UTF-8: byte 0xe9 is no text", "save the file as UTF-8"],
+            ["2:11: is not UTF-8: unexpected byte 0xe9", "save the file as UTF-8"],
         ),
         (b"a = " + b"[" * 20_000, ["nested too deeply"]),
         (b"[services" + b".a" * 5_000 + b"]", ["nested too deeply"]),
@@ -54,14 +54,14 @@ def test_one_fault(file, case):
     ],
     ids=["latin-1", "deep", "dotted", "long", "long-hex"],
 )
-def test_files_that_nobody_would_write(file, content, fault):
-    """Garbage is a fault like any other, never a traceback."""
+def test_files_that_nobody_would_write(file, content, error):
+    """Garbage is an error like any other, never a traceback."""
     file.write_bytes(content)
-    assert faults_of(file) == [fault]
+    assert errors_of(file) == [error]
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_the_file(file):
-    """Mistakes of every sort are told together, whatever other mistakes are around them."""
+def test_all_errors_are_reported_at_once_in_the_order_of_the_file(file):
+    """Errors of all sorts are reported together, whatever other errors are around them."""
     file.write_text(
         """\
 typo = 1
@@ -86,14 +86,14 @@ stop_timeout = -1
         encoding="utf-8",
     )
     missing = file.with_name("missing.env")
-    assert [fault for fault, *_ in faults_of(file)] == [
+    assert [error for error, *_ in errors_of(file)] == [
         "1:1: typo: unknown key",
         '4:1: services.ns.port: expected an integer, got the string "9090"',
         "5:1: services.ns.host: the environment variable NOWHERE is not set",
         '7:1: services.es.kind: there is no kind "evenservice"',
         '8:1: services.es.needs[0]: there is no service "nss"',
-        "8:1: services.es.needs: services need each other in a circle: es → feed → es",
-        '9:1: services.es.umask: "999" is no umask',
+        "8:1: services.es.needs: services need each other in a cycle: es → feed → es",
+        '9:1: services.es.umask: "999" is not a umask',
         "10:1: services.es.colour: unknown key",
         f"14:1: services.feed.env_file: {missing} can't be read: No such file or directory",
         "16:11: services.feed2.command: is missing",
@@ -101,8 +101,8 @@ stop_timeout = -1
     ]
 
 
-def test_every_circle_is_named_whole(file):
-    """Two circles are two faults, each with all its services, from the first in the file."""
+def test_every_cycle_is_named_whole(file):
+    """Two cycles are two errors, each with all its services, from the first in the file."""
     needs = {"a": "b", "b": "a", "c": "d", "d": "e", "e": "c", "f": "a"}
     file.write_text(
         "".join(
@@ -111,20 +111,20 @@ def test_every_circle_is_named_whole(file):
         ),
         encoding="utf-8",
     )
-    assert [fault for fault, *_ in faults_of(file)] == [
-        "4:1: services.a.needs: services need each other in a circle: a → b → a",
-        "12:1: services.c.needs: services need each other in a circle: c → d → e → c",
+    assert [error for error, *_ in errors_of(file)] == [
+        "4:1: services.a.needs: services need each other in a cycle: a → b → a",
+        "12:1: services.c.needs: services need each other in a cycle: c → d → e → c",
     ]
 
 
 def test_faults_in_env_files_name_that_file(file):
-    """What is wrong in an env file is placed in the env file."""
+    """Errors in an env file are located in the env file."""
     env = file.with_name("lab.env")
     env.write_text("GOOD=1\n  1BAD=2\nnonsense\nOPEN='x\n", encoding="utf-8")
     file.write_text('[services.ns]\nkind = "nameserver"\nenv_file = "lab.env"\n', encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load(str(file), {}, "/")
-    assert [str(fault) for fault in caught.value.faults] == [
+    assert [str(error) for error in caught.value.diagnostics] == [
         f'{env}:2:3: "1BAD" can\'t be the name of an environment variable',
         f"{env}:3:1: expected KEY=VALUE",
         f"{env}:4:1: the closing quote is missing, or something follows it",
@@ -132,12 +132,12 @@ def test_faults_in_env_files_name_that_file(file):
 
 
 @pytest.mark.parametrize("make", ["mkdir", "mkfifo", "missing"])
-def test_what_is_no_file_is_a_fault(file, make):
-    """A directory, a FIFO and nothing at all are faults; a FIFO is not waited for."""
+def test_what_is_not_a_file_is_an_error(file, make):
+    """A directory, a FIFO and a missing file are errors; a FIFO does not block."""
     if make != "missing":
         getattr(os, make)(file)
-    (fault,) = faults_of(file)
-    assert fault[0] in {
+    (error,) = errors_of(file)
+    assert error[0] in {
         "is not a regular file",
         "can't be read: Is a directory",
         "can't be read: No such file or directory",
