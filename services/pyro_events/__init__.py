@@ -28,6 +28,7 @@ __all__ = [
     "Subscriber",
 ]
 
+Event.__module__ = __name__
 register_event_class()
 
 _MODULES = {

@@ -20,6 +20,7 @@ from pyro_events.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from pyro_events._protocol.event import Event
+    from pyro_events.types import ConnectionNotice, GapNotice
 
 PATTERN = r"pyroctl\..*\.(running|backoff|exited|failed|stopped)$"
 """The states that matter: a service can be used, or its process has gone."""
@@ -120,11 +121,11 @@ class LifeCycle(Subscriber):
             self._places[news.service] = news.location
         self._tell_all(news)
 
-    def gap(self, notice: dict[str, Any]) -> None:  # noqa: ARG002 - what exactly doesn't matter
+    def gap(self, notice: GapNotice) -> None:  # noqa: ARG002 - what exactly doesn't matter
         """Let everybody look for themselves."""
         self._tell_all(None)
 
-    def connected(self, notice: dict[str, Any]) -> None:  # noqa: ARG002 - the same
+    def connected(self, notice: ConnectionNotice) -> None:  # noqa: ARG002 - the same
         """Let everybody look: an event service that is back may be a whole deployment that is."""
         self._tell_all(None)
 

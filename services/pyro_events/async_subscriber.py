@@ -7,11 +7,10 @@ import logging
 import warnings
 from collections import deque
 from queue import Empty
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pyro_events._client.receiving.inbox import Failure, Inbox, Notice, Undecodable, Wake
 from pyro_events._protocol.subjects import check_patterns, check_subjects
-from pyro_events.errors import Closed
 from pyro_events.subscriber import TIMEOUT, check_texts, make_subscription, undecodable_gap
 
 if TYPE_CHECKING:
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
 
     from pyro_events._client.receiving.inbox import Delivery, Item
     from pyro_events._protocol.event import Event
-    from pyro_events._protocol.when_full import WhenFull
+    from pyro_events.types import ConnectionNotice, GapNotice, WhenFull
+
+__all__ = ["AsyncSubscriber"]
 
 _log = logging.getLogger("pyro_events")
 
@@ -62,13 +63,13 @@ class AsyncSubscriber:
 
     # -- to override
 
-    def connected(self, notice: dict[str, Any]) -> None:
+    def connected(self, notice: ConnectionNotice) -> None:
         """Learn that there is a connection; see `Subscriber.connected`. Called while iterating."""
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
+    def disconnected(self, notice: ConnectionNotice) -> None:
         """Learn that the connection broke; see `Subscriber.disconnected`."""
 
-    def gap(self, notice: dict[str, Any]) -> None:
+    def gap(self, notice: GapNotice) -> None:
         """Learn that events were missed; see `Subscriber.gap`."""
 
     # -- to call
@@ -192,6 +193,3 @@ def _in_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) ->
                 raise
 
     return call
-
-
-__all__ = ["AsyncSubscriber", "Closed"]

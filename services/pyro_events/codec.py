@@ -24,6 +24,8 @@ from pyro_events._protocol.tags import MARK, UnsendableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+__all__ = ["register", "unregister"]
+
 T = TypeVar("T")
 
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})

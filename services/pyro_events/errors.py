@@ -7,6 +7,15 @@ from __future__ import annotations
 
 from Pyro5.errors import CommunicationError
 
+__all__ = [
+    "Closed",
+    "EventServiceError",
+    "NotPublished",
+    "OutcomeUnknown",
+    "Refused",
+    "Unreachable",
+]
+
 
 class EventServiceError(CommunicationError):  # type: ignore[misc] # Pyro5 ships no types
     """Base of the errors that helpers raise beside ValueError and TypeError."""

@@ -23,6 +23,8 @@ except ImportError as error:
 
 from pyro_events import codec
 
+__all__ = ["register", "unregister"]
+
 _PLAIN_DTYPE: Final = re.compile(r"[<>|][biufcSUV]\d{1,9}|[<>][mM]8(\[\d{0,9}\w{1,7}\])?")
 
 _MAX_DIMENSIONS: Final = 64

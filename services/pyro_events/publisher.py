@@ -9,13 +9,15 @@ from pyro_events._client.closeable import Closeable
 from pyro_events._client.sender import Sender
 from pyro_events._protocol.subjects import check_subjects
 from pyro_events.codec import pack
-from pyro_events.errors import NotPublished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
     from pyro_events._client.outbox import Entry
+    from pyro_events.types import PublisherStatistics
+
+__all__ = ["Publisher"]
 
 MAX_PENDING = 10_000
 MAX_PENDING_BYTES = 16 * 1024 * 1024
@@ -84,7 +86,7 @@ class Publisher(Closeable):
         """
         self._sender.flush(timeout)
 
-    def statistics(self) -> dict[str, int]:
+    def statistics(self) -> PublisherStatistics:
         """Give the counts since the publisher was made, and what is pending now.
 
         `published` and `posted` count calls, `acked` what the event service confirmed of them,
@@ -139,6 +141,3 @@ class Publisher(Closeable):
     def _abandon(self) -> str:
         lost = self._sender.close(wait=False)
         return f"publisher with {lost} events that were not sent" if lost else "publisher"
-
-
-__all__ = ["MAX_PENDING", "MAX_PENDING_BYTES", "TIMEOUT", "NotPublished", "Publisher"]

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from Pyro5.core import URI
 from Pyro5.errors import CommunicationError, PyroError
@@ -22,22 +22,25 @@ from pyro_events._client.proxy_pool import Pool, PooledProxy, ProxyOptions
 from pyro_events._client.waker import Stopped, Waker
 from pyro_events._service_events import LifeCycle
 from pyro_events.errors import Closed, EventServiceError, OutcomeUnknown, Unreachable
+from pyro_events.types import ProxyStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from pyro_events._service_events import ServiceEvent
+    from pyro_events.types import ProxyNotice
+
+__all__ = ["LifeCycle", "ReconnectingProxy"]
 
 PATIENCE = 30.0
 CONNECT_TIMEOUT = 5.0
 """Seconds for one attempt: lookup, connection and handshake together."""
 _CHANCE = random.SystemRandom().random
 """Not the numbers of `random` itself: the program may have seeded those for itself."""
-_COUNTED = (
-    "calls", "connections", "failures", "repeated", "unknown", "unreachable", "dropped",
-)  # fmt: skip
 
 _log = logging.getLogger("pyro_events")
+
+LifeCycle.__module__ = __name__
 
 
 class ReconnectingProxy(Closeable):
@@ -89,7 +92,7 @@ class ReconnectingProxy(Closeable):
         self._place: URI | None = None
         self._methods: frozenset[str] = frozenset()
         self._attributes: frozenset[str] = frozenset()
-        self._counts = dict.fromkeys(_COUNTED, 0)
+        self._counts = dict.fromkeys(ProxyStatistics.__annotations__, 0)
         self._own_events: LifeCycle | None = None
         if isinstance(events, str):
             events = self._own_events = LifeCycle(events)
@@ -102,14 +105,14 @@ class ReconnectingProxy(Closeable):
 
     # -- to override
 
-    def connected(self, notice: dict[str, Any]) -> None:
+    def connected(self, notice: ProxyNotice) -> None:
         """Learn that there is a connection, the first one or one more after a break.
 
         Hooks are called in the thread that noticed, and before the call goes on that needs the
         connection. `notice` has `kind`, `uri` and `reason`.
         """
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
+    def disconnected(self, notice: ProxyNotice) -> None:
         """Learn that a connection broke or the first one could not be made, and the `reason`."""
 
     # -- to call
@@ -122,7 +125,7 @@ class ReconnectingProxy(Closeable):
         safe = name in self._repeatable if repeatable is None else repeatable
         return partial(self._invoke, name, safe)
 
-    def statistics(self) -> dict[str, int]:
+    def statistics(self) -> ProxyStatistics:
         """Give the counts since the proxy was made.
 
         `calls`, `connections` that were made, `failures` of attempts to make one, `repeated` calls
@@ -130,7 +133,7 @@ class ReconnectingProxy(Closeable):
         `unreachable`, and connections `dropped` because the manager said that the service has gone.
         """
         with self._changed:
-            return dict(self._counts)
+            return cast("ProxyStatistics", dict(self._counts))
 
     def close(self) -> None:
         """Close all connections; calls under way end with an error. Closing again does nothing."""
@@ -354,6 +357,3 @@ def _check_seconds(name: str, seconds: float) -> float:
     if not 0 < seconds < float("inf"):
         raise ValueError(f"{name} must be more than 0 seconds, not {seconds!r}")
     return seconds
-
-
-__all__ = ["PATIENCE", "LifeCycle", "ReconnectingProxy"]

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyro_events import codec
 from pyro_events._broker.engine import Engine
-from pyro_events._broker.errors import NotRunning
+from pyro_events._broker.errors import (
+    AddressUnusable,
+    NameServerUnreachable,
+    NameTaken,
+    NotRunning,
+)
 from pyro_events._broker.registration import Registration
 from pyro_events._broker.rpc.remote import make_items
 from pyro_events._broker.settings import MIB, Settings
@@ -20,7 +25,9 @@ from pyro_events._version import version
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pyro_events._protocol.when_full import WhenFull
+    from pyro_events.types import EventServiceStatistics, SubscriberInfo, WhenFull
+
+__all__ = ["AddressUnusable", "EventService", "NameServerUnreachable", "NameTaken", "NotRunning"]
 
 T = TypeVar("T")
 
@@ -173,13 +180,19 @@ class EventService:
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
         self._result(self._running.publish(items))
 
-    def statistics(self) -> dict[str, object]:
-        """Give the counters, as the remote method does."""
+    def statistics(self) -> EventServiceStatistics:
+        """Return the counters since the start, and the present state, as the remote method does.
+
+        Raises NotRunning before the start and after the end.
+        """
         engine = self._running
         return self._result(engine.ask(engine.statistics))
 
-    def subscriptions(self) -> list[dict[str, object]]:
-        """Say who is subscribed to what, as the remote method does."""
+    def subscriptions(self) -> list[SubscriberInfo]:
+        """Return every subscriber with its subscriptions and its queue, as the remote method does.
+
+        Raises NotRunning before the start and after the end.
+        """
         engine = self._running
         return self._result(engine.ask(engine.subscriptions))
 

@@ -22,6 +22,8 @@ import hmac
 import pickle
 from typing import Any, Final
 
+__all__ = ["BadSignature", "SignedPickle"]
+
 MIN_KEY_BYTES: Final = 16
 
 _HEADER: Final = b"pyro_events.pickle.1\0"

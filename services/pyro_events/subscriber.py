@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pyro_events._client.closeable import Closeable
 from pyro_events._client.receiving.inbox import Failure, Inbox, Notice, Undecodable, Wake
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pyro_events._client.receiving.inbox import Delivery, Item
     from pyro_events._client.receiving.subscription import Subscription
     from pyro_events._protocol.event import Event
-    from pyro_events._protocol.when_full import WhenFull
+    from pyro_events.types import ConnectionNotice, GapNotice, SubscriberStatistics, WhenFull
+
+__all__ = ["Subscriber"]
 
 TIMEOUT = 10.0
 """Seconds that a change of subscriptions may take, reconnecting included."""
@@ -80,17 +82,17 @@ class Subscriber(Closeable):
         """Handle an event. An exception is logged, and the event counts as handled."""
         raise NotImplementedError("override event() to receive events")
 
-    def connected(self, notice: dict[str, Any]) -> None:
+    def connected(self, notice: ConnectionNotice) -> None:
         """Learn that there is a connection, the first one or one more.
 
         Hooks are called by `listen`, in its thread. `notice` has `kind`, `uri`, `incarnation`
         (an id of that run of the event service) and `reason`.
         """
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
+    def disconnected(self, notice: ConnectionNotice) -> None:
         """Learn that the connection broke, and the `reason`; it is tried again anyway."""
 
-    def gap(self, notice: dict[str, Any]) -> None:
+    def gap(self, notice: GapNotice) -> None:
         """Learn that events were missed: `missed` says how many, None that nobody knows.
 
         The `reason` is `"full"` (the queue was), `"restarted"` (the event service was),
@@ -161,9 +163,10 @@ class Subscriber(Closeable):
         """
         self._threaded = threaded
 
-    def statistics(self) -> dict[str, int]:
+    def statistics(self) -> SubscriberStatistics:
         """Give counts: received, errors (exceptions of `event`), undecodable, gaps, reconnects."""
-        return {**self._counts, "reconnects": max(0, self._subscription.links - 1)}
+        counts = {**self._counts, "reconnects": max(0, self._subscription.links - 1)}
+        return cast("SubscriberStatistics", counts)
 
     def close(self) -> None:
         """End the subscriptions and `listen`, and disconnect. Closing again does nothing."""

@@ -16,7 +16,7 @@ import pyro_events
 from pyro_events import codec, errors
 from pyro_events._app.cli import parser
 from pyro_events._broker.rpc.remote import EventServiceObject
-from pyro_events._protocol.when_full import WhenFull
+from pyro_events.types import WhenFull
 
 MAN = Path(__file__).parents[2] / "man"
 ES = (MAN / "es.1").read_text()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from pyro_events._broker.settings import MIB, SMALLEST_MESSAGE, Settings
-from pyro_events._protocol.when_full import WhenFull
 from pyro_events._version import version
+from pyro_events.types import WhenFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable

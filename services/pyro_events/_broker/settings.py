@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, get_args
 
-from pyro_events._protocol.when_full import WhenFull
+from pyro_events.types import WhenFull
 
 MIB: Final = 1 << 20
 SMALLEST_MESSAGE: Final = 1024

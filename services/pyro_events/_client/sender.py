@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyro_events._client.outbox import Batch
     from pyro_events._client.reconnecting_connection import Welcome
     from pyro_events.errors import Refused
+    from pyro_events.types import PublisherStatistics
     from pyro_wire.framing import Frame
 
 _log = logging.getLogger("pyro_events")
@@ -141,13 +142,16 @@ class Sender:
         with self._lock:
             return len(self._outbox)
 
-    def statistics(self) -> dict[str, int]:
-        """Give the counts so far."""
+    def statistics(self) -> PublisherStatistics:
+        """Return the counts so far."""
         with self._lock:
+            published = self._counts["published"]
             return {
-                **self._counts,
+                "published": published,
+                "posted": self._outbox.last - published,
                 "acked": self._outbox.acknowledged,
-                "posted": self._outbox.last - self._counts["published"],
+                "failed": self._counts["failed"],
+                "retries": self._counts["retries"],
                 "reconnects": max(0, self._links - 1),
                 "pending": len(self._outbox),
                 "pending_bytes": self._outbox.bytes,

@@ -30,14 +30,15 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.rpc.session import Session
     from pyro_events._protocol.patterns import Pattern
+    from pyro_events.types import EventServiceStatistics, SubscriberInfo
 
 _MAX_ID = 255
 _LARGEST = 1 << 63
 
 
-def remote_objects(hub: Broker, extra: Callable[[], dict[str, object]]) -> dict[str, Any]:
+def remote_objects(hub: Broker, statistics: Callable[[], EventServiceStatistics]) -> dict[str, Any]:
     """Give the objects that clients reach, by their ids."""
-    service = EventServiceObject(hub, extra)
+    service = EventServiceObject(hub, statistics)
     objects: dict[str, Any] = {EVENTSERVICE_NAME: service}
     objects[DAEMON_NAME] = DaemonObject(objects)
     return objects
@@ -60,9 +61,9 @@ class EventServiceObject:
         "stream_unsubscribe",
     ))  # fmt: skip
 
-    def __init__(self, hub: Broker, extra: Callable[[], dict[str, object]]) -> None:
+    def __init__(self, hub: Broker, statistics: Callable[[], EventServiceStatistics]) -> None:
         self._hub = hub
-        self._extra = extra
+        self._statistics = statistics
 
     # For every Pyro5 proxy
 
@@ -104,12 +105,12 @@ class EventServiceObject:
             if self._hub.router.empty(known):
                 self._hub.remove(known)
 
-    def statistics(self, _session: Session) -> dict[str, object]:
-        """Give the counters; see `stats.statistics`."""
-        return {**stats.statistics(self._hub), **self._extra()}
+    def statistics(self, _session: Session) -> EventServiceStatistics:
+        """Return the counters since the start, and the present state."""
+        return self._statistics()
 
-    def subscriptions(self, _session: Session) -> list[dict[str, object]]:
-        """Say who is subscribed to what."""
+    def subscriptions(self, _session: Session) -> list[SubscriberInfo]:
+        """Return every subscriber with its subscriptions."""
         return stats.subscriptions(self._hub)
 
     # For the helpers of this package

@@ -19,6 +19,7 @@ import msgpack
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pyro_events import types
     from pyro_events._broker.delivery.encoder import Item
 
 FORMAT: Final = 1
@@ -94,9 +95,13 @@ class LostSubscriber:
     subjects: list[str]
     patterns: list[str]
 
-    def plain(self) -> dict[str, object]:
-        """Give what statistics show."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+    def plain(self) -> types.LostSubscriber:
+        """Return it as statistics show it."""
+        return {
+            "subscriber": self.subscriber,
+            "subjects": self.subjects,
+            "patterns": self.patterns,
+        }
 
 
 @dataclass(frozen=True, slots=True)
