@@ -53,7 +53,7 @@ def readers(owner: Sender | Subscription) -> list[int]:
 
 def lent(owner: Sender | Subscription) -> Callable[[], bool]:
     """Tell whether there is a connection that the link's thread doesn't read."""
-    return lambda: owner._connection is not None and not owner._connection.held
+    return lambda: owner._connection is not None and not owner._connection.acquired
 
 
 def test_listen_reads_its_events_itself(es: FakeES) -> None:

@@ -1,4 +1,4 @@
-"""How long to wait before trying again. Pure: chance and time are arguments."""
+"""How long to wait before the next attempt. Pure: chance and time are arguments."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 FIRST = 0.02
 """Seconds before the first new attempt."""
 LAST = 2.0
-"""Seconds that the delay grows to."""
+"""Seconds to which the delay grows."""
 SETTLED = 1.0
-"""A connection that lived for so many seconds makes the next delay a first one again."""
+"""After a connection that lasted so many seconds, delays start from the first one again."""
 
 
 class Backoff:
-    """Doubles the delay with every failure, each shortened by chance to a half at most.
+    """Doubles the delay with every failure, and shortens each at random, by a half at most.
 
-    `chance` gives numbers from 0 to 1, so that many clients of one service don't come all at once.
+    `chance` returns numbers from 0 to 1, so that the clients of one service spread their attempts.
     """
 
     def __init__(self, chance: Callable[[], float]) -> None:
@@ -26,7 +26,7 @@ class Backoff:
         self._delay = FIRST
 
     def next(self, lived: float = 0.0) -> float:
-        """Give the seconds to wait after a connection that lived so long (0: there was none)."""
+        """Return the seconds to wait after a connection of `lived` seconds (0: there was none)."""
         if lived >= SETTLED:
             self._delay = FIRST
         delay = self._delay * (0.5 + self._chance() / 2)

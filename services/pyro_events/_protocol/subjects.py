@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyro_events._protocol.patterns import Pattern, PatternTimeout
-
-__all__ = ["MAX_SUBJECT", "Pattern", "PatternTimeout", "check_patterns", "check_subjects"]
+from pyro_events._protocol.patterns import Pattern
 
 MAX_SUBJECT = 255
 """Characters of a subject at most."""
@@ -38,6 +36,18 @@ def check_patterns(patterns: object) -> tuple[Pattern, ...]:
     no regular expression or too costly to compile, by name.
     """
     return tuple(Pattern(text) for text in _texts(patterns, "pattern"))
+
+
+def check_texts(texts: object) -> tuple[str, ...]:
+    """Return what to unsubscribe from as a tuple: subjects, or patterns, which may be longer.
+
+    Raises as `check_subjects`.
+    """
+    if isinstance(texts, str):
+        texts = [texts]
+    if isinstance(texts, (list, tuple)) and texts and all(isinstance(t, str) and t for t in texts):
+        return tuple(texts)
+    return check_subjects(texts)
 
 
 def _texts(given: object, what: str) -> tuple[str, ...]:
