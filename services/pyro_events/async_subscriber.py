@@ -12,7 +12,6 @@ from pyro_events._client.receiving.inbox import Failure, Notice, Undecodable, Wa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from pyro_events._client.receiving.inbox import Delivery, Item
     from pyro_events._protocol.event import Event
@@ -67,12 +66,7 @@ class AsyncSubscriber(SubscriberBase):
         self._inbox.on_put = _in_loop(loop, self._arrived.set)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.close()
 
     def __aiter__(self) -> Self:
@@ -94,7 +88,7 @@ class AsyncSubscriber(SubscriberBase):
 
     async def _next_item(self) -> Item:
         if self._arrived is None:
-            raise RuntimeError("iterate inside of `async with`")
+            raise RuntimeError("iterate inside `async with`")
         self._subscription.start()
         while True:
             self._arrived.clear()
@@ -108,7 +102,7 @@ class AsyncSubscriber(SubscriberBase):
 
     def _process(self, item: Item) -> None:
         if isinstance(item, Notice):
-            self._call_hook(item)
+            self._call_hook(*item)
         elif isinstance(item, Failure):
             if item.error is self._subscription.refusal:
                 raise item.error
@@ -130,7 +124,7 @@ def _in_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) ->
         try:
             loop.call_soon_threadsafe(callback)
         except RuntimeError:
-            if not loop.is_closed():  # nobody iterates in a loop that has ended
+            if not loop.is_closed():  # an ended loop has no iteration to wake
                 raise
 
     return call

@@ -5,13 +5,8 @@ from __future__ import annotations
 from Pyro5.errors import CommunicationError
 
 __all__ = [
-    "Closed",
-    "EventServiceError",
-    "NotPublished",
-    "OutcomeUnknown",
-    "Refused",
-    "Unreachable",
-]
+    "Closed", "EventServiceError", "NotPublished", "OutcomeUnknown", "Refused", "Unreachable",
+]  # fmt: skip
 
 
 class EventServiceError(CommunicationError):  # type: ignore[misc] # Pyro5 ships no types

@@ -12,7 +12,6 @@ from pyro_events.codec import pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from pyro_events._client.outbox import Entry
     from pyro_events.types import PublisherStatistics
@@ -109,16 +108,11 @@ class Publisher(Closeable):
             self._closed = True
             self._sender.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         try:
             self.close()
         except Exception as lost:
-            if error is None:
+            if raised[1] is None:
                 raise
             _log.error("posted events were lost, besides another error: %s", lost)
 

@@ -184,7 +184,7 @@ class ReconnectingProxy(Closeable):
     def _load_metadata(self) -> None:
         """Get a connection, and with it the names that the object exposes."""
         try:
-            proxy = self._acquire(self._clock() + self._patience, self._backoff())
+            proxy = self._acquire(self._clock() + self._patience, Backoff(self._chance))
         except Unreachable:
             self._count("unreachable")
             raise
@@ -193,7 +193,7 @@ class ReconnectingProxy(Closeable):
     def _invoke(self, name: str, repeatable: bool, /, *args: Any, **kwargs: Any) -> Any:
         """Call once, or until there is an answer; errors tell whether it may have been executed."""
         self._count("calls")
-        deadline, backoff = self._clock() + self._patience, self._backoff()
+        deadline, backoff = self._clock() + self._patience, Backoff(self._chance)
         unanswered: ConnectionLost | None = None
         while True:
             try:
@@ -269,9 +269,6 @@ class ReconnectingProxy(Closeable):
                 self._wakers.discard(waker)
             waker.close()
 
-    def _backoff(self) -> Backoff:
-        return Backoff(self._chance)
-
     def _pause(self, backoff: Backoff, deadline: float, changes: int) -> bool:
         """Wait before the next attempt, or for a change; False at the deadline."""
         left = deadline - self._clock()
@@ -312,21 +309,18 @@ class ReconnectingProxy(Closeable):
             self._counts["connections"] += 1
         if not before:
             _log.info("connected to %s at %s", self._target, self._uri)
-            self._call_hook("connected", None if before is None else "it is back")
+            self._notify("connected", None if before is None else "it is back")
 
     def _connection_lost(self, reason: object) -> None:
         with self._changed:
             before, self._connected = self._connected, False
         if before is not False:
             _log.warning("no connection to %s: %s", self._target, reason)
-            self._call_hook("disconnected", str(reason))
+            self._notify("disconnected", str(reason))
 
-    def _call_hook(self, hook: str, reason: str | None) -> None:
-        place = None if self._uri is None else str(self._uri)
-        try:
-            getattr(self, hook)({"kind": hook, "uri": place, "reason": reason})
-        except Exception:  # noqa: BLE001 - it is the user's, and must not end the call
-            _log.exception("error in %s()", hook)
+    def _notify(self, hook: str, reason: str | None) -> None:
+        uri = None if self._uri is None else str(self._uri)
+        self._call_hook(hook, {"kind": hook, "uri": uri, "reason": reason})
 
     def _outcome_unknown(self, name: str, error: Exception) -> OutcomeUnknown:
         self._count("unknown")

@@ -23,8 +23,6 @@ from pyro_events._protocol.subjects import check_subjects
 from pyro_events._version import version
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from pyro_events.types import EventServiceStatistics, SubscriberInfo, WhenFull
 
 __all__ = ["AddressUnusable", "EventService", "NameServerUnreachable", "NameTaken", "NotRunning"]
@@ -39,7 +37,7 @@ _log = logging.getLogger("pyro_events")
 class EventService:
     """An event service on a thread of its own.
 
-    host, port: where it listens; port 0 takes a free one, never is another one taken than asked.
+    host, port: where it listens; with port 0 the system chooses a free one, no other port is tried.
     The host "./u:PATH" is a Unix socket, which replaces a stale one and is removed at the end.
     register: whether it registers in the name server, at `ns` ("HOST:PORT" or a PYRO URI, None
     for Pyro5's NS_HOST and NS_PORT). ident: the identification that clients must present.
@@ -48,11 +46,11 @@ class EventService:
     "block", "drop-oldest", "drop-newest" or "disconnect". block_timeout: seconds that "block"
     holds a publisher before the event is dropped. max_message_size: bytes. max_connections,
     max_connections_per_peer, max_subscribers, max_subscriptions (of one subscriber): how many are
-    taken; the program has to be allowed as many descriptors. handshake_timeout: seconds for a
-    client to introduce itself. socket_mode: permissions of a Unix socket. trusted: clients may
-    send marshal, with which a hostile one can crash the process.
+    accepted; the process needs as many descriptors. handshake_timeout: seconds for the handshake
+    of a client. socket_mode: permissions of a Unix socket. trusted: whether clients may send
+    marshal, with which a hostile one can crash the process.
 
-    Raises ValueError for options out of range. All methods may be called from any thread. One
+    Raises ValueError for options out of range. Any thread may call any method. An EventService
     that is dropped without `stop` warns with ResourceWarning.
     """
 
@@ -107,7 +105,8 @@ class EventService:
     def start(self) -> None:
         """Listen, serve on a thread, and register. When it returns, the service is ready.
 
-        Raises AddressUnusable, NameServerUnreachable or NameTaken, and then nothing is left of it.
+        Raises AddressUnusable, NameServerUnreachable or NameTaken, after everything was released,
+        and NotRunning if it was started before.
         """
         with self._lock:
             if self._engine is not None:
@@ -128,11 +127,11 @@ class EventService:
         self._ready.set()
 
     def wait_ready(self, timeout: float | None = None) -> bool:
-        """Wait until another thread's `start` is done; False when it takes longer."""
+        """Wait until another thread's `start` is done; False after `timeout` seconds."""
         return self._ready.wait(timeout)
 
     def stop(self, reason: str = "stopped") -> None:
-        """Tell aware subscribers, let queues drain for at most 2 s, and end; again is no error."""
+        """Notify aware subscribers, drain queues for at most 2 s, and end; again does nothing."""
         with self._lock:
             engine, thread = self._engine, self._thread
             registration, self._registration = self._registration, None
@@ -145,7 +144,7 @@ class EventService:
             thread.join(self._settings.drain_timeout + _STOP_PATIENCE)
 
     def register(self, ns: str | None = None) -> None:
-        """Register again, for a name server that came back empty; `ns` says where it is now.
+        """Register again, with a name server that came back empty; `ns` is its new place.
 
         Raises NameServerUnreachable or NameTaken.
         """
@@ -167,14 +166,15 @@ class EventService:
 
     @property
     def registered(self) -> str | None:
-        """The place of the name server that has our name, or None."""
+        """The place of the name server in which the service is registered, or None."""
         registration = self._registration
         return registration.where if registration else None
 
     def publish(self, subjects: str | list[str] | tuple[str, ...], message: object) -> None:
         """Publish as a client does; returns when every subscriber's queue has the events.
 
-        Raises ValueError or TypeError for what can't be published, NotRunning if it is stopped.
+        Raises ValueError or TypeError for a bad subject or message, NotRunning if the service isn't
+        running.
         """
         texts = check_subjects(subjects)
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
@@ -197,21 +197,13 @@ class EventService:
         return self._result(engine.ask(engine.subscriptions))
 
     def __enter__(self) -> Self:
-        """Start."""
         self.start()
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        """Stop."""
+    def __exit__(self, *raised: object) -> None:
         self.stop()
 
     def __del__(self) -> None:
-        """Warn if it was not stopped."""
         engine = getattr(self, "_engine", None)
         if engine is not None and not self.ended.done():
             warnings.warn(f"unstopped EventService {engine.uri}", ResourceWarning, stacklevel=2)
@@ -232,11 +224,11 @@ class EventService:
 
 
 def _run(engine: Engine, ended: Future[None]) -> None:
-    """Run in the service's thread; without a reference to the EventService, so that it can go."""
+    """Run in the service's thread; without a reference to the EventService, which can so go."""
     try:
         engine.run()
     except BaseException:
-        _log.exception("the event service has ended by an error")
+        _log.exception("the event service was ended by an error")
         raise
     finally:
         ended.set_result(None)

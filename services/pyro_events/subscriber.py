@@ -167,7 +167,7 @@ class Subscriber(SubscriberBase, Closeable):
     def _process(self, item: Item) -> None:
         """Process the inbox's first item, which stays there if that is interrupted."""
         if isinstance(item, Notice):
-            self._call_hook(item)
+            self._call_hook(*item)
         elif isinstance(item, Failure):
             if item.error is self._subscription.refusal:
                 del self._inbox.items[0]
@@ -231,10 +231,10 @@ class Subscriber(SubscriberBase, Closeable):
         self._count("undecodable")
         super()._report_undecodable(event)
 
-    def _call_hook(self, notice: Notice) -> bool:
-        if notice.hook == "gap":
+    def _call_hook(self, hook: str, notice: object) -> bool:
+        if hook == "gap":
             self._count("gaps")
-        succeeded = super()._call_hook(notice)
+        succeeded = super()._call_hook(hook, notice)
         if not succeeded:
             self._count("errors")
         return succeeded

@@ -3,17 +3,9 @@
 from typing import Literal, NotRequired, TypedDict
 
 __all__ = [
-    "ConnectionNotice",
-    "EventServiceStatistics",
-    "GapNotice",
-    "LostSubscriber",
-    "ProxyNotice",
-    "ProxyStatistics",
-    "PublisherStatistics",
-    "SubscriberInfo",
-    "SubscriberStatistics",
-    "WhenFull",
-]
+    "ConnectionNotice", "EventServiceStatistics", "GapNotice", "LostSubscriber", "ProxyNotice",
+    "ProxyStatistics", "PublisherStatistics", "SubscriberInfo", "SubscriberStatistics", "WhenFull",
+]  # fmt: skip
 
 WhenFull = Literal["block", "drop-oldest", "drop-newest", "disconnect"]
 """What happens to an event for a subscriber whose queue is full."""

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     import pytest
 
 
+def unsent(outbox: Outbox) -> int:
+    """Return how many events weren't sent on the current connection."""
+    entries = outbox._entries[outbox._sent - outbox._settled :]
+    return len(entries) - entries.count(None)
+
+
 class OutboxAgainstReference(RuleBasedStateMachine):
     """The reference: every event by its number, and what became of it."""
 
@@ -101,7 +107,7 @@ class OutboxAgainstReference(RuleBasedStateMachine):
         assert self.outbox.last == self.number
         assert self.outbox.bytes == sum(size_of(entry) for entry in self.open.values())
         assert len(self.outbox) == len(self.open)
-        assert self.outbox.waiting == len(self.waiting())
+        assert unsent(self.outbox) == len(self.waiting())
         first = min([*self.open, *(batch.first for batch in self.flight), self.number + 1])
         for number in range(self.number + 1):
             assert self.outbox.settled(number) == (number < first)
@@ -168,7 +174,7 @@ def test_what_was_withdrawn_makes_room() -> None:
     for _ in range(3):
         outbox.add((["s"], b"", False))
     outbox.withdraw(2)
-    assert (len(outbox), outbox.waiting, outbox.has_room()) == (2, 2, True)
+    assert (len(outbox), unsent(outbox), outbox.has_room()) == (2, 2, True)
     outbox.add((["s"], b"", False))
     batches = [outbox.next_batch(), outbox.next_batch()]
     assert [(b.first, len(b.entries)) for b in batches if b] == [(1, 1), (3, 2)]

@@ -12,7 +12,7 @@ FIRST = 0.02
 LAST = 2.0
 """Seconds to which the delay grows."""
 SETTLED = 1.0
-"""After a connection that lasted so many seconds, delays start from the first one again."""
+"""Seconds after which a connection counts as stable: the next delay is the first one again."""
 
 
 class Backoff:

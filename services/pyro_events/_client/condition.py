@@ -15,7 +15,7 @@ T = TypeVar("T")
 class InterruptSafeCondition:
     """What `threading.Condition` does, for threads that may be interrupted at any moment.
 
-    `Condition` is written in Python: an exception that a signal handler raises inside of it can
+    `Condition` is written in Python: an exception that a signal handler raises inside it can
     leave its lock held forever, or release it twice. Here only `with` statements hold the lock,
     which CPython enters and leaves in one step, and no waiting thread holds it.
     """

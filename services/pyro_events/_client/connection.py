@@ -127,7 +127,7 @@ class Connection:
         self.read_lock.release()
 
     def request_read(self) -> None:
-        """Have its own thread release the lock, so that the calling thread can take it.
+        """Ask its own thread to release the lock, so that the calling thread can take it.
 
         A thread that waits for a frame so reads it itself, and no thread has to wake another one.
         It has to reset `read_requested` in any case, also when it was interrupted.
@@ -137,7 +137,7 @@ class Connection:
             self._waker.wake()
 
     def ensure_reader(self) -> None:
-        """Have its own thread read if none does: an answer is due."""
+        """Ensure that some thread reads, because an answer is due."""
         if not self.acquired:
             self._waker.wake()
 
@@ -201,7 +201,7 @@ class Connection:
     def finish(self, last_words: bytes, seconds: float) -> None:
         """Send these bytes as the last ones, and wait until the peer closes its side.
 
-        Waits so many seconds at most.
+        Waits at most `seconds`.
         """
         with self._lock:
             self._finished = True

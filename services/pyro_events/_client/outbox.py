@@ -21,7 +21,7 @@ BATCH_EVENTS = 1000
 BATCH_BYTES = 256 * 1024
 """A batch ends when it has reached one of these, so that only a lone event may exceed it."""
 SEND_AT = BATCH_EVENTS // 2
-"""So many waiting events are sent even while others are in flight."""
+"""Waiting events that are enough to be sent even while others are in flight."""
 OVERHEAD = 64
 """Bytes that an event is assumed to need beside its message, and again for each subject."""
 
@@ -85,12 +85,6 @@ class Outbox:
     def in_flight(self) -> bool:
         """Whether events are in flight."""
         return bool(self._in_flight)
-
-    @property
-    def waiting(self) -> int:
-        """How many events weren't sent on the current connection."""
-        unsent = self._entries[self._sent - self._settled :]
-        return len(unsent) - unsent.count(None)
 
     def has_room(self) -> bool:
         """Return whether `add` is allowed."""

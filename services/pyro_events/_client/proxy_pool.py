@@ -39,7 +39,7 @@ class PooledProxy:
     """A proxy that connects on construction. Belongs to the thread that claimed it last."""
 
     def __init__(self, uri: URI, options: ProxyOptions, seconds: float) -> None:
-        """Connect, within so many seconds; raises CommunicationError."""
+        """Connect within `seconds`, or raise CommunicationError."""
         self.uri = uri
         self.made = time.time()
         """When connecting began, in seconds since the epoch."""

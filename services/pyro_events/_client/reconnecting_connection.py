@@ -114,7 +114,7 @@ class ReconnectingConnection:
                 thread.start()
 
     def wake(self) -> None:
-        """Have the owner's `woken` called soon, in the link's thread."""
+        """Call the owner's `woken` soon, in the link's thread."""
         waker = self._waker
         if waker is not None:
             waker.wake()

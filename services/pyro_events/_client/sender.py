@@ -54,10 +54,10 @@ class Sender:
         self._closed = False
         self._reading = False
         self._failure: Exception | None = None
-        self._refused: Refused | None = None
+        self._refusal: Refused | None = None
         self._awaited: dict[int, Exception | None] = {}
-        self._first_refusal: Exception | None = None
-        self._refused_count = 0
+        self._first_rejection: Exception | None = None
+        self._rejected = 0
         self._counts = dict.fromkeys(("published", "failed", "retries"), 0)
         self._connections_made = 0
 
@@ -127,8 +127,8 @@ class Sender:
             with self._lock:
                 raise self._unreachable(timeout or 0, f"{len(self._outbox)} events are waiting")
         with self._lock:
-            error, count = self._first_refusal, self._refused_count
-            self._first_refusal, self._refused_count = None, 0
+            error, count = self._first_rejection, self._rejected
+            self._first_rejection, self._rejected = None, 0
         if error is not None:
             raise NotPublished(f"{_events(count)} not published: {error}", count) from error
 
@@ -223,7 +223,7 @@ class Sender:
             if error is None:
                 self._outbox.acknowledge(number)
             else:
-                self._settle_refused(self._outbox.reject(first), error)
+                self._settle_rejected(self._outbox.reject(first), error)
             del self._calls[frame.seq]
             if self._outbox.due():
                 self._send()
@@ -248,7 +248,7 @@ class Sender:
     def refused(self, error: Refused) -> None:
         """Raise the error in waiting threads; the next call starts the link again."""
         with self._lock:
-            self._refused = error
+            self._refusal = error
             self._changed.notify_all()
 
     # -- with the lock held
@@ -295,15 +295,15 @@ class Sender:
 
     def _wait(self, settled: Callable[[], bool], deadline: float | None) -> bool:
         """Wait; False when the time is over. Raises Closed, and Refused of a first connection."""
-        self._refused = None
+        self._refusal = None
 
         def find() -> bool:
             if settled():
                 return True
             if self._closed:
                 raise Closed("the publisher was closed")
-            if self._refused is not None:
-                raise self._refused
+            if self._refusal is not None:
+                raise self._refusal
             return False
 
         return self._changed.wait_for(find, deadline)
@@ -330,7 +330,7 @@ class Sender:
             f"the event service did not take the event within {timeout:g} s; {state}: {reason}"
         )
 
-    def _settle_refused(self, batch: Batch | None, error: Exception) -> None:
+    def _settle_rejected(self, batch: Batch | None, error: Exception) -> None:
         if batch is None:
             return
         self._counts["failed"] += len(batch.entries)
@@ -342,8 +342,8 @@ class Sender:
                 posted += 1
         if posted:
             _log.error("%s refused by the event service: %s", _events(posted), error)
-            self._first_refusal = self._first_refusal or error
-            self._refused_count += posted
+            self._first_rejection = self._first_rejection or error
+            self._rejected += posted
 
 
 def _events(count: int) -> str:

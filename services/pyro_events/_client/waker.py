@@ -19,7 +19,7 @@ def wait(sock: socket.socket, seconds: float | None, mask: int) -> tuple[bool, b
 
 
 class Stopped(Exception):
-    """The waker was told to stop."""
+    """`Waker.stop` was called."""
 
 
 class Waker:
@@ -56,7 +56,7 @@ class Waker:
             raise Stopped
 
     def pause(self, seconds: float) -> None:
-        """Wait so many seconds, or until woken. Raises Stopped."""
+        """Wait for `seconds`, or until woken. Raises Stopped."""
         self.check()
         if self._poll.poll(seconds * 1000):
             self._drain()

@@ -11,8 +11,8 @@ journal and tallies, with nothing in the queues. Everything is what msgpack carr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgpack
 
@@ -97,11 +97,7 @@ class LostSubscriber:
 
     def plain(self) -> types.LostSubscriber:
         """Return it as statistics show it."""
-        return {
-            "subscriber": self.subscriber,
-            "subjects": self.subjects,
-            "patterns": self.patterns,
-        }
+        return cast("types.LostSubscriber", asdict(self))
 
 
 @dataclass(frozen=True, slots=True)

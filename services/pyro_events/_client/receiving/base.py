@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pyro_events._client.closeable import WarnsUnclosed
-from pyro_events._client.receiving.inbox import Inbox, Notice
+from pyro_events._client.closeable import Helper
+from pyro_events._client.receiving.inbox import Inbox
 
 if TYPE_CHECKING:
     from pyro_events._client.receiving.inbox import Undecodable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("pyro_events")
 
 
-class SubscriberBase(WarnsUnclosed):
+class SubscriberBase(Helper):
     """Holds a subscription, which fills an inbox, and calls hooks with its notices."""
 
     def __init__(
@@ -35,9 +35,19 @@ class SubscriberBase(WarnsUnclosed):
         queue_size: int | None = None,
     ) -> None:
         options = {"name": name, "once": once, "when_full": when_full, "queue_size": queue_size}
-        daemon = {"host": host, "port": port, "nathost": nathost, "natport": natport}
         self._inbox = Inbox()
-        self._subscription = _subscription(es, ident, self._inbox, delivery, options, daemon)
+        self._subscription: Subscription
+        if delivery == "stream":
+            from pyro_events._client.receiving.stream import Stream  # noqa: PLC0415 - one of the two is needed
+
+            self._subscription = Stream(es, ident, self._inbox, options)
+        elif delivery == "callback":
+            from pyro_events._client.receiving.callback import Callback  # noqa: PLC0415 - the same
+
+            daemon = {"host": host, "port": port, "nathost": nathost, "natport": natport}
+            self._subscription = Callback(es, ident, self._inbox, options, daemon)
+        else:
+            raise ValueError(f"delivery must be 'stream' or 'callback', not {delivery!r}")
         self._prepare()
         self._closed = False
 
@@ -68,40 +78,12 @@ class SubscriberBase(WarnsUnclosed):
         (`pattern` took too long to match and is suspended).
         """
 
-    def _call_hook(self, notice: Notice) -> bool:
-        """Call the hook that the notice is for; return whether it raised no exception."""
-        try:
-            getattr(self, notice.hook)(notice.values)
-        except Exception:  # noqa: BLE001 - it is the user's, and must not end the subscriber's work
-            _log.exception("error in %s()", notice.hook)
-            return False
-        return True
-
     def _report_undecodable(self, event: Undecodable) -> None:
         """Log and report an event that has arrived and is missing all the same."""
         _log.error("an event about %r can't be decoded: %s", event.subject, event.reason)
-        values = {"kind": "gap", "missed": 1, "reason": "undecodable", "subject": event.subject}
-        self._call_hook(Notice("gap", {**values, "detail": event.reason}))
+        notice = {"kind": "gap", "missed": 1, "reason": "undecodable", "subject": event.subject}
+        self._call_hook("gap", {**notice, "detail": event.reason})
 
     def _abandon(self) -> str:
         self._subscription.close(wait=False)
         return "subscriber"
-
-
-def _subscription(
-    es: str | None,
-    ident: str | None,
-    inbox: Inbox,
-    delivery: str,
-    options: dict[str, Any],
-    daemon: dict[str, Any],
-) -> Subscription:
-    if delivery == "stream":
-        from pyro_events._client.receiving.stream import Stream  # noqa: PLC0415 - one of the two is needed
-
-        return Stream(es, ident, inbox, options)
-    if delivery == "callback":
-        from pyro_events._client.receiving.callback import Callback  # noqa: PLC0415 - the same
-
-        return Callback(es, ident, inbox, options, daemon)
-    raise ValueError(f"delivery must be 'stream' or 'callback', not {delivery!r}")

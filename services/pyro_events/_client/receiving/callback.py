@@ -98,7 +98,9 @@ class Callback(Subscription):
         before = self._incarnation
         restarted = before is not None and before != welcome.incarnation
         try:
-            if restarted and self._request(calls, connection, self._remembers(before)):
+            if restarted and self._request(
+                calls, connection, ("remembers", [self._uri, before], {})
+            ):
                 restarted = False  # if something was missed, `es_notice` reports it
             for call in self._subscribing(subjects, patterns):
                 self._request(calls, connection, call)
@@ -132,9 +134,6 @@ class Callback(Subscription):
         with self._lock:
             requested = list(self._requested)
         return [self._unsubscribing(requested)] if requested else []
-
-    def _remembers(self, incarnation: str | None) -> Call:
-        return "remembers", [self._uri, incarnation], {}
 
     def _unsubscribing(self, texts: Sequence[str]) -> Call:
         return "unsubscribe", [list(texts), self._uri], {}

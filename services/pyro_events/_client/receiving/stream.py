@@ -76,19 +76,16 @@ class Stream(Subscription):
         return True
 
     def _read(self, connection: Connection, waker: Waker) -> None:
-        frame = self._receive(connection, waker)
-        if frame is not None:
-            self.received(frame)
-
-    def _receive(self, connection: Connection, waker: Waker) -> framing.Frame | None:
-        """Wait for a frame; None when woken, for the inbox for example."""
+        """Wait for a frame and process it; returns as well when woken, by the inbox for example."""
         self.inbox.on_put = waker.wake
         try:
             if not self.inbox.empty():
-                return None
-            return connection.listen(SILENCE, waker.wait)
+                return
+            frame = connection.listen(SILENCE, waker.wait)
         finally:
             self.inbox.on_put = None
+        if frame is not None:
+            self.received(frame)
 
     def acknowledge(self, mailbox: MailboxView, number: int) -> None:
         """Acknowledge an event and all before it, unless they belong to an earlier mailbox."""

@@ -98,7 +98,7 @@ class Subscription:
     # -- how subclasses differ
 
     def _attach(self, calls: Calls, connection: Connection, welcome: Welcome) -> list[Notice]:
-        """Have events arrive over the new connection; return the notices that follow from it."""
+        """Receive events over the new connection; return the notices that follow from it."""
         raise NotImplementedError
 
     def _on_push(self, frame: Frame) -> None:
