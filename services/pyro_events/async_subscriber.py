@@ -8,7 +8,8 @@ from queue import Empty
 from typing import TYPE_CHECKING, Self
 
 from pyro_events._client.receiving.base import SubscriberBase
-from pyro_events._client.receiving.inbox import Failure, Notice, Undecodable, Wake
+from pyro_events._client.receiving.inbox import Failure, Notice, Wake
+from pyro_events._client.receiving.pushes import Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

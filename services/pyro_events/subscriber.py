@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 from pyro_events._client.closeable import Closeable
 from pyro_events._client.receiving.base import SubscriberBase
-from pyro_events._client.receiving.inbox import Failure, Notice, Undecodable, Wake
+from pyro_events._client.receiving.inbox import Failure, Notice, Wake
+from pyro_events._client.receiving.pushes import Undecodable
 from pyro_events._client.receiving.workers import Workers
 from pyro_events._client.waker import Waker
 from pyro_events.errors import Closed
@@ -136,7 +137,7 @@ class Subscriber(SubscriberBase, Closeable):
     def close(self) -> None:
         """End the subscriptions and `listen`, and disconnect. Closing again does nothing.
 
-        Waits at most about a second for the event service.
+        The event service has one second to take note.
         """
         self._closed = True
         try:

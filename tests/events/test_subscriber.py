@@ -176,7 +176,7 @@ def test_an_absent_event_service_is_a_clear_error(monkeypatch: pytest.MonkeyPatc
         eventually(lambda: sub._subscription._failure, "the first attempt has failed")
         with pytest.raises(Unreachable, match=r"127.0.0.1:1 can't be reached: Connection refused"):
             sub.subscribe("a")
-        assert not sub._subscription.subscriptions
+        assert not sub._subscription.subscriptions.subjects
 
 
 def test_a_wrong_identification_is_refused(engine: Callable[..., Running], delivery: Any) -> None:

@@ -9,7 +9,7 @@ from pyro_events._client.closeable import Helper
 from pyro_events._client.receiving.inbox import Inbox
 
 if TYPE_CHECKING:
-    from pyro_events._client.receiving.inbox import Undecodable
+    from pyro_events._client.receiving.pushes import Undecodable
     from pyro_events._client.receiving.subscription import Subscription
     from pyro_events.types import ConnectionNotice, GapNotice, WhenFull
 
@@ -34,7 +34,8 @@ class SubscriberBase(Helper):
         when_full: WhenFull | None = None,
         queue_size: int | None = None,
     ) -> None:
-        options = {"name": name, "once": once, "when_full": when_full, "queue_size": queue_size}
+        given = {"name": name, "once": once, "when_full": when_full, "queue_size": queue_size}
+        options = {key: value for key, value in given.items() if value is not None}
         self._inbox = Inbox()
         self._subscription: Subscription
         if delivery == "stream":

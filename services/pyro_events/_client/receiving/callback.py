@@ -41,7 +41,6 @@ class Callback(Subscription):
         daemon: dict[str, Any],
     ) -> None:
         super().__init__(es, ident, inbox, None)
-        self._options = {key: value for key, value in options.items() if value is not None}
         self._backlog = _Backlog(MAX_WAITING)
         self._incarnation: str | None = None
         self._was_dismissed = False
@@ -50,8 +49,8 @@ class Callback(Subscription):
         """Texts that the event service may have heard of and not have forgotten."""
         self._daemon = Pyro5.server.Daemon(**daemon)
         target = CallbackTarget(self, inbox, self._backlog)
-        name = f"{options.get('name') or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
-        self._options.pop("name", None)
+        name = f"{options.pop('name', None) or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
+        self._options = options
         self._uri = str(self._daemon.register(target, name))
         self._thread = threading.Thread(
             target=self._daemon.requestLoop, name="pyro_events daemon", daemon=True

@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pyro_events._client.receiving.pushes import Undecodable
     from pyro_events._protocol.event import Event
-
-
-class Undecodable(NamedTuple):
-    """An event whose message can't be decoded here."""
-
-    subject: str
-    reason: str
 
 
 class Delivery(Protocol):

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from pyro_events._client.calls import Calls
     from pyro_events._client.connection import Connection
-    from pyro_events._client.receiving.inbox import Inbox, Undecodable
+    from pyro_events._client.receiving.inbox import Inbox
+    from pyro_events._client.receiving.pushes import Undecodable
     from pyro_events._client.receiving.subscription import Call
     from pyro_events._client.reconnecting_connection import Welcome
     from pyro_events._client.waker import Waker
@@ -43,7 +44,7 @@ class Stream(Subscription):
     ) -> None:
         super().__init__(es, ident, inbox, SILENCE)
         self._id = uuid4().hex
-        self._options = {key: value for key, value in options.items() if value is not None}
+        self._options = options
         self._mailbox: MailboxView | None = None
 
     def read(self, waker: Waker) -> bool:

@@ -41,9 +41,6 @@ class SubscriptionSet:
         self._subjects: dict[str, str] = {}
         self._patterns: dict[str, str] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._subjects or self._patterns)
-
     @property
     def subjects(self) -> list[str]:
         """The subjects as they were written first."""

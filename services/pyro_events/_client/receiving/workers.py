@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyro_events._client.receiving.inbox import Delivery, Undecodable
+    from pyro_events._client.receiving.inbox import Delivery
+    from pyro_events._client.receiving.pushes import Undecodable
     from pyro_events._protocol.event import Event
 
 _log = logging.getLogger("pyro_events")
