@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import EventService, Publisher
-from pyro_events._client import backoff
 from pyro_events._client.receiving import stream, subscription
 from pyro_events._client.receiving.pushes import MailboxView, gap_on_attach, parse_push
+from pyro_wire import backoff
 from tests.events.client_fixtures import FakeES, Recording, Relay
 from tests.harness import eventually
 
@@ -216,7 +216,7 @@ def test_pings_are_no_silence(monkeypatch: pytest.MonkeyPatch, *, listening: boo
         if listening:
             sub.start()
         for number in range(1, 13):
-            time.sleep(0.2)  # beats of the protocol, not a wait for a state
+            time.sleep(0.2)  # sleep: beats of the protocol, not a wait for a state
             es.send(6, b"ping")
             eventually(lambda number=number: es.pongs == number)
         assert len(es.called("attach")) == 1
