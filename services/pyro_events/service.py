@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 from pyro_child.version import installed_version
 from pyro_events import codec
 from pyro_events._broker.engine import Engine
-from pyro_events._broker.errors import NotRunning
+from pyro_events._broker.errors import (
+    AddressUnusable,
+    NameServerUnreachable,
+    NameTaken,
+    NotRunning,
+)
 from pyro_events._broker.registration import Registration
 from pyro_events._broker.rpc.remote import make_items
 from pyro_events._broker.settings import ServiceOptions, settings_of
@@ -20,7 +25,10 @@ from pyro_events._protocol.subjects import check_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
+
+    from pyro_events.types import EventServiceStatistics, SubscriberInfo
+
+__all__ = ["AddressUnusable", "EventService", "NameServerUnreachable", "NameTaken", "NotRunning"]
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -80,7 +88,8 @@ class EventService:
     def start(self) -> None:
         """Listen, serve on a thread, and register. When it returns, the service is ready.
 
-        Raises AddressUnusable, NameServerUnreachable or NameTaken, and then nothing is left of it.
+        Raises AddressUnusable, NameServerUnreachable or NameTaken, after everything was released,
+        and NotRunning if it was started before.
         """
         with self._lock:
             if self._engine is not None:
@@ -101,11 +110,11 @@ class EventService:
         self._ready.set()
 
     def wait_ready(self, timeout: float | None = None) -> bool:
-        """Wait until another thread's `start` is done; False when it takes longer."""
+        """Wait until another thread's `start` is done; False after `timeout` seconds."""
         return self._ready.wait(timeout)
 
     def stop(self, reason: str = "stopped") -> None:
-        """Tell aware subscribers, let queues drain for at most 2 s, and end; again is no error."""
+        """Notify aware subscribers, drain queues for at most 2 s, and end; again does nothing."""
         with self._lock:
             engine, thread = self._engine, self._thread
             registration, self._registration = self._registration, None
@@ -118,7 +127,7 @@ class EventService:
             thread.join(self._settings.drain_timeout + _STOP_PATIENCE)
 
     def register(self, ns: str | None = None) -> None:
-        """Register again, for a name server that came back empty; `ns` says where it is now.
+        """Register again, with a name server that came back empty; `ns` is its new place.
 
         Raises NameServerUnreachable or NameTaken.
         """
@@ -140,45 +149,44 @@ class EventService:
 
     @property
     def registered(self) -> str | None:
-        """The place of the name server that has our name, or None."""
+        """The place of the name server in which the service is registered, or None."""
         registration = self._registration
         return registration.where if registration else None
 
     def publish(self, subjects: str | list[str] | tuple[str, ...], message: object) -> None:
         """Publish as a client does; returns when every subscriber's queue has the events.
 
-        Raises ValueError or TypeError for what can't be published, NotRunning if it is stopped.
+        Raises ValueError or TypeError for a bad subject or message, NotRunning if the service isn't
+        running.
         """
         texts = check_subjects(subjects)
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
         self._result(self._running.publish(items))
 
-    def statistics(self) -> dict[str, object]:
-        """Give the counters, as the remote method does."""
+    def statistics(self) -> EventServiceStatistics:
+        """Return the counters since the start, and the present state, as the remote method does.
+
+        Raises NotRunning before the start and after the end.
+        """
         engine = self._running
         return self._result(engine.ask(engine.statistics))
 
-    def subscriptions(self) -> list[dict[str, object]]:
-        """Say who is subscribed to what, as the remote method does."""
+    def subscriptions(self) -> list[SubscriberInfo]:
+        """Return every subscriber with its subscriptions and its queue, as the remote method does.
+
+        Raises NotRunning before the start and after the end.
+        """
         engine = self._running
         return self._result(engine.ask(engine.subscriptions))
 
     def __enter__(self) -> Self:
-        """Start."""
         self.start()
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        """Stop."""
+    def __exit__(self, *raised: object) -> None:
         self.stop()
 
     def __del__(self) -> None:
-        """Warn if it was not stopped."""
         engine = getattr(self, "_engine", None)
         if engine is not None and not self.ended.done():
             warnings.warn(f"unstopped EventService {engine.uri}", ResourceWarning, stacklevel=2)
@@ -199,11 +207,11 @@ class EventService:
 
 
 def _run(engine: Engine, ended: Future[None]) -> None:
-    """Run in the service's thread; without a reference to the EventService, so that it can go."""
+    """Run in the service's thread; without a reference to the EventService, which can so go."""
     try:
         engine.run()
     except BaseException:
-        _log.exception("the event service has ended by an error")
+        _log.exception("the event service was ended by an error")
         raise
     finally:
         ended.set_result(None)

@@ -15,7 +15,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyro_events.errors import EventServiceError
 from pyro_events.publisher import Publisher
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyro_events._protocol.event import Event
+    from pyro_events.types import ConnectionNotice, GapNotice
 
 INTERRUPTED = 130
 
@@ -47,13 +48,13 @@ class Printer(Subscriber):
         if self._left is not None and self.seen >= self._left:
             self.abort()
 
-    def gap(self, notice: dict[str, Any]) -> None:
+    def gap(self, notice: GapNotice) -> None:
         """Report what was missed."""
         missed = notice.get("missed")
         what = "some events" if missed is None else f"{missed} events"
         print(f"missed {what}: {notice['reason']}", file=sys.stderr)  # noqa: T201 - for people
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
+    def disconnected(self, notice: ConnectionNotice) -> None:
         """Report that no events arrive at the moment."""
         reason = notice.get("reason")
         print(f"disconnected: {reason}; reconnecting", file=sys.stderr)  # noqa: T201 - as above

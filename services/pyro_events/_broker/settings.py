@@ -15,7 +15,7 @@ from pyro_child.options import (
     check_options,
     option,
 )
-from pyro_events._protocol.when_full import WhenFull
+from pyro_events.types import WhenFull
 
 MIB: Final = 1 << 20
 _SIZE: Final = SIZE._replace(what="an integer of at least 1024", lowest=1024)
