@@ -163,6 +163,11 @@ class ControlChannel:
             self._server.join(2 * SEND_TIMEOUT)
         self._socket.close()
 
+    def abandon(self) -> None:
+        """Leave the channel to the parent; for a forked child."""
+        self.closed = True
+        self._socket.close()
+
 
 def _wait(what: socket.socket | ControlChannel, events: int, seconds: float | None) -> None:
     poll = select.poll()  # select() refuses descriptors from 1024 on

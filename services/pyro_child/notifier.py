@@ -35,6 +35,11 @@ class Notifier:
         """Report that the service has begun to stop."""
         self._send(STOPPING="1")
 
+    def abandon(self) -> None:
+        """Leave the manager to the parent, in the environment, too; for a forked child."""
+        self._address = None
+        os.environ.pop("NOTIFY_SOCKET", None)
+
     def _send(self, **fields: str | None) -> None:
         if self._address is None:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
+from typing import Any
 
 PERMANENT_FAILURE = 125
 """The exit code of a service that is pointless to start again."""
@@ -35,28 +36,42 @@ class StopReasons:
     """
 
     def __init__(self) -> None:
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._writer, False)
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        self._reader, self._writer = os.fdopen(reader, "rb", 0), os.fdopen(writer, "wb", 0)
         self._texts: deque[str] = deque()
+        self._handlers: dict[int, Any] = {}
 
     def on_signals(self, *numbers: signal.Signals) -> None:
         """Make these signals reasons to stop; for the main thread."""
-        signal.set_wakeup_fd(self._writer)
+        signal.set_wakeup_fd(self._writer.fileno())
         for number in numbers:
-            signal.signal(number, lambda *_: None)  # the default would kill us
+            self._handlers[number] = signal.signal(number, _ignore)  # the default would kill us
 
     def put(self, reason: str) -> None:
         """Add a reason; from any thread."""
         self._texts.append(reason)
-        os.write(self._writer, b"\0")
+        self._writer.write(b"\0")
 
     def get(self) -> str:
         """Wait for the first reason, and return it."""
-        (number,) = os.read(self._reader, 1)
+        while (number := self._reader.read(1)[0]) not in (0, *self._handlers):
+            pass  # a signal for which the program has a handler of its own
         return signal.Signals(number).name if number else self._texts.popleft()
 
     def close(self) -> None:
         """Close the pipe; signals that arrive from now on are ignored."""
         signal.set_wakeup_fd(-1)
-        os.close(self._reader)
-        os.close(self._writer)
+        self._reader.close()
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Close the pipe and put the earlier handlers back; for a forked child."""
+        self.close()
+        for number, handler in self._handlers.items():
+            if signal.getsignal(number) is _ignore:
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _ignore(*_: object) -> None:
+    """Handle a signal; that it came is in the pipe."""

@@ -6,7 +6,6 @@ import errno
 import socket
 
 from pyro_child import CannotServe
-from pyro_child.inherited_socket import inherited_socket
 from pyro_wire.address import host_port
 
 KEEPALIVE = (
@@ -20,13 +19,13 @@ _BACKLOG = 512
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
-def open_listener(host: str, port: int) -> socket.socket:
+def open_listener(inherited: socket.socket | None, host: str, port: int) -> socket.socket:
     """Return the socket that a manager or systemd passed on, or a new one; non-blocking.
 
     An inherited socket stays at its address, whatever `host` and `port` are; clients that connect
     while no service runs wait in it. Raises CannotServe.
     """
-    sock = inherited_socket() or _bind(host, port)
+    sock = inherited or _bind(host, port)
     sock.setblocking(False)
     for option, value in KEEPALIVE:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)

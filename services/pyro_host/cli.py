@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import signal
 from typing import TYPE_CHECKING
 
-from pyro_child import PERMANENT_FAILURE, CannotServe, StopReasons
+from pyro_child import PERMANENT_FAILURE, CannotServe
 from pyro_host.options import parse
 
 if TYPE_CHECKING:
@@ -36,17 +35,11 @@ def _serve(options: Options) -> int:
         _log.error("%s; correct or unset that PYRO_ variable", error)
         return PERMANENT_FAILURE
     try:
-        run(options, _take_signals)
+        run(options)
     except CannotServe as fault:
         _log.error("%s", fault)
         return fault.exit_code
     return 0
-
-
-def _take_signals() -> StopReasons:
-    reasons = StopReasons()
-    reasons.on_signals(signal.SIGTERM, signal.SIGINT)
-    return reasons
 
 
 def _configure_logging() -> None:

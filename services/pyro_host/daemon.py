@@ -19,6 +19,7 @@ from Pyro5.svr_threads import SocketServer_Threadpool
 
 from pyro_child import CannotServe
 from pyro_host.address import advertised
+from pyro_host.force_exit import exit_code, force_exit
 from pyro_host.transport import MultiplexTransport, ThreadTransport
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class HostDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         self.refused = 0
         """Connections refused because there were too many."""
         self._stopping = False
+        self._forked = False
         self._tls = _server_context() if config.SSL else None
         super().__init__(host, nathost=nathost, natport=(natport or 0) if nathost else None)
 
@@ -109,6 +111,11 @@ class HostDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         self.close()
         return not threads
 
+    def abandon(self) -> None:
+        """Leave the address and all clients to the parent; for a forked child."""
+        self._forked = True
+        self._transport.abandon()
+
     def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: ARG002, N802 - Pyro5's hook
         """Answer a probe with the incarnation: a name may lead to this daemon by another URI."""
         return {"incarnation": self.incarnation} if data == PROBE else "hello"
@@ -116,13 +123,19 @@ class HostDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
     def handleRequest(self, conn: Any) -> None:  # noqa: N802 - Pyro5's hook
         """Answer one call; a method that calls `sys.exit` ends its connection, not the service.
 
-        In Pyro5 it would end the thread without freeing its place in the pool.
+        In Pyro5 it would end the thread without freeing its place in the pool. A process that the
+        method has forked ends when it returns: the client gets one answer, that of the service.
         """
         try:
             super().handleRequest(conn)
         except SystemExit as error:
+            if self._forked:
+                force_exit(exit_code(error))
             _log.warning("a method called sys.exit(%s): disconnecting its client", error.code)
             raise ConnectionClosedError("the method called sys.exit") from None
+        finally:
+            if self._forked:
+                force_exit(0)
 
     def _handshake(self, conn: Any, denied_reason: str | None = None) -> bool:
         """Limit the time of Pyro5's handshake, and begin TLS; called for each new connection."""

@@ -17,6 +17,14 @@ THREADS_TIMEOUT = 1.0
 _log = logging.getLogger("pyro_host")
 
 
+def exit_code(error: SystemExit) -> int:
+    """Return the exit code that `sys.exit` was asked for."""
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    print(error.code, file=sys.stderr)  # noqa: T201 - as Python does
+    return 1
+
+
 def force_exit(code: int) -> NoReturn:
     """End the process soon, after its exit handlers; from any thread.
 

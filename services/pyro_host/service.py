@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from Pyro5 import config
 
-from pyro_child import AskRefused, CannotServe, ControlChannel, Notifier, serve_control
+from pyro_child import (
+    AskRefused,
+    CannotServe,
+    ControlChannel,
+    Notifier,
+    StopReasons,
+    serve_control,
+)
+from pyro_child.fork import after_fork
+from pyro_child.inherited_socket import inherited_socket
 from pyro_host import target
 from pyro_host.address import open_listener
 from pyro_host.daemon import STOP_TIMEOUT, HostDaemon
@@ -17,27 +27,29 @@ from pyro_host.force_exit import force_exit
 from pyro_host.names import Registration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pyro_child import StopReasons
     from pyro_host.options import Options
 
 _log = logging.getLogger("pyro_host")
 
 
-def run(options: Options, make_reasons: Callable[[], StopReasons]) -> None:
+def run(options: Options) -> None:
     """Serve until there is a reason to stop. Raises CannotServe. For the main thread.
 
     Signals are handled only once the object exists: until then they end the process at once,
-    whatever the module or the constructor is waiting for.
+    whatever the module or the constructor is waiting for. Processes that the object forks, at any
+    time, are ordinary ones.
     """
     configure_pyro(options)
+    manager, reasons = Manager(), StopReasons()
+    abandon = [manager.abandon, reasons.abandon]
+    after_fork(abandon)
     found = target.find(options.object, options.path)
     single = target.create_single(found, options.object)
     configure_pyro(options)  # the deployment overrides the module
-    reasons = make_reasons()
-    service = Service(options, found, single, reasons)
+    reasons.on_signals(signal.SIGTERM, signal.SIGINT)
     try:
+        service = Service(options, found, single, reasons, manager)
+        abandon.append(service.abandon)
         service.run()
     finally:
         reasons.close()
@@ -68,19 +80,39 @@ def configure_pyro(options: Options) -> None:
             setattr(config, item, value)
 
 
+class Manager:
+    """What the manager has passed on, taken before the module can start processes of its own."""
+
+    def __init__(self) -> None:
+        self.notifier = Notifier()
+        self.channel = ControlChannel.from_environment()
+        self.listener = inherited_socket()
+
+    def abandon(self) -> None:
+        """Leave all of it to the parent; for a forked child."""
+        self.notifier.abandon()
+        if self.channel is not None:
+            self.channel.abandon()
+        if self.listener is not None:
+            self.listener.close()
+
+
 class Service:
     """One object, served by the main thread. Raises CannotServe.
 
     A separate thread stops it, so that a call that never returns can't prevent that.
     """
 
-    def __init__(self, options: Options, found: Any, single: Any, reasons: StopReasons) -> None:
+    def __init__(
+        self, options: Options, found: Any, single: Any, reasons: StopReasons, manager: Manager
+    ) -> None:
         self._options = options
         self._reasons = reasons
         self._started = time.monotonic()
-        self._notifier = Notifier()
+        self._channel = manager.channel
+        self._notifier = manager.notifier
         self._fault: CannotServe | None = None
-        listener = open_listener(options.host, options.port)
+        listener = open_listener(manager.listener, options.host, options.port)
         try:
             self._daemon = HostDaemon(listener, options.host, options.nathost, options.natport)
         except BaseException:
@@ -100,7 +132,7 @@ class Service:
 
     def run(self) -> None:
         """Serve until there is a reason to stop."""
-        channel = ControlChannel.from_environment()
+        channel = self._channel
         if channel is not None:
             serve_control(channel, self._answer, lambda: self._reasons.put("the manager is gone"))
         threading.Thread(target=self._begin, name="begin", daemon=True).start()
@@ -112,6 +144,10 @@ class Service:
             channel.close()
         if self._fault is not None:
             raise self._fault
+
+    def abandon(self) -> None:
+        """Leave the address and the clients to the parent; for a forked child."""
+        self._daemon.abandon()
 
     def _serve(self) -> None:
         try:

@@ -40,23 +40,24 @@ class Waker:
     """Ends a `select` from another thread, for good."""
 
     def __init__(self) -> None:
-        self._reader, self._writer = os.pipe()
+        reader, writer = os.pipe()
+        self._reader, self._writer = os.fdopen(reader, "rb", 0), os.fdopen(writer, "wb", 0)
 
     def fileno(self) -> int:
         """Return the descriptor to select for reading."""
-        return self._reader
+        return self._reader.fileno()
 
     def wake(self) -> None:
         """Make the descriptor readable for good; from any thread."""
-        os.write(self._writer, b"\0")
+        self._writer.write(b"\0")
 
     def events(self, _ready: object) -> None:
         """Do nothing; the loop only has to check its condition again."""
 
     def close(self) -> None:
         """Close the pipe."""
-        os.close(self._reader)
-        os.close(self._writer)
+        self._reader.close()
+        self._writer.close()
 
 
 class ThreadTransport(SocketServer_Threadpool):  # type: ignore[misc] # Pyro5 ships no types
@@ -117,6 +118,15 @@ class ThreadTransport(SocketServer_Threadpool):  # type: ignore[misc] # Pyro5 sh
         self._selector.close()
         self.waker.close()
 
+    def abandon(self) -> None:
+        """Close the descriptors, and leave what they stand for to the parent."""
+        for worker in list(self.pool.busy):
+            if (job := worker.job) is not None:
+                job.csock.sock.close()
+        self._selector.close()
+        self.sock.close()
+        self.waker.close()
+
 
 class MultiplexTransport(SocketServer_Multiplex):  # type: ignore[misc] # Pyro5 ships no types
     """One thread for all clients: the one that runs the loop."""
@@ -145,4 +155,13 @@ class MultiplexTransport(SocketServer_Multiplex):  # type: ignore[misc] # Pyro5 
     def close(self) -> None:
         """Close everything."""
         super().close()
+        self.waker.close()
+
+    def abandon(self) -> None:
+        """Close the descriptors, and leave what they stand for to the parent."""
+        for key in list((self.selector.get_map() or {}).values()):
+            if key.fileobj not in (self.sock, self.waker):
+                key.fileobj.sock.close()
+        self.selector.close()
+        self.sock.close()
         self.waker.close()

@@ -25,7 +25,8 @@ class Hosted(Managed):
         options = {}
         if listener is not None:
             options = {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "pyroctl"}
-            move = f"import os, sys; os.dup2({listener.fileno()}, 3); "
+            fd = listener.fileno()
+            move = f"import os, sys; os.dup2({fd}, 3); {fd} != 3 and os.close({fd}); "
             command = [sys.executable, "-c", move + BECOME, *command]
         fds = [listener.fileno()] if listener is not None else []
         super().__init__(command, "/", {**options, **(env or {})}, fds)

@@ -1,14 +1,19 @@
 """Pyro classes of every temper, for tests of `python -m pyro_host`."""
 
 import atexit
+import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import Pyro5.api
 from Pyro5.api import behavior, expose
+
+FORKED = multiprocessing.get_context("fork")
 
 
 class Counting:
@@ -128,3 +133,71 @@ def fail():
 
 
 instance = Counting()
+
+
+def wait_for_ever():
+    """The work of a child; it takes no notice of anybody."""
+    time.sleep(600)
+
+
+def tell_pid(_):
+    return os.getpid()
+
+
+@behavior(instance_mode="single")
+class Forking(Counting):
+    """Starts processes, and ends them."""
+
+    def __init__(self):
+        super().__init__()
+        self.early = FORKED.Process(target=wait_for_ever, daemon=True)
+        self.early.start()
+        self.usr1 = 0
+        signal.signal(signal.SIGUSR1, self._on_usr1)
+
+    def _on_usr1(self, *_):
+        self.usr1 += 1
+
+    @expose
+    def process(self, end):
+        """Start a child, end it at once by `terminate` or a signal; give its exit code."""
+        child = FORKED.Process(target=wait_for_ever)
+        child.start()
+        if isinstance(end, str):
+            getattr(child, end)()
+        else:
+            os.kill(child.pid, end)
+        child.join(20)
+        return child.exitcode
+
+    @expose
+    def pool(self):
+        pool = FORKED.Pool(2)
+        pids = pool.map(tell_pid, range(20))
+        pool.terminate()
+        pool.join()
+        return os.getpid() not in pids
+
+    @expose
+    def executor(self):
+        with ProcessPoolExecutor(2, mp_context=FORKED) as pool:
+            return os.getpid() not in pool.map(tell_pid, range(20))
+
+    @expose
+    def fork(self, how):
+        """Fork a child that goes on in the middle of this call; give its exit code."""
+        pid = os.fork()
+        if pid == 0:
+            return sys.exit(how) if how is not None else "from the child"
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    @expose
+    def linger(self):
+        """Start a child that stays; give its pid and that of the constructor's child."""
+        child = FORKED.Process(target=wait_for_ever, daemon=True)
+        child.start()
+        return [self.early.pid, child.pid]
+
+    @expose
+    def signalled(self):
+        return self.usr1
