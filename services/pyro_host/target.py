@@ -42,6 +42,8 @@ def find(text: str, path: Iterable[str]) -> Any:
             raise CannotServe(_missing(found, name, module_name), permanent=True) from None
     if called:
         found = _call(found, text)
+    elif inspect.isclass(found):
+        _check_constructor(found, text)
     elif inspect.isroutine(found):
         raise CannotServe(
             f"{text} is a function: to serve what it returns, write {text}()", permanent=True
@@ -81,11 +83,41 @@ def _import(name: str) -> Any:
         _fail_with(f"can't import {name}", error, permanent=True)
 
 
+def _check_constructor(found: Any, text: str) -> None:
+    """Refuse a class that Pyro5 can't make an instance of: it would fail in every call."""
+    if inspect.isabstract(found):
+        methods = ", ".join(sorted(found.__abstractmethods__))
+        raise CannotServe(f"{text} is abstract: it lacks {methods}", permanent=True)
+    creator = getattr(found, "_pyroInstancing", ("", None))[1]
+    if creator:
+        _check_arguments(creator, f"the instance creator of {text}", found)
+    else:
+        _check_arguments(found, text)
+
+
+def _check_arguments(called: Any, text: str, *given: Any) -> None:
+    """Refuse a factory or class that can't be called with these arguments."""
+    try:
+        signature = inspect.signature(called)
+    except (TypeError, ValueError):  # written in C
+        return
+    try:
+        signature.bind(*given)
+    except TypeError as error:
+        module = text.rpartition(" ")[2].partition(":")[0]
+        raise CannotServe(
+            f"{text} can't be called as the host does: {error}; write a factory without "
+            f'parameters that returns the object, and serve "{module}:factory()"',
+            permanent=True,
+        ) from None
+
+
 def _call(factory: Any, text: str) -> Any:
     if not callable(factory):
         raise CannotServe(
             f"{text}: a {type(factory).__name__} can't be called; leave out the ()", permanent=True
         )
+    _check_arguments(factory, text)
     try:
         return factory()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code

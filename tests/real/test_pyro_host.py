@@ -35,6 +35,7 @@ def test_a_class_is_served_under_a_fixed_id(host):
         ("things:Counting", [1, 2], [1]),  # Pyro5's default: one for each client
         ("things:Single", [1, 2], [3]),
         ("things:PerCall", [1, 1], [1]),
+        ("things:Created", [1, 2], [1]),
         ("things:make()", [1, 2], [3]),
         ("things:instance", [1, 2], [3]),
     ],

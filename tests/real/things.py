@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -90,6 +91,43 @@ class Broken:
         return 1
 
 
+class Wanting(Counting):
+    """Can't be created without an argument."""
+
+    def __init__(self, device):
+        super().__init__()
+        self.device = device
+
+
+@behavior(instance_mode="single")
+class WantingSingle(Wanting):
+    """The same, for everybody."""
+
+
+class Abstract(ABC):
+    """Can't be created at all."""
+
+    @expose
+    @abstractmethod
+    def count(self):
+        """Count."""
+
+
+@behavior(instance_mode="percall", instance_creator=lambda: None)
+class BadCreator(Counting):
+    """Pyro5 calls its creator with the class."""
+
+
+@behavior(instance_mode="session", instance_creator=lambda kind: kind("/dev/null"))
+class Created(Wanting):
+    """Its creator knows the argument."""
+
+
+def wanting(device):
+    """A factory that can't be called without an argument."""
+    return Wanting(device)
+
+
 class Loud(Counting):
     """Prints and logs far more than anybody wants to keep."""
 
@@ -137,7 +175,7 @@ instance = Counting()
 
 def wait_for_ever():
     """The work of a child; it takes no notice of anybody."""
-    time.sleep(600)
+    signal.pause()
 
 
 def tell_pid(_):
