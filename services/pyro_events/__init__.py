@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pyro_events._protocol.event import EVENTSERVICE_NAME, Event, register_event_class
+from pyro_wire.environment import import_pyro5
 
 if TYPE_CHECKING:
     from pyro_events.async_subscriber import AsyncSubscriber
@@ -23,6 +24,7 @@ __all__ = [
     "ReconnectingProxy", "Subscriber",
 ]  # fmt: skip
 
+import_pyro5()
 Event.__module__ = __name__
 register_event_class()
 

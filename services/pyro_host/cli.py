@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from pyro_child import PERMANENT_FAILURE, CannotServe
+from pyro_child import CannotServe
 from pyro_host.options import parse
+from pyro_wire.environment import import_pyro5
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: Options) -> int:
-    try:
-        from pyro_host.service import run  # noqa: PLC0415 - reads the environment
-    except (ValueError, AttributeError) as error:  # a PYRO_ variable that Pyro5 rejects
-        _log.error("%s; correct or unset that PYRO_ variable", error)
-        return PERMANENT_FAILURE
+    import_pyro5()
+    from pyro_host.service import run  # noqa: PLC0415 - imports Pyro5
+
     try:
         run(options)
     except CannotServe as fault:
@@ -46,7 +45,7 @@ def _configure_logging() -> None:
     """Log to stderr; the root logger is left to the module that will be imported."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("pyro_host: %(message)s"))
-    for logger in (_log, logging.getLogger("pyro_child")):
+    for logger in (_log, logging.getLogger("pyro_child"), logging.getLogger("pyro_wire")):
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False

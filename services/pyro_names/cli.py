@@ -7,8 +7,9 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from pyro_child import PERMANENT_FAILURE, CannotServe, StopReasons
+from pyro_child import CannotServe, StopReasons
 from pyro_names.options import parse
+from pyro_wire.environment import import_pyro5
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,11 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: Options, reasons: StopReasons) -> int:
-    try:
-        from pyro_names.service import run  # noqa: PLC0415 - reads the environment
-    except (ValueError, AttributeError) as error:  # a PYRO_ variable that Pyro5 rejects
-        _log.error("%s; correct or unset that PYRO_ variable", error)
-        return PERMANENT_FAILURE
+    import_pyro5()
+    from pyro_names.service import run  # noqa: PLC0415 - imports Pyro5
+
     try:
         run(options, reasons)
     except CannotServe as error:

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pyro_wire.backoff import Backoff
+from pyro_wire.environment import import_pyro5
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,10 +31,9 @@ LAST_PROBE_TIMEOUT = 0.5
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 0 when the name is ready, 1 when it isn't in time, 130 on Ctrl-C."""
     options = _parser().parse_args(argv)
-    try:
-        from pyro_wire.address import AddressError, name_server_uri  # noqa: PLC0415 - imports Pyro5
-    except (ValueError, AttributeError) as error:  # a PYRO_ variable that Pyro5 refuses
-        return _fail(f"{error}; correct or unset that PYRO_ variable")
+    import_pyro5()
+    from pyro_wire.address import AddressError, name_server_uri  # noqa: PLC0415 - imports Pyro5
+
     try:
         ns = name_server_uri(options.ns)
     except AddressError as error:

@@ -2,13 +2,15 @@
 
 `framing` (bytes to frames) and `messages` (frames to handshakes and calls) do no I/O; `client` is
 one blocking connection. On it stand `name_server` and `registration` (an object's name in it);
-`address` parses where a name server is, and `backoff` says when to try again.
+`address` parses where a name server is, `backoff` says when to try again, and `environment`
+imports Pyro5 in spite of variables that it doesn't take.
 """
 
 __all__ = [
     "address",
     "backoff",
     "client",
+    "environment",
     "framing",
     "messages",
     "name_server",

@@ -72,13 +72,14 @@ def serves_on(es: HeldService, pid: int, everybody: Clients) -> None:
     everybody.are_undisturbed()
 
 
-def test_a_new_process_that_can_not_import_leaves_the_old_one(held: Held) -> None:
+def test_a_new_process_that_can_not_import_leaves_the_old_one(held: Held, tmp_path: Path) -> None:
     """It ends before it has come to the old one, which doesn't even notice."""
     es = held()
     with clients(es) as everybody:
         pid = es.pids[-1]
         es.ask("offer_handover", path=es.meeting_place)
-        process, control = es.spawn(PYROCTL_TAKE_OVER=es.meeting_place, PYRO_NONSENSE="1")
+        (tmp_path / "msgpack.py").write_text("raise ImportError")
+        process, control = es.spawn(PYROCTL_TAKE_OVER=es.meeting_place, PYTHONPATH=str(tmp_path))
         assert process.wait(20) == 1
         assert process.stdout is not None
         process.stdout.close()

@@ -254,13 +254,6 @@ def test_a_host_that_does_not_exist_is_a_clear_error(serve):
     assert "no.such.host.invalid" in errors
 
 
-def test_a_variable_that_pyro5_refuses_is_a_clear_error(serve):
-    """`import Pyro5` raises on it: say which one, and don't try again."""
-    code, errors = serve(*LOOPBACK, env={"PYRO_NONSENSE": "1"}).failed()
-    assert code == 125
-    assert "PYRO_NONSENSE" in errors
-
-
 def ask_by_broadcast(port):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(WAIT)
