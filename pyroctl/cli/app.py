@@ -69,10 +69,11 @@ class App:
             raise Reported(reply["errors"], reply["exit_code"])
         return reply
 
-    def suggest_reload(self) -> None:
-        """Print how to apply a change of the configuration if there is a manager."""
+    def suggest_reload(self, *, restart: bool = False) -> None:
+        """Print how to apply a change of the configuration, or of the manager's own settings."""
         if manager_pid(self.paths) is not None:
-            self.output.progress(self.output.suggest("to apply it: pyroctl reload"))
+            how = "pyroctl shutdown, then pyroctl start" if restart else "pyroctl reload"
+            self.output.progress(self.output.suggest(f"to apply it: {how}"))
 
     def _show(self, event: Message) -> None:
         if event["kind"] == "progress" and "service" in event:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import plan
-from pyroctl.core.keys import keys_of, values_of
+from pyroctl.core.keys import keys_of, written
 from pyroctl.core.spec import (
     KIND_NAMES,
     EventServiceOptions,
@@ -34,7 +34,7 @@ def live_keys() -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """One key with its old and its new value; None where it has none."""
+    """One key with its old and its new value, as in TOML; None where it has none."""
 
     key: str
     """Below the service, as in the configuration: `port`, `log.keep`, `env.LEVEL`."""
@@ -55,14 +55,13 @@ class KeyChange:
 def service_changes(old: ServiceSpec, new: ServiceSpec) -> tuple[KeyChange, ...]:
     """Return the keys that differ between two specifications of a service."""
     if type(old.options) is not type(new.options):
-        return (KeyChange("kind", old.kind, new.kind), *_changes(values_of(old), values_of(new)))
-    options = _changes(values_of(old.options), values_of(new.options))
-    return (*options, *_changes(values_of(old), values_of(new)))
+        return (KeyChange("kind", old.kind, new.kind), *_changes(old, new))
+    return (*_changes(old.options, new.options), *_changes(old, new))
 
 
 def manager_changes(old: Deployment, new: Deployment) -> tuple[KeyChange, ...]:
     """Return the keys of `[manager]` that differ; all of them wait for the next manager."""
-    return tuple(_changes(values_of(old), values_of(new)))
+    return tuple(_changes(old, new))
 
 
 def moved_name_server(name: str, old: Deployment, new: Deployment) -> KeyChange | None:
@@ -94,16 +93,18 @@ def name_server_of(name: str, deployment: Deployment) -> str | None:
     return next(iter([*chosen, *servers.values()]), None)
 
 
-def _changes(
-    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
-) -> Iterator[KeyChange]:
-    for key in dict.fromkeys((*old, *new)):
-        before, after = old.get(key), new.get(key)
+def _changes(old: Any, new: Any, prefix: str = "") -> Iterator[KeyChange]:
+    """Compare two tables of the same type; tables in them give a change for each key."""
+    for key in keys_of(type(old)):
+        before, after = getattr(old, key.name), getattr(new, key.name)
+        name = prefix + key.name
         if before == after:
             continue
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            yield from _changes(before, after, f"{prefix}{key}.")
+        if isinstance(before, Mapping):
+            for own in dict.fromkeys((*before, *after)):
+                if before.get(own) != after.get(own):
+                    yield KeyChange(f"{name}.{own}", before.get(own), after.get(own))
         elif is_dataclass(before) and type(before) is type(after):
-            yield from _changes(values_of(before), values_of(after), f"{prefix}{key}.")
+            yield from _changes(before, after, f"{name}.")
         else:
-            yield KeyChange(prefix + key, before, after)
+            yield KeyChange(name, written(key, before), written(key, after))

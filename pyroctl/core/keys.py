@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from pyroctl.core.spec import LIVE, Flag, TypeName
+from pyroctl.core.spec import LIVE, Flag, NotifyReady, TypeName, WatchdogSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,28 @@ def _read(table: Any) -> tuple[Key, ...]:
     return tuple(found)
 
 
-def values_of(table: Any) -> dict[str, Any]:
-    """Return the values of all keys of a table."""
-    return {key.name: getattr(table, key.name) for key in keys_of(type(table))}
+def written(key: Key, value: Any) -> Any:
+    """Return a value as it would stand in TOML; None if the key would be left out."""
+    match value:
+        case None if key.type == "Watchdog":
+            return False
+        case NotifyReady():
+            return "notify"
+        case int() if key.type == "Umask":
+            return f"{value:04o}"
+        case tuple():
+            return list(value)
+    if not is_dataclass(value):
+        return value
+    return {name: each for name, each in written_table(value).items() if each is not None}
+
+
+def written_table(core: Any) -> dict[str, Any]:
+    """Return the values of all keys of a table as they would stand in TOML."""
+    table = {key.name: written(key, getattr(core, key.name)) for key in keys_of(type(core))}
+    if isinstance(core, WatchdogSpec) and core.port is None:
+        del table["host"]
+    return table
 
 
 def _unwrapped(hint: Any) -> tuple[Any, tuple[Any, ...], bool]:

@@ -225,7 +225,7 @@ def _judge(case: _Case) -> Result:
         return case.enter(State.EXITED if success else State.FAILED, said), (Disarm(),)
     failures = life.failures + 1
     delay = restart_delay(failures, spec.restart_delay, spec.restart_max_delay, case.chance)
-    if len(_recent(life.starts, case.now + delay, spec)) >= spec.start_limit:
+    if 0 < spec.start_limit <= len(_recent(life.starts, case.now + delay, spec)):
         reason = f"{said}; given up after {spec.start_limit} starts in {spec.start_window:g} s"
         return case.enter(State.FAILED, reason, failures=failures), (Disarm(),)
     again = case.enter(State.BACKOFF, said, failures=failures)
@@ -235,7 +235,8 @@ def _judge(case: _Case) -> Result:
 
 
 def _recent(starts: tuple[float, ...], now: float, spec: ServiceSpec) -> tuple[float, ...]:
-    return tuple(start for start in starts if now - start < spec.start_window)
+    window = spec.start_window if spec.start_limit else 0
+    return tuple(start for start in starts if now - start < window)
 
 
 def _was_stable(case: _Case) -> bool:

@@ -267,8 +267,8 @@ class ServiceSpec:
     restart_delay: Live[Seconds] = 0.1
     """Delay before the first restart; it doubles with each further one."""
     restart_max_delay: Live[Seconds] = 30.0
-    start_limit: Live[Positive] = 5
-    """Maximum number of starts within `start_window`."""
+    start_limit: Live[NotNegative] = 5
+    """Maximum number of starts within `start_window`. 0: no limit."""
     start_window: Live[Span] = 60.0
     start_timeout: Live[Span] = 30.0
     stop_signal: Live[SignalName] = "TERM"

@@ -50,6 +50,31 @@ def test_a_setting_is_set_and_got(deployment: Deployment, main: Path) -> None:
     assert f"{dropin(deployment)}:4" in line
 
 
+def test_how_a_change_is_applied_is_said(deployment: Deployment, main: Path) -> None:
+    """A reload applies keys of services; those of the manager wait for the next manager."""
+    deployment.configure('[services.a]\nkind = "command"\ncommand = "sleep 1000"\n')
+    deployment.run("start")
+    said = deployment.run("config", "set", "services.a.stop_timeout", "5").stderr
+    assert f"to apply it: pyroctl --root {deployment.root} reload" in said
+    said = deployment.run("config", "set", "manager.orphans", "adopt").stderr
+    root = f"pyroctl --root {deployment.root}"
+    assert f"to apply it: {root} shutdown, then {root} start" in said
+    said = deployment.run("config", "unset", "manager.orphans").stderr
+    assert f"to apply it: {root} shutdown, then {root} start" in said
+
+
+def test_a_service_that_is_not_there_is_named(deployment: Deployment, main: Path) -> None:
+    """A typo doesn't begin a new service; a service that is there without a fault is no typo."""
+    found = deployment.json("config", "set", "services.ess.nice", "5", code=5)
+    (error,) = found["errors"]
+    assert error["message"] == "no service named 'ess'"
+    assert (error["hint"], error["service"]) == ("did you mean 'es'?", "ess")
+    assert not dropin(deployment).exists()
+    new = '{ kind = "command", command = "true" }'
+    deployment.run("config", "set", "services.new", new)
+    deployment.run("config", "set", "services.new.nice", "5")
+
+
 def test_text_needs_no_quotes(deployment: Deployment, main: Path) -> None:
     """A value that is not TOML is a string, as is a number where a string is required."""
     deployment.run("config", "set", "services.es.restart", "on-failure")

@@ -236,7 +236,8 @@ def test_keys_of_the_manager_wait_for_a_new_manager(deployment: Deployment) -> N
     deployment.run("start")
     before = pids(deployment)
     deployment.configure(service("a", "gate", "/") + '[manager]\nname = "lab"\n')
-    assert "needs a manager restart" in deployment.run("reload").stdout
+    told = deployment.run("reload").stdout
+    assert ("needs a manager restart" in told, "nothing to do" in told) == (True, False)
     (change,) = deployment.json("reload")["data"]["manager"]
     assert (change["key"], change["old"], change["new"]) == ("name", "default", "lab")
     assert pids(deployment) == before

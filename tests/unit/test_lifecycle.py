@@ -176,6 +176,23 @@ def test_starts_that_lie_outside_of_the_window_do_not_count() -> None:
     assert len(life.starts) <= 5
 
 
+def test_without_a_start_limit_it_is_never_given_up() -> None:
+    """start_limit = 0: the pauses grow up to restart_max_delay, and no starts are remembered."""
+    spec = replace(SPEC, restart_delay=0.1, restart_max_delay=30.0, start_limit=0)
+    life, now, pauses = ServiceState(), 0.0, []
+    life, actions = step(spec, life, Start(), now)
+    for _ in range(200):
+        life, _ = step(spec, life, Exited(BAD), now)
+        life, (arm,) = step(spec, life, SessionEmpty(), now)
+        assert life.state is State.BACKOFF
+        pauses.append(arm.seconds)
+        now += arm.seconds
+        life, actions = step(spec, life, Timeout(), now)
+        assert Effect.SPAWN in actions
+    assert (pauses[0] <= 0.1, 10.0 < pauses[-1] <= 30.0) == (True, True)
+    assert len(life.starts) == 1
+
+
 def test_somebody_who_starts_it_by_hand_begins_anew() -> None:
     """After a start limit a start by hand is obeyed, and the old starts are forgotten."""
     spec = replace(SPEC, start_limit=1)

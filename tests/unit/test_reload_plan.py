@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyroctl.config.edit.show import format_value
 from pyroctl.core.diff import KeyChange, manager_changes, service_changes
 from pyroctl.core.reload_plan import Action, Present, reload_plan
 from pyroctl.core.spec import (
@@ -15,11 +17,25 @@ from pyroctl.core.spec import (
     Deployment,
     EventServiceOptions,
     LogSpec,
+    NameReady,
     NameServerOptions,
+    NotifyReady,
+    ObjectOptions,
     PortReady,
     ServiceSpec,
     WatchdogSpec,
 )
+
+CHANGED = [
+    ServiceSpec("a", CommandOptions(("a",))),
+    ServiceSpec("a", CommandOptions(("b", "c"), NameReady("x")), watchdog=WatchdogSpec(port=5)),
+    ServiceSpec("a", CommandOptions(("b",), PortReady(3)), umask=0, env={"A": "1"}, nice=3),
+    ServiceSpec("a", EventServiceOptions(ns="h:1", queue_bytes=1 << 20), limits={"core": 0}),
+    ServiceSpec("a", EventServiceOptions(), needs=("b",), log=LogSpec(total_bytes=5, gzip=True)),
+    ServiceSpec("a", ObjectOptions("m:C", path=("/a",)), watchdog=WatchdogSpec(command=("x",))),
+    ServiceSpec("a", ObjectOptions("m:D", pyro_name="n"), max_cpu=50.0, user="u", cwd="/"),
+    ServiceSpec("a", NameServerOptions(broadcast=True), success_exit=(0, 3)),
+]
 
 
 def command(name, *needs, **keys) -> ServiceSpec:
@@ -70,6 +86,26 @@ def test_values_of_the_environment_are_secret():
     """Everything else is shown."""
     assert KeyChange("env.PASSWORD", "a", "b").secret
     assert not KeyChange("command", "a", "b").secret
+
+
+def test_values_are_as_in_the_configuration():
+    """Nothing in a plan is Python's: no None in a table, no numbers for permissions."""
+    old = command("a")
+    new = replace(old, options=CommandOptions(("a",), NotifyReady()), watchdog=WatchdogSpec())
+    changes = {c.key: (c.old, c.new) for c in service_changes(old, replace(new, umask=0o27))}
+    assert changes == {
+        "ready": ({"delay": 0.5}, "notify"),
+        "umask": (None, "0027"),
+        "watchdog": (False, {"every": 2.0, "timeout": 2.0, "failures": 3}),
+    }
+
+
+@given(st.sampled_from(CHANGED), st.sampled_from(CHANGED))
+def test_every_change_can_be_written(old, new):
+    """Whatever differs, old and new are values that TOML has, or absent as a whole."""
+    for change in service_changes(old, new):
+        for value in (change.old, change.new):
+            assert value is None or tomllib.loads(f"x = {format_value(value)}") == {"x": value}
 
 
 def test_a_watchdog_comes_and_goes_live():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +65,9 @@ def set_(app: App, key: str, value: str) -> Result:
         try:  # as a string, for keys that take only strings: `1` in `env`
             new, changed = value, set_value(file, path, value, os.environ)
         except ConfigError:
+            _require_service(app, path, error)
             raise error from None
-    _report(app, changed, f"{key} = {format_value(new)}")
+    _report(app, changed, path, f"{key} = {format_value(new)}")
     effective = is_in_effect(changed.loaded, path, new, changed.file)
     if not effective:
         app.output.progress(f"no effect: {changed.loaded.origin(path)} takes precedence")
@@ -86,7 +88,7 @@ def unset(app: App, key: str) -> Result:
     changed = unset_value(file, path, os.environ)
     left = changed.loaded.origin(path)
     if changed.wrote:
-        _report(app, changed, f"{key} was removed; its value now comes from: {left}")
+        _report(app, changed, path, f"{key} was removed; its value now comes from: {left}")
     else:
         require_known(changed.loaded, path)
         if left.file or left.variable:
@@ -108,9 +110,20 @@ def _target(app: App, key: str) -> tuple[Path, str]:
     return path, app.require_config()
 
 
-def _report(app: App, changed: Changed, text: str) -> None:
+def _require_service(app: App, path: Path, error: ConfigError) -> None:
+    """Raise UnknownService if the change failed only because there is no such service."""
+    from pyroctl.config.edit.keys import require_known
+    from pyroctl.config.source.diagnostics import dotted
+
+    kind = dotted((*path[:2], "kind"))
+    if path[0] == "services" and any(fault.key == kind for fault in error.diagnostics):
+        with contextlib.suppress(ConfigError, UsageError):
+            require_known(app.load(), path)
+
+
+def _report(app: App, changed: Changed, path: Path, text: str) -> None:
     app.output.progress(f"{text} ({changed.file})")
-    app.suggest_reload()
+    app.suggest_reload(restart=path[0] == "manager")
 
 
 def _bare(value: Any) -> Iterator[str]:

@@ -49,7 +49,7 @@ def _describe(found: Mapping[str, Any]) -> Iterator[str]:
     """Return the plan as text."""
     if found["plan"]:
         yield from table(HEAD, [_row(step) for step in found["plan"]])
-    else:
+    elif not found["manager"]:
         yield "nothing to do: the configuration is already in effect"
     for change in found["manager"]:
         yield f"manager.{_change(change)}: needs a manager restart: pyroctl shutdown, then start"

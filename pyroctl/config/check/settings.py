@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core.instances import collapse
-from pyroctl.core.keys import keys_of
-from pyroctl.core.spec import NotifyReady, WatchdogSpec
+from pyroctl.core.keys import written_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pyroctl.config.source.diagnostics import Path
-    from pyroctl.core.keys import Key
     from pyroctl.core.spec import Deployment
 
 
@@ -22,31 +19,11 @@ def settings(deployment: Deployment) -> Iterator[tuple[Path, Any]]:
 
     Written as `key = value` lines, they make the same deployment again.
     """
-    yield from _leaves(_table(deployment), ("manager",))
+    yield from _leaves(written_table(deployment), ("manager",))
     for name, (spec, instances) in collapse(deployment.services).items():
         count = {} if instances is None else {"instances": instances}
-        table = {"kind": spec.kind, **_table(spec.options), **count, **_table(spec)}
+        table = {"kind": spec.kind, **written_table(spec.options), **count, **written_table(spec)}
         yield from _leaves(table, ("services", name))
-
-
-def _table(core: Any) -> dict[str, Any]:
-    table = {key.name: _written(key, getattr(core, key.name)) for key in keys_of(type(core))}
-    if isinstance(core, WatchdogSpec) and core.port is None:
-        del table["host"]
-    return table
-
-
-def _written(key: Key, value: Any) -> Any:
-    match value:
-        case None if key.type == "Watchdog":
-            return False
-        case NotifyReady():
-            return "notify"
-        case int() if key.type == "Umask":
-            return f"{value:04o}"
-        case tuple():
-            return list(value)
-    return _table(value) if is_dataclass(value) else value
 
 
 def _leaves(table: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
