@@ -196,12 +196,13 @@ class Diagnostic(PyroctlError):
         message: str,
         *,
         key: str = "",
+        service: str | None = None,
         file: str | None = None,
         line: int | None = None,
         column: int | None = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(message, hint=hint, file=file, line=line)
+        super().__init__(message, hint=hint, service=service, file=file, line=line)
         self.key = key
         self.column = column
 

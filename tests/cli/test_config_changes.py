@@ -80,7 +80,8 @@ def test_text_needs_no_quotes(deployment: Deployment, main: Path) -> None:
     deployment.run("config", "set", "services.es.restart", "on-failure")
     assert deployment.run("config", "get", "services.es.restart").stdout == "on-failure\n"
     deployment.run("config", "set", "services.es.env.LEVEL", "1")
-    assert deployment.run("config", "get", "services.es.env").stdout == 'LEVEL = "1"\n'
+    shown = deployment.run("config", "get", "services.es.env", "--reveal").stdout
+    assert shown == 'LEVEL = "1"\n'
 
 
 def test_what_was_set_is_taken_back(deployment: Deployment, main: Path) -> None:

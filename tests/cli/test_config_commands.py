@@ -35,7 +35,11 @@ def test_a_bad_configuration_lists_every_fault_and_starts_nothing(deployment: De
     assert not deployment.processes()
     errors = deployment.json("config", "check", code=6)["errors"]
     assert {e["code"] for e in errors} == {"config"}
-    assert sorted(e["line"] for e in errors) == [2, 7, 8]
+    assert sorted((e["line"], e["service"]) for e in errors) == [
+        (2, "es"),
+        (7, "feed"),
+        (8, "feed"),
+    ]
     path.unlink()
 
 
@@ -92,6 +96,37 @@ def test_show_gives_every_setting_as_toml_and_where_it_comes_from(deployment: De
     data = deployment.json("config", "show")["data"]
     assert data["values"]["services.es.port"] == 4711
     assert data["origins"]["services.es.port"] == {"file": str(path), "line": 3}
+
+
+def test_secrets_are_hidden_wherever_the_configuration_is_shown(deployment: Deployment) -> None:
+    """Values of env and env_file, in text and JSON, in plans and errors; --reveal shows them."""
+    (deployment.root / "keys.env").write_text("LASER_KEY=s3cret-1\n")
+    text = (
+        '[services.a]\nkind = "command"\ncommand = "sleep 1000"\nenv_file = "keys.env"\n'
+        'env = { TOKEN = "s3cret-2" }\n'
+    )
+    path = deployment.configure(text)
+    deployment.run("start")
+    for command in (
+        *(("show",), ("show", "--origin"), ("get", "services.a"), ("get", "services.a.env")),
+        *(("get", "services.a.env.LASER_KEY"), ("set", "services.a.env.MORE", "s3cret-3")),
+    ):
+        for form in ((), ("--json",)):
+            done = deployment.run("config", *command, *form)
+            assert ("s3cret" in done.stdout + done.stderr, "***" in done.stdout + done.stderr) == (
+                False, True
+            ), done  # fmt: skip
+    assert "s3cret" not in deployment.run("reload", "--dry-run").stdout
+    assert "s3cret" not in deployment.run("reload", "--dry-run", "--json").stdout
+    shown = deployment.run("config", "show", "--reveal").stdout
+    assert all(f"s3cret-{n}" in shown for n in (1, 2, 3))
+    key = ("config", "get", "services.a.env.LASER_KEY", "--reveal")
+    assert deployment.run(*key).stdout == "s3cret-1\n"
+    deployment.run("config", "unset", "services.a.env.MORE")
+    path.write_text(text.replace('{ TOKEN = "s3cret-2" }', '"TOKEN=s3cret-2"'))
+    failed = deployment.run("config", "check", "--json", code=6)
+    assert "s3cret" not in failed.stdout + failed.stderr
+    path.write_text(text)
 
 
 @pytest.mark.parametrize("value", ["9999", '"${ES_PORT:-9999}"'])

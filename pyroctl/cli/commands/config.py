@@ -32,14 +32,15 @@ def check(app: App) -> Result:
 
 @cli.command("show")
 @click.option("--origin", is_flag=True, help="Add the origin of each value.")
-def show(app: App, *, origin: bool) -> Result:
+@click.option("--reveal", is_flag=True, help="Show values of env, which may be secret.")
+def show(app: App, *, origin: bool, reveal: bool) -> Result:
     """Print all settings in effect, including defaults."""
     from pyroctl.config.edit.show import format_value
     from pyroctl.config.edit.show import show as settings_of
 
     values: dict[str, Any] = {}
     origins: dict[str, Any] = {}
-    for key, value, place in settings_of(app.load()):
+    for key, value, place in settings_of(app.load(), reveal=reveal):
         values[key] = value
         origins[key] = place.entry()
         line = f"{key} = {format_value(value)}"

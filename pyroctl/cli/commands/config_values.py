@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 @cli.command("get")
 @click.argument("key", type=ConfigKey())
-def get(app: App, key: str) -> Result:
+@click.option("--reveal", is_flag=True, help="Show values of env, which may be secret.")
+def get(app: App, key: str, *, reveal: bool) -> Result:
     """Print the effective value of a setting.
 
     KEY is dotted, such as services.es.port. A string is printed without quotes, a table as all the
     settings in it. If the setting has no value, the exit status is 1.
     """
     from pyroctl.config.edit.keys import parse_key, value_of
+    from pyroctl.config.edit.show import masked
     from pyroctl.config.source.diagnostics import dotted
 
     path = parse_key(key)
@@ -37,6 +39,7 @@ def get(app: App, key: str) -> Result:
     value = value_of(loaded, path)
     if value is None:
         raise PyroctlError(f"{dotted(path)} has no value")
+    value = value if reveal else masked(path, value)
     for line in _bare(value):
         app.output.print(line)
     origin = None if isinstance(value, dict) else loaded.origin(path).entry()
@@ -55,7 +58,7 @@ def set_(app: App, key: str, value: str) -> Result:
     """
     from pyroctl.config.edit.change import is_in_effect, set_value
     from pyroctl.config.edit.keys import parse_value
-    from pyroctl.config.edit.show import format_value
+    from pyroctl.config.edit.show import format_value, masked
 
     path, file = _target(app, key)
     new = parse_value(value)
@@ -67,11 +70,12 @@ def set_(app: App, key: str, value: str) -> Result:
         except ConfigError:
             _require_service(app, path, error)
             raise error from None
-    _report(app, changed, path, f"{key} = {format_value(new)}")
+    shown = masked(path, new)
+    _report(app, changed, path, f"{key} = {format_value(shown)}")
     effective = is_in_effect(changed.loaded, path, new, changed.file)
     if not effective:
         app.output.progress(f"no effect: {changed.loaded.origin(path)} takes precedence")
-    return Result({"key": key, "value": new, "file": changed.file, "in_effect": effective})
+    return Result({"key": key, "value": shown, "file": changed.file, "in_effect": effective})
 
 
 @cli.command("unset")

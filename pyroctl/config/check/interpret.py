@@ -125,6 +125,8 @@ class _EnvFiles:
                 self.problems.append(Problem(("services", name, "env_file"), f"{file} {error}"))
                 continue
             variables, diagnostics = parse_variables(text, file)
+            for diagnostic in diagnostics:
+                diagnostic.service = name
             self.diagnostics += diagnostics
             for variable in variables:
                 self.variables.setdefault(name, {})[variable.name] = variable.value

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
 
 from pydantic import ValidationError
 
+from pyroctl.config.check.foreign import duration_hint, foreign_key, size_hint
 from pyroctl.config.check.models import KINDS, Manager, Service, Table
 from pyroctl.config.check.validators import NAME_HINT, is_name
-from pyroctl.config.source.diagnostics import Problem, quoted, show, show_number
+from pyroctl.config.source.diagnostics import Problem, is_secret, quoted, show, show_number
 from pyroctl.suggestions import nearest_name
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def _problem(detail: ErrorDetails, model: type[Table], table: Path) -> Problem:
             return _unknown(str(loc[-1]), path, _keys_at(model, loc[:-1]), value)
         case "literal_error":
             found = _no_choice(value, context["expected"])
+        case kind if kind in _EXPECTED and is_secret(path):
+            found = f"expected {_EXPECTED[kind]}", "in quotes" if loc[1:] else None
         case kind if kind in _EXPECTED:
             found = f"expected {_EXPECTED[kind]}, got {show(value)}", _type_hint(kind, value)
         case kind if kind in _BOUNDS:
@@ -159,7 +162,7 @@ def _unknown(key: str, path: Path, known: Sequence[str], value: Any = None) -> P
         hint = f'a name with a dot needs quotes: [services."{path[-2]}.{key}"]'
     elif len(path) == _SERVICE_KEY and kinds:
         hint = f"it is a key of kind {' and '.join(kinds)}"
-    elif nearest:
+    elif nearest := foreign_key(key, known) or nearest:
         hint = f"did you mean {nearest}?"
     else:
         hint = f"known here: {', '.join(known)}" if len(known) <= _FEW else None
@@ -191,6 +194,8 @@ def _type_hint(kind: str, value: Any) -> str | None:
             return f'in quotes: "{show_number(value)}"'
         case "int_type" | "float_type", str() if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
             return f"without quotes: {value}"
+        case "int_type" | "float_type", str():
+            return size_hint(value) if kind == "int_type" else duration_hint(value)
         case "bool_type", "true" | "false":
             return f"without quotes: {value}"
     return None

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
+from pyroctl.config.check.foreign import duration_hint, size_hint
 from pyroctl.config.source.interpolation import Expanded
 from pyroctl.core.spec import UNIX
 from pyroctl.suggestions import nearest_name
@@ -51,7 +52,7 @@ def integer(value: Any) -> Any:
         return value
     if re.fullmatch(r"[+-]?[0-9]{1,19}", value, re.ASCII):
         return int(value)
-    raise refuse(f'expected an integer, got "{value}" from {value.source}')
+    raise refuse(f'expected an integer, got "{value}" from {value.source}', size_hint(value))
 
 
 def number(value: Any) -> Any:
@@ -61,7 +62,8 @@ def number(value: Any) -> Any:
     try:
         return float(value)
     except ValueError:
-        raise refuse(f'expected a number, got "{value}" from {value.source}') from None
+        message = f'expected a number, got "{value}" from {value.source}'
+        raise refuse(message, duration_hint(value)) from None
 
 
 def truth(value: Any) -> Any:

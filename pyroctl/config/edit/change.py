@@ -107,7 +107,12 @@ def _unplaced(diagnostic: Diagnostic, file: str) -> Diagnostic:
     """Leave out a place in a text that was never written."""
     if diagnostic.file != file:
         return diagnostic
-    return Diagnostic(diagnostic.message, key=diagnostic.key, hint=diagnostic.hint)
+    return Diagnostic(
+        diagnostic.message,
+        key=diagnostic.key,
+        service=diagnostic.service,
+        hint=diagnostic.hint,
+    )
 
 
 def _remove(data: Table, path: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyroctl.config.check.settings import settings
-from pyroctl.config.source.diagnostics import dotted, quoted, written_key
+from pyroctl.config.source.diagnostics import MASK, dotted, is_secret, quoted, written_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pyroctl.config.load import Loaded
-    from pyroctl.config.source.diagnostics import Origin
+    from pyroctl.config.source.diagnostics import Origin, Path
 
 
 class Setting(NamedTuple):
@@ -22,14 +22,17 @@ class Setting(NamedTuple):
     origin: Origin
 
 
-def show(loaded: Loaded) -> list[Setting]:
+def show(loaded: Loaded, *, reveal: bool = True) -> list[Setting]:
     """Return every key that has a value, defaults included, in the order of the configuration.
 
     Lines of `key = format_value(value)` are TOML for the same deployment. Variables from env files
-    are below `env`, and paths are absolute.
+    are below `env`, and paths are absolute. Secrets are hidden unless `reveal`.
     """
     origins = loaded.origins
-    rows = [(dotted(path), value) for path, value in settings(loaded.deployment)]
+    rows = [
+        (dotted(path), value if reveal else masked(path, value))
+        for path, value in settings(loaded.deployment)
+    ]
     return [Setting(key, value, origins[key]) for key, value in rows]
 
 
@@ -41,6 +44,13 @@ def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from leaves(value, f"{dotted_key}.")
         else:
             yield dotted_key, value
+
+
+def masked(path: Path, value: Any) -> Any:
+    """Return the value of a key, or of the keys in a table, with secrets hidden."""
+    if isinstance(value, dict):
+        return {key: masked((*path, key), inner) for key, inner in value.items()}
+    return MASK if is_secret(path) else value
 
 
 def format_value(value: Any) -> str:

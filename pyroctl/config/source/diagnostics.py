@@ -12,6 +12,9 @@ Path = tuple[str | int, ...]
 OPEN = "*"
 """Stands at the end of a path for the keys that people choose themselves, as in `env`."""
 
+MASK = "***"
+"""Shown in place of a secret value."""
+
 LARGEST = 2**63 - 1
 """The largest integer of TOML."""
 
@@ -27,6 +30,11 @@ class Problem:
     path: Path
     message: str
     hint: str | None = None
+
+    @property
+    def service(self) -> str | None:
+        """The service that the key belongs to."""
+        return str(self.path[1]) if self.path[:1] == ("services",) and self.path[1:] else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,11 @@ class Origin:
         """Return the origin as JSON has it: `file` and `line`, and `variable` if it is one."""
         found: dict[str, object] = {"file": self.file, "line": self.line}
         return {**found, "variable": self.variable} if self.variable else found
+
+
+def is_secret(path: Path) -> bool:
+    """Return whether the value must not be shown: passwords are passed in the environment."""
+    return path[:1] == ("services",) and path[2:3] == ("env",)
 
 
 def dotted(path: Path) -> str:

@@ -39,7 +39,8 @@ class Override(NamedTuple):
         """Return the diagnostic for a problem with the value."""
         said = problem.message
         source = "" if self.variable in said else f" (from {self.variable})"
-        return Diagnostic(said + source, key=dotted(problem.path), hint=problem.hint)
+        key = dotted(problem.path)
+        return Diagnostic(said + source, key=key, service=problem.service, hint=problem.hint)
 
 
 def has_overrides(environ: Mapping[str, str]) -> bool:

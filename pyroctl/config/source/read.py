@@ -67,6 +67,7 @@ class Document:
         return Diagnostic(
             problem.message,
             key=dotted(problem.path),
+            service=problem.service,
             file=self.file,
             line=line,
             column=column,

@@ -1,0 +1,71 @@
+"""What other service managers write, for people who come from supervisor, systemd or compose."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_FOREIGN = {
+    "command": "cmd entrypoint exec execstart program run",
+    "cwd": "chdir directory workdir workingdir workingdirectory",
+    "enabled": "autostart disabled enable",
+    "env": "environment environ variables",
+    "env_file": "environmentfile envfiles",
+    "instances": "copies numprocs processes replicas scale",
+    "kind": "type",
+    "limits": "ulimits rlimits",
+    "log": "logging stderrlogfile stdout stdoutlogfile logfile",
+    "log.keep": "backups logbackups stdoutlogfilebackups",
+    "log.max_bytes": "logmaxbytes maxlogsize maxsize stdoutlogfilemaxbytes",
+    "max_cpu": "cpuquota cpus",
+    "max_rss": "memlimit memory memorymax",
+    "needs": "after bindsto dependson dependencies links requires wants",
+    "object": "class",
+    "ready": "readiness readinessprobe startsecs",
+    "restart": "autorestart restartpolicy",
+    "restart_delay": "restartsec",
+    "start_limit": "maxretries retries startlimitburst startretries",
+    "start_timeout": "timeoutstartsec",
+    "start_window": "startlimitinterval startlimitintervalsec",
+    "stop_signal": "killsignal",
+    "stop_timeout": "killtimeout stopgraceperiod stopwaitsecs timeoutstopsec",
+    "success_exit": "exitcodes successexitstatus",
+    "user": "username",
+    "watchdog": "health healthcheck livenessprobe watchdogsec",
+}
+_OURS = {foreign: ours for ours, words in _FOREIGN.items() for foreign in words.split()}
+_SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_PREFIXES = " kmgt"
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([a-z]+)")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([kmgt])?(i?)b?")
+
+
+def foreign_key(key: str, known: Collection[str]) -> str | None:
+    """Return our key for one of another tool, if it may stand here."""
+    ours = _OURS.get(re.sub("[-_]", "", key).lower())
+    if ours is None:
+        return None
+    table, _, inner = ours.partition(".")
+    return ours if table in known else inner if inner in known else None
+
+
+def duration_hint(text: str) -> str | None:
+    """Return the hint for a duration with a unit, or for a percentage."""
+    if text.endswith("%"):
+        return f"without the sign: {text[:-1]}"
+    match = _DURATION.fullmatch(text.lower())
+    if match is None or match[2] not in _SECONDS:
+        return None
+    return f"in seconds: {float(match[1]) * _SECONDS[match[2]]:g}"
+
+
+def size_hint(text: str) -> str | None:
+    """Return the hint for a size with a unit."""
+    match = _SIZE.fullmatch(text.lower())
+    if match is None or text[-1:].isdigit():
+        return None
+    base = 1024 if match[3] else 1000
+    return f"in bytes: {round(float(match[1]) * base ** _PREFIXES.index(match[2] or ' '))}"
