@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core.keys import keys_of
 from pyroctl.core.spec import (
+    PYTHON_NAMES,
     UNIX,
     CommandOptions,
     EventServiceOptions,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
 """Prefixes of variables that are meant for the manager itself; services don't inherit them."""
-PYTHON_NAMES = frozenset({"python", "python3"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,14 @@ class Loaded:
 
         return {dotted(path): self.origin(path) for path, _ in settings(self.deployment)}
 
+    def missing(self, environ: Mapping[str, str]) -> list[Diagnostic]:
+        """Return what the services would not find if they were started on this machine now."""
+        from pyroctl.config.check.surroundings import missing
+
+        if self.layers is None:
+            return []
+        return [self.layers.locate(problem) for problem in missing(self.deployment, environ)]
+
     def origin(self, path: Path) -> Origin:
         """Return where the value of a key came from."""
         owner = self.layers.owner(path) if self.layers is not None else None

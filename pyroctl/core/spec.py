@@ -29,6 +29,8 @@ LIVE = "live"
 NO_FLAG = Flag()
 UNIX = "./u:"
 """What a host begins with that is the path of a Unix socket; Pyro5's notation."""
+PYTHON_NAMES = frozenset({"python", "python3"})
+"""Commands that mean the interpreter that runs the manager."""
 _T = TypeVar("_T")
 
 Live = Annotated[_T, LIVE]

@@ -98,6 +98,77 @@ def test_show_gives_every_setting_as_toml_and_where_it_comes_from(deployment: De
     assert data["origins"]["services.es.port"] == {"file": str(path), "line": 3}
 
 
+ABSENT = """\
+[services.ns]
+kind = "nameserver"
+storage = "sql:gone/names.db"
+[services.cam]
+kind = "object"
+object = "nowhere.cam:Cam"
+path = "lib"
+user = "dameon"
+[services.odd]
+kind = "object"
+object = "lab.optics.odd:Odd"
+[services.cmd]
+kind = "command"
+command = ["no-such-program"]
+cwd = "gone"
+group = "no-such-group"
+instances = 2
+ready = { command = "./probe.sh" }
+watchdog = { command = "./watch.sh" }
+[services.es]
+kind = "eventservice"
+ident_file = "gone.key"
+"""
+
+
+def test_what_is_not_on_this_machine_is_a_warning(deployment: Deployment) -> None:
+    """Each with place, key and service; the configuration is valid all the same."""
+    path = deployment.configure(ABSENT)
+    optics = deployment.root / "lab" / "optics"
+    optics.mkdir(parents=True)
+    (optics / "__init__.py").write_text("raise RuntimeError('imported')")
+    (deployment.root / "watch.sh").touch(0o700)
+    checked = deployment.run("config", "check")
+    root = deployment.root
+    assert [line.split(":", 4)[2:] for line in checked.stderr.splitlines() if "warn" in line] == [
+        ["3", "1", f" services.ns.storage: there is no directory {root}/gone"],
+        ["7", "1", f" services.cam.path: there is no directory {root}/lib"],
+        ["8", "1", ' services.cam.user: there is no user "dameon" on this machine'],
+        ["6", "1", " services.cam.object: there is no module nowhere"],
+        ["11", "1", " services.odd.object: there is no module lab.optics.odd"],
+        ["15", "1", f" services.cmd.cwd: there is no directory {root}/gone"],
+        ["16", "1", ' services.cmd.group: there is no group "no-such-group" on this machine'],
+        ["14", "1", ' services.cmd.command: there is no program "no-such-program" on PATH'],
+        ["18", "11", ' services.cmd.ready.command: there is no program "./probe.sh"'],
+        ["19", "14", ' services.cmd.watchdog.command: there is no program "./watch.sh"'],
+        ["22", "1", f" services.es.ident_file: there is no file {root}/gone.key"],
+    ]
+    assert 'hint: did you mean "daemon"?' in checked.stderr
+    assert checked.stdout == f"{path}: valid, 6 services, 11 warnings\n"
+    warnings = deployment.json("config", "check")["data"]["warnings"]
+    assert [(each["service"], each["line"]) for each in warnings[:2]] == [("ns", 3), ("cam", 7)]
+    skipped = deployment.run("config", "check", "--no-env-checks")
+    assert (skipped.stderr, skipped.stdout) == ("", f"{path}: valid, 6 services\n")
+
+
+def test_what_is_on_this_machine_is_no_warning(deployment: Deployment) -> None:
+    """Modules beside the file, of the installation and of Python itself; programs and users."""
+    (deployment.root / "mine.py").touch()
+    objects = ("mine:A", "Pyro5.api:Proxy", "xml.dom.minidom:Document", "sys:path", "pyro_host:X")
+    deployment.configure(
+        "".join(
+            f'[services.a{n}]\nkind = "object"\nobject = "{each}"\n'
+            for n, each in enumerate(objects)
+        )
+        + '[services.b]\nkind = "command"\ncommand = "python x.py"\nuser = "root"\ngroup = "0"\n'
+        '[services.c]\nkind = "command"\ncommand = "/bin/sh -c true"\ncwd = "/"\n'
+    )
+    assert deployment.run("config", "check").stderr == ""
+
+
 def test_secrets_are_hidden_wherever_the_configuration_is_shown(deployment: Deployment) -> None:
     """Values of env and env_file, in text and JSON, in plans and errors; --reveal shows them."""
     (deployment.root / "keys.env").write_text("LASER_KEY=s3cret-1\n")

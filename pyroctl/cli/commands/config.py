@@ -22,12 +22,26 @@ command = cli.group("config", "Show, check and change the configuration.")
 
 
 @cli.command("check")
-def check(app: App) -> Result:
-    """Check the configuration, and report every error with its place and a suggestion."""
-    deployment = app.load().deployment
-    count = len(deployment.services)
-    app.output.print(f"{app.config or BUILT_IN}: valid, {count} service{'' if count == 1 else 's'}")
-    return Result({"file": app.config, "services": list(deployment.services)})
+@click.option(
+    "--no-env-checks", is_flag=True, help="Don't look for programs, modules, users and files."
+)
+def check(app: App, *, no_env_checks: bool) -> Result:
+    """Check the configuration, and report every error with its place and a suggestion.
+
+    Programs, modules, users, groups, files and directories that aren't on this machine are
+    warnings; the exit status is 0.
+    """
+    loaded = app.load()
+    services = list(loaded.deployment.services)
+    warnings = [] if no_env_checks else loaded.missing(os.environ)
+    for warning in warnings:
+        hint = f"\n    hint: {warning.hint}" if warning.hint else ""
+        app.output.progress(f"warning: {warning}{hint}")
+    counts = [f"{len(services)} service{'' if len(services) == 1 else 's'}"]
+    counts += [f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"] if warnings else []
+    app.output.print(f"{app.config or BUILT_IN}: valid, {', '.join(counts)}")
+    entries = [entry for warning in warnings for entry in warning.entries()]
+    return Result({"file": app.config, "services": services, "warnings": entries})
 
 
 @cli.command("show")

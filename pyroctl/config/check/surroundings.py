@@ -1,0 +1,145 @@
+"""What a valid deployment needs of this machine and doesn't find: programs, modules, users, files.
+
+Only `config check` asks: what is missing here may be there where the deployment runs, or later.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import sys
+from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.config.check.convert import absolute
+from pyroctl.config.source.diagnostics import Problem
+from pyroctl.core.instances import collapse
+from pyroctl.core.keys import keys_of
+from pyroctl.core.spec import (
+    PYTHON_NAMES,
+    CommandOptions,
+    CommandReady,
+    NameServerOptions,
+    ObjectOptions,
+)
+from pyroctl.suggestions import nearest_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pyroctl.config.source.diagnostics import Path
+    from pyroctl.core.spec import Deployment, ServiceSpec
+
+
+def missing(deployment: Deployment, environ: Mapping[str, str]) -> list[Problem]:
+    """Return what the services of a deployment would not find if they were started now."""
+    return [
+        problem
+        for name, (spec, _) in collapse(deployment.services).items()
+        for problem in _of_service(("services", name), spec, deployment.directory, environ)
+    ]
+
+
+def _of_service(
+    path: Path, spec: ServiceSpec, directory: str, environ: Mapping[str, str]
+) -> Iterator[Problem]:
+    for table in (spec, spec.options):
+        yield from _files(path, table)
+    yield from _account(path, "user", spec.user, pwd.getpwnam, pwd.getpwall)
+    yield from _account(path, "group", spec.group, grp.getgrnam, grp.getgrall)
+    environ = {**environ, **spec.env}
+    for key, program in _programs(spec):
+        if not _is_program(program, spec.cwd or directory, environ.get("PATH", os.defpath)):
+            where = "" if os.sep in program else " on PATH"
+            yield Problem((*path, *key), f'there is no program "{program}"{where}')
+    yield from _of_kind(path, spec, directory, environ)
+
+
+def _of_kind(
+    path: Path, spec: ServiceSpec, directory: str, environ: Mapping[str, str]
+) -> Iterator[Problem]:
+    options = spec.options
+    if isinstance(options, ObjectOptions):
+        module = options.object.partition(":")[0]
+        own = environ.get("PYTHONPATH", "").split(os.pathsep)
+        search = [*options.path, *filter(None, own), *filter(None, sys.path), directory]
+        absent = _absent_module(module, search)
+        if absent is not None:
+            hint = "path names further directories to search"
+            yield Problem((*path, "object"), f"there is no module {absent}", hint)
+    elif isinstance(options, NameServerOptions) and options.storage.startswith("sql:"):
+        folder = os.path.dirname(options.storage.removeprefix("sql:"))
+        if not os.path.isdir(folder):
+            yield Problem((*path, "storage"), f"there is no directory {folder}")
+
+
+def _account(
+    path: Path,
+    key: str,
+    name: str | None,
+    find: Callable[[str], object],
+    everyone: Callable[[], Sequence[tuple[Any, ...]]],
+) -> Iterator[Problem]:
+    if name is None or name.isdecimal():
+        return
+    try:
+        find(name)
+    except KeyError:
+        nearest = nearest_name(name, [entry[0] for entry in everyone()])
+        hint = f'did you mean "{nearest}"?' if nearest else None
+        yield Problem((*path, key), f'there is no {key} "{name}" on this machine', hint)
+
+
+def _files(path: Path, table: Any) -> Iterator[Problem]:
+    """Find the files and directories that the keys of a table name and that aren't there."""
+    for key in keys_of(type(table)):
+        value = getattr(table, key.name)
+        if key.type == "File" and value is not None:
+            found, what = os.path.exists(value), "file"
+            if key.name == "cwd":
+                found, what = os.path.isdir(value), "directory"
+            if not found:
+                yield Problem((*path, key.name), f"there is no {what} {value}")
+        elif key.type == "Files":
+            for entry in value:
+                if not os.path.exists(entry):
+                    yield Problem((*path, key.name), f"there is no directory {entry}")
+
+
+def _programs(spec: ServiceSpec) -> Iterator[tuple[Path, str]]:
+    options = spec.options
+    if isinstance(options, CommandOptions):
+        if options.command[0] not in PYTHON_NAMES:
+            yield ("command",), options.command[0]
+        if isinstance(options.ready, CommandReady):
+            yield ("ready", "command"), options.ready.command[0]
+    if spec.watchdog is not None and spec.watchdog.command is not None:
+        yield ("watchdog", "command"), spec.watchdog.command[0]
+
+
+def _is_program(name: str, directory: str, path: str) -> bool:
+    if os.sep in name:
+        name = absolute(name, directory)
+    return shutil.which(name, path=path) is not None
+
+
+def _absent_module(name: str, search: Sequence[str]) -> str | None:
+    """Return the first package or module of a dotted name that isn't there; imports nothing."""
+    first, *inner = name.split(".")
+    found = PathFinder.find_spec(first, list(search))
+    if found is None and any(_finds(finder, first) for finder in sys.meta_path):
+        return None  # an editable installation, or a part of Python itself
+    whole = first
+    for part in inner:
+        if found is None or found.submodule_search_locations is None:
+            break
+        whole = f"{whole}.{part}"
+        found = PathFinder.find_spec(whole, list(found.submodule_search_locations))
+    return whole if found is None else None
+
+
+def _finds(finder: Any, name: str) -> bool:
+    find: Callable[..., object] | None = getattr(finder, "find_spec", None)
+    return finder is not PathFinder and find is not None and find(name, None) is not None
