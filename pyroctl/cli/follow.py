@@ -8,6 +8,7 @@ import heapq
 import os
 import select
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.logfiles import Line
@@ -45,6 +46,7 @@ def follow(
         while True:
             for line in heapq.merge(*(tail.read() for tail in tails), key=Line.moment):
                 show(line)
+            sys.stdout.flush()  # into a pipe, too, a line comes when it was written
             if watch in select.select([watch, interrupted], [], [])[0]:
                 os.read(watch, 65536)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import resource
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -66,7 +68,10 @@ def run(options: Options, reasons: StopReasons) -> None:
         if channel is not None:
             serve_control(channel, service.answer, lambda: reasons.put("the manager is gone"))
         service.start()
-        print(service.uri, flush=True)  # noqa: T201 - the one line of output
+        try:
+            print(service.uri, flush=True)  # noqa: T201 - the one line of output
+        except OSError:  # nobody reads it, and the flush at exit must not fail for it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         notifier.ready(uri=service.uri)
         reason = reasons.get()
         _log.info("stopping: %s", reason)
