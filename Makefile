@@ -10,7 +10,7 @@ ROOT   ?= run
 # tests start would compile all its modules) and sees what a user's plain environment does.
 unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
-.PHONY: start stop test check format bench bench-events clean
+.PHONY: start stop test check format docs bench bench-events clean
 
 start: $(USE)            ## name server and event service up, status shown
 	$(BIN)/pyroctl --root $(ROOT) start
@@ -37,6 +37,10 @@ format: $(WORK)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(WORK)             ## the site, in site/; with mandoc installed, man pages are typeset
+	$(BIN)/python -m pip install --quiet --group docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: $(WORK)            ## its peers beside those from PyPI: apt-get install runit s6
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks.manager
@@ -46,7 +50,7 @@ bench-events: $(WORK)     ## its rivals: apt-get install redis-server nats-serve
 	$(BIN)/python -m benchmarks.events
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) dist build site
 
 $(USE): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -183,7 +183,7 @@ class AlreadyRunning(PyroctlError):
     code = "already-running"
 
 
-class Fault(PyroctlError):
+class Diagnostic(PyroctlError):
     """One fault of a configuration: `key` is dotted (`services.es.port`), place 1-based."""
 
     code = "config"
@@ -220,14 +220,14 @@ class ConfigError(PyroctlError):
     code = "config"
     exit_code = EXIT_CONFIG
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Diagnostic]) -> None:
         self.faults = tuple(faults)
         count = len(self.faults)
         super().__init__(
             "1 fault in the configuration" if count == 1 else f"{count} faults in the configuration"
         )
 
-    def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Fault]]]:
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Diagnostic]]]:
         """Let pickle make it anew of its faults."""
         return type(self), (self.faults,)
 

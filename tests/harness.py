@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyroctl.control.client import call
-from pyroctl.control.paths import deployment_paths
 from pyroctl.errors import ManagerNotRunning, NoAnswer
+from pyroctl.paths import deployment_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -76,8 +76,9 @@ def markdown(source: str) -> Iterator[Block]:
 
 
 def mdoc(source: str) -> Iterator[Block]:
-    """Return the text without literal displays, comments and the names of macros."""
+    """Return the text without literal displays, comments, names of macros and what is literal."""
     text = blank(r"^\.Bd -(?:literal|unfilled)(?s:.*?)^\.Ed", source)
+    text = blank(r"^\.(?:Ar|Cm|D1|Dl|Ev|Fa|Fl|Fn|Ic|It|Li|Op|Pa|Ql)\b.*", text, "x")
     text = blank(r'^\.\\".*|^\.(?:Dd|Dt|Xr)\b.*|^\.[A-Z][a-z]\b', text)
     yield Block("mdoc", text, 0)
 

@@ -9,8 +9,8 @@ import benchmarks.events.workers  # noqa: F401 - loading it is the purpose
 for _module in (
     "Pyro5.api",
     "pyro_events",
-    "pyro_events.client.callback",
-    "pyro_events.client.stream",
+    "pyro_events._client.receiving.callback",
+    "pyro_events._client.receiving.stream",
     "nats",
     "paho.mqtt.client",
     "redis",

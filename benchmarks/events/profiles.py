@@ -79,8 +79,8 @@ def _profile(file: Path) -> Iterator[None]:
 
 def serve(file: Path) -> None:
     """Be the event service, with a profiler in its loop's thread."""
-    from pyro_events import cli  # noqa: PLC0415 - only this process needs it
-    from pyro_events.engine.engine import Engine  # noqa: PLC0415 - the same
+    from pyro_events._app import cli  # noqa: PLC0415 - only this process needs it
+    from pyro_events._broker.engine import Engine  # noqa: PLC0415 - the same
 
     run = Engine.run
 

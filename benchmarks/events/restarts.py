@@ -32,9 +32,9 @@ from Pyro5.errors import CommunicationError
 
 from benchmarks.events.processes import Broker, environment, first_line, free_port, program
 from benchmarks.events.sockets import open_idle
-from pyro_events import wire
-from pyro_events.client.calls import encode_call
-from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events._client.calls import encode_call
+from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_wire import framing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,9 +160,9 @@ def under_load(rounds: int, how: str, subscribers: int = 10) -> dict[str, Any]:
     return {
         "events": count,
         "lost": sum(count - each["events"] - each["missed"] for each in found),
-        "told as missed": sum(each["missed"] for each in found),
-        "doubled": sum(each["doubled"] for each in found),
-        "disordered": sum(each["disordered"] for each in found),
+        "reported as missed": sum(each["missed"] for each in found),
+        "duplicated": sum(each["doubled"] for each in found),
+        "reordered": sum(each["disordered"] for each in found),
         "longest pause, s": round(max(each["pause"] for each in found), 3),
         "command, s (median)": round(statistics.median(took), 3),
         **({"nobody served, ms": _spread(blackouts, 1)} if blackouts else {}),
@@ -220,14 +220,14 @@ def _visit(number: int) -> bytes:
     hello = msgpack.packb({"handshake": greeting, "object": EVENTSERVICE_NAME})
     params = [f"visitor {number}", [f"visits.{number}"], [], {}]
     return (
-        wire.encode_frame(wire.CONNECT, wire.MSGPACK, 0, 0, hello)
+        framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, hello)
         + encode_call(1, EVENTSERVICE_NAME, "attach", params)
         + encode_call(2, EVENTSERVICE_NAME, "detach", [])
     )
 
 
 def _is_over(answer: bytes) -> bool:
-    reader = wire.FrameReader(1 << 20)
+    reader = framing.FrameReader(1 << 20)
     reader.feed(answer)
     return len(list(reader)) == 3
 

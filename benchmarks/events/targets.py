@@ -53,7 +53,7 @@ def _flows(results: Results) -> Iterator[Verdict]:
     own = [runs for (name, _), runs in results.flows.items() if name.startswith("es-")]
     if own:
         lost = sum(abs(run.lost) + run.jumps for runs in own for run in runs)
-        what = "lost, doubled or out of order, all event service runs"
+        what = "lost, duplicated or reordered, all event service runs"
         yield Verdict(what, "0", f"{lost}", lost == 0)
 
 
@@ -93,7 +93,7 @@ def _memory(results: Results) -> Iterator[Verdict]:
             mib = cost.with_kib / 1024
             yield Verdict("5,000 idle subscribers", "≤ 80 MB", f"{mib:.0f} MiB", mib <= 76.3)
             # The command's main thread only waits for signals.
-            found = f"{cost.threads} with the one that waits for signals"
+            found = f"{cost.threads}, including the one that waits for signals"
             yield Verdict("threads for them", "1", found, cost.threads <= 2)
     if results.stalled is not None:
         more = (results.stalled.with_kib - results.stalled.before_kib) / 1024

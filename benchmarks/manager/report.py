@@ -32,13 +32,13 @@ def mib(size: float) -> str:
 def lives(found: Mapping[str, Sequence[Life]], count: int, idle: float) -> str:
     """Compare whole lives; a figure that a manager has none of is a dash."""
     rows: list[tuple[str, Callable[[Life], float | None], Callable[[float], str]]] = [
-        (f"launch → {count} × `sleep` there", lambda life: life.startup, ms),
+        (f"launch → {count} × `sleep` running", lambda life: life.startup, ms),
         ("`status`, elapsed", lambda life: life.status and life.status.wall, ms),
         ("`status`, CPU", lambda life: life.status and life.status.cpu, ms),
-        ("killed → there again", lambda life: life.crash or None, ms),
+        ("killed → running again", lambda life: life.crash or None, ms),
         ("stop all, until done", lambda life: life.stop, ms),
         ("resident memory", lambda life: life.rss, mib),
-        ("… shared pages divided", lambda life: life.pss, mib),
+        ("… with shared pages divided", lambda life: life.pss, mib),
         (f"context switches in {idle:g} idle s", lambda life: life.idle_switches, "{:.0f}".format),
         (f"CPU in {idle:g} idle s", lambda life: life.idle_cpu, ms),
     ]

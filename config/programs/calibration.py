@@ -1,4 +1,4 @@
-"""Takes some pictures and compares them; a service that ends when its work is done."""
+"""Take some pictures and compare them; a service that ends when its work is done."""
 
 from Pyro5.api import Proxy
 

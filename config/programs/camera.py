@@ -1,4 +1,4 @@
-"""Plays a camera: takes a while for a picture, and tells that there is one."""
+"""A simulated camera: takes a while for each picture, and publishes that there is one."""
 
 import atexit
 import time
@@ -14,7 +14,7 @@ EXPOSURE = 0.05
 @expose
 @behavior(instance_mode="single")
 class Camera:
-    """One for everybody, as there is only one device."""
+    """One instance for all clients, because there is only one device."""
 
     def __init__(self):
         self._pictures = 0

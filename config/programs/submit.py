@@ -1,4 +1,4 @@
-"""Hand in tasks, and print their results as they come: python programs/submit.py 10 20 30."""
+"""Submit tasks, and print the results as they arrive: python programs/submit.py 10 20 30."""
 
 import argparse
 

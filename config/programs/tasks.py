@@ -12,7 +12,7 @@ PATIENCE = 1.0
 @expose
 @behavior(instance_mode="single")
 class Tasks:
-    """What is to be done, and what workers have taken."""
+    """The waiting tasks, and those that workers have taken."""
 
     def __init__(self):
         self._numbers = itertools.count(1)
@@ -20,13 +20,13 @@ class Tasks:
         self._taken = {}
 
     def submit(self, argument):
-        """Add a task; gives its number. The event `pool.done.NUMBER` has the result."""
+        """Add a task and return its number. The event `pool.done.NUMBER` will have the result."""
         number = next(self._numbers)
         self._waiting.put((number, argument))
         return number
 
     def take(self):
-        """Give a task, or None. It comes back if the caller goes without `done`."""
+        """Return a task, or None. The task comes back if the caller leaves without `done`."""
         try:
             task = self._waiting.get(timeout=PATIENCE)
         except queue.Empty:
@@ -37,12 +37,12 @@ class Tasks:
         return task
 
     def done(self, number):
-        """Say that a task that was taken over this connection is done."""
+        """Report that a task taken over this connection is done."""
         current_context.untrack_resource(self._taken.pop(number))
 
 
 class Taken:
-    """A task that somebody works on. Pyro5 closes it when the worker's connection is gone."""
+    """A task in progress. Pyro5 closes it when the worker's connection is gone."""
 
     def __init__(self, task, waiting):
         self._task = task

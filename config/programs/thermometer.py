@@ -1,4 +1,4 @@
-"""Plays a thermometer: publishes what it measures, until it is told to stop."""
+"""A simulated thermometer: publishes its measurements until it is stopped."""
 
 import argparse
 import random

@@ -1,4 +1,4 @@
-"""Works on one task after the other."""
+"""Work on one task after the other."""
 
 import math
 import os

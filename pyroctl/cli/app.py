@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Output
 from pyroctl.control.client import call, manager_pid
-from pyroctl.control.paths import Paths, deployment_paths
 from pyroctl.errors import Reported
+from pyroctl.paths import Paths, deployment_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ class App:
     @functools.cached_property
     def config(self) -> str | None:
         """The configuration file; None for the built-in deployment. Raises ConfigError."""
-        from pyroctl.config.locate import find_config
+        from pyroctl.config.source.discovery import find_config
 
         return find_config(self.config_option, self.root, os.environ, os.getcwd())
 

@@ -127,7 +127,7 @@ class ServiceName(click.ParamType[str]):
 
         from click.shell_completion import CompletionItem
 
-        from pyroctl.config.sources import written_tables
+        from pyroctl.config.source.sources import written_tables
         from pyroctl.core.instances import numbered
 
         app = ctx.find_root().ensure_object(App)

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Result
-from pyroctl.config.apart import Loading
+from pyroctl.config.subprocess_loader import Loading
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App

@@ -14,20 +14,20 @@ from pyroctl.cli.output import Result, failure
 from pyroctl.errors import EXIT_INTERRUPTED, PyroctlError, UsageError, system_error
 
 COMMANDS = {
-    "run": "run",
-    "start": "start",
-    "stop": "stop",
-    "restart": "restart",
-    "reload": "reload",
-    "status": "status",
-    "logs": "logs",
-    "reexec": "reexec",
-    "shutdown": "shutdown",
-    "init": "init",
-    "config": "config",
-    "es": "es",
-    "unit": "unit",
-    "completion": "completion",
+    "run": "commands.run",
+    "start": "commands.start",
+    "stop": "commands.stop",
+    "restart": "commands.restart",
+    "reload": "commands.reload",
+    "status": "status.command",
+    "logs": "commands.logs",
+    "reexec": "commands.reexec",
+    "shutdown": "commands.shutdown",
+    "init": "commands.init",
+    "config": "commands.config",
+    "es": "commands.es",
+    "unit": "commands.unit",
+    "completion": "commands.completion",
 }
 """Commands in the order of the help, and the modules that they are in."""
 

@@ -28,7 +28,7 @@ def run(args: list[str]) -> int:
 
     What is imported here may be interrupted without a traceback.
     """
-    from pyroctl.cli.quick import quick
+    from pyroctl.cli.status.fast_path import quick
 
     code = None if "_PYROCTL_COMPLETE" in os.environ else quick(args)
     if code is None:

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pyroctl.config.mistakes import dotted
-from pyroctl.config.origin import Origin
-from pyroctl.config.overrides import has_overrides
-from pyroctl.config.settings import settings
+from pyroctl.config.check.settings import settings
+from pyroctl.config.source.diagnostics import dotted
+from pyroctl.config.source.origin import Origin
+from pyroctl.config.source.overrides import has_overrides
 from pyroctl.core.spec import Deployment, builtin_deployment
-from pyroctl.errors import ConfigError, Fault
+from pyroctl.errors import ConfigError, Diagnostic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyroctl.config.layers import Layers
-    from pyroctl.config.mistakes import Path
-    from pyroctl.config.sources import Sources
+    from pyroctl.config.source.diagnostics import Path
+    from pyroctl.config.source.layers import Layers
+    from pyroctl.config.source.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def load(
     """
     if path is None and not has_overrides(environ):
         return Loaded(builtin_deployment(cwd))
-    from pyroctl.config.convert import absolute
-    from pyroctl.config.sources import builtin_sources, read_sources
+    from pyroctl.config.check.convert import absolute
+    from pyroctl.config.source.sources import builtin_sources, read_sources
 
     if path is None:
         return _interpreted(builtin_sources(), environ, cwd, None)
@@ -73,10 +73,10 @@ def load(
 def _interpreted(
     sources: Sources, environ: Mapping[str, str], directory: str, file: str | None
 ) -> Loaded:
-    from pyroctl.config.interpret import interpret
+    from pyroctl.config.check.interpret import interpret
 
     try:
         deployment, layers, variables = interpret(sources, environ, directory, file)
     except RecursionError as error:
-        raise ConfigError([Fault("nested too deeply", file=file)]) from error
+        raise ConfigError([Diagnostic("nested too deeply", file=file)]) from error
     return Loaded(deployment, tuple(sources.files), layers, variables)

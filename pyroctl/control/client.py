@@ -17,7 +17,7 @@ from pyroctl.errors import ManagerNotRunning, NoAnswer, NotPermitted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyroctl.control.paths import Paths
+    from pyroctl.paths import Paths
 
 LONGEST_PATH = 107
 """Bytes that the system takes as the path of a Unix socket."""

@@ -51,7 +51,7 @@ _PLACE = frozenset({"services", "directory", "file"})
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class KeyChange:
     """One key with its old and its new value; None where it has none."""
 
     key: str
@@ -70,19 +70,19 @@ class Change:
         return self.key.startswith("env.")
 
 
-def service_changes(old: ServiceSpec, new: ServiceSpec) -> tuple[Change, ...]:
+def service_changes(old: ServiceSpec, new: ServiceSpec) -> tuple[KeyChange, ...]:
     """Give the keys that differ between two specifications of a service."""
     if type(old.options) is not type(new.options):
-        return (Change("kind", old.kind, new.kind), *_common_changes(old, new))
+        return (KeyChange("kind", old.kind, new.kind), *_common_changes(old, new))
     return (*_changes(_values(old.options), _values(new.options)), *_common_changes(old, new))
 
 
-def manager_changes(old: Deployment, new: Deployment) -> tuple[Change, ...]:
+def manager_changes(old: Deployment, new: Deployment) -> tuple[KeyChange, ...]:
     """Give the keys of `[manager]` that differ; none of them takes effect in a running manager."""
     return tuple(_changes(_values(old, _PLACE), _values(new, _PLACE)))
 
 
-def moved_name_server(name: str, old: Deployment, new: Deployment) -> Change | None:
+def moved_name_server(name: str, old: Deployment, new: Deployment) -> KeyChange | None:
     """Give the change of address of the name server that a service was told at its start.
 
     An event service doesn't count: it is told when the name server is there again.
@@ -95,7 +95,7 @@ def moved_name_server(name: str, old: Deployment, new: Deployment) -> Change | N
     before, after = name_server_of(name, old), name_server_of(name, new)
     if before is None or after is None or before == after:
         return None
-    return Change("name server", before, after)
+    return KeyChange("name server", before, after)
 
 
 def name_server_of(name: str, deployment: Deployment) -> str | None:
@@ -111,7 +111,7 @@ def name_server_of(name: str, deployment: Deployment) -> str | None:
     return next(iter([*chosen, *servers.values()]), None)
 
 
-def _common_changes(old: ServiceSpec, new: ServiceSpec) -> Iterator[Change]:
+def _common_changes(old: ServiceSpec, new: ServiceSpec) -> Iterator[KeyChange]:
     return _changes(_values(old, _IDENTITY), _values(new, _IDENTITY))
 
 
@@ -119,7 +119,9 @@ def _values(table: Any, without: frozenset[str] = frozenset()) -> dict[str, Any]
     return {f.name: getattr(table, f.name) for f in fields(table) if f.name not in without}
 
 
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[Change]:
+def _changes(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
+) -> Iterator[KeyChange]:
     for key in dict.fromkeys((*old, *new)):
         before, after = old.get(key), new.get(key)
         if before == after:
@@ -129,4 +131,4 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -
         elif is_dataclass(before) and type(before) is type(after):
             yield from _changes(_values(before), _values(after), f"{prefix}{key}.")
         else:
-            yield Change(prefix + key, before, after)
+            yield KeyChange(prefix + key, before, after)

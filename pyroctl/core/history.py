@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pyroctl.core.life import State
     from pyroctl.core.outcome import Outcome
+    from pyroctl.core.state import State
 
 KEPT = 20
 """How many are remembered."""

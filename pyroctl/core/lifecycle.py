@@ -11,8 +11,8 @@ A service is in one of seven states:
     failed     given up: permanent failure, start limit, or no restart wanted
 
 Ten events can meet it in any of them, and the table has an answer for every pair, so none is
-forgotten (a test walks it). `Exited` tells that the process died, `Gone` that nothing of its
-session is left: only then may it be started again, so a port is never fought over.
+forgotten (a test walks it). `Exited` means that the process died, `SessionEmpty` that nothing of
+its session is left: only then may it be started again, so a port is never fought over.
 
 Everything here is a function of its arguments: times are handed in (monotonic seconds), chance as
 a number from 0 to 1; what is to be done comes back as a list of effects.
@@ -24,59 +24,32 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyroctl.core.backoff import restart_delay
-from pyroctl.core.life import (
-    SETTLED,
+from pyroctl.core.outcome import Outcome
+from pyroctl.core.state import (
     Action,
+    AfterStop,
     Arm,
     Disarm,
     Effect,
     Event,
     Exited,
-    Gone,
-    Hung,
-    Life,
     Ready,
+    Replaced,
     Restart,
+    ServiceState,
+    SessionEmpty,
+    SpawnFailed,
     Start,
     State,
     Stop,
-    Succeeded,
-    Then,
     Timeout,
-    Unspawnable,
-    is_usable,
+    Unhealthy,
 )
-from pyroctl.core.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pyroctl.core.spec import ServiceSpec
-
-__all__ = [
-    "SETTLED",
-    "TABLE",
-    "Action",
-    "Arm",
-    "Disarm",
-    "Effect",
-    "Event",
-    "Exited",
-    "Gone",
-    "Hung",
-    "Life",
-    "Ready",
-    "Restart",
-    "Start",
-    "State",
-    "Stop",
-    "Succeeded",
-    "Then",
-    "Timeout",
-    "Unspawnable",
-    "is_usable",
-    "step",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +57,21 @@ class _Case:
     """One row of the table, about to be applied."""
 
     spec: ServiceSpec
-    life: Life
+    life: ServiceState
     event: Event
     now: float
     chance: float
 
-    def enter(self, state: State, reason: str = "", **changes: object) -> Life:
+    def enter(self, state: State, reason: str = "", **changes: object) -> ServiceState:
         return replace(self.life, state=state, since=self.now, reason=reason, **changes)  # type: ignore[arg-type] # fields of Life
 
 
-Result = tuple[Life, tuple[Action, ...]]
+Result = tuple[ServiceState, tuple[Action, ...]]
 
 
-def step(spec: ServiceSpec, life: Life, event: Event, now: float, chance: float = 0.5) -> Result:
+def step(
+    spec: ServiceSpec, life: ServiceState, event: Event, now: float, chance: float = 0.5
+) -> Result:
     """Let one event happen at `now`, and give the new life and what is to be done about it."""
     return TABLE[life.state][type(event)](_Case(spec, life, event, now, chance))
 
@@ -133,8 +108,8 @@ def _serve(case: _Case) -> Result:
 
 def _go_down(case: _Case) -> Result:
     assert isinstance(case.event, Stop | Restart)
-    then = Then.START_AGAIN if isinstance(case.event, Restart) else Then.STAY_DOWN
-    reason = "restart asked for" if then is Then.START_AGAIN else "stop asked for"
+    then = AfterStop.START_AGAIN if isinstance(case.event, Restart) else AfterStop.STAY_DOWN
+    reason = "restart asked for" if then is AfterStop.START_AGAIN else "stop asked for"
     why = case.event.why
     life = case.enter(State.STOPPING, why or reason, then=then, because=why)
     return life, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
@@ -142,19 +117,21 @@ def _go_down(case: _Case) -> Result:
 
 def _too_slow(case: _Case) -> Result:
     trouble = f"not ready within {case.spec.start_timeout:g} s"
-    life = case.enter(State.STOPPING, trouble, then=Then.JUDGE, outcome=Outcome(trouble=trouble))
+    life = case.enter(
+        State.STOPPING, trouble, then=AfterStop.JUDGE, outcome=Outcome(trouble=trouble)
+    )
     return life, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
 
 
 def _put_down(case: _Case) -> Result:
     """End what isn't well; asking what doesn't answer kindly would be pointless."""
-    assert isinstance(case.event, Hung)
+    assert isinstance(case.event, Unhealthy)
     trouble = case.event.reason
     failures = 0 if _was_stable(case) else case.life.failures
     life = case.enter(
         State.STOPPING,
         trouble,
-        then=Then.JUDGE,
+        then=AfterStop.JUDGE,
         outcome=Outcome(trouble=trouble),
         failures=failures,
     )
@@ -164,7 +141,7 @@ def _put_down(case: _Case) -> Result:
 
 def _change_over(case: _Case) -> Result:
     """Go on with another process; it is no restart, since the service was there all the time."""
-    assert isinstance(case.event, Succeeded)
+    assert isinstance(case.event, Replaced)
     if case.event.ready:
         return case.enter(State.RUNNING), ()
     life = case.enter(State.STARTING, "the old process ended while it handed over")
@@ -177,7 +154,7 @@ def _clear_up(case: _Case) -> Result:
     outcome = case.event.outcome
     failures = 0 if _was_stable(case) else case.life.failures
     life = case.enter(
-        State.STOPPING, outcome.describe(), then=Then.JUDGE, outcome=outcome, failures=failures
+        State.STOPPING, outcome.describe(), then=AfterStop.JUDGE, outcome=outcome, failures=failures
     )
     return life, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
 
@@ -193,12 +170,12 @@ def _note_outcome(case: _Case) -> Result:
 
 def _want_up(case: _Case) -> Result:
     why = case.event.why if isinstance(case.event, Restart) else ""
-    return replace(case.life, then=Then.START_AGAIN, because=why), ()
+    return replace(case.life, then=AfterStop.START_AGAIN, because=why), ()
 
 
 def _want_down(case: _Case) -> Result:
     assert isinstance(case.event, Stop)
-    return replace(case.life, then=Then.STAY_DOWN, because=case.event.why), ()
+    return replace(case.life, then=AfterStop.STAY_DOWN, because=case.event.why), ()
 
 
 def _kill(case: _Case) -> Result:
@@ -206,9 +183,9 @@ def _kill(case: _Case) -> Result:
 
 
 def _conclude(case: _Case) -> Result:
-    if case.life.then is Then.START_AGAIN:
+    if case.life.then is AfterStop.START_AGAIN:
         return _begin(case, case.life.because)
-    if case.life.then is Then.JUDGE:
+    if case.life.then is AfterStop.JUDGE:
         return _judge(case)
     return case.enter(State.STOPPED, case.life.because), (Disarm(),)
 
@@ -219,7 +196,7 @@ def _rest(case: _Case) -> Result:
 
 
 def _cannot_spawn(case: _Case) -> Result:
-    assert isinstance(case.event, Unspawnable)
+    assert isinstance(case.event, SpawnFailed)
     outcome = Outcome(trouble=case.event.reason)
     return case.enter(State.FAILED, case.event.reason, outcome=outcome), (Disarm(),)
 
@@ -264,11 +241,11 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Restart: _begin,
         Ready: _ignore,
         Exited: _ignore,
-        Gone: _ignore,
+        SessionEmpty: _ignore,
         Timeout: _ignore,
-        Unspawnable: _ignore,
-        Hung: _ignore,
-        Succeeded: _ignore,
+        SpawnFailed: _ignore,
+        Unhealthy: _ignore,
+        Replaced: _ignore,
     },
     State.STARTING: {
         Start: _ignore,
@@ -276,11 +253,11 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Restart: _go_down,
         Ready: _serve,
         Exited: _clear_up,
-        Gone: _ignore,
+        SessionEmpty: _ignore,
         Timeout: _too_slow,
-        Unspawnable: _cannot_spawn,
-        Hung: _ignore,
-        Succeeded: _ignore,
+        SpawnFailed: _cannot_spawn,
+        Unhealthy: _ignore,
+        Replaced: _ignore,
     },
     State.RUNNING: {
         Start: _ignore,
@@ -288,11 +265,11 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Restart: _go_down,
         Ready: _ignore,
         Exited: _clear_up,
-        Gone: _ignore,
+        SessionEmpty: _ignore,
         Timeout: _ignore,
-        Unspawnable: _ignore,
-        Hung: _put_down,
-        Succeeded: _change_over,
+        SpawnFailed: _ignore,
+        Unhealthy: _put_down,
+        Replaced: _change_over,
     },
     State.STOPPING: {
         Start: _want_up,
@@ -300,11 +277,11 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Restart: _want_up,
         Ready: _ignore,
         Exited: _note_outcome,
-        Gone: _conclude,
+        SessionEmpty: _conclude,
         Timeout: _kill,
-        Unspawnable: _ignore,
-        Hung: _ignore,
-        Succeeded: _ignore,
+        SpawnFailed: _ignore,
+        Unhealthy: _ignore,
+        Replaced: _ignore,
     },
     State.BACKOFF: {
         Start: _begin,
@@ -312,11 +289,11 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Restart: _begin,
         Ready: _ignore,
         Exited: _ignore,
-        Gone: _ignore,
+        SessionEmpty: _ignore,
         Timeout: _begin_again,
-        Unspawnable: _ignore,
-        Hung: _ignore,
-        Succeeded: _ignore,
+        SpawnFailed: _ignore,
+        Unhealthy: _ignore,
+        Replaced: _ignore,
     },
     State.EXITED: {
         Start: _begin,
@@ -324,11 +301,11 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Restart: _begin,
         Ready: _ignore,
         Exited: _ignore,
-        Gone: _ignore,
+        SessionEmpty: _ignore,
         Timeout: _ignore,
-        Unspawnable: _ignore,
-        Hung: _ignore,
-        Succeeded: _ignore,
+        SpawnFailed: _ignore,
+        Unhealthy: _ignore,
+        Replaced: _ignore,
     },
     State.FAILED: {
         Start: _begin,
@@ -336,10 +313,10 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Restart: _begin,
         Ready: _ignore,
         Exited: _ignore,
-        Gone: _ignore,
+        SessionEmpty: _ignore,
         Timeout: _ignore,
-        Unspawnable: _ignore,
-        Hung: _ignore,
-        Succeeded: _ignore,
+        SpawnFailed: _ignore,
+        Unhealthy: _ignore,
+        Replaced: _ignore,
     },
 }

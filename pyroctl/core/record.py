@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.core.diff import service_changes
 from pyroctl.core.history import Ending
-from pyroctl.core.life import Life, State, Then
 from pyroctl.core.outcome import Outcome
 from pyroctl.core.spec import ServiceSpec
+from pyroctl.core.state import AfterStop, ServiceState, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ class RunRecord:
 class UnitRecord:
     """One service."""
 
-    life: Life
+    life: ServiceState
     due: float | None = None
     """When the next Timeout of its life is to happen."""
     last_end: tuple[Outcome, datetime] | None = None
@@ -91,11 +91,11 @@ def from_json(table: Mapping[str, Any]) -> UnitRecord:
     if table["version"] != VERSION:
         raise ValueError(f"a record of version {table['version']}")
     life = dict(table["life"])
-    life |= {"state": State(life["state"]), "then": Then(life["then"])}
+    life |= {"state": State(life["state"]), "then": AfterStop(life["then"])}
     life |= {"outcome": _outcome(life["outcome"]), "starts": tuple(life["starts"])}
     end = table["last_end"]
     return UnitRecord(
-        life=Life(**_known(Life, life)),
+        life=ServiceState(**_known(ServiceState, life)),
         due=table["due"],
         last_end=None if end is None else (Outcome(**end[0]), datetime.fromisoformat(end[1])),
         history=tuple(map(_ending, table["history"])),

@@ -17,7 +17,7 @@ from pyroctl.core.spec import CommandOptions, PortReady
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from pyroctl.core.diff import Change
+    from pyroctl.core.diff import KeyChange
     from pyroctl.core.spec import Deployment, ServiceSpec
 
 
@@ -46,7 +46,7 @@ class Step:
 
     action: Action
     service: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[KeyChange, ...] = ()
     why: str = ""
     """For people, where the changes don't say it."""
 
@@ -97,7 +97,9 @@ def reload_plan(
     return tuple(steps)
 
 
-def _changes(name: str, old: Deployment, new: Deployment, present: Present) -> tuple[Change, ...]:
+def _changes(
+    name: str, old: Deployment, new: Deployment, present: Present
+) -> tuple[KeyChange, ...]:
     """Give what differs: live keys from the last specification, others from the process' own."""
     before, after = old.services[name], new.services[name]
     known = service_changes(before, after)
@@ -112,7 +114,7 @@ def _changes(name: str, old: Deployment, new: Deployment, present: Present) -> t
     )
 
 
-def _needs_start(name: str, changes: Sequence[Change], present: Present) -> bool:
+def _needs_start(name: str, changes: Sequence[KeyChange], present: Present) -> bool:
     if name in present.troubled:
         return bool(changes)
     return name in present.processes and any(not change.live for change in changes)

@@ -16,7 +16,7 @@ MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class UsageSample:
     """What the processes of a service had taken at one time."""
 
     at: float
@@ -45,14 +45,14 @@ def pause(window: float) -> float:
     return min(max(window / LOOKS_IN_A_WINDOW, SHORTEST_PAUSE), LONGEST_PAUSE)
 
 
-def load(before: Look, now: Look) -> float:
+def load(before: UsageSample, now: UsageSample) -> float:
     """Give the processor time between two looks, in percent of one processor."""
     spent = sum(seconds - before.cpu.get(pid, 0.0) for pid, seconds in now.cpu.items())
     lived = now.at - before.at
     return 100 * spent / lived if lived > 0 else 0.0
 
 
-def compare(spec: ServiceSpec, excess: Excess, before: Look, now: Look) -> Excess:
+def compare(spec: ServiceSpec, excess: Excess, before: UsageSample, now: UsageSample) -> Excess:
     """Give the excess after another look; one look within the limit forgives all before it."""
     too_big = spec.max_rss is not None and now.rss > spec.max_rss
     too_busy = spec.max_cpu is not None and load(before, now) > spec.max_cpu
@@ -61,7 +61,7 @@ def compare(spec: ServiceSpec, excess: Excess, before: Look, now: Look) -> Exces
     return Excess(rss_since if too_big else None, cpu_since if too_busy else None)
 
 
-def verdict(spec: ServiceSpec, excess: Excess, before: Look, now: Look) -> str | None:
+def verdict(spec: ServiceSpec, excess: Excess, before: UsageSample, now: UsageSample) -> str | None:
     """Say why the service is to be restarted, or None if it isn't."""
     if excess.rss_since is not None and now.at - excess.rss_since >= spec.window:
         assert spec.max_rss is not None

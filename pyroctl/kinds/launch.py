@@ -26,7 +26,7 @@ OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class LaunchContext:
     """What a service may know about where it runs."""
 
     deployment: str
@@ -62,12 +62,12 @@ class Launch:
     """Whether it goes on when the manager is killed."""
 
 
-def launch(spec: ServiceSpec, surroundings: Surroundings) -> Launch:
+def launch(spec: ServiceSpec, surroundings: LaunchContext) -> Launch:
     """Make the launch of a service."""
     return replace(_launch(spec, surroundings), outlives=surroundings.orphans == "adopt")
 
 
-def _launch(spec: ServiceSpec, surroundings: Surroundings) -> Launch:
+def _launch(spec: ServiceSpec, surroundings: LaunchContext) -> Launch:
     options = spec.options
     env = _environment(spec, surroundings)
     cwd = spec.cwd or surroundings.directory
@@ -90,7 +90,7 @@ def _launch(spec: ServiceSpec, surroundings: Surroundings) -> Launch:
             return Launch(argv, env, cwd, options.ready, controlled=False)
 
 
-def _environment(spec: ServiceSpec, surroundings: Surroundings) -> dict[str, str]:
+def _environment(spec: ServiceSpec, surroundings: LaunchContext) -> dict[str, str]:
     env = {
         name: value
         for name, value in surroundings.environ.items()

@@ -8,9 +8,9 @@ import logging
 import os
 import sys
 
-from pyroctl.config.apart import Loading
-from pyroctl.control.paths import deployment_paths
+from pyroctl.config.subprocess_loader import Loading
 from pyroctl.errors import PyroctlError
+from pyroctl.paths import deployment_paths
 
 
 def run() -> None:
@@ -61,8 +61,10 @@ def run() -> None:
 def check(config: str | None) -> None:
     """Show on stdout whether we could go on in a manager's process; see reexec.py."""
     import pyroctl
-    from pyroctl.manager import main  # noqa: F401 - to show that they can be imported
-    from pyroctl.manager.adoption import reexec
+    from pyroctl.manager import (
+        main,  # noqa: F401 - to show that they can be imported
+        reexec,
+    )
 
     found = {"version": pyroctl.__version__, "errors": [], "exit_code": 0}
     try:

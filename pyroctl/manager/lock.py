@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from pyroctl.control.client import manager_pid
 from pyroctl.errors import AlreadyRunning, NotPermitted, PyroctlError
-from pyroctl.manager.orphans import aftermath
+from pyroctl.manager.cleanup import crash_report
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from pyroctl.control.paths import Paths
-    from pyroctl.manager.orphans.aftermath import Mark
+    from pyroctl.manager.cleanup.crash_report import LockOwner
+    from pyroctl.paths import Paths
 
 
 GUARD_TIMEOUT = 5.0
@@ -50,7 +50,7 @@ def _not_ours(path: str) -> NotPermitted:
     return NotPermitted(f"{path} belongs to somebody else", hint="choose another place with --root")
 
 
-def acquire(paths: Paths) -> tuple[int, Mark | None]:
+def acquire(paths: Paths) -> tuple[int, LockOwner | None]:
     """Take the deployment's lock and write our mark into it.
 
     Gives the descriptor to keep open and to `release`, and the mark of the last manager, if it
@@ -66,8 +66,8 @@ def acquire(paths: Paths) -> tuple[int, Mark | None]:
             f"another manager (pid {manager_pid(paths)}) runs this deployment",
             hint="look at it with pyroctl status, end it with pyroctl shutdown",
         ) from None
-    last = aftermath.read_mark(fd)
-    aftermath.leave_mark(fd)
+    last = crash_report.read_owner(fd)
+    crash_report.write_owner(fd)
     _outlast_guard(paths)
     return fd, last
 

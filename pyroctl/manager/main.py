@@ -10,24 +10,23 @@ import threading
 from typing import TYPE_CHECKING
 
 from pyroctl.control.server import ControlServer
-from pyroctl.core.lifecycle import State
+from pyroctl.core.state import State
 from pyroctl.errors import EXIT_FAILED, EssentialFailed, Reported
-from pyroctl.manager import lock
-from pyroctl.manager.adoption import reexec
-from pyroctl.manager.adoption.succession import Beginning, begin, go_on
-from pyroctl.manager.autostart import Autostart
-from pyroctl.manager.orphans import aftermath
-from pyroctl.manager.orphans.reaper import Reaper
-from pyroctl.manager.requests import Requests
-from pyroctl.manager.supervisor import Supervisor
+from pyroctl.manager import lock, reexec
+from pyroctl.manager.cleanup import crash_report
+from pyroctl.manager.cleanup.reaper import Reaper
+from pyroctl.manager.commands.requests import Requests
+from pyroctl.manager.deployment.autostart import Autostart
+from pyroctl.manager.deployment.supervisor import Supervisor
+from pyroctl.manager.fdstore.startup import StartupState, begin, go_on
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyroctl.control.paths import Paths
     from pyroctl.core.spec import Deployment
-    from pyroctl.manager.unit import Unit
+    from pyroctl.manager.deployment.unit import Unit
+    from pyroctl.paths import Paths
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 HURRY = 1.0
@@ -80,14 +79,14 @@ def run(
 def _serve(
     manager: Manager,
     paths: Paths,
-    beginning: Beginning,
+    beginning: StartupState,
     *,
     autostart: bool,
     on_ready: Callable[[str], None],
 ) -> None:
     asyncio.run(manager.serve(autostart=autostart, on_ready=lambda: on_ready(beginning.news)))
     if beginning.keeping is not None:  # what we haven't started ourselves may have left its service
-        aftermath.end_all(paths, grace=aftermath.GRACE if manager.left is None else 0)
+        crash_report.end_all(paths, grace=crash_report.GRACE if manager.left is None else 0)
     if manager.left is not None:
         raise manager.failure or manager.left
 
@@ -101,7 +100,7 @@ class Manager:
         paths: Paths,
         system: SystemNotifier,
         echo: Callable[[str, bytes], None] | None,
-        beginning: Beginning,
+        beginning: StartupState,
     ) -> None:
         self._deployment = deployment
         self._beginning = beginning

@@ -9,12 +9,12 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from pyroctl.core.lifecycle import State, is_usable
+from pyroctl.core.state import State, is_usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
-    from pyroctl.manager.unit import Unit
+    from pyroctl.manager.deployment.unit import Unit
 
 FAILED = frozenset({State.BACKOFF, State.FAILED})
 MICROSECONDS = 1_000_000

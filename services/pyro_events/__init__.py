@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pyro_events.event import EVENTSERVICE_NAME, Event, register_event_class
+from pyro_events._protocol.event import EVENTSERVICE_NAME, Event, register_event_class
 
 if TYPE_CHECKING:
     from pyro_events.async_subscriber import AsyncSubscriber

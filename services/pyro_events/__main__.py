@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pyro_events.cli import entry
+from pyro_events._app.cli import entry
 
 entry()

@@ -9,18 +9,18 @@ from collections import deque
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pyro_events.client.inbox import Failure, Inbox, Notice, Undecodable, Wake
+from pyro_events._client.receiving.inbox import Failure, Inbox, Notice, Undecodable, Wake
+from pyro_events._protocol.subjects import check_patterns, check_subjects
 from pyro_events.errors import Closed
-from pyro_events.subjects import check_patterns, check_subjects
 from pyro_events.subscriber import TIMEOUT, check_texts, make_subscription, undecodable_gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from pyro_events.client.inbox import Item, Parcel
-    from pyro_events.event import Event
-    from pyro_events.mailbox import WhenFull
+    from pyro_events._client.receiving.inbox import Delivery, Item
+    from pyro_events._protocol.event import Event
+    from pyro_events._protocol.when_full import WhenFull
 
 _log = logging.getLogger("pyro_events")
 
@@ -54,7 +54,7 @@ class AsyncSubscriber:
         self._inbox = Inbox()
         self._subscription = make_subscription(es, ident, self._inbox, delivery, options, daemon)
         self._arrived: asyncio.Event | None = None
-        self._parcel: Parcel | None = None
+        self._parcel: Delivery | None = None
         self._events: deque[Event | Undecodable] = deque()
         self._handled = 0
         self._closed = False

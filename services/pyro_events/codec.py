@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgpack
 
-from pyro_events import tags
-from pyro_events.collisions import check_keys
-from pyro_events.tags import MARK, UnsendableError
+from pyro_events._protocol import tags
+from pyro_events._protocol.collisions import check_keys
+from pyro_events._protocol.tags import MARK, UnsendableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

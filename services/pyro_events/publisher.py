@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pyro_events.client.closing import Closing
-from pyro_events.client.sender import Sender
+from pyro_events._client.closeable import Closeable
+from pyro_events._client.sender import Sender
+from pyro_events._protocol.subjects import check_subjects
 from pyro_events.codec import pack
 from pyro_events.errors import NotPublished
-from pyro_events.subjects import check_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from pyro_events.client.outbox import Entry
+    from pyro_events._client.outbox import Entry
 
 MAX_PENDING = 10_000
 MAX_PENDING_BYTES = 16 * 1024 * 1024
@@ -26,7 +26,7 @@ _REMEMBERED = 1000
 _log = logging.getLogger("pyro_events")
 
 
-class Publisher(Closing):
+class Publisher(Closeable):
     """Publishes events, across restarts of the event service and broken connections.
 
     `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name

@@ -14,19 +14,19 @@ from Pyro5.core import URI
 from Pyro5.errors import CommunicationError, PyroError
 from Pyro5.serializers import serializers
 
-from pyro_events.client import names
-from pyro_events.client.backoff import Backoff
-from pyro_events.client.closing import Closing
-from pyro_events.client.connection import ConnectionLost
-from pyro_events.client.lifecycle import LifeCycle
-from pyro_events.client.line import Line, Manner, Pool
-from pyro_events.client.waker import Stopped, Waker
+from pyro_events._client import names
+from pyro_events._client.backoff import Backoff
+from pyro_events._client.closeable import Closeable
+from pyro_events._client.connection import ConnectionLost
+from pyro_events._client.proxy_pool import Pool, PooledProxy, ProxyOptions
+from pyro_events._client.waker import Stopped, Waker
+from pyro_events._service_events import LifeCycle
 from pyro_events.errors import Closed, EventServiceError, OutcomeUnknown, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from pyro_events.client.lifecycle import News
+    from pyro_events._service_events import ServiceEvent
 
 PATIENCE = 30.0
 CONNECT_TIMEOUT = 5.0
@@ -40,7 +40,7 @@ _COUNTED = (
 _log = logging.getLogger("pyro_events")
 
 
-class ReconnectingProxy(Closing):
+class ReconnectingProxy(Closeable):
     """Calls a Pyro object, and connects again when its service was restarted, here or elsewhere.
 
     `uri` is `PYRONAME:name`, looked up again for every new connection, or `PYRO:…`. A call for
@@ -78,7 +78,7 @@ class ReconnectingProxy(Closing):
             _check_seconds("timeout", timeout)
         if serializer is not None and serializer not in serializers:
             raise ValueError(f"serializer must be one of {', '.join(serializers)}: {serializer!r}")
-        self._manner = Manner(handshake, serializer, timeout)
+        self._manner = ProxyOptions(handshake, serializer, timeout)
         self._clock = clock
         self._chance = chance
         self._pool = Pool()
@@ -221,7 +221,7 @@ class ReconnectingProxy(Closing):
 
     # -- connections
 
-    def _borrow(self, deadline: float, backoff: Backoff) -> Line:
+    def _borrow(self, deadline: float, backoff: Backoff) -> PooledProxy:
         """Give a connection, made anew if need be; raises Unreachable and Closed."""
         while True:
             if self._closed:
@@ -246,7 +246,7 @@ class ReconnectingProxy(Closing):
                 self._came(made)
                 return made
 
-    def _connect(self, deadline: float) -> Line:
+    def _connect(self, deadline: float) -> PooledProxy:
         waker = Waker()
         try:
             with self._changed:
@@ -259,7 +259,7 @@ class ReconnectingProxy(Closing):
                 raise Closed("the proxy was closed") from None
             except TimeoutError:
                 raise Unreachable("the name server does not answer") from None
-            return Line(uri, self._manner, deadline - self._clock())
+            return PooledProxy(uri, self._manner, deadline - self._clock())
         finally:
             with self._changed:
                 self._wakers.discard(waker)
@@ -279,7 +279,7 @@ class ReconnectingProxy(Closing):
 
     # -- what is to be told
 
-    def heard(self, news: News | None) -> None:
+    def heard(self, news: ServiceEvent | None) -> None:
         """Use what the manager publishes; called by the `LifeCycle`, in its thread."""
         if news is not None and not news.running:
             self._drop(news)
@@ -288,10 +288,10 @@ class ReconnectingProxy(Closing):
             self._news += 1
             self._changed.notify_all()
 
-    def _drop(self, news: News) -> None:
+    def _drop(self, news: ServiceEvent) -> None:
         """Cut the connections to a process that has gone, and none to the one that followed it."""
 
-        def concerned(line: Line) -> bool:
+        def concerned(line: PooledProxy) -> bool:
             return line.place.location == news.location and (
                 news.time is None or line.made <= news.time
             )
@@ -300,7 +300,7 @@ class ReconnectingProxy(Closing):
             self._went(news.reason)
             self._count("dropped", self._pool.drop(concerned))
 
-    def _came(self, line: Line) -> None:
+    def _came(self, line: PooledProxy) -> None:
         with self._changed:
             before, self._connected = self._connected, True
             self._place, self._methods, self._attributes = line.place, line.methods, line.attributes

@@ -9,18 +9,18 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyro_events import codec
-from pyro_events.engine.engine import Engine
-from pyro_events.engine.faults import NotRunning
-from pyro_events.engine.remote import make_items
-from pyro_events.engine.settings import MIB, Settings
-from pyro_events.registration import Registration
-from pyro_events.subjects import check_subjects
-from pyro_events.version import version
+from pyro_events._broker.engine import Engine
+from pyro_events._broker.errors import NotRunning
+from pyro_events._broker.registration import Registration
+from pyro_events._broker.rpc.remote import make_items
+from pyro_events._broker.settings import MIB, Settings
+from pyro_events._protocol.subjects import check_subjects
+from pyro_events._version import version
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pyro_events.mailbox import WhenFull
+    from pyro_events._protocol.when_full import WhenFull
 
 T = TypeVar("T")
 

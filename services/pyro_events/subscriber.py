@@ -7,20 +7,20 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 
-from pyro_events.client.closing import Closing
-from pyro_events.client.inbox import Failure, Inbox, Notice, Undecodable, Wake
-from pyro_events.client.waker import Waker
-from pyro_events.client.workers import Workers
+from pyro_events._client.closeable import Closeable
+from pyro_events._client.receiving.inbox import Failure, Inbox, Notice, Undecodable, Wake
+from pyro_events._client.receiving.workers import Workers
+from pyro_events._client.waker import Waker
+from pyro_events._protocol.subjects import check_patterns, check_subjects
 from pyro_events.errors import Closed
-from pyro_events.subjects import check_patterns, check_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyro_events.client.inbox import Item, Parcel
-    from pyro_events.client.subscription import Subscription
-    from pyro_events.event import Event
-    from pyro_events.mailbox import WhenFull
+    from pyro_events._client.receiving.inbox import Delivery, Item
+    from pyro_events._client.receiving.subscription import Subscription
+    from pyro_events._protocol.event import Event
+    from pyro_events._protocol.when_full import WhenFull
 
 TIMEOUT = 10.0
 """Seconds that a change of subscriptions may take, reconnecting included."""
@@ -28,7 +28,7 @@ TIMEOUT = 10.0
 _log = logging.getLogger("pyro_events")
 
 
-class Subscriber(Closing):
+class Subscriber(Closeable):
     """Receives events: subclass it, override `event`, subscribe, and `listen`.
 
     `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name
@@ -212,7 +212,7 @@ class Subscriber(Closing):
                 return
         del self._inbox.items[0]
 
-    def _open(self, parcel: Parcel) -> _Opened:
+    def _open(self, parcel: Delivery) -> _Opened:
         """Give the parcel's events, as they were left if it was opened before."""
         opened = self._opened
         if opened is None or opened.parcel is not parcel:
@@ -284,7 +284,7 @@ class _Opened:
 
     __slots__ = ("done", "events", "parcel")
 
-    def __init__(self, parcel: Parcel, events: Sequence[Event | Undecodable]) -> None:
+    def __init__(self, parcel: Delivery, events: Sequence[Event | Undecodable]) -> None:
         self.parcel = parcel
         self.events = events
         self.done = 0
@@ -300,11 +300,11 @@ def make_subscription(
 ) -> Subscription:
     """Make what fills the inbox; raises ValueError for a delivery that doesn't exist."""
     if delivery == "stream":
-        from pyro_events.client.stream import Stream  # noqa: PLC0415 - one of the two is needed
+        from pyro_events._client.receiving.stream import Stream  # noqa: PLC0415 - one of the two is needed
 
         return Stream(es, ident, inbox, options)
     if delivery == "callback":
-        from pyro_events.client.callback import Callback  # noqa: PLC0415 - the same
+        from pyro_events._client.receiving.callback import Callback  # noqa: PLC0415 - the same
 
         return Callback(es, ident, inbox, options, daemon)
     raise ValueError(f"delivery must be 'stream' or 'callback', not {delivery!r}")

@@ -1,6 +1,6 @@
 """What makes a Python program a well-behaved child of a service manager.
 
-`pyro_host.child` has the child's side of what a service and its manager tell each other:
+`pyro_child.protocol` has the child's side of what a service and its manager tell each other:
 
 * "I am ready" goes through `Notifier`, which speaks sd_notify: the same program runs unchanged
   under pyroctl, under systemd, and alone in a terminal.
@@ -12,7 +12,7 @@ Nothing here imports Pyro5, so that any Python program can use it.
 
 from __future__ import annotations
 
-from pyro_host.child import (
+from pyro_child.protocol import (
     PERMANENT_FAILURE,
     AskRefused,
     ControlChannel,

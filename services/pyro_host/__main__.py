@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from pyro_host.cli import main
-from pyro_host.leave import leave
+from pyro_host.force_exit import force_exit
 
-leave(main())
+force_exit(main())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 
-from pyro_host.faults import CannotServe
-from pyro_host.listening import inherited_socket
+from pyro_child.inherited_socket import inherited_socket
+from pyro_host.errors import CannotServe
 
 KEEPALIVE = (
     (socket.TCP_KEEPIDLE, 60),

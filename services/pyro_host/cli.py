@@ -6,9 +6,9 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from pyro_host.child import PERMANENT_FAILURE
+from pyro_child.protocol import PERMANENT_FAILURE
+from pyro_child.stop import StopReasons
 from pyro_host.options import parse
-from pyro_host.stop import StopReasons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def _serve(options: Options) -> int:
     except (ValueError, AttributeError) as error:  # a PYRO_ variable that Pyro5 refuses
         _log.error("%s; correct or unset that PYRO_ variable", error)
         return PERMANENT_FAILURE
-    from pyro_host.faults import CannotServe  # noqa: PLC0415 - beside the above
+    from pyro_host.errors import CannotServe  # noqa: PLC0415 - beside the above
 
     try:
         run(options, _take_signals)

@@ -19,7 +19,7 @@ from Pyro5.server import Daemon
 from Pyro5.svr_threads import SocketServer_Threadpool
 
 from pyro_host.address import advertised
-from pyro_host.faults import CannotServe
+from pyro_host.errors import CannotServe
 from pyro_host.transport import MultiplexTransport, ThreadTransport
 
 if TYPE_CHECKING:

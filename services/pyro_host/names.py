@@ -10,8 +10,8 @@ from Pyro5.core import NAMESERVER_NAME, URI
 from Pyro5.errors import NamingError, PyroError
 
 from pyro_host.daemon import PROBE
-from pyro_host.faults import CannotServe
-from pyro_host.wire import Caller, Refused
+from pyro_host.errors import CannotServe
+from pyro_wire.raw_proxy import ConnectRefused, RawProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class Registration:
         if location is not None:
             self._server = name_server_uri(location)
 
-        def take(server: Caller) -> None:
+        def take(server: RawProxy) -> None:
             holder = _holder(server, self.name)
             if holder is not None and holder != self._uri:
                 self._take_over(holder)
@@ -82,7 +82,7 @@ class Registration:
         if not self._tried:
             return
 
-        def remove(server: Caller) -> None:
+        def remove(server: RawProxy) -> None:
             if _holder(server, self.name) == self._uri:
                 server.call("remove", self.name)
 
@@ -102,12 +102,12 @@ class Registration:
             )
 
     def _ask(
-        self, questions: Callable[[Caller], None], patience: float = NAME_SERVER_PATIENCE
+        self, questions: Callable[[RawProxy], None], patience: float = NAME_SERVER_PATIENCE
     ) -> None:
         try:
-            with Caller(self._server, patience) as server:
+            with RawProxy(self._server, patience) as server:
                 questions(server)
-        except (OSError, PyroError, Refused) as error:
+        except (OSError, PyroError, ConnectRefused) as error:
             raise CannotServe(
                 f"can't register {self.name}: no name server answers at {self.where}: "
                 f"{getattr(error, 'strerror', None) or error}"
@@ -127,7 +127,7 @@ def name_server_uri(location: str | None) -> URI:
         ) from None
 
 
-def _holder(server: Caller, name: str) -> str | None:
+def _holder(server: RawProxy, name: str) -> str | None:
     try:
         return str(server.call("lookup", name))
     except NamingError:
@@ -141,9 +141,9 @@ def probe(uri: str) -> Any:
     another reason is an answer.
     """
     try:
-        with Caller(URI(uri), PROBE_PATIENCE, PROBE) as there:
+        with RawProxy(URI(uri), PROBE_PATIENCE, PROBE) as there:
             return there.greeting or "somebody"
-    except Refused as refusal:
+    except ConnectRefused as refusal:
         return None if "unknown object" in str(refusal) else "somebody"
     except (OSError, PyroError):
         return None

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from Pyro5 import config
 
+from pyro_child.protocol import AskRefused, ControlChannel, Notifier, serve_control
 from pyro_host import target
 from pyro_host.address import open_listener
-from pyro_host.child import AskRefused, ControlChannel, Notifier, serve_control
 from pyro_host.daemon import STOP_PATIENCE, HostDaemon
-from pyro_host.faults import CannotServe
-from pyro_host.leave import leave
+from pyro_host.errors import CannotServe
+from pyro_host.force_exit import force_exit
 from pyro_host.names import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyro_child.stop import StopReasons
     from pyro_host.options import Options
-    from pyro_host.stop import StopReasons
 
 _log = logging.getLogger("pyro_host")
 
@@ -159,7 +159,7 @@ class Service:
         self._remove_name()
         if not self._served.wait(STOP_PATIENCE):  # server type multiplex, in the middle of a call
             _log.warning("a call that took longer than %g s was cut off", STOP_PATIENCE)
-            leave(0)
+            force_exit(0)
 
     def _remove_name(self) -> None:
         if self._names is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from Pyro5.server import _get_exposed_members as exposed_members
 
-from pyro_host.faults import CannotServe
+from pyro_host.errors import CannotServe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

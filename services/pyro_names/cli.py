@@ -7,8 +7,8 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from pyro_host import PERMANENT_FAILURE
-from pyro_host.stop import StopReasons
+from pyro_child.protocol import PERMANENT_FAILURE
+from pyro_child.stop import StopReasons
 from pyro_names.options import parse
 
 if TYPE_CHECKING:

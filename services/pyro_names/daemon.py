@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from Pyro5.core import NAMESERVER_NAME
 from Pyro5.server import Daemon
 
-from pyro_host.listening import serve_on
+from pyro_child.inherited_socket import serve_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,14 +19,20 @@ from Pyro5.errors import NamingError, PyroError
 from Pyro5.errors import TimeoutError as PyroTimeout
 from Pyro5.nameserver import BroadcastServer, NameServer
 
-from pyro_host import PERMANENT_FAILURE, AskRefused, ControlChannel, Notifier, serve_control
-from pyro_host.listening import inherited_socket
+from pyro_child.inherited_socket import inherited_socket
+from pyro_child.protocol import (
+    PERMANENT_FAILURE,
+    AskRefused,
+    ControlChannel,
+    Notifier,
+    serve_control,
+)
 from pyro_names.cleaner import Cleaner
 from pyro_names.daemon import NameDaemon
 from pyro_names.storage import StorageError, open_storage
 
 if TYPE_CHECKING:
-    from pyro_host.stop import StopReasons
+    from pyro_child.stop import StopReasons
     from pyro_names.options import Options
 
 MOST_CLIENTS = 1000

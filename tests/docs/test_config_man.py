@@ -1,4 +1,4 @@
-"""pyroctl.toml(5) says what the configuration accepts: no more, no less."""
+"""pyroctl.toml(5) documents exactly what the configuration accepts."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from pyroctl.config.check.models import KINDS
+from pyroctl.config.check.schema_info import KeyInfo, keys
+from pyroctl.config.edit.show import format_value
 from pyroctl.config.load import load
-from pyroctl.config.models import KINDS
-from pyroctl.config.schema_info import KeyInfo, keys
-from pyroctl.config.show import format_value
 from pyroctl.core.diff import LIVE_KEYS
 
 PAGE = Path(__file__).parents[2] / "man" / "pyroctl.toml.5"
 SOURCE = PAGE.read_text(encoding="utf-8")
 SECTIONS = {
-    "Several files": (),
+    "Multiple files": (),
     "THE MANAGER": (),
-    "Keys of every service": tuple(KINDS),
+    "Common keys": tuple(KINDS),
     **{f"Kind {kind}": (kind,) for kind in KINDS},
 }
 ENTRY = re.compile(
@@ -29,7 +29,7 @@ ENTRY = re.compile(
 
 
 def documented() -> dict[tuple[str, str], tuple[str, str]]:
-    """Give (key, kind) → (type, default as written) of every key that the page describes."""
+    """Return (key, kind) → (type, default as written) of every key that the page describes."""
     found = {}
     parts = re.split(r"^\.S[hs] (.+)\n", SOURCE, flags=re.MULTILINE)[1:]
     for title, body in zip(parts[::2], parts[1::2], strict=True):
@@ -53,14 +53,14 @@ def accepted() -> dict[tuple[str, str], KeyInfo]:
 
 
 def test_the_page_has_exactly_the_keys():
-    """Every key of every kind is described, in the section of its kind, and none is invented."""
+    """Every key of every kind is described in the section of its kind, and no other key is."""
     described = documented().keys()
     assert sorted(described) == sorted(accepted())
 
 
 @pytest.mark.parametrize(("key", "kind"), sorted(accepted()))
 def test_type_and_default(key, kind):
-    """The page gives a key's type and its default."""
+    """The page states the type and the default of each key."""
     info = accepted()[key, kind]
     type_, default = documented()[key, kind]
     assert type_ == info.type
@@ -74,7 +74,7 @@ def test_type_and_default(key, kind):
 
 
 def test_the_keys_that_need_no_restart():
-    """The page lists exactly those of the table by which a reload goes."""
+    """The page lists exactly the keys that a reload applies without a restart."""
     section = SOURCE.partition(".Sh RELOADING\n")[2].partition(".Ed")[0].partition(".Bd")[2]
     lines = re.findall(r"^\.Ic (.+)$", section, re.MULTILINE)
     assert {key for line in lines for key in re.findall(r"[\w.]+", line)} == LIVE_KEYS
@@ -82,7 +82,7 @@ def test_the_keys_that_need_no_restart():
 
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
 def test_the_page_is_clean_mdoc():
-    """Mandoc has nothing to say about the page."""
+    """Mandoc reports no warnings for the page."""
     lint = subprocess.run(
         ["mandoc", "-T", "lint", "-W", "warning", PAGE], capture_output=True, text=True, check=False
     )
@@ -96,7 +96,7 @@ EXAMPLES = re.findall(
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_loads(tmp_path, example):
-    """What the page shows as configuration is one."""
+    """Every example configuration on the page loads."""
     file = tmp_path / "pyroctl.toml"
     file.write_text(example, encoding="utf-8")
     assert load(str(file), {}, "/").deployment.services

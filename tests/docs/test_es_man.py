@@ -1,4 +1,4 @@
-"""es(1) and pyro-events(7) say neither more nor less than the programs do."""
+"""es(1) and pyro-events(7) describe exactly what the programs do."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 
 import pyro_events
 from pyro_events import codec, errors
-from pyro_events.cli import parser
-from pyro_events.engine.remote import EventServiceObject
-from pyro_events.mailbox import WhenFull
+from pyro_events._app.cli import parser
+from pyro_events._broker.rpc.remote import EventServiceObject
+from pyro_events._protocol.when_full import WhenFull
 
 MAN = Path(__file__).parents[2] / "man"
 ES = (MAN / "es.1").read_text()
@@ -45,7 +45,7 @@ def plain(page: Path) -> str:
 
 
 def test_every_option_is_described_and_none_invented() -> None:
-    """The options of es(1) are those of the program, in short and in long."""
+    """es(1) lists exactly the short and long options of the program."""
     known = {flag for action in parser()._actions for flag in action.option_strings}
     described = {
         flag
@@ -58,7 +58,7 @@ def test_every_option_is_described_and_none_invented() -> None:
 
 
 def test_the_defaults_and_choices_are_the_program_s() -> None:
-    """Numbers in the text are those of the parser."""
+    """The defaults and choices in es(1) are those of the parser."""
     text = section(ES, "OPTIONS")
     defaults = {action.dest: action.default for action in parser()._actions}
     for action in parser()._actions:
@@ -73,13 +73,13 @@ def test_the_defaults_and_choices_are_the_program_s() -> None:
 
 
 def test_every_exit_status_is_described() -> None:
-    """0, 1, 2 and the one that says that starting again is pointless."""
+    """es(1) lists 0, 1, 2 and the code for a permanent failure."""
     text = section(ES, "EXIT STATUS")
     assert re.findall(r"^\.It (\d+)", text, re.MULTILINE) == ["0", "1", "2", "125"]
 
 
 def test_every_remote_method_is_described() -> None:
-    """pyro-events(7) lists what a proxy can call."""
+    """pyro-events(7) lists exactly the methods that a proxy can call."""
     text = section(EVENTS, "METHODS OF THE EVENT SERVICE")
     described = set(re.findall(r"^\.It Fn (\w+)", text, re.MULTILINE))
     assert described == set(EventServiceObject.public)
@@ -87,7 +87,7 @@ def test_every_remote_method_is_described() -> None:
 
 @pytest.mark.parametrize("title", ["PUBLISHER", "SUBSCRIBER"])
 def test_every_method_and_argument_of_the_helpers_is_described(title: str) -> None:
-    """With the defaults that it has."""
+    """pyro-events(7) lists all public methods, and all arguments with their defaults."""
     cls: Any = getattr(pyro_events, title.capitalize())
     text = section(EVENTS, title)
     described = {
@@ -104,7 +104,7 @@ def test_every_method_and_argument_of_the_helpers_is_described(title: str) -> No
 
 
 def test_every_error_is_described() -> None:
-    """And none invented."""
+    """pyro-events(7) lists exactly the exceptions of pyro_events.errors."""
     described = set(re.findall(r"^\.It Li (\w+)", section(EVENTS, "EXCEPTIONS"), re.MULTILINE))
     defined = {
         name
@@ -115,7 +115,7 @@ def test_every_error_is_described() -> None:
 
 
 def test_every_type_of_message_is_described() -> None:
-    """The table names what the codec takes."""
+    """The table lists exactly the types that the codec accepts."""
     table = section(EVENTS, "MESSAGES").partition(".Bl -column")[2].partition(".El")[0]
     described = {word for line in re.findall(r"\.It Li ([^\n]*?) Ta", table)
                  for word in re.split(r" , ", line.strip())}  # fmt: skip
@@ -123,18 +123,24 @@ def test_every_type_of_message_is_described() -> None:
     assert described == {"None" if name == "NoneType" else name for name in taken}
 
 
-def test_the_guide_shows_python() -> None:
-    """Every block of docs/events.md that claims to be Python is."""
-    guide = (MAN.parent / "docs" / "events.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+def test_the_guides_show_python() -> None:
+    """Every block of the documentation that claims to be Python is."""
+    pages = sorted((MAN.parent / "docs").rglob("*.md"))
+    blocks = [
+        (str(page), block)
+        for page in pages
+        for block in re.findall(
+            r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+        )
+    ]
     assert len(blocks) > 5
-    for block in blocks:
-        compile(block, "docs/events.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    for page, block in blocks:
+        compile(block, page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 @pytest.mark.parametrize("page", ["es.1", "pyro-events.7"])
 def test_the_pages_can_be_read(page: str) -> None:
-    """The linter has nothing to say, and nothing is lost on the way to a terminal."""
+    """The linter reports no warnings, and the page renders on a terminal."""
     shown = plain(MAN / page)
     assert "pyro" in shown
     linted = subprocess.run(

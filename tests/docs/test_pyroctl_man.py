@@ -1,4 +1,4 @@
-"""The reference of the command line says neither more nor less than the command line."""
+"""pyroctl(1) describes exactly the command line of the program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 import pytest
 
 import pyroctl.errors
-from pyroctl.cli.completion import completion_script
+from pyroctl.cli.commands.completion import completion_script
 from pyroctl.cli.group import COMMANDS, make_group
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ PAGES = sorted((ROOT / "man").iterdir())
 
 
 def commands() -> dict[str, click.Command]:
-    """Give every command with its full name."""
+    """Return every command by its full name."""
     group = make_group()
     context = click.Context(group)
     found = {}
@@ -39,7 +39,7 @@ def section(title: str) -> str:
 
 
 def options_in(text: str) -> set[str]:
-    """Read the options of some mdoc, with their dashes."""
+    """Return the options named in mdoc text, with their dashes."""
     return {
         f"-{flag}" for line in text.splitlines() for flag in re.findall(r"\bFl (-?[\w-]+)", line)
     }
@@ -51,7 +51,7 @@ def options_of(command: click.Command) -> set[str]:
 
 
 def test_every_command_is_described_and_none_invented() -> None:
-    """The list of commands in pyroctl(1) is that of the program."""
+    """pyroctl(1) lists exactly the commands of the program."""
     described = set(
         re.findall(r"^\.It Nm Cm ((?:(?:config|es|unit) )?\w+)", section("COMMANDS"), re.MULTILINE)
     )
@@ -59,7 +59,7 @@ def test_every_command_is_described_and_none_invented() -> None:
 
 
 def test_every_option_is_described_and_none_invented() -> None:
-    """Options of the commands, and those that every command has."""
+    """pyroctl(1) lists exactly the options of each command and the global ones."""
     every = {name for command in commands().values() for name in options_of(command)}
     everywhere = options_of(make_group()) | {"-h", "--help"}
     assert options_in(section("OPTIONS")) == everywhere
@@ -67,7 +67,7 @@ def test_every_option_is_described_and_none_invented() -> None:
 
 
 def test_every_exit_status_is_described() -> None:
-    """The numbers in pyroctl(1) are those of the program."""
+    """pyroctl(1) lists exactly the exit codes of the program."""
     described = {int(n) for n in re.findall(r"^\.It (\d+)", section("EXIT STATUS"), re.MULTILINE)}
     codes = {v for n, v in vars(pyroctl.errors).items() if n.startswith("EXIT_")}
     assert described == codes
@@ -75,7 +75,7 @@ def test_every_exit_status_is_described() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
 def test_man_pages_are_clean(page: Path) -> None:
-    """The mdoc linter has nothing to say."""
+    """The mdoc linter reports no warnings."""
     if shutil.which("mandoc") is None:
         pytest.skip("mandoc is not installed; `make check` needs it")
     found = subprocess.run(
@@ -88,5 +88,5 @@ def test_man_pages_are_clean(page: Path) -> None:
     ("shell", "file"), [("bash", "pyroctl.bash"), ("zsh", "_pyroctl"), ("fish", "pyroctl.fish")]
 )
 def test_the_completions_that_are_shipped_are_current(shell: str, file: str) -> None:
-    """What the wheel installs is what `pyroctl completion` prints."""
+    """The shipped completion scripts are those that `pyroctl completion` prints."""
     assert (ROOT / "completions" / file).read_text().strip() == completion_script(shell).strip()

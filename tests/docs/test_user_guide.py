@@ -1,4 +1,4 @@
-"""docs/guide.md: every file of it is written, and every command run, in its order."""
+"""The manager's guides: each file of them is written and each command run, in their order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.events.test_guide import PAGES as EVENT_PAGES
 from tests.harness import BIN
 
 if TYPE_CHECKING:
@@ -18,13 +19,25 @@ if TYPE_CHECKING:
 
     from tests.harness import Deployment
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+TUTORIAL = "tutorial/first-deployment.md"
+HOW_TO = [
+    "how-to/define-services.md",
+    "how-to/keep-services-healthy.md",
+    "how-to/operate.md",
+    "how-to/deploy.md",
+]
 ENDLESS = (" listen ", " -f ", " run ")
 """Commands that would go on for ever: what they show first is enough."""
 
 
 POKE = "until pyroctl es subscriptions | grep -q kitchen; do :; done; pyroctl restart watch"
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Return the language and the text of each code block of a page."""
+    text = (DOCS / page).read_text()
+    return re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def write(directory: Path, text: str) -> None:
@@ -73,25 +86,55 @@ def run(line: str, directory: Path, env: Mapping[str, str]) -> None:
         assert "Traceback" not in err, (line, err)
 
 
-@pytest.mark.timeout(240)
-def test_the_guide_from_the_first_line_to_the_last(deployment: Deployment) -> None:
-    """Whoever types it gets what it promises."""
-    env = {
+@pytest.fixture
+def env(deployment: Deployment) -> dict[str, str]:
+    return {
         **deployment.env,
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "PYROCTL_ROOT": str(deployment.root),
         "PYROCTL_SERVICES_NS_PORT": "0",
     }
-    for language, text in BLOCKS:
+
+
+def follow(page: str, directory: Path, env: Mapping[str, str]) -> None:
+    """Do what a page says, from the first block to the last."""
+    for language, text in blocks(page):
         if language in {"python", "toml"}:
-            write(deployment.root, text)
+            write(directory, text)
         elif language == "console":
             for line in text.splitlines():
-                run(line, deployment.root, env)
+                run(line, directory, env)
 
 
-def test_the_guide_leaves_nothing_out() -> None:
-    """Its blocks are files, commands, and one for Docker, which isn't here to be tried."""
-    languages = [language for language, _ in BLOCKS]
+@pytest.mark.timeout(240)
+def test_the_tutorial_from_the_first_line_to_the_last(
+    deployment: Deployment, env: dict[str, str]
+) -> None:
+    """Whoever types it, in an empty directory, gets what it promises."""
+    follow(TUTORIAL, deployment.root, env)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("page", HOW_TO)
+def test_each_how_to_guide_continues_the_tutorial(
+    deployment: Deployment, env: dict[str, str], page: str
+) -> None:
+    """With the tutorial's files, and `pyroctl start` done, every page works by itself."""
+    for language, text in blocks(TUTORIAL):
+        if language != "console":
+            write(deployment.root, text)
+    run("pyroctl start", deployment.root, env)
+    follow(page, deployment.root, env)
+
+
+def test_the_guides_leave_nothing_out() -> None:
+    """Their blocks are files, commands, and one for Docker, which isn't here to be tried."""
+    languages = [language for page in (TUTORIAL, *HOW_TO) for language, _ in blocks(page)]
     assert set(languages) == {"python", "toml", "console", "dockerfile"}
     assert languages.count("dockerfile") == 1
+
+
+def test_every_page_with_code_is_run() -> None:
+    """A page whose code is neither run here nor in tests/events/test_guide.py needs a test."""
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
+    assert {page for page in pages if blocks(page)} == {TUTORIAL, *HOW_TO, *EVENT_PAGES}

@@ -12,8 +12,9 @@ import msgpack
 import pytest
 from Pyro5.serializers import serializers_by_id
 
-from pyro_events import Subscriber, wire
-from pyro_events.client import change, sender
+from pyro_events import Subscriber
+from pyro_events._client import condition, sender
+from pyro_wire import framing
 from tests.harness import eventually
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from pyro_events import Event, Publisher
 
-_msgpack = serializers_by_id[wire.MSGPACK]
+_msgpack = serializers_by_id[framing.MSGPACK]
 
 
 class FakeES:
@@ -73,13 +74,13 @@ class FakeES:
     def push(self, first: int, *messages: Any) -> None:
         """Push opaque events to whoever connected last, numbered from `first` on."""
         body = msgpack.packb([["subject", 1.0, message, True] for message in messages])
-        self.send(wire.INVOKE, b"\x92\xcf" + first.to_bytes(8, "big") + body, wire.ONEWAY)
+        self.send(framing.INVOKE, b"\x92\xcf" + first.to_bytes(8, "big") + body, framing.ONEWAY)
 
     def notice(self, **notice: Any) -> None:
-        self.send(wire.INVOKE, msgpack.packb([None, notice]), wire.ONEWAY)
+        self.send(framing.INVOKE, msgpack.packb([None, notice]), framing.ONEWAY)
 
     def send(self, kind: int, data: bytes, flags: int = 0, seq: int = 0) -> None:
-        self.connections[-1].sendall(wire.encode_frame(kind, wire.MSGPACK, flags, seq, data))
+        self.connections[-1].sendall(framing.encode_frame(kind, framing.MSGPACK, flags, seq, data))
 
     def called(self, method: str) -> list[list[Any]]:
         return [params for name, params in self.calls if name == method]
@@ -93,7 +94,7 @@ class FakeES:
                 thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        reader = wire.FrameReader(1 << 30)
+        reader = framing.FrameReader(1 << 30)
         with connection, contextlib.suppress(OSError):
             while data := connection.recv(1 << 16):
                 reader.feed(data)
@@ -101,34 +102,34 @@ class FakeES:
                     if not self._handle(connection, frame):
                         return
 
-    def _handle(self, connection: socket.socket, frame: wire.Frame) -> bool:
-        if frame.type == wire.CONNECT:
+    def _handle(self, connection: socket.socket, frame: framing.Frame) -> bool:
+        if frame.type == framing.CONNECT:
             return self._greet(connection, frame)
-        if frame.type == wire.PING:
+        if frame.type == framing.PING:
             self.pongs += 1
-        elif frame.type == wire.RESULT:
+        elif frame.type == framing.RESULT:
             self.acks.append(int.from_bytes(frame.data, "big"))
-        elif frame.type == wire.INVOKE:
+        elif frame.type == framing.INVOKE:
             _, method, params, _ = msgpack.unpackb(frame.data)
             self.calls.append((method, params))
             return self._answer(connection, frame, method, params)
         return True
 
-    def _greet(self, connection: socket.socket, frame: wire.Frame) -> bool:
+    def _greet(self, connection: socket.socket, frame: framing.Frame) -> bool:
         hello = msgpack.unpackb(frame.data)["handshake"]
         allowed = self.ident in (None, hello["ident"])
         about = {"pyro_events": 1, "incarnation": self.incarnation, "version": "0"}
         data = (
             {"handshake": self.greeting or about, "meta": {}} if allowed else "wrong identification"
         )
-        kind = wire.CONNECTOK if allowed else wire.CONNECTFAIL
-        connection.sendall(wire.encode_frame(kind, 4, 0, 0, _msgpack.dumps(data)))
+        kind = framing.CONNECTOK if allowed else framing.CONNECTFAIL
+        connection.sendall(framing.encode_frame(kind, 4, 0, 0, _msgpack.dumps(data)))
         if allowed:
             self.connections.append(connection)
         return allowed
 
     def _answer(
-        self, connection: socket.socket, frame: wire.Frame, method: str, params: list[Any]
+        self, connection: socket.socket, frame: framing.Frame, method: str, params: list[Any]
     ) -> bool:
         if method == "publish_batch":
             answer = self._take(*params)
@@ -139,9 +140,9 @@ class FakeES:
         if answer in ("lose", "deafen"):
             return False
         if answer != "ignore":
-            flags = wire.EXCEPTION if isinstance(answer, Exception) else 0
+            flags = framing.EXCEPTION if isinstance(answer, Exception) else 0
             data = _msgpack.dumps(answer)
-            connection.sendall(wire.encode_frame(wire.RESULT, 4, flags, frame.seq, data))
+            connection.sendall(framing.encode_frame(framing.RESULT, 4, flags, frame.seq, data))
         return True
 
     def _take(self, publisher: str, first: int, batch: list[Any]) -> Any:
@@ -294,7 +295,7 @@ def time_over_once_failed(pub: Publisher, seconds: float) -> Iterator[None]:
         return seconds if pub._sender._failure else 0.0
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (sender, change):
+        for module in (sender, condition):
             patch.setattr(module, "time", SimpleNamespace(monotonic=monotonic))
         yield
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pyro_events.engine.engine import Engine
+    from pyro_events._broker.engine import Engine
 
 
 @pytest.fixture

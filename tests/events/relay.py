@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from pyro_events.engine import passing
+from pyro_events._broker.snapshot import fd_passing
 
 if TYPE_CHECKING:
     import socket
@@ -29,14 +29,14 @@ class Relay:
         self.word = word
         assert es.ask("offer_handover", path=es.meeting_place)["offered"]
         path = es.meeting_place + "2"
-        self.listener = passing.make_socket()
+        self.listener = fd_passing.make_socket()
         self.listener.bind(path)
         self.listener.listen()
         self.started = es.spawn(PYROCTL_TAKE_OVER=path)
         self.new, _ = self.listener.accept()
         self.listener.close()
         self.es.state.joinpath("handover2").unlink()
-        self.old = passing.make_socket()
+        self.old = fd_passing.make_socket()
         self.old.connect(es.meeting_place)
         for sock in (self.new, self.old):
             sock.settimeout(20)
@@ -48,7 +48,7 @@ class Relay:
         for word in WORDS:
             source = sources.get(word, self.old)
             target = self.old if source is self.new else self.new
-            message, descriptors = passing.receive(source)
+            message, descriptors = fd_passing.receive(source)
             said = msgpack.unpackb(message)
             assert said[0] == word, said
 
@@ -57,8 +57,8 @@ class Relay:
                 message: bytes = message,
                 descriptors: list[int] = descriptors,
             ) -> None:
-                passing.send(target, message, descriptors)
-                passing.close(descriptors)
+                fd_passing.send(target, message, descriptors)
+                fd_passing.close(descriptors)
 
             if word == self.word:
                 self.held = arrive
@@ -73,15 +73,15 @@ class Relay:
         rest = WORDS[WORDS.index(self.word) + 1 :]
         for word in rest:
             source = self.new if word in {"hello", "ready", "taken"} else self.old
-            message, descriptors = passing.receive(source)
+            message, descriptors = fd_passing.receive(source)
             assert msgpack.unpackb(message)[0] == word
-            passing.send(self.old if source is self.new else self.new, message, descriptors)
-            passing.close(descriptors)
+            fd_passing.send(self.old if source is self.new else self.new, message, descriptors)
+            fd_passing.close(descriptors)
         self.close()
 
     def drop(self) -> None:
         """Let nothing arrive any more: both see the end of the conversation."""
-        passing.close(self.descriptors)
+        fd_passing.close(self.descriptors)
         self.close()
 
     def close(self) -> None:

@@ -22,10 +22,10 @@ import Pyro5.server
 from Pyro5 import config
 from Pyro5.serializers import serializers_by_id
 
-from pyro_events import wire
-from pyro_events.engine.engine import Engine
-from pyro_events.engine.settings import Settings
-from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events._broker.engine import Engine
+from pyro_events._broker.settings import Settings
+from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_wire import framing
 from tests.harness import eventually, is_alive
 
 if TYPE_CHECKING:
@@ -149,9 +149,9 @@ class WireClient:
 
     def __init__(self, port: int, sock: socket.socket | None = None) -> None:
         self.sock = sock or socket.create_connection(("127.0.0.1", port), 10)
-        self.reader = wire.FrameReader(1 << 30)
+        self.reader = framing.FrameReader(1 << 30)
         self.pushes: list[tuple[int | None, Any]] = []
-        self.answers: dict[int, wire.Frame] = {}
+        self.answers: dict[int, framing.Frame] = {}
         self.seqs = itertools.cycle(range(1, 1 << 16))
 
     def __enter__(self) -> Self:
@@ -163,9 +163,9 @@ class WireClient:
     def send(
         self, kind: int, data: bytes, flags: int = 0, seq: int = 0, serializer: int = 4
     ) -> None:
-        self.sock.sendall(wire.encode_frame(kind, serializer, flags, seq, data))
+        self.sock.sendall(framing.encode_frame(kind, serializer, flags, seq, data))
 
-    def frame(self, timeout: float = 10) -> wire.Frame | None:
+    def frame(self, timeout: float = 10) -> framing.Frame | None:
         """Give the next frame, None at the end of the connection."""
         self.sock.settimeout(timeout)
         while (found := self.reader.next_frame()) is None:
@@ -178,16 +178,16 @@ class WireClient:
             self.reader.feed(data)
         return found
 
-    def greet(self, data: object = None, target: str = EVENTSERVICE_NAME) -> wire.Frame:
+    def greet(self, data: object = None, target: str = EVENTSERVICE_NAME) -> framing.Frame:
         greeting = data or {"pyro_events": 1, "role": "subscriber", "ident": None}
-        self.send(wire.CONNECT, msgpack.packb({"handshake": greeting, "object": target}))
+        self.send(framing.CONNECT, msgpack.packb({"handshake": greeting, "object": target}))
         answer = self.frame()
         assert answer is not None
         return answer
 
     def start(self, method: str, *args: object, flags: int = 0) -> int:
         seq = next(self.seqs)
-        self.send(wire.INVOKE, msgpack.packb([EVENTSERVICE_NAME, method, args, {}]), flags, seq)
+        self.send(framing.INVOKE, msgpack.packb([EVENTSERVICE_NAME, method, args, {}]), flags, seq)
         return seq
 
     def finish(self, seq: int) -> Any:
@@ -198,7 +198,7 @@ class WireClient:
             self._keep(frame)
         answer = self.answers.pop(seq)
         value = serializers_by_id[4].loads(answer.data)
-        if answer.flags & wire.EXCEPTION:
+        if answer.flags & framing.EXCEPTION:
             raise value
         return value
 
@@ -231,16 +231,16 @@ class WireClient:
         return found
 
     def ack(self, number: int) -> None:
-        self.send(wire.RESULT, number.to_bytes(8, "big"))
+        self.send(framing.RESULT, number.to_bytes(8, "big"))
 
-    def _keep(self, frame: wire.Frame) -> None:
-        if frame.type == wire.PING:
+    def _keep(self, frame: framing.Frame) -> None:
+        if frame.type == framing.PING:
             return
-        if frame.type == wire.RESULT:
+        if frame.type == framing.RESULT:
             self.answers[frame.seq] = frame
             return
-        assert frame.type == wire.INVOKE
-        assert frame.flags == wire.ONEWAY
+        assert frame.type == framing.INVOKE
+        assert frame.flags == framing.ONEWAY
         first, events = msgpack.unpackb(frame.data)
         assert first is None or frame.data[1:2] == b"\xcf"
         self.pushes.append((first, events))

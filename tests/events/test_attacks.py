@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import msgpack
 import pytest
 
-from pyro_events import wire
-from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_wire import framing
 from tests.events.service_harness import WireClient, proxy
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ PATIENCE = 5.0
 
 
 def call(serializer: int, data: bytes, flags: int = 0) -> bytes:
-    return wire.encode_frame(wire.INVOKE, serializer, flags, 7, data)
+    return framing.encode_frame(framing.INVOKE, serializer, flags, 7, data)
 
 
 def connected(port: int) -> socket.socket:
@@ -52,7 +52,7 @@ def garbage(port: int, stop: threading.Event) -> None:
 
 def half_frames(port: int, stop: threading.Event) -> None:
     """Two hundred connections that never get to the end of their handshake."""
-    start = wire.encode_frame(wire.CONNECT, wire.MSGPACK, 0, 0, b"x" * 100)[:60]
+    start = framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, b"x" * 100)[:60]
     with contextlib.ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(connected(port)).sendall(start)
@@ -67,7 +67,9 @@ def flood(port: int, stop: threading.Event) -> None:
 
 def slow_sender(port: int, stop: threading.Event) -> None:
     """A large request, a few bytes at a time."""
-    frame = call(wire.MSGPACK, msgpack.packb([EVENTSERVICE_NAME, "publish", ["a", b"x" * MIB], {}]))
+    frame = call(
+        framing.MSGPACK, msgpack.packb([EVENTSERVICE_NAME, "publish", ["a", b"x" * MIB], {}])
+    )
     with WireClient(port) as client:
         client.greet()
         while not stop.is_set():
@@ -129,15 +131,15 @@ def requests(*frames: bytes) -> Callable[[int, threading.Event], None]:
 _EMPTY_DICTS = b"\xdd" + (1_000_000).to_bytes(4, "big") + b"\x80" * 1_000_000
 _DEEP = b"\x91" * 1_000_000 + b"\x01"
 BOMBS = {
-    "serpent": call(wire.SERPENT, b"('x','publish',['a',[" + b"[]," * 300_000 + b"]],{})"),
-    "json": call(wire.JSON, json.dumps({"params": [[]] * 200_000}).encode()),
-    "json-nested": call(wire.JSON, b"[" * 500_000),
-    "msgpack": call(wire.MSGPACK, _EMPTY_DICTS),
-    "msgpack-nested": call(wire.MSGPACK, _DEEP),
-    "msgpack-length": call(wire.MSGPACK, b"\xdd\xff\xff\xff\xff"),
-    "marshal": call(wire.MARSHAL, b"[\xff\xff\xff\x7f"),
-    "zlib": call(wire.JSON, zlib.compress(b"[" + b"1," * (8 * MIB)), wire.COMPRESSED),
-    "announced": call(wire.MSGPACK, b"")[:12] + b"\x7f\xff\xff\xff" + call(4, b"")[16:],
+    "serpent": call(framing.SERPENT, b"('x','publish',['a',[" + b"[]," * 300_000 + b"]],{})"),
+    "json": call(framing.JSON, json.dumps({"params": [[]] * 200_000}).encode()),
+    "json-nested": call(framing.JSON, b"[" * 500_000),
+    "msgpack": call(framing.MSGPACK, _EMPTY_DICTS),
+    "msgpack-nested": call(framing.MSGPACK, _DEEP),
+    "msgpack-length": call(framing.MSGPACK, b"\xdd\xff\xff\xff\xff"),
+    "marshal": call(framing.MARSHAL, b"[\xff\xff\xff\x7f"),
+    "zlib": call(framing.JSON, zlib.compress(b"[" + b"1," * (8 * MIB)), framing.COMPRESSED),
+    "announced": call(framing.MSGPACK, b"")[:12] + b"\x7f\xff\xff\xff" + call(4, b"")[16:],
 }
 ATTACKS = {
     "garbage": garbage,
@@ -176,7 +178,7 @@ def test_a_healthy_pair_is_served_at_once_under_attack(process: Start, name: str
 def round_trip(publisher: WireClient, subscriber: WireClient, number: int) -> float:
     time.sleep(0.01)  # sleep: not all of them before the attacker has got going
     began = time.monotonic()
-    publisher.start("publish", "healthy", number, flags=wire.ONEWAY)
+    publisher.start("publish", "healthy", number, flags=framing.ONEWAY)
     ((_, _, body, _),) = subscriber.events(1)
     assert msgpack.unpackb(body) == number
     return time.monotonic() - began

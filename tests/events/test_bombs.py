@@ -14,15 +14,20 @@ import serpent
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pyro_events import wire
+from pyro_events._broker.delivery.callback.replies import batch_outcome
+from pyro_events._broker.delivery.encoder import UNENCODABLE, Encoder, Variant
+from pyro_events._broker.rpc.calls import decode_request
+from pyro_events._protocol.decode_limits import (
+    FEW,
+    LimitReached,
+    check_json,
+    check_msgpack,
+    check_serpent,
+)
+from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events.codec import pack
-from pyro_events.engine.bombs import FEW, check_json, check_msgpack, check_serpent
-from pyro_events.engine.calls import decode_request
-from pyro_events.engine.encoder import UNENCODABLE, Encoder, Variant
-from pyro_events.engine.refusals import LimitReached
-from pyro_events.engine.replies import batch_outcome
-from pyro_events.event import EVENTSERVICE_NAME
-from pyro_events.wire import Frame, ProtocolError
+from pyro_wire import framing
+from pyro_wire.framing import Frame, ProtocolError
 from tests.events.service_harness import WireClient, proxy
 
 if TYPE_CHECKING:
@@ -117,9 +122,9 @@ def test_a_bomb_costs_neither_time_nor_memory(process: Start, name: str) -> None
         client.greet()
         client.call("statistics")
         before, began = largest(es.pid), time.monotonic()
-        client.send(wire.INVOKE, call, seq=9, serializer=wire.SERPENT)
+        client.send(framing.INVOKE, call, seq=9, serializer=framing.SERPENT)
         answer = client.frame()
-        assert answer.flags & wire.EXCEPTION
+        assert answer.flags & framing.EXCEPTION
         assert b"too many values" in answer.data
         assert time.monotonic() - began < 10
         assert largest(es.pid) - before < 20_000_000
@@ -151,7 +156,7 @@ def test_a_message_of_empty_containers_is_not_built(name: str, mark: bytes) -> N
 @pytest.mark.parametrize("name", MSGPACK_BOMBS)
 def test_an_answer_of_empty_containers_is_not_built(name: str) -> None:
     """A daemon that answers with them counts as broken."""
-    frame = Frame(wire.RESULT, wire.MSGPACK, wire.BATCH, 1, b"", MSGPACK_BOMBS[name])
+    frame = Frame(framing.RESULT, framing.MSGPACK, framing.BATCH, 1, b"", MSGPACK_BOMBS[name])
     with pytest.raises(ProtocolError):
         batch_outcome(frame, 5)
 
@@ -173,11 +178,11 @@ def test_large_texts_with_few_containers_are_no_bombs() -> None:
         check_json(json.dumps([{}] * 1000).encode(), 1000)
 
 
-@pytest.mark.parametrize("serializer", [wire.JSON, wire.MSGPACK])
+@pytest.mark.parametrize("serializer", [framing.JSON, framing.MSGPACK])
 def test_a_request_of_empty_containers_is_not_built(serializer: int) -> None:
     """A stock client's message may have a hundred thousand of them, not millions."""
-    data = b"[" * EMPTY if serializer == wire.JSON else MSGPACK_BOMBS["lists"]
-    frame = Frame(wire.INVOKE, serializer, 0, 1, b"", data)
+    data = b"[" * EMPTY if serializer == framing.JSON else MSGPACK_BOMBS["lists"]
+    frame = Frame(framing.INVOKE, serializer, 0, 1, b"", data)
     with pytest.raises(LimitReached, match="131072 lists and dicts"):
         decode_request(frame, trusted=False, max_message_size=16 * MIB)
 
@@ -192,7 +197,7 @@ def test_a_short_request_that_claims_much_takes_little(start: bytes) -> None:
     try:
         with pytest.raises(ValueError, match=r"."):
             decode_request(
-                Frame(wire.INVOKE, wire.MSGPACK, 0, 1, b"", data),
+                Frame(framing.INVOKE, framing.MSGPACK, 0, 1, b"", data),
                 trusted=False,
                 max_message_size=16 * MIB,
             )
@@ -209,4 +214,6 @@ def largest(pid: int) -> int:
 def test_a_subscriber_that_answers_with_a_bomb() -> None:
     """Its daemon counts as broken; nothing is decoded."""
     with pytest.raises(ProtocolError, match="too many values"):
-        batch_outcome(Frame(wire.RESULT, wire.SERPENT, wire.BATCH, 1, b"", BOMBS["list"]), 5)
+        batch_outcome(
+            Frame(framing.RESULT, framing.SERPENT, framing.BATCH, 1, b"", BOMBS["list"]), 5
+        )

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyro_events import codec, tags
-from pyro_events.collisions import MAX_COLLIDING
-from pyro_events.tags import MARK
+from pyro_events import codec
+from pyro_events._protocol import tags
+from pyro_events._protocol.collisions import MAX_COLLIDING
+from pyro_events._protocol.tags import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable

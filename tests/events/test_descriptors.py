@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pyro_events.descriptors import SPARE, fit
-from pyro_events.engine.settings import Settings
+from pyro_events._app.limits import SPARE, fit
+from pyro_events._broker.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from Pyro5 import serializers
 
 from pyro_events import codec
-from pyro_events.event import CALLS_NAME, CLASS_NAME, Event
+from pyro_events._protocol.event import CALLS_NAME, CLASS_NAME, Event
 from tests.events.service_harness import (
     Process,
     Recorder,

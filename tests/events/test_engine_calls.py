@@ -10,8 +10,8 @@ import pytest
 from Pyro5 import config
 from Pyro5.errors import CommunicationError, PyroError, SerializeError
 
-from pyro_events import wire
-from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_wire import framing
 from tests.events.service_harness import SERIALIZERS, Recorder, proxy
 from tests.harness import eventually
 
@@ -368,6 +368,6 @@ def test_statistics_count(engine: Make, stock: Stock) -> None:
 def test_pings_are_answered(engine: Make, wire_client: Any) -> None:
     """A PING of Pyro5's protocol is answered with the same sequence number."""
     client = wire_client(engine())
-    client.send(wire.PING, b"ping", seq=77)
+    client.send(framing.PING, b"ping", seq=77)
     answer = client.frame()
-    assert (answer.type, answer.seq, answer.data) == (wire.PING, 77, b"pong")
+    assert (answer.type, answer.seq, answer.data) == (framing.PING, 77, b"pong")

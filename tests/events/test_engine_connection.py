@@ -6,12 +6,12 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
-from pyro_events import wire
-from pyro_events.engine.connection import Connection, Nobody
-from pyro_events.engine.loop import Loop
+from pyro_events._broker.net.connection import Nobody, ServerConnection
+from pyro_events._broker.net.loop import Loop
+from pyro_wire import framing
 
 if TYPE_CHECKING:
-    from pyro_events.wire import Frame
+    from pyro_wire.framing import Frame
 
 
 class Hesitant(Nobody):
@@ -20,7 +20,7 @@ class Hesitant(Nobody):
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
         self.seen = 0
-        self.connection: Connection
+        self.connection: ServerConnection
 
     def on_frame(self, frame: Frame) -> None:
         self.seen += 1
@@ -33,9 +33,9 @@ def test_who_is_held_again_and_again_is_not_read_ahead() -> None:
     ours, theirs = socket.socketpair()
     loop = Loop()
     owner = Hesitant(loop)
-    frames = wire.encode_frame(wire.INVOKE, wire.MSGPACK, 0, 1, bytes(1000)) * 4000
+    frames = framing.encode_frame(framing.INVOKE, framing.MSGPACK, 0, 1, bytes(1000)) * 4000
     with theirs:
-        owner.connection = Connection(loop, ours, 1 << 20, owner)
+        owner.connection = ServerConnection(loop, ours, 1 << 20, owner)
         theirs.setblocking(False)
         sent, most = 0, 0
         for _ in range(1000):

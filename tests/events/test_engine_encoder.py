@@ -17,12 +17,19 @@ from hypothesis import strategies as st
 from Pyro5.core import _ExceptionWrapper
 from Pyro5.serializers import SerializerBase, serializers_by_id
 
-from pyro_events import wire
+from pyro_events._broker.delivery.callback.replies import batch_outcome, describe
+from pyro_events._broker.delivery.encoder import (
+    UNENCODABLE,
+    Encoder,
+    Group,
+    Variant,
+    array_header,
+    prefix,
+)
+from pyro_events._protocol.event import Event
 from pyro_events.codec import Codec, pack
-from pyro_events.engine.encoder import UNENCODABLE, Encoder, Group, Variant, array_header, prefix
-from pyro_events.engine.replies import batch_outcome, describe
-from pyro_events.event import Event
-from pyro_events.wire import Frame, ProtocolError
+from pyro_wire import framing
+from pyro_wire.framing import Frame, ProtocolError
 
 EVENT = Variant(as_dict=False, msgpack=True)
 DICT = Variant(as_dict=True, msgpack=True)
@@ -63,7 +70,7 @@ def decode(group: Group, object_id: str = OBJECT) -> list[Any]:
     for part in group.parts:
         target, method, args, kwargs = serializer.loadsCall(start + part)
         assert target == object_id
-        if group.serializer == wire.MARSHAL:
+        if group.serializer == framing.MARSHAL:
             calls = [(method, args, kwargs)]
         else:
             assert method == "<batch>"
@@ -111,20 +118,20 @@ def test_events_as_dicts(message: Any) -> None:
 @pytest.mark.parametrize(
     ("message", "serializer"),
     [
-        ({"a": [1, 2.5, None, True, "x", b"y"]}, wire.MSGPACK),
-        ((1, 2), wire.MARSHAL),
-        ({1: 2}, wire.MARSHAL),
-        (2**70, wire.MARSHAL),
-        ({"__class__": "x"}, wire.MARSHAL),
-        (Decimal("1.5"), wire.SERPENT),
-        ([datetime(2024, 1, 2, tzinfo=UTC)], wire.SERPENT),
-        (UUID(int=5), wire.SERPENT),
+        ({"a": [1, 2.5, None, True, "x", b"y"]}, framing.MSGPACK),
+        ((1, 2), framing.MARSHAL),
+        ({1: 2}, framing.MARSHAL),
+        (2**70, framing.MARSHAL),
+        ({"__class__": "x"}, framing.MARSHAL),
+        (Decimal("1.5"), framing.SERPENT),
+        ([datetime(2024, 1, 2, tzinfo=UTC)], framing.SERPENT),
+        (UUID(int=5), framing.SERPENT),
     ],
 )
 def test_the_fastest_faithful_serializer_is_chosen(message: object, serializer: int) -> None:
     """For dicts: msgpack where it is faithful, marshal where that is, serpent for the rest."""
     assert Encoder().group([item(message)], DICT).serializer == serializer
-    assert Encoder().group([item(message)], EVENT).serializer == wire.MSGPACK
+    assert Encoder().group([item(message)], EVENT).serializer == framing.MSGPACK
 
 
 @pytest.mark.parametrize(
@@ -164,7 +171,7 @@ def test_registered_classes_arrive_as_pyro5_sends_them() -> None:
     codec.register(Frame, "lab.Frame", lambda frame: {"seq": frame.seq}, lambda _: None)
     body = codec.pack(Frame(1, 2, 3, 4, b"", b""))
     group = Encoder().group([("Subject", 1.5, body, False)], DICT)
-    assert group.serializer == wire.MARSHAL
+    assert group.serializer == framing.MARSHAL
     args = marshal.loads(group.parts[0])
     assert args[0]["msg"] == {"__class__": "lab.Frame", "seq": 4}
 
@@ -234,13 +241,13 @@ def test_array_headers(count: int) -> None:
     assert array_header(count) == msgpack.Packer().pack_array_header(count)
 
 
-def reply(serializer: int, results: Any, flags: int = wire.BATCH) -> Frame:
+def reply(serializer: int, results: Any, flags: int = framing.BATCH) -> Frame:
     return Frame(
-        wire.RESULT, serializer, flags, 1, b"", serializers_by_id[serializer].dumps(results)
+        framing.RESULT, serializer, flags, 1, b"", serializers_by_id[serializer].dumps(results)
     )
 
 
-@pytest.mark.parametrize("serializer", [wire.SERPENT, wire.MSGPACK])
+@pytest.mark.parametrize("serializer", [framing.SERPENT, framing.MSGPACK])
 def test_outcomes_of_batches(serializer: int) -> None:
     """The reply tells how many calls ran, and what ended them."""
     failure = _ExceptionWrapper(ValueError("boom", 5))
@@ -248,11 +255,11 @@ def test_outcomes_of_batches(serializer: int) -> None:
     assert batch_outcome(reply(serializer, [None, 1, {"a": 2}]), 3) == (3, None)
     assert batch_outcome(reply(serializer, [None, failure]), 3) == (1, "ValueError: boom, 5")
     assert batch_outcome(reply(serializer, [None, None, failure]), 3) == (2, "ValueError: boom, 5")
-    refused = reply(serializer, ValueError("no"), wire.EXCEPTION)
+    refused = reply(serializer, ValueError("no"), framing.EXCEPTION)
     assert batch_outcome(refused, 3) == (0, "ValueError: no")
 
 
-@pytest.mark.parametrize("serializer", [wire.SERPENT, wire.MSGPACK])
+@pytest.mark.parametrize("serializer", [framing.SERPENT, framing.MSGPACK])
 @pytest.mark.parametrize("results", [[], [None], [None] * 4, "text", {}, 5])
 def test_nonsense_for_a_reply(serializer: int, results: object) -> None:
     """A reply that can't be right is a broken connection, not lost events."""
@@ -261,10 +268,10 @@ def test_nonsense_for_a_reply(serializer: int, results: object) -> None:
 
 
 @given(st.sampled_from([1, 2, 3, 4, 9]), st.binary(max_size=60), st.sampled_from([0, 1, 8]))
-@example(wire.MSGPACK, b"\xa0", wire.EXCEPTION)
+@example(framing.MSGPACK, b"\xa0", framing.EXCEPTION)
 def test_garbage_for_a_reply(serializer: int, data: bytes, flags: int) -> None:
     """Arbitrary bytes give an outcome or a ProtocolError."""
-    frame = Frame(wire.RESULT, serializer, flags, 1, b"", data)
+    frame = Frame(framing.RESULT, serializer, flags, 1, b"", data)
     assert describe(frame)
     try:
         good, _ = batch_outcome(frame, 2)
@@ -276,7 +283,7 @@ def test_garbage_for_a_reply(serializer: int, data: bytes, flags: int) -> None:
 def test_no_class_is_built_from_a_reply() -> None:
     """An exception of class SystemExit in a reply is only described."""
     data = msgpack.packb({"__class__": "builtins.SystemExit", "__exception__": True, "args": [3]})
-    frame = Frame(wire.RESULT, wire.MSGPACK, wire.EXCEPTION, 1, b"", data)
+    frame = Frame(framing.RESULT, framing.MSGPACK, framing.EXCEPTION, 1, b"", data)
     assert batch_outcome(frame, 2) == (0, "SystemExit: 3")
 
 
@@ -284,7 +291,7 @@ def test_exceptions_in_marshal_are_readable() -> None:
     """The text of an exception is found in marshal without decoding it."""
     error = {"__class__": "builtins.ValueError", "args": ("boom",)}
     error["attributes"] = {"_pyroTraceback": ["Traceback:\n", "ValueError: boom\n"]}
-    frame = Frame(wire.RESULT, wire.MARSHAL, wire.EXCEPTION, 1, b"", marshal.dumps(error))
+    frame = Frame(framing.RESULT, framing.MARSHAL, framing.EXCEPTION, 1, b"", marshal.dumps(error))
     assert describe(frame).endswith("ValueError: boom")
 
 
@@ -293,5 +300,5 @@ def test_text_serializers_can_not_be_tricked() -> None:
     nasty = "'),('__exit__',(),{}),('event',('\n\"\\"
     found = decode_all([item([nasty, Decimal(1)], subject=nasty)], DICT)
     assert found == [{"subject": nasty, "msg": [nasty, "1"], "time": 1.5}]
-    assert serpent.loads(prefix(wire.SERPENT, nasty) + b"[],None)")[0] == nasty
+    assert serpent.loads(prefix(framing.SERPENT, nasty) + b"[],None)")[0] == nasty
     assert json.dumps(nasty)

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from Pyro5 import config
 from Pyro5.errors import CommunicationError
 
-from pyro_events import codec, wire
-from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events import codec
+from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_wire import framing
 from tests.events.service_harness import SERIALIZERS, Running, WireClient, proxy
 from tests.harness import eventually
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def greeting() -> bytes:
     data = msgpack.packb({"handshake": "hello", "object": EVENTSERVICE_NAME})
-    return wire.encode_frame(wire.CONNECT, wire.MSGPACK, 0, 0, data)
+    return framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, data)
 
 
 TARGET = "PYRO:nobody@localhost:1"
@@ -60,10 +61,10 @@ def test_a_silent_connection_is_closed(engine: Make, start: bytes) -> None:
     [
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
         os.urandom(1000),
-        wire.encode_frame(wire.INVOKE, 4, 0, 0, b"early"),
-        wire.encode_frame(wire.PING, 4, 0, 0, b"early"),
-        wire.encode_header(wire.CONNECT, 4, 0, 0, 1 << 30),
-        wire.encode_frame(wire.CONNECT, 4, wire.COMPRESSED, 0, b"not compressed"),
+        framing.encode_frame(framing.INVOKE, 4, 0, 0, b"early"),
+        framing.encode_frame(framing.PING, 4, 0, 0, b"early"),
+        framing.encode_header(framing.CONNECT, 4, 0, 0, 1 << 30),
+        framing.encode_frame(framing.CONNECT, 4, framing.COMPRESSED, 0, b"not compressed"),
     ],
 )
 def test_garbage_is_hung_up_on(engine: Make, garbage: bytes) -> None:
@@ -94,9 +95,9 @@ def test_a_bad_handshake_is_refused_in_words(engine: Make, data: bytes, serializ
     """A handshake that makes no sense is answered with CONNECTFAIL, then hung up on."""
     running = engine()
     with WireClient(running.port) as client:
-        client.send(wire.CONNECT, data, serializer=serializer)
+        client.send(framing.CONNECT, data, serializer=serializer)
         answer = client.frame()
-        assert answer.type == wire.CONNECTFAIL
+        assert answer.type == framing.CONNECTFAIL
         assert client.frame() is None
     assert serves(running)
 
@@ -116,17 +117,17 @@ def test_a_bad_handshake_is_refused_in_words(engine: Make, data: bytes, serializ
         b"\x91" * 5000,
     ],
 )
-@pytest.mark.parametrize("flags", [0, wire.BATCH, wire.ONEWAY, wire.KEEPSERIALIZED])
+@pytest.mark.parametrize("flags", [0, framing.BATCH, framing.ONEWAY, framing.KEEPSERIALIZED])
 def test_a_bad_request_is_an_exception(engine: Make, data: bytes, flags: int) -> None:
     """A request that makes no sense is answered with an exception; the connection goes on."""
     running = engine()
     with WireClient(running.port) as client:
         client.greet()
-        client.send(wire.INVOKE, data, flags, 9)
-        if not flags & wire.ONEWAY:
+        client.send(framing.INVOKE, data, flags, 9)
+        if not flags & framing.ONEWAY:
             answer = client.frame()
-            assert (answer.type, answer.seq) == (wire.RESULT, 9)
-            assert answer.flags & wire.EXCEPTION
+            assert (answer.type, answer.seq) == (framing.RESULT, 9)
+            assert answer.flags & framing.EXCEPTION
         assert client.call("statistics")["refused"] == 1
 
 
@@ -135,7 +136,7 @@ def test_a_compressed_bomb(engine: Make) -> None:
     running = engine(max_message_size=100_000)
     with WireClient(running.port) as client:
         client.greet()
-        client.send(wire.INVOKE, zlib.compress(b"\0" * 50_000_000), wire.COMPRESSED, 5)
+        client.send(framing.INVOKE, zlib.compress(b"\0" * 50_000_000), framing.COMPRESSED, 5)
         with pytest.raises(ValueError, match="inflates beyond the limit of 100000 bytes"):
             client.finish(5)
         assert client.call("statistics")["refused"] == 1
@@ -146,7 +147,7 @@ def test_damaged_compression_ends_the_connection(engine: Make) -> None:
     running = engine()
     with WireClient(running.port) as client:
         client.greet()
-        client.send(wire.INVOKE, zlib.compress(b"abc" * 99)[:-9], wire.COMPRESSED, 5)
+        client.send(framing.INVOKE, zlib.compress(b"abc" * 99)[:-9], framing.COMPRESSED, 5)
         assert client.frame() is None
     assert serves(running)
 
@@ -172,8 +173,8 @@ def test_fuzz(shared_engine: Running, data: bytes, framed: bool, serializer: int
     with WireClient(shared_engine.port) as client:
         client.greet()
         if framed:
-            client.send(wire.INVOKE, data, seq=1, serializer=serializer)
-            assert client.frame().flags & wire.EXCEPTION
+            client.send(framing.INVOKE, data, seq=1, serializer=serializer)
+            assert client.frame().flags & framing.EXCEPTION
         else:
             client.sock.sendall(data)
     assert shared_engine.statistics()["published"] == 0
@@ -307,7 +308,7 @@ def test_marshal_is_for_the_trusted(engine: Make) -> None:
     call = marshal.dumps((EVENTSERVICE_NAME, "publish", ["a", 1], {}), 2)
     with WireClient(running.port) as client:
         client.greet()
-        client.send(wire.INVOKE, call, seq=1, serializer=wire.MARSHAL)
+        client.send(framing.INVOKE, call, seq=1, serializer=framing.MARSHAL)
         assert b"marshal is not accepted" in client.frame().data
     with proxy(running.uri, "marshal") as es, pytest.raises(CommunicationError, match="marshal"):
         es._pyroBind()
@@ -322,8 +323,8 @@ def test_a_client_that_reads_no_replies_is_not_served_further(engine: Make) -> N
     running = engine()
     client = WireClient(running.port)
     client.greet()
-    request = wire.encode_frame(
-        wire.INVOKE, 4, 0, 1, msgpack.packb([EVENTSERVICE_NAME, "statistics", [], {}])
+    request = framing.encode_frame(
+        framing.INVOKE, 4, 0, 1, msgpack.packb([EVENTSERVICE_NAME, "statistics", [], {}])
     )
     client.sock.setblocking(False)
     began, blocked = time.monotonic(), 0.0
@@ -359,7 +360,7 @@ def test_a_client_that_vanishes_in_mid_request(engine: Make) -> None:
     running = engine()
     client = WireClient(running.port)
     client.greet()
-    client.sock.sendall(wire.encode_header(wire.INVOKE, 4, 0, 0, 5000) + b"half")
+    client.sock.sendall(framing.encode_header(framing.INVOKE, 4, 0, 0, 5000) + b"half")
     client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     client.sock.close()
     eventually(lambda: running.statistics()["connections"] == 0)

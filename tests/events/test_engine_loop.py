@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyro_events.engine.dialer import Dial, Resolver, numeric
-from pyro_events.engine.loop import READ, Deadline, Loop
+from pyro_events._broker.net.dialer import Dial, Resolver, numeric
+from pyro_events._broker.net.loop import READ, Deadline, Loop
 from tests.events.service_harness import nothing_left_behind
 from tests.harness import eventually
 

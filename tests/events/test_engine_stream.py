@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import pytest
 
-from pyro_events import wire
 from pyro_events.codec import pack, unpack
+from pyro_wire import framing
 from tests.events.service_harness import Running, WireClient, proxy
 from tests.harness import eventually
 
@@ -32,7 +32,7 @@ def test_the_greeting_of_helpers(engine: Make) -> None:
     running = engine()
     with WireClient(running.port) as client:
         frame = client.greet()
-    assert frame.type == wire.CONNECTOK
+    assert frame.type == framing.CONNECTOK
     assert msgpack.unpackb(frame.data)["handshake"] == {
         "pyro_events": 1,
         "incarnation": running.engine.incarnation,
@@ -52,7 +52,7 @@ def test_helpers_that_are_refused(engine: Make, greeting: object, reason: str) -
     """Another version of the protocol and a wrong identification are told so, and hung up on."""
     with WireClient(engine(ident="secret").port) as client:
         frame = client.greet(greeting)
-        assert frame.type == wire.CONNECTFAIL
+        assert frame.type == framing.CONNECTFAIL
         assert reason in msgpack.unpackb(frame.data)
         assert client.frame() is None
 
@@ -183,7 +183,7 @@ def test_nonsense_for_an_acknowledgement(engine: Make, wire_client: Connect, dat
     """Whoever acknowledges what was never sent is hung up on."""
     client = wire_client(engine())
     client.attach("id", ["a"])
-    client.send(wire.RESULT, data)
+    client.send(framing.RESULT, data)
     assert client.frame() is None
 
 
@@ -331,8 +331,8 @@ def test_silent_streams_are_pinged_and_given_up(engine: Make, wire_client: Conne
     pings = 0
     while pings < 8:
         frame = alive.frame()
-        assert (frame.type, frame.data) == (wire.PING, b"ping")
-        alive.send(wire.PING, b"pong", seq=frame.seq)
+        assert (frame.type, frame.data) == (framing.PING, b"ping")
+        alive.send(framing.PING, b"pong", seq=frame.seq)
         pings += 1
     states = {entry["subscriber"]: entry["state"] for entry in running.subscriptions()}
     assert states == {"silent": "away", "alive": "connected"}
@@ -381,7 +381,7 @@ def test_half_a_frame_then_the_rest(engine: Make, wire_client: Connect) -> None:
     """A request may come in pieces."""
     client = wire_client(engine())
     data = msgpack.packb(["Pyro.EventService", "statistics", [], {}])
-    frame = wire.encode_frame(wire.INVOKE, 4, 0, 5, data)
+    frame = framing.encode_frame(framing.INVOKE, 4, 0, 5, data)
     client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for start in range(0, len(frame), 9):
         client.sock.sendall(frame[start : start + 9])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from Pyro5.core import URI
 
-from pyro_events.engine.targets import is_loopback, subscriber_uri
+from pyro_events._broker.rpc.targets import is_loopback, subscriber_uri
 from tests.events.service_harness import proxy
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import Pyro5.api
 import pytest
 
-from pyro_events import wire
-from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_wire import framing
 from tests.events.service_harness import (
     NAME_SERVER,
     AwareRecorder,
@@ -240,14 +240,14 @@ def test_fewer_descriptors_than_connections(process: Start) -> None:
     """
     script = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300));"
-        "from pyro_events.cli import main; sys.exit(main(sys.argv[1:]))"
+        "from pyro_events._app.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     es = process("-c", script, *ALONE[2:])
     limits = Path(f"/proc/{es.pid}/limits").read_text()
     assert re.search(r"Max open files +300 +300 ", limits)
     clients = [WireClient(port_of(es)) for _ in range(51)]
     answers = [client.greet() for client in clients]
-    assert [answer.type for answer in answers] == [wire.CONNECTOK] * 50 + [wire.CONNECTFAIL]
+    assert [answer.type for answer in answers] == [framing.CONNECTOK] * 50 + [framing.CONNECTFAIL]
     for client in clients:
         client.sock.close()
     es.signal(signal.SIGTERM)
@@ -279,7 +279,9 @@ def test_a_reader_that_has_gone(process: Start) -> None:
     """Nobody reading stdout is no reason to fail."""
     read, write = os.pipe()
     os.close(read)
-    script = f"import os; os.dup2({write}, 1); from pyro_events.cli import main; main(['-N', '-v'])"
+    script = (
+        f"import os; os.dup2({write}, 1); from pyro_events._app.cli import main; main(['-N', '-v'])"
+    )
     es = process("-c", script, pass_fds=[write], first_line=False)
     os.close(write)
     assert es.process.stderr is not None

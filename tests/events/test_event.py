@@ -13,8 +13,8 @@ from Pyro5.serializers import serializers
 
 import pyro_events
 from pyro_events import EVENTSERVICE_NAME, Event
+from pyro_events._protocol.event import CALLS_NAME
 from pyro_events.codec import pack
-from pyro_events.event import CALLS_NAME
 
 
 @pytest.mark.parametrize("name", ["serpent", "marshal", "json", "msgpack"])
@@ -87,8 +87,8 @@ def test_importing_the_package_loads_no_helper() -> None:
     """Whoever needs an Event only doesn't pay for sockets, asyncio or the service."""
     probe = (
         "import sys, pyro_events;"
-        "print([m for m in ('asyncio', 'regex', 'Pyro5.server', 'pyro_events.link',"
-        " 'pyro_events.service') if m in sys.modules])"
+        "print([m for m in ('asyncio', 'regex', 'Pyro5.server', 'pyro_events.service',"
+        " 'pyro_events._client.reconnecting_connection') if m in sys.modules])"
     )
     result = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True

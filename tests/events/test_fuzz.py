@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from Pyro5.serializers import serializers_by_id
 
-from pyro_events import wire
-from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_wire import framing
 from tests.events.service_harness import Process, WireClient
 from tests.harness import eventually
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from tests.events.service_harness import Start
 
 LIMIT = 100_000
-GREETING = wire.encode_frame(
-    wire.CONNECT, 4, 0, 0, msgpack.packb({"handshake": "hello", "object": EVENTSERVICE_NAME})
+GREETING = framing.encode_frame(
+    framing.CONNECT, 4, 0, 0, msgpack.packb({"handshake": "hello", "object": EVENTSERVICE_NAME})
 )
 METHODS = [
     "publish", "subscribe", "subscribeMatch", "unsubscribe", "statistics", "subscriptions",
@@ -64,22 +64,24 @@ calls = st.builds(
 )
 data = st.binary(max_size=200) | calls | values.map(msgpack.packb)
 frames = st.builds(
-    wire.encode_frame,
-    st.integers(0, 7) | st.just(wire.INVOKE),
+    framing.encode_frame,
+    st.integers(0, 7) | st.just(framing.INVOKE),
     st.sampled_from([0, 1, 2, 3, 4, 4, 4, 255]),
-    st.sampled_from([0, 0, 0, wire.ONEWAY, wire.BATCH, wire.KEEPSERIALIZED, 0xFFFF]),
+    st.sampled_from([0, 0, 0, framing.ONEWAY, framing.BATCH, framing.KEEPSERIALIZED, 0xFFFF]),
     st.integers(0, 0xFFFF),
     data,
     st.just(b"") | st.binary(max_size=20),
 )
 bombs = st.builds(
-    lambda size, kind: wire.encode_frame(kind, 4, wire.COMPRESSED, 0, zlib.compress(bytes(size))),
+    lambda size, kind: framing.encode_frame(
+        kind, 4, framing.COMPRESSED, 0, zlib.compress(bytes(size))
+    ),
     st.sampled_from([1000, LIMIT, 10_000_000]),
-    st.sampled_from([wire.INVOKE, wire.CONNECT]),
+    st.sampled_from([framing.INVOKE, framing.CONNECT]),
 )
 lies = st.builds(
-    wire.encode_header,
-    st.sampled_from([wire.INVOKE, wire.CONNECT]),
+    framing.encode_header,
+    st.sampled_from([framing.INVOKE, framing.CONNECT]),
     st.just(4),
     st.just(0),
     st.just(0),

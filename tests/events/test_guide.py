@@ -1,4 +1,4 @@
-"""The programs in docs/events.md run, against a real event service, and do what they promise."""
+"""The programs in the guides to events run, and do what they promise."""
 
 from __future__ import annotations
 
@@ -21,20 +21,32 @@ from tests.events.client_fixtures import Recording
 from tests.events.service_harness import Recorder, StockDaemon
 from tests.harness import eventually
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = (
+    "tutorial/first-events.md",
+    "how-to/publish-and-receive.md",
+    "how-to/send-any-object.md",
+    "how-to/call-services.md",
+)
+BLOCKS = [
+    text
+    for page in PAGES
+    for text in re.findall(
+        r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL
+    )
+]
 
 Read = Callable[[], str]
 
 
 def block(words: str) -> str:
-    """Give the one program of the guide that has these words."""
+    """Return the one program of the guides that contains these words."""
     (found,) = (text for text in BLOCKS if words in text)
     return str(found)
 
 
 def run(text: str, **names: Any) -> dict[str, Any]:
-    exec(compile(text, "docs/events.md", "exec"), names)
+    exec(compile(text, "guide", "exec"), names)
     return names
 
 
@@ -49,7 +61,7 @@ class InThread:
 
     def _run(self, text: str) -> None:
         try:
-            exec(compile(text, "docs/events.md", "exec"), self.names)
+            exec(compile(text, "guide", "exec"), self.names)
         except BaseException as error:  # noqa: BLE001 - the test raises it
             self.error = error
 
@@ -101,10 +113,20 @@ def test_publish(es: EventService) -> None:
     """Published and posted; all of it arrives, in order."""
     with Recording() as sub:
         sub.subscribe(["StockQuotes", "stockquote.SUN", "lab.temperature"])
+        run(block("pub.publish(["))
         run(block("pub.flush()"), sensor=[20.5, 20.6])
         sub.start()
         expected = [("SUN", 22.44), ("SUN", 22.45), ("SUN", 22.45), 20.5, 20.6]
         assert sub.wait(5) == expected
+
+
+def test_a_queue_of_one_s_own(es: EventService) -> None:
+    """The event service knows what the subscriber has chosen."""
+    names = run(block("latest = Quotes("), Quotes=Recording)
+    with names["latest"] as latest:
+        latest.subscribe("a")
+        (known,) = es.subscriptions()
+        assert (known["when_full"], known["queue_size"]) == ("drop-oldest", 10)
 
 
 def test_subscribe(es: EventService, read: Read) -> None:
@@ -119,9 +141,7 @@ def test_subscribe(es: EventService, read: Read) -> None:
 
 def test_iterate(es: EventService, read: Read) -> None:
     """In asyncio."""
-    code = compile(
-        block("async for event in sub"), "docs/events.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    )
+    code = compile(block("async for event in sub"), "guide", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
     async def main() -> None:
         task = asyncio.ensure_future(eval(code, {}))
@@ -240,7 +260,7 @@ def test_without_this_package(es: EventService, stock: Callable[..., StockDaemon
 
 
 def test_identification(tidy: None) -> None:
-    """The one that the guide gives is let in."""
+    """The one that the guide shows is accepted."""
     with EventService(register=False, ident="…") as es:
         text = block("@192.168.1.5:9099").replace("PYRO:Pyro.EventService@192.168.1.5:9099", es.uri)
         with eval(text, {"Publisher": Publisher}) as pub:

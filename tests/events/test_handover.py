@@ -12,9 +12,10 @@ import msgpack
 import Pyro5.api
 import pytest
 
-from pyro_events import Publisher, wire
-from pyro_events.client.calls import encode_call
-from pyro_events.event import EVENTSERVICE_NAME
+from pyro_events import Publisher
+from pyro_events._client.calls import encode_call
+from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_wire import framing
 from tests.events.client_fixtures import Recording, all_get_more
 from tests.events.held_service import Flood
 from tests.events.relay import Relay
@@ -105,7 +106,7 @@ def test_connections_in_any_state_go_on(held: Held, client: Client) -> None:
     half_called.greet()
     greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
     hello = msgpack.packb({"handshake": greeting, "object": EVENTSERVICE_NAME})
-    hello = wire.encode_frame(wire.CONNECT, wire.MSGPACK, 0, 0, hello)
+    hello = framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, hello)
     call = encode_call(7, EVENTSERVICE_NAME, "publish", ["a", "x" * 200_000])
     half_greeted.sock.sendall(hello[:50])
     half_called.sock.sendall(call[:150_000])
@@ -118,7 +119,7 @@ def test_connections_in_any_state_go_on(held: Held, client: Client) -> None:
     half_called.sock.sendall(call[150_000:])
     silent.sock.sendall(hello)
     for each in (silent, half_greeted):
-        assert each.frame().type == wire.CONNECTOK  # type: ignore[union-attr] # else it fails
+        assert each.frame().type == framing.CONNECTOK  # type: ignore[union-attr] # else it fails
     assert half_called.finish(7) is None
     assert es.ask("statistics")["published"] == 3
 
@@ -324,13 +325,13 @@ def test_one_who_was_sent_away_reads_why(held: Held, client: Client) -> None:
     """A refusal that is on its way, and a peer that only has to hang up, come to their end."""
     es = held("-N", "-q", "--handshake-timeout", "2")
     silent, wrong = client(es, greet=False), client(es, greet=False)
-    wrong.send(wire.CONNECT, msgpack.packb({"handshake": {"pyro_events": 99}, "object": "x"}))
+    wrong.send(framing.CONNECT, msgpack.packb({"handshake": {"pyro_events": 99}, "object": "x"}))
     eventually(lambda: es.ask("statistics")["connections"] == 2)
     began = time.monotonic()
     es.hand_over()
     answer = wrong.frame()
     assert answer is not None
-    assert answer.type == wire.CONNECTFAIL
+    assert answer.type == framing.CONNECTFAIL
     assert wrong.frame() is None
     assert silent.frame() is None
     assert time.monotonic() - began < 5

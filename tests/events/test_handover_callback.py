@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from pyro_events import wire
+from pyro_wire import framing
 from tests.events.service_harness import AwareRecorder, Recorder, WireClient, proxy
 from tests.events.test_handover import publish
 from tests.harness import eventually
@@ -72,12 +72,12 @@ def test_a_subscriber_in_the_middle_of_connecting(held: Held, stock: Stock) -> N
         with WireClient(0, greeted) as daemon:
             hello = daemon.frame()
             assert hello is not None
-            assert hello.type == wire.CONNECT
+            assert hello.type == framing.CONNECT
             answer = msgpack.packb({"handshake": "", "meta": {"methods": ["event"]}})
-            daemon.send(wire.CONNECTOK, answer, serializer=hello.serializer)
+            daemon.send(framing.CONNECTOK, answer, serializer=hello.serializer)
             call = daemon.frame()
             assert call is not None
-            assert call.type == wire.INVOKE
+            assert call.type == framing.INVOKE
         for sock in fillers:
             sock.close()
         full.settimeout(20)
@@ -85,7 +85,7 @@ def test_a_subscriber_in_the_middle_of_connecting(held: Held, stock: Stock) -> N
             sock, _ = full.accept()
             with WireClient(0, sock) as daemon:
                 if (frame := daemon.frame()) is not None:
-                    assert frame.type == wire.CONNECT
+                    assert frame.type == framing.CONNECT
                     break
 
 

@@ -12,8 +12,9 @@ import msgpack
 import pytest
 
 from pyro_events import Publisher
-from pyro_events.engine import handover, passing
-from pyro_events.engine.faults import HandoverRefused
+from pyro_events._broker.errors import HandoverRefused
+from pyro_events._broker.recovery import handover
+from pyro_events._broker.snapshot import fd_passing
 from tests.events.client_fixtures import Recording
 from tests.events.relay import WORDS, Relay
 from tests.harness import eventually, is_alive
@@ -181,10 +182,10 @@ def test_a_new_process_that_hangs_is_given_up(held: Held) -> None:
         everybody.talk()
         assert 3 < time.monotonic() - began < 10
         relay.new.setblocking(False)
-        message, _ = passing.receive(relay.old)
+        message, _ = fd_passing.receive(relay.old)
         word, reason = msgpack.unpackb(message)
         assert (word, reason) == ("kept", "the new process takes longer than 5 s")
-        passing.send(relay.new, message)
+        fd_passing.send(relay.new, message)
         relay.drop()
         assert relay.end_of_new() == 125
         assert "the old process goes on" in es.log.read_text()
@@ -240,7 +241,7 @@ def test_a_new_process_with_another_format_is_refused(held: Held) -> None:
     es = held()
     with clients(es) as everybody:
         es.ask("offer_handover", path=es.meeting_place)
-        with passing.make_socket() as sock:
+        with fd_passing.make_socket() as sock:
             sock.settimeout(10)
             sock.connect(es.meeting_place)
             handover._say(sock, "hello", 99)
@@ -256,7 +257,7 @@ def test_a_new_process_with_another_format_is_refused(held: Held) -> None:
 def test_an_old_process_with_another_format_keeps_everything(held: Held) -> None:
     """The new one says so and ends with 125: starting it again is pointless."""
     es = held()
-    with passing.make_socket() as listener:
+    with fd_passing.make_socket() as listener:
         listener.bind(es.meeting_place)
         listener.listen()
         process, control = es.spawn(PYROCTL_TAKE_OVER=es.meeting_place)
@@ -288,9 +289,9 @@ def test_a_stop_meanwhile_ends_both(held: Held) -> None:
     with clients(es):
         relay = Relay(es, "ready")
         assert es.end(signal.SIGTERM) == 0
-        message, _ = passing.receive(relay.old)
+        message, _ = fd_passing.receive(relay.old)
         assert msgpack.unpackb(message) == ["kept", "it is stopping"]
-        passing.send(relay.new, message)
+        fd_passing.send(relay.new, message)
         relay.close()
         assert relay.end_of_new() == 125
         es.start()
@@ -321,7 +322,7 @@ def test_who_comes_when_the_offer_is_taken_back(held: Held) -> None:
     assert es.process is not None
     es.ask("offer_handover", path=es.meeting_place)
     es.process.send_signal(signal.SIGSTOP)
-    with passing.make_socket() as first, passing.make_socket() as second:
+    with fd_passing.make_socket() as first, fd_passing.make_socket() as second:
         for sock in (first, second):
             sock.settimeout(10)
             sock.connect(es.meeting_place)

@@ -11,23 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from pyro_events.engine import passing
-from pyro_events.engine.parcel import Receiver, Sender
-from pyro_events.engine.retries import Retries
-from pyro_events.engine.settings import Settings
-from pyro_events.mailbox import Mailbox, Verdict
-from pyro_events.wire import CONNECT, FrameReader, FrameTooLarge, encode_frame
+from pyro_events._broker.delivery.callback.retries import Retries
+from pyro_events._broker.delivery.mailbox import Mailbox, Verdict
+from pyro_events._broker.settings import Settings
+from pyro_events._broker.snapshot import fd_passing
+from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+from pyro_wire.framing import CONNECT, FrameReader, FrameTooLarge, encode_frame
 from tests.events.service_harness import Make, Stock, proxy
 
 
 def test_what_many_share_is_one_object_over_there() -> None:
     """Packed once however often it is used, in the same order, and the same type."""
-    sender = Sender()
+    sender = SnapshotWriter()
     events = [(f"s{number}", 1.5, b"x" * 1000, False) for number in range(3)]
     lists = [[*events], [events[2], events[0], events[0]], []]
     data = sender.pack({"lists": [sender.share(each) for each in lists]})
     assert len(data) < 4000
-    receiver = Receiver(data, [])
+    receiver = SnapshotReader(data, [])
     first, second, third = (receiver.shared(each) for each in receiver.values["lists"])
     assert (first, second, third) == tuple(lists)
     assert second[0] is first[2]
@@ -39,7 +39,7 @@ def test_descriptors_nobody_took_are_closed() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         numbers = [os.dup(ours.fileno()), os.dup(theirs.fileno())]
-        receiver = Receiver(Sender().pack({}), numbers)
+        receiver = SnapshotReader(SnapshotWriter().pack({}), numbers)
         with receiver.socket(0) as taken:
             receiver.close()
             taken.send(b"x")
@@ -52,17 +52,17 @@ def test_descriptors_arrive_or_the_message_is_an_error() -> None:
     """Two hundred go with one message; a process that may not have so many hears of it."""
     one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with one, other, Path(os.devnull).open("rb") as file:
-        passing.send(one, b"x", [file.fileno()] * passing.AT_ONCE)
-        message, found = passing.receive(other)
-        assert (message, len(found)) == (b"x", passing.AT_ONCE)
+        fd_passing.send(one, b"x", [file.fileno()] * fd_passing.AT_ONCE)
+        message, found = fd_passing.receive(other)
+        assert (message, len(found)) == (b"x", fd_passing.AT_ONCE)
         assert not any(os.get_inheritable(each) for each in found)
-        passing.close(found)
+        fd_passing.close(found)
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(found) - 50, limits[1]))
         try:
-            passing.send(one, b"x", [file.fileno()] * passing.AT_ONCE)
+            fd_passing.send(one, b"x", [file.fileno()] * fd_passing.AT_ONCE)
             with pytest.raises(OSError, match="too few descriptors"):
-                passing.receive(other)
+                fd_passing.receive(other)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         assert not Path(f"/proc/self/fd/{found[0]}").exists()
@@ -71,7 +71,10 @@ def test_descriptors_arrive_or_the_message_is_an_error() -> None:
 def test_a_token_is_taken_once() -> None:
     """By one of all who have it, also by one who has got it from another process."""
     for first, second in ((0, 1), (1, 0)):
-        with closing(passing.Token()) as ours, closing(passing.Token(os.dup(ours.fileno()))) as its:
+        with (
+            closing(fd_passing.Token()) as ours,
+            closing(fd_passing.Token(os.dup(ours.fileno()))) as its,
+        ):
             tokens = [ours, its]
             assert [tokens[first].take(), tokens[second].take(), tokens[first].take()] == [
                 True, False, False,
@@ -80,14 +83,14 @@ def test_a_token_is_taken_once() -> None:
 
 def test_runs_of_the_same_objects_cost_next_to_nothing() -> None:
     """Whoever has a part of what others have adds two numbers; mixtures still come out right."""
-    sender = Sender()
+    sender = SnapshotWriter()
     events = [(f"s{number}", 1.5, b"x", False) for number in range(1000)]
     shares = [sender.share(events), sender.share(events[100:900]), sender.share([])]
     assert shares == [(0, 1000), (100, 800), (0, 0)]
     more = [*events[990:], *((f"t{number}", 1.5, b"x", False) for number in range(10))]
     mixed = [events[7], *events[3:5], more[-1]]
     shares += [sender.share(more), sender.share(mixed)]
-    receiver = Receiver(sender.pack({"shares": shares}), [])
+    receiver = SnapshotReader(sender.pack({"shares": shares}), [])
     found = [receiver.shared(each) for each in receiver.values["shares"]]
     assert found == [events, events[100:900], [], more, mixed]
     assert found[3][0] is found[0][990]
@@ -96,8 +99,8 @@ def test_runs_of_the_same_objects_cost_next_to_nothing() -> None:
 def test_a_memory_file_brings_any_size() -> None:
     """What was written is read, from the beginning, and the descriptor is gone."""
     data = bytes(range(256)) * 40_000
-    file = passing.memory_file(data)
-    assert passing.contents(file) == data
+    file = fd_passing.memory_file(data)
+    assert fd_passing.contents(file) == data
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(file)
 
@@ -170,7 +173,7 @@ def test_saying_everything_changes_nothing(engine: Make, stock: Stock) -> None:
 
         def say() -> object:
             es.engine.settle()
-            values = es.engine.hand_over(Sender())
+            values = es.engine.hand_over(SnapshotWriter())
             del values["hub"]["subscribers"][0]["retries"], values["hub"]["counters"]  # type: ignore[index] # it is one
             return values
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import weakref
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_events.mailbox import Mailbox, Verdict, WhenFull
+from pyro_events._broker.delivery.mailbox import Mailbox, Verdict
+
+if TYPE_CHECKING:
+    from pyro_events._protocol.when_full import WhenFull
 
 POLICIES: tuple[WhenFull, ...] = ("block", "drop-oldest", "drop-newest", "disconnect")
 TAKEN = (Verdict.ACCEPTED, Verdict.DROPPED_OLDEST)

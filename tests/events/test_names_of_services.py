@@ -12,9 +12,9 @@ from Pyro5 import config
 from Pyro5.core import URI
 
 from pyro_events import Publisher, Subscriber
-from pyro_events.client import names
-from pyro_events.client.names import Unregistered, parse, resolve
-from pyro_events.client.waker import Stopped, Waker
+from pyro_events._client import names
+from pyro_events._client.names import Unregistered, parse, resolve
+from pyro_events._client.waker import Stopped, Waker
 from pyro_events.errors import Unreachable
 
 if TYPE_CHECKING:

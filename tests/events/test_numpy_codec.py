@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import pytest
 
-from pyro_events import AsyncSubscriber, Publisher, codec, tags
-from pyro_events.tags import MARK
+from pyro_events import AsyncSubscriber, Publisher, codec
+from pyro_events._protocol import tags
+from pyro_events._protocol.tags import MARK
 from tests.events.client_fixtures import Recording
 from tests.events.service_harness import Recorder, proxy
 from tests.harness import eventually

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyro_events.engine.loop import Loop
-from pyro_events.errands import Errands
+from pyro_events._app.executor import SerialExecutor
+from pyro_events._broker.net.loop import Loop
 from tests.events.service_harness import NAME_SERVER, Process, WireClient, proxy
 from tests.harness import eventually
 
@@ -141,7 +141,7 @@ def test_signals_reach_a_loop_that_is_woken_all_the_time(process: Start) -> None
     """A wake-up descriptor full of other threads' calls hides no signal."""
     script = """
 import signal, threading, os, time
-from pyro_events.engine.loop import Loop
+from pyro_events._broker.net.loop import Loop
 loop, seen = Loop(), []
 def signalled(number):
     seen.append(number)
@@ -264,7 +264,7 @@ def test_it_leaves_with_a_manager_that_never_read(process: Start) -> None:
 def test_errands_run_in_order_and_leave_no_thread(tidy: None) -> None:
     """One after the other, results and errors alike, on a thread that ends with the last one."""
     loop, seen = Loop(), []
-    errands = Errands(loop)
+    errands = SerialExecutor(loop)
 
     def slow() -> int:
         time.sleep(0.05)  # sleep: the others could overtake it

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 import msgpack
 import pytest
 
-from pyro_events import Publisher, wire
-from pyro_events.client import backoff
+from pyro_events import Publisher
+from pyro_events._client import backoff
 from pyro_events.errors import Unreachable
+from pyro_wire import framing
 from tests.events.client_fixtures import FakeES, Recording
 from tests.harness import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pyro_events.client.sender import Sender
-    from pyro_events.client.subscription import Subscription
+    from pyro_events._client.receiving.subscription import Subscription
+    from pyro_events._client.sender import Sender
 
 pytestmark = pytest.mark.usefixtures("tidy")
 
@@ -42,7 +43,7 @@ def readers(owner: Sender | Subscription) -> list[int]:
     seen: list[int] = []
     received = owner.received
 
-    def note(frame: wire.Frame) -> None:
+    def note(frame: framing.Frame) -> None:
         seen.append(threading.get_ident())
         received(frame)
 
@@ -98,7 +99,7 @@ def test_an_answer_that_comes_after_an_event_does_not_wait_for_it(es: FakeES) ->
         eventually(lambda: es.called("stream_subscribe"))
         es.push(1, b"slow")
         eventually(lambda: sub.events)
-        es.send(wire.RESULT, msgpack.packb(None), seq=2)  # the attach was the first call
+        es.send(framing.RESULT, msgpack.packb(None), seq=2)  # the attach was the first call
         call.join(3)
         release.set()
         assert not call.is_alive()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import EventService, ReconnectingProxy
-from pyro_events.client.lifecycle import News, read
+from pyro_events._service_events import ServiceEvent, read
 from pyro_events.errors import OutcomeUnknown
 from pyro_events.reconnecting import LifeCycle
 from tests.harness import eventually
@@ -197,11 +197,13 @@ def test_a_proxy_that_is_dropped_leaves_no_thread(
                 "uri": "PYRO:x@host:7",
                 "time": 2.0,
             },
-            News(("lab", "a"), running=True, location="host:7", reason="a is running", time=2.0),
+            ServiceEvent(
+                ("lab", "a"), running=True, location="host:7", reason="a is running", time=2.0
+            ),
         ),
         (
             {"deployment": "lab", "service": "a", "state": "exited", "reason": "exit 3"},
-            News(
+            ServiceEvent(
                 ("lab", "a"), running=False, location=None, reason="a is exited: exit 3", time=None
             ),
         ),
@@ -210,6 +212,6 @@ def test_a_proxy_that_is_dropped_leaves_no_thread(
         ([], None),
     ],
 )
-def test_life_cycle_events_are_understood(message: object, expected: News | None) -> None:
+def test_life_cycle_events_are_understood(message: object, expected: ServiceEvent | None) -> None:
     """Or are taken for something else."""
     assert read(message) == expected

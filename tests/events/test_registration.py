@@ -12,9 +12,9 @@ import Pyro5.api
 import pytest
 
 from pyro_events import EventService
-from pyro_events.engine.faults import NameServerUnreachable, NameTaken, ServiceFault
-from pyro_events.event import EVENTSERVICE_NAME
-from pyro_events.registration import Registration, name_server_uri, probe
+from pyro_events._broker.errors import NameServerUnreachable, NameTaken, ServiceFault
+from pyro_events._broker.registration import Registration, name_server_uri, probe
+from pyro_events._protocol.event import EVENTSERVICE_NAME
 from tests.events.service_harness import Process, Recorder
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import Pyro5.api
 import pytest
 
 from pyro_events import Publisher
-from pyro_events.engine.engine import Engine
-from pyro_events.engine.settings import Settings
+from pyro_events._broker.engine import Engine
+from pyro_events._broker.settings import Settings
 from tests.events.client_fixtures import Recording, all_get_more
 from tests.events.held_service import Flood
 from tests.events.service_harness import AwareRecorder, Recorder, WireClient, proxy

@@ -10,17 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_events.engine import journal, state, tallies
-from pyro_events.engine.keeper import Keeper, recall
-from pyro_events.engine.state import Lost, Standing, State, Unreadable
-from pyro_events.engine.tallies import SLOT, Tallies
+from pyro_events._broker.recovery.roster_store import RosterStore, recall
+from pyro_events._broker.snapshot import counters, journal, model
+from pyro_events._broker.snapshot.counters import SLOT, CounterFile
+from pyro_events._broker.snapshot.model import (
+    BrokerSnapshot,
+    LostSubscriber,
+    SubscriberSnapshot,
+    UnreadableSnapshot,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 OPTIONS = {"as_dict": False, "once": False, "when_full": "block", "queue_size": 10}
-STREAM = Standing("stream", "id", "name", True, ["a"], ["b.*"], OPTIONS)
-PLAIN = Standing("callback", "PYRO:x@h:1", "PYRO:x@h:1", False, ["a"], [], OPTIONS)
+STREAM = SubscriberSnapshot("stream", "id", "name", True, ["a"], ["b.*"], OPTIONS)
+PLAIN = SubscriberSnapshot("callback", "PYRO:x@h:1", "PYRO:x@h:1", False, ["a"], [], OPTIONS)
 
 texts = st.lists(st.text(max_size=5), max_size=3)
 items = st.lists(
@@ -31,7 +36,7 @@ items = st.lists(
 )
 numbers = st.integers(0, (1 << 63) - 1)
 standings = st.builds(
-    Standing,
+    SubscriberSnapshot,
     kind=st.sampled_from(["stream", "callback"]),
     key=st.text(max_size=5),
     name=st.text(max_size=5),
@@ -49,32 +54,32 @@ standings = st.builds(
     waiting=items,
 )
 states = st.builds(
-    State,
+    BrokerSnapshot,
     incarnation=st.text(max_size=5),
     reason=st.text(max_size=5),
     subscribers=st.lists(standings, max_size=3),
     publishers=st.dictionaries(st.text(max_size=5), numbers, max_size=3),
-    lost=st.lists(st.builds(Lost, st.text(max_size=5), texts, texts), max_size=2),
+    lost=st.lists(st.builds(LostSubscriber, st.text(max_size=5), texts, texts), max_size=2),
 )
 
 
 @given(states)
-def test_a_state_comes_back_as_it_was(given_state: State) -> None:
+def test_a_state_comes_back_as_it_was(given_state: BrokerSnapshot) -> None:
     """Whatever is in it."""
-    assert state.decode(state.encode(given_state)) == given_state
+    assert model.decode(model.encode(given_state)) == given_state
 
 
 @given(st.binary(max_size=60))
 def test_anything_else_is_no_state(data: bytes) -> None:
     """Bytes of another kind are unreadable, and nothing worse."""
-    with pytest.raises(Unreadable):
-        state.decode(data)
+    with pytest.raises(UnreadableSnapshot):
+        model.decode(data)
 
 
 def test_another_format_is_refused_by_its_number() -> None:
     """So that an older program doesn't misunderstand a newer one."""
-    with pytest.raises(Unreadable, match="format 2, and this program knows 1"):
-        state.decode(msgpack.packb([2, {}]))
+    with pytest.raises(UnreadableSnapshot, match="format 2, and this program knows 1"):
+        model.decode(msgpack.packb([2, {}]))
 
 
 @pytest.mark.parametrize(
@@ -84,13 +89,13 @@ def test_another_format_is_refused_by_its_number() -> None:
 def test_a_wrong_subscriber_is_unreadable(wrong: dict[str, Any]) -> None:
     """A kind, a key or an event that doesn't exist."""
     values = {key: value for key, value in {**STREAM.plain(), **wrong}.items() if value is not None}
-    with pytest.raises(Unreadable):
-        Standing.of(values)
+    with pytest.raises(UnreadableSnapshot):
+        SubscriberSnapshot.of(values)
 
 
 def sample() -> list[bytes]:
     return [
-        journal.header("one", "tallies-one", [Lost("x", ["a"], [])]),
+        journal.header("one", "tallies-one", [LostSubscriber("x", ["a"], [])]),
         journal.has(0, STREAM),
         journal.pub(2, "publisher"),
         journal.has(4, PLAIN),
@@ -104,7 +109,7 @@ def test_later_records_of_a_slot_replace_earlier_ones() -> None:
     """A slot belongs to whoever had it last, or to nobody."""
     roster = journal.replay(b"".join(sample()))
     assert (roster.incarnation, roster.tallies) == ("one", "tallies-one")
-    assert roster.lost == [Lost("x", ["a"], [])]
+    assert roster.lost == [LostSubscriber("x", ["a"], [])]
     assert roster.subscribers == {2: PLAIN}
     assert roster.publishers == {4: "other"}
 
@@ -122,13 +127,13 @@ def test_a_changed_byte_is_noticed() -> None:
     """Wherever it is: in a record, in its length or in its checksum."""
     data = b"".join(sample())
     for at in range(len(data)):
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableSnapshot):
             journal.replay(data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :])
 
 
 def test_an_empty_journal_is_unreadable() -> None:
     """A roster without a header says nothing."""
-    with pytest.raises(Unreadable, match="empty"):
+    with pytest.raises(UnreadableSnapshot, match="empty"):
         journal.replay(b"")
 
 
@@ -140,16 +145,16 @@ def test_a_record_of_another_kind_is_unreadable(values: object) -> None:
     checks = (zlib.crc32(size), zlib.crc32(body))
     record = size + b"".join(check.to_bytes(4, "big") for check in checks) + body
     for data in (record, sample()[0] + record):
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableSnapshot):
             journal.replay(data)
 
 
 def test_numbers_are_in_the_file_at_once(tmp_path: Path) -> None:
     """No call is needed to bring them there; slots come back into use."""
-    made = Tallies.create(str(tmp_path / "t"), 3)
+    made = CounterFile.create(str(tmp_path / "t"), 3)
     first, second = made.claim(7), made.claim(8, 9)
     made.values[first + 1] += 5
-    found = tallies.read(str(tmp_path / "t"))
+    found = counters.read(str(tmp_path / "t"))
     assert found is not None
     assert list(found) == [7, 5, 8, 9, 0, 0]
     made.release(first)
@@ -162,11 +167,11 @@ def test_numbers_are_in_the_file_at_once(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_has_no_numbers(tmp_path: Path) -> None:
     """It is not taken for tallies."""
     (tmp_path / "t").write_bytes(b"something else")
-    assert tallies.read(str(tmp_path / "t")) is None
+    assert counters.read(str(tmp_path / "t")) is None
 
 
-def keeper(directory: Path, incarnation: str = "one") -> Keeper:
-    made = Keeper(str(directory), 100, incarnation, [])
+def keeper(directory: Path, incarnation: str = "one") -> RosterStore:
+    made = RosterStore(str(directory), 100, incarnation, [])
     made.begin()
     return made
 
@@ -199,7 +204,7 @@ def test_until_it_begins_the_next_one_changes_nothing(tmp_path: Path) -> None:
     first.note(0, lambda: journal.has(0, STREAM))
     first.flush()
     first.close()
-    second = Keeper(str(tmp_path), 100, "two", [])
+    second = RosterStore(str(tmp_path), 100, "two", [])
     past = recall(str(tmp_path))
     assert past is not None
     assert past.incarnation == "one"
@@ -227,7 +232,7 @@ def test_without_numbers_nobody_knows_what_was_lost(tmp_path: Path) -> None:
 def test_a_parting_takes_the_place_of_the_roster(tmp_path: Path) -> None:
     """Nothing else is left in the directory, and it is what the next one reads."""
     kept = keeper(tmp_path)
-    parting = State("one", "restart", [STREAM], {"p": 3})
+    parting = BrokerSnapshot("one", "restart", [STREAM], {"p": 3})
     kept.part(parting)
     assert [path.name for path in tmp_path.iterdir()] == ["parting"]
     assert recall(str(tmp_path)) == parting

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pyro_events.router import CACHE_SIZE, MAX_TIMEOUTS, Router
-from pyro_events.subjects import Pattern, PatternTimeout, check_patterns
+from pyro_events._broker.router import CACHE_SIZE, MAX_TIMEOUTS, Router
+from pyro_events._protocol.subjects import Pattern, PatternTimeout, check_patterns
 
 KEYS = st.sampled_from(["ann", "bob", "eve"])
 SUBJECTS = ["a", "A", "b", "ab", "Ab", "B.c", "x"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import EventService
-from pyro_events.engine.faults import AddressUnusable, NameServerUnreachable, NotRunning
+from pyro_events._broker.errors import AddressUnusable, NameServerUnreachable, NotRunning
 from tests.events.service_harness import Recorder, WireClient, proxy
 from tests.harness import eventually
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import EventService, Publisher
-from pyro_events.client import backoff, stream, subscription
-from pyro_events.client.pushes import Mailbox, gap_on_attach, parse_push
+from pyro_events._client import backoff
+from pyro_events._client.receiving import stream, subscription
+from pyro_events._client.receiving.pushes import MailboxView, gap_on_attach, parse_push
 from tests.events.client_fixtures import FakeES, Recording, Relay
 from tests.harness import eventually
 
@@ -354,7 +355,7 @@ def test_a_gap_is_told_exactly_when_something_may_be_missing(
     before: str | None, answer: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     """Never for the first attachment, never without subscriptions."""
-    mailbox = Mailbox(before, 5) if before else None
+    mailbox = MailboxView(before, 5) if before else None
     assert gap_on_attach(mailbox, answer, wanted=True) == expected
     assert gap_on_attach(mailbox, answer, wanted=False) == {}
 
@@ -363,7 +364,7 @@ def test_a_dismissal_is_the_reason_of_the_gap_after_it() -> None:
     """Unless the event service was restarted meanwhile."""
     answer = {"resumed": False, "missed": None, "incarnation": "a"}
     for before, reason in (("a", "full"), ("b", "restarted")):
-        gap = gap_on_attach(Mailbox(before, 5), answer, wanted=True, dismissed=True)
+        gap = gap_on_attach(MailboxView(before, 5), answer, wanted=True, dismissed=True)
         assert gap == {"missed": None, "reason": reason}
 
 
@@ -381,7 +382,7 @@ def test_pushes_are_counted_without_unpacking_them() -> None:
 
 def test_a_mailbox_knows_what_is_new() -> None:
     """Events that come again are skipped, missing ones counted."""
-    mailbox = Mailbox("a", 4)
+    mailbox = MailboxView("a", 4)
     assert mailbox.compare(5, 4) == (0, 0)
     assert mailbox.compare(3, 4) == (2, 0)
     assert mailbox.compare(2, 3) == (3, 0)

@@ -15,7 +15,7 @@ import pytest
 from Pyro5.errors import CommunicationError
 
 from pyro_events import EventService, Publisher, Subscriber
-from pyro_events.engine.faults import AddressUnusable
+from pyro_events._broker.errors import AddressUnusable
 from tests.events.service_harness import SERIALIZERS, Recorder, WireClient, proxy
 from tests.harness import eventually
 

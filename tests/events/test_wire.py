@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from Pyro5 import protocol
 
-from pyro_events import wire
-from pyro_events.wire import Frame, FrameReader, FrameTooLarge, ProtocolError, encode_frame
+from pyro_wire import framing
+from pyro_wire.framing import Frame, FrameReader, FrameTooLarge, ProtocolError, encode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ frames = st.builds(
     Frame,
     type=st.integers(0, 255),
     serializer=st.integers(0, 255),
-    flags=st.integers(0, 0xFFFF).map(lambda flags: flags & ~wire.COMPRESSED),
+    flags=st.integers(0, 0xFFFF).map(lambda flags: flags & ~framing.COMPRESSED),
     seq=st.integers(0, 0xFFFF),
     annotations=st.just(b""),
     data=st.binary(max_size=300),
@@ -62,7 +62,7 @@ def test_frames_survive_any_cutting(sent: list[Frame], places: list[int]) -> Non
 def test_pyro5_reads_our_frames(frame: Frame) -> None:
     """Pyro5 reads what we encode."""
     data = encode(frame)
-    message = protocol.ReceivingMessage(data[: wire.HEADER_SIZE], data[wire.HEADER_SIZE :])
+    message = protocol.ReceivingMessage(data[: framing.HEADER_SIZE], data[framing.HEADER_SIZE :])
     assert (message.type, message.serializer_id, message.flags, message.seq) == frame[:4]
     assert bytes(message.data) == frame.data
 
@@ -125,7 +125,7 @@ def test_an_error_is_final() -> None:
     reader.feed(b"nonsense")
     with pytest.raises(ProtocolError):
         reader.next_frame()
-    reader.feed(encode_frame(wire.PING, 1, 0, 0, b""))
+    reader.feed(encode_frame(framing.PING, 1, 0, 0, b""))
     with pytest.raises(ProtocolError, match="not Pyro's protocol"):
         reader.next_frame()
     assert reader.leftover() == b"" or reader.leftover().startswith(b"PYRO")
@@ -134,11 +134,11 @@ def test_an_error_is_final() -> None:
 def test_size_is_checked_as_announced() -> None:
     """A frame that is too large is refused by its header, before its data arrive."""
     reader = FrameReader(LIMIT)
-    reader.feed(wire.encode_header(wire.INVOKE, 1, 0, 0, LIMIT + 1))
+    reader.feed(framing.encode_header(framing.INVOKE, 1, 0, 0, LIMIT + 1))
     with pytest.raises(ProtocolError, match="1001 bytes, the limit is 1000"):
         reader.next_frame()
     reader = FrameReader(LIMIT)
-    reader.feed(wire.encode_header(wire.INVOKE, 1, 0, 0, LIMIT, 1))
+    reader.feed(framing.encode_header(framing.INVOKE, 1, 0, 0, LIMIT, 1))
     with pytest.raises(ProtocolError, match="limit"):
         reader.next_frame()
 
@@ -146,8 +146,8 @@ def test_size_is_checked_as_announced() -> None:
 @pytest.mark.parametrize("step", [1, 7, 1000, 5000])
 def test_reading_goes_on_after_a_frame_that_is_too_large(step: int) -> None:
     """What is too large is thrown away as it comes, and named; the next frame is read again."""
-    too_large = encode_frame(wire.INVOKE, 1, 0, 7, b"x" * (3 * LIMIT))
-    data = too_large + encode_frame(wire.PING, 1, 0, 8, b"")
+    too_large = encode_frame(framing.INVOKE, 1, 0, 7, b"x" * (3 * LIMIT))
+    data = too_large + encode_frame(framing.PING, 1, 0, 8, b"")
     reader = FrameReader(LIMIT)
     refused, found = [], []
     for start in range(0, len(data), step):
@@ -163,27 +163,29 @@ def test_reading_goes_on_after_a_frame_that_is_too_large(step: int) -> None:
 
 def test_compressed_data_are_inflated_within_the_limit() -> None:
     """COMPRESSED data come out inflated and without the flag; reading goes on after a bomb."""
-    small = encode_frame(wire.INVOKE, 1, wire.COMPRESSED, 3, zlib.compress(b"x" * LIMIT))
-    assert read_all([small]) == [Frame(wire.INVOKE, 1, 0, 3, b"", b"x" * LIMIT)]
-    bomb = encode_frame(wire.INVOKE, 1, wire.COMPRESSED, 3, zlib.compress(b"x" * 100_000))
+    small = encode_frame(framing.INVOKE, 1, framing.COMPRESSED, 3, zlib.compress(b"x" * LIMIT))
+    assert read_all([small]) == [Frame(framing.INVOKE, 1, 0, 3, b"", b"x" * LIMIT)]
+    bomb = encode_frame(framing.INVOKE, 1, framing.COMPRESSED, 3, zlib.compress(b"x" * 100_000))
     reader = FrameReader(LIMIT)
     reader.feed(bomb + small)
     with pytest.raises(FrameTooLarge, match="inflates") as caught:
         reader.next_frame()
-    assert caught.value.frame == Frame(wire.INVOKE, 1, 0, 3, b"", b"")
-    assert reader.next_frame() == Frame(wire.INVOKE, 1, 0, 3, b"", b"x" * LIMIT)
+    assert caught.value.frame == Frame(framing.INVOKE, 1, 0, 3, b"", b"")
+    assert reader.next_frame() == Frame(framing.INVOKE, 1, 0, 3, b"", b"x" * LIMIT)
 
 
 def test_annotations_count_for_the_size_of_compressed_data() -> None:
     """What the annotations take is not there for the inflated data."""
     data = zlib.compress(b"x" * LIMIT)
     with pytest.raises(FrameTooLarge):
-        read_all([encode_frame(wire.INVOKE, 1, wire.COMPRESSED, 3, data, b"ABCD\0\0\0\1.")])
+        read_all([encode_frame(framing.INVOKE, 1, framing.COMPRESSED, 3, data, b"ABCD\0\0\0\1.")])
 
 
 def test_a_bomb_costs_no_more_than_the_limit() -> None:
     """What inflates to 200 MB is given up at the limit; nothing like it is ever in memory."""
-    bomb = encode_frame(wire.INVOKE, 1, wire.COMPRESSED, 3, zlib.compress(bytes(200_000_000), 9))
+    bomb = encode_frame(
+        framing.INVOKE, 1, framing.COMPRESSED, 3, zlib.compress(bytes(200_000_000), 9)
+    )
     reader = FrameReader(1_000_000)
     reader.feed(bomb)
     tracemalloc.start()
@@ -199,13 +201,13 @@ def test_a_bomb_costs_no_more_than_the_limit() -> None:
 def test_damaged_compression_is_a_protocol_error(data: bytes) -> None:
     """Data that don't inflate are the peer's fault, not a zlib.error."""
     with pytest.raises(ProtocolError, match="damaged"):
-        read_all([encode_frame(wire.INVOKE, 1, wire.COMPRESSED, 3, data)])
+        read_all([encode_frame(framing.INVOKE, 1, framing.COMPRESSED, 3, data)])
 
 
 def test_leftover_is_what_was_not_handed_out() -> None:
     """The unparsed rest is available, for whoever takes the connection over."""
     reader = FrameReader(LIMIT)
-    whole = encode_frame(wire.PING, 42, 0, 0, b"ping")
+    whole = encode_frame(framing.PING, 42, 0, 0, b"ping")
     reader.feed(whole + whole[:17])
     assert len(list(reader)) == 1
     assert reader.leftover() == whole[:17]
@@ -216,9 +218,9 @@ def test_leftover_is_what_was_not_handed_out() -> None:
 
 def test_constants_are_pyro5s() -> None:
     """Our constants are the protocol's."""
-    assert wire.PROTOCOL_VERSION == protocol.PROTOCOL_VERSION
+    assert framing.PROTOCOL_VERSION == protocol.PROTOCOL_VERSION
     for name in ("CONNECT", "CONNECTOK", "CONNECTFAIL", "INVOKE", "RESULT", "PING"):
-        assert getattr(wire, name) == getattr(protocol, f"MSG_{name}")
+        assert getattr(framing, name) == getattr(protocol, f"MSG_{name}")
     for name in (
         "EXCEPTION",
         "COMPRESSED",
@@ -228,4 +230,4 @@ def test_constants_are_pyro5s() -> None:
         "KEEPSERIALIZED",
         "CORR_ID",
     ):
-        assert getattr(wire, name) == getattr(protocol, f"FLAGS_{name}")
+        assert getattr(framing, name) == getattr(protocol, f"FLAGS_{name}")

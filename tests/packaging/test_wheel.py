@@ -23,8 +23,8 @@ PACKAGES = {
 }
 SCRIPTS = {
     "pyroctl": "pyroctl.cli.main:entry",
-    "es": "pyro_events.cli:entry",
-    "pyro5-es": "pyro_events.cli:entry",
+    "es": "pyro_events._app.cli:entry",
+    "pyro5-es": "pyro_events._app.cli:entry",
 }
 SHARED = {
     "man/man1/pyroctl.1",

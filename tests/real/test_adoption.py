@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import Publisher, Subscriber
-from pyroctl.control.logset import versions
+from pyroctl.log_files import versions
 from tests.harness import Deployment, eventually, is_alive
 from tests.real.test_start_and_stop import service
 
@@ -53,7 +53,7 @@ def kill_manager(deployment: Deployment) -> int:
 
 
 def keepers(deployment: Deployment) -> set[int]:
-    return {pid for pid, c in deployment.processes().items() if "adoption.keeper" in c}
+    return {pid for pid, c in deployment.processes().items() if "fdstore.server" in c}
 
 
 def keeper(deployment: Deployment) -> int:

@@ -39,7 +39,7 @@ def test_what_even_the_guard_could_not_end_is_ended_by_the_next_start(
     """Manager and guard are killed at once: a service that ignores SIGTERM isn't there twice."""
     deployment.configure(service("mule", "stubborn", more="stop_timeout = 0.3"))
     deployment.run("start")
-    (guard,) = [pid for pid, c in deployment.processes().items() if "guard.py" in c]
+    (guard,) = [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c]
     manager = deployment.manager_pid()
     mules = [pid for pid, c in deployment.processes().items() if "zoo.py" in c]
     os.kill(manager, signal.SIGSTOP)  # or it would replace the guard

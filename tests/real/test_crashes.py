@@ -147,7 +147,7 @@ def test_the_guard_alone_ends_them_and_is_replaced_when_killed(deployment: Deplo
     deployment.run("start")
 
     def guards() -> list[int]:
-        return [pid for pid, c in deployment.processes().items() if "guard.py" in c]
+        return [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c]
 
     (first,) = guards()
     os.kill(first, signal.SIGKILL)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyroctl.control.paths import deployment_paths
-from pyroctl.core.life import Life, State
 from pyroctl.core.record import RunRecord, UnitRecord, to_json
+from pyroctl.core.state import ServiceState, State
 from pyroctl.manager import lock
-from pyroctl.manager.adoption.keeping import Keeping
+from pyroctl.manager.fdstore.client import FdStoreClient
 from pyroctl.manager.process.identity import start_time
+from pyroctl.paths import deployment_paths
 from tests.harness import Deployment, eventually
 from tests.real.test_adoption import ADOPT
 from tests.real.test_start_and_stop import service
@@ -37,7 +37,7 @@ def keeper_with(deployment: Deployment, pid: int, record: dict[str, Any]) -> Ite
     """Let a keeper have that record of `laser`, and go away as a killed manager does."""
     paths = deployment_paths(None, str(deployment.root), {})
     lock.make_directories(paths)
-    keeping = Keeping(paths)
+    keeping = FdStoreClient(paths)
 
     async def tell() -> None:
         keeping.start().decline()
@@ -57,7 +57,7 @@ def keeper_with(deployment: Deployment, pid: int, record: dict[str, Any]) -> Ite
 
 def record_of(pid: int, started: int) -> UnitRecord:
     run = RunRecord(pid, started, "/nowhere", 1, ready_since=1.0)
-    return UnitRecord(Life(State.RUNNING, since=1.0, restarts=3), runs=(run,), run=pid)
+    return UnitRecord(ServiceState(State.RUNNING, since=1.0, restarts=3), runs=(run,), run=pid)
 
 
 def test_a_pid_that_is_used_again_is_neither_adopted_nor_killed(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import Publisher, Subscriber
-from pyroctl.control.logset import versions
+from pyroctl.log_files import versions
 from tests.harness import Deployment, eventually
 from tests.real.test_adoption import another_users, chatty, gate, needs_root
 from tests.real.test_start_and_stop import service
@@ -128,9 +128,9 @@ def test_nobody_outlives_the_new_program_either(deployment: Deployment) -> None:
         service("plain", "gate", "/") + service("mule", "stubborn", more="stop_timeout = 0.5")
     )
     deployment.run("start")
-    guards = [pid for pid, c in deployment.processes().items() if "guard.py" in c]
+    guards = [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c]
     deployment.run("reexec")
-    assert [pid for pid, c in deployment.processes().items() if "guard.py" in c] == guards
+    assert [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c] == guards
     deployment.kill_manager()
     eventually(lambda: not deployment.processes(), "all ended", 8)
 

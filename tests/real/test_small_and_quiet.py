@@ -19,7 +19,7 @@ QUIET = 2.0
 NOT_IN_THE_MANAGER = {"click", "platformdirs", "psutil", "pydantic", "Pyro5", "rich", "tomlkit"}
 EVERYTHING = """
 import pkgutil, sys
-import pyroctl.cli.quick, pyroctl.cli.foreground, pyroctl.manager
+import pyroctl.cli.status.fast_path, pyroctl.cli.foreground, pyroctl.manager
 for module in pkgutil.walk_packages(pyroctl.manager.__path__, "pyroctl.manager."):
     if not module.name.endswith(("__main__", "shim")):
         __import__(module.name)

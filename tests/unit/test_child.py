@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from pyro_host import AskRefused, ControlChannel, Deferred, Notifier, child, serve_control
+from pyro_child import protocol
+from pyro_host import AskRefused, ControlChannel, Deferred, Notifier, serve_control
 
 WAIT = 10.0
 
@@ -199,7 +200,7 @@ def test_a_line_that_is_no_ask_gets_an_error_and_the_channel_lives(ends, line):
 
 def test_an_endless_line_is_refused(ends, monkeypatch):
     """What waits for its line end is bounded."""
-    monkeypatch.setattr(child, "LONGEST_LINE", 100)
+    monkeypatch.setattr(protocol, "LONGEST_LINE", 100)
     manager, channel = ends
     manager.sendall(b"x" * 101)
     assert channel.on_readable(echo) is True
@@ -208,7 +209,7 @@ def test_an_endless_line_is_refused(ends, monkeypatch):
 
 def test_a_manager_that_does_not_read_delays_but_loses_nothing(ends, monkeypatch):
     """A stopped manager must not freeze the service; it gets everything once it reads again."""
-    monkeypatch.setattr(child, "SEND_PATIENCE", 0.05)
+    monkeypatch.setattr(protocol, "SEND_PATIENCE", 0.05)
     manager, channel = ends
     manager.sendall(b'{"id": 1, "ask": "big"}\n')
     started = time.monotonic()
@@ -217,7 +218,7 @@ def test_a_manager_that_does_not_read_delays_but_loses_nothing(ends, monkeypatch
     received = bytearray()
     reader = threading.Thread(target=lambda: received.extend(read_lines(manager, 2)))
     reader.start()
-    monkeypatch.setattr(child, "SEND_PATIENCE", WAIT)
+    monkeypatch.setattr(protocol, "SEND_PATIENCE", WAIT)
     manager.sendall(b'{"id": 2, "ask": "small"}\n')
     assert channel.on_readable(echo) is True
     reader.join()

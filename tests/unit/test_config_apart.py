@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyroctl.config.apart import load_apart
 from pyroctl.config.load import load
+from pyroctl.config.subprocess_loader import load_apart
 from pyroctl.core.spec import builtin_deployment
 from pyroctl.errors import ConfigError, PyroctlError
 

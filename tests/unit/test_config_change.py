@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyroctl.config.change import DROPIN, is_in_effect, set_value, unset_value
-from pyroctl.config.json_schema import json_schema
-from pyroctl.config.keys import parse_key, parse_value, value_of
+from pyroctl.config.check.schema_info import keys
+from pyroctl.config.edit.change import DROPIN, is_in_effect, set_value, unset_value
+from pyroctl.config.edit.json_schema import json_schema
+from pyroctl.config.edit.keys import parse_key, parse_value, value_of
 from pyroctl.config.load import load
-from pyroctl.config.mistakes import dotted
-from pyroctl.config.schema_info import keys
+from pyroctl.config.source.diagnostics import dotted
 from pyroctl.errors import ConfigError, UnknownService, UsageError
 
 MAIN = """\

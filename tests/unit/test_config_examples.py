@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pyroctl.config.edit.template import starting_deployment
 from pyroctl.config.load import load
-from pyroctl.config.template import starting_deployment
 from pyroctl.core.spec import NameServerOptions, builtin_deployment
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.toml"))

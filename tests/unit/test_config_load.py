@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pyroctl.config.edit.show import format_value, show
 from pyroctl.config.load import load
-from pyroctl.config.origin import Origin
-from pyroctl.config.show import format_value, show
+from pyroctl.config.source.origin import Origin
 from pyroctl.core.spec import (
     CommandOptions,
     DelayReady,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pyroctl.config.locate import find_config
+from pyroctl.config.source.discovery import find_config
 from pyroctl.errors import EXIT_CONFIG, ConfigError
 
 
@@ -130,7 +130,7 @@ def test_finding_the_file_is_light(places):
     put(places / "cwd")
     program = (
         f"import sys; sys.path.insert(0, {str(Path.cwd())!r}); before = set(sys.modules)\n"
-        "from pyroctl.config.locate import find_config\n"
+        "from pyroctl.config.source.discovery import find_config\n"
         f"assert find_config(None, None, {{}}, {str(places / 'cwd')!r})\n"
         "print(*sorted(m for m in set(sys.modules) - before if not m.startswith('pyroctl')))"
     )

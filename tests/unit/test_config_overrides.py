@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pyroctl.config.edit.show import show
 from pyroctl.config.load import load
-from pyroctl.config.show import show
 from pyroctl.core.spec import EventServiceOptions, PortReady
 from pyroctl.errors import ConfigError
 

@@ -10,8 +10,8 @@ import tomlkit
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pyroctl.config.mistakes import quoted
-from pyroctl.config.positions import find_positions
+from pyroctl.config.source.diagnostics import quoted
+from pyroctl.config.source.positions import find_positions
 
 BARE = st.sampled_from(["a", "b", "port", "es", "x-1", "_y", "7"])
 ODD = st.sampled_from(["a.b", "", " ", "#", "[x]", "=", "é", 'q"', "'", "\\", "a = 1", "]"])

@@ -11,9 +11,9 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyroctl.config.check import check
+from pyroctl.config.check.rules import check
+from pyroctl.config.edit.show import format_value, show
 from pyroctl.config.load import load
-from pyroctl.config.show import format_value, show
 from pyroctl.core.instances import collapse
 from pyroctl.errors import ConfigError
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pyroctl.config.edit.show import show
 from pyroctl.config.load import load
-from pyroctl.config.show import show
-from pyroctl.config.sources import read_sources
+from pyroctl.config.source.sources import read_sources
 from pyroctl.core.spec import LogReady
 from pyroctl.errors import ConfigError
 

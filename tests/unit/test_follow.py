@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyroctl.core.follow import Dependent, affected, follow
-from pyroctl.core.life import Life, Restart, State, Stop, Then
+from pyroctl.core.dependents import Dependent, affected, follow
+from pyroctl.core.state import AfterStop, Restart, ServiceState, State, Stop
 
-RUNNING = Life(State.RUNNING)
+RUNNING = ServiceState(State.RUNNING)
 
 
 def dependent(policy="restart", state=State.RUNNING, has_process=True):
@@ -19,7 +19,7 @@ def dependent(policy="restart", state=State.RUNNING, has_process=True):
 def test_a_restart_is_followed_when_the_need_is_ready_again():
     """Not before: until then the dependent goes on, and there is nothing to start it against."""
     for state in State:
-        found = follow("base", Life(state), [dependent()])
+        found = follow("base", ServiceState(state), [dependent()])
         expected = {"feed": Restart("base was restarted")} if state is State.RUNNING else {}
         assert found == expected, state
 
@@ -43,15 +43,15 @@ def test_who_has_no_process_of_before_needs_no_restart(state, has_process):
 @pytest.mark.parametrize(
     ("life", "stops"),
     [
-        (Life(State.STOPPING, then=Then.JUDGE), False),
-        (Life(State.EXITED), False),
-        (Life(State.RUNNING), False),
-        (Life(State.STOPPING, then=Then.START_AGAIN), True),
-        (Life(State.STOPPING, then=Then.STAY_DOWN), True),
-        (Life(State.BACKOFF), True),
-        (Life(State.STARTING), True),
-        (Life(State.STOPPED), True),
-        (Life(State.FAILED), True),
+        (ServiceState(State.STOPPING, then=AfterStop.JUDGE), False),
+        (ServiceState(State.EXITED), False),
+        (ServiceState(State.RUNNING), False),
+        (ServiceState(State.STOPPING, then=AfterStop.START_AGAIN), True),
+        (ServiceState(State.STOPPING, then=AfterStop.STAY_DOWN), True),
+        (ServiceState(State.BACKOFF), True),
+        (ServiceState(State.STARTING), True),
+        (ServiceState(State.STOPPED), True),
+        (ServiceState(State.FAILED), True),
     ],
 )
 def test_a_stop_is_followed_once_it_is_clear_that_the_need_is_away(life, stops):
@@ -61,16 +61,18 @@ def test_a_stop_is_followed_once_it_is_clear_that_the_need_is_away(life, stops):
 
 def test_the_reason_is_passed_on():
     """Who is stopped is told why the need went down."""
-    life = Life(State.FAILED, reason="exit code 3")
+    life = ServiceState(State.FAILED, reason="exit code 3")
     assert follow("base", life, [dependent("stop")]) == {
         "feed": Stop("base went down: exit code 3")
     }
 
 
-@given(st.sampled_from(State), st.sampled_from(Then), st.sampled_from(State), st.booleans())
+@given(st.sampled_from(State), st.sampled_from(AfterStop), st.sampled_from(State), st.booleans())
 def test_who_keeps_is_left_alone_whatever_happens(state, then, own, has_process):
     """`keep` is the default, and means it."""
-    assert follow("base", Life(state, then=then), [dependent("keep", own, has_process)]) == {}
+    assert (
+        follow("base", ServiceState(state, then=then), [dependent("keep", own, has_process)]) == {}
+    )
 
 
 def test_who_would_be_affected_is_known_beforehand():

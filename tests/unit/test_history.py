@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from pyroctl.core.history import KEPT, Ending, conclude, remember
-from pyroctl.core.life import State
 from pyroctl.core.outcome import Outcome
+from pyroctl.core.state import State
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 

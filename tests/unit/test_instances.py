@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyroctl.config.load import load
 from pyroctl.core.instances import collapse, expand, meant, members
 from pyroctl.core.spec import CommandOptions, ObjectOptions, ServiceSpec
-from pyroctl.kinds.launch import Surroundings, launch
+from pyroctl.kinds.launch import LaunchContext, launch
 
 NS = ServiceSpec("ns", CommandOptions(("ns",)))
 WORKER = ServiceSpec("worker", ObjectOptions("m:C", pyro_name="lab.worker"), needs=("ns",))
@@ -55,7 +55,7 @@ def test_each_process_knows_its_number(tmp_path):
     file = tmp_path / "pyroctl.toml"
     file.write_text('[services.w]\nkind = "command"\ncommand = "work"\ninstances = 2\n')
     services = load(str(file), {}, "/").deployment.services
-    where = Surroundings("lab", "/", "python", {"PYROCTL_INSTANCE": "7"})
+    where = LaunchContext("lab", "/", "python", {"PYROCTL_INSTANCE": "7"})
     envs = [launch(spec, where).env for spec in services.values()]
     assert [env["PYROCTL_SERVICE"] for env in envs] == ["w@1", "w@2"]
     assert [env["PYROCTL_INSTANCE"] for env in envs] == ["1", "2"]

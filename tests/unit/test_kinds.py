@@ -14,9 +14,9 @@ from pyroctl.core.spec import (
     ServiceSpec,
 )
 from pyroctl.kinds.address import TcpAddress, UnixAddress
-from pyroctl.kinds.launch import Surroundings, launch
+from pyroctl.kinds.launch import LaunchContext, launch
 
-HERE = Surroundings(
+HERE = LaunchContext(
     deployment="lab",
     directory="/etc/lab",
     python="/venv/bin/python",
@@ -55,7 +55,7 @@ def test_an_event_service_registers_in_the_deployments_name_server() -> None:
 
 def test_the_limits_of_an_event_service_reach_its_command_line() -> None:
     """Each under the name that it has in the configuration, and `es` takes them all."""
-    from pyro_events.options import parser
+    from pyro_events._app.options import parser
 
     options = EventServiceOptions(
         queue_size=7, queue_bytes=2048, when_full="disconnect", block_timeout=1.5,
@@ -91,8 +91,8 @@ LIMITS = (
 def test_the_limits_of_the_configuration_have_the_event_services_own_defaults() -> None:
     """What nobody writes down is the same with pyroctl, with `es`, and inside a program."""
     from pyro_events import EventService
-    from pyro_events.engine.settings import Settings
-    from pyro_events.options import parser, settings_of
+    from pyro_events._app.options import parser, settings_of
+    from pyro_events._broker.settings import Settings
 
     spec, own = EventServiceOptions(), settings_of(parser().parse_args([]))
     assert own == Settings() == EventService()._settings

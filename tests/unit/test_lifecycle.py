@@ -11,28 +11,27 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pyroctl.core import lifecycle
-from pyroctl.core.lifecycle import (
-    TABLE,
+from pyroctl.core.lifecycle import TABLE, step
+from pyroctl.core.outcome import Outcome
+from pyroctl.core.spec import CommandOptions, ServiceSpec
+from pyroctl.core.state import (
+    AfterStop,
     Arm,
     Disarm,
     Effect,
     Exited,
-    Gone,
-    Hung,
-    Life,
     Ready,
+    Replaced,
     Restart,
+    ServiceState,
+    SessionEmpty,
+    SpawnFailed,
     Start,
     State,
     Stop,
-    Succeeded,
-    Then,
     Timeout,
-    Unspawnable,
-    step,
+    Unhealthy,
 )
-from pyroctl.core.outcome import Outcome
-from pyroctl.core.spec import CommandOptions, ServiceSpec
 
 SPEC = ServiceSpec(
     "feed", CommandOptions(("feed",)), restart_delay=1.0, start_timeout=7.0, stop_timeout=3.0
@@ -40,9 +39,9 @@ SPEC = ServiceSpec(
 OK, BAD, PERMANENT = Outcome(code=0), Outcome(code=1), Outcome(code=125)
 
 
-def run(spec: ServiceSpec, *events: lifecycle.Event, now: float = 0.0) -> Life:
+def run(spec: ServiceSpec, *events: lifecycle.Event, now: float = 0.0) -> ServiceState:
     """Let events happen one after the other, at one time."""
-    life = Life()
+    life = ServiceState()
     for event in events:
         life, _ = step(spec, life, event, now)
     return life
@@ -58,7 +57,7 @@ def test_the_table_answers_every_event_in_every_state() -> None:
 
 def test_a_start_spawns_and_waits_for_ready() -> None:
     """A service is only running once it has said so itself; until then a timer runs."""
-    life, actions = step(SPEC, Life(), Start(), 5.0)
+    life, actions = step(SPEC, ServiceState(), Start(), 5.0)
     assert (life.state, life.since) == (State.STARTING, 5.0)
     assert actions == (Effect.SPAWN, Arm(7.0))
     life, actions = step(SPEC, life, Ready(), 6.0)
@@ -74,16 +73,16 @@ def test_stopping_terminates_then_kills_until_nothing_is_left() -> None:
         assert (life.state, actions) == (State.STOPPING, (Effect.KILL, Arm(3.0)))
     life, _ = step(SPEC, life, Exited(Outcome(signal=9)), 3.0)
     assert life.state is State.STOPPING
-    life, actions = step(SPEC, life, Gone(), 3.0)
+    life, actions = step(SPEC, life, SessionEmpty(), 3.0)
     assert (life.state, actions) == (State.STOPPED, (Disarm(),))
 
 
 def test_a_crash_clears_the_session_before_anything_else() -> None:
     """What a dead process leaves in its session is ended before the next one starts."""
     life, actions = step(SPEC, run(SPEC, Start(), Ready()), Exited(BAD), 0.0)
-    assert (life.state, life.then) == (State.STOPPING, Then.JUDGE)
+    assert (life.state, life.then) == (State.STOPPING, AfterStop.JUDGE)
     assert actions == (Effect.TERMINATE, Arm(3.0))
-    life, actions = step(SPEC, life, Gone(), 0.0)
+    life, actions = step(SPEC, life, SessionEmpty(), 0.0)
     assert (life.state, actions) == (State.BACKOFF, (Arm(1.0),))
     life, actions = step(SPEC, life, Timeout(), 1.0)
     assert (life.state, life.restarts) == (State.STARTING, 1)
@@ -92,26 +91,28 @@ def test_a_crash_clears_the_session_before_anything_else() -> None:
 
 def test_what_hangs_is_killed_at_once_and_judged_as_a_crash() -> None:
     """No TERM for what doesn't answer; the reason stays with it when it is back."""
-    life, actions = step(SPEC, run(SPEC, Start(), Ready()), Hung("did not answer 3 pings"), 0.0)
-    assert (life.state, life.then) == (State.STOPPING, Then.JUDGE)
+    life, actions = step(
+        SPEC, run(SPEC, Start(), Ready()), Unhealthy("did not answer 3 pings"), 0.0
+    )
+    assert (life.state, life.then) == (State.STOPPING, AfterStop.JUDGE)
     assert actions == (Effect.KILL, Arm(3.0))
     life, _ = step(SPEC, life, Exited(Outcome(signal=9)), 0.0)
-    life, actions = step(SPEC, life, Gone(), 0.0)
+    life, actions = step(SPEC, life, SessionEmpty(), 0.0)
     assert (life.state, life.reason) == (
         State.BACKOFF,
         "did not answer 3 pings (killed by SIGKILL)",
     )
     never = replace(SPEC, restart="on-failure")
-    life = run(never, Start(), Ready(), Hung("x"), Exited(OK), Gone())
+    life = run(never, Start(), Ready(), Unhealthy("x"), Exited(OK), SessionEmpty())
     assert life.state is State.BACKOFF, "an exit code of 0 doesn't make a hang a success"
 
 
 def test_a_successor_goes_on_with_the_life_of_the_service() -> None:
     """Ready: it runs since then, nothing else changed. Not yet ready: it doesn't say running."""
     before, _ = step(SPEC, run(SPEC, Start(), Ready()), Ready(), 0.0)
-    life, actions = step(SPEC, before, Succeeded(ready=True), 50.0)
+    life, actions = step(SPEC, before, Replaced(ready=True), 50.0)
     assert (life, actions) == (replace(before, since=50.0), ())
-    life, actions = step(SPEC, before, Succeeded(ready=False), 50.0)
+    life, actions = step(SPEC, before, Replaced(ready=False), 50.0)
     assert (life.state, life.restarts, life.starts) == (State.STARTING, 0, before.starts)
     assert actions == (Arm(7.0),)
     life, actions = step(SPEC, life, Ready(), 51.0)
@@ -138,26 +139,28 @@ def test_the_restart_policy_decides_by_how_it_ended(
 ) -> None:
     """always, on-failure and never, each with success, failure, signal and exit code 125."""
     spec = replace(SPEC, restart=policy)
-    assert run(spec, Start(), Ready(), Exited(outcome), Gone()).state is state
+    assert run(spec, Start(), Ready(), Exited(outcome), SessionEmpty()).state is state
 
 
 def test_exit_codes_can_be_declared_a_success() -> None:
     """`success_exit` makes another code a good end; zero counts only if it is listed."""
     spec = replace(SPEC, restart="on-failure", success_exit=(3,))
-    assert run(spec, Start(), Ready(), Exited(Outcome(code=3)), Gone()).state is State.EXITED
-    assert run(spec, Start(), Ready(), Exited(OK), Gone()).state is State.BACKOFF
+    assert (
+        run(spec, Start(), Ready(), Exited(Outcome(code=3)), SessionEmpty()).state is State.EXITED
+    )
+    assert run(spec, Start(), Ready(), Exited(OK), SessionEmpty()).state is State.BACKOFF
 
 
 def test_the_start_limit_allows_exactly_that_many_starts_in_the_window() -> None:
     """start_limit = 5, start_window = 60: five starts happen, the sixth is refused."""
     spec = replace(SPEC, restart_delay=0.0, start_limit=5, start_window=60.0)
-    life, now, starts = Life(), 0.0, 0
+    life, now, starts = ServiceState(), 0.0, 0
     life, actions = step(spec, life, Start(), now)
     while life.state is not State.FAILED:
         starts += Effect.SPAWN in actions
         now += 1.0
         life, _ = step(spec, life, Exited(BAD), now)
-        life, actions = step(spec, life, Gone(), now)
+        life, actions = step(spec, life, SessionEmpty(), now)
     assert starts == 5
     assert "5 starts in 60 s" in life.reason
 
@@ -165,10 +168,10 @@ def test_the_start_limit_allows_exactly_that_many_starts_in_the_window() -> None
 def test_starts_that_lie_outside_of_the_window_do_not_count() -> None:
     """A service that dies every 20 s is not given up with a limit of 5 in 60 s."""
     spec = replace(SPEC, restart_delay=0.0, start_limit=5, start_window=60.0)
-    life, _ = step(spec, Life(), Start(), 0.0)
+    life, _ = step(spec, ServiceState(), Start(), 0.0)
     for n in range(1, 50):
         life, _ = step(spec, life, Exited(BAD), 20.0 * n)
-        life, _ = step(spec, life, Gone(), 20.0 * n)
+        life, _ = step(spec, life, SessionEmpty(), 20.0 * n)
         assert life.state is State.STARTING
     assert len(life.starts) <= 5
 
@@ -176,7 +179,7 @@ def test_starts_that_lie_outside_of_the_window_do_not_count() -> None:
 def test_somebody_who_starts_it_by_hand_begins_anew() -> None:
     """After a start limit a start by hand is obeyed, and the old starts are forgotten."""
     spec = replace(SPEC, start_limit=1)
-    life = run(spec, Start(), Exited(BAD), Gone())
+    life = run(spec, Start(), Exited(BAD), SessionEmpty())
     assert life.state is State.FAILED
     life, actions = step(spec, life, Start(), 0.0)
     assert (life.state, life.failures, actions[0]) == (State.STARTING, 0, Effect.SPAWN)
@@ -184,12 +187,12 @@ def test_somebody_who_starts_it_by_hand_begins_anew() -> None:
 
 def test_a_run_that_lasted_forgets_earlier_failures() -> None:
     """The delay begins small again after a run as long as the longest delay."""
-    life = run(SPEC, Start(), Exited(BAD), Gone(), Timeout(), Exited(BAD), Gone())
+    life = run(SPEC, Start(), Exited(BAD), SessionEmpty(), Timeout(), Exited(BAD), SessionEmpty())
     assert life.failures == 2
     life, _ = step(SPEC, life, Timeout(), 2.0)
     life, _ = step(SPEC, life, Ready(), 3.0)
     life, _ = step(SPEC, life, Exited(BAD), 3.0 + SPEC.restart_max_delay)
-    life, actions = step(SPEC, life, Gone(), 3.0 + SPEC.restart_max_delay)
+    life, actions = step(SPEC, life, SessionEmpty(), 3.0 + SPEC.restart_max_delay)
     assert (life.failures, actions) == (1, (Arm(1.0),))
 
 
@@ -198,7 +201,7 @@ def test_a_start_that_takes_too_long_is_a_failure_with_a_reason() -> None:
     life, actions = step(SPEC, run(SPEC, Start()), Timeout(), 7.0)
     assert actions == (Effect.TERMINATE, Arm(3.0))
     life, _ = step(SPEC, life, Exited(OK), 7.0)
-    life, _ = step(SPEC, life, Gone(), 7.0)
+    life, _ = step(SPEC, life, SessionEmpty(), 7.0)
     assert life.state is State.BACKOFF
     assert life.reason == "not ready within 7 s (exit code 0)"
 
@@ -206,25 +209,25 @@ def test_a_start_that_takes_too_long_is_a_failure_with_a_reason() -> None:
 def test_a_start_during_a_stop_starts_again_when_it_is_gone() -> None:
     """The last word counts: stop, start, stop leaves it down; stop, start brings it up."""
     stopping = run(SPEC, Start(), Ready(), Stop(), Start())
-    assert step(SPEC, stopping, Gone(), 0.0)[0].state is State.STARTING
+    assert step(SPEC, stopping, SessionEmpty(), 0.0)[0].state is State.STARTING
     again = step(SPEC, stopping, Stop(), 0.0)[0]
-    assert step(SPEC, again, Gone(), 0.0)[0].state is State.STOPPED
+    assert step(SPEC, again, SessionEmpty(), 0.0)[0].state is State.STOPPED
 
 
 def test_a_stop_during_a_backoff_is_at_once() -> None:
     """Nothing has to be waited for."""
-    life = run(SPEC, Start(), Exited(BAD), Gone(), Stop())
+    life = run(SPEC, Start(), Exited(BAD), SessionEmpty(), Stop())
     assert life.state is State.STOPPED
 
 
 def test_what_cannot_be_spawned_has_failed_with_the_reason() -> None:
     """No loop over a program that can't be started at all."""
-    life = run(SPEC, Start(), Unspawnable("no such directory"))
+    life = run(SPEC, Start(), SpawnFailed("no such directory"))
     assert (life.state, life.reason) == (State.FAILED, "no such directory")
 
 
 EVENTS: list[lifecycle.Event] = [
-    *(Start(), Stop(), Restart(), Ready(), Gone(), Timeout(), Unspawnable("no")),
+    *(Start(), Stop(), Restart(), Ready(), SessionEmpty(), Timeout(), SpawnFailed("no")),
     *(Exited(OK), Exited(BAD), Exited(PERMANENT)),
 ]
 
@@ -236,7 +239,7 @@ EVENTS: list[lifecycle.Event] = [
 def test_no_series_of_events_breaks_it(events: list[lifecycle.Event], policy: typing.Any) -> None:
     """Even events that make no sense lead to a state, and an ignored one changes nothing at all."""
     spec = replace(SPEC, restart=policy)
-    life = Life()
+    life = ServiceState()
     for event in events:
         handler = TABLE[life.state][type(event)]
         new, actions = step(spec, life, event, 1.0)
@@ -251,7 +254,7 @@ class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.spec = replace(SPEC, restart_delay=0.5, start_limit=3, start_window=50.0)
-        self.life = Life()
+        self.life = ServiceState()
         self.now = 0.0
         self.leader = False
         self.rest = 0
@@ -266,7 +269,9 @@ class World(RuleBasedStateMachine):
                 assert not self.leader, "two processes of one service"
                 assert not self.rest, "started while something of the last run is left"
                 self.leader = True
-                if by_hand or (isinstance(event, Gone) and self.life.then is Then.START_AGAIN):
+                if by_hand or (
+                    isinstance(event, SessionEmpty) and self.life.then is AfterStop.START_AGAIN
+                ):
                     self.spawns.clear()
                 self.spawns.append(self.now)
             elif isinstance(action, Arm):
@@ -297,23 +302,23 @@ class World(RuleBasedStateMachine):
         self.leader, self.rest = False, left
         self.send(Exited(outcome))
         if not left:
-            self.send(Gone())
+            self.send(SessionEmpty())
 
     @precondition(lambda self: self.leader)
     @rule()
     def hang(self) -> None:
-        self.send(Hung("did not answer"))
+        self.send(Unhealthy("did not answer"))
 
     @precondition(lambda self: self.leader and self.life.state is State.RUNNING)
     @rule(ready=st.booleans())
     def hand_over(self, ready: bool) -> None:
-        self.send(Succeeded(ready))
+        self.send(Replaced(ready))
 
     @precondition(lambda self: self.rest)
     @rule()
     def last_of_the_session_ends(self) -> None:
         self.rest = 0
-        self.send(Gone())
+        self.send(SessionEmpty())
 
     @precondition(lambda self: self.timer is not None)
     @rule()

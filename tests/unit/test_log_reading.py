@@ -12,11 +12,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyroctl.cli import logfiles
-from pyroctl.cli.logfiles import Mark, Source
-from pyroctl.cli.tail import Tail
-from pyroctl.control.logset import versions
+from pyroctl.cli.log_reader import files
+from pyroctl.cli.log_reader.files import LogPosition, Source
+from pyroctl.cli.log_reader.tail import Tail
 from pyroctl.core.spec import LogSpec
+from pyroctl.log_files import versions
 from pyroctl.manager.output.logs import ServiceLog
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -52,9 +52,9 @@ def test_the_last_lines_are_read_from_the_end_across_files(
         for line in lines:
             log.take_output(line.encode() + b"\n")
         log.close()
-        found = logfiles.last_lines([source(Path(name))], count)
+        found = files.last_lines([source(Path(name))], count)
         assert texts(found) == (lines[-count:] if count else [])
-        everything = logfiles.lines_since([source(Path(name))], NOON - timedelta(days=9999))
+        everything = files.lines_since([source(Path(name))], NOON - timedelta(days=9999))
         assert texts(everything) == lines
 
 
@@ -69,10 +69,10 @@ def test_several_services_are_merged_in_order_of_time_whatever_the_offsets(tmp_p
         write(tmp_path, "a", "2026-10-25T02:30:00.000+02:00 1", "2026-10-25T02:10:00.000+01:00 3"),
         write(tmp_path, "b", "2026-10-25T00:45:00.000+00:00 2", "2026-10-25T01:20:00.000+00:00 4"),
     ]
-    assert texts(logfiles.last_lines(found, 9)) == ["1", "2", "3", "4"]
-    assert texts(logfiles.last_lines(found, 2)) == ["3", "4"]
+    assert texts(files.last_lines(found, 9)) == ["1", "2", "3", "4"]
+    assert texts(files.last_lines(found, 2)) == ["3", "4"]
     since = datetime.fromisoformat("2026-10-25T02:05:00+01:00")
-    assert texts(logfiles.lines_since(found, since)) == ["3", "4"]
+    assert texts(files.lines_since(found, since)) == ["3", "4"]
 
 
 def test_only_lines_that_match_are_counted(tmp_path: Path) -> None:
@@ -80,14 +80,14 @@ def test_only_lines_that_match_are_counted(tmp_path: Path) -> None:
     lines = [
         f"2026-05-04T12:00:00.000+00:00 {'ERROR' if n % 10 == 0 else 'ok'} {n}" for n in range(99)
     ]
-    found = logfiles.last_lines([write(tmp_path, "es", *lines)], 2, re.compile("^ERR"))
+    found = files.last_lines([write(tmp_path, "es", *lines)], 2, re.compile("^ERR"))
     assert texts(found) == ["ERROR 80", "ERROR 90"]
 
 
 def test_a_line_without_a_time_stays_in_its_place(tmp_path: Path) -> None:
     """Somebody wrote into the file; nothing breaks, and nothing is hidden."""
     found = write(tmp_path, "es", "2026-05-04T12:00:00.000+00:00 a", "scribble", "\x00")
-    assert [line.time for line in logfiles.last_lines([found], 9)][1:] == ["scribble", "\x00"]
+    assert [line.time for line in files.last_lines([found], 9)][1:] == ["scribble", "\x00"]
 
 
 def test_a_damaged_file_gives_what_it_has_and_says_so(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_damaged_file_gives_what_it_has_and_says_so(tmp_path: Path) -> None:
     found = write(tmp_path, "es", "2026-05-04T12:00:01.000+00:00 new")
     whole = gzip.compress(b"2026-05-04T12:00:00.000+00:00 old\n" * 9000)
     (tmp_path / "es.log.1.gz").write_bytes(whole[: len(whole) // 2])
-    lines = texts(logfiles.last_lines([found], 99999))
+    lines = texts(files.last_lines([found], 99999))
     assert lines[-1] == "new"
     assert "is damaged" in lines[-2]
     assert lines.count("old") > 100
@@ -118,8 +118,8 @@ def test_reader_and_follower_share_a_line_to_neither(tmp_path: Path) -> None:
     log.take_output(b"before\n")
     tail = Tail(source(tmp_path))
     log.take_output(b"after\n")
-    assert texts(logfiles.last_lines([tail.source], 9)) == ["before"]
-    assert texts(logfiles.lines_since([tail.source], NOON - timedelta(days=9999))) == ["before"]
+    assert texts(files.last_lines([tail.source], 9)) == ["before"]
+    assert texts(files.lines_since([tail.source], NOON - timedelta(days=9999))) == ["before"]
     assert texts(tail.read()) == ["after"]
     log.close()
     tail.close()
@@ -128,12 +128,12 @@ def test_reader_and_follower_share_a_line_to_neither(tmp_path: Path) -> None:
 def test_a_tail_of_a_file_that_is_missing_begins_with_its_first_line(tmp_path: Path) -> None:
     """The service may not have said anything yet."""
     tail = Tail(source(tmp_path))
-    assert tail.source.end == Mark(0, 0)
+    assert tail.source.end == LogPosition(0, 0)
     assert list(tail.read()) == []
     log = make(tmp_path, max_bytes=100)
     for number in range(10):
         log.take_output(b"%d\n" % number)
-    assert logfiles.last_lines([tail.source], 9) == []
+    assert files.last_lines([tail.source], 9) == []
     assert texts(tail.read()) == [str(n) for n in range(10)]
     log.close()
     tail.close()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyroctl.cli import logfiles
-from pyroctl.cli.logfiles import Source
+from pyroctl.cli.log_reader import files
+from pyroctl.cli.log_reader.files import Source
 from pyroctl.core.spec import LogSpec
 from pyroctl.manager.output.logs import ServiceLog
 from tests.harness import eventually
@@ -54,7 +54,7 @@ def sources(directory: Path) -> list[Source]:
 
 
 def texts(directory: Path, count: int = 10**6) -> list[str]:
-    return [line.text for line in logfiles.last_lines(sources(directory), count)]
+    return [line.text for line in files.last_lines(sources(directory), count)]
 
 
 def names(directory: Path) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from Pyro5.errors import NamingError
 from Pyro5.nameserver import NameServer
 
-from pyro_host.stop import StopReasons
+from pyro_child.stop import StopReasons
 from pyro_names.cleaner import UNREACHABLE_LIMIT, Cleaner, can_connect
 from pyro_names.matching import matching
 from pyro_names.storage import StorageError, open_storage

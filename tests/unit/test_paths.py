@@ -1,6 +1,6 @@
 """Where a deployment's files are."""
 
-from pyroctl.control.paths import deployment_paths
+from pyroctl.paths import deployment_paths
 
 
 def test_a_root_holds_everything() -> None:

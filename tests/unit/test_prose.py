@@ -78,8 +78,8 @@ def test_what_is_read_in_markdown_and_man_pages(tmp_path):
     """Neither code nor literal displays nor targets of links; sentences go on behind macros."""
     text = "```\nanew\n```\n\n    anew\n\n<!-- anew --> [x](anew) is\nno key\n"
     assert lint(tmp_path, "a.md", text) == ["7:25: is no key"]
-    text = '.\\" anew\n.Bd -literal\nanew\n.Ed\nThat is no\n.Li key .\n'
-    assert lint(tmp_path, "a.1", text) == ["5:6: is no .Li key"]
+    text = '.\\" anew\n.Bd -literal\nanew\n.Ed\nThat is no\n.Li key .\n.Fl -color\n'
+    assert lint(tmp_path, "a.1", text) == ["5:6: is no .Li key ."]
 
 
 def test_a_deliberate_use(tmp_path):

@@ -6,8 +6,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.core.lifecycle import State
-from pyroctl.manager.publishing import BATCH, ROOM, Outlet
+from pyroctl.core.state import State
+from pyroctl.manager.deployment.state_events import BATCH, ROOM, EventSink
 
 if TYPE_CHECKING:
     import pytest
@@ -36,11 +36,11 @@ class Service:
         return {"refused": [self._bad for subject, _ in events if subject == self._bad]}
 
 
-def publish(service: Service, *subjects: str) -> Outlet:
+def publish(service: Service, *subjects: str) -> EventSink:
     """Let an outlet take these while the service starts, and publish them when it runs."""
 
-    async def scenario() -> Outlet:
-        outlet = Outlet(service)
+    async def scenario() -> EventSink:
+        outlet = EventSink(service)
         for subject in subjects[:-1]:
             outlet.add((subject, {}))
         assert outlet.sender is None
@@ -94,7 +94,7 @@ def test_it_waits_for_a_service_that_stops_in_between() -> None:
     async def scenario() -> list[str]:
         service = Service(refusing=1)
         service.state = State.RUNNING
-        outlet = Outlet(service)
+        outlet = EventSink(service)
         outlet.add(("a", {}))
         await asyncio.sleep(0)
         service.state = State.STOPPING

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import pytest
 
 from pyroctl.core.history import Ending
-from pyroctl.core.life import Life, State, Then
 from pyroctl.core.outcome import Outcome
 from pyroctl.core.record import RunRecord, UnitRecord, from_json, stamp, to_json
 from pyroctl.core.spec import (
@@ -22,16 +21,17 @@ from pyroctl.core.spec import (
     ServiceSpec,
     WatchdogSpec,
 )
+from pyroctl.core.state import AfterStop, ServiceState, State
 
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 1000, tzinfo=UTC)
 KILLED = Outcome(signal=9, trouble="did not answer 3 pings")
-LIFE = Life(
+LIFE = ServiceState(
     state=State.STOPPING,
     since=12.5,
     starts=(1.0, 2.5),
     failures=2,
     restarts=7,
-    then=Then.JUDGE,
+    then=AfterStop.JUDGE,
     outcome=KILLED,
     reason="did not answer 3 pings",
 )
@@ -51,7 +51,7 @@ RECORD = UnitRecord(
 LASER = ServiceSpec("laser", CommandOptions(("laser", "--on")))
 
 
-@pytest.mark.parametrize("record", [RECORD, UnitRecord(Life())])
+@pytest.mark.parametrize("record", [RECORD, UnitRecord(ServiceState())])
 def test_what_is_read_is_what_was_written(record: UnitRecord) -> None:
     """Also after it was JSON."""
     assert from_json(json.loads(json.dumps(to_json(record)))) == record

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyroctl.core.diff import LIVE_KEYS, Change, manager_changes, service_changes
+from pyroctl.core.diff import LIVE_KEYS, KeyChange, manager_changes, service_changes
 from pyroctl.core.reload_plan import Action, Present, reload_plan
 from pyroctl.core.spec import (
     CommandOptions,
@@ -68,8 +68,8 @@ def test_another_kind_is_one_change():
 
 def test_values_of_the_environment_are_secret():
     """Everything else is shown."""
-    assert Change("env.PASSWORD", "a", "b").secret
-    assert not Change("command", "a", "b").secret
+    assert KeyChange("env.PASSWORD", "a", "b").secret
+    assert not KeyChange("command", "a", "b").secret
 
 
 def test_a_watchdog_comes_and_goes_live():

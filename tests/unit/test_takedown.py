@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyroctl.core.lifecycle import SETTLED, Life, State
 from pyroctl.core.spec import CommandOptions, ServiceSpec
+from pyroctl.core.state import SETTLED, ServiceState, State
 from pyroctl.errors import NotEnded
-from pyroctl.manager.takedown import take_down, wait_until
+from pyroctl.manager.deployment.stopping import take_down, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ class Stuck:
 
     def __init__(self, ends: float | None) -> None:
         self.spec = replace(ServiceSpec("disk", CommandOptions(("true",))), stop_timeout=10)
-        self.life = Life(State.RUNNING)
+        self.life = ServiceState(State.RUNNING)
         self._ends = ends
         self._changed = asyncio.Event()
 
@@ -56,10 +56,10 @@ class Stuck:
             asyncio.get_running_loop().call_later(self._ends, self.enter, State.STOPPED)
 
     def enter(self, state: State) -> None:
-        self.life = Life(state)
+        self.life = ServiceState(state)
         self._changed.set()
 
-    async def wait_until(self, condition: Callable[[Life], bool]) -> Life:
+    async def wait_until(self, condition: Callable[[ServiceState], bool]) -> ServiceState:
         while not condition(self.life):
             self._changed.clear()
             await self._changed.wait()
@@ -105,7 +105,7 @@ def test_only_stopping_is_bounded() -> None:
 
     async def work() -> None:
         unit: Any = Stuck(ends=None)
-        unit.life = Life(State.STARTING)
+        unit.life = ServiceState(State.STARTING)
         asyncio.get_running_loop().call_later(1000, unit.enter, State.STOPPING)
         asyncio.get_running_loop().call_later(1012, unit.enter, State.STARTING)
         asyncio.get_running_loop().call_later(2000, unit.enter, State.RUNNING)

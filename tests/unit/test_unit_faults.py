@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyroctl.control.paths import Paths
-from pyroctl.core.lifecycle import SETTLED, Start, State, Stop
 from pyroctl.core.spec import CommandOptions, ServiceSpec
-from pyroctl.manager.unit import Unit
+from pyroctl.core.state import SETTLED, Start, State, Stop
+from pyroctl.manager.deployment.unit import Unit
+from pyroctl.paths import Paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyroctl.core.spec import CommandOptions, ServiceSpec
-from pyroctl.core.usage import Excess, Look, compare, is_limited, load, pause, verdict
+from pyroctl.core.usage import Excess, UsageSample, compare, is_limited, load, pause, verdict
 
 SPEC = ServiceSpec("x", CommandOptions(("x",)), max_rss=1000, max_cpu=50.0, window=2.0)
 
@@ -23,7 +23,7 @@ def judge(looks, spec=SPEC):
 
 
 def looks(*taken):
-    return [Look(float(at), rss, {1: cpu}) for at, (rss, cpu) in enumerate(taken)]
+    return [UsageSample(float(at), rss, {1: cpu}) for at, (rss, cpu) in enumerate(taken)]
 
 
 def test_too_much_memory_for_the_whole_window_is_too_much():
@@ -48,7 +48,7 @@ def test_processor_time_counts_from_the_look_before():
 
 def test_processes_that_come_and_go_are_counted_for_themselves():
     """A new process has used all its time since the last look; one that is gone none."""
-    before, now = Look(0.0, 0, {1: 5.0, 2: 7.0}), Look(2.0, 0, {1: 5.5, 3: 0.5})
+    before, now = UsageSample(0.0, 0, {1: 5.0, 2: 7.0}), UsageSample(2.0, 0, {1: 5.5, 3: 0.5})
     assert load(before, now) == 50.0
     assert load(now, now) == 0.0
 

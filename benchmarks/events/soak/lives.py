@@ -16,8 +16,9 @@ from Pyro5.serializers import serializers
 from benchmarks.events.soak import actors
 from benchmarks.events.soak.clients import RECEIVERS, SENDERS
 from benchmarks.events.soak.company import Actor, ActorFailed
-from pyro_events import EVENTSERVICE_NAME, wire
-from pyro_events.client.calls import encode_call
+from pyro_events import EVENTSERVICE_NAME
+from pyro_events._client.calls import encode_call
+from pyro_wire import framing
 
 if TYPE_CHECKING:
     import random
@@ -147,7 +148,7 @@ def disturb(scene: Scene) -> Iterator[float]:
 def _hello() -> bytes:
     greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
     hello = serializers["msgpack"].dumps({"handshake": greeting, "object": EVENTSERVICE_NAME})
-    return wire.encode_frame(wire.CONNECT, wire.MSGPACK, 0, 0, hello)
+    return framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, hello)
 
 
 def _call(method: str, *params: object) -> bytes:
@@ -162,7 +163,7 @@ def _half_publish(chance: random.Random) -> bytes:
 
 def _half_ack(chance: random.Random) -> bytes:
     attach = _call("attach", f"cut{chance.random()}", [f"{actors.NOISE}.1"], [], {})
-    ack = wire.encode_frame(wire.RESULT, wire.MSGPACK, 0, 0, (1).to_bytes(8, "big"))
+    ack = framing.encode_frame(framing.RESULT, framing.MSGPACK, 0, 0, (1).to_bytes(8, "big"))
     return _hello() + attach + ack[: chance.randrange(1, len(ack))]
 
 

@@ -110,23 +110,23 @@ def _idle(address: str, number: int) -> object:
     """Attach bare connections as streams."""
     from Pyro5.serializers import serializers
 
-    from pyro_events import wire
-    from pyro_events.client.calls import encode_call
-    from pyro_events.event import EVENTSERVICE_NAME
+    from pyro_events._client.calls import encode_call
+    from pyro_events._protocol.event import EVENTSERVICE_NAME
+    from pyro_wire import framing
 
     greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
     hello = serializers["msgpack"].dumps({"handshake": greeting, "object": EVENTSERVICE_NAME})
-    connect = wire.encode_frame(wire.CONNECT, wire.MSGPACK, 0, 0, hello)
+    connect = framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, hello)
 
     def request(each: int) -> bytes:
         params = [f"idle{each}", [f"idle.{each}"], [], {}]
         return connect + encode_call(1, EVENTSERVICE_NAME, "attach", params)
 
     def answered(answer: bytes) -> bool:
-        reader = wire.FrameReader(1 << 20)
+        reader = framing.FrameReader(1 << 20)
         reader.feed(answer)
         frames = list(reader)
-        if len(frames) == 2 and frames[1].flags & wire.EXCEPTION:
+        if len(frames) == 2 and frames[1].flags & framing.EXCEPTION:
             raise RuntimeError(f"refused: {frames[1].data!r:.200}")
         return len(frames) == 2
 

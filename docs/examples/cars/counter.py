@@ -1,7 +1,7 @@
-"""Count passing cars of some colours and brands, and stop looking for each when it is enough.
+"""Count passing cars of some colours and brands, until there are enough of each.
 
 Needs nothing but Pyro5: the counter is a Pyro object in a daemon of its own, and the event service
-calls its method `event`. It knows no class `Event`, so it asks for dictionaries.
+calls its method `event`. It doesn't know the class `Event`, so it asks for dictionaries.
 
     python counter.py                    # 10 red ones, 10 blue ones, 10 Volvos
     python counter.py --count 3 --colour green --brand fiat --brand seat
@@ -17,7 +17,7 @@ import Pyro5.errors
 
 @Pyro5.api.expose
 class CarCounter:
-    """Is subscribed to a pattern for each kind of car, until it has seen enough of that kind."""
+    """Subscribes to a pattern for each kind of car, until it has seen enough of that kind."""
 
     def __init__(self, es, enough, colours, brands):
         self.es = es
@@ -67,7 +67,7 @@ def main():
             daemon.requestLoop(lambda: bool(counter.patterns))
             counter.unsubscribe()
     except KeyboardInterrupt:
-        pass  # it came while there was nothing to count yet, or no more
+        pass  # it came before the first car was counted, or after the last
     except Pyro5.errors.PyroError as error:
         sys.exit(f"No event service: {error}")
     print(", ".join(f"{count} {kind}" for kind, count in counter.seen.items()))

@@ -21,7 +21,7 @@ BRANDS = ["volvo", "fiat", "skoda", "seat", "tesla"]
 
 
 def cars():
-    """Give cars for ever."""
+    """Yield cars without end."""
     while True:
         yield {
             "colour": random.choice(COLOURS),

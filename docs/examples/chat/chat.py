@@ -1,10 +1,10 @@
-"""A chat: every room is a subject, and who is in a room is subscribed to it.
+"""A chat: every room is a subject, and everyone in the room is subscribed to it.
 
     python chat.py ann                   # in the lobby, until Ctrl-D or /quit
     python chat.py bob --room kitchen
 
-Whatever is typed goes to the room that was joined last. /join ROOM, /leave [ROOM] and /quit do
-what they say.
+Each line that you type goes to the room that you joined last. /join ROOM, /leave [ROOM] and /quit
+work as usual.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pyro_events.errors import EventServiceError
 
 
 class Chat(Subscriber):
-    """One person: listens in any number of rooms, and talks in the one joined last."""
+    """One person, who listens in any number of rooms and talks in the one joined last."""
 
     def __init__(self, name, es, publisher, count):
         super().__init__(es, name=f"chat of {name}")
@@ -48,7 +48,7 @@ class Chat(Subscriber):
             self.rooms.remove(room)
 
     def quit(self):
-        """Say goodbye everywhere; hearing our own last one ends `listen`."""
+        """Say goodbye in all rooms; receiving our own last goodbye ends `listen`."""
         for room in self.rooms:
             self.say(room, "quit" if room == self.rooms[-1] else "leave")
         if not self.rooms:
@@ -85,7 +85,7 @@ class Chat(Subscriber):
 
 
 def converse(chat):
-    """Do what is typed, until the end of the input or /quit."""
+    """Carry out each line, until the end of the input or /quit."""
     for line in sys.stdin:
         command, _, argument = line.strip().partition(" ")
         if command == "/quit":
@@ -119,7 +119,7 @@ def main():
             listener.join(timeout=5)
         print("Goodbye.")
     except KeyboardInterrupt:
-        print("Goodbye.")  # it came before the chat had begun, or after its end
+        print("Goodbye.")  # it came before the chat began, or after its end
     except EventServiceError as error:
         sys.exit(f"No event service: {error}")
 

@@ -1,4 +1,4 @@
-"""Buy stocks by a remote call, and print the price after it.
+"""Buy stocks by a remote call, and print the resulting price.
 
 python buyer.py SUN 10
 """

@@ -1,6 +1,6 @@
-"""A stock market that is told to trade by remote calls, and tells its prices by events.
+"""A stock market that trades by remote calls and publishes its prices as events.
 
-It has nothing to do with pyroctl: any Pyro class will do.
+Nothing in it is specific to pyroctl: any Pyro class will do.
 """
 
 import atexit
@@ -14,7 +14,7 @@ from pyro_events import Publisher
 @expose
 @behavior(instance_mode="single")
 class Market:
-    """Every trade moves the price, and everybody who is subscribed hears of it."""
+    """Moves the price with every trade, and publishes it to all subscribers."""
 
     def __init__(self):
         self._prices = {"IBM": 143.05, "SAP": 121.70, "SUN": 22.44}

@@ -1,4 +1,4 @@
-"""Publish invented stock quotes, each under a subject of its own, such as `stockquote.SUN`.
+"""Publish invented stock quotes, each under its own subject, such as `stockquote.SUN`.
 
 python publisher.py                  # until Ctrl-C
 python publisher.py --count 10
@@ -18,7 +18,7 @@ OPENING_PRICES = {"AMD": 98.20, "IBM": 143.05, "SAP": 121.70, "SUN": 22.44, "SON
 
 
 def quotes():
-    """Give (symbol, price) for ever: a random walk of every stock."""
+    """Yield (symbol, price) without end: a random walk of every stock."""
     prices = dict(OPENING_PRICES)
     while True:
         symbol = random.choice(list(prices))

@@ -1,4 +1,4 @@
-"""Print stock quotes: one stock by its exact subject, and all whose names match a pattern.
+"""Print stock quotes: one stock by its exact subject, and those whose names match a pattern.
 
 python subscriber.py                 # IBM, and everything that begins with S; until Ctrl-C
 python subscriber.py --stock SUN --match 'A.*' --count 5
@@ -13,7 +13,7 @@ from pyro_events.errors import EventServiceError
 
 
 class Quotes(Subscriber):
-    """Prints every quote, and how it compares with the one before."""
+    """Prints every quote, and its difference to the previous one."""
 
     def __init__(self, es, count):
         super().__init__(es, name="stock ticker")

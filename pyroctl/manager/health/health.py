@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from pyroctl.core.lifecycle import Hung
+from pyroctl.core.state import Unhealthy
 from pyroctl.core.usage import Excess, compare, is_limited, pause, verdict
 from pyroctl.core.watchdog import GRACE, SilenceCheck, check_of
 from pyroctl.manager.health.probes import probe_for
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyroctl.core.spec import ServiceSpec
-    from pyroctl.manager.process.run import Run
+    from pyroctl.manager.process.service_process import ServiceProcess
 
 
 class Health:
@@ -31,24 +31,24 @@ class Health:
     def __init__(
         self,
         spec: ServiceSpec,
-        run: Run,
+        run: ServiceProcess,
         bound: tuple[str, int] | None,
         busy: Callable[[], bool],
-        on_ill: Callable[[Run, Hung], None],
+        on_ill: Callable[[ServiceProcess, Unhealthy], None],
     ) -> None:
         self._run = run
         self._on_ill = on_ill
-        self._watches: list[Watchdog | Silence | Appetite] = []
+        self._watches: list[Watchdog | HeartbeatMonitor | ResourceMonitor] = []
         told = check_of(run.spec)
         if isinstance(told, SilenceCheck):  # what it was told at its start counts
             if spec.watchdog is not None:
-                self._watches.append(Silence(run, told.period, self._hung))
+                self._watches.append(HeartbeatMonitor(run, told.period, self._hung))
         elif spec.watchdog is not None:
             probe = probe_for(check_of(spec), run, bound, busy)
             if probe is not None:
                 self._watches.append(Watchdog(spec.watchdog, probe, self._hung))
         if is_limited(spec):
-            self._watches.append(Appetite(spec, run, self._greedy))
+            self._watches.append(ResourceMonitor(spec, run, self._greedy))
 
     def cancel(self) -> None:
         """Watch no longer."""
@@ -56,20 +56,22 @@ class Health:
             watch.cancel()
 
     def _hung(self, reason: str) -> None:
-        self._say(Hung(reason))
+        self._say(Unhealthy(reason))
 
     def _greedy(self, reason: str) -> None:
-        self._say(Hung(reason, answers=True))
+        self._say(Unhealthy(reason, answers=True))
 
-    def _say(self, what: Hung) -> None:
+    def _say(self, what: Unhealthy) -> None:
         self.cancel()
         self._on_ill(self._run, what)
 
 
-class Silence:
+class HeartbeatMonitor:
     """Calls `on_silent`, once, when a service hasn't said WATCHDOG=1 for `period` seconds."""
 
-    def __init__(self, run: Run, period: float, on_silent: Callable[[str], None]) -> None:
+    def __init__(
+        self, run: ServiceProcess, period: float, on_silent: Callable[[str], None]
+    ) -> None:
         self._run = run
         self._period = period
         self._on_silent = on_silent
@@ -92,10 +94,12 @@ class Silence:
             self._timer = self._loop.call_later(self._period - quiet, self._look)
 
 
-class Appetite:
+class ResourceMonitor:
     """Calls `on_excess`, once, when a service takes more than it may for too long."""
 
-    def __init__(self, spec: ServiceSpec, run: Run, on_excess: Callable[[str], None]) -> None:
+    def __init__(
+        self, spec: ServiceSpec, run: ServiceProcess, on_excess: Callable[[str], None]
+    ) -> None:
         self._spec = spec
         self._run = run
         self._on_excess = on_excess

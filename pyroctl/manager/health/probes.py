@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from pyroctl.core.spec import ObjectOptions
 from pyroctl.core.watchdog import AskCheck, CommandCheck, PortCheck, PyroCheck
 from pyroctl.manager.health import pyro_ping
-from pyroctl.manager.process.control_link import Refused
+from pyroctl.manager.process.control_link import RequestRefused
 from pyroctl.manager.process.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pyroctl.core.watchdog import Check
-    from pyroctl.manager.process.run import Run
-    from pyroctl.manager.process.trial import Beside
+    from pyroctl.manager.process.probe_command import HelperRunner
+    from pyroctl.manager.process.service_process import ServiceProcess
 
     Probe = Callable[[float], Awaitable[bool]]
 
@@ -27,7 +27,10 @@ DEFAULT_NAME_SERVER = "localhost:9090"
 
 
 def probe_for(
-    check: Check | None, run: Run, bound: tuple[str, int] | None, busy: Callable[[], bool]
+    check: Check | None,
+    run: ServiceProcess,
+    bound: tuple[str, int] | None,
+    busy: Callable[[], bool],
 ) -> Probe | None:
     """Give what asks one run of a service, None if nobody does.
 
@@ -48,11 +51,11 @@ def probe_for(
     return None
 
 
-async def _ask(run: Run, patience: float, busy: Callable[[], bool]) -> bool:
+async def _ask(run: ServiceProcess, patience: float, busy: Callable[[], bool]) -> bool:
     """Ask over the control socket; a refusal is a sign of life."""
     try:
         answer = await run.child.ask("ping", patience)
-    except (Refused, ConnectionError):  # the latter: its end is noticed by others
+    except (RequestRefused, ConnectionError):  # the latter: its end is noticed by others
         return True
     except OSError:
         return busy()
@@ -68,7 +71,7 @@ async def _connect(host: str, port: int, patience: float) -> bool:
     return False
 
 
-async def succeeds(beside: Beside, command: Sequence[str], patience: float) -> bool:
+async def succeeds(beside: HelperRunner, command: Sequence[str], patience: float) -> bool:
     """Run a program; tell whether it exits with 0 in time. Nothing of it is left afterwards."""
     try:
         process = beside.start(command)
@@ -87,7 +90,7 @@ async def succeeds(beside: Beside, command: Sequence[str], patience: float) -> b
     return code == 0
 
 
-def _own_object(run: Run, bound: tuple[str, int] | None) -> Probe | None:
+def _own_object(run: ServiceProcess, bound: tuple[str, int] | None) -> Probe | None:
     """Ping the object that the service has told us; where it listens, not where a router sends."""
     if run.uri is None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pyroctl.core.usage import Look
+from pyroctl.core.usage import UsageSample
 from pyroctl.manager.process import sessions
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -13,7 +13,7 @@ UTIME, STIME, RSS = 11, 12, 21
 """Places of these fields after the command's name, which may contain anything."""
 
 
-def look(sid: int, at: float) -> Look:
+def look(sid: int, at: float) -> UsageSample:
     """Add up memory and processor time of a session; what ends meanwhile doesn't count."""
     rss, cpu = 0, {}
     for pid in sessions.members(sid):
@@ -21,7 +21,7 @@ def look(sid: int, at: float) -> Look:
         if taken is not None:
             cpu[pid] = taken[0]
             rss += taken[1]
-    return Look(at, rss, cpu)
+    return UsageSample(at, rss, cpu)
 
 
 def of_process(pid: int) -> tuple[float, int] | None:

@@ -6,7 +6,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pyroctl.manager.output.kept_log import KeptLog
+from pyroctl.manager.fdstore.remote_log import RemoteLog
 from pyroctl.manager.output.lines import LineAssembler
 from pyroctl.manager.output.logfile import LogFile, stamp
 from pyroctl.manager.output.pipes import OutputPipes
@@ -14,9 +14,9 @@ from pyroctl.manager.output.pipes import OutputPipes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pyroctl.control.paths import Paths
     from pyroctl.core.spec import LogSpec, ServiceSpec
-    from pyroctl.manager.adoption.keeping import Keeping
+    from pyroctl.manager.fdstore.client import FdStoreClient
+    from pyroctl.paths import Paths
 
 REMEMBERED_LINES = 20
 """How many last lines are at hand for an error message."""
@@ -28,11 +28,11 @@ def now() -> datetime:
 
 
 def open_log(
-    paths: Paths, spec: ServiceSpec, tell: Callable[[str], None], keeping: Keeping | None
-) -> ServiceLog | KeptLog:
+    paths: Paths, spec: ServiceSpec, tell: Callable[[str], None], keeping: FdStoreClient | None
+) -> ServiceLog | RemoteLog:
     """Open the log of a service; with `keeping`, the keeper writes it."""
     if keeping is not None:
-        return KeptLog(keeping, spec.name, paths, spec.log)
+        return RemoteLog(keeping, spec.name, paths, spec.log)
     path, errors_path = paths.service_log(spec.name), paths.service_errors(spec.name)
     return ServiceLog(path, errors_path, spec.log, tell=tell)
 

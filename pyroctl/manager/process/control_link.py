@@ -17,7 +17,7 @@ LONGEST_ANSWER = 1 << 24
 log = logging.getLogger(__name__)
 
 
-class Refused(OSError):
+class RequestRefused(OSError):
     """The service answered that it doesn't answer that."""
 
 
@@ -92,7 +92,7 @@ class ControlLink:
             if "answer" in message:
                 future.set_result(message["answer"])
             else:
-                future.set_exception(Refused(str(message.get("error", "refused"))))
+                future.set_exception(RequestRefused(str(message.get("error", "refused"))))
 
     def _stop_reading(self) -> None:
         self._loop.remove_reader(self._local)

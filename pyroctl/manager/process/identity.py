@@ -18,7 +18,7 @@ def start_time(pid: int) -> int | None:
         return None
 
 
-class Inherited:
+class ReattachedProcess:
     """A process that the manager before us has started; maybe that was this very process."""
 
     def __init__(self, pid: int) -> None:

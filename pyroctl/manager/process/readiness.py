@@ -11,16 +11,16 @@ import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.core.spec import CommandReady, DelayReady, LogReady, NameReady, NotifyReady, PortReady
-from pyroctl.manager.process.child import SHIM
+from pyroctl.manager.process.handle import SHIM
 from pyroctl.manager.process.pidfd import ProcessWatch
-from pyroctl.manager.process.trial import Trial
+from pyroctl.manager.process.probe_command import CommandProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pyroctl.core.spec import Readiness
-    from pyroctl.kinds.launch import Surroundings
-    from pyroctl.manager.process.trial import Beside
+    from pyroctl.kinds.launch import LaunchContext
+    from pyroctl.manager.process.probe_command import HelperRunner
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds between attempts to connect to a port: nobody tells when one opens."""
@@ -40,8 +40,8 @@ class ReadinessWatch:
         self,
         readiness: Readiness,
         on_ready: Callable[[], None],
-        surroundings: Surroundings,
-        beside: Beside,
+        surroundings: LaunchContext,
+        beside: HelperRunner,
     ) -> None:
         self._on_ready = on_ready
         self._done = False
@@ -56,7 +56,7 @@ class ReadinessWatch:
             case NameReady(name):
                 self._cancel = _Probe(name, self._ready, surroundings).cancel
             case CommandReady(command, every):
-                self._cancel = Trial(beside, command, every, self._ready).cancel
+                self._cancel = CommandProbe(beside, command, every, self._ready).cancel
             case NotifyReady() | LogReady():
                 pass
 
@@ -101,7 +101,9 @@ class ReadinessWatch:
 class _Probe:
     """Waits for a name in a process of its own: the manager itself has no Pyro5 in it."""
 
-    def __init__(self, name: str, on_found: Callable[[], None], surroundings: Surroundings) -> None:
+    def __init__(
+        self, name: str, on_found: Callable[[], None], surroundings: LaunchContext
+    ) -> None:
         self._on_found = on_found
         where = ("--ns", surroundings.ns) if surroundings.ns else ()
         self._process = subprocess.Popen(

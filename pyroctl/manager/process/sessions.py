@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Census:
+class SessionSnapshot:
     """Who is in which session; lives in the event loop's thread.
 
     All that ask in one turn of the loop share one look, so that a hundred services are stopped as

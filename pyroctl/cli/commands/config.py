@@ -1,0 +1,82 @@
+"""`pyroctl config`: look at the configuration, and change it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pyroctl.cli import command as cli
+from pyroctl.cli.commands.config_edit import edit
+from pyroctl.cli.commands.config_values import get, set_, unset
+from pyroctl.cli.output import Result
+
+if TYPE_CHECKING:
+    from pyroctl.cli.app import App
+
+BUILT_IN = "the built-in deployment"
+
+
+command = cli.group("config", "Look at the configuration, and change it.")
+
+
+@cli.command("check")
+def check(app: App) -> Result:
+    """Check the configuration: every fault, with its place and what was probably meant."""
+    deployment = app.load().deployment
+    count = len(deployment.services)
+    what = f"{count} service" if count == 1 else f"{count} services"
+    app.output.print(f"{app.config or BUILT_IN}: good, {what}")
+    return Result({"file": app.config, "services": list(deployment.services)})
+
+
+@cli.command("show")
+@click.option("--origin", is_flag=True, help="Say where each value comes from.")
+def show(app: App, *, origin: bool) -> Result:
+    """Show every setting as it is in effect, with defaults filled in."""
+    from pyroctl.config.edit.show import format_value
+    from pyroctl.config.edit.show import show as settings_of
+
+    values: dict[str, Any] = {}
+    origins: dict[str, Any] = {}
+    for key, value, place in settings_of(app.load()):
+        values[key] = value
+        origins[key] = place.entry()
+        line = f"{key} = {format_value(value)}"
+        app.output.print(f"{line}    # {place}" if origin else line)
+    return Result({"file": app.config, "values": values, "origins": origins})
+
+
+@cli.command("path")
+def path(app: App) -> Result:
+    """Print the paths of all files in use, the configuration file first.
+
+    Then what it includes and its drop-ins, in the order in which they are read; nothing for the
+    built-in deployment. Files with faults are listed, too.
+    """
+    files: list[str] = []
+    if app.config is not None:
+        from pyroctl.config.source.sources import read_sources
+
+        files = read_sources(app.config, os.environ).files
+    else:
+        app.output.progress(f"no configuration file: {BUILT_IN}")
+    for file in files:
+        app.output.print(file)
+    return Result({"file": app.config, "files": files})
+
+
+@cli.command("schema")
+def schema(app: App) -> Result:
+    """Print the JSON schema of the configuration, for editors that check TOML as you type."""
+    from pyroctl.config.edit.json_schema import json_schema
+
+    found = json_schema()
+    app.output.print(json.dumps(found, indent=2))
+    return Result(found)
+
+
+for subcommand in (check, show, get, set_, unset, edit, path, schema):
+    command.add_command(subcommand)

@@ -1,0 +1,42 @@
+"""`pyroctl init`: write a starting deployment."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from pyroctl.cli import command as cli
+from pyroctl.cli.output import Result
+from pyroctl.errors import PyroctlError
+
+if TYPE_CHECKING:
+    from pyroctl.cli.app import App
+
+
+@cli.command("init")
+@click.argument("file", required=False, type=click.Path(dir_okay=False))
+def command(app: App, file: str | None) -> Result:
+    """Write a commented starting deployment.
+
+    FILE is by default pyroctl.toml in this directory, or in --root. An existing file is left alone.
+    """
+    from pyroctl.config.edit.template import starting_deployment
+
+    path = os.path.abspath(
+        file or app.config_option or os.path.join(app.root or "", "pyroctl.toml")
+    )
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "x", encoding="utf-8") as target:
+            target.write(starting_deployment())
+    except FileExistsError:
+        raise PyroctlError(
+            f"{path} exists already", hint="name another file, or move that one away"
+        ) from None
+    except OSError as error:
+        raise PyroctlError(f"cannot write {path}: {error.strerror}") from None
+    app.output.print(path)
+    app.output.progress("next: edit it, then pyroctl config check, then pyroctl start")
+    return Result({"file": path})

@@ -1,0 +1,75 @@
+"""`pyroctl reload`: read the configuration again, and apply what is different."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pyroctl.cli import command as cli
+from pyroctl.cli.output import Result, table
+from pyroctl.cli.warn import warn, warning_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pyroctl.cli.app import App
+
+    Entry = Mapping[str, Any]
+
+HEAD = ("SERVICE", "ACTION", "WHY")
+
+
+@cli.command("reload")
+@click.option("--dry-run", is_flag=True, help="Print the plan, and change nothing.")
+@warning_options
+def command(app: App, *, dry_run: bool, yes: bool, safe: bool) -> Result:
+    """Read the configuration again, and apply what is different.
+
+    Only services that have changed restart, in the order of their needs, and only if the change
+    needs it; new ones start, and those that are gone stop. A configuration with faults changes
+    nothing, and if a service doesn't become ready with its new settings, everything is taken back.
+    Warns as restart does.
+    """
+    config = {"config": app.config} if app.config is not None else {}
+    found = app.call("reload", dry_run="yes", **config)["data"]
+    for line in _describe(found):
+        app.output.print(line)
+    expected = found.pop("fingerprint")
+    if dry_run:
+        return Result(found)
+    if not found["plan"]:
+        return Result({**found, "restarts": [], "services": []})
+    warn(app, "reload", (), yes=yes, safe=safe)
+    reply = app.call("reload", expect=expected, **config)
+    return Result(reply["data"], reply["errors"], reply["exit_code"])
+
+
+def _describe(found: Mapping[str, Any]) -> Iterator[str]:
+    """Lay out the plan for people."""
+    if found["plan"]:
+        yield from table(HEAD, [_row(step) for step in found["plan"]])
+    else:
+        yield "nothing to do: what runs is what is configured"
+    for change in found["manager"]:
+        yield f"manager.{_change(change)}: needs a manager restart: pyroctl shutdown, then start"
+
+
+def _row(step: Entry) -> Sequence[str]:
+    why = [step["why"]] if step["why"] else []
+    why += [_change(change) for change in step["changes"]]
+    return step["service"], step["action"], ", ".join(why)
+
+
+def _change(change: Entry) -> str:
+    """Say what a key was and is; the values of `env` are secret."""
+    key: str = change["key"]
+    if key.startswith("env."):
+        return key
+    return f"{key}: {_value(change['old'])} → {_value(change['new'])}"
+
+
+def _value(value: Any) -> str:
+    from pyroctl.config.edit.show import format_value
+
+    return "none" if value is None else format_value(value)

@@ -1,0 +1,1 @@
+"""Reading the log files, with or without a manager."""

@@ -1,0 +1,1 @@
+"""The status table, its details and `--watch`."""

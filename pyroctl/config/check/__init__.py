@@ -1,0 +1,1 @@
+"""From a document to core values, or to all its diagnostics."""

@@ -1,0 +1,99 @@
+"""Every key that the configuration knows, with type and default: what the manual must say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_origin
+
+from pyroctl.config.check.models import KINDS, Manager, Table, Top
+from pyroctl.config.check.types import Words
+from pyroctl.config.source.diagnostics import OPEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic.fields import FieldInfo
+
+    from pyroctl.config.source.diagnostics import Path
+
+
+class KeyInfo(NamedTuple):
+    """One key, or several kinds' key of the same name, type and default."""
+
+    key: str
+    """Below the service's table, or from the top for keys of no service: `manager.name`."""
+    kinds: tuple[str, ...]
+    """The kinds of service that have it; () when it belongs to no service."""
+    type: str
+    default: Any
+    """None: it has no default."""
+    required: bool
+
+
+def keys() -> list[KeyInfo]:
+    """Give all keys: those of the manager, then the services', in the order of the models."""
+    services: dict[str, KeyInfo] = {}
+    for kind, model in KINDS.items():
+        for info in _table_keys(model, ""):
+            same = f"{info.key} {info.type} {info.default!r}"
+            before = services.get(same, info)
+            services[same] = before._replace(kinds=(*before.kinds, kind))
+    return [*_table_keys(Top, ""), *_table_keys(Manager, "manager."), *services.values()]
+
+
+def key_paths(data: Mapping[str, Any]) -> Iterator[Path]:
+    """Give the paths of all keys that could stand in that configuration.
+
+    Tables come before what is in them; a table of people's own keys (`env`) has one path more,
+    with `OPEN` at its end.
+    """
+    yield from _model_paths(Manager, ("manager",))
+    services = data.get("services", {})
+    for name, table in services.items() if isinstance(services, dict) else ():
+        if isinstance(table, dict):
+            kind = table.get("kind")
+            models = [KINDS[kind]] if isinstance(kind, str) and kind in KINDS else KINDS.values()
+            paths = (path for model in models for path in _model_paths(model, ("services", name)))
+            yield from dict.fromkeys(paths)
+
+
+def _model_paths(model: type[Table], prefix: Path) -> Iterator[Path]:
+    for name, field in model.model_fields.items():
+        path = (*prefix, name)
+        yield path
+        inner = _table(field)
+        if inner:
+            yield from _model_paths(inner, path)
+        elif get_origin(field.annotation) is dict:
+            yield (*path, OPEN)
+
+
+def _table_keys(model: type[Table], prefix: str) -> Iterator[KeyInfo]:
+    for name, field in model.model_fields.items():
+        key = prefix + name
+        default = None if field.is_required() else _plain(field.default)
+        inner = _table(field)
+        words = _words(field)
+        if words:
+            yield KeyInfo(key, (), words, default, field.is_required())
+        if inner:
+            yield from _table_keys(inner, f"{key}.")
+
+
+def _plain(default: Any) -> Any:
+    """Write a default as it would stand in TOML."""
+    if isinstance(default, Table):
+        return default.model_dump(exclude_unset=True)
+    return default
+
+
+def _words(field: FieldInfo) -> str:
+    metadata = list(field.metadata)
+    for part in get_args(field.annotation):
+        if get_origin(part) is Annotated:
+            metadata += part.__metadata__
+    return next((item.text for item in metadata if isinstance(item, Words)), "")
+
+
+def _table(field: FieldInfo) -> type[Table] | None:
+    parts = (field.annotation, *get_args(field.annotation))
+    return next((p for p in parts if isinstance(p, type) and issubclass(p, Table)), None)

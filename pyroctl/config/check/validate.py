@@ -1,0 +1,196 @@
+"""A document against the models: every mistake in it at once, each in our words."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from pyroctl.config.check.models import KINDS, Manager, Service, Table
+from pyroctl.config.check.types import NAME_HINT, is_name, show, show_number
+from pyroctl.config.source.diagnostics import Problem, quoted
+from pyroctl.errors import nearest_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic_core import ErrorDetails
+
+    from pyroctl.config.source.diagnostics import Path
+
+_TOP = ("manager", "services", "include")
+_EXPECTED = {
+    "int_type": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+_FEW = 8
+_SERVICE_KEY = len(("services", "NAME", "KEY"))
+_SENTENCES = {
+    "missing": "is missing",
+    "string_too_short": "must not be empty",
+    "finite_number": "must be a finite number",
+}
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "less_than_equal": ("at most", "le"),
+    "greater_than": ("more than", "gt"),
+}
+
+
+T = TypeVar("T", bound=Table)
+
+
+class Validated(NamedTuple):
+    """What of a document is in order."""
+
+    manager: Manager
+    services: dict[str, Service]
+
+
+def validate(data: Mapping[str, Any]) -> tuple[Validated, list[Problem]]:
+    """Give the tables that are valid by themselves, and the mistakes in all others."""
+    mistakes = [_unknown(key, (key,), _TOP) for key in data if key not in _TOP]
+    manager = _table(Manager, data.get("manager", {}), ("manager",), mistakes)
+    services: dict[str, Service] = {}
+    for name, table in _service_tables(data, mistakes).items():
+        service = _service(table, ("services", name), mistakes)
+        if service is not None:
+            services[name] = service
+    return Validated(manager or Manager(), services), mistakes
+
+
+def _service_tables(data: Mapping[str, Any], mistakes: list[Problem]) -> dict[str, Any]:
+    tables = data.get("services", {})
+    path = ("services",)
+    if not isinstance(tables, dict):
+        hint = "each service is a table of its own: [services.NAME]"
+        mistakes.append(Problem(path, f"expected a table, got {show(tables)}", hint))
+        return {}
+    if not tables:
+        hint = "a service is a table [services.NAME]; pyroctl init writes a starting deployment"
+        mistakes.append(Problem(path, "there is no service", hint))
+    mistakes += [
+        Problem((*path, name), "can't be the name of a service", NAME_HINT)
+        for name in tables
+        if not is_name(name)
+    ]
+    return tables
+
+
+def _service(table: Any, path: Path, mistakes: list[Problem]) -> Service | None:
+    if not isinstance(table, dict):
+        hint = f"a service is a table of its own: [services.{path[-1]}]"
+        mistakes.append(Problem(path, f"expected a table, got {show(table)}", hint))
+        return None
+    kind = table.get("kind")
+    model = KINDS.get(kind) if isinstance(kind, str) else None
+    if model is not None:
+        return _table(model, table, path, mistakes)
+    _unknown_kind(table, path, mistakes)
+    common = {key: value for key, value in table.items() if key in Service.model_fields}
+    _table(Service, {**common, "kind": ""}, path, mistakes)
+    every = [key for kind in KINDS.values() for key in kind.model_fields]
+    mistakes += [
+        _unknown(key, (*path, key), every, value)
+        for key, value in table.items()
+        if key not in every
+    ]
+    return None
+
+
+def _unknown_kind(table: Mapping[str, Any], path: Path, mistakes: list[Problem]) -> None:
+    kind = table.get("kind")
+    known = ", ".join(f'"{name}"' for name in KINDS)
+    if kind is None:
+        mistakes.append(Problem((*path, "kind"), "is missing", f"one of {known}"))
+    elif isinstance(kind, str):
+        nearest = nearest_name(kind, KINDS)
+        hint = f'did you mean "{nearest}"?' if nearest else f"one of {known}"
+        mistakes.append(Problem((*path, "kind"), f'there is no kind "{kind}"', hint))
+    else:
+        message = f"expected a string, got {show(kind)}"
+        mistakes.append(Problem((*path, "kind"), message, f"one of {known}"))
+
+
+def _table(model: type[T], table: Any, path: Path, mistakes: list[Problem]) -> T | None:
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        mistakes += [_mistake(detail, model, path) for detail in details]
+        return None
+
+
+def _mistake(detail: ErrorDetails, model: type[Table], table: Path) -> Problem:
+    """Put one of pydantic's errors into our words."""
+    loc: Path = tuple(part for part in detail["loc"] if part != "[key]")
+    path = (*table, *loc)
+    value, context = detail["input"], detail.get("ctx", {})
+    found: tuple[str, str | None]
+    match detail["type"]:
+        case "refused":
+            found = context["message"], context["hint"]
+        case "extra_forbidden":
+            return _unknown(str(loc[-1]), path, _keys_at(model, loc[:-1]), value)
+        case "literal_error":
+            found = _no_choice(value, context["expected"])
+        case kind if kind in _EXPECTED:
+            found = f"expected {_EXPECTED[kind]}, got {show(value)}", _type_hint(kind, value)
+        case kind if kind in _BOUNDS:
+            words, bound = _BOUNDS[kind]
+            got = value if isinstance(value, str) else show_number(value)
+            found = f"must be {words} {show_number(context[bound])}, got {got}", None
+        case kind:
+            found = _SENTENCES.get(kind, detail["msg"]), None
+    return Problem(path, *found)
+
+
+def _unknown(key: str, path: Path, known: Sequence[str], value: Any = None) -> Problem:
+    nearest = nearest_name(key, known)
+    kinds = [f'"{kind}"' for kind, model in KINDS.items() if key in model.model_fields]
+    hint: str | None
+    if isinstance(value, dict) and "kind" in value:
+        hint = f'a name with a dot needs quotes: [services."{path[-2]}.{key}"]'
+    elif len(path) == _SERVICE_KEY and kinds:
+        hint = f"it is a key of kind {' and '.join(kinds)}"
+    elif nearest:
+        hint = f"did you mean {nearest}?"
+    else:
+        hint = f"known here: {', '.join(known)}" if len(known) <= _FEW else None
+    return Problem(path, "unknown key", hint)
+
+
+def _keys_at(model: type[Table], loc: Path) -> tuple[str, ...]:
+    """Give the keys that a table inside of a model's table may have."""
+    for part in loc:
+        annotation = model.model_fields[str(part)].annotation
+        inner = (annotation, *get_args(annotation))
+        model = next(t for t in inner if isinstance(t, type) and issubclass(t, Table))
+    return tuple(model.model_fields)
+
+
+def _no_choice(value: Any, expected: str) -> tuple[str, str | None]:
+    choices = re.findall(r"'([^']*)'", expected)
+    nearest = nearest_name(value, choices) if isinstance(value, str) else None
+    hint = f'did you mean "{nearest}"?' if nearest else None
+    expected = expected.replace("'", '"')
+    return f"expected {expected}, got {show(value)}", hint
+
+
+def _type_hint(kind: str, value: Any) -> str | None:
+    match kind, value:
+        case "list_type", str():
+            return f"in brackets: [{quoted(value)}]"
+        case "string_type", bool() | int() | float():
+            return f'in quotes: "{show_number(value)}"'
+        case "int_type" | "float_type", str() if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
+            return f"without quotes: {value}"
+        case "bool_type", "true" | "false":
+            return f"without quotes: {value}"
+    return None

@@ -1,0 +1,1 @@
+"""Reading and changing single values, and the schema."""

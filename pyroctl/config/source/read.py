@@ -1,0 +1,142 @@
+"""A configuration file as it was written: its text, its TOML, and where things are in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.config.source.diagnostics import dotted
+from pyroctl.config.source.origin import Origin
+from pyroctl.errors import ConfigError, Diagnostic
+
+if TYPE_CHECKING:
+    from pyroctl.config.source.diagnostics import Path, Problem
+    from pyroctl.config.source.positions import Place
+
+_TOMLLIB_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_HINTS = {
+    "Invalid statement": "expected KEY = VALUE, or a [table] header",
+    "Invalid value": 'strings need quotes: name = "value"',
+    "Expected '='": "expected KEY = VALUE",
+    "Expected newline": "one KEY = VALUE a line",
+    "Unclosed array": "expected a comma or ]",
+    "Unclosed inline table": "expected a comma or }",
+    "Unterminated string": "expected the closing quote",
+    "Illegal character '\\n'": "expected the closing quote in the same line",
+    "Unescaped '\\'": "in 'single quotes' a backslash is just a backslash",
+    "Cannot declare": "the table is there twice: merge the two",
+    "Cannot overwrite": "the key is there twice: keep one",
+    "Duplicate inline table key": "the key is there twice: keep one",
+}
+
+
+class UnreadableError(Exception):
+    """The file can't be read; `place` is where it stops to be text, if that is the reason."""
+
+    def __init__(self, reason: str, place: Place | None = None) -> None:
+        super().__init__(reason)
+        self.place = place
+
+
+@dataclass(frozen=True)
+class Document:
+    """One TOML file, read."""
+
+    file: str
+    """Its path; empty for what is built in."""
+    text: str
+    data: dict[str, Any]
+
+    def place(self, path: Path) -> Place:
+        """Give the place of a key, or of the innermost table around it that has one."""
+        while path and path not in self._positions:
+            path = path[:-1]
+        return self._positions.get(path, (1, 1))
+
+    def origin(self, path: Path) -> Origin:
+        """Give where the value of a key came from; what no file says is a default."""
+        return Origin(self.file, *self.place(path)) if self.file else Origin()
+
+    def fault(self, mistake: Problem) -> Diagnostic:
+        """Put a mistake in its place."""
+        line, column = self.place(mistake.path)
+        return Diagnostic(
+            mistake.message,
+            key=dotted(mistake.path),
+            file=self.file,
+            line=line,
+            column=column,
+            hint=mistake.hint,
+        )
+
+    @cached_property
+    def _positions(self) -> dict[Path, Place]:
+        from pyroctl.config.source.positions import find_positions
+
+        try:
+            return find_positions(self.text)
+        except Exception:  # noqa: BLE001 - the fault must be told, if need be without its line
+            return {}
+
+
+def read_document(file: str) -> Document:
+    """Read a TOML file. Raises ConfigError with one fault: unreadable, not UTF-8, or not TOML."""
+    try:
+        text = read_text(file)
+    except UnreadableError as error:
+        line, column = error.place or (None, None)
+        hint = "save the file as UTF-8" if error.place else None
+        fault = Diagnostic(str(error), file=file, line=line, column=column, hint=hint)
+        raise ConfigError([fault]) from error
+    return parse_document(file, text)
+
+
+def parse_document(file: str, text: str) -> Document:
+    """Make a document of a file's text. Raises ConfigError with one fault when it isn't TOML."""
+    try:
+        return Document(file, text, tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([_syntax_fault(str(error), file, text)]) from error
+    except RecursionError as error:
+        raise ConfigError([Diagnostic("nested too deeply", file=file)]) from error
+    except ValueError as error:  # the one that tomllib lets through: int() of thousands of digits
+        raise ConfigError([Diagnostic("an integer has too many digits", file=file)]) from error
+
+
+def read_text(file: str) -> str:
+    """Read a regular file of UTF-8 text. Raises UnreadableError; never waits for a FIFO."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise UnreadableError("is not a regular file")
+            content = stream.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadableError(f"can't be read: {reason}") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line_start = before.rfind(b"\n") + 1
+        place = before.count(b"\n") + 1, len(before[line_start:].decode()) + 1
+        byte = content[error.start]
+        raise UnreadableError(f"is not UTF-8: byte 0x{byte:02x} is no text", place) from error
+
+
+def _syntax_fault(error: str, file: str, text: str) -> Diagnostic:
+    reason = _TOMLLIB_PLACE.sub("", error)
+    match = _TOMLLIB_PLACE.search(error)
+    if match and match[1]:
+        line, column = int(match[1]), int(match[2])
+    else:
+        text = text.replace("\r\n", "\n")
+        line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+    hint = next((hint for start, hint in _HINTS.items() if reason.startswith(start)), None)
+    message = f"not valid TOML: {reason[:1].lower()}{reason[1:]}"
+    return Diagnostic(message, file=file, line=line, column=column, hint=hint)

@@ -1,0 +1,192 @@
+"""All files of one configuration: the file itself, what it includes, and its drop-ins.
+
+The order in which they count: what a file includes comes before the file itself, and the drop-ins
+`NAME.d/*.toml` beside `NAME.toml` come last, in the order of their names. A file counts once.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.config.source.diagnostics import Problem
+from pyroctl.config.source.interpolation import expand
+from pyroctl.config.source.layers import INCLUDE, Layers
+from pyroctl.config.source.read import Document, parse_document, read_document
+from pyroctl.core.spec import builtin_deployment
+from pyroctl.errors import ConfigError, Diagnostic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SUFFIX = ".toml"
+
+
+@dataclass
+class Sources:
+    """The files, as far as they could be read."""
+
+    main: Document
+    """The file that was named; empty when it can't be read."""
+    documents: list[Document] = field(default_factory=list)
+    """Those that are TOML, the one with the last word last."""
+    files: list[str] = field(default_factory=list)
+    """All of them, in the order of reading."""
+    faults: list[Diagnostic] = field(default_factory=list)
+    """Files that can't be read, and includes that lead nowhere."""
+
+    @property
+    def directory(self) -> str:
+        """Where relative paths start, whichever file they stand in."""
+        return os.path.dirname(self.main.file)
+
+    def layers(self) -> Layers:
+        """Lay the documents over each other."""
+        return Layers(self.documents, self.main)
+
+
+def read_sources(
+    file: str, environ: Mapping[str, str], instead: Mapping[str, str | None] | None = None
+) -> Sources:
+    """Read a configuration file and all that belongs to it; never raises for what is in them.
+
+    `environ` is what `${VAR}` means in `include`; `instead` has texts to take instead of what is
+    in files, None for a file that is not to be there.
+    """
+    return _Reader(file, environ, instead or {}).read()
+
+
+def builtin_sources() -> Sources:
+    """Give the built-in deployment as if it stood in a file."""
+    services = {
+        name: {"kind": spec.kind, "needs": list(spec.needs)}
+        for name, spec in builtin_deployment("").services.items()
+    }
+    document = Document("", "", {"services": services})
+    return Sources(document, [document])
+
+
+def written_tables(file: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Give what a configuration's files say, as far as they can be read, checked or not."""
+    sources = builtin_sources() if file is None else read_sources(file, environ)
+    return sources.layers().data
+
+
+def dropin_directory(file: str) -> str:
+    """Give the directory of a configuration file's drop-ins."""
+    return os.path.splitext(file)[0] + ".d"
+
+
+class _Reader:
+    """Reads file after file; `_open` are those whose includes are being read."""
+
+    def __init__(
+        self, file: str, environ: Mapping[str, str], instead: Mapping[str, str | None]
+    ) -> None:
+        self._file = file
+        self._environ = environ
+        self._instead = instead
+        self._open: list[str] = []
+        self._found = Sources(Document(file, "", {}))
+
+    def read(self) -> Sources:
+        self._add(self._file)
+        for file in self._dropins():
+            self._add(file)
+        return self._found
+
+    def _add(self, file: str) -> None:
+        """Read a file and what it includes, unless that has been done."""
+        known = {os.path.realpath(other) for other in self._found.files}
+        if os.path.realpath(file) in known:
+            return
+        self._found.files.append(file)
+        try:
+            document = self._parse(file)
+        except ConfigError as error:
+            self._found.faults += error.faults
+            return
+        if file == self._file:
+            self._found.main = document
+        self._open.append(os.path.realpath(file))
+        for included in self._includes(document):
+            self._add(included)
+        self._open.pop()
+        self._found.documents.append(document)
+
+    def _parse(self, file: str) -> Document:
+        text = self._instead.get(file)
+        return read_document(file) if text is None else parse_document(file, text)
+
+    def _includes(self, document: Document) -> Iterator[str]:
+        """Give the files that a document includes; what is wrong with that becomes a fault."""
+        written, mistakes = expand({INCLUDE: document.data.get(INCLUDE, [])}, self._environ)
+        patterns = written[INCLUDE]
+        if isinstance(patterns, str):
+            patterns = [patterns]
+        if not isinstance(patterns, list):
+            mistakes.append(_no_patterns(patterns))
+            patterns = []
+        wrong = {mistake.path for mistake in mistakes}
+        for index, pattern in enumerate(patterns):
+            path = (INCLUDE, index)
+            if path in wrong or (INCLUDE,) in wrong:
+                continue
+            if not isinstance(pattern, str) or not pattern:
+                mistakes.append(_no_patterns(pattern, index))
+                continue
+            for file in self._matches(document.file, pattern):
+                problem = self._problem(file)
+                if problem:
+                    mistakes.append(Problem(path, problem))
+                else:
+                    yield file
+        self._found.faults += [document.fault(mistake) for mistake in mistakes]
+
+    def _matches(self, including: str, pattern: str) -> list[str]:
+        directory = os.path.dirname(including)
+        if not glob.has_magic(pattern):
+            return [os.path.normpath(os.path.join(directory, pattern))]
+        whole = os.path.join(glob.escape(directory), pattern)
+        return sorted(os.path.normpath(match) for match in glob.glob(whole, recursive=True))
+
+    def _problem(self, file: str) -> str | None:
+        """Say why a file can't be included."""
+        if not os.path.lexists(file) and self._instead.get(file) is None:
+            return f"{file}: no such file"
+        real = os.path.realpath(file)
+        if real not in self._open:
+            return None
+        circle = [*self._open[self._open.index(real) :], real]
+        return f"files include each other in a circle: {' → '.join(circle)}"
+
+    def _dropins(self) -> list[str]:
+        directory = dropin_directory(self._file)
+        try:
+            names = set(os.listdir(directory))
+        except FileNotFoundError:
+            names = set()
+        except OSError as error:
+            self._found.faults.append(
+                Diagnostic(f"can't be read: {error.strerror}", file=directory)
+            )
+            return []
+        for file, text in self._instead.items():
+            if os.path.dirname(file) == directory:
+                names.add(os.path.basename(file))
+                if text is None:
+                    names.remove(os.path.basename(file))
+        dropins = sorted(n for n in names if n.endswith(SUFFIX) and not n.startswith("."))
+        return [os.path.join(directory, name) for name in dropins]
+
+
+def _no_patterns(value: Any, index: int | None = None) -> Problem:
+    from pyroctl.config.check.types import show
+
+    path = (INCLUDE,) if index is None else (INCLUDE, index)
+    if value == "":
+        return Problem(path, "must not be empty")
+    wanted = "a list of strings" if index is None else "a string"
+    return Problem(path, f"expected {wanted}, got {show(value)}")

@@ -1,1 +1,0 @@
-"""How services outlive their manager, and the next one goes on with them."""

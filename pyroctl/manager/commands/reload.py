@@ -1,0 +1,216 @@
+"""Reads the configuration again, and carries out what is different: all of it, or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import os
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.config.subprocess_loader import load_apart
+from pyroctl.core.diff import manager_changes
+from pyroctl.core.reload_plan import INTERRUPTING, Action, Present, reload_plan
+from pyroctl.core.spec import EventServiceOptions
+from pyroctl.core.state import SETTLED, State, is_usable
+from pyroctl.errors import NotEnded, PyroctlError
+from pyroctl.manager.commands import operations
+from pyroctl.manager.deployment.stopping import take_down
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from pyroctl.core.diff import KeyChange
+    from pyroctl.core.reload_plan import Step
+    from pyroctl.core.spec import Deployment
+    from pyroctl.errors import ServiceFailed
+    from pyroctl.manager.deployment.supervisor import Supervisor
+    from pyroctl.manager.deployment.unit import Unit
+
+    Progress = Callable[[Unit], None]
+
+ADDRESS_KEYS = frozenset({"kind", "host", "port", "socket_mode"})
+"""What an event service must keep so that it can hand over."""
+TROUBLED = frozenset({State.BACKOFF, State.FAILED})
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reload:
+    """A configuration that was read and is good, and what it takes to get there."""
+
+    deployment: Deployment
+    """The new one; of `[manager]` it has what is in effect."""
+    steps: tuple[Step, ...]
+    waiting: tuple[KeyChange, ...]
+    """Changes of `[manager]`: they take effect when the manager starts anew."""
+
+    def interrupted(self) -> list[str]:
+        """Give the services that clients will miss for a while, or for good."""
+        return [
+            step.service
+            for step in self.steps
+            if step.action in INTERRUPTING and not self._hands_over(step)
+        ]
+
+    def _hands_over(self, step: Step) -> bool:
+        """Tell whether a restart is a hand-over, which nobody notices."""
+        if step.action is not Action.RESTART:
+            return False
+        options = self.deployment.services[step.service].options
+        moves = ADDRESS_KEYS.intersection(change.key for change in step.changes)
+        return (
+            isinstance(options, EventServiceOptions)
+            and not moves
+            and (options.on_restart == "handover")
+        )
+
+    def fingerprint(self) -> str:
+        """Give a text that is the same for the same configuration.
+
+        Not for the same steps: a service that fails again and again would change them.
+        """
+        return f"{zlib.crc32(repr((self.deployment, self.waiting)).encode()):08x}"
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Give the plan as JSON has it."""
+        return [
+            {
+                "action": str(step.action),
+                "service": step.service,
+                "changes": [_entry(change) for change in step.changes],
+                "why": step.why or None,
+            }
+            for step in self.steps
+        ]
+
+    def waiting_entries(self) -> list[dict[str, Any]]:
+        """Give the changes that wait for a new manager as JSON has them."""
+        return [{**_entry(change), "live": False} for change in self.waiting]
+
+
+async def prepare(supervisor: Supervisor) -> Reload:
+    """Read the manager's configuration again, and plan; raises ConfigError. Changes nothing."""
+    file, directory = supervisor.deployment.file, supervisor.deployment.directory
+    found = await asyncio.to_thread(load_apart, file, os.environ, directory)
+    old = supervisor.deployment
+    waiting = manager_changes(old, found)
+    kept = {change.key: change.old for change in waiting}
+    new = dataclasses.replace(found, **kept)
+    return Reload(new, reload_plan(old, new, _present(supervisor)), waiting)
+
+
+async def carry_out(
+    supervisor: Supervisor, reload: Reload, progress: Progress
+) -> tuple[list[dict[str, object]], list[PyroctlError]]:
+    """Do the steps of a plan that was just made; give what was restarted, and what failed.
+
+    If a service doesn't become ready, the old deployment is put into effect again, with the
+    services that were up.
+    """
+    old = supervisor.deployment
+    were_up = _up(supervisor)
+    progress = _once(supervisor, progress)
+    done, failures = await _do(supervisor, reload.deployment, reload.steps, progress)
+    if not failures:
+        return done, []
+    for failure in failures:
+        log.error("reload: %s; going back to the old configuration", failure)
+    present = _present(supervisor)
+    missing = {*present.troubled, *(name for name in were_up if name not in present.processes)}
+    present = dataclasses.replace(present, troubled=missing)
+    back = reload_plan(reload.deployment, old, present, were_up)
+    more, again = await _do(supervisor, old, back, progress)
+    outcome = PyroctlError(
+        "the reload was taken back: the old configuration is in effect"
+        if not again
+        else "the reload was taken back, but not all that ran before runs again",
+        hint="mend the configuration, then pyroctl reload",
+    )
+    return done + more, [*failures, *again, outcome]
+
+
+async def _do(
+    supervisor: Supervisor, new: Deployment, steps: Sequence[Step], progress: Progress
+) -> tuple[list[dict[str, object]], Sequence[ServiceFailed]]:
+    """Carry out steps, up to the first that fails."""
+    restarts: list[dict[str, object]] = []
+    try:
+        failures = await _do_all(supervisor, new, steps, progress, restarts)
+    except NotEnded as failure:
+        failures = [failure]
+    return restarts, failures
+
+
+async def _do_all(
+    supervisor: Supervisor,
+    new: Deployment,
+    steps: Sequence[Step],
+    progress: Progress,
+    restarts: list[dict[str, object]],
+) -> Sequence[ServiceFailed]:
+    """Carry out steps; raises NotEnded."""
+    for step in steps:
+        if step.action is Action.REMOVE:
+            await take_down(supervisor.units[step.service], progress)
+    before = operations.processes(supervisor)
+    supervisor.adopt(new)
+    for step in steps:
+        if supervisor.closing:
+            raise PyroctlError("the manager is shutting down")
+        failures: Sequence[ServiceFailed] = ()
+        if step.action is Action.STOP:
+            await take_down(supervisor.units[step.service], progress)
+        elif step.action is Action.START:
+            failures = await operations.start(supervisor, [step.service], progress)
+        elif step.action is Action.RESTART:
+            names = [step.service]
+            done, failures = await operations.restart(supervisor, names, progress, before=before)
+            restarts += done
+        if failures:
+            return failures
+    return ()
+
+
+def _once(supervisor: Supervisor, progress: Progress) -> Progress:
+    """Report a service only when something has become of it: starts report what is up, too."""
+    known = {unit.name: (unit.state, unit.pid) for unit in supervisor.units.values()}
+
+    def report(unit: Unit) -> None:
+        if known.get(unit.name) != (unit.state, unit.pid):
+            known[unit.name] = unit.state, unit.pid
+            progress(unit)
+
+    return report
+
+
+def _present(supervisor: Supervisor) -> Present:
+    units = supervisor.units.values()
+    return Present(
+        processes={unit.name: unit.run.spec for unit in units if unit.run is not None},
+        troubled={unit.name for unit in units if unit.state in TROUBLED},
+        usable={unit.name for unit in units if is_usable(unit.life)},
+    )
+
+
+def _up(supervisor: Supervisor) -> Collection[str]:
+    """Give the services that are up, or are to come up again."""
+    return {unit.name for unit in supervisor.units.values() if unit.state not in SETTLED}
+
+
+def _entry(change: KeyChange) -> dict[str, Any]:
+    hidden = change.secret
+    return {
+        "key": change.key,
+        "old": None if hidden else _plain(change.old),
+        "new": None if hidden else _plain(change.new),
+        "live": change.live,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value) or "notify"
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,334 @@
+"""What the manager does for the command line: one method for each verb of the control channel."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.control.server import error_reply
+from pyroctl.core import plan
+from pyroctl.core.dependents import affected
+from pyroctl.core.instances import meant
+from pyroctl.core.spec import EventServiceOptions
+from pyroctl.core.state import State, Stop
+from pyroctl.errors import PyroctlError, UnknownService, UsageError
+from pyroctl.manager import reexec
+from pyroctl.manager.commands import impact, operations, reload, restarts
+from pyroctl.manager.commands.status import StatusReporter, manager_row
+from pyroctl.manager.deployment.supervisor import ANSWER_TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+
+    from pyroctl.control.protocol import Message
+    from pyroctl.core.spec import OnRestart
+    from pyroctl.manager.deployment.supervisor import Supervisor
+    from pyroctl.manager.deployment.unit import Unit
+
+    Send = Callable[[Message], None]
+    Operation = Callable[[Sequence[str], Send], Awaitable[Message]]
+
+log = logging.getLogger(__name__)
+
+
+RESTARTS: dict[str, OnRestart] = {"notify": "notify", "handover": "handover"}
+
+
+class Requests:
+    """Answers requests. Operations that change something are done one after the other."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        shutdown: Callable[[], Awaitable[None]],
+        reloaded: Callable[[], None],
+    ) -> None:
+        self._supervisor = supervisor
+        self._shutdown = shutdown
+        self._reloaded = reloaded
+        self._reporter = StatusReporter()
+        self._began = time.monotonic()
+        self._turn = asyncio.Lock()
+        self._doing = ""
+        self._starting: Collection[str] = ()
+        self._unwanted: asyncio.Future[str] | None = None
+        """Gets the name of a service that isn't to be started any more, while a start goes on."""
+        self._restarting: set[str] = set()
+        self.stopping = False
+        self.replaced = False
+        """Another program is about to go on in this process."""
+        self.nonce = ""
+        """By what somebody recognises the program for which it has asked."""
+        self.replace: Callable[[str], None] = lambda _: None
+
+    async def handle(self, do: str, args: Message, send: Send) -> Message:
+        """Do what a request asks for; the control server's handler."""
+        names = meant(_names(args), self._supervisor.units)
+        self._check_config(args.get("config"))
+        if do == "status":
+            return await self._status(names, tree=bool(args.get("tree")))
+        if do == "shutdown":
+            return await self._shut_down(send)
+        if do == "foresee":
+            return await self._foresee(str(args.get("command")), names, self._how(args, names))
+        if do == "subscriptions":
+            return await self._subscriptions(names)
+        asking = {"eventservice": self._event_service_address, "reexecuted": self._reexecuted}
+        if do in asking:
+            return asking[do](names, args)
+        changing: dict[str, Operation] = {
+            "reexec": partial(self._reexec, args),
+            "start": self._start,
+            "stop": self._stop,
+            "restart": partial(self._restart, args),
+            "reload": partial(self._reload, args),
+        }
+        operation = changing.get(do)
+        if operation is None:
+            raise PyroctlError(f"the manager has no request {do!r}")
+        self._supervisor.choose(names)
+        if do == "stop":
+            self._overrule(names, send)
+        with self._alone(names if do == "restart" else ()):
+            return await self._in_turn(" ".join((do, *names)), send, partial(operation, names))
+
+    async def _in_turn(
+        self, what: str, send: Send, operation: Callable[[Send], Awaitable[Message]]
+    ) -> Message:
+        """Wait for the operation that is under way, and then do this one."""
+        if self._turn.locked():
+            send({"kind": "waiting", "text": f"waiting for another command: {self._doing}"})
+        async with self._turn:
+            self._doing = what
+            if self.stopping:
+                raise PyroctlError("the manager is shutting down")
+            if self.replaced:
+                raise PyroctlError("the manager is being replaced", hint="try again in a moment")
+            return await operation(send)
+
+    def _check_config(self, wanted: object) -> None:
+        """Refuse a request that means another deployment below the same root."""
+        ours = self._supervisor.deployment.file
+        if wanted not in {None, ours}:
+            raise UsageError(
+                f"the manager here runs {ours or 'the built-in deployment'}, not {wanted}",
+                hint="give each configuration a --root of its own, or shut this one down first",
+            )
+
+    async def _status(self, names: Sequence[str], *, tree: bool) -> Message:
+        units = list(self._supervisor.units.values())
+        self._reporter.forget_dead(units)
+        shown = plan.closure(names, self._supervisor.needs()) if tree else names
+        known = [unit for unit in units if not names or unit.name in shown]
+        unknown = [UnknownService(n, self._supervisor.units) for n in names if not self._has(n)]
+        data = {
+            "manager": manager_row(
+                "stopping" if self.stopping else "running",
+                self._supervisor.deployment.file,
+                time.monotonic() - self._began,
+            ),
+            "services": await self._reporter.rows(known, detailed=tree or bool(names)),
+            "enabled": self._supervisor.enabled(),
+        }
+        errors = [entry for error in unknown for entry in error.entries()]
+        return {"data": data, "errors": errors, "exit_code": 0}
+
+    def _has(self, name: str) -> bool:
+        return name in self._supervisor.units
+
+    async def _foresee(self, command: str, names: Sequence[str], how: OnRestart | None) -> Message:
+        """Say what clients would lose by a stop, restart or shutdown."""
+        chosen = [unit.name for unit in self._supervisor.choose(names)]
+        if command == "stop":
+            dependents = plan.reverse(self._supervisor.needs())
+            chosen = list(plan.closure(names or self._supervisor.units, dependents))
+        elif command == "shutdown":
+            chosen = list(self._supervisor.units)
+        elif command == "reload":
+            chosen = self._affected((await reload.prepare(self._supervisor)).interrupted())
+        elif command == "restart":
+            units = self._supervisor.choose(chosen)
+            chosen = self._affected(u.name for u in units if restarts.way(u, how) != "handover")
+        units = [unit for name, unit in self._supervisor.units.items() if name in chosen]
+        found = await impact.assess_impact(units, self._supervisor.naming.our_uris())
+        return {"data": {"consequences": found}, "errors": [], "exit_code": 0}
+
+    def _affected(self, names: Iterable[str]) -> list[str]:
+        """Give the services, and those that follow them."""
+        units = self._supervisor.units
+        policies = {name: unit.spec.on_needs for name, unit in units.items()}
+        return list(affected(names, self._supervisor.needs(), policies))
+
+    async def _subscriptions(self, names: Sequence[str]) -> Message:
+        unit = self._supervisor.event_service(names)
+        try:
+            rows = await unit.ask("subscriptions", ANSWER_TIMEOUT)
+        except OSError as error:
+            raise PyroctlError(
+                f"{unit.name} doesn't say who is subscribed: {error}", service=unit.name
+            ) from None
+        data = {"service": unit.name, "subscriptions": rows}
+        return {"data": data, "errors": [], "exit_code": 0}
+
+    def _event_service_address(self, names: Sequence[str], _: Message) -> Message:
+        unit = self._supervisor.event_service(names)
+        options = unit.spec.options
+        assert isinstance(options, EventServiceOptions)
+        data = {"service": unit.name, "uri": unit.uri, "ident_file": options.ident_file}
+        return {"data": data, "errors": [], "exit_code": 0}
+
+    async def _start(self, names: Sequence[str], send: Send) -> Message:
+        chosen = names or self._supervisor.enabled()
+        touched = plan.closure(chosen, self._supervisor.needs())
+        self._starting, self._unwanted = touched, asyncio.get_running_loop().create_future()
+        try:
+            failures = await operations.start(
+                self._supervisor, chosen, _reporting(send), self._unwanted
+            )
+        finally:
+            self._starting, self._unwanted = (), None
+        return await self._outcome(list(touched), failures)
+
+    def _overrule(self, names: Sequence[str], send: Send) -> None:
+        """Let nobody go on waiting until services are ready that are to be stopped now."""
+        units = self._supervisor.units
+        dependents = plan.reverse(self._supervisor.needs())
+        stopped = [*names, *plan.closure(names or units, dependents)]
+        both = [name for name in stopped if name in self._starting]
+        if both and self._unwanted is not None and not self._unwanted.done():
+            self._unwanted.set_result(both[0])
+            send({"kind": "progress", "text": f"another command is given up: {self._doing}"})
+        for name in stopped:
+            if units[name].state is State.STARTING:
+                units[name].send(Stop())
+
+    async def _stop(self, names: Sequence[str], send: Send) -> Message:
+        chosen = names or list(self._supervisor.units)
+        failures = await operations.stop(self._supervisor, chosen, _reporting(send))
+        touched = plan.closure(chosen, plan.reverse(self._supervisor.needs()))
+        return await self._outcome(list(touched), failures)
+
+    async def _restart(self, args: Message, names: Sequence[str], send: Send) -> Message:
+        how = self._how(args, names)
+        done, failures = await operations.restart(self._supervisor, names, _reporting(send), how)
+        reply = await self._outcome(names, failures)
+        reply["data"]["restarts"] = done
+        return reply
+
+    def _how(self, args: Message, names: Sequence[str]) -> OnRestart | None:
+        """Give how an event service is to be restarted, if the request says so."""
+        how = RESTARTS.get(str(args.get("how")))
+        for unit in self._supervisor.choose(names) if how else ():
+            if not isinstance(unit.spec.options, EventServiceOptions):
+                raise UsageError(
+                    f"{unit.name} is no event service: --{how} is only for those",
+                    hint=f"pyroctl restart {unit.name}",
+                    service=unit.name,
+                )
+        return how
+
+    @contextlib.contextmanager
+    def _alone(self, names: Sequence[str]) -> Iterator[None]:
+        """Refuse to restart what is being restarted, or is about to be."""
+        for name in names:
+            if name in self._restarting:
+                raise PyroctlError(
+                    f"{name} is being restarted already, by another command",
+                    hint=f"wait until that is done: pyroctl status {name}",
+                    service=name,
+                )
+        self._restarting.update(names)
+        try:
+            yield
+        finally:
+            self._restarting.difference_update(names)
+
+    async def _reload(self, args: Message, names: Sequence[str], send: Send) -> Message:
+        """Read the configuration again; with `dry_run` only say what would be done.
+
+        With `expect`, a fingerprint, no other configuration than that is applied.
+        """
+        found = await reload.prepare(self._supervisor)
+        data: Message = {"plan": found.entries(), "manager": found.waiting_entries()}
+        if args.get("dry_run"):
+            data["fingerprint"] = found.fingerprint()
+            return {"data": data, "errors": [], "exit_code": 0}
+        if args.get("expect") not in {None, found.fingerprint()}:
+            raise PyroctlError(
+                "the configuration has changed meanwhile; nothing was done",
+                hint="look again: pyroctl reload",
+            )
+        done, failures = await reload.carry_out(self._supervisor, found, _reporting(send))
+        self._reloaded()
+        reply = await self._outcome([step.service for step in found.steps], failures)
+        reply["data"] |= {**data, "restarts": done}
+        return reply
+
+    def _reexecuted(self, _: Sequence[str], args: Message) -> Message:
+        """Say whether this is the program that was asked for with that nonce."""
+        done = args.get("nonce") == self.nonce
+        return {"data": {"done": done}, "errors": [], "exit_code": 0}
+
+    async def _reexec(self, args: Message, _: Sequence[str], send: Send) -> Message:
+        """Let the program that is installed now go on in this process, if it can."""
+        version = await reexec.check(self._supervisor.deployment, self._supervisor.units.values())
+        self.replaced = True
+        self.replace(str(args.get("nonce")))
+        return {"data": {"pid": os.getpid(), "version": version}, "errors": [], "exit_code": 0}
+
+    async def reload(self) -> None:
+        """Do what a reload does, and log what comes of it; for a signal, which nobody waits for."""
+        try:
+            reply = await self.handle("reload", {}, lambda _: None)
+        except PyroctlError as error:
+            reply = error_reply(error)
+        for entry in reply["errors"]:
+            place = ":".join(str(entry[key]) for key in ("file", "line") if entry.get(key))
+            log.error("reload: %s", ": ".join(part for part in (place, entry["message"]) if part))
+        if not reply["errors"]:
+            log.info("reload: done, %d steps", len(reply["data"]["plan"]))
+
+    async def _shut_down(self, send: Send) -> Message:
+        running = [unit for unit in self._supervisor.units.values() if unit.pid is not None]
+        if running:
+            names = ", ".join(unit.name for unit in running)
+            send({"kind": "progress", "text": f"stopping {names}"})
+        await self._shutdown()
+        return {"data": {"stopped": [unit.name for unit in running]}, "errors": [], "exit_code": 0}
+
+    async def _outcome(self, names: Sequence[str], failures: Sequence[PyroctlError]) -> Message:
+        units = [unit for name, unit in self._supervisor.units.items() if name in names]
+        return {
+            "data": {"services": await self._reporter.rows(units)},
+            "errors": [entry for failure in failures for entry in failure.entries()],
+            "exit_code": failures[0].exit_code if failures else 0,
+        }
+
+
+def _names(args: Message) -> list[str]:
+    names = args.get("services", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise PyroctlError("'services' of a request must be a list of names")
+    return list(dict.fromkeys(names))
+
+
+def _reporting(send: Send) -> Callable[[Unit], None]:
+    """Tell the client about each service as it gets where it should be."""
+
+    def report(unit: Unit) -> None:
+        event: dict[str, Any] = {
+            "kind": "progress",
+            "service": unit.name,
+            "state": str(unit.state),
+            "pid": unit.pid,
+            "uri": unit.uri,
+            "reason": unit.life.reason,
+        }
+        send(event)
+
+    return report

@@ -1,0 +1,1 @@
+"""The services of one deployment and what belongs to each."""

@@ -1,0 +1,1 @@
+"""Services that outlive the manager: the descriptor store and reattaching."""

@@ -1,0 +1,240 @@
+"""Keeps what services need to outlive the manager: `python -m pyroctl.manager.fdstore.server FD`.
+
+With `orphans = "adopt"` this process, and not the manager, reads what the services say and writes
+their logs, so nothing changes for them when the manager is killed. It has copies of all that
+connects them with the manager: listening sockets, control sockets, notification sockets. And it
+has the manager's records of them. The next manager connects to the listening socket FD and gets it
+all; see `pyroctl.manager.fdstore.packets` for the form of the messages.
+
+From the manager: `hold` (a descriptor), `drop`, `record`, and for the logs `log`, `note`, `finish`,
+`forget`, `reopen`, `close`, `copy`, `drain`; `end`. To the manager: first what is kept, `held`,
+`record`, `said`, `all`; then `lines`, `drained`, `lost`, `warning`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pyroctl.control.client import peer_uid
+from pyroctl.core.record import VERSION
+from pyroctl.core.spec import LogSpec
+from pyroctl.manager.fdstore.packets import PacketLink
+from pyroctl.manager.fdstore.unattended import UnattendedMonitor
+from pyroctl.manager.output.logs import ServiceLog
+from pyroctl.manager.output.pipes import OutputPipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyroctl.manager.fdstore.packets import Message
+
+LONGEST_SHOWN = 1000
+"""Characters of a last line: all of them have to fit a packet."""
+MOST_WAITING = 64
+"""Packets for a manager that doesn't read; then services whose lines it wants have to wait."""
+
+
+class FdStore:
+    """Holds everything by its name, `SERVICE/listen` or `SERVICE/PID/control`."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._held: dict[str, int] = {}
+        self._uids: dict[str, frozenset[int]] = {}
+        self._pipes: dict[str, OutputPipe] = {}
+        self._logs: dict[str, ServiceLog] = {}
+        self._lost: dict[str, int] = {}
+        self._records: dict[str, object] = {}
+        self._copied: set[str] = set()
+        self._manager: PacketLink | None = None
+        self._absence: UnattendedMonitor | None = None
+        self._over = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._verbs: dict[str, Callable[[Message, list[int]], None]] = {
+            "hold": self._hold,
+            "drop": self._drop,
+            "record": self._record,
+            "log": self._open_log,
+            "note": lambda message, _: self._log(message).note(message["text"]),
+            "finish": lambda message, _: self._log(message).finish(),
+            "forget": lambda message, _: self._log(message).forget(),
+            "reopen": lambda message, _: self._log(message).reopen(),
+            "close": lambda message, _: self._log(message).close(),
+            "copy": lambda message, _: self._copied.add(message["name"]),
+            "drain": self._drain,
+            "end": lambda *_: self._over.set(),
+        }
+
+    async def serve(self) -> None:
+        """Keep, until a manager has no more use for it, or nothing is left to be kept."""
+        self._listener.setblocking(False)
+        self._loop.add_reader(self._listener, self._accept)
+        await self._over.wait()
+        for pipe in self._pipes.values():
+            pipe.drain()
+        for log in self._logs.values():
+            log.finish()
+            log.close()
+        if self._manager is not None:
+            self._manager.close()
+
+    # --- managers ---------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            sock, _ = self._listener.accept()
+            if peer_uid(sock) not in {0, os.geteuid()}:
+                sock.close()
+                return
+            if self._manager is not None:  # its end just isn't noticed yet: there is but one
+                self._manager.close()
+                self._manager_left()
+            self._manager = PacketLink(sock, self._told, self._manager_left)
+            self._manager.on_sent = self._go_on
+            self._hand_over(self._manager)
+
+    def _hand_over(self, manager: PacketLink) -> None:
+        absence, self._absence = self._absence, None
+        since = None if absence is None else absence.since
+        manager.send({"keeper": VERSION, "pid": os.getpid(), "since": since})
+        for service, record in self._records.items():
+            manager.send({"record": service, "value": record})
+        outputs = {name: pipe.fd for name, pipe in self._pipes.items() if pipe.fd >= 0}
+        for name, fd in {**self._held, **outputs}.items():
+            manager.send({"held": name}, fds=[fd])
+        if absence is not None:
+            absence.end()
+            for name, fields in absence.said.items():
+                if fields:
+                    manager.send({"said": name, "fields": fields})
+        manager.send({"all": True})
+
+    def _manager_left(self) -> None:
+        self._manager = None
+        self._copied.clear()
+        self._go_on()
+        sockets = {name: (self._held[name], uids) for name, uids in self._uids.items()}
+        names = [name.split("/") for name in (*self._held, *self._pipes)]
+        pids = {int(pid) for _, pid, *rest in names if rest}
+        self._absence = UnattendedMonitor(sockets, pids, self._over.set)
+        if self._absence.alone:
+            self._over.set()
+
+    def _told(self, message: Message, _: bytes, fds: list[int]) -> None:
+        verb = self._verbs.get(message["do"])
+        if verb is None:  # of a newer manager
+            for fd in fds:
+                os.close(fd)
+        else:
+            verb(message, fds)
+
+    # --- what is kept -----------------------------------------------------------------------------
+
+    def _hold(self, message: Message, fds: list[int]) -> None:
+        name: str = message["name"]
+        (fd,) = fds
+        self._drop(message, [])
+        if name.endswith(("/output", "/errors")):
+            self._pipes[name] = OutputPipe(partial(self._take, name), fd)
+            self._pipes[name].start()
+        else:
+            self._held[name] = fd
+            if "uids" in message:
+                self._uids[name] = frozenset(message["uids"])
+
+    def _drop(self, message: Message, _: list[int]) -> None:
+        name: str = message["name"]
+        if name in self._held:
+            os.close(self._held.pop(name))
+            self._uids.pop(name, None)
+        if name in self._pipes:
+            self._pipes.pop(name).close()
+            self._copied.discard(name.rpartition("/")[0])
+
+    def _record(self, message: Message, _: list[int]) -> None:
+        if message["value"] is None:
+            self._records.pop(message["service"], None)
+            if message["service"] in self._logs:
+                self._logs.pop(message["service"]).close()
+        else:
+            self._records[message["service"]] = message["value"]
+
+    # --- logs -------------------------------------------------------------------------------------
+
+    def _open_log(self, message: Message, _: list[int]) -> None:
+        known = LogSpec.__dataclass_fields__
+        spec = LogSpec(**{key: value for key, value in message["spec"].items() if key in known})
+        log = self._logs.get(message["service"])
+        if log is None:
+            path, errors = message["paths"]
+            self._logs[message["service"]] = ServiceLog(path, errors, spec, tell=self._warn)
+        else:
+            log.use(spec)
+
+    def _log(self, message: Message) -> ServiceLog:
+        return self._logs[message["service"]]
+
+    def _take(self, name: str, data: bytes) -> None:
+        """Write what a service says into its log, and let the manager have it if it wants it."""
+        service, _, stream = name.partition("/")
+        run = name.rpartition("/")[0]
+        log = self._logs[service]
+        lines = log.take_errors(data) if stream.endswith("errors") else log.take_output(data)
+        if self._manager is None:
+            return
+        if log.lost_bytes != self._lost.get(service, 0):
+            self._lost[service] = log.lost_bytes
+            lost = {"lines": log.lost_lines, "bytes": log.lost_bytes}
+            self._tell({"service": service, "lost": lost})
+        if lines and run in self._copied:
+            self._tell({"lines": run}, lines)
+            if self._manager is not None and self._manager.backlog > MOST_WAITING:
+                self._loop.call_soon(self._pipes[name].pause)  # after it has read
+
+    def _go_on(self) -> None:
+        for pipe in self._pipes.values():
+            pipe.start()
+
+    def _drain(self, message: Message, _: list[int]) -> None:
+        """Read a process' last words now, and say so."""
+        service, _, _ = message["name"].partition("/")
+        for name, pipe in self._pipes.items():
+            if name.rpartition("/")[0] == message["name"]:
+                pipe.drain()
+        last = self._logs[service].last_lines() if service in self._logs else []
+        last = [line[:LONGEST_SHOWN] for line in last]
+        self._tell({"drained": message["number"], "service": service, "last": last})
+
+    def _warn(self, text: str) -> None:
+        self._loop.call_soon_threadsafe(self._tell, {"warning": text})
+
+    def _tell(self, message: Message, data: bytes = b"") -> None:
+        if self._manager is not None:
+            self._manager.send(message, data)
+
+
+def main() -> None:
+    """Keep, for the managers that come to that socket."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # only the end of its duty ends the keeper
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # it has them of all services
+    with socket.socket(fileno=int(sys.argv[1])) as listener:
+        listener.set_inheritable(False)
+
+        async def serve() -> None:
+            await FdStore(listener).serve()
+
+        asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""How nothing outlives a manager that must not, and what the next one finds."""

@@ -1,0 +1,1 @@
+"""The event service as a program: its process, command line and tools."""

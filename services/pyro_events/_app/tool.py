@@ -1,0 +1,169 @@
+"""`python -m pyro_events._app.tool publish|listen`: events from and for the command line.
+
+What `pyroctl es publish` and `pyroctl es listen` execute; works with any event service by its URI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyro_events.errors import EventServiceError
+from pyro_events.publisher import Publisher
+from pyro_events.subscriber import Subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyro_events._protocol.event import Event
+
+INTERRUPTED = 130
+
+
+class Printer(Subscriber):
+    """Prints each event as it comes, a line each; ends after `count`."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(options.es, ident=_ident(options), name="pyroctl es listen")
+        self._json = options.json
+        self._quiet = options.rate
+        self._left = options.count
+        self.seen = 0
+
+    def event(self, event: Event) -> None:
+        """Print one event."""
+        self.seen += 1
+        if not self._quiet:
+            self.say(json_line(event) if self._json else text_line(event))
+        if self._left is not None and self.seen >= self._left:
+            self.abort()
+
+    def gap(self, notice: dict[str, Any]) -> None:
+        """Say what was missed."""
+        missed = notice.get("missed")
+        what = "some events" if missed is None else f"{missed} events"
+        print(f"missed {what}: {notice['reason']}", file=sys.stderr)  # noqa: T201 - for people
+
+    def disconnected(self, notice: dict[str, Any]) -> None:
+        """Say that there is nothing to hear at the moment."""
+        reason = notice.get("reason")
+        print(f"disconnected: {reason}; trying again", file=sys.stderr)  # noqa: T201 - as above
+
+    def say(self, line: str) -> None:
+        """Print a line at once; whoever reads has read enough when that fails."""
+        try:
+            print(line, flush=True)  # noqa: T201 - the command's output
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self.abort()
+
+
+def json_line(event: Event) -> str:
+    """Give an event as JSON; what JSON doesn't know becomes text."""
+    value = {"subject": event.subject, "time": event.time, "msg": event.msg}
+    return json.dumps(value, default=str)
+
+
+def text_line(event: Event) -> str:
+    """Give an event for people: when, about what, and what."""
+    when = datetime.fromtimestamp(event.time, UTC).astimezone().isoformat(timespec="milliseconds")
+    message = event.msg if isinstance(event.msg, str) else repr(event.msg)
+    return f"{when} {event.subject} {message}"
+
+
+def publish(options: argparse.Namespace) -> int:
+    """Publish one message; returns when the event service has it."""
+    message = json.loads(options.text) if options.as_json else options.text
+    with Publisher(options.es, ident=_ident(options)) as publisher:
+        publisher.publish(options.subject, message)
+    return 0
+
+
+def listen(options: argparse.Namespace) -> int:
+    """Print events until interrupted, or until there were enough."""
+    with Printer(options) as printer:
+        if options.subjects:
+            printer.subscribe(options.subjects)
+        if options.match or not options.subjects:
+            printer.subscribeMatch(options.match or [".*"])
+        ended = threading.Event()
+        if options.rate:
+            threading.Thread(target=_tell_rate, args=(printer, ended, options.json)).start()
+        try:
+            printer.listen()
+        finally:
+            ended.set()
+    return 0
+
+
+def _tell_rate(printer: Printer, ended: threading.Event, as_json: bool) -> None:
+    """Say once a second how many events came, and how many in all."""
+    before, then = 0, time.monotonic()
+    while not ended.wait(1.0):
+        seen, now = printer.seen, time.monotonic()
+        rate = round((seen - before) / (now - then), 1)
+        before, then = seen, now
+        value = {"rate": rate, "total": seen}
+        printer.say(json.dumps(value) if as_json else f"{rate:g}/s, {seen} in all")
+
+
+def _ident(options: argparse.Namespace) -> str | None:
+    if options.ident_file is None:
+        return None
+    return Path(options.ident_file).read_text(encoding="utf-8").strip()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Give the command line's grammar."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--es", metavar="URI", help="the event service; default: by name")
+    shared.add_argument("--ident-file", metavar="FILE", help="the identification to present")
+    text = argparse.ArgumentParser(prog="python -m pyro_events._app.tool", description=__doc__)
+    commands = text.add_subparsers(required=True)
+    one = commands.add_parser("publish", parents=[shared], help="publish a message")
+    one.add_argument("subject")
+    one.add_argument("text")
+    one.add_argument("--as-json", action="store_true", help="send the value that TEXT is in JSON")
+    one.set_defaults(run=publish)
+    many = commands.add_parser("listen", parents=[shared], help="print events as they come")
+    many.add_argument("subjects", nargs="*", metavar="SUBJECT")
+    many.add_argument("--match", action="append", default=[], metavar="PATTERN")
+    many.add_argument("--count", type=int, metavar="N", help="end after N events")
+    many.add_argument("--rate", action="store_true", help="print events per second instead")
+    many.add_argument("--json", action="store_true", help="print a JSON object a line")
+    many.set_defaults(run=listen)
+    return text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held by who has started us
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except json.JSONDecodeError as error:
+        return _fail(f"TEXT is not JSON: {error}")
+    except (EventServiceError, ValueError, TypeError, OSError) as error:
+        return _fail(str(error))
+
+
+def _fail(message: str) -> int:
+    with contextlib.suppress(OSError):
+        print(message, file=sys.stderr)  # noqa: T201 - the command's output
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Delivery by calling the subscriber's own Pyro daemon."""

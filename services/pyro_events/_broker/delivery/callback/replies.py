@@ -1,0 +1,91 @@
+"""What a callback subscriber's daemon answers, read without making any object of its choice.
+
+Pyro5 would build the exceptions that a reply names, and raise them; here they are only counted
+and described. A reply in marshal is never decoded at all.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+import msgpack
+import serpent
+
+from pyro_events._broker.delivery.encoder import array_header
+from pyro_events._protocol.decode_limits import FEW, check_msgpack, check_serpent
+from pyro_wire import framing
+from pyro_wire.framing import Frame, ProtocolError
+
+_NILS: Final = b"\xc0" * 1000
+_SHOWN: Final = 300
+_WRAPPER: Final = "Pyro5.core._ExceptionWrapper"
+_NAMED: Final = re.compile(r"[A-Za-z_][\w.]*: .+")
+_TEXT: Final = re.compile(rb"[\x20-\x7e]{4,}")
+
+
+class BatchOutcome(NamedTuple):
+    """How many calls ran without an exception, and the exception that ended the rest, if any."""
+
+    good: int
+    error: str | None
+
+
+def batch_outcome(reply: Frame, sent: int) -> BatchOutcome:
+    """Read the reply to a batch of `sent` calls; ProtocolError if it can't be one.
+
+    After an exception the daemon executes nothing more of a batch, and its results end there.
+    """
+    if reply.flags & framing.EXCEPTION:
+        return BatchOutcome(0, describe(reply))
+    if reply.serializer == framing.MSGPACK and reply.data == array_header(sent) + _NILS[:sent]:
+        return BatchOutcome(sent, None)
+    results = load(reply)
+    if not isinstance(results, (list, tuple)) or not 0 < len(results) <= sent:
+        raise ProtocolError("the subscriber's daemon answers a batch with something else")
+    last = results[-1]
+    if isinstance(last, dict) and last.get("__class__") == _WRAPPER:
+        return BatchOutcome(len(results) - 1, describe_exception(last.get("exception")))
+    if len(results) < sent:
+        raise ProtocolError("the subscriber's daemon left out a part of a batch")
+    return BatchOutcome(sent, None)
+
+
+def load(frame: Frame) -> Any:
+    """Decode to plain values: dicts stay dicts, whatever class they name."""
+    try:
+        if frame.serializer == framing.MSGPACK:
+            check_msgpack(frame.data, FEW)
+            return msgpack.unpackb(frame.data, raw=False, strict_map_key=False)
+        if frame.serializer == framing.SERPENT:
+            check_serpent(frame.data, 0)
+            return serpent.loads(frame.data)
+    except Exception as error:  # noqa: BLE001 - damaged data make the decoders raise anything
+        raise ProtocolError(f"the subscriber's daemon answers nonsense: {error}") from None
+    raise ProtocolError("the subscriber's daemon answers in another serializer")
+
+
+def describe(frame: Frame) -> str:
+    """Give the text or the exception that a reply carries, in one line for a log."""
+    if frame.serializer in (framing.MSGPACK, framing.SERPENT):
+        try:
+            return describe_exception(load(frame))
+        except ProtocolError as error:
+            return str(error)
+    texts: list[str] = [found.decode("ascii") for found in _TEXT.findall(frame.data)]
+    telling = [found[0] for text in texts if (found := _NAMED.search(text))]
+    return (telling or texts or ["no text"])[-1][:_SHOWN]
+
+
+def describe_exception(value: object) -> str:
+    """Describe an exception in the form of a dict in which Pyro5 sends it."""
+    if isinstance(value, dict):
+        name = str(value.get("__class__")).removeprefix("builtins.")
+        args = value.get("args")
+        text = ", ".join(map(str, args)) if isinstance(args, (list, tuple)) else ""
+        return _line(f"{name}: {text}" if text else name)
+    return _line(value)
+
+
+def _line(value: object) -> str:
+    return " ".join(str(value).split())[:_SHOWN] or "no text"

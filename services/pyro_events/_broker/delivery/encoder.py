@@ -1,0 +1,221 @@
+"""Events as bytes for subscribers, encoded once however many subscribers share them.
+
+A stream gets the msgpack list of its events. A stock Pyro5 daemon gets calls of `event`: many in
+one `<batch>` request where that is possible. The serializer is ours to choose per request, since
+every daemon reads all of those that it has (Pyro5/server.py, handleRequest):
+
+* msgpack, in a batch, for every `Event`: it carries what a stream carries, the packed messages as
+  they came from the publishers. `pyro_events._protocol.event` makes the calls of it over there,
+  with all the types that the codec knows.
+
+Subscribers that want dicts, and daemons without msgpack, get plain values of the message:
+
+* msgpack, in a batch, for messages that it carries without change. The message's own bytes are
+  spliced in; they were checked to be one complete value.
+* marshal, one request an event, for what else it carries (tuples, sets, …). Not in a batch: a
+  daemon can't encode an exception among the results in marshal, and then nobody knows how many
+  of the calls ran. Version 2, because later ones refer back by index and can't be spliced.
+* serpent, in a batch, for everything else.
+"""
+
+from __future__ import annotations
+
+import marshal
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import msgpack
+import serpent
+from Pyro5.serializers import SerializerBase, serializers
+
+from pyro_events._protocol.decode_limits import check_msgpack
+from pyro_events._protocol.event import CALLS_NAME, Event
+from pyro_events.codec import Codec
+from pyro_wire import framing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Item = tuple[str, float, bytes, bool]
+"""An event under way: subject, time, packed message, and whether the message is opaque bytes."""
+
+T = TypeVar("T")
+
+UNENCODABLE: Final = 0
+"""The serializer number of an event that no serializer takes."""
+
+_MARSHAL_VERSION: Final = 2
+_MANY: Final = 200_000
+"""Lists and dicts in a message that has to be unpacked here, which takes 16 MB or more."""
+
+
+class Variant(NamedTuple):
+    """What a callback subscriber understands."""
+
+    as_dict: bool
+    """It gets a dict instead of an Event."""
+    msgpack: bool
+    """It has msgpack installed."""
+
+
+class Group(NamedTuple):
+    """The first `events` of some events, ready for one flight to a subscriber.
+
+    `parts` is the shared rest of the one request (a batch), or of each request (marshal).
+    """
+
+    serializer: int
+    events: int
+    parts: tuple[bytes, ...]
+
+
+class _PlainOnly(Exception):
+    """The message has something that msgpack alone doesn't carry."""
+
+
+class Encoder:
+    """Encodes with a memory that lasts until `clear`, which the loop calls after every round."""
+
+    def __init__(self) -> None:
+        self._pack: Callable[[object], bytes] = msgpack.Packer().pack
+        self._codec = Codec(unknown=lambda name, state: {"__class__": name, **state})
+        self._bodies: dict[object, tuple[list[Item], Any]] = {}
+        self._calls: dict[tuple[int, Variant], tuple[Item, tuple[int, bytes]]] = {}
+
+    def clear(self) -> None:
+        """Forget what was encoded."""
+        if self._bodies:
+            self._bodies.clear()
+            self._calls.clear()
+
+    def stream_body(self, items: list[Item]) -> bytes:
+        """Give the list of events as a stream carries it."""
+        return self._shared("stream", items, self._pack)
+
+    def group(self, items: list[Item], variant: Variant) -> Group:
+        """Give the first of these events, as many as one flight can have, as calls of `event`."""
+        return self._shared(variant, items, lambda items: self._group(items, variant))
+
+    def _shared(self, kind: object, items: list[Item], encode: Callable[[Any], T]) -> T:
+        # Lists of the same objects are compared in no time. And the memory keeps the items alive,
+        # so that their ids stay theirs.
+        key = (kind, id(items[0]), len(items))
+        known = self._bodies.get(key)
+        if known is None or known[0] != items:
+            known = self._bodies[key] = (items, encode(items))
+        found: T = known[1]
+        return found
+
+    def _group(self, items: list[Item], variant: Variant) -> Group:
+        if variant.msgpack and not variant.as_dict:
+            events = self.stream_body(items)
+            body = _CALLS + len(events).to_bytes(4, "big") + events + _NIL
+            return Group(framing.MSGPACK, len(items), (body,))
+        serializer, first = self._call(items[0], variant)
+        encoded = [first]
+        for item in items[1:]:
+            number, call = self._call(item, variant)
+            if number != serializer:
+                break
+            encoded.append(call)
+        if serializer == framing.MSGPACK:
+            body = array_header(len(encoded)) + b"".join(encoded) + _NIL
+            return Group(serializer, len(encoded), (body,))
+        if serializer == framing.SERPENT:
+            return Group(serializer, len(encoded), (b"[" + b",".join(encoded) + b"],None)",))
+        return Group(serializer, len(encoded), tuple(encoded))
+
+    def _call(self, item: Item, variant: Variant) -> tuple[int, bytes]:
+        key = (id(item), variant)
+        known = self._calls.get(key)
+        if known is None:
+            known = self._calls[key] = (item, self._encode(item, variant))
+        return known[1]
+
+    def _encode(self, item: Item, variant: Variant) -> tuple[int, bytes]:
+        subject, time, body, opaque = item
+        try:
+            if not opaque:
+                check_msgpack(body, _MANY)
+            if variant.msgpack and (opaque or _is_plain(body)):
+                message = self._pack(body) if opaque else body
+                parts = (_START, self._pack(subject), _MSG, message, _TIME, _double(time), b"\x80")
+                return framing.MSGPACK, b"".join(parts)
+            message = body if opaque else self._codec.unpack(body)
+        except Exception:  # noqa: BLE001 - damaged bodies make msgpack raise anything
+            return UNENCODABLE, b""
+        event: object = {"subject": subject, "msg": message, "time": time}
+        if not variant.as_dict:
+            event = Event(subject, message, time)
+        for serializer, encode in (
+            (framing.MARSHAL, _marshal_call),
+            (framing.SERPENT, _serpent_call),
+        ):
+            try:
+                return serializer, encode(event)
+            except Exception:  # noqa: BLE001, S112 - each refuses in its own way; the next may take it
+                continue
+        return UNENCODABLE, b""
+
+
+def prefix(serializer: int, object_id: str) -> bytes:
+    """Give the start of a request to that object, before the shared rest of a Group."""
+    if serializer == framing.MSGPACK:
+        return b"\x94" + _packb(object_id) + _packb("<batch>")
+    if serializer == framing.MARSHAL:
+        parts = (object_id, "event")
+        return b"(" + struct.pack("<i", 4) + b"".join(map(_dump_marshal, parts))
+    header, _, text = serpent.dumps(object_id).partition(b"\n")
+    return bytes(header + b"\n(" + text + b",'<batch>',")
+
+
+def array_header(count: int) -> bytes:
+    """Give msgpack's start of a list of so many elements."""
+    if count < 16:  # noqa: PLR2004 - the format's limits
+        return bytes((0x90 | count,))
+    if count < 1 << 16:
+        return b"\xdc" + count.to_bytes(2, "big")
+    return b"\xdd" + count.to_bytes(4, "big")
+
+
+def _packb(value: object) -> bytes:
+    return bytes(msgpack.packb(value))
+
+
+def _dump_marshal(value: Any) -> bytes:
+    return marshal.dumps(value, _MARSHAL_VERSION)
+
+
+_NIL: Final = b"\xc0"
+_CALLS: Final = b"\x82" + _packb("__class__") + _packb(CALLS_NAME) + _packb("events") + b"\xc6"
+"""A dict of the class and the events, up to the length of the latter's bytes."""
+_START: Final = b"\x93" + _packb("event") + b"\x91\x83" + _packb("subject")
+_MSG: Final = _packb("msg")
+_TIME: Final = _packb("time") + b"\xcb"
+_double: Final = struct.Struct(">d").pack
+
+
+def _is_plain(body: bytes) -> bool:
+    """Say whether Pyro5's msgpack serializer gives the same message for these bytes."""
+    if b"__class__" in body:
+        return False
+    try:
+        msgpack.unpackb(body, raw=False, ext_hook=_refuse_extension)
+    except Exception:  # noqa: BLE001 - whatever is wrong, the message takes the other way
+        return False
+    return True
+
+
+def _refuse_extension(_code: int, _data: bytes) -> object:
+    raise _PlainOnly
+
+
+def _marshal_call(event: object) -> bytes:
+    if isinstance(event, Event):
+        event = SerializerBase.class_to_dict(event)
+    return _dump_marshal([event]) + _dump_marshal({})
+
+
+def _serpent_call(event: object) -> bytes:
+    text = serializers["serpent"].dumps(("event", (event,), {}))
+    return bytes(text.partition(b"\n")[2])

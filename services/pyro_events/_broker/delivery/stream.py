@@ -1,0 +1,285 @@
+"""Delivery over a connection that the subscriber itself has opened, and opens again.
+
+An event is numbered when it is sent; the subscriber acknowledges numbers. What it has not
+acknowledged is kept, and sent again when it comes back within `reconnect_grace` seconds. The
+numbers go on in the next process, if that knows who was there: then they are what was promised,
+less what is accounted for (`engine/subscriber.py`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import msgpack
+
+from pyro_events._broker.delivery.subscriber import BrokerSubscriber, item_size
+from pyro_events._broker.net.loop import Deadline, Timer
+from pyro_wire import framing
+from pyro_wire.framing import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyro_events._broker.broker import Broker
+    from pyro_events._broker.delivery.encoder import Item
+    from pyro_events._broker.delivery.subscriber import Options
+    from pyro_events._broker.net.connection import ServerConnection
+    from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
+    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+
+_ACK_SIZE = 8
+
+
+class _Sent(NamedTuple):
+    """A frame that is not acknowledged: its events have the numbers from `first` on."""
+
+    first: int
+    items: list[Item]
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.items) - 1
+
+
+class StreamSubscriber(BrokerSubscriber):
+    """A helper's subscriber. `name` is for people, `id` is chosen by the helper."""
+
+    kind: ClassVar[Kind] = "stream"
+
+    def __init__(
+        self,
+        hub: Broker,
+        subscriber_id: str,
+        name: str,
+        options: Options,
+        slot: int | None = None,
+    ) -> None:
+        super().__init__(hub, name, options, slot)
+        self.id = subscriber_id
+        self._connection: ServerConnection | None = None
+        self._sent: deque[_Sent] = deque()
+        self._again: deque[list[Item]] = deque()
+        self._next = 1
+        self._acked = 0
+        self._lost = 0
+        """What has a number up to this one and did not arrive went down with a process."""
+        self._grace: Timer | None = None
+        self._heartbeat = Deadline(hub.loop, self._check_pulse)
+
+    @property
+    def key(self) -> str:
+        """The id that the helper has chosen."""
+        return self.id
+
+    @property
+    def aware(self) -> bool:
+        """Every helper is."""
+        return True
+
+    @property
+    def state(self) -> str:
+        """Say `connected`, or `away` while it may come back."""
+        return "connected" if self._connection else "away"
+
+    @property
+    def queued(self) -> int:
+        """Everything that is not acknowledged."""
+        again = sum(map(len, self._again))
+        return super().queued + again + sum(len(sent.items) for sent in self._sent)
+
+    def hang_up(self, reason: str) -> None:
+        """Close the connection after everything that was sent, a notice for example."""
+        if self._connection is not None:
+            self._connection.finish(reason)
+
+    def farewell(self, reason: str) -> None:
+        """Hang up for the end of the service, and tell the subscriber if it has got everything."""
+        if not self._again and not len(self._mailbox):
+            self.notify({"kind": "complete", "last": self._next - 1})
+        self.hang_up(reason)
+
+    def resumable(self, incarnation: str | None, last: int | None) -> bool:
+        """Say whether it is known what came after the number `last` of that incarnation."""
+        known = incarnation == self.hub.identity["incarnation"] or incarnation in self.lineage
+        if not known or last is None:
+            return False
+        return last < self._lost or self._acked <= last < self._next
+
+    def attach(self, connection: ServerConnection, last: int | None) -> tuple[int, int]:
+        """Deliver over this connection, from after `last` on; None is one who knows no number.
+
+        Gives the number of the next event, and how many were lost without a word.
+        """
+        if self._connection is not None:
+            self._connection.close("the subscriber came back over another connection")
+        self._connection = connection
+        self._stop_waiting()
+        if last is None:
+            self._renumber()
+            missed = 0
+        else:
+            missed = max(0, self._lost - last)
+            self._rewind(max(self._lost, last))
+        missed += self._take_untold()
+        self._heartbeat.set(self.hub.settings.ping_after)
+        self._touch()
+        return self._next, missed
+
+    def detached(self, connection: ServerConnection) -> None:
+        """Learn that the connection has ended; the subscriber may come back."""
+        if connection is self._connection and not self.gone:
+            self._connection = None
+            self._heartbeat.clear()
+            self._wait("its connection broke and it did not come back")
+
+    def acknowledge(self, data: bytes) -> None:
+        """Take note of what the subscriber has handled; raises ProtocolError for nonsense."""
+        number = int.from_bytes(data, "big")
+        if len(data) != _ACK_SIZE or number >= self._next:
+            raise ProtocolError("an event is acknowledged that was never sent")
+        self._settle(number)
+        if self._again or len(self._mailbox):
+            self._touch()
+
+    def pump(self) -> None:
+        """Send frames while the window is open."""
+        self._dirty = False
+        connection = self._connection
+        if connection is None or self.hub.frozen:
+            return
+        settings = self.hub.settings
+        while len(self._sent) < settings.window and (self._again or len(self._mailbox)):
+            items = self._again.popleft() if self._again else self._take(settings.batch_events)
+            self._tell_gap()
+            body = self.hub.encoder.stream_body(items)
+            start = b"\x92\xcf" + self._next.to_bytes(8, "big")
+            header = framing.encode_header(
+                framing.INVOKE, framing.MSGPACK, framing.ONEWAY, 0, len(start) + len(body)
+            )
+            self._sent.append(_Sent(self._next, items))
+            self._next += len(items)
+            connection.send(header + start, body)
+
+    def notify(self, notice: dict[str, object]) -> None:
+        """Push a notice, if the subscriber is there."""
+        if self._connection is not None:
+            data = msgpack.packb([None, notice])
+            self._connection.send(
+                framing.encode_frame(framing.INVOKE, framing.MSGPACK, framing.ONEWAY, 0, data)
+            )
+
+    def dismiss(self, reason: str) -> None:
+        """Push the reason, and hang up: the helper notices at once."""
+        self.notify({"kind": "disconnected", "reason": reason})
+        self.hang_up(f"dismissed: {reason}")
+
+    def export(self) -> SubscriberSnapshot:
+        """Say everything; nothing changes here."""
+        sent = [item for each in self._sent for item in each.items]
+        if self._sent:
+            sent = sent[self._acked + 1 - self._sent[0].first :]
+        waiting = [item for items in self._again for item in items]
+        return replace(
+            super().export(),
+            acked=self._acked,
+            lost=self._lost,
+            sent=sent,
+            waiting=[*waiting, *self._mailbox],
+        )
+
+    def restore(self, standing: SubscriberSnapshot) -> None:
+        """Go on; the subscriber has to come back within `reconnect_grace` seconds."""
+        super().restore(standing)
+        self._acked, self._lost = standing.acked, standing.lost
+        self._next = self._acked + 1 + len(standing.sent)
+        if standing.sent:
+            self._sent.append(_Sent(self._acked + 1, list(standing.sent)))
+        room = max(0, len(standing.waiting) - (self.options.queue_size or 1))
+        size = self.hub.settings.batch_events
+        early, late = standing.waiting[:room], standing.waiting[room:]
+        self._again.extend(early[at : at + size] for at in range(0, len(early), size))
+        self._mailbox.offer_many(late, list(map(item_size, late)))
+        self._wait("it did not come back after a restart")
+
+    def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
+        """Say everything but the connection, which belongs to a session."""
+        return {
+            **super().hand_over(sender),
+            "sent": [(sent.first, sender.share(sent.items)) for sent in self._sent],
+            "again": [sender.share(items) for items in self._again],
+            "next": self._next,
+            "acked": self._acked,
+            "lost": self._lost,
+            "grace": self._grace and self._grace.at,
+            "heartbeat": self._heartbeat.at,
+        }
+
+    def take_over(self, receiver: SnapshotReader, values: Mapping[str, Any]) -> None:
+        """Go on from what another process has handed over; `rejoin` has the connection."""
+        super().take_over(receiver, values)
+        shared = receiver.shared
+        self._sent.extend(_Sent(first, shared(items)) for first, items in values["sent"])
+        self._again.extend(map(shared, values["again"]))
+        self._next, self._acked, self._lost = values["next"], values["acked"], values["lost"]
+        if values["grace"] is not None:
+            self._wait("it did not come back", values["grace"])
+        self._heartbeat.set_at(values["heartbeat"])
+
+    def rejoin(self, connection: ServerConnection) -> None:
+        """Go on over the connection that was ours in another process."""
+        self._connection = connection
+
+    def close(self) -> None:
+        """Go for good; the connection stays, it may be used for other calls."""
+        super().close()
+        self._connection = None
+        self._heartbeat.cancel()
+        self._stop_waiting()
+
+    def _wait(self, failure: str, until: float | None = None) -> None:
+        loop = self.hub.loop
+        until = until or loop.clock() + self.hub.settings.reconnect_grace
+        self._grace = loop.call_at(until, lambda: self.hub.drop(self, failure))
+
+    def _stop_waiting(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    def _renumber(self) -> None:
+        """Begin with 1, whatever there was before."""
+        self._rewind(self._acked)
+        self._next, self._acked, self._lost = 1, 0, 0
+        values = self.hub.tallies.values
+        values[self.slot] = self.queued + self._untold
+        values[self.slot + 1] = 0
+
+    def _settle(self, number: int) -> None:
+        while self._sent and self._sent[0].last <= number:
+            self._sent.popleft()
+        if number > self._acked:
+            self._count_delivered(number - self._acked)
+            self._acked = number
+
+    def _rewind(self, last: int) -> None:
+        self._settle(last)
+        for sent in reversed(self._sent):
+            self._again.appendleft(sent.items[max(0, last + 1 - sent.first) :])
+        self._sent.clear()
+        self._next = last + 1
+
+    def _check_pulse(self) -> None:
+        connection, settings = self._connection, self.hub.settings
+        if connection is None:
+            return
+        silent = self.hub.loop.clock() - connection.last_received
+        if silent >= settings.silence:
+            connection.close(f"silent for {silent:.0f} s")
+            return
+        if silent >= settings.ping_after:
+            connection.send(framing.encode_frame(framing.PING, framing.MSGPACK, 0, 0, b"ping"))
+            self._heartbeat.set(min(settings.ping_after, settings.silence - silent))
+        else:
+            self._heartbeat.set(settings.ping_after - silent)

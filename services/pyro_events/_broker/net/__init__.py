@@ -1,0 +1,1 @@
+"""Sockets: the event loop, listeners, connections, and connecting out."""

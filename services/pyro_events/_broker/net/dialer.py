@@ -1,0 +1,168 @@
+"""Outgoing connections without waiting: names are looked up on a thread, connects time out."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import queue
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pyro_events._broker.net.loop import WRITE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from Pyro5.core import URI
+
+    from pyro_events._broker.net.loop import Loop
+
+Address = tuple[socket.AddressFamily, Any]
+
+
+class Resolver:
+    """Looks host names up on one thread, which is started when the first real name comes."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._questions: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def resolve(self, host: str, port: int, then: Callable[[Address | OSError], None]) -> None:
+        """Call `then` in the loop's thread; at once for numbers and localhost."""
+        address = numeric(host, port)
+        if address is not None:
+            then(address)
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="resolver", daemon=True)
+            self._thread.start()
+
+        def look_up() -> None:
+            answer = _look_up(host, port)
+            self._loop.call_soon(lambda: then(answer))
+
+        self._questions.put(look_up)
+
+    def close(self, patience: float = 0.2) -> None:
+        """End the thread; one that hangs in the system's resolver is left to end by itself."""
+        if self._thread is not None:
+            self._questions.put(None)
+            self._thread.join(patience)
+
+    def _work(self) -> None:
+        while (question := self._questions.get()) is not None:
+            question()
+
+
+def numeric(host: str, port: int) -> Address | None:
+    """Give the address of a host that needs no look-up, or None."""
+    if host == "localhost":
+        host = "127.0.0.1"
+    try:
+        version = ipaddress.ip_address(host.partition("%")[0]).version
+    except ValueError:
+        return None
+    if version == 4:  # noqa: PLR2004 - the protocol's name
+        return socket.AF_INET, (host, port)
+    return socket.AF_INET6, (host, port, 0, 0)
+
+
+def _look_up(host: str, port: int) -> Address | OSError:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        return error
+    except UnicodeError:
+        return OSError(f"{host!r} is no host name")
+    return family, address
+
+
+class Dial:
+    """One attempt to connect. `done` gets the connected socket, or the error, exactly once."""
+
+    def __init__(
+        self, loop: Loop, timeout: float, done: Callable[[socket.socket | OSError], None]
+    ) -> None:
+        self._loop = loop
+        self._done: Callable[[socket.socket | OSError], None] | None = done
+        self._sock: socket.socket | None = None
+        self._timer = loop.call_later(timeout, lambda: self._fail(TimeoutError("no answer")))
+
+    def to(self, uri: URI, resolver: Resolver) -> None:
+        """Connect to the daemon of a PYRO: URI."""
+        if uri.sockname is not None:
+            self.to_path(uri.sockname)
+        else:
+            self.to_host(resolver, uri.host, uri.port)
+
+    def to_host(self, resolver: Resolver, host: str, port: int) -> None:
+        """Connect by TCP."""
+        resolver.resolve(host, port, self._resolved)
+
+    def to_path(self, path: str) -> None:
+        """Connect to a Unix socket."""
+        self._connect(socket.AF_UNIX, path)
+
+    def cancel(self) -> None:
+        """Give up; `done` will not be called."""
+        self._done = None
+        self._release()
+
+    def _resolved(self, answer: Address | OSError) -> None:
+        if self._done is None:
+            return
+        if isinstance(answer, OSError):
+            self._fail(answer)
+        else:
+            self._connect(*answer)
+
+    def _connect(self, family: socket.AddressFamily, address: Any) -> None:
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            self._fail(error)
+            return
+        sock.setblocking(False)
+        try:
+            sock.connect(address)
+        except OSError as error:
+            # On a Unix socket EAGAIN says that the backlog is full: nothing is in progress then.
+            if not isinstance(error, BlockingIOError) or family == socket.AF_UNIX:
+                sock.close()
+                self._fail(error)
+                return
+        self._sock = sock
+        self._loop.watch(sock, WRITE, self._ready)
+
+    def _ready(self, _mask: int) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._fail(OSError(code, os.strerror(code)))
+            return
+        self._loop.unwatch(sock)
+        self._sock = None
+        self._tell(sock)
+
+    def _fail(self, error: OSError) -> None:
+        self._release()
+        self._loop.call_soon(lambda: self._tell(error))
+
+    def _tell(self, outcome: socket.socket | OSError) -> None:
+        self._timer.cancel()
+        done, self._done = self._done, None
+        if done is not None:
+            done(outcome)
+        elif isinstance(outcome, socket.socket):
+            outcome.close()
+
+    def _release(self) -> None:
+        self._timer.cancel()
+        if self._sock is not None:
+            self._loop.unwatch(self._sock)
+            self._sock.close()
+            self._sock = None

@@ -1,0 +1,139 @@
+"""The listening socket: takes connections while there is room, and refuses the others kindly."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pyro_events._broker.net.address import UnixSocket
+from pyro_events._broker.net.loop import READ
+from pyro_events._protocol.decode_limits import LimitReached
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from pyro_events._broker.net.loop import Loop
+    from pyro_events._broker.rejections import RejectionCounters
+    from pyro_events._broker.settings import Settings
+    from pyro_events._broker.snapshot.transfer import SnapshotWriter
+
+_AT_ONCE = 64
+_PAUSE = 0.5
+"""Seconds without accepting after the system ran out of descriptors."""
+_EXTRA = 100
+"""Connections beyond the limit that are told why they are refused."""
+
+_log = logging.getLogger("pyro_events")
+
+
+class Listener:
+    """Accepts on a listening socket, which it owns.
+
+    `accepted` gets the socket, the peer's address, and why it is refused, or None.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        settings: Settings,
+        refusals: RejectionCounters,
+        accepted: Callable[[socket.socket, str | None, LimitReached | None], None],
+    ) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._settings = settings
+        self._refusals = refusals
+        self._accepted = accepted
+        self._peers: Counter[str | None] = Counter()
+        self.connections = 0
+        self.closed = False
+        loop.watch(sock, READ, self._ready)
+
+    def hand_over(self, sender: SnapshotWriter) -> int:
+        """Pass the socket on; this listener goes on all the same."""
+        return sender.descriptor(self._sock)
+
+    @property
+    def owns_file(self) -> bool:
+        """Whether the socket has a file that goes with it."""
+        return isinstance(self._sock, UnixSocket)
+
+    def own(self) -> None:
+        """Remove the file, if the socket has one, when it is closed."""
+        if isinstance(self._sock, UnixSocket):
+            self._sock.own()
+
+    def part(self) -> None:
+        """Leave the socket, and its file if it has one, to the process that it was passed to."""
+        if isinstance(self._sock, UnixSocket):
+            self._sock.disown()
+        self.close()
+
+    def enter(self, peer: str | None) -> None:
+        """Count a connection of that peer."""
+        self.connections += 1
+        self._peers[peer] += 1
+
+    def leave(self, peer: str | None) -> None:
+        """Count a connection of that peer as gone."""
+        self.connections -= 1
+        self._peers[peer] -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]
+
+    def close(self) -> None:
+        """Take no more connections."""
+        if not self.closed:
+            self.closed = True
+            self._loop.unwatch(self._sock)
+            self._sock.close()
+
+    def _ready(self, _mask: int) -> None:
+        for _ in range(_AT_ONCE):
+            if self.closed:
+                return
+            try:
+                sock, address = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionError):
+                return
+            except OSError as error:
+                self._rest(error)
+                return
+            peer = address[0].removeprefix("::ffff:") if isinstance(address, tuple) else None
+            refusal = self._refusal(peer)
+            if refusal is not None:
+                self._refusals.count(refusal)
+                if self.connections >= self._settings.max_connections + _EXTRA:
+                    sock.close()
+                    continue
+            self.enter(peer)
+            self._accepted(sock, peer, refusal)
+
+    def _refusal(self, peer: str | None) -> LimitReached | None:
+        limit = self._settings.max_connections
+        if self.connections >= limit:
+            return LimitReached(
+                "max_connections",
+                f"the event service has its {limit} connections (max_connections)",
+            )
+        limit = self._settings.max_connections_per_peer
+        if self._peers[peer] >= limit:
+            return LimitReached(
+                "max_connections_per_peer",
+                f"{peer or 'the Unix socket'} has its {limit} connections to the event service "
+                "(max_connections_per_peer)",
+            )
+        return None
+
+    def _rest(self, error: OSError) -> None:
+        _log.error("can't take more connections for the moment: %s", error.strerror or error)
+        self._loop.unwatch(self._sock)
+
+        def again() -> None:
+            if not self.closed:
+                self._loop.watch(self._sock, READ, self._ready)
+
+        self._loop.call_later(_PAUSE, again)

@@ -1,0 +1,1 @@
+"""How subscriptions survive a handover, a planned restart and a crash."""

@@ -1,0 +1,325 @@
+"""How one process of the event service hands over to the next, so that nobody notices.
+
+    the old one                                      the new one
+    ───────────                                      ───────────
+    listens at a path, and serves on
+                       ◀── hello: the format ──      has imported everything
+    patterns ──▶                                     compiles them
+                       ◀── ready ──
+    stops, between two things
+    state ──▶                                        makes everything of it, touches nothing
+                                                     takes the token: the commit point
+                       ◀── taken ──                  serves
+    ends, telling nobody
+
+The state is a file in memory, followed by all descriptors. Among them is a token, which only one of
+the two can take, so that neither has to wait for the other's word. When the new one has ended, or
+was silent for 5 s, the old one takes it back and serves as if nothing had been: what it hands over
+doesn't change by that. It then says `kept`, with the reason, and the new one ends. If the token is
+gone, so is the old one. A connection that ends without a word means that the old one is dead. The
+new one serves then, with what it has if that is everything, and as after a crash if not.
+
+Messages are msgpack lists of a word and a value. Both ends run as the same user, or as root.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import socket
+import struct
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+
+from pyro_events._broker.errors import HandoverRefused
+from pyro_events._broker.net.loop import READ
+from pyro_events._broker.snapshot import fd_passing
+from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+from pyro_events._protocol.patterns import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pyro_events._broker.net.loop import Loop
+
+FORMAT: Final = 2
+"""Grows whenever an older process could misunderstand a newer one, or the other way round; also
+with the one of `engine/state.py`."""
+_PATIENCE: Final = 5.0
+"""Seconds that nobody is served while the new process takes everything."""
+_ANSWER: Final = 30.0
+"""Seconds that the new one waits for the old one."""
+_CREDENTIALS: Final = struct.Struct("3i")
+
+_log = logging.getLogger("pyro_events")
+
+
+class Failed(Exception):
+    """The hand-over can't go on; the text says why."""
+
+
+class HandoverOffer:
+    """The old one's side. Everything happens in the loop.
+
+    `patterns` gives the texts of all patterns, `say` says everything that there is, and `part` is
+    called when it belongs to the new process. Raises OSError when the path can't be used.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        path: str,
+        patterns: Callable[[], list[str]],
+        say: Callable[[SnapshotWriter], dict[str, Any]],
+        part: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._path = path
+        self._patterns = patterns
+        self._say = say
+        self._part = part
+        self._successor: socket.socket | None = None
+        self._listener = fd_passing.make_socket()
+        try:
+            self._listener.setblocking(False)
+            self._listener.bind(path)
+            self._listener.listen(1)
+        except OSError:
+            self._listener.close()
+            raise
+        loop.watch(self._listener, READ, self._connected)
+
+    def withdraw(self, reason: str) -> None:
+        """Take it back; whoever is there hears why."""
+        with suppress(OSError):
+            os.unlink(self._path)  # noqa: PTH108 - it is text
+        self._turn_away(reason)
+        with suppress(OSError):
+            while True:  # who came just now must not take our silence for our death
+                _refuse(self._listener.accept()[0], reason)
+        self._loop.unwatch(self._listener)
+        self._listener.close()
+
+    def _connected(self, _mask: int) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return
+        if not _trusted(sock):
+            _refuse(sock, "it belongs to another user")
+            return
+        if self._successor is not None:
+            _refuse(sock, "another process is taking over already")
+            return
+        sock.setblocking(False)
+        self._successor = sock
+        self._loop.watch(sock, READ, self._spoken)
+
+    def _spoken(self, _mask: int) -> None:
+        sock = self._successor
+        if sock is None:
+            return
+        try:
+            self._answer_to(sock, *_hear(sock))
+        except BlockingIOError:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, this process goes on
+            reason = _reason(error)
+            _log.warning("not handed over: %s; this process goes on", reason)
+            self._turn_away(reason)
+
+    def _answer_to(self, sock: socket.socket, word: str, value: object, _files: object) -> None:
+        if word == "hello":
+            self._greet(sock, value)
+        elif word == "ready":
+            with _no_collection():
+                self._hand_over(sock)
+        else:
+            raise Failed(f"the new process says {word!r:.40}" if word else "the new process ended")
+
+    def _greet(self, sock: socket.socket, version: object) -> None:
+        if version != FORMAT:
+            raise Failed(
+                f"the new process hands over in format {version!r:.20}, "
+                f"and the one that runs in format {FORMAT}"
+            )
+        with _memory(bytes(msgpack.packb(self._patterns()))) as file:
+            _say(sock, "patterns", None, [file])
+
+    def _hand_over(self, sock: socket.socket) -> None:
+        """Do it, or raise whatever prevents it."""
+        began = self._loop.clock()
+        sender = SnapshotWriter()
+        values = self._say(sender)
+        with closing(fd_passing.Token()) as token:
+            values["token"] = sender.descriptor(token)
+            with _memory(sender.pack(values)) as file:
+                self._send(sock, began, [file, *sender.descriptors])
+            reason = self._await_taking(sock, began)
+            if token.take():
+                raise Failed(reason)
+        self._loop.unwatch(sock)
+        sock.close()
+        self._successor = None
+        self._part()
+
+    def _send(self, sock: socket.socket, began: float, descriptors: list[int]) -> None:
+        """Send them all, with one message if possible: each one wakes the new process up."""
+        for at in range(0, len(descriptors), fd_passing.AT_ONCE):
+            sock.settimeout(self._left(began))
+            _say(sock, "state", len(descriptors), descriptors[at : at + fd_passing.AT_ONCE])
+
+    def _await_taking(self, sock: socket.socket, began: float) -> str:
+        """Wait until the token is taken, or will not be; gives why that could be."""
+        sock.settimeout(self._left(began))
+        try:
+            _, unwanted = fd_passing.receive(sock)
+            fd_passing.close(unwanted)
+        except TimeoutError:
+            return f"the new process takes longer than {_PATIENCE:g} s"
+        except OSError as error:
+            return _reason(error)
+        return "the new process has ended before it had everything"
+
+    def _left(self, began: float) -> float:
+        return max(0.001, began + _PATIENCE - self._loop.clock())
+
+    def _turn_away(self, reason: str) -> None:
+        sock, self._successor = self._successor, None
+        if sock is not None:
+            self._loop.unwatch(sock)
+            _refuse(sock, reason)
+
+
+@dataclass(frozen=True)
+class ReceivedHandover:
+    """The new one's side: everything that it has got, but is not to touch yet.
+
+    `receiver` has to be closed at the end.
+    """
+
+    sock: socket.socket
+    receiver: SnapshotReader
+    patterns: dict[str, Pattern]
+
+    def take(self) -> None:
+        """Make everything ours, and the old process end. Raises HandoverRefused."""
+        descriptor = self.receiver.descriptor(self.receiver.values["token"])
+        with self.sock as sock, closing(fd_passing.Token(descriptor)) as token:
+            if token.take():
+                _tell(sock, "taken", None)
+                return
+            with suppress(ConnectionError):
+                _ask(sock)  # it says why
+            raise HandoverRefused("the old process went on")
+
+
+def inherit(path: str) -> ReceivedHandover | None:
+    """Get everything from the process that offers it at that path; None if that one is dead.
+
+    Raises HandoverRefused when it lives and keeps everything.
+    """
+    sock = fd_passing.make_socket()
+    sock.settimeout(_ANSWER)
+    try:
+        sock.connect(path)
+        return _inherit(sock)
+    except ConnectionError:  # also when the path is there, and nobody has it any more
+        sock.close()
+        _log.error("the old process died before it had handed over; starting as after a crash")
+        return None
+    except OSError as error:
+        sock.close()
+        raise HandoverRefused(f"nothing can be taken over at {path}: {_reason(error)}") from None
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _inherit(sock: socket.socket) -> ReceivedHandover:
+    _tell(sock, "hello", FORMAT)
+    _, (file,) = _ask(sock)
+    patterns = {text: Pattern(text) for text in msgpack.unpackb(fd_passing.contents(file))}
+    _tell(sock, "ready", None)
+    count, descriptors = _ask(sock)
+    try:
+        while len(descriptors) < count:
+            descriptors += _ask(sock)[1]
+        data = fd_passing.contents(descriptors.pop(0))
+        return ReceivedHandover(sock, SnapshotReader(data, descriptors), patterns)
+    except BaseException:
+        fd_passing.close(descriptors)
+        raise
+
+
+def _say(sock: socket.socket, word: str, value: object, descriptors: Sequence[int] = ()) -> None:
+    fd_passing.send(sock, bytes(msgpack.packb([word, value])), descriptors)
+
+
+def _refuse(sock: socket.socket, reason: str) -> None:
+    with sock, suppress(OSError):  # then it is gone itself
+        sock.setblocking(False)
+        _say(sock, "kept", reason)
+
+
+def _hear(sock: socket.socket) -> tuple[str, Any, list[int]]:
+    """Give a word, what belongs to it, and descriptors; an empty word at the end."""
+    message, descriptors = fd_passing.receive(sock)
+    if not message:
+        return "", None, []
+    word, value = msgpack.unpackb(message)
+    return word, value, descriptors
+
+
+def _tell(sock: socket.socket, word: str, value: object) -> None:
+    with suppress(ConnectionError):  # whether it is dead, or why it left, is heard next
+        _say(sock, word, value)
+
+
+def _ask(sock: socket.socket) -> tuple[Any, list[int]]:
+    """Hear what the old process says; ConnectionError if it is dead, or HandoverRefused."""
+    try:
+        try:
+            word, value, descriptors = _hear(sock)
+        except ConnectionResetError:  # it is told, once, before what was said last
+            word, value, descriptors = _hear(sock)
+    except TimeoutError:
+        raise HandoverRefused("the old process doesn't answer") from None
+    if not word:
+        raise ConnectionResetError
+    if word == "kept":
+        raise HandoverRefused(f"the old process goes on: {value}")
+    return value, descriptors
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Have nobody wait for the garbage collector."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@contextmanager
+def _memory(data: bytes) -> Iterator[int]:
+    file = fd_passing.memory_file(data)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _trusted(sock: socket.socket) -> bool:
+    found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(found)
+    return user in {0, os.geteuid()}
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

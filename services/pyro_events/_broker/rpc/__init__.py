@@ -1,0 +1,1 @@
+"""The calls of clients: sessions, requests, and the remote objects."""

@@ -1,0 +1,322 @@
+"""A client's connection: the handshake, then its requests, one after the other, in order."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from typing import TYPE_CHECKING, Any
+
+from Pyro5.errors import DaemonError, PyroError
+
+from pyro_events._broker.delivery.pending_result import PendingResult
+from pyro_events._broker.net.connection import ServerConnection
+from pyro_events._broker.rpc import calls
+from pyro_events._protocol.decode_limits import LimitReached
+from pyro_wire import framing
+from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pyro_events._broker.broker import Broker
+    from pyro_events._broker.delivery.stream import StreamSubscriber
+    from pyro_events._broker.net.loop import Timer
+    from pyro_events._broker.rejections import RejectionCounters
+    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+
+HELPER_PROTOCOL = 1
+"""The version of what helpers and event service have agreed on beyond Pyro5's protocol."""
+
+_log = logging.getLogger("pyro_events")
+
+
+class Session:
+    """Serves one client. `refusal` is why it is sent away, or None."""
+
+    __slots__ = (
+        "_deadline", "_ended", "_ending", "_hub", "_objects", "_refusal", "_refusals", "_streamed",
+        "_welcome", "connection", "peer", "stream",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        hub: Broker,
+        objects: dict[str, Any],
+        peer: str | None,
+        *,
+        refusal: LimitReached | None,
+        refusals: RejectionCounters,
+        ended: Callable[[Session], None],
+    ) -> None:
+        self.peer = peer
+        self.stream: StreamSubscriber | None = None
+        self._hub = hub
+        self._objects = objects
+        self._refusal = refusal
+        self._refusals = refusals
+        self._ended = ended
+        self._welcome = False
+        self._ending = False
+        self._streamed = False
+        self.connection: ServerConnection
+        self._deadline: Timer | None = None
+
+    def __str__(self) -> str:
+        return f"client {self.peer or 'on this machine'}"
+
+    def begin(self, sock: socket.socket) -> None:
+        """Serve the client at the other end of this socket."""
+        settings = self._hub.settings
+        self.connection = ServerConnection(self._hub.loop, sock, settings.handshake_size, self)
+        self._deadline = self._hub.loop.call_later(settings.handshake_timeout, self._too_late)
+
+    def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
+        """Say everything, when no call is under way; this session goes on all the same."""
+        refusal, stream = self._refusal, self.stream
+        return {
+            "connection": self.connection.hand_over(sender),
+            "peer": self.peer,
+            "welcome": self._welcome,
+            "deadline": self._deadline and self._deadline.at,
+            "refusal": refusal and (refusal.limit, str(refusal)),
+            "stream": stream.key if stream is not None and not stream.gone else None,
+            "streamed": self._streamed,
+        }
+
+    def take_over(self, receiver: SnapshotReader, values: Mapping[str, Any]) -> None:
+        """Serve on, when the loop runs, the client that another process has served."""
+        settings = self._hub.settings
+        self._welcome, self._streamed = values["welcome"], values["streamed"]
+        self._refusal = values["refusal"] and LimitReached(*values["refusal"])
+        size = settings.max_message_size if self._welcome else settings.handshake_size
+        self.connection = ServerConnection.take_over(
+            self._hub.loop, receiver, values["connection"], size, self
+        )
+        if values["deadline"] is not None:
+            self._deadline = self._hub.loop.call_at(values["deadline"], self._too_late)
+        if values["stream"] is not None:
+            self.stream = self._hub.streams[values["stream"]]
+            self.stream.rejoin(self.connection)
+
+    def check_no_stream(self) -> None:
+        """Raise ValueError if the connection is a stream already."""
+        if self.stream is not None and not self.stream.gone:
+            raise ValueError("this connection is a stream already: call detach first")
+
+    def attach(self, stream: StreamSubscriber, last: int | None) -> tuple[int, int]:
+        """Make this connection the subscriber's stream; see `StreamSubscriber.attach`."""
+        self.stream, self._streamed = stream, True
+        return stream.attach(self.connection, last)
+
+    def pause(self) -> None:
+        """Read nothing more for good: the client's requests are the next process' business."""
+        self._ending = True
+        self.connection.pause()
+
+    def go_on(self) -> None:
+        """Read the next request, after one that had to wait."""
+        if not self._ending:
+            self.connection.resume()
+
+    # The connection's owner
+
+    def on_frame(self, frame: Frame) -> None:
+        """Handle what the client sent."""
+        kind = frame.type
+        if not self._welcome:
+            self._handshake(frame)
+        elif kind == framing.INVOKE:
+            self._invoke(frame)
+        elif kind == framing.RESULT and self._streamed:
+            if self.stream is not None and not self.stream.gone:
+                self.stream.acknowledge(frame.data)
+        elif kind == framing.PING:
+            if frame.data != b"pong":
+                pong = framing.encode_frame(framing.PING, frame.serializer, 0, frame.seq, b"pong")
+                self.connection.send(pong)
+        else:
+            raise ProtocolError(f"a message of type {kind} is out of place")
+
+    def on_too_large(self, error: FrameTooLarge) -> None:
+        """Answer a request whose arguments were thrown away."""
+        if not self._welcome or error.frame.type != framing.INVOKE:
+            raise error
+        text = f"the message is too large: {error} (max_message_size)"
+        self._failed(error.frame, LimitReached("max_message_size", text))
+
+    def on_closed(self, reason: str) -> None:
+        """Let go of everything that belongs to the connection."""
+        _log.debug("%s: %s", self, reason)
+        self._handshake_done()
+        if self.stream is not None:
+            self.stream.detached(self.connection)
+        self._ended(self)
+
+    # Handshake
+
+    def _handshake(self, frame: Frame) -> None:
+        if frame.type != framing.CONNECT:
+            raise ProtocolError("the first message is no CONNECT")
+        try:
+            if self._refusal is not None:
+                raise self._refusal  # noqa: TRY301 - one way to say no
+            answer = self._greet(frame)
+        except Exception as error:  # noqa: BLE001 - whatever a client's data make the serializer raise
+            if error is not self._refusal:
+                self._refusals.count(error)
+            _log.info("%s is refused: %s", self, calls.describe(error))
+            self.connection.send(calls.encode_connect(frame, framing.CONNECTFAIL, str(error)))
+            self.connection.finish("refused")
+            return
+        self._welcome = True
+        self._handshake_done()
+        self.connection.reader.max_size = self._hub.settings.max_message_size
+        self.connection.send(calls.encode_connect(frame, framing.CONNECTOK, answer))
+
+    def _greet(self, frame: Frame) -> dict[str, object]:
+        data, object_id = calls.decode_connect(frame, trusted=self._hub.settings.trusted)
+        helper = isinstance(data, dict) and "pyro_events" in data
+        given = data.get("ident") if isinstance(data, dict) else data
+        wanted = self._hub.settings.ident
+        if wanted is not None and not (isinstance(given, str) and _equal(given, wanted)):
+            raise LimitReached("ident", "wrong identification")
+        greeting: object = "hello"
+        if helper and isinstance(data, dict):
+            if data["pyro_events"] != HELPER_PROTOCOL:
+                raise PyroError(
+                    f"this event service speaks version {HELPER_PROTOCOL} of the helpers' "
+                    f"protocol, not {data['pyro_events']!r:.40}"
+                )
+            greeting = {
+                "pyro_events": HELPER_PROTOCOL,
+                "incarnation": self._hub.identity["incarnation"],
+                "version": self._hub.version,
+            }
+        daemon = self._objects["Pyro.Daemon"]
+        return {"handshake": greeting, "meta": daemon.get_metadata(self, object_id)}
+
+    def _too_late(self) -> None:
+        limit = self._hub.settings.handshake_timeout
+        error = LimitReached("handshake_timeout", f"no handshake within {limit:g} s")
+        self._refusals.count(error)
+        self.connection.close(str(error))
+
+    def _handshake_done(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    # Requests
+
+    def _invoke(self, frame: Frame) -> None:
+        try:
+            settings = self._hub.settings
+            object_id, requests = calls.decode_request(
+                frame, trusted=settings.trusted, max_message_size=settings.max_message_size
+            )
+            target = self._objects.get(object_id)
+            if target is None:
+                raise DaemonError("unknown object")  # noqa: TRY301 - one way to say no
+        except Exception as error:  # noqa: BLE001 - the client made the serializer raise whatever it may
+            self._failed(frame, error)
+            return
+        if frame.flags & framing.BATCH:
+            _Batch(self, frame, target, requests).advance()
+        else:
+            self._execute(frame, target, requests[0])
+
+    def _execute(self, frame: Frame, target: Any, request: calls.Call) -> None:
+        """Answer a call, when it is done; one that is held keeps the client's connection unread."""
+        try:
+            result = _call(self, target, *request)
+        except Exception as error:  # noqa: BLE001 - the caller has to hear of it
+            self._failed(frame, error)
+            return
+        if not isinstance(result, PendingResult):
+            self._answer(frame, result)
+        elif result.done:
+            self._answer(frame, result.value)
+        else:
+            self.connection.pause()
+            result.when_done(lambda: self._answer_at_last(frame, result))
+
+    def _answer_at_last(self, frame: Frame, held: PendingResult) -> None:
+        self._answer(frame, held.value)
+        self.go_on()
+
+    def _failed(self, frame: Frame, error: Exception) -> None:
+        self._count_failure(error)
+        if frame.flags & framing.ONEWAY:
+            _log.warning("%s: a oneway call failed: %s", self, calls.describe(error))
+        else:
+            self.connection.send(calls.encode_exception(frame, error))
+
+    def _count_failure(self, error: Exception) -> None:
+        self._hub.counters.refused += 1
+        self._refusals.count(error)
+
+    def _answer(self, frame: Frame, value: object) -> None:
+        self._hub.remember()
+        if not frame.flags & framing.ONEWAY:
+            self.connection.send(calls.encode_result(frame, value))
+
+
+class _Batch:
+    """A batch of calls under way, up to the first exception."""
+
+    __slots__ = ("_calls", "_frame", "_paused", "_results", "_session", "_target")
+
+    def __init__(
+        self, session: Session, frame: Frame, target: Any, requests: Sequence[calls.Call]
+    ) -> None:
+        self._session = session
+        self._frame = frame
+        self._target = target
+        self._calls = iter(requests)
+        self._results: list[object] = []
+        self._paused = False
+
+    def advance(self) -> None:
+        """Execute call after call; one that is held keeps the client's connection unread."""
+        for request in self._calls:
+            try:
+                result = _call(self._session, self._target, *request)
+            except Exception as error:  # noqa: BLE001 - the caller has to hear of it
+                self._session._count_failure(error)  # noqa: SLF001 - a part of the session
+                self._results.append(calls.wrap_exception(error))
+                break
+            if isinstance(result, PendingResult):
+                if not result.done:
+                    self._paused = True
+                    self._session.connection.pause()
+                    result.when_done(lambda held=result: self._continue(held))  # type: ignore[misc] # bound now
+                    return
+                result = result.value
+            self._results.append(result)
+        self._session._answer(self._frame, self._results)  # noqa: SLF001 - the same
+        if self._paused:
+            self._session.go_on()
+
+    def _continue(self, held: PendingResult) -> None:
+        self._results.append(held.value)
+        self.advance()
+
+
+def _call(
+    session: Session, target: Any, method: str, args: Sequence[Any], kwargs: dict[str, Any]
+) -> object:
+    """Call a method that clients may call; raises whatever that raises."""
+    if method not in target.callable:
+        raise AttributeError(f"the remote object has no exposed attribute or method {method!r}")
+    try:
+        return getattr(target, method)(session, *args, **kwargs)
+    except (ValueError, TypeError, PyroError):
+        raise
+    except Exception:
+        _log.exception("%s: error in %s", session, method)
+        raise
+
+
+def _equal(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())

@@ -1,0 +1,1 @@
+"""The broker's state as values: formats, descriptors, counters on disk."""

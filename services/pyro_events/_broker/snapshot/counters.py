@@ -1,0 +1,116 @@
+"""Numbers that outlive the process, kill -9 included: two to a slot, in a mapped file.
+
+Changing one costs no system call. What a slot's numbers mean is up to who claims it:
+
+* a subscriber: how many events were ever promised to it, and how many of them are accounted for
+  without it having to say so. `engine/subscriber.py` explains it;
+* a publisher: the last sequence number that was taken of it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from array import array
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MAGIC: Final = int.from_bytes(b"tallies1", "little")
+_HEADER: Final = 1
+"""Words before the slots."""
+_WORD: Final = 8
+SLOT: Final = 2
+"""Words of a slot; a slot is known by the index of its first one."""
+
+
+class CounterFile:
+    """Hands out slots. For the loop's thread only."""
+
+    __slots__ = ("_free", "_memory", "_next", "_size", "_whole", "values")
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+        self._whole = memoryview(memory).cast("Q")
+        self._whole[0] = _MAGIC
+        self.values = self._whole[_HEADER:]
+        """All numbers: those of a slot are at `slot` and `slot + 1`."""
+        self._size = len(self.values)
+        self._free: list[int] = []
+        self._next = 0
+
+    @classmethod
+    def in_memory(cls, slots: int) -> CounterFile:
+        """Make tallies that end with the process."""
+        return cls(mmap.mmap(-1, _bytes(slots)))
+
+    @classmethod
+    def create(cls, path: str, slots: int) -> CounterFile:
+        """Make tallies in a new file. Raises OSError; on a full disk at once, and not later."""
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(file, 0, _bytes(slots))
+            return cls(mmap.mmap(file, _bytes(slots)))
+        finally:
+            os.close(file)
+
+    @classmethod
+    def reopen(cls, path: str, slots: int) -> CounterFile:
+        """Go on with the file of another process, which may be larger than `slots`; OSError."""
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.posix_fallocate(file, 0, _bytes(slots))
+            return cls(mmap.mmap(file, os.fstat(file).st_size))
+        finally:
+            os.close(file)
+
+    @property
+    def used(self) -> int:
+        """How many slots were ever handed out."""
+        return self._next // SLOT
+
+    def hand_over(self) -> dict[str, Any]:
+        """Say everything."""
+        words = self.values[: self._next]
+        return {"words": words.tobytes(), "free": self._free}
+
+    def take_over(self, values: Mapping[str, Any]) -> None:
+        """Go on from what another process has handed over; nothing must be claimed yet."""
+        words = array("Q", values["words"])
+        self._next, self._free = len(words), list(values["free"])
+        self.values[: self._next] = memoryview(words)
+
+    def claim(self, first: int = 0, second: int = 0) -> int:
+        """Give a free slot, with these numbers in it."""
+        if self._free:
+            slot = self._free.pop()
+        else:
+            slot, self._next = self._next, self._next + SLOT
+        assert slot < self._size, "more slots than subscribers and publishers are allowed"
+        self.values[slot], self.values[slot + 1] = first, second
+        return slot
+
+    def release(self, slot: int) -> None:
+        """Take a slot back; its numbers stay until somebody else claims it."""
+        self._free.append(slot)
+
+    def close(self) -> None:
+        """Let go of the memory; the file stays."""
+        self.values.release()
+        self._whole.release()
+        self._memory.close()
+
+
+def read(path: str) -> array[int] | None:
+    """Give the numbers of an earlier process, None if that is no such file. Raises OSError."""
+    with open(path, "rb") as file:  # noqa: PTH123 - the module knows paths as text
+        data = file.read()
+    words = array("Q", data[: len(data) // _WORD * _WORD])
+    if len(words) < _HEADER or words[0] != _MAGIC:
+        return None
+    return words[_HEADER:]
+
+
+def _bytes(slots: int) -> int:
+    return (_HEADER + slots * SLOT) * _WORD

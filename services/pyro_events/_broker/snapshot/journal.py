@@ -1,0 +1,112 @@
+"""The roster's journal: records, with lengths and checksums, and what they add up to. Pure.
+
+The first record is a header; then come, in any order, `has` (a slot of the tallies belongs to a
+subscriber that stands like this), `pub` (it belongs to a publisher) and `gone`. A later
+record about a slot replaces the earlier ones. A process that is killed may leave half a record at
+the end, which counts as not written; anything else that doesn't fit makes the whole unreadable.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from pyro_events._broker.snapshot.model import (
+    FORMAT,
+    LostSubscriber,
+    SubscriberSnapshot,
+    UnreadableSnapshot,
+    check_format,
+    lost_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_FRAME = struct.Struct(">III")
+"""The record's length, the CRC-32 of that, and the record's own."""
+
+
+@dataclass(slots=True)
+class Roster:
+    """What a journal adds up to. The keys are slots of the `tallies`, a file's name."""
+
+    incarnation: str
+    tallies: str
+    lost: list[LostSubscriber]
+    subscribers: dict[int, SubscriberSnapshot] = field(default_factory=dict)
+    publishers: dict[int, str] = field(default_factory=dict)
+
+
+def header(incarnation: str, tallies: str, lost: Sequence[LostSubscriber]) -> bytes:
+    """Give the record that a journal begins with."""
+    return _record(["roster", FORMAT, incarnation, tallies, [each.plain() for each in lost]])
+
+
+def has(slot: int, standing: SubscriberSnapshot) -> bytes:
+    """Give the record of a subscriber."""
+    return _record(["has", slot, standing.plain()])
+
+
+def pub(slot: int, publisher_id: str) -> bytes:
+    """Give the record of a publisher."""
+    return _record(["pub", slot, publisher_id])
+
+
+def gone(slot: int) -> bytes:
+    """Give the record that says that a slot is free."""
+    return _record(["gone", slot])
+
+
+def replay(data: bytes) -> Roster:
+    """Give what a journal adds up to; raises Unreadable."""
+    records = _records(data)
+    try:
+        kind, version, incarnation, tallies, lost = next(records)
+        check_format(version)
+        if kind != "roster":
+            raise UnreadableSnapshot("it doesn't begin with a header")
+        roster = Roster(incarnation, tallies, lost_of(lost))
+        for what, slot, *rest in records:
+            roster.subscribers.pop(slot, None)
+            roster.publishers.pop(slot, None)
+            if what == "has":
+                roster.subscribers[slot] = SubscriberSnapshot.of(rest[0])
+            elif what == "pub":
+                roster.publishers[slot] = rest[0]
+            elif what != "gone":
+                raise UnreadableSnapshot(f"a record of the unknown kind {what!r}")
+    except StopIteration:
+        raise UnreadableSnapshot("it is empty") from None
+    except (TypeError, ValueError, IndexError) as error:
+        raise UnreadableSnapshot(f"a record is not what it should be: {error}") from None
+    return roster
+
+
+def _record(values: list[Any]) -> bytes:
+    data = bytes(msgpack.packb(values))
+    return _FRAME.pack(len(data), _check(len(data)), zlib.crc32(data)) + data
+
+
+def _check(size: int) -> int:
+    return zlib.crc32(size.to_bytes(4, "big"))
+
+
+def _records(data: bytes) -> Iterator[Any]:
+    at = 0
+    while len(data) - at >= _FRAME.size:
+        size, check, checksum = _FRAME.unpack_from(data, at)
+        if check != _check(size):
+            raise UnreadableSnapshot(f"a length is wrong at byte {at}")
+        at += _FRAME.size
+        body = data[at : at + size]
+        at += size
+        if len(body) < size:
+            return
+        if zlib.crc32(body) != checksum:
+            raise UnreadableSnapshot(f"a checksum is wrong at byte {at - size}")
+        yield msgpack.unpackb(body)

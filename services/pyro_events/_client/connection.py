@@ -1,0 +1,362 @@
+"""One connection to a Pyro5 object: frames in, bytes out, and nothing blocks for good."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+from Pyro5 import config
+from Pyro5.serializers import serializers_by_id
+
+from pyro_events._client.condition import TimedOut
+from pyro_events.errors import EventServiceError, Refused, Unreachable
+from pyro_wire import framing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from Pyro5.core import URI
+
+    from pyro_events._client.waker import Wait, Waker
+
+_CHUNK = 64 * 1024
+"""Bytes at a time; a larger buffer costs more to have than what arrives in it."""
+_DEAD_AFTER = 20
+"""Seconds after which the system gives up a peer that no longer acknowledges."""
+
+_LEAVE = 1.0
+"""Seconds that a borrower has to notice the end; only an interrupted one needs them."""
+
+
+class ConnectionLost(EventServiceError):
+    """The connection is of no use any more; the reason is its text."""
+
+
+class Abandoned(ConnectionLost):
+    """A thread was interrupted while it used the connection; nothing is wrong with the network."""
+
+
+class Connection:
+    """A connected socket with its handshake still to do.
+
+    `write` may be called from any thread. Whoever receives has to hold the connection: the
+    thread that waits with the waker (its own thread) by `hold`, any other one, one at a time, by
+    `ask` and `with connection.holding`. Everything else belongs to its own thread, which also has
+    to `close` it.
+
+    A borrower, and whoever writes, may be interrupted by what a signal handler raises. When that
+    may have cost bytes, the connection fails: one is made anew, and what is missing comes again.
+    """
+
+    def __init__(self, sock: socket.socket, waker: Waker, clock: Callable[[], float]) -> None:
+        self._sock = sock
+        self._waker = waker
+        self._clock = clock
+        self._reader = framing.FrameReader(config.MAX_MESSAGE_SIZE)
+        self._lock = threading.Lock()
+        self._unsent = bytearray()
+        self._finished = False
+        self._failure: EventServiceError | None = None
+        self.holding = threading.RLock()  # it knows its owner
+        self.held = False
+        """Whether its own thread holds it, and so reads what comes."""
+        self.wanted = False
+        """Whether another thread wants to hold it, which then says that it doesn't any more."""
+        self.idle = False
+        """Whether whoever reads waits, and has nothing in hand that could be lost."""
+        self.last_received = clock()
+
+    @classmethod
+    def open(
+        cls, uri: URI, waker: Waker, clock: Callable[[], float], deadline: float
+    ) -> Connection:
+        """Connect to the daemon of a PYRO: URI until `deadline` by the clock.
+
+        Raises Unreachable, and Stopped when the waker says so.
+        """
+        sock = _connect(uri, waker, clock, deadline)
+        _configure(sock)
+        return cls(sock, waker, clock)
+
+    def handshake(self, target: str, data: Any, serializer_id: int, deadline: float) -> Any:
+        """Introduce ourselves to the object `target`, and give the daemon's answer.
+
+        Raises Refused with the daemon's own words, ConnectionLost, or TimedOut.
+        """
+        serializer = serializers_by_id[serializer_id]
+        hello = serializer.dumps({"handshake": data, "object": target})
+        self.write(framing.encode_frame(framing.CONNECT, serializer_id, 0, 0, hello))
+        frame = self.next_frame(deadline)
+        answer = _loads(frame)
+        if frame.type == framing.CONNECTFAIL:
+            raise Refused(f"refused: {answer}")
+        if frame.type != framing.CONNECTOK or not isinstance(answer, dict):
+            raise ConnectionLost("answered the handshake with something else")
+        return answer.get("handshake")
+
+    def write(self, data: bytes) -> None:
+        """Send the bytes, now or as soon as the peer takes them; raises ConnectionLost."""
+        try:
+            with self._lock:
+                self._check()
+                sent = 0 if self._unsent else self._send(data)
+                if sent == len(data):
+                    return
+                self._unsent += memoryview(data)[sent:]
+            self._waker.wake()
+        except EventServiceError:
+            raise
+        except BaseException:
+            self.fail(Abandoned("a thread was interrupted while writing"))
+            raise
+
+    def hold(self) -> bool:
+        """Have its own thread read; False while another one does. To be followed by `let_go`."""
+        self.held = True  # said before it is true, so that whoever asks wakes us in any case
+        self.held = self.holding.acquire(blocking=False)
+        return self.held
+
+    def let_go(self) -> None:
+        """Let others read."""
+        self.held = False
+        self.holding.release()
+
+    def ask(self) -> None:
+        """Have its own thread let go, so that another one can hold it.
+
+        Whoever waits for something so reads it himself, and no thread has to wake another one.
+        He takes back that it is `wanted` in any case, also when he was interrupted.
+        """
+        self.wanted = True
+        if self.held:
+            self._waker.wake()
+
+    def attend(self) -> None:
+        """Have its own thread read if nobody does: an answer is due."""
+        if not self.held:
+            self._waker.wake()
+
+    def fail(self, error: EventServiceError) -> None:
+        """Have its own thread find this error when it reads again, which is at once."""
+        self._failure = error
+        self._waker.wake()
+
+    def watch(self, deadline: float | None) -> bool:
+        """Wait, without reading, for the end of the connection; True when woken.
+
+        Bytes that the peer did not take yet are sent. Raises Stopped.
+        """
+        left = None if deadline is None else deadline - self._clock()
+        mask = select.POLLRDHUP | (select.POLLOUT if self._unsent else 0)
+        _, woken = self._waker.wait(self._sock, left, mask)
+        self._flush()
+        return woken
+
+    def listen(self, silence: float | None, wait: Wait | None = None) -> framing.Frame | None:
+        """Wait for a frame as `receive` does, until nothing was heard for `silence` seconds."""
+        if silence is None:
+            return self.receive(None, wait)
+        try:
+            return self.receive(self.last_received + silence, wait)
+        except TimedOut:
+            if self._clock() >= self.last_received + silence:
+                raise
+            return None  # a ping has come meanwhile
+
+    def receive(self, deadline: float | None, wait: Wait | None = None) -> framing.Frame | None:
+        """Wait for a frame until `deadline`; None when another thread called the waker.
+
+        Whoever has borrowed the connection says how it will `wait`. Pings are answered on the
+        way. Raises ConnectionLost, TimedOut, and Stopped.
+        """
+        self.idle = False
+        try:
+            while True:
+                if self._failure is not None:  # what has come already may lack something before it
+                    raise self._failure
+                frame = self._reader.next_frame()
+                if frame is None:
+                    if not self._fill(deadline, wait or self._waker.wait):
+                        return None
+                elif frame.type != framing.PING:
+                    return frame
+                elif frame.data != b"pong":
+                    self.write(
+                        framing.encode_frame(framing.PING, frame.serializer, 0, frame.seq, b"pong")
+                    )
+        except framing.ProtocolError as error:
+            raise ConnectionLost(str(error)) from None
+
+    def next_frame(self, deadline: float, wait: Wait | None = None) -> framing.Frame:
+        """Wait for a frame whoever wakes; errors as of `receive`."""
+        while (frame := self.receive(deadline, wait)) is None:
+            pass
+        return frame
+
+    def finish(self, last_words: bytes, seconds: float) -> None:
+        """Send these bytes as the last ones, and wait until the peer has taken note of them.
+
+        Waits so many seconds at most; that the peer closes its side is the sign.
+        """
+        with self._lock:
+            self._finished = True
+        if self._failure is not None or not self.holding.acquire(timeout=seconds):
+            return
+        try:
+            self._sock.settimeout(seconds)
+            self._sock.sendall(self._unsent + last_words)
+            self._unsent.clear()
+            self._sock.shutdown(socket.SHUT_WR)
+            end = self._clock() + seconds
+            while self._sock.recv(_CHUNK) and self._clock() < end:
+                pass
+        except OSError:
+            pass  # the peer has gone
+        finally:
+            self.holding.release()
+
+    def close(self) -> None:
+        """Close the socket; the last bytes that were written still leave if the peer takes them."""
+        with self._lock:
+            self._finished = True
+            with contextlib.suppress(ConnectionLost):
+                self._send_unsent()
+            self._unsent.clear()
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # whoever has borrowed it notices
+        left = self.holding.acquire(timeout=_LEAVE)
+        self._sock.close()
+        if left:
+            self.holding.release()
+
+    def _check(self) -> None:
+        """Raise what makes the connection useless, if anything does."""
+        if self._failure is not None:
+            raise self._failure
+        if self._finished:
+            raise ConnectionLost("it was closed here")
+
+    def _fill(self, deadline: float | None, wait: Wait) -> bool:
+        """Feed the reader with what has arrived or will arrive; False when woken instead."""
+        while True:
+            self._check()
+            left = None if deadline is None else deadline - self._clock()
+            mask = select.POLLIN | (select.POLLOUT if self._unsent else 0)
+            self.idle = True
+            ready, woken = wait(self._sock, left, mask)
+            self.idle = False
+            self._flush()
+            if ready and self._receive():
+                return True
+            if woken:
+                return False
+            if left is not None and left <= 0:
+                raise TimedOut
+
+    def _receive(self) -> bool:
+        try:
+            chunk = self._sock.recv(_CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise _lost(error) from None
+        if not chunk:
+            raise ConnectionLost("the other side closed the connection")
+        self.last_received = self._clock()
+        self._reader.feed(chunk)
+        return True
+
+    def _flush(self) -> None:
+        if self._unsent:
+            with self._lock:
+                self._send_unsent()
+
+    def _send_unsent(self) -> None:
+        if self._unsent and self._failure is None:
+            sent = self._send(self._unsent)
+            del self._unsent[:sent]
+
+    def _send(self, data: bytes | bytearray) -> int:
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise _lost(error) from None
+
+
+def _loads(frame: framing.Frame) -> Any:
+    """Decode an answer to the handshake; a denial comes in whatever serializer Pyro5 likes."""
+    try:
+        return serializers_by_id[frame.serializer].loads(frame.data)
+    except Exception as error:
+        raise ConnectionLost(f"answered the handshake with garbage: {error}") from error
+
+
+def _lost(error: OSError) -> ConnectionLost:
+    if error.errno is None:
+        raise error  # not the system's, but a signal handler's
+    return ConnectionLost(f"the connection broke: {error.strerror or error}")
+
+
+def _connect(uri: URI, waker: Waker, clock: Callable[[], float], deadline: float) -> socket.socket:
+    """Try the addresses of a host one after the other; the last failure is the one to tell."""
+    failure: OSError | str = "no address"
+    for family, address in _addresses(uri):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            code = sock.connect_ex(address)
+            if code == errno.EINPROGRESS:
+                code = _connected(sock, waker, clock, deadline)
+            if code == 0:
+                return sock
+            failure = os.strerror(code)
+        except OSError as error:
+            failure = error.strerror or str(error)
+        except BaseException:
+            sock.close()
+            raise
+        sock.close()
+    raise Unreachable(f"{uri.location} can't be reached: {failure}")
+
+
+def _connected(
+    sock: socket.socket, waker: Waker, clock: Callable[[], float], deadline: float
+) -> int:
+    ready = False
+    while not ready:
+        left = deadline - clock()
+        if left <= 0:
+            return errno.ETIMEDOUT
+        ready, _ = waker.wait(sock, left, select.POLLOUT)
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+
+def _addresses(uri: URI) -> list[tuple[int, Any]]:
+    if uri.sockname:
+        return [(socket.AF_UNIX, uri.sockname)]
+    try:
+        found = socket.getaddrinfo(uri.host, uri.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Unreachable(f"{uri.location} can't be reached: {error.strerror or error}") from None
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def _configure(sock: socket.socket) -> None:
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", _DEAD_AFTER // 2),
+        ("TCP_KEEPINTVL", _DEAD_AFTER // 4),
+        ("TCP_USER_TIMEOUT", _DEAD_AFTER * 1000),
+    ):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -1,0 +1,1 @@
+"""How events reach a subscriber's program."""

@@ -1,0 +1,249 @@
+"""A link: a helper's connection to the event service, made again whenever it breaks.
+
+The link has a thread of its own, which looks the service up, connects, introduces itself and
+reads; what arrives goes to an owner. Anybody may write to the connection, and a thread that has
+to wait for what arrives may borrow it, to read by itself: that spares waking two threads for one
+frame. Meanwhile the link's thread looks for the end of the connection; when it is woken, or when
+the borrower is busy for long, it reads again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pyro_events._client import names
+from pyro_events._client.backoff import Backoff
+from pyro_events._client.condition import TimedOut
+from pyro_events._client.connection import Abandoned, Connection, ConnectionLost
+from pyro_events._client.waker import Stopped, Waker
+from pyro_events.errors import Closed, EventServiceError, Refused, Unreachable
+from pyro_wire import framing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from Pyro5.core import URI
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds for one attempt: lookup, connection and handshake together."""
+PROTOCOL = 1
+"""The version of the stream protocol that helpers speak."""
+_LOOKS = 5
+"""How often, while the link may be silent, its thread looks whether somebody still reads."""
+_CHANCE = random.SystemRandom().random
+"""Not the numbers of `random` itself: the program may have seeded those for itself."""
+
+_log = logging.getLogger("pyro_events")
+
+
+class Welcome(NamedTuple):
+    """What the event service says of itself in the handshake."""
+
+    uri: str
+    incarnation: str
+    version: str
+
+
+class LinkOwner(Protocol):
+    """Who a link works for. All calls come from the link's thread and must not block for long.
+
+    `received` is the one that whoever has borrowed the connection calls, too.
+    """
+
+    def linked(self, connection: Connection, welcome: Welcome) -> None:
+        """Use the new connection; an EventServiceError counts as a failed attempt."""
+
+    def received(self, frame: framing.Frame) -> None:
+        """Take what has arrived."""
+
+    def woken(self) -> None:
+        """Look whether there is something to do; mostly after `ReconnectingConnection.wake`."""
+
+    def unlinked(self, error: Exception) -> None:
+        """Learn that a connection broke, could not be made, or was closed here."""
+
+    def leaving(self, connection: Connection) -> None:
+        """Say goodbye; the link was stopped, and the connection will be closed."""
+
+    def refused(self, error: Refused) -> None:
+        """Learn that the very first connection was refused; the link waits to be started again."""
+
+
+class ReconnectingConnection:
+    """Keeps a connection for its owner from `start` to `stop`. Any thread may call anything."""
+
+    def __init__(
+        self,
+        es: str | None,
+        role: str,
+        ident: str | None,
+        owner: LinkOwner,
+        *,
+        silence: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = _CHANCE,
+    ) -> None:
+        """Prepare a link; `silence` is how many seconds without a byte it takes for broken."""
+        self.target = names.parse(es)
+        self._hello = {"pyro_events": PROTOCOL, "role": role, "ident": ident}
+        self._owner = owner
+        self._silence = silence
+        self._clock = clock
+        self._backoff = Backoff(chance)
+        self._lock = threading.Lock()
+        self._waker: Waker | None = None
+        self._thread: threading.Thread | None = None
+        self._welcomed = False
+        self._linked = False
+        self._failing = False
+
+    def start(self) -> None:
+        """Begin to connect, unless that is going on already; returns at once."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():  # interrupted before it began
+                waker = Waker()
+                thread = threading.Thread(
+                    target=self._run, args=(waker,), name="pyro_events link", daemon=True
+                )
+                self._waker, self._thread = waker, thread
+                thread.start()
+
+    def wake(self) -> None:
+        """Let the owner be `woken` soon, in the link's thread."""
+        waker = self._waker
+        if waker is not None:
+            waker.wake()
+
+    def stop(self, *, wait: bool = True) -> None:
+        """Close the connection and end the thread; wait for that, unless called from it."""
+        with self._lock:
+            waker, thread = self._waker, self._thread
+        if waker is not None:
+            waker.stop()
+        if wait and thread is not None and thread is not threading.current_thread():
+            with contextlib.suppress(RuntimeError):  # interrupted before it began
+                thread.join()
+
+    def _run(self, waker: Waker) -> None:
+        with self._lock:
+            if self._thread is not threading.current_thread():
+                return  # whoever started it was interrupted, and has started another one
+        try:
+            while True:
+                failure, lived = self._guarded_attempt(waker)
+                if isinstance(failure, Refused) and not self._welcomed:
+                    self._forget()
+                    self._owner.refused(failure)
+                    return
+                self._owner.unlinked(failure)
+                if not isinstance(failure, Abandoned):
+                    self._note(failure, lived)
+                    waker.pause(self._backoff.next(lived))
+        except Stopped:
+            self._owner.unlinked(Closed("it was closed here"))
+        finally:
+            self._forget()
+            waker.close()
+
+    def _note(self, failure: Exception, lived: float) -> None:
+        """Log the beginning of an outage, and not every attempt to end it."""
+        if lived or not self._failing:
+            _log.warning("no connection to the event service, trying again: %s", failure)
+        self._failing = not lived
+
+    def _forget(self) -> None:
+        """Let `start` begin again; a thread that was replaced meanwhile changes nothing."""
+        with self._lock:
+            if self._thread is threading.current_thread():
+                self._waker = self._thread = None
+
+    def _guarded_attempt(self, waker: Waker) -> tuple[EventServiceError, float]:
+        try:
+            return self._attempt(waker)
+        except Stopped:
+            raise
+        except Exception as error:  # noqa: BLE001 - a thread has nobody above it
+            _log.exception("a fault in the link to the event service")
+            return EventServiceError(f"a fault of our own: {error!r}"), 0.0
+
+    def _attempt(self, waker: Waker) -> tuple[EventServiceError, float]:
+        """Connect and serve; give why that ended, and for how many seconds it went well."""
+        try:
+            connection, welcome = self._connect(waker)
+        except EventServiceError as error:
+            return error, 0.0
+        began = self._clock()
+        failure = self._serve(connection, welcome)
+        return failure, self._clock() - began if self._linked else 0.0
+
+    def _connect(self, waker: Waker) -> tuple[Connection, Welcome]:
+        deadline = self._clock() + CONNECT_TIMEOUT
+        uri = names.resolve(self.target, waker, self._clock, deadline)
+        connection = Connection.open(uri, waker, self._clock, deadline)
+        try:
+            answer = connection.handshake(uri.object, self._hello, framing.MSGPACK, deadline)
+            return connection, _welcome(uri, answer)
+        except TimedOut:
+            connection.close()
+            raise Unreachable(f"{uri} does not answer") from None
+        except Refused as error:
+            connection.close()
+            raise Refused(f"{uri} {error}") from None
+        except ConnectionLost as error:
+            connection.close()
+            raise Unreachable(f"{uri}: {error}") from None
+        except BaseException:
+            connection.close()
+            raise
+
+    def _serve(self, connection: Connection, welcome: Welcome) -> EventServiceError:
+        """Work on the connection until it breaks, and say why it did."""
+        owner = self._owner
+        self._linked = False
+        try:
+            owner.linked(connection, welcome)
+            self._linked = self._welcomed = True
+            while True:
+                if connection.hold():
+                    try:
+                        self._read(connection)
+                    finally:
+                        connection.let_go()
+                self._watch(connection)
+        except Stopped:
+            owner.leaving(connection)
+            raise
+        except EventServiceError as error:
+            return error
+        finally:
+            connection.close()
+
+    def _read(self, connection: Connection) -> None:
+        """Hand on what comes, until another thread wants to read."""
+        owner, silence = self._owner, self._silence
+        while not connection.wanted:
+            try:
+                frame = connection.listen(silence)
+            except TimedOut:
+                raise ConnectionLost(f"nothing was heard for {silence:g} s") from None
+            if frame is None:
+                owner.woken()
+            else:
+                owner.received(frame)
+
+    def _watch(self, connection: Connection) -> None:
+        """Wait while another thread reads: until it wants no more, or has not done so for long."""
+        patience = None if self._silence is None else self._clock() + self._silence / _LOOKS
+        if connection.watch(patience):
+            self._owner.woken()
+
+
+def _welcome(uri: URI, answer: Any) -> Welcome:
+    if not isinstance(answer, dict) or answer.get("pyro_events") != PROTOCOL:
+        raise Refused("is no event service that these helpers can talk to")
+    return Welcome(str(uri), str(answer.get("incarnation")), str(answer.get("version")))

@@ -1,0 +1,345 @@
+"""Sends an outbox over a link: in order, in batches, pipelined, and again after a break.
+
+A signal handler may raise anywhere in a calling thread. What belongs together is then either done
+or begun anew: whoever is interrupted between taking something and having done it gives up the
+connection, and over the next one everything is sent again that wasn't acknowledged.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from pyro_events._client.calls import encode_call, outcome
+from pyro_events._client.condition import InterruptSafeCondition, TimedOut
+from pyro_events._client.connection import Abandoned, ConnectionLost
+from pyro_events._client.outbox import Entry, Outbox
+from pyro_events._client.reconnecting_connection import ReconnectingConnection
+from pyro_events._client.waker import wait
+from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_events.errors import Closed, EventServiceError, NotPublished, Unreachable
+from pyro_wire.framing import RESULT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyro_events._client.connection import Connection
+    from pyro_events._client.outbox import Batch
+    from pyro_events._client.reconnecting_connection import Welcome
+    from pyro_events.errors import Refused
+    from pyro_wire.framing import Frame
+
+_log = logging.getLogger("pyro_events")
+
+
+class Sender:
+    """The owner of a publisher's link. Any thread may call it; the link calls it, too."""
+
+    def __init__(
+        self, es: str | None, ident: str | None, max_pending: int, max_pending_bytes: int
+    ) -> None:
+        self._outbox = Outbox(max_pending, max_pending_bytes)
+        self.link = ReconnectingConnection(es, "publisher", ident, self)
+        self._id = uuid4().hex
+        self._lock = threading.RLock()  # collecting garbage may call `close`
+        self._changed = InterruptSafeCondition(self._lock)
+        self._connection: Connection | None = None
+        self._calls: dict[int, int] = {}
+        self._seq = 0
+        self._torn = False
+        self._closed = False
+        self._reading = False
+        self._failure: Exception | None = None
+        self._refused: Refused | None = None
+        self._watched: dict[int, Exception | None] = {}
+        self._fault: Exception | None = None
+        self._faults = 0
+        self._counts = dict.fromkeys(("published", "failed", "retries"), 0)
+        self._links = 0
+
+    # -- for the publisher, in any thread
+
+    def publish(self, entry: Entry, timeout: float) -> None:
+        """Send the event and wait until the event service has it.
+
+        Raises what the event service has against it, Unreachable after `timeout` seconds.
+        """
+        deadline, number, fault = time.monotonic() + timeout, 0, None
+        try:
+            while not number:
+                self._wait_for_room(deadline, timeout)
+                with self._lock:
+                    if self._closed or not self._outbox.room():
+                        continue
+                    alone = not self._outbox.flying
+                    number = self._outbox.add(entry)
+                    self._watched[number] = None
+                    self._counts["published"] += 1
+                    if not alone:
+                        self._pump()
+            if alone:
+                self._send_and_read(number, deadline)
+            self._wait_until_settled(number, deadline, timeout)
+        except EventServiceError:
+            raise
+        except BaseException:
+            with self._lock:
+                self._outbox.withdraw(number)
+            self.link.wake()
+            raise
+        finally:
+            with self._lock:
+                fault = self._watched.pop(number, None)
+        if fault is not None:
+            raise fault
+
+    def post(self, entry: Entry, timeout: float) -> None:
+        """Take the event; waits for room at most `timeout` seconds, then raises Unreachable."""
+        deadline = 0.0
+        try:
+            while True:
+                with self._lock:
+                    outbox = self._outbox
+                    if not self._closed and outbox.room():
+                        outbox.add(entry)
+                        if outbox.due():
+                            self._pump()
+                        return
+                deadline = deadline or time.monotonic() + timeout
+                self._wait_for_room(deadline, timeout)
+        except BaseException:
+            self.link.wake()
+            raise
+
+    def flush(self, timeout: float | None) -> None:
+        """Wait until everything so far is settled; raises Unreachable, or NotPublished."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._lock:
+            last = self._outbox.last
+            if not self._outbox.settled(last):
+                self._pump()
+        if not self._wait(lambda: self._outbox.settled(last), deadline):
+            with self._lock:
+                raise self._unreachable(timeout or 0, f"{len(self._outbox)} events are waiting")
+        with self._lock:
+            fault, count = self._fault, self._faults
+            self._fault, self._faults = None, 0
+        if fault is not None:
+            raise NotPublished(f"{_events(count)} not published: {fault}", count) from fault
+
+    def close(self, *, wait: bool = True) -> int:
+        """End the link, whatever is pending; gives how many events are lost with it."""
+        self._closed = True
+        try:
+            with self._lock:
+                self._changed.tell()
+        finally:
+            self.link.stop(wait=wait)
+        with self._lock:
+            return len(self._outbox)
+
+    def statistics(self) -> dict[str, int]:
+        """Give the counts so far."""
+        with self._lock:
+            return {
+                **self._counts,
+                "acked": self._outbox.acknowledged,
+                "posted": self._outbox.last - self._counts["published"],
+                "reconnects": max(0, self._links - 1),
+                "pending": len(self._outbox),
+                "pending_bytes": self._outbox.bytes,
+            }
+
+    def _wait_until_settled(self, number: int, deadline: float, timeout: float) -> None:
+        if not self._wait(lambda: self._outbox.settled(number), deadline):
+            with self._lock:
+                self._outbox.withdraw(number)
+                raise self._unreachable(timeout, "the event may still arrive")
+
+    def _send_and_read(self, number: int, deadline: float) -> None:
+        """Send, and read in this thread until that event is settled, if nobody else reads."""
+        mine = False
+        connection = None
+        try:
+            with self._lock:
+                connection = self._connection
+                if connection is None or self._reading:
+                    return
+                mine = self._reading = True
+                self._send()
+            connection.ask()
+            with connection.holding:
+                connection.wanted = False
+                while not self._settled(number):
+                    self.received(connection.next_frame(deadline, wait))
+        except TimedOut:
+            pass  # `publish` finds out
+        except ConnectionLost as error:
+            if connection is not None:
+                connection.fail(error)
+        except BaseException:
+            if mine and connection is not None and not connection.idle:
+                self._torn = True
+            raise
+        finally:
+            if mine and connection is not None:
+                self._reading = connection.wanted = False
+            with self._lock:
+                self._pump()
+
+    def _settled(self, number: int) -> bool:
+        with self._lock:
+            return self._outbox.settled(number)
+
+    # -- for the link, in its thread
+
+    def linked(self, connection: Connection, welcome: Welcome) -> None:  # noqa: ARG002 - an owner's signature
+        """Send again whatever wasn't acknowledged."""
+        with self._lock:
+            self._links += 1
+            self._connection, self._failure = connection, None
+            self._pump()
+
+    def received(self, frame: Frame) -> None:
+        """Take an answer to a batch."""
+        with self._lock:
+            first = self._calls.get(frame.seq)
+            if frame.type != RESULT or first is None:
+                return
+            answer, error = outcome(frame)
+            if error is None:
+                try:
+                    number = int(answer[1])
+                except (TypeError, ValueError, LookupError) as nonsense:
+                    error = nonsense
+            if error is None:
+                self._outbox.acknowledge(number)
+            else:
+                self._settle_refused(self._outbox.refuse(first), error)
+            del self._calls[frame.seq]
+            if self._outbox.due():
+                self._send()
+            self._changed.tell()
+
+    def woken(self) -> None:
+        """Send what an interrupted thread has left; otherwise, whoever posts sends, too."""
+        with self._lock:
+            if self._torn or self._outbox.due():
+                self._pump()
+
+    def unlinked(self, error: Exception) -> None:
+        """Keep everything for the next connection."""
+        with self._lock:
+            self._connection, self._failure = None, error
+            self._rewind()
+            self._torn = False
+
+    def leaving(self, connection: Connection) -> None:
+        """Leave without a word: whoever wanted to wait has flushed."""
+
+    def refused(self, error: Refused) -> None:
+        """Tell whoever waits; the next call begins anew."""
+        with self._lock:
+            self._refused = error
+            self._changed.tell()
+
+    # -- with the lock held
+
+    def _pump(self) -> None:
+        """Send what may be sent, and see to it that somebody reads while an answer is due."""
+        self._send()
+        if self._outbox.flying and self._connection is not None:
+            self._connection.attend()
+
+    def _send(self) -> None:
+        """Send while there is something and the window is open."""
+        if self._torn:
+            self._begin_anew()
+        if self._connection is None:
+            self.link.start()
+            return
+        try:
+            while (batch := self._outbox.next_batch()) is not None:
+                self._seq = self._seq % 0xFFFF + 1
+                self._calls[self._seq] = batch.first
+                params = [self._id, batch.first, batch.entries]
+                frame = encode_call(self._seq, EVENTSERVICE_NAME, "publish_batch", params)
+                self._connection.write(frame)
+        except ConnectionLost:
+            self._connection = None  # the link has yet to find out, and calls `unlinked`
+        except BaseException:
+            self._torn = True
+            raise
+
+    def _begin_anew(self) -> None:
+        """Give up the connection after an interruption: nobody knows what was sent or taken."""
+        if self._connection is not None:
+            self._connection.fail(Abandoned("a thread was interrupted while using it"))
+            self._connection = None
+        self._rewind()
+        self._torn = False
+
+    def _rewind(self) -> None:
+        self._calls.clear()
+        self._counts["retries"] += self._outbox.rewind()
+
+    # -- without the lock
+
+    def _wait(self, settled: Callable[[], bool], deadline: float | None) -> bool:
+        """Wait; False when the time is over. Raises Closed, and the refusal of a first link."""
+        self._refused = None
+
+        def look() -> bool:
+            if settled():
+                return True
+            if self._closed:
+                raise Closed("the publisher was closed")
+            if self._refused is not None:
+                raise self._refused
+            return False
+
+        return self._changed.wait(look, deadline)
+
+    def _wait_for_room(self, deadline: float, timeout: float) -> None:
+        with self._lock:
+            if self._closed:
+                raise Closed("the publisher was closed")
+            if self._outbox.room():
+                return
+            self._pump()
+        if not self._wait(self._outbox.room, deadline):
+            with self._lock:
+                raise self._unreachable(timeout, f"{len(self._outbox)} events are waiting already")
+
+    # -- with the lock held again
+
+    def _unreachable(self, timeout: float, state: str) -> Unreachable:
+        if self._failure is None:
+            reason = "connected, but it doesn't take events" if self._connection else "connecting"
+        else:
+            reason = str(self._failure)
+        return Unreachable(
+            f"the event service did not take the event within {timeout:g} s; {state}: {reason}"
+        )
+
+    def _settle_refused(self, batch: Batch | None, error: Exception) -> None:
+        if batch is None:
+            return
+        self._counts["failed"] += len(batch.entries)
+        posted = 0
+        for number in range(batch.first, batch.last + 1):
+            if number in self._watched:
+                self._watched[number] = error
+            else:
+                posted += 1
+        if posted:
+            _log.error("%s refused by the event service: %s", _events(posted), error)
+            self._fault = self._fault or error
+            self._faults += posted
+
+
+def _events(count: int) -> str:
+    return "1 event was" if count == 1 else f"{count} events were"

@@ -1,0 +1,71 @@
+"""Checks of what a caller gives as subjects or patterns; the error names the fault."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyro_events._protocol.patterns import Pattern, PatternTimeout
+
+__all__ = ["MAX_SUBJECT", "Pattern", "PatternTimeout", "check_patterns", "check_subjects"]
+
+MAX_SUBJECT = 255
+"""Characters of a subject at most."""
+
+
+def check_subjects(subjects: object) -> tuple[str, ...]:
+    """Give one subject or a sequence of them as a tuple, in order and as written.
+
+    Raises TypeError for anything but text and ValueError for an empty or too long one, by name.
+    """
+    if type(subjects) is str and 0 < len(subjects) <= MAX_SUBJECT and subjects.isascii():
+        return (subjects,)  # what is published most
+    texts = _texts(subjects, "subject")
+    for text in texts:
+        if len(text) > MAX_SUBJECT:
+            raise ValueError(
+                f"subject {text[:40]!r}… has {len(text)} characters; "
+                f"at most {MAX_SUBJECT} are allowed"
+            )
+        if not text.isascii():
+            _check_encodable(text)
+    return texts
+
+
+def check_patterns(patterns: object) -> tuple[Pattern, ...]:
+    """Give one pattern or a sequence of them, compiled, in order.
+
+    Raises TypeError for anything but text, and ValueError for a pattern that is empty, too long,
+    no regular expression or too costly to compile, by name.
+    """
+    return tuple(Pattern(text) for text in _texts(patterns, "pattern"))
+
+
+def _texts(given: object, what: str) -> tuple[str, ...]:
+    if isinstance(given, str):
+        texts: tuple[object, ...] = (given,)
+    elif isinstance(given, Sequence) and not isinstance(given, (bytes, bytearray, memoryview)):
+        texts = tuple(given)
+    else:
+        raise TypeError(
+            f"{what}s must be a str or a sequence of str, not {type(given).__name__}: {given!r:.60}"
+        )
+    if not texts:
+        raise ValueError(f"no {what} given: the sequence is empty")
+    return tuple(
+        _text(text, f"{what}s[{i}]" if len(texts) > 1 else what) for i, text in enumerate(texts)
+    )
+
+
+def _text(text: object, place: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{place} must be a str, not {type(text).__name__}: {text!r:.60}")
+    if not text:
+        raise ValueError(f"{place} is empty")
+    return str(text)
+
+
+def _check_encodable(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"subject {text!r} can't be encoded: {error.reason}") from None

@@ -1,0 +1,37 @@
+"""The end of a program whose threads it doesn't know."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from typing import NoReturn
+
+THREADS_PATIENCE = 1.0
+"""Seconds for threads of the object that nobody ends."""
+
+_log = logging.getLogger("pyro_host")
+
+
+def force_exit(code: int) -> NoReturn:
+    """End the process soon, after its exit handlers; from any thread.
+
+    Python itself would wait for ever for a thread that is no daemon and never ends.
+    """
+    deadline = time.monotonic() + THREADS_PATIENCE
+    known = (threading.main_thread(), threading.current_thread())
+    left = [thread for thread in threading.enumerate() if not (thread.daemon or thread in known)]
+    for thread in left:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    names = ", ".join(thread.name for thread in left if thread.is_alive())
+    if names:
+        _log.warning("threads that didn't end by themselves were cut off: %s", names)
+    atexit._run_exitfuncs()  # noqa: SLF001 - what Python does at its own end
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)

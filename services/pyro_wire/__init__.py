@@ -1,0 +1,1 @@
+"""Pyro5's wire protocol, without Pyro5's proxies and daemons."""
