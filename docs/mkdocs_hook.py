@@ -26,6 +26,7 @@ PROJECT = "project"
 OUTSIDE = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "benchmarks/**/*.md",
     "benchmarks/events/systems/threads.py",
     "config/*.toml",

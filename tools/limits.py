@@ -10,6 +10,7 @@ condition; any other sleep for a constant time needs a comment `# sleep: WHY` on
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,18 +63,11 @@ def _fixed_sleeps(node: ast.AST) -> Iterator[ast.Call]:
             "time.sleep",
             "asyncio.sleep",
         }:
-            names = [ast.unparse(each) for each in ast.walk(child.args[0]) if _is_variable(each)]
-            if ast.unparse(child.args[0]) != "0" and all(_is_constant(name) for name in names):
+            time = ast.unparse(child.args[0])
+            names = re.findall(r"\b[A-Za-z_][\w.]*", time)
+            if time != "0" and all(name.rpartition(".")[2].isupper() for name in names):
                 yield child
         yield from _fixed_sleeps(child)
-
-
-def _is_variable(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name | ast.Attribute | ast.Call)
-
-
-def _is_constant(name: str) -> bool:
-    return name.rpartition(".")[2].isupper()
 
 
 def main(arguments: list[str]) -> int:
