@@ -92,7 +92,7 @@ def release(fd: int) -> None:
 def _outlast_guard(paths: Paths) -> None:
     """Wait until nothing of a killed manager's services is left, or we would start them twice."""
     try:
-        os.close(take(paths.guard_lock))
+        os.close(take(paths.cleanup_lock))
     except BlockingIOError:
         log.warning("services of a manager that was killed don't end: going on")
 

@@ -15,13 +15,13 @@ from Pyro5.errors import CommunicationError, PyroError
 from Pyro5.serializers import serializers
 
 from pyro_events._client import names
-from pyro_events._client.backoff import Backoff
 from pyro_events._client.closeable import Closeable
 from pyro_events._client.connection import ConnectionLost
 from pyro_events._client.proxy_pool import Pool, PooledProxy, ProxyOptions
 from pyro_events._client.waker import Stopped, Waker
 from pyro_events._service_events import LifeCycle
 from pyro_events.errors import Closed, EventServiceError, OutcomeUnknown, Unreachable
+from pyro_wire.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -8,6 +8,7 @@ import warnings
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from pyro_child.version import installed_version
 from pyro_events import codec
 from pyro_events._broker.engine import Engine
 from pyro_events._broker.errors import NotRunning
@@ -15,7 +16,6 @@ from pyro_events._broker.registration import Registration
 from pyro_events._broker.rpc.remote import make_items
 from pyro_events._broker.settings import MIB, Settings
 from pyro_events._protocol.subjects import check_subjects
-from pyro_events._version import version
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -105,7 +105,7 @@ class EventService:
         with self._lock:
             if self._engine is not None:
                 raise NotRunning("an EventService is started once; make a new one")
-            self._engine = Engine(self._host, self._port, self._settings, version())
+            self._engine = Engine(self._host, self._port, self._settings, installed_version())
         self._thread = threading.Thread(
             target=_run, args=(self._engine, self.ended), name="event service", daemon=True
         )

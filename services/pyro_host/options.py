@@ -17,7 +17,7 @@ SERIALIZERS = ("serpent", "json", "msgpack", "marshal")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is to be hosted, and how; see `--help`. None leaves a setting to Pyro5."""
+    """What to host, and how; see `--help`. None leaves a setting to Pyro5."""
 
     object: str
     path: tuple[str, ...]
@@ -44,16 +44,16 @@ class Options:
 
     @property
     def object_id(self) -> str:
-        """The object's id, the same in every run, so that a proxy finds it again."""
+        """The object's id, the same in every run, so that proxies find it again."""
         text = self.id or self.name or self.object.partition(":")[2].removesuffix("()")
-        return re.sub(r"[\s@]", ".", text)  # a Pyro URI can't hold these
+        return re.sub(r"[\s@]", ".", text)  # a Pyro URI can't contain these
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
-    """Parse the command line; exits 2 with a line on stderr when it makes no sense."""
+    """Parse the command line; exit 2 with a line on stderr if it is wrong."""
     parser = _parser()
     found = vars(parser.parse_args(argv))
-    found["path"] = tuple(os.path.abspath(entry) for entry in found["path"])  # noqa: PTH100 - links stay
+    found["path"] = tuple(os.path.abspath(entry) for entry in found["path"])  # noqa: PTH100 - keeps links
     found["metadata"] = frozenset(found["metadata"])
     options = Options(**found)
     if options.natport is not None and options.nathost is None:
@@ -79,14 +79,14 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "object",
         metavar="MODULE:CLASS",
-        help="what to serve: MODULE:CLASS, or MODULE:FACTORY() for what a call gives",
+        help="what to serve: MODULE:CLASS, or MODULE:FACTORY() for what a call returns",
     )
     add(
         "--path",
         action="append",
         default=[],
         metavar="DIR",
-        help="where modules are searched first; may be repeated",
+        help="search modules here first; may be repeated",
     )
     add("--id", metavar="ID", help="the object's id (default: its name)")
     add("--name", metavar="NAME", help="its name in the name server (default: not registered)")
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--ns", metavar="HOST:PORT", help="the name server (default: as Pyro5 is configured)")
     add("--host", default="localhost", help="address to serve on (default: localhost)")
     add("--port", type=_port, default=0, help="port (default: 0, any free one)")
-    add("--nathost", metavar="HOST", help="address under which clients outside reach this one")
+    add("--nathost", metavar="HOST", help="address at which clients behind NAT reach this one")
     add("--natport", type=_port, metavar="PORT", help="port there (default: the same)")
     add(
         "--servertype",
@@ -109,27 +109,27 @@ def _parser() -> argparse.ArgumentParser:
         help="a thread for each client, or one for all (default: thread)",
     )
     add("--threadpool", type=_positive, default=200, help="most clients at once (default: 200)")
-    add("--serializer", choices=SERIALIZERS, help="of the proxies that the object itself makes")
+    add("--serializer", choices=SERIALIZERS, help="for proxies that the object itself makes")
     add("--max-message-size", type=_positive, metavar="BYTES")
-    add("--commtimeout", type=_seconds, metavar="SECONDS", help="hang up on idle clients")
+    add("--commtimeout", type=_seconds, metavar="SECONDS", help="disconnect idle clients")
     add("--ssl-servercert", metavar="FILE", help="serve TLS, with this certificate")
     add("--ssl-serverkey", metavar="FILE", help="the key of the certificate, if it is not in it")
-    add("--ssl-cacerts", metavar="FILE|DIR", help="certificates to check those of others with")
+    add("--ssl-cacerts", metavar="FILE|DIR", help="certificates to verify those of peers with")
     add("--ssl-requireclientcert", action="store_true", help="refuse clients without certificate")
-    add("--ssl-clientcert", metavar="FILE", help="of the proxies that the object itself makes")
-    add("--ssl-clientkey", metavar="FILE", help="its key")
+    add("--ssl-clientcert", metavar="FILE", help="for proxies that the object itself makes")
+    add("--ssl-clientkey", metavar="FILE", help="the key of that certificate")
     return parser
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > LARGEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive integer")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
 
 
@@ -140,4 +140,4 @@ def _seconds(text: str) -> float:
         seconds = -1
     if 0 <= seconds < float("inf"):
         return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")

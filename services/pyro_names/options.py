@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyro_child.version import installed_version
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,7 +20,7 @@ SHORTEST_AUTOCLEAN = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a name server is asked to be; see `--help`."""
+    """The options of a name server; see `--help`."""
 
     host: str
     port: int
@@ -32,7 +34,7 @@ class Options:
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
-    """Parse the command line; exits 2 with a line on stderr when it makes no sense."""
+    """Parse the command line; exit 2 with a line on stderr if it is wrong."""
     parser = _parser()
     options = Options(**vars(parser.parse_args(argv)))
     if options.natport is not None and options.nathost is None:
@@ -67,17 +69,17 @@ def _parser() -> argparse.ArgumentParser:
         default=False,
         help="answer broadcasts that look for a name server (default: don't)",
     )
-    add("--bc-host", metavar="HOST", help="address to hear broadcasts on (default: all)")
+    add("--bc-host", metavar="HOST", help="address to receive broadcasts on (default: all)")
     add("--bc-port", type=_port, metavar="PORT", help="port for broadcasts (default: 9091)")
     add(
         "--autoclean",
         type=_autoclean,
         default=0.0,
         metavar="SECONDS",
-        help="how often to look for names that nobody serves any more; they are removed after "
-        "20 s (default: 0, never; at least 3)",
+        help="how often to look for names whose objects are gone; they are removed after 20 s "
+        "(default: 0, never; at least 3)",
     )
-    add("--nathost", metavar="HOST", help="address under which clients outside reach this one")
+    add("--nathost", metavar="HOST", help="address at which clients behind NAT reach this one")
     add("--natport", type=_port, metavar="PORT", help="port there (default: the same)")
     add(
         "--version",
@@ -91,22 +93,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when somebody asks."""
+    """Looks up the version only when it is requested."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib import metadata  # noqa: PLC0415 - slow, and seldom needed
-
-        try:
-            version = metadata.version("pyroctl")
-        except metadata.PackageNotFoundError:
-            version = "(not installed)"
-        print(f"pyro_names {version}")  # noqa: T201 - what was asked for
+        print(f"pyro_names {installed_version()}")  # noqa: T201 - the requested output
         parser.exit()
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > LARGEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import Publisher, codec
-from pyro_events._client import backoff
 from pyro_events.errors import Closed, EventServiceError, NotPublished, Refused, Unreachable
+from pyro_wire import backoff
 from pyro_wire.framing import encode_frame
 from tests.events.client_fixtures import FakeES, time_over_once_failed
 from tests.harness import eventually

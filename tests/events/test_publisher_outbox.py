@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pyro_events._client import outbox as module
-from pyro_events._client.backoff import FIRST, LAST, SETTLED, Backoff
 from pyro_events._client.outbox import Batch, Entry, Outbox, size_of
+from pyro_wire.backoff import FIRST, LAST, SETTLED, Backoff
 
 if TYPE_CHECKING:
     import pytest

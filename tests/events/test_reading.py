@@ -12,9 +12,8 @@ import msgpack
 import pytest
 
 from pyro_events import Publisher
-from pyro_events._client import backoff
 from pyro_events.errors import Unreachable
-from pyro_wire import framing
+from pyro_wire import backoff, framing
 from tests.events.client_fixtures import FakeES, Recording
 from tests.harness import eventually
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import EventService, Publisher
-from pyro_events._client import backoff
 from pyro_events._client.receiving import stream, subscription
 from pyro_events._client.receiving.pushes import MailboxView, gap_on_attach, parse_push
+from pyro_wire import backoff
 from tests.events.client_fixtures import FakeES, Recording, Relay
 from tests.harness import eventually
 

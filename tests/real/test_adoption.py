@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import Publisher, Subscriber
-from pyroctl.log_files import versions
+from pyroctl.paths import log_versions
 from tests.harness import Deployment, eventually, is_alive
 from tests.real.test_start_and_stop import service
 
@@ -170,7 +170,7 @@ def test_no_line_is_lost_while_there_is_no_manager(deployment: Deployment) -> No
         deployment.run("start")
     assert deployment.service("chatty")["pid"] == pid
     deployment.run("stop")
-    files = map(Path, reversed(versions(str(log))))
+    files = map(Path, reversed(log_versions(str(log))))
     lines = b"".join(path.read_bytes() for path in files).splitlines()
     numbers = [int(found[1]) for line in lines if (found := re.search(rb" line (\d+)$", line))]
     numbers.pop()  # the stop may have cut it short

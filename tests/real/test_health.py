@@ -167,7 +167,7 @@ def test_the_history_shows_why(deployment: Deployment) -> None:
     os.kill(deployment.service("ill")["pid"], signal.SIGSEGV)
     eventually(lambda: (r := deployment.service("ill"))["restarts"] and r["state"] == "running")
     shown = deployment.run("status", "ill").stdout
-    assert "ill: how its last runs ended" in shown
+    assert "ill: recent runs" in shown
     died, asked = "killed by SIGSEGV", "restart asked for (killed by SIGTERM)"
     assert shown.index(died) < shown.index(asked)
     keys = {"time", "pid", "exit", "reason", "uptime_s", "then"}

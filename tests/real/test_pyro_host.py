@@ -175,7 +175,7 @@ def test_a_call_that_is_being_answered_gets_its_answer(host):
 
 @pytest.mark.parametrize("servertype", ["thread", "multiplex"])
 def test_a_call_that_never_ends_does_not_delay_the_end_for_ever(host, servertype):
-    """It is cut off, and that is said."""
+    """It is cut off, and a warning reports that."""
     hosted = host("things:Counting", "--servertype", servertype)
     hosted.ready()
     with hosted.proxy() as proxy:

@@ -94,7 +94,7 @@ def test_unset_of_what_others_need_is_refused(file, dropin):
     set_value(file, ("services", "new"), {"kind": "nameserver", "port": 0}, {})
     set_value(file, ("services", "my.es", "needs"), ["new"], {})
     before = dropin.read_bytes()
-    with pytest.raises(ConfigError, match="1 fault"):
+    with pytest.raises(ConfigError, match="1 error"):
         unset_value(file, ("services", "new"), {})
     assert dropin.read_bytes() == before
 

@@ -67,7 +67,7 @@ def test_the_names_of_instances_are_completed(tmp_path):
     import click
 
     from pyroctl.cli.app import App
-    from pyroctl.cli.command import ServiceName
+    from pyroctl.cli.arguments import ServiceName
 
     file = tmp_path / "pyroctl.toml"
     file.write_text("[services.w]\ninstances = 2\n[services.other]\n")

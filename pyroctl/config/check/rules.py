@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyroctl.config.check.models import Command, EventService, NameServer, PyroObject
 from pyroctl.config.source.diagnostics import Problem
 from pyroctl.core.plan import find_circle
-from pyroctl.errors import nearest_name
+from pyroctl.suggestions import nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

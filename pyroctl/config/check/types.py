@@ -29,7 +29,7 @@ from pyroctl.core.spec import (
     ServerType,
     WhenFull,
 )
-from pyroctl.errors import nearest_name
+from pyroctl.suggestions import nearest_name
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler

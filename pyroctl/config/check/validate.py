@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pyroctl.config.check.models import KINDS, Manager, Service, Table
 from pyroctl.config.check.types import NAME_HINT, is_name, show, show_number
 from pyroctl.config.source.diagnostics import Problem, quoted
-from pyroctl.errors import nearest_name
+from pyroctl.suggestions import nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pyroctl.config.check.schema_info import key_paths
 from pyroctl.config.check.settings import settings
 from pyroctl.config.source.diagnostics import OPEN, dotted
-from pyroctl.errors import UnknownService, UsageError, nearest_name
+from pyroctl.errors import UnknownService, UsageError
+from pyroctl.suggestions import nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyroctl.config.source.diagnostics import OPEN, dotted
 from pyroctl.config.source.interpolation import Expanded
 from pyroctl.config.source.origin import Origin
-from pyroctl.errors import Diagnostic, nearest_name
+from pyroctl.errors import Diagnostic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,6 +71,8 @@ def find_overrides(
             hint = "set it in the configuration: pyroctl config set"
             faults.append(Diagnostic(f"{variable} could mean {both}", hint=hint))
         else:
+            from pyroctl.suggestions import nearest_name
+
             names = [_variable(path) for path in patterns]
             nearest = nearest_name(variable, names)
             hint = f"did you mean {nearest}?" if nearest else "pyroctl config show lists the keys"

@@ -107,7 +107,7 @@ def end_all(paths: Paths, keeper: int = 0, but: Container[str] = (), grace: floa
 def _guards_note(paths: Paths) -> tuple[datetime | None, int | None]:
     """Take what the guard has noted; the note is used once."""
     try:
-        with open(paths.guard_lock, "r+") as file:
+        with open(paths.cleanup_lock, "r+") as file:
             moment, count = file.read(MARK_LENGTH).split()
             file.truncate(0)
             return datetime.fromtimestamp(float(moment), UTC).astimezone(), int(count)

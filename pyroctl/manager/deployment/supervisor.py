@@ -64,7 +64,7 @@ class Supervisor:
         self.closing = False
         """Nothing is started any more."""
         self._keeping = keeping
-        self._guardian = CleanupClient(paths.guard_lock, spare=keeping is not None)
+        self._guardian = CleanupClient(paths.cleanup_lock, spare=keeping is not None)
         self._chores: set[asyncio.Task[None]] = set()
         self._paths = paths
         self._strays = DetachedProcesses(self._started)

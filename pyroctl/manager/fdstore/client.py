@@ -93,11 +93,11 @@ class FdStoreClient:
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
             _for_errors(self._paths.manager_log) as errors,
-            open(lock.take(self._paths.keeper_lock)) as held,
+            open(lock.take(self._paths.fdstore_lock)) as held,
         ):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._paths.keeper)
-            with SocketAddress(self._paths.keeper) as address:
+                os.unlink(self._paths.fdstore_socket)
+            with SocketAddress(self._paths.fdstore_socket) as address:
                 listener.bind(address)
             listener.listen()
             self._process = subprocess.Popen(
@@ -170,13 +170,13 @@ class FdStoreClient:
     def stop(self) -> None:
         """End it: nothing is left to be kept."""
         with contextlib.suppress(OSError):
-            os.unlink(self._paths.keeper)
+            os.unlink(self._paths.fdstore_socket)
         self.tell("end")
         if self._link is not None:
             self._link.close()
             self._link = None
         try:
-            os.close(lock.take(self._paths.keeper_lock))
+            os.close(lock.take(self._paths.fdstore_lock))
         except BlockingIOError:
             log.warning("the keeper doesn't end")
         if self._process is not None:
@@ -189,7 +189,7 @@ class FdStoreClient:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             sock.settimeout(PATIENCE)
-            with SocketAddress(self._paths.keeper) as address:
+            with SocketAddress(self._paths.fdstore_socket) as address:
                 sock.connect(address)
             found = self._take_all(sock)
         except BaseException as error:

@@ -64,7 +64,7 @@ def begin(deployment: Deployment, paths: Paths, last: LockOwner | None) -> Start
     lock.clear(paths, known)
     if keeping is None:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(paths.keeper)
+            os.unlink(paths.fdstore_socket)
     return StartupState(keeping, known, inheritance, news=news)
 
 

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from pyro_child.version import installed_version
 from pyro_events._broker.settings import MIB, SMALLEST_MESSAGE, Settings
 from pyro_events._protocol.when_full import WhenFull
-from pyro_events._version import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,7 @@ class _Version(argparse.Action):
     """Looks the version up only when somebody asks."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(parser.prog, version())  # noqa: T201 - the command's output
+        print(parser.prog, installed_version())  # noqa: T201 - the command's output
         parser.exit()
 
 

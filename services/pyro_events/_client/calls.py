@@ -22,14 +22,6 @@ def encode_call(
     return framing.encode_frame(framing.INVOKE, framing.MSGPACK, 0, seq, data)
 
 
-def decode_answer(frame: framing.Frame) -> Any:
-    """Give what a RESULT frame says; raises the exception that it carries."""
-    value, error = outcome(frame)
-    if error is not None:
-        raise error
-    return value
-
-
 def outcome(frame: framing.Frame) -> tuple[Any, Exception | None]:
     """Give what a RESULT frame says, or the exception that it carries.
 

@@ -11,11 +11,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from Pyro5 import config
-from Pyro5.serializers import serializers_by_id
 
 from pyro_events._client.condition import TimedOut
 from pyro_events.errors import EventServiceError, Refused, Unreachable
 from pyro_wire import framing
+from pyro_wire.messages import ConnectRefused, UnexpectedAnswer, decode_connect, encode_connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,16 +88,13 @@ class Connection:
 
         Raises Refused with the daemon's own words, ConnectionLost, or TimedOut.
         """
-        serializer = serializers_by_id[serializer_id]
-        hello = serializer.dumps({"handshake": data, "object": target})
-        self.write(framing.encode_frame(framing.CONNECT, serializer_id, 0, 0, hello))
-        frame = self.next_frame(deadline)
-        answer = _loads(frame)
-        if frame.type == framing.CONNECTFAIL:
-            raise Refused(f"refused: {answer}")
-        if frame.type != framing.CONNECTOK or not isinstance(answer, dict):
-            raise ConnectionLost("answered the handshake with something else")
-        return answer.get("handshake")
+        self.write(encode_connect(target, data, serializer_id))
+        try:
+            return decode_connect(self.next_frame(deadline))
+        except ConnectRefused as refusal:
+            raise Refused(f"refused: {refusal}") from None
+        except UnexpectedAnswer as error:
+            raise ConnectionLost(str(error)) from error
 
     def write(self, data: bytes) -> None:
         """Send the bytes, now or as soon as the peer takes them; raises ConnectionLost."""
@@ -288,14 +285,6 @@ class Connection:
             return 0
         except OSError as error:
             raise _lost(error) from None
-
-
-def _loads(frame: framing.Frame) -> Any:
-    """Decode an answer to the handshake; a denial comes in whatever serializer Pyro5 likes."""
-    try:
-        return serializers_by_id[frame.serializer].loads(frame.data)
-    except Exception as error:
-        raise ConnectionLost(f"answered the handshake with garbage: {error}") from error
 
 
 def _lost(error: OSError) -> ConnectionLost:

@@ -17,12 +17,12 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyro_events._client import names
-from pyro_events._client.backoff import Backoff
 from pyro_events._client.condition import TimedOut
 from pyro_events._client.connection import Abandoned, Connection, ConnectionLost
 from pyro_events._client.waker import Stopped, Waker
 from pyro_events.errors import Closed, EventServiceError, Refused, Unreachable
 from pyro_wire import framing
+from pyro_wire.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable

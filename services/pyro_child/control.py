@@ -1,19 +1,4 @@
-"""The child's side of the protocol between a service and the manager that started it.
-
-Two environment variables carry it; without them everything here does nothing, so that a service
-also runs alone:
-
-* `NOTIFY_SOCKET` names a datagram socket. What is sent there is sd_notify(3): `READY=1`,
-  `STATUS=…`, `STOPPING=1`, and our own `X_PYRO_URI=…`, the address of the service's main object.
-* `PYROCTL_CONTROL_FD` is the number of an inherited file descriptor: one end of a Unix stream
-  socketpair. The end of the stream means that the manager is gone; the service then leaves at
-  once and orderly, so that nobody outlives the manager. Lines of JSON carry questions:
-  `{"id": 1, "ask": "statistics"}`, with parameters as further keys, is answered by
-  `{"id": 1, "answer": …}` or `{"id": 1, "error": "text"}`, in order; only what takes a service
-  long is answered out of turn.
-
-SIGTERM asks for an orderly stop, to be ended with exit code 0.
-"""
+"""The service's end of the control channel, over which the manager asks; see `pyro_child`."""
 
 from __future__ import annotations
 
@@ -27,34 +12,29 @@ import threading
 import time
 from collections.abc import Callable
 
-PERMANENT_FAILURE = 125
-"""The exit code by which a service says that starting it again is pointless."""
+from pyro_child.notifier import SEND_TIMEOUT
 
 LONGEST_LINE = 1 << 20
-"""Bytes; a longer question is refused."""
-
-SEND_PATIENCE = 1.0
-"""Seconds that a message may wait for a manager that doesn't read."""
+"""Bytes; a longer request is refused."""
 
 Answer = Callable[[str, dict[str, object]], object]
-"""Gets the ask and its parameters; gives something that JSON can carry or a `Deferred`, or raises.
-"""
+"""Takes a request and its parameters; returns a value for JSON or a `Deferred`, or raises."""
 
-_log = logging.getLogger("pyro_child.protocol")
+_log = logging.getLogger("pyro_child")
 
 
 class AskRefused(Exception):
-    """Raised by an `Answer` to refuse an ask; its text is what the manager gets."""
+    """Raised by an `Answer` to refuse a request; the manager receives its text."""
 
 
 class Deferred:
-    """An answer that comes later, for selector loops; belongs to the thread of the channel."""
+    """An answer that follows later, for selector loops. Belongs to the channel's thread."""
 
     def __init__(self) -> None:
         self._then: Callable[[Callable[[], object]], None] | None = None
 
     def finish(self, outcome: Callable[[], object]) -> None:
-        """Answer with what `outcome()` gives or raises; once, after the `Answer` has returned."""
+        """Answer with what `outcome()` returns or raises; once, after the `Answer` has returned."""
         then, self._then = self._then, None
         if then is not None:
             then(outcome)
@@ -64,50 +44,10 @@ class Deferred:
         self._then = then
 
 
-class Notifier:
-    """Tells the manager about the state of this service, as sd_notify(3) does.
-
-    `address` is a path, or an abstract socket's name after an `@`; by default that of the
-    environment, and without one every method does nothing. A manager that can't be reached is
-    logged and no error: the service goes on. Every method may be called from any thread.
-    """
-
-    def __init__(self, address: str | None = None) -> None:
-        self._address = address or os.environ.get("NOTIFY_SOCKET") or None
-
-    def ready(self, uri: str | None = None, status: str | None = None) -> None:
-        """Say that the service can serve now, at `uri` if it is a Pyro object."""
-        self._send(READY="1", X_PYRO_URI=uri, STATUS=status)
-
-    def status(self, text: str) -> None:
-        """Describe the service's state in a line for people."""
-        self._send(STATUS=text)
-
-    def stopping(self) -> None:
-        """Say that the service has begun to stop."""
-        self._send(STOPPING="1")
-
-    def _send(self, **fields: str | None) -> None:
-        if self._address is None:
-            return
-        lines = [f"{key}={_one_line(value)}" for key, value in fields.items() if value is not None]
-        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(SEND_PATIENCE)
-                sock.sendto("\n".join(lines).encode(), address)
-        except OSError as error:
-            _log.warning("can't tell the manager %s at %s: %s", lines, self._address, error)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.splitlines())
-
-
 class ControlChannel:
     """The service's end of the control channel, for a selector loop or for `serve_control`.
 
-    Owns the socket; `close` it at the end. Not for use by several threads at once, except `close`.
+    Owns the socket until `close`, the only method that several threads may call at once.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -117,14 +57,14 @@ class ControlChannel:
         self._outgoing = b""
         self._server: threading.Thread | None = None
         self.closed = False
-        """Whether `close` was called here; tells that apart from a manager that left."""
+        """Whether `close` was called here, and the manager didn't leave."""
 
     @classmethod
     def from_environment(cls) -> ControlChannel | None:
-        """Take the channel that the manager passed, or give None if there is no manager.
+        """Return the channel that the manager passed on, or None if there is no manager.
 
-        The variable is removed and the descriptor closes on exec, so that no program started
-        from here mistakes the channel for its own, or keeps it open.
+        The variable is removed and the descriptor is closed on exec, so that no program started
+        from here takes the channel for its own or keeps it open.
         """
         text = os.environ.pop("PYROCTL_CONTROL_FD", None)
         if text is None:
@@ -132,31 +72,31 @@ class ControlChannel:
         try:
             sock = socket.socket(fileno=int(text))
         except (ValueError, OSError, OverflowError) as error:
-            _log.warning("PYROCTL_CONTROL_FD=%s is no inherited socket (%s): ignored", text, error)
+            _log.warning("PYROCTL_CONTROL_FD=%s is not an inherited socket: %s", text, error)
             return None
         sock.set_inheritable(False)
         return cls(sock)
 
     def fileno(self) -> int:
-        """Give the descriptor to wait for: readable means `on_readable`."""
+        """Return the descriptor to wait for: when it is readable, call `on_readable`."""
         return self._socket.fileno()
 
     @property
     def unsent(self) -> bool:
-        """Whether answers wait for a manager that doesn't read: wait for `on_writable`, then."""
+        """Whether answers wait for a manager that doesn't read; then wait to call `on_writable`."""
         return bool(self._outgoing)
 
     def on_writable(self) -> bool:
-        """Send on; False once the manager is gone."""
+        """Continue to send; return False once the manager is gone."""
         return self._send(b"", 0)
 
     def on_readable(self, answer: Answer, patience: float | None = None) -> bool:
-        """Answer what has come, without waiting for more; False once the manager is gone.
+        """Answer the requests that have arrived; return False once the manager is gone.
 
-        `answer` is called in this thread. If it raises `AskRefused`, the manager gets the text;
-        any other exception is logged with its traceback, too. A manager that doesn't read its
-        answers delays the caller by `patience` at most, in seconds, `SEND_PATIENCE` by default;
-        the rest goes with the next answer, or with `on_writable`.
+        `answer` is called in this thread. If it raises `AskRefused`, the manager receives the
+        text; any other exception is also logged with its traceback. A manager that doesn't read
+        its answers delays the caller by at most `patience` seconds, `SEND_TIMEOUT` by default;
+        the rest is sent with the next answer, or by `on_writable`.
         """
         try:
             data = self._socket.recv(1 << 16)
@@ -172,18 +112,18 @@ class ControlChannel:
             self._incoming = b""
             text = f"a line longer than {LONGEST_LINE} bytes"
             replies.append(_encode({"id": None, "error": text}))
-        return self._send(b"".join(replies), SEND_PATIENCE if patience is None else patience)
+        return self._send(b"".join(replies), SEND_TIMEOUT if patience is None else patience)
 
     def _reply(self, line: bytes, answer: Answer) -> bytes:
-        """Give the reply, b"" if it comes later."""
+        """Return the reply, b"" if it follows later."""
         try:
-            question = json.loads(line)
+            request = json.loads(line)
         except ValueError as error:
             return _encode({"id": None, "error": f"not a line of JSON: {error}"})
-        if not isinstance(question, dict) or not isinstance(question.get("ask"), str):
+        if not isinstance(request, dict) or not isinstance(request.get("ask"), str):
             return _encode({"id": None, "error": 'not an object with an "ask"'})
-        number, ask = question.pop("id", None), question.pop("ask")
-        reply = _outcome(number, ask, lambda: answer(ask, question))
+        number, ask = request.pop("id", None), request.pop("ask")
+        reply = _outcome(number, ask, lambda: answer(ask, request))
         later = reply.get("answer")
         if not isinstance(later, Deferred):
             return _encode(reply)
@@ -215,12 +155,12 @@ class ControlChannel:
         return True
 
     def close(self) -> None:
-        """Hang up, and end the thread of `serve_control`; may be called from any thread, twice."""
+        """Close the channel and end the thread of `serve_control`; from any thread, also twice."""
         self.closed = True
         with contextlib.suppress(OSError):  # the manager hung up first
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits on it
         if self._server is not None and self._server is not threading.current_thread():
-            self._server.join(2 * SEND_PATIENCE)
+            self._server.join(2 * SEND_TIMEOUT)
         self._socket.close()
 
 
@@ -236,7 +176,7 @@ def _outcome(number: object, ask: str, answer: Callable[[], object]) -> dict[str
     except AskRefused as refusal:
         return {"id": number, "error": str(refusal)}
     except Exception as error:  # noqa: BLE001 - whatever it is, the manager waits for a reply
-        _log.exception("the manager's ask %r failed", ask)
+        _log.exception("the manager's request %r failed", ask)
         return {"id": number, "error": f"{type(error).__name__}: {error}"}
 
 
@@ -244,7 +184,7 @@ def _encode(reply: dict[str, object]) -> bytes:
     try:
         text = json.dumps(reply, separators=(",", ":"))
     except (TypeError, ValueError) as error:
-        _log.exception("an answer that JSON can't carry")
+        _log.exception("can't encode an answer as JSON")
         text = json.dumps({"id": reply["id"], "error": f"{type(error).__name__}: {error}"})
     return text.encode() + b"\n"
 
@@ -254,8 +194,8 @@ def serve_control(
 ) -> threading.Thread:
     """Serve the channel in a thread, for programs without a selector loop of their own.
 
-    `answer` and `gone` are called in that thread; `gone` once, when the manager is gone, and not
-    when the channel was closed here. `channel.close()` ends the thread.
+    `answer` and `gone` are called in that thread; `gone` once, when the manager is gone, but not
+    when the channel is closed here. `channel.close()` ends the thread.
     """
 
     def serve() -> None:

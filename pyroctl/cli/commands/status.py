@@ -1,4 +1,4 @@
-"""`pyroctl status`: a table of services."""
+"""`pyroctl status`: show the services and their states."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.arguments import services_argument
 from pyroctl.cli.status.view import show
 
 if TYPE_CHECKING:
@@ -15,19 +16,21 @@ if TYPE_CHECKING:
 
 
 @cli.command("status")
-@cli.services_argument
-@click.option("--watch", is_flag=True, help="Refresh until Ctrl-C; with --json an object a line.")
-@click.option("--tree", is_flag=True, help="Show what needs what.")
+@services_argument
+@click.option(
+    "--watch", is_flag=True, help="Refresh until Ctrl-C; --json prints an object per line."
+)
+@click.option("--tree", is_flag=True, help="Show dependencies as a tree.")
 @click.option("--interval", default=1.0, show_default=True, help="Seconds between refreshes.")
 def command(
     app: App, services: tuple[str, ...], *, watch: bool, tree: bool, interval: float
 ) -> Result:
-    """Show services and their state.
+    """Show services and their states.
 
-    Of services that are named, also how their last runs ended.
+    For named services, also show how recent runs ended.
 
-    Exit status: 0 if all (named, or enabled) services run, 3 if one doesn't, 4 if one is unknown
-    or the manager doesn't answer.
+    The exit status is 0 if all named (or enabled) services are running, 3 if one is not, and 4 if
+    one does not exist or the manager does not answer.
     """
     if watch:
         from pyroctl.cli.status.watch import watch_status
