@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 from pyro_child import AskRefused, ControlChannel, Deferred, Notifier
@@ -107,7 +109,8 @@ class EventServiceProcess:
         name = f"registered in the name server at {where}" if where else "not registered"
         try:
             print(f"{uri} is ready, {name}", flush=True)  # noqa: T201 - the command's output
-        except OSError:  # no reader
+        except OSError:  # no reader, which must not make the flush at exit fail
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             _log.info("%s is ready, %s", uri, name)
         self._notifier.ready(uri=uri, status=name)
 
