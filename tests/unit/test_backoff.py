@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyroctl.core.backoff import JITTER, restart_delay
+from pyroctl.core.lifecycle import JITTER, restart_delay
 
 chances = st.floats(0, 1)
 

@@ -1,9 +1,7 @@
-"""What clients would lose if a service were stopped or restarted, and who is back afterwards."""
+"""What clients would lose if a service were stopped or restarted."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,25 +14,21 @@ if TYPE_CHECKING:
     from pyroctl.manager.deployment.unit import Unit
 
 ANSWER_TIMEOUT = 2.0
-"""Seconds that a service has to say who depends on it."""
-RETURN_TIMEOUT = 5.0
-"""Seconds that aware subscribers have to come back after a restart."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
-"""Seconds between looks at who is back."""
+"""Seconds that a service has to report who depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribers:
-    """Who is subscribed at an event service: the plain ones by name, the aware ones as a number."""
+    """The subscribers of an event service: plain ones by name, aware ones as a number."""
 
     plain: list[dict[str, Any]]
     aware: int
 
 
 async def assess_impact(units: Iterable[Unit], ours: Container[str | None]) -> list[dict[str, Any]]:
-    """Give, for each of these services that has something to lose, what would be lost.
+    """Return what would be lost, for each of these services that has something to lose.
 
-    `ours` are the URIs of the deployment's own services: they register again by themselves.
+    `ours` are the URIs of the deployment's services, which register again automatically.
     """
     found = []
     for unit in units:
@@ -54,7 +48,7 @@ async def assess_impact(units: Iterable[Unit], ours: Container[str | None]) -> l
 
 
 async def subscribers_of(unit: Unit) -> Subscribers:
-    """Ask an event service who is subscribed; nobody if it doesn't answer."""
+    """Ask an event service for its subscribers; return none if it doesn't answer."""
     try:
         rows = await unit.ask("subscriptions", ANSWER_TIMEOUT)
     except OSError:
@@ -62,21 +56,6 @@ async def subscribers_of(unit: Unit) -> Subscribers:
     keys = ("subscriber", "subjects", "patterns")
     plain = [{key: row[key] for key in keys} for row in rows if not row["aware"]]
     return Subscribers(plain, len(rows) - len(plain))
-
-
-async def await_return(unit: Unit, expected: int) -> int:
-    """Wait until so many aware subscribers are back, for a bounded time; give how many are.
-
-    The event service has no way to tell, so it is asked, less and less often.
-    """
-    deadline = time.monotonic() + RETURN_TIMEOUT
-    pause = FIRST_PAUSE
-    while True:
-        back = (await subscribers_of(unit)).aware if expected else 0
-        if back >= expected or time.monotonic() >= deadline or unit.state is not State.RUNNING:
-            return min(back, expected)
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 async def _names_of(unit: Unit, ours: Container[str | None]) -> list[str]:

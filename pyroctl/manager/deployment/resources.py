@@ -1,4 +1,4 @@
-"""What the manager keeps for a service while its processes come and go."""
+"""What the manager holds for a service while its processes come and go."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class ServiceResources:
     """The listening socket and the state directory of one service.
 
-    `lent` is a socket that our own manager holds for it, which is then never ours to close.
+    `lent` is a socket that the manager's own manager holds for it; it is never closed.
     """
 
     def __init__(self, paths: Paths, lent: LentSocket | None = None) -> None:
@@ -32,9 +32,9 @@ class ServiceResources:
         self._directory: str | None = None
 
     def listen(self, address: ListenAddress | None, spec: ServiceSpec) -> int | None:
-        """Give the descriptor of the socket that listens there, which is bound when there is none.
+        """Return the descriptor of the socket that listens there; bind it if there is none.
 
-        None when the service sees to that itself. Raises AddressRefused.
+        None if the service itself listens. Raises AddressRefused.
         """
         if address is None:
             return None
@@ -57,21 +57,21 @@ class ServiceResources:
         return self._directory
 
     def descriptors(self) -> dict[str, int]:
-        """Give the socket that is held, if there is one."""
+        """Return the descriptor of the socket that is held, if there is one."""
         return {} if self._held is None else {"listen": self._held.fileno()}
 
-    def resume(self, address: ListenAddress | None, fd: int | None, directory: str | None) -> None:
-        """Go on with what another manager has held."""
+    def restore(self, address: ListenAddress | None, fd: int | None, directory: str | None) -> None:
+        """Take what another manager has held."""
         self._directory = directory
         if fd is not None and address is not None:
             self._held = HeldSocket(address, fd=fd)
 
     def holds(self, address: ListenAddress | None) -> bool:
-        """Tell whether a process that is started now gets the socket that is there."""
+        """Return whether a process that starts now gets the existing socket."""
         return self._lent is not None or (self._held is not None and self._held.address == address)
 
     def bound(self) -> tuple[str, int] | None:
-        """Give host and port where the socket that we hold listens; None without one of TCP."""
+        """Return host and port of the socket that we hold; None without a TCP socket."""
         held = self._lent or self._held
         if held is None:
             return None
@@ -82,15 +82,15 @@ class ServiceResources:
             return host, port
 
     def release_socket(self) -> None:
-        """Listen no longer: who connects now is refused."""
+        """Stop listening: connections are refused from now on."""
         if self._held is not None:
             self._held.close()
             self._held = None
 
     def state_directory(self, spec: ServiceSpec) -> str:
-        """Give a directory that only the service may enter; it stays as long as we do.
+        """Return a directory that only the service may enter; it exists until `close`.
 
-        A service that runs as another user can't enter ours: its directory is a temporary one.
+        A service that runs as another user can't enter ours, and gets a temporary directory.
         """
         if self._directory is None:
             if spec.user is None:
@@ -103,7 +103,7 @@ class ServiceResources:
         return self._directory
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         self.release_socket()
         if self._directory is not None:
             with contextlib.suppress(OSError):
@@ -112,7 +112,7 @@ class ServiceResources:
 
 
 def _ids(spec: ServiceSpec) -> tuple[int, int]:
-    """Give the user and group of the service, -1 for those that are ours."""
+    """Return the user and group of the service, -1 for ours."""
     if spec.user is None:
         return -1, -1
     entry = pwd.getpwnam(spec.user)

@@ -1,4 +1,4 @@
-"""What the keeper does besides while there is no manager: it listens, and sees who lives."""
+"""Watches services for the descriptor store while no manager is running."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ if TYPE_CHECKING:
 
 
 class UnattendedMonitor:
-    """From the end of one manager to the beginning of the next; in the event loop's thread.
+    """From the end of one manager to the start of the next; in the event loop's thread.
 
-    `sockets` are the services' notification sockets and whose messages count there: unread, they
-    would fill up and stop the services. `on_alone` is called when no process of `pids` is left.
+    `sockets` are the services' notification sockets with the users whose messages count: unread,
+    the sockets would fill up and block the services. `on_empty` is called when no process of `pids`
+    is left.
     """
 
     def __init__(
         self,
         sockets: Mapping[str, tuple[int, frozenset[int]]],
         pids: Iterable[int],
-        on_alone: Callable[[], None],
+        on_empty: Callable[[], None],
     ) -> None:
         self.since = time.time()
-        self.said: dict[str, dict[str, str]] = {name: {} for name in sockets}
-        """What came, by the socket's name; later values of a field replace earlier ones."""
+        self.messages: dict[str, dict[str, str]] = {name: {} for name in sockets}
+        """What has arrived, by socket; later values of a field replace earlier ones."""
         self._sockets = [
-            NotifySocket("", uids, self.said[name].update, fd=os.dup(fd))
+            NotifySocket("", uids, self.messages[name].update, fd=os.dup(fd))
             for name, (fd, uids) in sockets.items()
         ]
-        self._on_alone = on_alone
+        self._on_empty = on_empty
         self._watches: dict[int, ProcessWatch] = {}
         for pid in pids:
             try:
@@ -43,18 +44,18 @@ class UnattendedMonitor:
                 continue
 
     @property
-    def alone(self) -> bool:
+    def empty(self) -> bool:
         """Whether no process is left."""
         return not self._watches
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Leave everything to a manager."""
         for sock in self._sockets:
-            sock.leave()
+            sock.detach()
         for watch in self._watches.values():
             watch.cancel()
 
     def _ended(self, pid: int) -> None:
         del self._watches[pid]
-        if not self._watches:
-            self._on_alone()
+        if self.empty:
+            self._on_empty()

@@ -1,4 +1,4 @@
-"""The manager's own log, which survives a full or read-only disk as those of services do."""
+"""The manager's own log, which survives a full or read-only disk like those of services."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pyroctl.core.spec import LogSpec
-from pyroctl.manager.output.logfile import LogFile
-from pyroctl.manager.output.logs import now
+from pyroctl.manager.output.logfile import LogFile, now
 
 if TYPE_CHECKING:
     from logging import LogRecord
@@ -16,7 +15,7 @@ BOUNDS = LogSpec(max_bytes=5_000_000, keep=2)
 
 
 class ManagerLog(logging.Handler):
-    """Writes records into a log file; from any thread, as logging's handlers may be used."""
+    """Writes records into a log file; usable from any thread, like all handlers of logging."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -24,10 +23,10 @@ class ManagerLog(logging.Handler):
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
 
     def emit(self, record: LogRecord) -> None:
-        """Write a record; what can't be written is counted in the file as soon as it can."""
+        """Write a record; if that fails, the file reports the number later."""
         self._file.append(f"{self.format(record)}\n".encode(errors="replace"), now())
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
         super().close()

@@ -1,46 +1,84 @@
-"""One run of a service: a process, and what it says about itself."""
+"""One process of a service, and what it reports about itself."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import pwd
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pyroctl.core.record import stamp
+from pyroctl.core.record import RunRecord, stamp
 from pyroctl.core.spec import LogReady, NotifyReady
+from pyroctl.manager.process import procfs
 from pyroctl.manager.process.control_link import ControlLink
-from pyroctl.manager.process.handle import ProcessHandle, spawn
-from pyroctl.manager.process.identity import ReattachedProcess, start_time
+from pyroctl.manager.process.handle import ProcessHandle, ReattachedProcess
 from pyroctl.manager.process.notify import NotifySocket
 from pyroctl.manager.process.probe_command import HelperRunner
 from pyroctl.manager.process.readiness import ReadinessWatch
+from pyroctl.manager.process.spawn import spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyroctl.core.outcome import Outcome
-    from pyroctl.core.record import RunRecord
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds.launch import Launch, LaunchContext
-    from pyroctl.manager.cleanup.cleanup_client import CleanupClient
-    from pyroctl.manager.fdstore.remote_log import RemoteLog
-    from pyroctl.manager.output.logs import ServiceLog
+    from pyroctl.manager.process.handle import Process
+    from pyroctl.manager.process.probe_command import Cleanup
     from pyroctl.manager.process.sessions import SessionSnapshot
+    from pyroctl.manager.process.spawn import Pipes
+
+
+class Log(Protocol):
+    """Where the output of a service goes."""
+
+    def pipes(
+        self,
+        on_lines: Callable[[bytes], None],
+        *,
+        apart: bool,
+        watched: bool,
+        fds: Mapping[str, int] | None,
+    ) -> Pipes:
+        """Return the pipes of a process that writes into this log.
+
+        `apart`: stderr has a pipe of its own; `watched`: `on_lines` needs the lines; `fds`: our
+        ends of existing pipes.
+        """
 
 
 class ProcessCallbacks(NamedTuple):
-    """What a run tells its unit, each at most once and in this order."""
+    """What a process reports to its unit, each at most once and in this order."""
 
     ready: Callable[[ServiceProcess], None]
     ended: Callable[[ServiceProcess, Outcome], None]
     """The process ended; its output was read."""
     gone: Callable[[ServiceProcess], None]
-    """Nothing of its session is left."""
+    """Its session is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessParts:
+    """What all processes of a service share."""
+
+    log: Log
+    cleanup: Cleanup
+    snapshot: SessionSnapshot
+    callbacks: ProcessCallbacks
+
+
+class StartPlan(NamedTuple):
+    """How a process is started, or was."""
+
+    spec: ServiceSpec
+    launch: Launch
+    context: LaunchContext
+    notify_path: str
 
 
 class PriorProcess(NamedTuple):
-    """What another manager knew of a run, and its descriptors."""
+    """A process that another manager started: its record and its descriptors."""
 
     record: RunRecord
     fds: dict[str, int]
@@ -49,131 +87,145 @@ class PriorProcess(NamedTuple):
 class ServiceProcess:
     """A process of a service from its start to its end. Lives in the event loop's thread.
 
-    `listen_fd` is the listening socket that it inherits. Raises OSError or ValueError when the
-    process can't be created, and then nothing is left of it. With `before` it is one that another
-    manager has started, and nothing is created.
+    It inherits the listening socket `listen_fd`. With `prior` it is reattached instead of started.
+    Raises OSError or ValueError if the process can't be created; then nothing is left of it.
     """
 
     def __init__(
         self,
-        spec: ServiceSpec,
-        what: Launch,
-        surroundings: LaunchContext,
-        log: ServiceLog | RemoteLog,
-        notify_path: str,
-        guardian: CleanupClient,
-        *,
-        census: SessionSnapshot,
-        hooks: ProcessCallbacks,
-        listen_fd: int | None,
-        before: PriorProcess | None = None,
+        parts: ProcessParts,
+        plan: StartPlan,
+        listen_fd: int | None = None,
+        prior: PriorProcess | None = None,
     ) -> None:
-        record, fds = before or (None, {})
-        self.spec = spec
-        """What it was started with; its unit may know better by now."""
-        self.stamp = stamp(spec) if record is None else record.stamp
-        """What tells whether it was started with another specification than a given one."""
-        self.uri = record.uri if record is not None else None
-        self.status_text = record.status_text if record is not None else ""
-        """What it says about itself (STATUS=)."""
-        self.first_sign: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
-        """Done when it is ready, with None, or has ended, with how."""
-        self.last_sign = 0.0 if record is None else asyncio.get_running_loop().time()
-        """When it said WATCHDOG=1 last, by the event loop's clock."""
-        self.ready_since = record.ready_since if record is not None else None
+        loop = asyncio.get_running_loop()
+        record, fds = prior or PriorProcess(_new_record(plan), {})
+        self.spec = plan.spec
+        """The specification it was started with; its unit may have a newer one."""
+        self.stamp = record.stamp
+        self.uri = record.uri
+        self.status_text = record.status_text
+        """The status it has reported (STATUS=)."""
+        self.ready_or_ended: asyncio.Future[Outcome | None] = loop.create_future()
+        """Done when it is ready, with None, or has ended, with its outcome."""
+        self.last_heartbeat = 0.0 if prior is None else loop.time()
+        """When it last sent WATCHDOG=1, by the event loop's clock."""
+        self.ready_since = record.ready_since
         """When it became ready, by its unit's clock."""
-        self.ns = surroundings.ns if record is None else record.ns
-        """The name server that it was told at its start."""
-        self.beside = HelperRunner(spec, what, guardian)
+        self.ns = record.ns
+        """The name server it was given at its start."""
+        self.notify_path = plan.notify_path
+        self.apart = record.apart
+        """Whether its stderr has a pipe of its own."""
+        self.uids = user_ids(plan.spec)
+        """The users whose notifications count."""
+        self.helpers = HelperRunner(plan.spec, plan.launch, parts.cleanup)
         """Starts programs that run as the service does."""
         self.ended = False
         self.gone = asyncio.Event()
-        self.notify_path = notify_path
-        self.apart = spec.log.stderr == "apart" if record is None else record.apart
-        """Whether its stderr has a pipe of its own."""
-        self.uids = user_ids(spec)
-        """Whose messages count."""
-        self._log = log
-        self._hooks = hooks
+        self._callbacks = parts.callbacks
         self._notify: NotifySocket | None = NotifySocket(
-            notify_path,
+            plan.notify_path,
             self.uids,
-            self.hear,
-            private=spec.user is None,
+            self.receive,
+            private=plan.spec.user is None,
             fd=fds.pop("notify", None),
         )
-        env = {**what.env, "NOTIFY_SOCKET": self._notify.address}
         self._readiness = ReadinessWatch(
-            what.readiness if self.ready_since is None else NotifyReady(),
+            plan.launch.readiness if self.ready_since is None else NotifyReady(),
             self._became_ready,
-            surroundings,
-            self.beside,
+            plan.context,
+            self.helpers,
         )
         try:
-            control = fds.pop("control", None)
-            pipes = log.pipes(
-                self._readiness.on_lines,
-                apart=self.apart,
-                watched=isinstance(what.readiness, LogReady),
-                fds=fds if record is not None else None,
-            )
-            if record is None:
-                self.child = spawn(
-                    *(spec, what, env, pipes, self._ended, self._gone),
-                    census=census,
-                    listen_fd=listen_fd,
-                )
+            if prior is None:
+                self.handle = self._start(parts, plan, self._notify.address, listen_fd)
             else:
-                link = None if control is None else ControlLink(control)
-                process = ReattachedProcess(record.pid)
-                self.child = ProcessHandle(
-                    process, pipes, link, self._ended, self._gone, census=census
-                )
+                self.handle = self._reattach(parts, plan, record.pid, fds)
         except BaseException:
             self._stop_listening()
             raise
-        self.started = (start_time(self.pid) or 0) if record is None else record.started
-        """When the kernel has started it, in its own ticks."""
+        self.started = record.started or procfs.start_time(self.pid) or 0
+        """When the kernel started it, in ticks since boot."""
+
+    def _start(
+        self, parts: ProcessParts, plan: StartPlan, notify_address: str, listen_fd: int | None
+    ) -> ProcessHandle:
+        launch = replace(plan.launch, env={**plan.launch.env, "NOTIFY_SOCKET": notify_address})
+        pipes = self._pipes(parts.log, launch, None)
+        process, control = spawn(plan.spec, launch, pipes, listen_fd)
+        return self._watch(parts, process, pipes, control)
+
+    def _reattach(
+        self, parts: ProcessParts, plan: StartPlan, pid: int, fds: dict[str, int]
+    ) -> ProcessHandle:
+        control = fds.pop("control", None)
+        pipes = self._pipes(parts.log, plan.launch, fds)
+        link = None if control is None else ControlLink(control)
+        return self._watch(parts, ReattachedProcess(pid), pipes, link)
+
+    def _pipes(self, log: Log, launch: Launch, fds: dict[str, int] | None) -> Pipes:
+        watched = isinstance(launch.readiness, LogReady)
+        return log.pipes(self._readiness.on_lines, apart=self.apart, watched=watched, fds=fds)
+
+    def _watch(
+        self, parts: ProcessParts, process: Process, pipes: Pipes, control: ControlLink | None
+    ) -> ProcessHandle:
+        return ProcessHandle(process, pipes, control, parts.snapshot, self._ended, self._gone)
 
     @property
     def pid(self) -> int:
-        """Its process id, which is its session's id as well."""
-        return self.child.pid
+        """Its process id, which is also the id of its session."""
+        return self.handle.pid
 
-    def let_go(self) -> None:
-        """Look no more after its readiness, because another program is to do that."""
+    def stop_watching(self) -> None:
+        """Stop watching its readiness, because another program takes over."""
         self._readiness.cancel()
 
-    def descriptors(self) -> dict[str, int]:
-        """Give our ends of what connects us with its process."""
-        notify = {} if self._notify is None else {"notify": self._notify.fileno()}
-        return {**self.child.descriptors(), **notify}
+    def snapshot(self) -> RunRecord:
+        """Return what another manager has to know to reattach the process."""
+        return RunRecord(
+            pid=self.pid,
+            started=self.started,
+            notify_path=self.notify_path,
+            stamp=self.stamp,
+            uri=self.uri,
+            status_text=self.status_text,
+            ready_since=self.ready_since,
+            ns=self.ns,
+            apart=self.apart,
+        )
 
-    def hear(self, fields: dict[str, str]) -> None:
-        """Take what it says about itself."""
+    def descriptors(self) -> dict[str, int]:
+        """Return our ends of its connections, by name."""
+        notify = {} if self._notify is None else {"notify": self._notify.fileno()}
+        return {**self.handle.descriptors(), **notify}
+
+    def receive(self, fields: dict[str, str]) -> None:
+        """Handle a notification."""
         self.uri = fields.get("X_PYRO_URI", self.uri)
         self.status_text = fields.get("STATUS", self.status_text)
         if fields.get("WATCHDOG") == "1":
-            self.last_sign = asyncio.get_running_loop().time()
+            self.last_heartbeat = asyncio.get_running_loop().time()
         self._readiness.on_notify(fields)
 
     def _became_ready(self) -> None:
-        self._decide(None)
-        self._hooks.ready(self)
+        self._settle(None)
+        self._callbacks.ready(self)
 
     def _ended(self, outcome: Outcome) -> None:
         self.ended = True
         self._stop_listening()
-        self._decide(outcome)
-        self._hooks.ended(self, outcome)
+        self._settle(outcome)
+        self._callbacks.ended(self, outcome)
 
-    def _decide(self, sign: Outcome | None) -> None:
-        if not self.first_sign.done():
-            self.first_sign.set_result(sign)
+    def _settle(self, outcome: Outcome | None) -> None:
+        if not self.ready_or_ended.done():
+            self.ready_or_ended.set_result(outcome)
 
     def _gone(self) -> None:
         self.gone.set()
-        self._hooks.gone(self)
+        self._callbacks.gone(self)
 
     def _stop_listening(self) -> None:
         self._readiness.cancel()
@@ -182,8 +234,17 @@ class ServiceProcess:
             self._notify = None
 
 
+def _new_record(plan: StartPlan) -> RunRecord:
+    """Return what is known of a process before its start."""
+    return RunRecord(
+        *(0, 0, plan.notify_path, stamp(plan.spec)),
+        ns=plan.context.ns,
+        apart=plan.spec.log.stderr == "apart",
+    )
+
+
 def user_ids(spec: ServiceSpec) -> frozenset[int]:
-    """Whose messages count: the service's user's, ours and root's."""
+    """Return the users whose notifications count: the service's user, ours and root."""
     users = {0, os.geteuid()}
     if spec.user is not None:
         users.add(pwd.getpwnam(spec.user).pw_uid)
