@@ -1,1 +1,1 @@
-"""Pure decisions: service specifications, the life-cycle table, back-off, start plans, values."""
+"""Pure decisions: service specifications, the lifecycle table, start plans, values."""

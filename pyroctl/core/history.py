@@ -1,4 +1,4 @@
-"""How a service's last runs ended, and why. Pure."""
+"""How the last runs of a service ended, and why. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyroctl.core.state import State
 
 KEPT = 20
-"""How many are remembered."""
+"""How many runs the history has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +21,27 @@ class Ending:
 
     time: datetime
     pid: int | None
-    """None if it never came to a process."""
+    """None if no process could be created."""
     outcome: Outcome
     reason: str
-    """Why it ended, for people: what was asked for, or what happened to it."""
+    """Why it ended, for people: what was requested, or what happened."""
     uptime: float | None
     """Seconds for which it was ready; None if it never was."""
     then: State | None = None
-    """What the service did after that; None as long as that isn't decided."""
+    """The state that followed; None until that is decided."""
 
 
 History = tuple[Ending, ...]
-"""The oldest first."""
+"""Oldest first."""
 
 
 def remember(history: History, ending: Ending) -> History:
-    """Add an ending, and forget what is too long ago."""
+    """Return the history with another ending, without the oldest beyond `KEPT`."""
     return (*history, ending)[-KEPT:]
 
 
 def conclude(history: History, then: State) -> History:
-    """Note what the service did after its last run."""
+    """Return the history with the state that followed the last run."""
     if not history or history[-1].then is not None:
         return history
     return (*history[:-1], replace(history[-1], then=then))

@@ -1,4 +1,4 @@
-"""The life-cycle of a service: one table, state × event → handler, and one `step`.
+"""The lifecycle of a service: one table, state × event → handler, and one `step`.
 
 A service is in one of seven states:
 

@@ -1,4 +1,4 @@
-"""When a service takes more memory or processor time than it may, for too long. Pure."""
+"""When a service exceeds its limits of memory or processor time for too long. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from pyroctl.core.spec import ServiceSpec
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
-LOOKS_IN_A_WINDOW = 5
+SAMPLES_PER_WINDOW = 5
 MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class UsageSample:
-    """What the processes of a service had taken at one time."""
+    """What the processes of a service have used at one time."""
 
     at: float
     """Monotonic seconds."""
@@ -29,31 +29,31 @@ class UsageSample:
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """Since when it has been taking too much, at every look; None: it isn't."""
+    """Since when every sample has exceeded a limit; None: the last one did not."""
 
     rss_since: float | None = None
     cpu_since: float | None = None
 
 
 def is_limited(spec: ServiceSpec) -> bool:
-    """Tell whether anybody has to look."""
+    """Return whether the service has limits."""
     return spec.max_rss is not None or spec.max_cpu is not None
 
 
 def pause(window: float) -> float:
-    """Give the seconds between two looks."""
-    return min(max(window / LOOKS_IN_A_WINDOW, SHORTEST_PAUSE), LONGEST_PAUSE)
+    """Return the seconds between two samples."""
+    return min(max(window / SAMPLES_PER_WINDOW, SHORTEST_PAUSE), LONGEST_PAUSE)
 
 
 def load(before: UsageSample, now: UsageSample) -> float:
-    """Give the processor time between two looks, in percent of one processor."""
+    """Return the processor time between two samples, in percent of one processor."""
     spent = sum(seconds - before.cpu.get(pid, 0.0) for pid, seconds in now.cpu.items())
     lived = now.at - before.at
     return 100 * spent / lived if lived > 0 else 0.0
 
 
 def compare(spec: ServiceSpec, excess: Excess, before: UsageSample, now: UsageSample) -> Excess:
-    """Give the excess after another look; one look within the limit forgives all before it."""
+    """Return the excess after another sample; one within the limit resets it."""
     too_big = spec.max_rss is not None and now.rss > spec.max_rss
     too_busy = spec.max_cpu is not None and load(before, now) > spec.max_cpu
     rss_since = now.at if excess.rss_since is None else excess.rss_since
@@ -62,7 +62,7 @@ def compare(spec: ServiceSpec, excess: Excess, before: UsageSample, now: UsageSa
 
 
 def verdict(spec: ServiceSpec, excess: Excess, before: UsageSample, now: UsageSample) -> str | None:
-    """Say why the service is to be restarted, or None if it isn't."""
+    """Return why the service has to restart, None if it doesn't."""
     if excess.rss_since is not None and now.at - excess.rss_since >= spec.window:
         assert spec.max_rss is not None
         taken, allowed = now.rss / MEGABYTE, spec.max_rss / MEGABYTE

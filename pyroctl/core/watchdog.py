@@ -1,4 +1,4 @@
-"""How a service is asked whether it is alive, and when one that isn't counts as hung. Pure."""
+"""How a service is checked for being alive, and when it counts as hung. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyroctl.core.spec import Readiness, ServiceSpec, WatchdogSpec
 
 GRACE = 1.0
-"""Seconds: a time-out that we notice later than that says more about us than about the service."""
+"""Seconds: a timeout noticed later than that means that the manager itself was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class PyroCheck:
     """Connect and ping as a Pyro client does."""
 
     name: str | None = None
-    """The name that leads to the object; None: it is the service's own."""
+    """The name of the object; None for the service's own object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +51,19 @@ class CommandCheck:
 
 @dataclass(frozen=True, slots=True)
 class SilenceCheck:
-    """Don't ask: it says WATCHDOG=1 by itself, as services of systemd do."""
+    """Wait for WATCHDOG=1, which the service sends on its own, as for systemd."""
 
     period: float
-    """Seconds for which it may be silent."""
+    """Seconds that it may be silent."""
 
 
 Check = AskCheck | PyroCheck | PortCheck | CommandCheck | SilenceCheck
 
 
 def check_of(spec: ServiceSpec) -> Check | None:
-    """Give how a service is found to be alive, None if nobody looks.
+    """Return how a service is checked, None if it isn't.
 
-    What the watchdog itself says comes first, then what made the service ready.
+    The watchdog's own setting has precedence over the way in which the service becomes ready.
     """
     watchdog = spec.watchdog
     if watchdog is None:
@@ -90,15 +90,15 @@ def _check_as_ready(ready: Readiness, watchdog: WatchdogSpec) -> Check | None:
             return PortCheck(host, port)
         case CommandReady(command):
             return CommandCheck(command)
-    return None  # such a configuration is refused
+    return None  # the configuration is checked for that
 
 
 def count_missed(missed: int, waited: float, spec: WatchdogSpec, *, answered: bool) -> int:
-    """Give how many questions in a row are unanswered now, `missed` before this one.
+    """Return how many checks in a row have failed now, after `missed` before this one.
 
-    `waited` is how long, in seconds, this one was open until we noticed that there is no answer.
-    If that is much longer than the time-out, we were stopped ourselves, with the whole machine
-    probably: nobody can be blamed for that time, and everybody begins anew.
+    `waited` is how many seconds this one took until we noticed that there was no answer. If that is
+    much longer than the timeout, the manager was stopped, probably with the whole machine: that
+    time proves nothing, and counting starts again.
     """
     if answered or waited > spec.timeout + GRACE:
         return 0
@@ -106,7 +106,7 @@ def count_missed(missed: int, waited: float, spec: WatchdogSpec, *, answered: bo
 
 
 def verdict(missed: int, spec: WatchdogSpec) -> str | None:
-    """Say why the service is to be ended, or None if it isn't."""
+    """Return why the service has to be ended, None if it doesn't."""
     if missed < spec.failures:
         return None
     plural = "s" if missed > 1 else ""

@@ -45,7 +45,7 @@ def run(
     echo: Callable[[str, bytes], None] | None = None,
     before_reexec: Callable[[], None] = lambda: None,
 ) -> None:
-    """Be the manager until a signal or a request ends it.
+    """Run as the manager until a signal or a request ends it.
 
     `on_ready` is called once commands are accepted, with a message about the last manager if that
     ended without shutting down; `system` reports to systemd; `echo` gets each service's name and

@@ -91,7 +91,7 @@ def execute(state: ReexecState, environ: Mapping[str, str]) -> None:
 
 
 async def check(deployment: Deployment, stamps: Mapping[str, int]) -> str:
-    """Let the installed program show that it can continue; return its version.
+    """Check that the installed program can continue; return its version.
 
     `stamps` are those of the services' processes. Raise PyroctlError if it can't; then nothing has
     changed.

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from pyroctl.kinds.address import TcpAddress, UnixAddress
-from pyroctl.manager.process import listening
-from pyroctl.manager.process.listening import AddressRefused, HeldSocket, lent_sockets
+from pyroctl.manager.process import bind
+from pyroctl.manager.process.bind import AddressRefused
+from pyroctl.manager.process.listening import HeldSocket, lent_sockets
 
 
 def port_of(held: HeldSocket) -> int:
@@ -76,7 +77,7 @@ def test_a_lookup_that_takes_too_long_is_given_up(monkeypatch) -> None:
         return system(*args, flags=flags, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    monkeypatch.setattr(listening, "LOOK_UP_PATIENCE", 0.05)
+    monkeypatch.setattr(bind, "LOOKUP_TIMEOUT", 0.05)
     with pytest.raises(AddressRefused, match="isn't found in time"):
         HeldSocket(TcpAddress("localhost", 0))
     over.set()

@@ -242,7 +242,7 @@ class Requests:
         return {"data": {"done": done}, "errors": [], "exit_code": 0}
 
     async def _reexec(self, args: Message, _: Sequence[str], send: Send) -> Message:
-        """Let the installed program continue in this process, if it can."""
+        """Start the installed program in this process, if it can continue."""
         version = await reexec.check(self._supervisor.deployment, self._supervisor.stamps())
         self._actions.reexec(str(args.get("nonce")))
         return {"data": {"pid": os.getpid(), "version": version}, "errors": [], "exit_code": 0}

@@ -120,7 +120,7 @@ async def notify(supervisor: Supervisor, unit: Unit, progress: Progress) -> dict
 
 
 async def _retire(unit: Unit) -> int | None:
-    """Let it save its work for the next process; return how many it notified, None on failure."""
+    """Make it save its work for the next process; return how many it notified, None on failure."""
     if unit.state is not State.RUNNING:
         return None
     try:
@@ -146,7 +146,7 @@ async def _await_return(unit: Unit) -> int:
 
 
 async def handover(unit: Unit, progress: Progress) -> dict[str, object]:
-    """Let a new process take over from the current one; raise ServiceFailed.
+    """Start a new process that takes over from the current one; raise ServiceFailed.
 
     After an error the old process continues to serve, unless the error reports otherwise.
     """

@@ -85,7 +85,7 @@ class UnitProcesses:
                 self.successor = process
 
     def protect(self, grace: float) -> None:
-        """Tell the cleanup process how many seconds they may take to end."""
+        """Report to the cleanup process how many seconds they may take to end."""
         for process in self.all:
             self._cleanup.protect(process.pid, grace)
 

@@ -114,7 +114,7 @@ class Supervisor:
         return state
 
     def _store_all(self) -> None:
-        """Let the descriptor store have everything that the next manager needs."""
+        """Send the descriptor store everything that the next manager needs."""
         for unit in self.units.values():
             self._store(unit)
 

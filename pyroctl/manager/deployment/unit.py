@@ -1,4 +1,4 @@
-"""One service of the manager: carries out what its life-cycle requires."""
+"""One service of the manager: carries out what its lifecycle requires."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from pyroctl.manager.deployment.resources import ServiceResources
 from pyroctl.manager.deployment.run_history import as_known, note_event, note_other, now
 from pyroctl.manager.fdstore.remote_log import open_log
 from pyroctl.manager.health.health import Health
-from pyroctl.manager.process.listening import AddressRefused
+from pyroctl.manager.process.bind import AddressRefused
 from pyroctl.manager.process.service_process import StartPlan
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class Unit:
         for process in self.processes.all:
             process.stop_watching()
 
-    # --- the life-cycle -------------------------------------------------------------------------
+    # --- the lifecycle -------------------------------------------------------------------------
 
     def send(self, event: Event) -> None:
         """Apply an event; its actions are done when this returns."""
