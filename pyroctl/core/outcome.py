@@ -58,7 +58,9 @@ class Outcome:
         return f"exit code {self.code}" if self.code is not None else ""
 
 
-UNKNOWN = Outcome(trouble="ended, nobody knows how: its exit code went to a manager that is gone")
+UNKNOWN = Outcome(
+    trouble="ended with an unknown exit code, which only the previous manager could have read"
+)
 """The end of a process that is not our child."""
 
 

@@ -24,7 +24,7 @@ def run() -> None:
     if options.check:
         check(options.config)
         return
-    reported = "PYROCTL_HANDOFF_FD" in os.environ  # then nobody waits for us, see reexec.py
+    reported = "PYROCTL_HANDOFF_FD" in os.environ  # no command waits after a reexec
     if not reported:
         os.set_inheritable(options.ready_fd, False)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
+import threading
 from typing import TYPE_CHECKING
 
 from pyroctl.control.server import ControlServer
 from pyroctl.core.state import State
-from pyroctl.errors import EssentialFailed, Reported
+from pyroctl.errors import EXIT_FAILED, EssentialFailed, Reported
 from pyroctl.manager import lock, reexec
 from pyroctl.manager.cleanup import crash_report
 from pyroctl.manager.cleanup.reaper import Reaper
@@ -18,7 +20,6 @@ from pyroctl.manager.commands.requests import ManagerActions, Requests
 from pyroctl.manager.deployment.autostart import Autostart
 from pyroctl.manager.deployment.supervisor import Supervisor
 from pyroctl.manager.fdstore import startup
-from pyroctl.manager.signals import SignalActions, SignalHandlers
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 KILL_TIMEOUT = 1.0
 """Seconds that killed services have to end after a second signal."""
+EXIT_TIMEOUT = 5.0
+"""Seconds until a second signal ends the process as kill -9 would; the cleanup process follows."""
 
 log = logging.getLogger(__name__)
 
@@ -104,11 +107,14 @@ class Manager:
         self._lock = -1
         self._before_reexec: Callable[[], None] = lambda: None
         self.failure: EssentialFailed | None = None
-        """Why it ends, if nobody requested that."""
+        """Why it ends, if it was not requested to."""
         self.left: Reported | None = None
         """What could not be ended."""
         self._stopped: asyncio.Future[None] | None = None
         self._reporting = False
+        self._signalled = False
+        self._reload_requested = False
+        self._reloading: asyncio.Task[None] | None = None
 
     def enable_reexec(self, lock: int, before_reexec: Callable[[], None]) -> None:
         """Set the lock's descriptor for the next program, and what to call before it starts."""
@@ -180,10 +186,6 @@ class Manager:
         for entry in self.left.entries() if self.left is not None else ():
             log.error("%s", entry["message"])
 
-    def _kill(self) -> None:
-        self._supervisor.kill_all()
-        asyncio.get_running_loop().call_later(KILL_TIMEOUT, self._stopping.cancel)
-
     def _end_without(self, unit: Unit, old: State) -> None:
         """Stop everything if an essential service has failed."""
         if unit.state is not State.FAILED or unit.spec.on_failure != "shutdown":
@@ -241,12 +243,42 @@ class Manager:
         self._system.ready()
 
     def _handle_signals(self) -> None:
-        actions = SignalActions(
-            self._begin_to_stop, self._kill, self._reload, self._supervisor.reopen_logs
-        )
-        SignalHandlers(self._gate, actions).install()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_requested, loop)
+            signal.signal(number, self._ensure_exit)  # the loop still calls its own handler
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon, loop)
+        loop.add_signal_handler(signal.SIGUSR1, self._supervisor.reopen_logs)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, reexec.SIGNALS)
+
+    def _ensure_exit(self, *_: object) -> None:
+        """Ensure that a second request to stop ends the process even if the event loop hangs."""
+        if self._signalled or self._gate.stopping:
+            timer = threading.Timer(EXIT_TIMEOUT, os._exit, (EXIT_FAILED,))
+            timer.daemon = True
+            timer.start()
+        self._signalled = True
+
+    def _stop_requested(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop in order; at the second request kill what is left."""
+        if self._gate.stopping:
+            log.warning("second request to stop: killing what is left")
+            self._supervisor.kill_all()
+            loop.call_later(KILL_TIMEOUT, self._stopping.cancel)
+        else:
+            log.info("stop requested: stopping all services")
+            self._begin_to_stop()
+
+    def _reload_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Reload; again if requested during that: the file may have changed."""
+        log.info("reload requested")
+        self._reload_requested = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = loop.create_task(self._reload())
 
     async def _reload(self) -> None:
-        self._system.reloading()
-        await self._requests.reload()
-        self._system.ready()
+        while self._reload_requested:
+            self._reload_requested = False
+            self._system.reloading()
+            await self._requests.reload()
+            self._system.ready()

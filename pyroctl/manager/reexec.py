@@ -34,7 +34,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 @dataclass(frozen=True, slots=True)
 class ReexecState:
-    """What one program leaves to the next; descriptors are numbers."""
+    """What one program leaves to the next, as JSON, so the fields must keep their names.
+
+    Descriptors are numbers.
+    """
 
     lock: int
     control: int

@@ -73,7 +73,7 @@ def test_a_pid_that_is_used_again_is_neither_adopted_nor_killed(
         row = eventually(lambda: (r := deployment.service("laser"))["state"] == "running" and r)
         assert row["pid"] != bystander.pid
         assert row["restarts"] == 4
-        assert "nobody knows how" in row["history"][-1]["exit"]["text"]
+        assert "unknown exit code" in row["history"][-1]["exit"]["text"]
         deployment.run("shutdown")
     assert bystander.poll() is None
 

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from pyroctl.kinds.address import TcpAddress, UnixAddress
-from pyroctl.manager.process import bind
-from pyroctl.manager.process.bind import AddressRefused
-from pyroctl.manager.process.listening import HeldSocket, lent_sockets
+from pyroctl.manager.process import listening
+from pyroctl.manager.process.listening import AddressRefused, HeldSocket, lent_sockets
 
 
 def port_of(held: HeldSocket) -> int:
@@ -77,7 +76,7 @@ def test_a_lookup_that_takes_too_long_is_given_up(monkeypatch) -> None:
         return system(*args, flags=flags, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    monkeypatch.setattr(bind, "LOOKUP_TIMEOUT", 0.05)
+    monkeypatch.setattr(listening, "LOOKUP_TIMEOUT", 0.05)
     with pytest.raises(AddressRefused, match="isn't found in time"):
         HeldSocket(TcpAddress("localhost", 0))
     over.set()
@@ -129,7 +128,7 @@ def test_sockets_that_our_own_manager_holds_are_known_by_name() -> None:
         "a, b = (socket.create_server(('localhost', 0)) for _ in 'ab')\n"
         "os.dup2(a.fileno(), 3); os.dup2(b.fileno(), 4)\n"
         f"found = lent_sockets({environ}, 7)\n"
-        "print({name: lent.fileno() for name, lent in found.items()}, os.get_inheritable(4))\n"
+        "print(found, os.get_inheritable(4))\n"
         "os._exit(0)"
     )
     code = [

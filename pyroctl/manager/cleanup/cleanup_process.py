@@ -24,7 +24,7 @@ KILL_TIMEOUT = 2.0
 """Seconds after which a killed process is given up: it is stuck in the kernel."""
 PAUSE = 0.05
 """Seconds; exec closes the pipe a moment before the environment is visible."""
-LOOKS = 5
+SCANS = 5
 """How often in a row no process must be found."""
 
 
@@ -64,8 +64,8 @@ def clean_up(sessions: dict[int, float], mark: bytes = b"") -> None:
     started = time.monotonic()
     signalled: set[int] = set()
     killed: dict[int, float] = {}
-    looks = 0
-    while looks < LOOKS:
+    scans = 0
+    while scans < SCANS:
         lived = time.monotonic() - started
         found = find(set(sessions), mark)
         left = {
@@ -82,7 +82,7 @@ def clean_up(sessions: dict[int, float], mark: bytes = b"") -> None:
             wait_for_any(list(left), 0.2)
         elif mark:
             time.sleep(PAUSE)
-        looks = 0 if left else looks + 1 if mark else LOOKS
+        scans = 0 if left else scans + 1 if mark else SCANS
 
 
 def find(sids: set[int], mark: bytes) -> dict[int, int]:

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def become_subreaper() -> None:
-    """Become the parent of orphaned descendants; somebody has to reap them then."""
+    """Become the parent of orphaned descendants; they have to be reaped then."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         reason = os.strerror(ctypes.get_errno())
         log.warning("cannot track processes that leave their session: %s", reason)

@@ -49,7 +49,7 @@ class Reaper:
         for pid in dead & self._dead:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-                log.debug("reaped process %d, for which nobody waited", pid)
+                log.debug("reaped orphaned process %d", pid)
         self._dead = dead - self._dead
         if self._dead:
             self._scan_soon()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyroctl.manager.deployment.unit import Unit
 
 ANSWER_TIMEOUT = 2.0
-"""Seconds that a service has to report who depends on it."""
+"""Seconds that a service has to report its clients."""
 
 
 @dataclass(frozen=True, slots=True)

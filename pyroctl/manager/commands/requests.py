@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyroctl.manager.deployment.supervisor import Supervisor
     from pyroctl.manager.deployment.unit import Unit
 
-    Operation = Callable[[Sequence[str], Send], Awaitable[Message]]
+    Operation = Callable[[Sequence[str], Message, Send], Awaitable[Message]]
 
 log = logging.getLogger(__name__)
 
@@ -64,33 +64,31 @@ class Requests:
         """Answer a request; the handler of the control server."""
         names = meant(_names(args), self._supervisor.units)
         self._check_config(args.get("config"))
-        if do == "status":
-            return await self._status(names, tree=bool(args.get("tree")))
-        if do == "shutdown":
-            return await self._shut_down(send)
-        if do == "foresee":
-            how = self._how(args, names)
-            return await self._assess_impact(str(args.get("command")), names, how)
-        if do == "subscriptions":
-            return await self._subscriptions(names)
-        asking = {"eventservice": self._event_service_address, "reexecuted": self._reexecuted}
-        if do in asking:
-            return asking[do](names, args)
-        changing: dict[str, Operation] = {
-            "reexec": partial(self._reexec, args),
+        questions: dict[str, Operation] = {
+            "status": self._status,
+            "shutdown": self._shut_down,
+            "foresee": self._assess_impact,
+            "subscriptions": self._subscriptions,
+            "eventservice": self._event_service_address,
+            "reexecuted": self._reexecuted,
+        }
+        if do in questions:
+            return await questions[do](names, args, send)
+        changes: dict[str, Operation] = {
+            "reexec": self._reexec,
             "start": self._start,
             "stop": self._stop,
-            "restart": partial(self._restart, args),
-            "reload": partial(self._reload, args),
+            "restart": self._restart,
+            "reload": self._reload,
         }
-        operation = changing.get(do)
-        if operation is None:
+        if do not in changes:
             raise PyroctlError(f"the manager has no request {do!r}")
         self._supervisor.choose(names)
         if do == "stop":
             self._cancel_start(names, send)
         with self._gate.restarting(names if do == "restart" else ()):
-            return await self._gate.admit(" ".join((do, *names)), send, partial(operation, names))
+            what = " ".join((do, *names))
+            return await self._gate.admit(what, send, partial(changes[do], names, args))
 
     def _check_config(self, wanted: object) -> None:
         """Refuse a request that means another deployment with the same root."""
@@ -101,12 +99,14 @@ class Requests:
                 hint="use a separate --root for each configuration, or shut this manager down",
             )
 
-    async def _status(self, names: Sequence[str], *, tree: bool) -> Message:
+    async def _status(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        tree = bool(args.get("tree"))
         units = list(self._supervisor.units.values())
-        self._reporter.forget_dead(units)
+        self._reporter.drop_dead(units)
         shown = plan.closure(names, self._supervisor.needs()) if tree else names
         known = [unit for unit in units if not names or unit.name in shown]
-        unknown = [UnknownService(n, self._supervisor.units) for n in names if not self._has(n)]
+        everyone = self._supervisor.units
+        unknown = [UnknownService(name, everyone) for name in names if name not in everyone]
         data = {
             "manager": manager_row(
                 "stopping" if self._gate.stopping else "running",
@@ -119,13 +119,9 @@ class Requests:
         errors = [entry for error in unknown for entry in error.entries()]
         return {"data": data, "errors": errors, "exit_code": 0}
 
-    def _has(self, name: str) -> bool:
-        return name in self._supervisor.units
-
-    async def _assess_impact(
-        self, command: str, names: Sequence[str], how: OnRestart | None
-    ) -> Message:
+    async def _assess_impact(self, names: Sequence[str], args: Message, send: Send) -> Message:
         """Return what clients would lose by a command."""
+        command, how = args.get("command"), self._how(args, names)
         chosen = [unit.name for unit in self._supervisor.choose(names)]
         if command == "stop":
             dependents = plan.reverse(self._supervisor.needs())
@@ -147,7 +143,7 @@ class Requests:
         policies = {name: unit.spec.on_needs for name, unit in units.items()}
         return list(affected(names, self._supervisor.needs(), policies))
 
-    async def _subscriptions(self, names: Sequence[str]) -> Message:
+    async def _subscriptions(self, names: Sequence[str], args: Message, send: Send) -> Message:
         unit = self._supervisor.event_service(names)
         try:
             rows = await unit.ask("subscriptions", ANSWER_TIMEOUT)
@@ -158,14 +154,16 @@ class Requests:
         data = {"service": unit.name, "subscriptions": rows}
         return {"data": data, "errors": [], "exit_code": 0}
 
-    def _event_service_address(self, names: Sequence[str], _: Message) -> Message:
+    async def _event_service_address(
+        self, names: Sequence[str], args: Message, send: Send
+    ) -> Message:
         unit = self._supervisor.event_service(names)
         options = unit.spec.options
         assert isinstance(options, EventServiceOptions)
         data = {"service": unit.name, "uri": unit.uri, "ident_file": options.ident_file}
         return {"data": data, "errors": [], "exit_code": 0}
 
-    async def _start(self, names: Sequence[str], send: Send) -> Message:
+    async def _start(self, names: Sequence[str], args: Message, send: Send) -> Message:
         chosen = names or self._supervisor.enabled()
         touched = plan.closure(chosen, self._supervisor.needs())
         self._starting, self._cancelled = touched, asyncio.get_running_loop().create_future()
@@ -175,7 +173,7 @@ class Requests:
             )
         finally:
             self._starting, self._cancelled = (), None
-        return await self._outcome(list(touched), failures)
+        return await self._result(list(touched), failures)
 
     def _cancel_start(self, names: Sequence[str], send: Send) -> None:
         """Cancel a start that waits for services which are to stop now."""
@@ -190,16 +188,16 @@ class Requests:
             if units[name].state is State.STARTING:
                 units[name].send(Stop())
 
-    async def _stop(self, names: Sequence[str], send: Send) -> Message:
+    async def _stop(self, names: Sequence[str], args: Message, send: Send) -> Message:
         chosen = names or list(self._supervisor.units)
         failures = await operations.stop(self._supervisor, chosen, _reporting(send))
         touched = plan.closure(chosen, plan.reverse(self._supervisor.needs()))
-        return await self._outcome(list(touched), failures)
+        return await self._result(list(touched), failures)
 
-    async def _restart(self, args: Message, names: Sequence[str], send: Send) -> Message:
+    async def _restart(self, names: Sequence[str], args: Message, send: Send) -> Message:
         how = self._how(args, names)
         done, failures = await operations.restart(self._supervisor, names, _reporting(send), how)
-        reply = await self._outcome(names, failures)
+        reply = await self._result(names, failures)
         reply["data"]["restarts"] = done
         return reply
 
@@ -215,7 +213,7 @@ class Requests:
                 )
         return how
 
-    async def _reload(self, args: Message, names: Sequence[str], send: Send) -> Message:
+    async def _reload(self, names: Sequence[str], args: Message, send: Send) -> Message:
         """Read the configuration again; with `dry_run` only return what would be done.
 
         With `expect`, a fingerprint, apply no other configuration than that.
@@ -232,16 +230,16 @@ class Requests:
             )
         done, failures = await reload.carry_out(self._supervisor, found, _reporting(send))
         self._actions.reloaded()
-        reply = await self._outcome([step.service for step in found.steps], failures)
+        reply = await self._result([step.service for step in found.steps], failures)
         reply["data"] |= {**data, "restarts": done}
         return reply
 
-    def _reexecuted(self, _: Sequence[str], args: Message) -> Message:
+    async def _reexecuted(self, names: Sequence[str], args: Message, send: Send) -> Message:
         """Return whether this is the program that was requested with that nonce."""
         done = args.get("nonce") == self._gate.nonce
         return {"data": {"done": done}, "errors": [], "exit_code": 0}
 
-    async def _reexec(self, args: Message, _: Sequence[str], send: Send) -> Message:
+    async def _reexec(self, names: Sequence[str], args: Message, send: Send) -> Message:
         """Start the installed program in this process, if it can continue."""
         version = await reexec.check(self._supervisor.deployment, self._supervisor.stamps())
         self._actions.reexec(str(args.get("nonce")))
@@ -259,15 +257,15 @@ class Requests:
         if not reply["errors"]:
             log.info("reload: done, %d steps", len(reply["data"]["plan"]))
 
-    async def _shut_down(self, send: Send) -> Message:
+    async def _shut_down(self, names: Sequence[str], args: Message, send: Send) -> Message:
         running = [unit for unit in self._supervisor.units.values() if unit.pid is not None]
         if running:
-            names = ", ".join(unit.name for unit in running)
-            send({"kind": "progress", "text": f"stopping {names}"})
+            stopped = ", ".join(unit.name for unit in running)
+            send({"kind": "progress", "text": f"stopping {stopped}"})
         await self._actions.shut_down()
         return {"data": {"stopped": [unit.name for unit in running]}, "errors": [], "exit_code": 0}
 
-    async def _outcome(self, names: Sequence[str], failures: Sequence[PyroctlError]) -> Message:
+    async def _result(self, names: Sequence[str], failures: Sequence[PyroctlError]) -> Message:
         units = [unit for name, unit in self._supervisor.units.items() if name in names]
         return {
             "data": {"services": await self._reporter.rows(units)},

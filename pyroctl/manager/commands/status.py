@@ -41,7 +41,7 @@ class StatusReporter:
                 row["history"] = [_ending(ending) for ending in unit.history]
         return list(rows)
 
-    def forget_dead(self, units: Iterable[Unit]) -> None:
+    def drop_dead(self, units: Iterable[Unit]) -> None:
         """Drop the processes that no unit has any more."""
         alive = {unit.pid for unit in units}
         self._samples = {pid: sample for pid, sample in self._samples.items() if pid in alive}
@@ -99,7 +99,7 @@ def _detail(unit: Unit) -> str:
         return f"waiting for {unit.waiting_for}"
     if (successor := unit.processes.successor) is not None:
         return f"handing over to process {successor.pid}"
-    return unit.service_state.reason or (unit.process.status_text if unit.process else "")
+    return unit.service_state.reason or (unit.process.record.status_text if unit.process else "")
 
 
 def _last_end(unit: Unit) -> dict[str, Any] | None:

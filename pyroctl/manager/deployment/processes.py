@@ -6,12 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from pyroctl.manager.process.pidfd import ProcessWatch
-from pyroctl.manager.process.service_process import (
-    PriorProcess,
-    ProcessCallbacks,
-    ProcessParts,
-    ServiceProcess,
-)
+from pyroctl.manager.process.service_process import PriorProcess, ProcessParts, ServiceProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,8 +40,8 @@ class UnitProcesses:
         self._cleanup = cleanup
         self._detached = detached
         self._on_empty = on_empty
-        callbacks = ProcessCallbacks(on_ready, on_exit, self._gone)
-        self._parts = ProcessParts(log, cleanup, detached.snapshot, callbacks)
+        snapshot = detached.snapshot
+        self._parts = ProcessParts(log, cleanup, snapshot, on_ready, on_exit, self._gone)
         self.current: ServiceProcess | None = None
         self.successor: ServiceProcess | None = None
         self.all: list[ServiceProcess] = []

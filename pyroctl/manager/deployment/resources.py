@@ -15,17 +15,16 @@ from pyroctl.manager.process.listening import HeldSocket
 if TYPE_CHECKING:
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds.address import ListenAddress
-    from pyroctl.manager.process.listening import LentSocket
     from pyroctl.paths import Paths
 
 
 class ServiceResources:
     """The listening socket and the state directory of one service.
 
-    `lent` is a socket that the manager's own manager holds for it; it is never closed.
+    `lent` is a socket that the manager's own manager holds for it, and which is never closed.
     """
 
-    def __init__(self, paths: Paths, lent: LentSocket | None = None) -> None:
+    def __init__(self, paths: Paths, lent: int | None = None) -> None:
         self._paths = paths
         self._lent = lent
         self._held: HeldSocket | None = None
@@ -39,7 +38,7 @@ class ServiceResources:
         if address is None:
             return None
         if self._lent is not None:
-            return self._lent.fileno()
+            return self._lent
         if self._held is not None and self._held.address != address:
             self.release_socket()
         if self._held is None:
@@ -72,10 +71,10 @@ class ServiceResources:
 
     def bound(self) -> tuple[str, int] | None:
         """Return host and port of the socket that we hold; None without a TCP socket."""
-        held = self._lent or self._held
-        if held is None:
+        fd = self._held.fileno() if self._lent is None and self._held is not None else self._lent
+        if fd is None:
             return None
-        with socket.socket(fileno=os.dup(held.fileno())) as listener:
+        with socket.socket(fileno=os.dup(fd)) as listener:
             if listener.family == socket.AF_UNIX:
                 return None
             host, port, *_ = listener.getsockname()

@@ -24,7 +24,7 @@ def now() -> datetime:
 
 
 def as_known(outcome: Outcome, state: State, detached: Callable[[], list[str]]) -> Outcome:
-    """Add to an outcome what only the manager knows: whether it ended the process, or who is left.
+    """Add to an outcome what only the manager knows: whether it ended the process, or what is left.
 
     `detached` describes the processes that have left the service's session.
     """
@@ -63,7 +63,7 @@ def note_other(
     pid: int | None,
 ) -> History:
     """Record the end of a process that is not the service, which is `pid`: an old or a new one."""
-    if other.ready_since is not None:
+    if other.record.ready_since is not None:
         reason = f"process {pid} has taken over"
     else:
         reason = f"could not take over: {outcome.describe()}"
@@ -73,5 +73,6 @@ def note_other(
 def _ending(process: ServiceProcess | None, outcome: Outcome, reason: str, at: float) -> Ending:
     if process is None:
         return Ending(now(), None, outcome, reason, None)
-    uptime = None if process.ready_since is None else at - process.ready_since
+    since = process.record.ready_since
+    uptime = None if since is None else at - since
     return Ending(now(), process.pid, outcome, reason, uptime)

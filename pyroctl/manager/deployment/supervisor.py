@@ -106,7 +106,7 @@ class Supervisor:
         if self._fdstore is not None:
             await self._fdstore.flush()
         state = ReexecState(lock, control, self._cleanup.snapshot(), nonce)
-        state.lent.extend(lent.fileno() for lent in self._lent.values())
+        state.lent.extend(self._lent.values())
         for unit in units if self._fdstore is None else ():
             state.records[unit.name] = to_json(unit.snapshot())
             state.fds.update(reattach.descriptors(unit))
@@ -176,7 +176,7 @@ class Supervisor:
     def stamps(self) -> dict[str, int]:
         """Return the stamp of each service's process, or of its specification without one."""
         return {
-            name: unit.process.stamp if unit.process is not None else stamp(unit.spec)
+            name: unit.process.record.stamp if unit.process is not None else stamp(unit.spec)
             for name, unit in self.units.items()
         }
 

@@ -39,7 +39,7 @@ from pyroctl.manager.deployment.resources import ServiceResources
 from pyroctl.manager.deployment.run_history import as_known, note_event, note_other, now
 from pyroctl.manager.fdstore.remote_log import open_log
 from pyroctl.manager.health.health import Health
-from pyroctl.manager.process.bind import AddressRefused
+from pyroctl.manager.process.listening import AddressRefused
 from pyroctl.manager.process.service_process import StartPlan
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from pyroctl.manager.cleanup.cleanup_client import CleanupClient
     from pyroctl.manager.cleanup.detached import DetachedProcesses
     from pyroctl.manager.fdstore.client import FdStoreClient
-    from pyroctl.manager.process.listening import LentSocket
     from pyroctl.manager.process.service_process import ServiceProcess
     from pyroctl.paths import Paths
 
@@ -83,7 +82,7 @@ class Unit:
     Only `send` and `restore` change the state. Lives in the event loop's thread.
     """
 
-    def __init__(self, spec: ServiceSpec, parts: UnitParts, lent: LentSocket | None = None) -> None:
+    def __init__(self, spec: ServiceSpec, parts: UnitParts, lent: int | None = None) -> None:
         self.name = spec.name
         self.spec = spec
         self._parts = parts
@@ -131,7 +130,7 @@ class Unit:
     @property
     def uri(self) -> str | None:
         """The address that the process has reported."""
-        return self.process.uri if self.process is not None else None
+        return self.process.record.uri if self.process is not None else None
 
     def uptime(self) -> float | None:
         """Return the seconds since it became ready; None if it is not running."""
@@ -197,7 +196,7 @@ class Unit:
             history=self.history,
             listens=self.resources.listens,
             directory=self.resources.directory,
-            runs=tuple(process.snapshot() for process in self.processes.all),
+            runs=tuple(process.record for process in self.processes.all),
             run=self.pid,
             successor=successor.pid if successor is not None else None,
         )
@@ -352,7 +351,7 @@ class Unit:
         return self.processes.successor
 
     def _start(self, more_env: Mapping[str, str]) -> ServiceProcess:
-        used = {process.notify_path for process in self.processes.all}
+        used = {process.record.notify_path for process in self.processes.all}
         plan = self._plan(self._notify_path + ("~" if self._notify_path in used else ""))
         env = {**plan.launch.env, **more_env}
         if plan.launch.controlled:
@@ -367,7 +366,7 @@ class Unit:
         return StartPlan(self.spec, launch(self.spec, context), context, notify_path)
 
     def _became_ready(self, process: ServiceProcess) -> None:
-        process.ready_since = self._parts.clock()
+        process.record = replace(process.record, ready_since=self._parts.clock())
         if process is self.process:
             self.send(Ready())
         elif process is self.processes.successor and self.state is State.RUNNING:

@@ -8,7 +8,8 @@ records of them. The next manager connects to the listening socket FD and receiv
 
 From the manager: `hold` (a descriptor), `drop`, `record`, and for the logs `log`, `note`, `finish`,
 `forget`, `reopen`, `close`, `copy`, `drain`; `end`. To the manager: first the contents, `held`,
-`record`, `said`, `all`; then `lines`, `drained`, `lost`, `warning`.
+`record`, `said`, `all`; then `lines`, `drained`, `lost`, `warning`. A newer manager may speak to an
+older descriptor store, so these names are fixed, as is `keeper` for the version.
 """
 
 from __future__ import annotations

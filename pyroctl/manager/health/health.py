@@ -119,7 +119,7 @@ class HeartbeatMonitor:
 
     def _check(self) -> None:
         now = self._loop.time()
-        if now - self._timer.when() > watchdog.GRACE:  # the manager was stopped: blame nobody
+        if now - self._timer.when() > watchdog.GRACE:  # the manager itself was stopped
             self._since = now
         quiet = now - max(self._since, self._process.last_heartbeat)
         if quiet >= self._period:
@@ -156,7 +156,7 @@ class ResourceMonitor:
             before = now
 
     def _sample(self) -> usage.UsageSample:
-        """Add up what the processes of the session use; what ends meanwhile doesn't count."""
+        """Add up what the processes of the session use; what has just ended doesn't count."""
         at, rss, cpu = time.monotonic(), 0, {}
         for pid in sessions.members(self._process.pid):
             used = procfs.usage(pid)

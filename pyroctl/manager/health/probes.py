@@ -47,7 +47,7 @@ def probe_for(
         case PyroCheck(None):
             return _own_object(process, bound)
         case PyroCheck(name) if name is not None:
-            return _NamedObject(name, process.ns or DEFAULT_NAME_SERVER)
+            return _NamedObject(name, process.record.ns or DEFAULT_NAME_SERVER)
     return None
 
 
@@ -95,9 +95,9 @@ async def succeeds(helpers: HelperRunner, command: Sequence[str], max_wait: floa
 
 def _own_object(process: ServiceProcess, bound: tuple[str, int] | None) -> Probe | None:
     """Ping the object that the process has reported: where it listens, not at a router."""
-    if process.uri is None:
+    if process.record.uri is None:
         return None
-    place = pyro_ping.place_of(process.uri)
+    place = pyro_ping.place_of(process.record.uri)
     if bound is not None:
         place = place._replace(host=bound[0], port=bound[1])
     tls = _tls(process.spec.options)

@@ -58,7 +58,7 @@ class Echo:
                 while rest:
                     rest = rest[os.write(self._descriptor, rest) :]
             except OSError:
-                return  # nobody reads it; the logs have it
+                return  # the reader has gone; the logs have it
             with self._changed:
                 self._bytes -= len(block)
 

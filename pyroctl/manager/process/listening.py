@@ -12,10 +12,13 @@ import errno
 import logging
 import os
 import socket
-from typing import TYPE_CHECKING
+import stat
+import threading
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from pyroctl.kinds.address import UnixAddress
-from pyroctl.manager.process.bind import bind
+from pyroctl.kinds.address import TcpAddress, UnixAddress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,22 +27,37 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BACKLOG = 4096
+"""How many connections may wait while no process accepts them; the system may allow fewer."""
+LOOKUP_TIMEOUT = 2.0
+"""Seconds that looking up a host may take; it blocks the manager."""
 FIRST_FD = 3
 """The first descriptor of sd_listen_fds(3)."""
+
+
+class AddressRefused(Exception):
+    """A service can't listen there; the text says why and what to do about it.
+
+    `permanent`: trying again would not help.
+    """
+
+    def __init__(self, text: str, *, permanent: bool = False) -> None:
+        super().__init__(text)
+        self.permanent = permanent
 
 
 class HeldSocket:
     """A listening socket of one service, open until `close`.
 
-    `owner` as for `bind`. Raises AddressRefused. `fd` is the socket if another manager has bound
-    it.
+    `owner`, a user and a group id, gets the file of a Unix socket; -1 changes nothing. `fd` is the
+    socket if another manager has bound it. Raises AddressRefused; looking up a host blocks.
     """
 
     def __init__(
         self, address: ListenAddress, owner: tuple[int, int] = (-1, -1), fd: int | None = None
     ) -> None:
         self.address = address
-        self._socket = bind(address, owner) if fd is None else socket.socket(fileno=fd)
+        self._socket = _bind(address, owner) if fd is None else socket.socket(fileno=fd)
         self._file = _identity(address.path) if isinstance(address, UnixAddress) else None
 
     def fileno(self) -> int:
@@ -57,28 +75,11 @@ class HeldSocket:
                     os.unlink(path)
 
 
-class LentSocket:
-    """A listening socket that the manager's own manager, such as systemd, holds for a service.
-
-    Raises OSError if the descriptor is not a listening socket.
-    """
-
-    def __init__(self, fd: int) -> None:
-        with socket.socket(fileno=os.dup(fd)) as sock:
-            if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                raise OSError(errno.EINVAL, "it doesn't listen")
-        os.set_inheritable(fd, False)
-        self._fd = fd
-
-    def fileno(self) -> int:
-        """Return the descriptor, for a process to inherit."""
-        return self._fd
-
-
-def lent_sockets(environ: Mapping[str, str], pid: int) -> dict[str, LentSocket]:
+def lent_sockets(environ: Mapping[str, str], pid: int) -> dict[str, int]:
     """Return the sockets that were passed to this process, by name (LISTEN_FDNAMES).
 
-    Log and leave out what doesn't listen.
+    The manager's own manager, such as systemd, holds them for services. Log and leave out what
+    doesn't listen.
     """
     if environ.get("LISTEN_PID") != str(pid) or not environ.get("LISTEN_FDS", "").isdecimal():
         return {}
@@ -87,10 +88,122 @@ def lent_sockets(environ: Mapping[str, str], pid: int) -> dict[str, LentSocket]:
     found = {}
     for fd, name in zip(fds, names, strict=False):
         try:
-            found[name] = LentSocket(fd)
+            _check_listens(fd)
         except OSError as error:
             log.warning("descriptor %d of LISTEN_FDS, for %s, is unusable: %s", fd, name, error)
+        else:
+            os.set_inheritable(fd, False)
+            found[name] = fd
     return found
+
+
+def _check_listens(fd: int) -> None:
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise OSError(errno.EINVAL, "it doesn't listen")
+
+
+def _bind(address: ListenAddress, owner: tuple[int, int]) -> socket.socket:
+    try:
+        if isinstance(address, UnixAddress):
+            return _bind_path(address, owner)
+        return _bind_port(address)
+    except (OSError, ValueError) as error:  # the latter: a malformed host
+        raise _refusal(address, error) from None
+
+
+def _bind_port(address: TcpAddress) -> socket.socket:
+    found = _look_up(address.host.strip("[]"), address.port)
+    # Pyro5's clients prefer IPv4 where a name has both (PREFER_IP_VERSION).
+    family, kind, proto, _, where = min(found, key=lambda info: info[0] != socket.AF_INET)
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(where)
+        return _listen(sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _look_up(host: str, port: int) -> list[Any]:
+    """Return the addresses of a host; a broken network must not block the manager for long."""
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    with contextlib.suppress(socket.gaierror):
+        return look_up(flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST)
+    answer: Future[list[Any]] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(look_up(flags=socket.AI_PASSIVE))
+        except (OSError, ValueError) as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=work, name=f"look up {host}", daemon=True).start()
+    return answer.result(LOOKUP_TIMEOUT)
+
+
+def _bind_path(address: UnixAddress, owner: tuple[int, int]) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if _is_abandoned(address.path):
+            os.unlink(address.path)
+        sock.bind(address.path)
+        if owner != (-1, -1):
+            os.chown(address.path, *owner)
+        os.chmod(address.path, address.mode)
+        return _listen(sock)  # only now clients can connect
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _listen(sock: socket.socket) -> socket.socket:
+    sock.listen(BACKLOG)
+    sock.setblocking(False)
+    return sock
+
+
+def _is_abandoned(path: str) -> bool:
+    """Return whether it is a socket without a listener."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a full backlog has a listener, too
+        return probe.connect_ex(path) == errno.ECONNREFUSED
+
+
+def _refusal(address: ListenAddress, error: OSError | ValueError) -> AddressRefused:
+    other = "another port" if isinstance(address, TcpAddress) else "another path"
+    number = None if isinstance(error, socket.gaierror) else getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return AddressRefused(
+            f"{address} is taken by another program; stop that program, or choose {other}"
+        )
+    if number in {errno.EACCES, errno.EPERM}:
+        where = "a port from 1024 on" if isinstance(address, TcpAddress) else other
+        return AddressRefused(
+            f"the manager has no permission to listen on {address}; choose {where}", permanent=True
+        )
+    if isinstance(address, TcpAddress):
+        why = getattr(error, "strerror", None) or str(error) or "the host lookup timed out"
+        return AddressRefused(
+            f"cannot listen on {address}: {why}; is the host a name or address of this machine?"
+        )
+    if number == errno.ENOENT:
+        return AddressRefused(
+            f"cannot listen on {address}: its directory doesn't exist; create one that"
+            " others can't write to",
+            permanent=True,
+        )
+    return AddressRefused(
+        f"cannot listen on {address}: {getattr(error, 'strerror', None) or error}; choose another"
+        " path, of at most 100 characters",
+        permanent=True,
+    )
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""What the kernel tells about processes: proc(5).
+"""What the kernel reports about processes: proc(5).
 
 `cleanup_process.py` and `shim.py` don't use this module: as plain scripts (`python -I -S`) they
 have to stay self-contained.

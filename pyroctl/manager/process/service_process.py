@@ -48,24 +48,18 @@ class Log(Protocol):
         """
 
 
-class ProcessCallbacks(NamedTuple):
-    """What a process reports to its unit, each at most once and in this order."""
-
-    ready: Callable[[ServiceProcess], None]
-    ended: Callable[[ServiceProcess, Outcome], None]
-    """The process ended; its output was read."""
-    gone: Callable[[ServiceProcess], None]
-    """Its session is empty."""
-
-
 @dataclass(frozen=True, slots=True)
 class ProcessParts:
-    """What all processes of a service share."""
+    """What all processes of a service share; callbacks come at most once and in this order."""
 
     log: Log
     cleanup: Cleanup
     snapshot: SessionSnapshot
-    callbacks: ProcessCallbacks
+    on_ready: Callable[[ServiceProcess], None]
+    on_exit: Callable[[ServiceProcess, Outcome], None]
+    """The process ended; its output was read."""
+    on_gone: Callable[[ServiceProcess], None]
+    """Its session is empty."""
 
 
 class StartPlan(NamedTuple):
@@ -99,31 +93,21 @@ class ServiceProcess:
         prior: PriorProcess | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
-        record, fds = prior or PriorProcess(_new_record(plan), {})
+        self._parts = parts
         self.spec = plan.spec
         """The specification it was started with; its unit may have a newer one."""
-        self.stamp = record.stamp
-        self.uri = record.uri
-        self.status_text = record.status_text
-        """The status it has reported (STATUS=)."""
+        self.record, fds = prior or PriorProcess(_new_record(plan), {})
+        """What another manager has to know to reattach the process."""
         self.ready_or_ended: asyncio.Future[Outcome | None] = loop.create_future()
         """Done when it is ready, with None, or has ended, with its outcome."""
         self.last_heartbeat = 0.0 if prior is None else loop.time()
         """When it last sent WATCHDOG=1, by the event loop's clock."""
-        self.ready_since = record.ready_since
-        """When it became ready, by its unit's clock."""
-        self.ns = record.ns
-        """The name server it was given at its start."""
-        self.notify_path = plan.notify_path
-        self.apart = record.apart
-        """Whether its stderr has a pipe of its own."""
         self.uids = user_ids(plan.spec)
         """The users whose notifications count."""
         self.helpers = HelperRunner(plan.spec, plan.launch, parts.cleanup)
         """Starts programs that run as the service does."""
         self.ended = False
         self.gone = asyncio.Event()
-        self._callbacks = parts.callbacks
         self._notify: NotifySocket | None = NotifySocket(
             plan.notify_path,
             self.uids,
@@ -131,47 +115,36 @@ class ServiceProcess:
             private=plan.spec.user is None,
             fd=fds.pop("notify", None),
         )
-        self._readiness = ReadinessWatch(
-            plan.launch.readiness if self.ready_since is None else NotifyReady(),
-            self._became_ready,
-            plan.context,
-            self.helpers,
-        )
+        readiness = plan.launch.readiness if self.record.ready_since is None else NotifyReady()
+        self._readiness = ReadinessWatch(readiness, self._became_ready, plan.context, self.helpers)
         try:
-            if prior is None:
-                self.handle = self._start(parts, plan, self._notify.address, listen_fd)
-            else:
-                self.handle = self._reattach(parts, plan, record.pid, fds)
+            self.handle = self._connect(plan, self._notify.address, listen_fd, prior)
         except BaseException:
             self._stop_listening()
             raise
-        self.started = record.started or procfs.start_time(self.pid) or 0
-        """When the kernel started it, in ticks since boot."""
+        if prior is None:
+            started = procfs.start_time(self.pid) or 0
+            self.record = replace(self.record, pid=self.pid, started=started)
 
-    def _start(
-        self, parts: ProcessParts, plan: StartPlan, notify_address: str, listen_fd: int | None
+    def _connect(
+        self, plan: StartPlan, notify: str, listen_fd: int | None, prior: PriorProcess | None
     ) -> ProcessHandle:
-        launch = replace(plan.launch, env={**plan.launch.env, "NOTIFY_SOCKET": notify_address})
-        pipes = self._pipes(parts.log, launch, None)
-        process, control = spawn(plan.spec, launch, pipes, listen_fd)
-        return self._watch(parts, process, pipes, control)
-
-    def _reattach(
-        self, parts: ProcessParts, plan: StartPlan, pid: int, fds: dict[str, int]
-    ) -> ProcessHandle:
-        control = fds.pop("control", None)
-        pipes = self._pipes(parts.log, plan.launch, fds)
-        link = None if control is None else ControlLink(control)
-        return self._watch(parts, ReattachedProcess(pid), pipes, link)
-
-    def _pipes(self, log: Log, launch: Launch, fds: dict[str, int] | None) -> Pipes:
-        watched = isinstance(launch.readiness, LogReady)
-        return log.pipes(self._readiness.on_lines, apart=self.apart, watched=watched, fds=fds)
-
-    def _watch(
-        self, parts: ProcessParts, process: Process, pipes: Pipes, control: ControlLink | None
-    ) -> ProcessHandle:
-        return ProcessHandle(process, pipes, control, parts.snapshot, self._ended, self._gone)
+        """Start the process, or reattach it, and connect it with its log."""
+        control = None if prior is None else prior.fds.pop("control", None)
+        pipes = self._parts.log.pipes(
+            self._readiness.on_lines,
+            apart=self.record.apart,
+            watched=isinstance(plan.launch.readiness, LogReady),
+            fds=None if prior is None else prior.fds,
+        )
+        process: Process
+        if prior is None:
+            launch = replace(plan.launch, env={**plan.launch.env, "NOTIFY_SOCKET": notify})
+            process, link = spawn(plan.spec, launch, pipes, listen_fd)
+        else:
+            process = ReattachedProcess(prior.record.pid)
+            link = None if control is None else ControlLink(control)
+        return ProcessHandle(process, pipes, link, self._parts.snapshot, self._ended, self._gone)
 
     @property
     def pid(self) -> int:
@@ -182,20 +155,6 @@ class ServiceProcess:
         """Stop watching its readiness, because another program takes over."""
         self._readiness.cancel()
 
-    def snapshot(self) -> RunRecord:
-        """Return what another manager has to know to reattach the process."""
-        return RunRecord(
-            pid=self.pid,
-            started=self.started,
-            notify_path=self.notify_path,
-            stamp=self.stamp,
-            uri=self.uri,
-            status_text=self.status_text,
-            ready_since=self.ready_since,
-            ns=self.ns,
-            apart=self.apart,
-        )
-
     def descriptors(self) -> dict[str, int]:
         """Return our ends of its connections, by name."""
         notify = {} if self._notify is None else {"notify": self._notify.fileno()}
@@ -203,21 +162,22 @@ class ServiceProcess:
 
     def receive(self, fields: dict[str, str]) -> None:
         """Handle a notification."""
-        self.uri = fields.get("X_PYRO_URI", self.uri)
-        self.status_text = fields.get("STATUS", self.status_text)
+        uri = fields.get("X_PYRO_URI", self.record.uri)
+        status = fields.get("STATUS", self.record.status_text)
+        self.record = replace(self.record, uri=uri, status_text=status)
         if fields.get("WATCHDOG") == "1":
             self.last_heartbeat = asyncio.get_running_loop().time()
         self._readiness.on_notify(fields)
 
     def _became_ready(self) -> None:
         self._settle(None)
-        self._callbacks.ready(self)
+        self._parts.on_ready(self)
 
     def _ended(self, outcome: Outcome) -> None:
         self.ended = True
         self._stop_listening()
         self._settle(outcome)
-        self._callbacks.ended(self, outcome)
+        self._parts.on_exit(self, outcome)
 
     def _settle(self, outcome: Outcome | None) -> None:
         if not self.ready_or_ended.done():
@@ -225,7 +185,7 @@ class ServiceProcess:
 
     def _gone(self) -> None:
         self.gone.set()
-        self._callbacks.gone(self)
+        self._parts.on_gone(self)
 
     def _stop_listening(self) -> None:
         self._readiness.cancel()
