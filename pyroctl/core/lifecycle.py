@@ -15,8 +15,7 @@ the process ended, `SessionEmpty` that its whole session is empty: only then may
 again, so two processes never compete for a port.
 
 All functions are pure: the time (monotonic seconds) and chance (a number from 0 to 1) are
-arguments, and what the shell has to do is returned as a tuple of actions. docs/design.md shows the
-table, with the names and docstrings of the handlers.
+arguments, and the actions for the shell are returned. docs/design.md shows the handlers in a table.
 """
 
 from __future__ import annotations

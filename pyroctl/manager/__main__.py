@@ -39,7 +39,7 @@ def run() -> None:
     paths = deployment_paths(options.config, options.root, os.environ)
     loading = Loading(options.config, os.environ, os.getcwd())
     from pyroctl.manager import lock, main  # while the configuration loads
-    from pyroctl.manager.output.manager_log import ManagerLog
+    from pyroctl.manager.output.logfile import ManagerLog
 
     try:
         deployment = loading.deployment()

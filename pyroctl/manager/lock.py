@@ -33,17 +33,13 @@ def make_directories(paths: Paths) -> None:
     try:
         for path in (paths.run, paths.notify, paths.logs):
             os.makedirs(path, mode=0o700, exist_ok=True)
-            _check_ours(path)
+            if os.stat(path).st_uid != os.geteuid():
+                raise _not_ours(path)
         os.chmod(paths.run, 0o700)
     except PermissionError:
         raise _not_ours(path) from None
     except OSError as error:
         raise PyroctlError(f"cannot create {path}: {error.strerror}") from None
-
-
-def _check_ours(path: str) -> None:
-    if os.stat(path).st_uid != os.geteuid():
-        raise _not_ours(path)
 
 
 def _not_ours(path: str) -> NotPermitted:

@@ -16,7 +16,7 @@ from pyroctl.manager import lock, reexec
 from pyroctl.manager.cleanup import crash_report
 from pyroctl.manager.cleanup.reaper import Reaper
 from pyroctl.manager.commands.gate import Gate
-from pyroctl.manager.commands.requests import ManagerActions, Requests
+from pyroctl.manager.commands.requests import Requests
 from pyroctl.manager.deployment.autostart import Autostart
 from pyroctl.manager.deployment.supervisor import Supervisor
 from pyroctl.manager.fdstore import startup
@@ -68,8 +68,9 @@ def run(
             start = startup.start(deployment, paths, last)
         else:
             start = startup.resume(deployment, paths, handed_on)
-        manager = Manager(deployment, paths, start, system or SystemNotifier({}), echo)
-        manager.enable_reexec(held, before_reexec)
+        system = system or SystemNotifier({})
+        manager = Manager(deployment, paths, start, system, echo, lock=held)
+        manager.before_reexec = before_reexec
         asyncio.run(manager.serve(autostart=autostart, on_ready=lambda: on_ready(start.news)))
         if start.fdstore is not None:  # a reattached service may have left detached processes
             grace = crash_report.GRACE if manager.left is None else 0
@@ -93,6 +94,8 @@ class Manager:
         start: StartupState,
         system: SystemNotifier,
         echo: Callable[[str, bytes], None] | None,
+        *,
+        lock: int,
     ) -> None:
         self._deployment = deployment
         self._start = start
@@ -101,11 +104,16 @@ class Manager:
         self._reaper = Reaper()
         self._autostart = Autostart(self._supervisor)
         self._gate = Gate()
-        actions = ManagerActions(self.shut_down, self._reexec_soon, self._autostart.refresh)
-        self._requests = Requests(self._supervisor, self._gate, actions)
+        self._requests = Requests(
+            *(self._supervisor, self._gate),
+            shut_down=self.shut_down,
+            reexec=self._reexec_soon,
+            reloaded=self._autostart.refresh,
+        )
         self._server = ControlServer(paths.socket, self._requests.handle)
-        self._lock = -1
-        self._before_reexec: Callable[[], None] = lambda: None
+        self._lock = lock
+        self.before_reexec: Callable[[], None] = lambda: None
+        """Called before another program continues in this process."""
         self.failure: EssentialFailed | None = None
         """Why it ends, if it was not requested to."""
         self.left: Reported | None = None
@@ -115,10 +123,6 @@ class Manager:
         self._signalled = False
         self._reload_requested = False
         self._reloading: asyncio.Task[None] | None = None
-
-    def enable_reexec(self, lock: int, before_reexec: Callable[[], None]) -> None:
-        """Set the lock's descriptor for the next program, and what to call before it starts."""
-        self._lock, self._before_reexec = lock, before_reexec
 
     async def serve(self, *, autostart: bool, on_ready: Callable[[], None]) -> None:
         """Start up, serve, and return when everything is down."""
@@ -148,8 +152,6 @@ class Manager:
             await self._autostart.stop()
             await self._server.stop()
             log.info("everything is stopped" if self.left is None else "not all could be stopped")
-
-    # --- the end ----------------------------------------------------------------------------------
 
     async def shut_down(self) -> None:
         """Stop all services; the process ends after that. Calling it twice does no harm.
@@ -202,8 +204,6 @@ class Manager:
         if self.left is not None:
             raise self.failure or self.left
 
-    # --- another program in this process ----------------------------------------------------------
-
     def _reexec_soon(self, nonce: str) -> None:
         """Start the installed program in this process, once the request for it was answered."""
         self._gate.replaced = True
@@ -217,14 +217,12 @@ class Manager:
             if self._gate.stopping:
                 return
             log.info("the installed program continues")
-            self._before_reexec()
+            self.before_reexec()
             reexec.execute(state, {**os.environ, **self._system.environ})
         except Exception:
             log.exception("the installed program cannot continue: this one does")
             self._gate.replaced = False
             await self._server.start(control)
-
-    # --- systemd and signals ----------------------------------------------------------------------
 
     def _report_status(self, unit: Unit, old: State) -> None:
         """Report one summary of all changes in a turn of the event loop."""

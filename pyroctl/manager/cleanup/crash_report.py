@@ -83,27 +83,25 @@ def read_owner(fd: int) -> LockOwner | None:
 
 
 def examine(
-    last: LockOwner, paths: Paths, fdstore: int = 0, spared: Container[str] = ()
+    last: LockOwner, paths: Paths, store: int = 0, spared: Container[str] = ()
 ) -> CrashReport:
     """Report on the last manager, and end what it left except descriptor store and some services.
 
-    `fdstore` is the pid of the descriptor store, `spared` are names of services.
+    `store` is the pid of the descriptor store, `spared` are names of services.
     """
     if last.boot and last.boot != boot_id():
         return CrashReport(last.pid, rebooted=True)
     when, services = _pop_note(paths)
-    ended = end_all(paths, fdstore, spared)
+    ended = end_all(paths, store, spared)
     return CrashReport(last.pid, rebooted=False, when=when, services=services, ended=ended)
 
 
-def end_all(
-    paths: Paths, fdstore: int = 0, spared: Container[str] = (), grace: float = GRACE
-) -> int:
+def end_all(paths: Paths, store: int = 0, spared: Container[str] = (), grace: float = GRACE) -> int:
     """End the deployment's orphans, after `grace` seconds by SIGKILL; return how many there were.
 
-    `fdstore` and `spared` as for `examine`.
+    `store` and `spared` as for `examine`.
     """
-    left = {pid: sid for pid, sid in orphan_scan.find(paths.run, spared).items() if pid != fdstore}
+    left = {pid: sid for pid, sid in orphan_scan.find(paths.run, spared).items() if pid != store}
     if left:
         cleanup_process.clean_up(dict.fromkeys(left.values(), grace))
     return len(left)

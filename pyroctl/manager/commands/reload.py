@@ -135,43 +135,33 @@ async def carry_out(
 async def _do(
     supervisor: Supervisor, new: Deployment, steps: Sequence[Step], progress: Progress
 ) -> tuple[list[dict[str, object]], Sequence[ServiceFailed]]:
-    """Carry out steps up to the first failure."""
+    """Carry out steps up to the first failure; return what was restarted, and what failed."""
     restarts: list[dict[str, object]] = []
     try:
-        failures = await _do_all(supervisor, new, steps, progress, restarts)
-    except NotEnded as failure:
-        failures = [failure]
-    return restarts, failures
-
-
-async def _do_all(
-    supervisor: Supervisor,
-    new: Deployment,
-    steps: Sequence[Step],
-    progress: Progress,
-    restarts: list[dict[str, object]],
-) -> Sequence[ServiceFailed]:
-    """Carry out steps; raise NotEnded."""
-    for step in steps:
-        if step.action is Action.REMOVE:
-            await take_down(supervisor.units[step.service], progress)
-    before = operations.processes(supervisor)
-    supervisor.apply(new)
-    for step in steps:
-        if supervisor.closing:
-            raise PyroctlError("the manager is shutting down")
-        failures: Sequence[ServiceFailed] = ()
-        if step.action is Action.STOP:
-            await take_down(supervisor.units[step.service], progress)
-        elif step.action is Action.START:
-            failures = await operations.start(supervisor, [step.service], progress)
-        elif step.action is Action.RESTART:
+        for step in steps:
+            if step.action is Action.REMOVE:
+                await take_down(supervisor.units[step.service], progress)
+        before = operations.processes(supervisor)
+        supervisor.apply(new)
+        for step in steps:
+            if supervisor.closing:
+                raise PyroctlError("the manager is shutting down")
+            failures: Sequence[ServiceFailed] = ()
             names = [step.service]
-            done, failures = await operations.restart(supervisor, names, progress, before=before)
-            restarts += done
-        if failures:
-            return failures
-    return ()
+            if step.action is Action.STOP:
+                await take_down(supervisor.units[step.service], progress)
+            elif step.action is Action.START:
+                failures = await operations.start(supervisor, names, progress)
+            elif step.action is Action.RESTART:
+                done, failures = await operations.restart(
+                    supervisor, names, progress, before=before
+                )
+                restarts += done
+            if failures:
+                return restarts, failures
+    except NotEnded as failure:
+        return restarts, [failure]
+    return restarts, ()
 
 
 def _once(supervisor: Supervisor, progress: Progress) -> Progress:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pyroctl.control.server import error_reply
 from pyroctl.core import plan
@@ -37,23 +37,27 @@ log = logging.getLogger(__name__)
 RESTARTS: dict[str, OnRestart] = {"notify": "notify", "handover": "handover"}
 
 
-class ManagerActions(NamedTuple):
-    """What requests can do to the manager itself."""
-
-    shut_down: Callable[[], Awaitable[None]]
-    reexec: Callable[[str], None]
-    """Start the installed program in this process; gets the nonce of the request."""
-    reloaded: Callable[[], None]
-    """React to a changed configuration."""
-
-
 class Requests:
-    """Answers requests; operations that change something run one after the other."""
+    """Answers requests; operations that change something run one after the other.
 
-    def __init__(self, supervisor: Supervisor, gate: Gate, actions: ManagerActions) -> None:
+    `reexec` starts the installed program in this process, and gets the nonce of the request;
+    `reloaded` is called after each reload.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        gate: Gate,
+        *,
+        shut_down: Callable[[], Awaitable[None]],
+        reexec: Callable[[str], None],
+        reloaded: Callable[[], None],
+    ) -> None:
         self._supervisor = supervisor
         self._gate = gate
-        self._actions = actions
+        self._shut_down_manager = shut_down
+        self._reexec_manager = reexec
+        self._reloaded = reloaded
         self._reporter = StatusReporter()
         self._began = time.monotonic()
         self._starting: Collection[str] = ()
@@ -229,7 +233,7 @@ class Requests:
                 hint="see the new changes: pyroctl reload",
             )
         done, failures = await reload.carry_out(self._supervisor, found, _reporting(send))
-        self._actions.reloaded()
+        self._reloaded()
         reply = await self._result([step.service for step in found.steps], failures)
         reply["data"] |= {**data, "restarts": done}
         return reply
@@ -242,7 +246,7 @@ class Requests:
     async def _reexec(self, names: Sequence[str], args: Message, send: Send) -> Message:
         """Start the installed program in this process, if it can continue."""
         version = await reexec.check(self._supervisor.deployment, self._supervisor.stamps())
-        self._actions.reexec(str(args.get("nonce")))
+        self._reexec_manager(str(args.get("nonce")))
         return {"data": {"pid": os.getpid(), "version": version}, "errors": [], "exit_code": 0}
 
     async def reload(self) -> None:
@@ -262,7 +266,7 @@ class Requests:
         if running:
             stopped = ", ".join(unit.name for unit in running)
             send({"kind": "progress", "text": f"stopping {stopped}"})
-        await self._actions.shut_down()
+        await self._shut_down_manager()
         return {"data": {"stopped": [unit.name for unit in running]}, "errors": [], "exit_code": 0}
 
     async def _result(self, names: Sequence[str], failures: Sequence[PyroctlError]) -> Message:

@@ -79,11 +79,6 @@ class UnitProcesses:
             elif entry.pid == record.successor:
                 self.successor = process
 
-    def protect(self, grace: float) -> None:
-        """Report to the cleanup process how many seconds they may take to end."""
-        for process in self.all:
-            self._cleanup.protect(process.pid, grace)
-
     def terminate(self, number: int) -> None:
         """Send the stop signal to all processes of the service."""
         for process in self.all:

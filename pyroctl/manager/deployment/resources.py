@@ -28,7 +28,8 @@ class ServiceResources:
         self._paths = paths
         self._lent = lent
         self._held: HeldSocket | None = None
-        self._directory: str | None = None
+        self.directory: str | None = None
+        """The state directory, if there is one."""
 
     def listen(self, address: ListenAddress | None, spec: ServiceSpec) -> int | None:
         """Return the descriptor of the socket that listens there; bind it if there is none.
@@ -50,18 +51,13 @@ class ServiceResources:
         """The address of the socket that is held, in words."""
         return None if self._held is None else str(self._held.address)
 
-    @property
-    def directory(self) -> str | None:
-        """The state directory, if there is one."""
-        return self._directory
-
     def descriptors(self) -> dict[str, int]:
         """Return the descriptor of the socket that is held, if there is one."""
         return {} if self._held is None else {"listen": self._held.fileno()}
 
     def restore(self, address: ListenAddress | None, fd: int | None, directory: str | None) -> None:
         """Take what another manager has held."""
-        self._directory = directory
+        self.directory = directory
         if fd is not None and address is not None:
             self._held = HeldSocket(address, fd=fd)
 
@@ -91,23 +87,23 @@ class ServiceResources:
 
         A service that runs as another user can't enter ours, and gets a temporary directory.
         """
-        if self._directory is None:
+        if self.directory is None:
             if spec.user is None:
                 path = self._paths.state(spec.name)
                 os.makedirs(path, mode=0o700, exist_ok=True)
             else:
                 path = tempfile.mkdtemp(prefix=f"pyroctl-{spec.name}-")
                 os.chown(path, *_ids(spec))
-            self._directory = path
-        return self._directory
+            self.directory = path
+        return self.directory
 
     def close(self) -> None:
         """Release everything."""
         self.release_socket()
-        if self._directory is not None:
+        if self.directory is not None:
             with contextlib.suppress(OSError):
-                shutil.rmtree(self._directory)
-            self._directory = None
+                shutil.rmtree(self.directory)
+            self.directory = None
 
 
 def _ids(spec: ServiceSpec) -> tuple[int, int]:

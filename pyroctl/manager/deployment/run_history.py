@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from pyroctl.manager.process.service_process import ServiceProcess
 
 
-def now() -> datetime:
-    """Return the time of day, with the local offset."""
-    return datetime.now(UTC).astimezone()
-
-
 def as_known(outcome: Outcome, state: State, detached: Callable[[], list[str]]) -> Outcome:
     """Add to an outcome what only the manager knows: whether it ended the process, or what is left.
 
@@ -71,8 +66,7 @@ def note_other(
 
 
 def _ending(process: ServiceProcess | None, outcome: Outcome, reason: str, at: float) -> Ending:
-    if process is None:
-        return Ending(now(), None, outcome, reason, None)
-    since = process.record.ready_since
+    since = process.record.ready_since if process is not None else None
     uptime = None if since is None else at - since
-    return Ending(now(), process.pid, outcome, reason, uptime)
+    pid = process.pid if process is not None else None
+    return Ending(datetime.now(UTC).astimezone(), pid, outcome, reason, uptime)

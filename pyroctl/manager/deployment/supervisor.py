@@ -69,14 +69,10 @@ class Supervisor:
         self._cleanup = CleanupClient(paths.guard_lock, helpers_only=fdstore is not None)
         self._tasks: set[asyncio.Task[None]] = set()
         self._lent = lent_sockets(os.environ, os.getpid())
+        detached = DetachedProcesses(self._started)
         self._parts = UnitParts(
-            paths=paths,
-            launch_context=self._launch_context,
-            missing_need=self._missing_need,
-            on_change=self._changed,
-            cleanup=self._cleanup,
-            detached=DetachedProcesses(self._started),
-            fdstore=fdstore,
+            *(paths, self._launch_context, self._missing_need, self._changed),
+            *(self._cleanup, detached, fdstore),
         )
         self.units = {name: self._unit(spec) for name, spec in deployment.services.items()}
         self.names = NameRegistry(lambda: self.units, self._name_server_unit)
@@ -138,17 +134,14 @@ class Supervisor:
 
         Raises Reported if there is any, with an entry for each service.
         """
-        left = [
-            NotEnded(unit.name, unit.processes.pids())
-            for unit in self.units.values()
-            if unit.state not in SETTLED
-        ]
+        units = self.units.values()
+        left = [NotEnded(u.name, u.processes.pids()) for u in units if u.state not in SETTLED]
         self._state_events.close()
         if left:
             self._cleanup.abandon()
         else:
             self._cleanup.stop()
-        for unit in self.units.values():
+        for unit in units:
             unit.close()
         if self._fdstore is not None:
             self._fdstore.stop()

@@ -10,6 +10,7 @@ import signal
 import time
 from collections import deque
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import lifecycle
@@ -36,7 +37,7 @@ from pyroctl.core.state import (
 from pyroctl.kinds.launch import LaunchContext, launch
 from pyroctl.manager.deployment.processes import UnitProcesses
 from pyroctl.manager.deployment.resources import ServiceResources
-from pyroctl.manager.deployment.run_history import as_known, note_event, note_other, now
+from pyroctl.manager.deployment.run_history import as_known, note_event, note_other
 from pyroctl.manager.fdstore.remote_log import open_log
 from pyroctl.manager.health.health import Health
 from pyroctl.manager.process.listening import AddressRefused
@@ -44,7 +45,6 @@ from pyroctl.manager.process.service_process import StartPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
-    from datetime import datetime
 
     from pyroctl.core.history import History
     from pyroctl.core.spec import ServiceSpec
@@ -173,7 +173,8 @@ class Unit:
         self.log.use(spec.log)
         if spec != old:
             self._watch()
-        self.processes.protect(spec.stop_timeout)
+        for process in self.processes.all:
+            self._parts.cleanup.protect(process.pid, spec.stop_timeout)
 
     def address(self) -> ListenAddress | None:
         """Return where the manager listens for a process started now; None if it doesn't."""
@@ -380,7 +381,7 @@ class Unit:
     def _exited(self, process: ServiceProcess, outcome: Outcome) -> None:
         if process is self.process:
             outcome = as_known(outcome, self.state, self.processes.detached)
-            self.last_end = (outcome, now())
+            self.last_end = (outcome, datetime.now(UTC).astimezone())
             if self.processes.successor is not None and self.state is State.RUNNING:
                 self._replace(ready=False)
         elif process is self.processes.successor:

@@ -21,6 +21,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,13 @@ from pyroctl.control.client import peer_uid
 from pyroctl.core.record import VERSION
 from pyroctl.core.spec import LogSpec
 from pyroctl.manager.fdstore.packets import PacketLink
-from pyroctl.manager.fdstore.unattended import UnattendedMonitor
 from pyroctl.manager.output.logs import ServiceLog
 from pyroctl.manager.output.pipes import OutputPipe
+from pyroctl.manager.process.notify import NotifySocket
+from pyroctl.manager.process.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pyroctl.manager.fdstore.packets import Message
 
@@ -220,6 +222,53 @@ class FdStore:
     def _send(self, message: Message, data: bytes = b"") -> None:
         if self._manager is not None:
             self._manager.send(message, data)
+
+
+class UnattendedMonitor:
+    """Watches services from the end of one manager to the start of the next.
+
+    `sockets` are the services' notification sockets with the users whose messages count: unread,
+    the sockets would fill up and block the services. `on_empty` is called when no process of `pids`
+    is left.
+    """
+
+    def __init__(
+        self,
+        sockets: Mapping[str, tuple[int, frozenset[int]]],
+        pids: Iterable[int],
+        on_empty: Callable[[], None],
+    ) -> None:
+        self.since = time.time()
+        self.messages: dict[str, dict[str, str]] = {name: {} for name in sockets}
+        """What has arrived, by socket; later values of a field replace earlier ones."""
+        self._sockets = [
+            NotifySocket("", uids, self.messages[name].update, fd=os.dup(fd))
+            for name, (fd, uids) in sockets.items()
+        ]
+        self._on_empty = on_empty
+        self._watches: dict[int, ProcessWatch] = {}
+        for pid in pids:
+            try:
+                self._watches[pid] = ProcessWatch(pid, partial(self._ended, pid))
+            except ProcessLookupError:
+                continue
+
+    @property
+    def empty(self) -> bool:
+        """Whether no process is left."""
+        return not self._watches
+
+    def stop(self) -> None:
+        """Leave everything to a manager."""
+        for sock in self._sockets:
+            sock.detach()
+        for watch in self._watches.values():
+            watch.cancel()
+
+    def _ended(self, pid: int) -> None:
+        del self._watches[pid]
+        if self.empty:
+            self._on_empty()
 
 
 def main() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyroctl.core import usage, watchdog
 from pyroctl.core.state import Unhealthy
 from pyroctl.core.watchdog import SilenceCheck, check_of
 from pyroctl.manager.health.probes import probe_for
-from pyroctl.manager.process import procfs, sessions
+from pyroctl.manager.process import procfs
+from pyroctl.manager.process.sessions import SessionSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,28 +43,23 @@ class Health:
         promised = check_of(process.spec)
         if isinstance(promised, SilenceCheck):  # what the process was told at its start counts
             if spec.watchdog is not None:
-                self._monitors.append(HeartbeatMonitor(process, promised.period, self._hung))
+                self._monitors.append(HeartbeatMonitor(process, promised.period, self._report))
         elif spec.watchdog is not None:
             probe = probe_for(check_of(spec), process, bound, busy)
             if probe is not None:
-                self._monitors.append(Watchdog(spec.watchdog, probe, self._hung))
+                self._monitors.append(Watchdog(spec.watchdog, probe, self._report))
         if usage.is_limited(spec):
-            self._monitors.append(ResourceMonitor(spec, process, self._excessive))
+            excessive = partial(self._report, answers=True)
+            self._monitors.append(ResourceMonitor(spec, process, excessive))
 
     def cancel(self) -> None:
         """Stop watching."""
         for monitor in self._monitors:
             monitor.cancel()
 
-    def _hung(self, reason: str) -> None:
-        self._report(Unhealthy(reason))
-
-    def _excessive(self, reason: str) -> None:
-        self._report(Unhealthy(reason, answers=True))
-
-    def _report(self, event: Unhealthy) -> None:
+    def _report(self, reason: str, *, answers: bool = False) -> None:
         self.cancel()
-        self._on_unhealthy(self._process, event)
+        self._on_unhealthy(self._process, Unhealthy(reason, answers))
 
 
 class Watchdog:
@@ -158,7 +155,7 @@ class ResourceMonitor:
     def _sample(self) -> usage.UsageSample:
         """Add up what the processes of the session use; what has just ended doesn't count."""
         at, rss, cpu = time.monotonic(), 0, {}
-        for pid in sessions.members(self._process.pid):
+        for pid in SessionSnapshot().members(self._process.pid):
             used = procfs.usage(pid)
             if used is not None:
                 cpu[pid] = used[0]

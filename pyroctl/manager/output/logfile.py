@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pyroctl.core.spec import LogSpec
 from pyroctl.manager.output.archive import Archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pyroctl.core.spec import LogSpec
 
 CHECK_PERIOD = 1.0
 """Seconds between checks whether the file was moved or removed."""
@@ -202,3 +202,21 @@ def _first_time(path: str) -> datetime | None:
         moment = datetime.fromisoformat(file.read(STAMP_LENGTH).decode("ascii", "replace"))
         return moment if moment.tzinfo is not None else None
     return None
+
+
+class ManagerLog(logging.Handler):
+    """The manager's own log; usable from any thread, like all handlers of logging."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._file = LogFile(path, LogSpec(max_bytes=5_000_000, keep=2), lambda _: None)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; if that fails, the file reports the number later."""
+        self._file.append(f"{self.format(record)}\n".encode(errors="replace"), now())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()

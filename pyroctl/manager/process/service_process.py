@@ -41,11 +41,7 @@ class Log(Protocol):
         watched: bool,
         fds: Mapping[str, int] | None,
     ) -> Pipes:
-        """Return the pipes of a process that writes into this log.
-
-        `apart`: stderr has a pipe of its own; `watched`: `on_lines` needs the lines; `fds`: our
-        ends of existing pipes.
-        """
+        """Return the pipes of a process that writes into this log, see ServiceLog, RemoteLog."""
 
 
 @dataclass(frozen=True, slots=True)

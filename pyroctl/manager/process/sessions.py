@@ -6,12 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING
 
 from pyroctl.manager.process import procfs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class SessionSnapshot:
@@ -33,33 +29,26 @@ class SessionSnapshot:
         return list(filter(procfs.is_alive, self._pids.get(sid, ())))
 
     def send_signal(self, sid: int, number: int) -> None:
-        """Signal every process of a session, as `send_signal` does."""
-        _signal_groups(self.members(sid), number)
+        """Signal every process of a session, and continue stopped ones so that they notice.
+
+        Signals go to whole process groups, which no fork escapes; each is in one session only.
+        """
+        groups = set()
+        for pid in self.members(sid):
+            with contextlib.suppress(ProcessLookupError):
+                groups.add(os.getpgid(pid))
+        for group in groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, number)
+                os.killpg(group, signal.SIGCONT)
 
     def _discard(self) -> None:
         self._pids = None
 
 
-def members(sid: int) -> list[int]:
-    """Return the pids of the living processes of a session; a zombie is dead."""
-    return list(filter(procfs.is_alive, _by_session().get(sid, ())))
-
-
 def send_signal(sid: int, number: int) -> None:
-    """Signal every process of a session, and continue stopped ones so that they notice."""
-    _signal_groups(members(sid), number)
-
-
-def _signal_groups(pids: Iterable[int], number: int) -> None:
-    """Signal whole process groups, which no fork escapes; each is in one session only."""
-    groups = set()
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            groups.add(os.getpgid(pid))
-    for group in groups:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, number)
-            os.killpg(group, signal.SIGCONT)
+    """Signal every process of a session, as SessionSnapshot does, but after reading /proc again."""
+    SessionSnapshot().send_signal(sid, number)
 
 
 def _by_session() -> dict[int, list[int]]:

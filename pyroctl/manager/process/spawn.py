@@ -89,7 +89,8 @@ def _popen(
         start_new_session=True,
         pass_fds=inherited,
     )
-    if listen_fd is None and not needs_shim(spec):
+    needs_shim = spec.limits or (spec.nice, spec.group, spec.user) != (None, None, None)
+    if listen_fd is None and not needs_shim:  # the shim costs 10 ms
         with contextlib.suppress(OSError):  # the shim tries again, and reports the error in the log
             umask = -1 if spec.umask is None else spec.umask
             return start(launch.argv, cwd=launch.cwd, umask=umask)
@@ -99,11 +100,6 @@ def _popen(
     if listen_fd is not None:
         settings.append(f"listen={listen_fd}")
     return start([*SHIM, *settings, "--", *launch.argv], cwd="/")
-
-
-def needs_shim(spec: ServiceSpec) -> bool:
-    """Return whether only the process itself can apply its settings; the shim costs 10 ms."""
-    return bool(spec.limits) or (spec.nice, spec.group, spec.user) != (None, None, None)
 
 
 def shim_settings(spec: ServiceSpec, launch: Launch) -> list[str]:
