@@ -98,6 +98,13 @@ def test_what_a_dead_leader_leaves_is_ended_before_it_starts_again(deployment: D
     assert not zoo_processes(deployment)
 
 
+def kill_both(deployment: Deployment) -> None:
+    """Kill the base, and its dependent when the manager knows that: else it may come first."""
+    os.kill(deployment.service("base")["pid"], signal.SIGKILL)
+    eventually(lambda: deployment.state("base") == "starting")
+    os.kill(deployment.service("feed")["pid"], signal.SIGKILL)
+
+
 def test_a_restart_waits_for_what_the_service_needs(deployment: Deployment) -> None:
     """Both die: the dependent isn't started against a base that is away, and loses no try by it."""
     gate = deployment.root / "gate"
@@ -108,16 +115,14 @@ def test_a_restart_waits_for_what_the_service_needs(deployment: Deployment) -> N
     gate.touch()
     deployment.run("start")
     gate.unlink()
-    for name in ("base", "feed"):
-        os.kill(deployment.service(name)["pid"], signal.SIGKILL)
+    kill_both(deployment)
     eventually(lambda: deployment.service("feed")["detail"] == "waiting for base")
     assert deployment.service("feed")["pid"] is None
     gate.touch()
     eventually(lambda: deployment.state("feed") == "running")
     assert deployment.service("feed")["restarts"] == 1
     gate.unlink()
-    for name in ("base", "feed"):
-        os.kill(deployment.service(name)["pid"], signal.SIGKILL)
+    kill_both(deployment)
     eventually(lambda: deployment.service("feed")["detail"] == "waiting for base")
     deployment.run("stop", "feed")
     assert deployment.state("feed") == "stopped"
