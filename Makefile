@@ -6,8 +6,9 @@ USE    := $(VENV)/.for-use
 WORK   := $(VENV)/.for-work
 ROOT   ?= run
 
-# Where this is set, each of the thousands of processes that tests start would compile all its modules.
-unexport PYTHONDONTWRITEBYTECODE
+# The suite passes with these, too; without them it is fast (each of the thousands of processes that
+# tests start would compile all its modules) and sees what a user's plain environment does.
+unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
 .PHONY: start stop test check format docs bench bench-events clean
 
@@ -25,8 +26,12 @@ check: $(WORK)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --strict tools/*.py
 	$(BIN)/lint-imports
+	$(BIN)/python tools/limits.py
+	$(BIN)/codespell
 	mandoc -T lint -W warning man/*.[157]
+	$(BIN)/python tools/prose.py
 
 format: $(WORK)
 	$(BIN)/ruff check --fix

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 
 from mkdocs.structure.files import File
 
+from pyro_child.options import declared
+from pyro_events._broker.settings import Options
+
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
@@ -26,10 +29,12 @@ PROJECT = "project"
 OUTSIDE = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "benchmarks/**/*.md",
     "benchmarks/events/systems/threads.py",
     "config/*.toml",
 )
+OPTIONS = "<!-- the options of an event service -->"
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 SECTION = re.compile(r"^\.Sh (.+)\n((?:(?!\.Sh ).*\n?)*)|^.*\n", re.MULTILINE)
@@ -63,7 +68,19 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
             target = f"{PROJECT}/{target}"
         return f"]({posixpath.relpath(target, posixpath.dirname(here))}{link[2] or ''})"
 
-    return LINK.sub(place, markdown)
+    return LINK.sub(place, markdown).replace(OPTIONS, _options())
+
+
+def _options() -> str:
+    """Return a table of the options of an event service, made from their declarations."""
+    rows = ["| argument | default | meaning |", "| --- | --- | --- |"]
+    for each in declared(Options):
+        unit, text = each.metadata["unit"], each.metadata["text"].partition(" (default: ")
+        default = text[2].removesuffix(")") or repr(each.default)
+        if unit and unit.form == "04o":
+            default = f"0o{each.default:o}"
+        rows.append(f"| `{each.name}: {each.type}` | {default} | {text[0]} |")
+    return "\n".join(rows)
 
 
 def _man(page: Path) -> str:

@@ -1,7 +1,7 @@
-"""The error tree: every mistake says what happened, where, and what to do next.
+"""The errors and their exit codes: each error says what happened, where, and what to do next.
 
-This module is on the path of every command, so it imports nothing heavy.
-Exit codes are the public contract (see pyroctl(1), EXIT STATUS).
+Every command imports this module, so it imports nothing heavy. The exit codes are documented in
+pyroctl(1), EXIT STATUS.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ EXIT_NO_MANAGER = 7
 EXIT_INTERRUPTED = 130
 
 PERMANENT_FAILURE = 125
-"""The exit code by which a service says that starting it again is pointless."""
+"""The exit code by which a service reports that starting it again is pointless."""
 
 
 class PyroctlError(Exception):
-    """Base of all errors that a user can meet.
+    """Base of all errors that are reported to users.
 
-    `message` is one sentence; `hint` what to do about it; `service`, `file` and `line` where.
+    `message` is one sentence, `hint` says what to do; `service`, `file` and `line` are the place.
     """
 
     code = "failed"
@@ -52,7 +52,7 @@ class PyroctlError(Exception):
         self.line = line
 
     def entries(self) -> list[dict[str, object]]:
-        """Give the error as entries of the JSON envelope's `errors`; most errors are one."""
+        """Return the entries for `errors` in the JSON envelope; most errors are one entry."""
         return [
             {
                 "code": self.code,
@@ -66,14 +66,14 @@ class PyroctlError(Exception):
 
 
 class UsageError(PyroctlError):
-    """The command line makes no sense."""
+    """The command line is invalid."""
 
     code = "usage"
     exit_code = EXIT_USAGE
 
 
 class ServiceFailed(PyroctlError):
-    """A service did not become ready; `output` is the last that it said."""
+    """A service did not become ready; `output` is its last lines of output."""
 
     code = "service-failed"
 
@@ -84,86 +84,88 @@ class ServiceFailed(PyroctlError):
         self.output = tuple(output)
 
     def entries(self) -> list[dict[str, object]]:
-        """Give the entry with the service's last lines."""
+        """Return the entry with the service's last lines of output."""
         (entry,) = super().entries()
         return [{**entry, "output": list(self.output)}]
 
 
 class NotEnded(ServiceFailed):
-    """Processes of a service that not even SIGKILL ends; `pids` are those, as far as we see any."""
+    """Processes of a service survive SIGKILL; `pids` are those that are known."""
 
     code = "not-ended"
 
     def __init__(self, service: str, pids: Sequence[int]) -> None:
-        those = ", ".join(map(str, pids))
-        what = f"process {those} is" if len(pids) == 1 else f"processes {those} are"
-        what += " still there after SIGKILL"
+        listed = ", ".join(map(str, pids))
+        survivors = f"process{'' if len(pids) == 1 else 'es'} {listed} survived SIGKILL"
+        reason = f": {survivors}" if pids else "; its remaining processes are unknown"
         super().__init__(
-            f"{service} can't be ended: {what if pids else 'nobody knows what is left of it'}",
+            f"{service} could not be stopped{reason}",
             service=service,
-            hint="such a process waits inside the kernel, for a disk or a debugger for instance:"
-            " ps -o pid,stat,wchan,cmd shows for what",
+            hint="such a process is blocked in the kernel, for example by a disk or a debugger;"
+            " ps -o pid,stat,wchan,cmd shows where",
         )
         self.pids = tuple(pids)
 
     def entries(self) -> list[dict[str, object]]:
-        """Give the entry with the process ids."""
+        """Return the entry with the process IDs."""
         (entry,) = super().entries()
         return [{**entry, "pids": list(self.pids)}]
 
 
 class EssentialFailed(PyroctlError):
-    """A service with on_failure = "shutdown" has failed, and with it the whole deployment.
+    """A service with on_failure = "shutdown" has failed, so the whole deployment stops.
 
-    Its exit code is the service's own.
+    The exit code is that of the service.
     """
 
     code = "essential-failed"
 
     def __init__(self, service: str, reason: str, exit_code: int) -> None:
         super().__init__(
-            f"{service} has failed: {reason}; everything is stopped",
-            hint=f'because of services.{service}.on_failure = "shutdown"',
+            f"{service} has failed: {reason}; all services were stopped",
+            hint=f'services.{service}.on_failure is "shutdown"',
             service=service,
         )
         self.exit_code = exit_code
 
 
 class Declined(PyroctlError):
-    """The user answered a question with no; nothing was changed."""
+    """The user or --safe declined; nothing was changed."""
 
     code = "declined"
 
 
 class NotPermitted(PyroctlError):
-    """The manager or its files belong to somebody else."""
+    """The manager or its files belong to another user."""
 
     code = "not-permitted"
     exit_code = EXIT_NOT_PERMITTED
 
 
 def system_error(error: OSError) -> PyroctlError:
-    """Say what the system refused, instead of showing a traceback."""
+    """Return an error for what the system refused."""
     what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, PermissionError):
-        return NotPermitted(what, hint="run the command as the user who owns it, or as root")
+        return NotPermitted(what, hint="run the command as the owner, or as root")
     return PyroctlError(what)
 
 
 class NoAnswer(PyroctlError):
-    """A manager holds the lock but doesn't answer in time."""
+    """A manager holds the lock but does not answer in time."""
 
     code = "no-answer"
     exit_code = EXIT_NO_ANSWER
 
 
 class UnknownService(PyroctlError):
-    """No service of that name in the deployment."""
+    """The deployment has no service of that name."""
 
     code = "unknown-service"
     exit_code = EXIT_NO_SUCH_SERVICE
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
+        from pyroctl.suggestions import nearest_name
+
         names = sorted(known)
         nearest = nearest_name(name, names)
         hint = f"did you mean {nearest!r}?" if nearest else f"services here: {', '.join(names)}"
@@ -184,7 +186,7 @@ class AlreadyRunning(PyroctlError):
 
 
 class Diagnostic(PyroctlError):
-    """One fault of a configuration: `key` is dotted (`services.es.port`), place 1-based."""
+    """An error in the configuration: `key` is dotted (`services.es.port`), the place 1-based."""
 
     code = "config"
     exit_code = EXIT_CONFIG
@@ -208,36 +210,34 @@ class Diagnostic(PyroctlError):
         return ": ".join(part for part in (place, self.key, self.message) if part)
 
     def entries(self) -> list[dict[str, object]]:
-        """Give the entry with the key in front of the message, and the column beside the line."""
+        """Return the entry with the key in front of the message, and with the column."""
         (entry,) = super().entries()
         message = f"{self.key}: {self.message}" if self.key else self.message
         return [{**entry, "message": message, "column": self.column}]
 
 
 class ConfigError(PyroctlError):
-    """The configuration can't be used; `faults` lists everything that is wrong with it."""
+    """The configuration can't be used; `diagnostics` list all that is wrong with it."""
 
     code = "config"
     exit_code = EXIT_CONFIG
 
-    def __init__(self, faults: Sequence[Diagnostic]) -> None:
-        self.faults = tuple(faults)
-        count = len(self.faults)
-        super().__init__(
-            "1 fault in the configuration" if count == 1 else f"{count} faults in the configuration"
-        )
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        count = len(self.diagnostics)
+        super().__init__(f"the configuration has {count} error{'' if count == 1 else 's'}")
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Diagnostic]]]:
-        """Let pickle make it anew of its faults."""
-        return type(self), (self.faults,)
+        """Let pickle create it from its diagnostics."""
+        return type(self), (self.diagnostics,)
 
     def entries(self) -> list[dict[str, object]]:
-        """Give one entry a fault."""
-        return [entry for fault in self.faults for entry in fault.entries()]
+        """Return one entry per diagnostic."""
+        return [entry for one in self.diagnostics for entry in one.entries()]
 
 
 class Reported(PyroctlError):
-    """Several errors, already as entries; or what another process of ours has reported."""
+    """Errors that are entries already, for example reported by another process."""
 
     def __init__(self, entries: Sequence[dict[str, object]], exit_code: int) -> None:
         super().__init__(str(entries[0]["message"]))
@@ -245,13 +245,5 @@ class Reported(PyroctlError):
         self.exit_code = exit_code
 
     def entries(self) -> list[dict[str, object]]:
-        """Give what was reported, unchanged."""
+        """Return the entries unchanged."""
         return self._entries
-
-
-def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """Find the known name that was probably meant, or None."""
-    import difflib
-
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return matches[0] if matches else None

@@ -1,12 +1,12 @@
 """Where a deployment keeps its socket, its lock and its logs.
 
-The place follows from the configuration file's path alone, never from what is in it: so every
+These places depend only on the path of the configuration file, not on its content, so every
 command finds a running manager even while the file is broken.
 """
 
 from __future__ import annotations
 
-import os.path
+import os
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,22 +28,22 @@ class Paths(NamedTuple):
 
     @property
     def lock(self) -> str:
-        """The file whose lock makes a process the manager; it holds the manager's pid."""
+        """Locked by the manager; it contains the manager's pid."""
         return os.path.join(self.run, "manager.lock")
 
     @property
-    def guard_lock(self) -> str:
-        """The file that a guard has locked until it has ended what its manager had started."""
+    def cleanup_lock(self) -> str:
+        """Locked by the cleanup process until everything that its manager started has ended."""
         return os.path.join(self.run, "guard.lock")
 
     @property
-    def keeper(self) -> str:
-        """The socket of the process that keeps what services need to outlive the manager."""
+    def fdstore_socket(self) -> str:
+        """The socket of the descriptor store, by which services outlive the manager."""
         return os.path.join(self.run, "keeper.sock")
 
     @property
-    def keeper_lock(self) -> str:
-        """The file that the keeper has locked as long as it lives."""
+    def fdstore_lock(self) -> str:
+        """Locked by the descriptor store as long as it runs."""
         return os.path.join(self.run, "keeper.lock")
 
     @property
@@ -52,25 +52,25 @@ class Paths(NamedTuple):
         return os.path.join(self.run, "notify")
 
     def state(self, service: str = "") -> str:
-        """Give a service's directory for what outlives its process, or the parent of all those."""
+        """Return a service's directory for state that outlives its process, or their parent."""
         return os.path.join(self.run, "state", service)
 
     @property
     def manager_log(self) -> str:
-        """What a background manager says itself; no service's name starts with an underscore."""
+        """The log of a background manager; no service's name starts with an underscore."""
         return os.path.join(self.logs, "_manager.log")
 
     def service_log(self, service: str) -> str:
-        """Give the current log file of a service."""
+        """Return the current log file of a service."""
         return os.path.join(self.logs, f"{service}.log")
 
     def service_errors(self, service: str) -> str:
-        """Give where the stderr of a service goes that keeps it apart."""
+        """Return the log file for the stderr of a service that logs it separately."""
         return os.path.join(self.logs, f"{service}.err")
 
 
 def deployment_paths(config: str | None, root: str | None, environ: Mapping[str, str]) -> Paths:
-    """Give the paths for a configuration file (absolute; None: the built-in deployment).
+    """Return the paths for a configuration file (absolute; None: the built-in deployment).
 
     `root` puts everything below that directory. Otherwise the socket is in the user's runtime
     directory if there is one, and everything else in the user's state directory (XDG).
@@ -87,8 +87,34 @@ def deployment_paths(config: str | None, root: str | None, environ: Mapping[str,
 
 
 def _identity(config: str | None) -> str:
-    """Tell deployments apart that use the same file name in different directories."""
+    """Return a name that distinguishes files of the same name in different directories."""
     if config is None:
         return "default"
     stem = os.path.splitext(os.path.basename(config))[0]
     return f"{stem}-{zlib.crc32(os.fsencode(config)):08x}"
+
+
+def log_versions(path: str) -> list[str]:
+    """Return the log file and its rotated versions (`es.log.1`, `es.log.2.gz`), newest first."""
+    current = [path] if os.path.exists(path) else []
+    return current + [name for _, name in rotated_logs(path)]
+
+
+def rotated_logs(path: str) -> list[tuple[int, str]]:
+    """Return number and name of a log's rotated files, newest first.
+
+    If both a plain and a compressed file have a number, the writer died before removing the plain
+    one, and only the compressed one counts.
+    """
+    directory, base = os.path.split(path)
+    found: dict[int, str] = {}
+    try:
+        entries = os.listdir(directory or ".")
+    except FileNotFoundError:
+        return []
+    for entry in entries:
+        if entry.startswith(base + "."):
+            number = entry[len(base) + 1 :].removesuffix(".gz")
+            if number.isdecimal() and (entry.endswith(".gz") or int(number) not in found):
+                found[int(number)] = os.path.join(directory, entry)
+    return sorted(found.items())

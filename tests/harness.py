@@ -28,12 +28,17 @@ T = TypeVar("T")
 
 
 def eventually(condition: Callable[[], T], what: str = "", deadline: float = DEADLINE) -> T:
-    """Wait until the condition gives something true, and give that."""
+    """Wait until the condition returns something true, and return that."""
     end = time.monotonic() + deadline
     while not (value := condition()):
         assert time.monotonic() < end, f"never happened: {what or condition}"
         time.sleep(0.01)
     return value
+
+
+def reaches(file: Path, count: int) -> None:
+    """Wait until something has been counted that often, as the size of a file."""
+    eventually(lambda: file.exists() and file.stat().st_size >= count, f"{count} times in {file}")
 
 
 def is_alive(pid: int) -> bool:
@@ -107,13 +112,13 @@ class Deployment:
         return envelope
 
     def ask(self, do: str, *services: str) -> dict[str, Any]:
-        """Let the manager do something without the cost of a command; raises ManagerNotRunning."""
+        """Send the manager a request without starting a command; raises ManagerNotRunning."""
         paths = deployment_paths(None, str(self.root), self.env)
         reply: dict[str, Any] = call(paths, do, {"services": list(services)})
         return reply
 
     def status(self, *services: str) -> dict[str, Any]:
-        """Give what `status --json` has as data; tests of waiting ask for it again and again."""
+        """Return the data of `status --json`, cheaply enough for waiting in a loop."""
         try:
             found: dict[str, Any] = self.ask("status", *services)["data"]
         except (ManagerNotRunning, NoAnswer):
@@ -121,13 +126,13 @@ class Deployment:
         return found
 
     def service(self, name: str) -> dict[str, Any]:
-        """Give a service's row of the status."""
+        """Return a service's row of the status."""
         (row,) = self.status(name)["services"]
         assert isinstance(row, dict)
         return row
 
     def listens(self) -> bool:
-        """Tell whether the manager takes commands."""
+        """Return whether the manager accepts commands."""
         return (self.root / "run" / "control.sock").exists()
 
     def state(self, name: str) -> str:
@@ -137,7 +142,7 @@ class Deployment:
         return int(self.status()["manager"]["pid"])
 
     def kill_manager(self) -> None:
-        """Kill -9: only what can't be done without a manager stays behind, its sockets' names."""
+        """Kill the manager with SIGKILL, which leaves only the files of its sockets behind."""
         os.kill(self.manager_pid(), signal.SIGKILL)
         self.was_killed = True
 
@@ -149,11 +154,11 @@ class Deployment:
         return marked_processes(self.mark)
 
     def close(self) -> None:
-        """End what runs, and make sure that nothing is left: no process, no socket."""
+        """Stop everything, and check that no process and no socket is left."""
         try:
             self.ask("shutdown")
         except (ManagerNotRunning, NoAnswer):
-            self.run("shutdown")  # it also ends what goes on without a manager
+            self.run("shutdown")  # it also stops services without a manager
         eventually(lambda: not self.processes(), f"all ended: {self.processes()}", 8)
         left = [p for p in (self.root / "run").rglob("*") if p.is_socket()]
         assert self.was_killed or not left, left

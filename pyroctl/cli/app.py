@@ -1,7 +1,4 @@
-"""The deployment that a command line is about.
-
-Without click, because the quick way of `pyroctl status` comes through here.
-"""
+"""The deployment that a command line addresses; without click, for the fast path."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Output
 from pyroctl.control.client import call, manager_pid
-from pyroctl.errors import Reported
+from pyroctl.errors import PyroctlError, Reported
 from pyroctl.paths import Paths, deployment_paths
 
 if TYPE_CHECKING:
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class App:
-    """The deployment that a command line is about, and where the answer goes."""
+    """The deployment that a command line addresses, and the output of the command."""
 
     def __init__(self) -> None:
         self.config_option: str | None = None
@@ -38,15 +35,21 @@ class App:
 
     @functools.cached_property
     def paths(self) -> Paths:
-        """Where the deployment's socket, lock and logs are."""
-        words = (
-            [f"--root {self.root} "]
-            if self.root not in {None, os.environ.get("PYROCTL_ROOT")}
-            else []
-        )
-        words += [f"-c {self.config_option} "] if self.config_option else []
-        self.output.deployment = "".join(words)
+        """The places of the deployment's socket, lock and logs."""
+        if self.root not in {None, os.environ.get("PYROCTL_ROOT")}:
+            self.output.deployment = f"--root {self.root} "
+        if self.config_option:
+            self.output.deployment += f"-c {self.config_option} "
         return deployment_paths(self.config, self.root, os.environ)
+
+    def require_config(self) -> str:
+        """Return the configuration file; raises PyroctlError for the built-in deployment."""
+        if self.config is None:
+            raise PyroctlError(
+                "there is no configuration file: the built-in deployment is in effect",
+                hint="pyroctl init writes one",
+            )
+        return self.config
 
     def load(self) -> Loaded:
         """Read the configuration; raises ConfigError."""
@@ -55,9 +58,9 @@ class App:
         return load(self.config, os.environ, os.getcwd())
 
     def call(self, do: str, services: Sequence[str] = (), **more: str) -> Message:
-        """Let the manager do something, showing its progress.
+        """Send the manager a request, show its progress, and return the reply.
 
-        Raises as `control.client.call`, and Reported when the manager did nothing but refuse.
+        Raises like `control.client.call`, and Reported when the manager has rejected the request.
         """
         chosen = {"config": self.config} if self.config_option else {}
         args = {"services": list(services), **chosen, **more}
@@ -66,25 +69,26 @@ class App:
             raise Reported(reply["errors"], reply["exit_code"])
         return reply
 
-    def manager_runs(self) -> bool:
-        """Tell whether some process is this deployment's manager, answering or not."""
-        return manager_pid(self.paths) is not None
+    def suggest_reload(self) -> None:
+        """Print how to apply a change of the configuration if there is a manager."""
+        if manager_pid(self.paths) is not None:
+            self.output.progress(self.output.suggest("to apply it: pyroctl reload"))
 
     def _show(self, event: Message) -> None:
         if event["kind"] == "progress" and "service" in event:
-            self.output.progress(self._describe(event))
+            self.output.progress(self._progress_line(event))
         elif event["kind"] in {"progress", "waiting"}:
             self.output.progress(event["text"])
 
-    def _describe(self, event: Message) -> str:
+    def _progress_line(self, event: Message) -> str:
         import sys
 
         facts = [f"pid {event['pid']}"] if event["pid"] else []
         facts += [event["uri"]] if event["uri"] and event["state"] == "running" else []
         facts += [event["reason"]] if event["reason"] and event["state"] != "running" else []
         state = self.output.style(event["state"], event["state"], sys.stderr)
-        what = f"{event['service']} {state}"
-        what += f" ({', '.join(facts)})" if facts else ""
+        line = f"{event['service']} {state}"
+        line += f" ({', '.join(facts)})" if facts else ""
         if event["state"] == "running":
-            what += self.output.suggest(f" · logs: pyroctl logs -f {event['service']}")
-        return what
+            line += self.output.suggest(f" · logs: pyroctl logs -f {event['service']}")
+        return line

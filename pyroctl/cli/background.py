@@ -1,4 +1,4 @@
-"""Starts a manager in the background, so that it survives the terminal."""
+"""A manager in the background, which survives the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.control.client import connect, goes_on_without_manager
+from pyroctl.control.client import connect, services_await_manager
 from pyroctl.errors import AlreadyRunning, ManagerNotRunning, NoAnswer, PyroctlError, Reported
 from pyroctl.manager.lock import make_directories
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
 
 STARTUP_TIMEOUT = 15.0
-"""Seconds that the manager's process has to say that it takes commands."""
+"""Seconds until the manager's process must report that it accepts commands."""
 RIVAL_TIMEOUT = 10.0
-"""Seconds to wait for a manager that another command is just starting."""
+"""Seconds to wait for a manager that another command is starting."""
 
 
 def ensure_manager(app: App) -> bool:
-    """See to it that a manager runs; gives whether it was this call that started one.
+    """Start a manager unless one is running, and return whether this call started it.
 
-    Raises what prevents it: faults of the configuration, NotPermitted, NoAnswer.
+    Raises ConfigError, NotPermitted, NoAnswer and whatever else the new manager reports.
     """
     try:
         connect(app.paths).close()
@@ -35,12 +35,12 @@ def ensure_manager(app: App) -> bool:
     return False
 
 
-def take_over_orphans(app: App) -> None:
-    """See to it that services which go on without a manager have one; raises as `ensure_manager`.
+def reattach_orphans(app: App) -> None:
+    """Start a manager if there are services without one; raises like `ensure_manager`.
 
-    What ends services can't do without, and nobody else needs a manager for it.
+    Only a manager can stop them.
     """
-    if goes_on_without_manager(app.paths):
+    if services_await_manager(app.paths):
         ensure_manager(app)
 
 
@@ -60,7 +60,7 @@ def _launch(app: App) -> bool:
     with open(report_end, "rb") as pipe:
         report = _read_report(pipe.fileno(), app)
     if not report["errors"]:
-        process.returncode = 0  # it lives on, and is nobody's child once we have ended
+        process.returncode = 0  # it outlives this command, so don't warn about it
         if report.get("news"):
             app.output.progress(report["news"])
         return True
@@ -80,7 +80,7 @@ def _arguments(app: App, ready_fd: int) -> list[str]:
 
 
 def _read_report(fd: int, app: App) -> dict[str, Any]:
-    """Read what the new manager says of its start."""
+    """Read what the new manager reports about its start."""
     deadline = time.monotonic() + STARTUP_TIMEOUT
     data = b""
     while select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -95,7 +95,7 @@ def _read_report(fd: int, app: App) -> dict[str, Any]:
         )
     if not data:
         raise PyroctlError(
-            "the manager ended before it was ready", hint=f"see {app.paths.manager_log}"
+            "the new manager exited before it was ready", hint=f"see {app.paths.manager_log}"
         )
     report: dict[str, Any] = json.loads(data)
     return report
@@ -109,6 +109,6 @@ def _wait_for_rival(app: App) -> bool:
         except (ManagerNotRunning, NoAnswer):
             if time.monotonic() > deadline:
                 raise
-            time.sleep(0.05)  # it holds the lock and will listen in a moment; nothing tells when
+            time.sleep(0.05)  # it holds the lock and will listen soon; no event announces that
         else:
             return False

@@ -1,4 +1,4 @@
-"""Being the manager, in the foreground; without click, which would stay in its memory."""
+"""The manager in the foreground; without click, which would stay in its memory."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
 
 
-def be_manager(app: App, *, show_logs: bool | None) -> Result:
-    """Be the manager until the end; raises what prevents it, and EssentialFailed.
+def run_manager(app: App, *, show_logs: bool | None) -> Result:
+    """Run the manager in this process until it is stopped; raises what prevents it.
 
-    `show_logs` is whether to print what the services say; None decides by where that would go.
+    `show_logs` is whether to print the services' output; None means on a terminal and as process 1.
+    Raises EssentialFailed, too.
     """
     loading = Loading(app.config, os.environ, os.getcwd())
     from pyroctl.manager.main import run
-    from pyroctl.manager.output.echo import Echo  # meanwhile
+    from pyroctl.manager.output.echo import Echo  # while the subprocess loads
     from pyroctl.manager.systemd import SystemNotifier
 
     deployment = loading.deployment()

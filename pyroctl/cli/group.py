@@ -1,4 +1,4 @@
-"""The top of the command line: finds a command, runs it, makes an exit of the outcome."""
+"""The top of the command line: finds the command and runs it."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ import click
 
 import pyroctl
 from pyroctl.cli.app import App
-from pyroctl.cli.command import global_options
-from pyroctl.cli.output import Result, failure
-from pyroctl.errors import EXIT_INTERRUPTED, PyroctlError, UsageError, system_error
+from pyroctl.cli.options import global_options
+from pyroctl.cli.output import Result
+from pyroctl.errors import UsageError
 
-COMMANDS = {
-    "run": "commands.run",
-    "start": "commands.start",
-    "stop": "commands.stop",
-    "restart": "commands.restart",
-    "reload": "commands.reload",
-    "status": "status.command",
-    "logs": "commands.logs",
-    "reexec": "commands.reexec",
-    "shutdown": "commands.shutdown",
-    "init": "commands.init",
-    "config": "commands.config",
-    "es": "commands.es",
-    "unit": "commands.unit",
-    "completion": "commands.completion",
-}
-"""Commands in the order of the help, and the modules that they are in."""
+COMMANDS = (
+    "run",
+    "start",
+    "stop",
+    "restart",
+    "reload",
+    "status",
+    "logs",
+    "reexec",
+    "shutdown",
+    "init",
+    "config",
+    "es",
+    "unit",
+    "completion",
+)
+"""In the order of the help; each is the `command` of a module in `commands`."""
 
 EXAMPLES = """\b
 Examples:
-  pyroctl start             name server and event service, or what pyroctl.toml says
-  pyroctl status            what runs
-  pyroctl logs -f es        what the event service says
+  pyroctl start             start the services of pyroctl.toml, or a name server and event service
+  pyroctl status            show what is running
+  pyroctl logs -f es        follow the output of the event service
   pyroctl shutdown          stop everything
 """
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when that command is wanted."""
+    """A group that imports the module of a command only to run it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the names without importing anything."""
+        """Return the names without importing anything."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"pyroctl.cli.{COMMANDS[cmd_name]}")
+        module = importlib.import_module(f"pyroctl.cli.commands.{cmd_name}")
         found: click.Command = module.command
         return found
 
@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest command for one that doesn't exist."""
-        from pyroctl.errors import nearest_name
+        from pyroctl.suggestions import nearest_name
 
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
 
 
 def make_group() -> click.Group:
-    """Make the top of the command line."""
+    """Return the top of the command line."""
 
     def show_help(ctx: click.Context, **_: Any) -> Result:
         if ctx.invoked_subcommand is None:
@@ -94,26 +94,23 @@ def make_group() -> click.Group:
 
 
 def run(args: list[str]) -> int:
-    """Run one command line; gives the exit code."""
+    """Run one command line and return the exit code."""
     app = App()
     app.output.json = "--json" in args  # a usage error comes before the options are known
+    return app.output.report(lambda: _invoke(app, args))
+
+
+def _invoke(app: App, args: list[str]) -> Result:
     try:
         outcome = make_group().main(args, prog_name="pyroctl", standalone_mode=False, obj=app)
-        result = outcome if isinstance(outcome, Result) else None
-    except PyroctlError as error:
-        result = failure(error)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        result = failure(system_error(error))
     except click.ClickException as error:
-        result = failure(_usage_error(error))
-    except (KeyboardInterrupt, click.Abort):
-        app.output.progress("")
-        result = Result(exit_code=EXIT_INTERRUPTED)
-    if result is None:  # --help or --version
-        return int(outcome or 0)
-    return app.output.finish(result)
+        raise _usage_error(error) from None
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    if isinstance(outcome, Result):
+        return outcome
+    app.output.streamed = True  # --help or --version
+    return Result(exit_code=outcome or 0)
 
 
 def _usage_error(error: click.ClickException) -> UsageError:

@@ -16,7 +16,7 @@ def entry() -> None:
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:  # somebody read enough (| head)
+    except BrokenPipeError:  # the reader has seen enough (| head)
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -24,15 +24,15 @@ def entry() -> None:
 
 
 def run(args: list[str]) -> int:
-    """Run one command line; gives the exit code.
+    """Run one command line and return the exit code.
 
-    What is imported here may be interrupted without a traceback.
+    The imports are here so that Ctrl-C during them shows no traceback.
     """
-    from pyroctl.cli.status.fast_path import quick
+    from pyroctl.cli import fast_path
 
-    code = None if "_PYROCTL_COMPLETE" in os.environ else quick(args)
+    code = None if "_PYROCTL_COMPLETE" in os.environ else fast_path.run(args)
     if code is None:
-        from pyroctl.cli.group import run as run_any
+        from pyroctl.cli import group
 
-        code = run_any(args)
+        code = group.run(args)
     return code

@@ -1,4 +1,4 @@
-"""What a command says: for people, or as the JSON envelope."""
+"""The output of a command: text, or the JSON envelope."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from pyroctl.errors import EXIT_OK
+from pyroctl.errors import EXIT_INTERRUPTED, EXIT_OK, PyroctlError, system_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from pyroctl.errors import PyroctlError
 
 ENVELOPE_VERSION = 1
 STYLES = {
@@ -28,17 +26,12 @@ STYLES = {
 
 
 class Result(NamedTuple):
-    """What a command comes to; `partial` when some of it was done although it failed."""
+    """The result of a command; `partial` if it failed but did a part of its work."""
 
     data: Any = None
     errors: Sequence[Mapping[str, Any]] = ()
     exit_code: int = EXIT_OK
     partial: bool = False
-
-
-def failure(error: PyroctlError) -> Result:
-    """Turn an error into a result."""
-    return Result(None, error.entries(), error.exit_code)
 
 
 class Output:
@@ -50,12 +43,12 @@ class Output:
         self.verbose = 0
         self.command: list[str] = []
         self.deployment = ""
-        """The options that choose the deployment, for commands that we suggest."""
+        """The options that select the deployment, for the commands in hints."""
         self.streamed = False
-        """A streaming command has printed its objects itself; no envelope follows."""
+        """The command has printed its output itself, so no envelope follows."""
 
     def print(self, text: str) -> None:
-        """Print data for people; with --json nothing, the envelope has it."""
+        """Print data as text; with --json nothing, as the envelope contains it."""
         if not self.json:
             _write(text)
 
@@ -66,23 +59,34 @@ class Output:
         sys.stdout.flush()
 
     def progress(self, text: str) -> None:
-        """Say on stderr what is going on; with --json nothing."""
+        """Report progress on stderr; with --json nothing."""
         if not self.json:
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the one place for it
 
     def style(self, text: str, name: str, stream: TextIO | None = None) -> str:
-        """Color a text, where colors are wanted and seen."""
+        """Return a text in colour if the options and the stream allow it."""
         code = STYLES.get(name)
         if code is None or not self._wants_color(stream or sys.stdout):
             return text
         return f"\x1b[{code}m{text}\x1b[0m"
 
     def suggest(self, text: str) -> str:
-        """Make the commands in a text speak of the deployment that this one speaks of."""
+        """Return a text whose commands have the options that select this deployment."""
         return text.replace("pyroctl ", f"pyroctl {self.deployment}")
 
-    def finish(self, result: Result) -> int:
-        """Print the envelope, or the errors; gives the exit code."""
+    def report(self, action: Callable[[], Result]) -> int:
+        """Run a command, print its envelope or errors, and return the exit code."""
+        try:
+            result = action()
+        except PyroctlError as error:
+            result = _failure(error)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            result = _failure(system_error(error))
+        except KeyboardInterrupt:
+            self.progress("")
+            result = Result(exit_code=EXIT_INTERRUPTED)
         if not self.json:
             self.print_errors(result.errors)
         elif not self.streamed or result.errors:
@@ -90,7 +94,7 @@ class Output:
         return result.exit_code
 
     def print_errors(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Say on stderr what is wrong, each with its place and what to do."""
+        """Report errors on stderr, each with its place and hint."""
         for entry in entries:
             self._print_error(entry)
 
@@ -125,8 +129,12 @@ class Output:
         return stream.isatty()
 
 
+def _failure(error: PyroctlError) -> Result:
+    return Result(None, error.entries(), error.exit_code)
+
+
 def _write(text: str) -> None:
-    """Print to stdout; whoever has read enough (| head) ends us without a fuss."""
+    """Print to stdout; exit silently when the reader has seen enough (| head)."""
     try:
         print(text)  # noqa: T201 - as above
     except BrokenPipeError:
@@ -139,7 +147,7 @@ def table(
     rows: Sequence[Sequence[str]],
     paint: Callable[[str], str] = lambda cell: cell,
 ) -> list[str]:
-    """Lay out columns, the last of any width; `paint` colors a cell without its padding."""
+    """Return the lines of a table; `paint` adds colour to a cell without its padding."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
 
     def line(cells: Sequence[str]) -> str:
@@ -152,8 +160,18 @@ def table(
     return [line(row) for row in (head, *rows)]
 
 
+def subscriptions_of(subscriber: Mapping[str, Any]) -> list[str]:
+    """Return the subjects of a subscriber, and its patterns as `/PATTERN/`."""
+    return [*subscriber["subjects"], *(f"/{pattern}/" for pattern in subscriber["patterns"])]
+
+
+def subscriber_line(subscriber: Mapping[str, Any]) -> str:
+    """Return a line about a subscriber and its subscriptions."""
+    return f"    {subscriber['subscriber']}: {', '.join(subscriptions_of(subscriber))}"
+
+
 def duration(seconds: float | None) -> str:
-    """Say a duration as people do."""
+    """Return a duration in its largest unit, such as `5 min`."""
     if seconds is None:
         return "-"
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):

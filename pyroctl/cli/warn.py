@@ -1,4 +1,4 @@
-"""Says before a stop or restart what clients will lose by it, and asks whether that is wanted."""
+"""Warnings about what clients lose by a stop or restart, and the question whether to proceed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyroctl.cli.output import subscriber_line
 from pyroctl.errors import Declined
 
 if TYPE_CHECKING:
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
 
 MOST_SHOWN = 20
-"""Lines about one service; the rest is a number."""
+"""Lines about one service; the others are only counted."""
 
 
 def warning_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options `--yes` and `--safe`."""
-    yes = click.option("--yes", is_flag=True, help="Don't ask before clients lose something.")
+    """Add the options `--yes` and `--safe` to a command."""
+    yes = click.option("--yes", is_flag=True, help="Do not ask before clients lose something.")
     safe = click.option("--safe", is_flag=True, help="Refuse if clients would lose something.")
     return yes(safe(function))
 
@@ -28,9 +29,9 @@ def warning_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def warn(
     app: App, command: str, services: Sequence[str], *, yes: bool, safe: bool, **more: str
 ) -> None:
-    """Warn of what will be lost; raises Declined if it is refused, and then nothing has changed.
+    """List what clients will lose; raises Declined, before anything changes.
 
-    Asks on a terminal only. `more` is what the command itself will tell the manager. Raises as
+    Asks on a terminal only. `more` are the arguments of the command's own request. Raises like
     `App.call`.
     """
     found = app.call("foresee", services, command=command, **more)["data"]["consequences"]
@@ -42,10 +43,10 @@ def warn(
     if safe:
         raise Declined(
             f"{command} would lose what is listed above" if not app.output.json else _sum_up(found),
-            hint=f"without --safe, {command} goes ahead",
+            hint=f"{command} without --safe proceeds",
         )
     asking = not yes and sys.stdin.isatty() and sys.stderr.isatty()
-    if asking and not click.confirm(f"{command} all the same?", err=True):
+    if asking and not click.confirm(f"{command} anyway?", err=True):
         raise Declined("nothing was changed")
 
 
@@ -58,15 +59,10 @@ def _describe(entry: Mapping[str, Any]) -> list[str]:
     lines = []
     if entry["lost"]:
         lines.append(f"these plain subscribers of {service} will lose their subscriptions:")
-        lines += _shorten([f"    {_subscriptions(row)}" for row in entry["lost"]])
+        lines += _shorten([subscriber_line(row) for row in entry["lost"]])
     if entry["aware"]:
-        lines.append(f"aware subscribers of {service} that will be told: {entry['aware']}")
+        lines.append(f"aware subscribers of {service} that will be notified: {entry['aware']}")
     return lines
-
-
-def _subscriptions(row: Mapping[str, Any]) -> str:
-    wanted = [*row["subjects"], *(f"/{pattern}/" for pattern in row["patterns"])]
-    return f"{row['subscriber']}: {', '.join(wanted)}"
 
 
 def _shorten(lines: list[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """From a TOML file to the values of `pyroctl.core.spec`, or to all that is wrong with it.
 
-A file passes through `locate` (where is it), `read` (TOML), `expand` (`${VAR}`), `models` and
-`validate` (what a value may be), `check` (what must hold between services) and `convert` (core
-values); `load` strings them together. Only `locate` is light: nothing here imports the others
-for it.
+`source` finds and reads the files (TOML, includes, drop-ins, `${VAR}`, the environment); `check`
+checks the result against the declared keys and turns it into core values; `load` does both;
+`edit` reads and changes single settings. Only `source.discovery` is light enough for every command.
 """

@@ -1,4 +1,4 @@
-"""Load a deployment, and remember where its values came from."""
+"""Loads a deployment, and remembers where its values came from."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pyroctl.config.check.settings import settings
-from pyroctl.config.source.diagnostics import dotted
-from pyroctl.config.source.origin import Origin
+from pyroctl.config.source.diagnostics import Origin, dotted
 from pyroctl.config.source.overrides import has_overrides
 from pyroctl.core.spec import Deployment, builtin_deployment
 from pyroctl.errors import ConfigError, Diagnostic
@@ -23,23 +21,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A deployment without faults."""
+    """A valid deployment."""
 
     deployment: Deployment
     files: tuple[str, ...] = ()
-    """What it was read from, in the order of reading; empty for the built-in deployment."""
+    """The files it was read from, in order; empty for the built-in deployment."""
     layers: Layers | None = None
-    """Who wrote what; None when nobody has written anything."""
+    """The owner of each key; None for the built-in deployment without overrides."""
     variables: Mapping[Path, tuple[str, int]] = field(default_factory=dict)
-    """File and line of the environment variables that came from env files."""
+    """File and line of the environment variables from env files."""
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
         """Where each value came from, by its dotted key."""
+        from pyroctl.config.check.settings import settings
+
         return {dotted(path): self.origin(path) for path, _ in settings(self.deployment)}
 
     def origin(self, path: Path) -> Origin:
-        """Give where the value of a key came from."""
+        """Return where the value of a key came from."""
         owner = self.layers.owner(path) if self.layers is not None else None
         if owner is not None:
             return owner.origin(path)
@@ -52,11 +52,11 @@ def load(
     cwd: str,
     instead: Mapping[str, str | None] | None = None,
 ) -> Loaded:
-    """Load the deployment of a file; without one, the built-in deployment.
+    """Load the deployment of a file, or the built-in deployment if there is none.
 
-    `environ` is what `${VAR}` means and has the settings `PYROCTL_…`; `cwd` is where a relative
-    path starts; `instead` has texts to take for those of files, None for a file that is not to be
-    there. Raises ConfigError with all faults. Any thread may call it.
+    `environ` has the values of `${VAR}` and the settings `PYROCTL_…`; relative paths start at
+    `cwd`; `instead` has texts to use in place of files, None for a file to treat as missing.
+    Raises ConfigError with everything that is wrong. Any thread may call it.
     """
     if path is None and not has_overrides(environ):
         return Loaded(builtin_deployment(cwd))

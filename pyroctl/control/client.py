@@ -1,6 +1,6 @@
-"""The command line's end of the control channel: blocking, with a deadline on everything.
+"""The client of the control channel: blocking, with a deadline on everything.
 
-On the path of every command, so it imports only what it needs.
+Every command imports this module, so it imports only what it needs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyroctl.paths import Paths
 
 LONGEST_PATH = 107
-"""Bytes that the system takes as the path of a Unix socket."""
+"""Maximum number of bytes in the path of a Unix socket (unix(7))."""
 ANSWER_TIMEOUT = 4 * ALIVE_INTERVAL
 """Seconds of silence after which the manager counts as frozen."""
 
@@ -31,7 +31,7 @@ def call(
     args: Message,
     on_event: Callable[[Message], None] | None = None,
 ) -> Message:
-    """Let the manager do something, and give its reply (`data`, `errors`, `exit_code`).
+    """Send the manager a request and return its reply (`data`, `errors`, `exit_code`).
 
     Raises ManagerNotRunning, NotPermitted, or NoAnswer when the manager is silent for
     `ANSWER_TIMEOUT` seconds.
@@ -51,7 +51,7 @@ def call(
             raise _no_answer(paths) from None
         except ConnectionError:
             pass
-    raise NoAnswer("the manager ended before it answered", hint=_log_hint(paths))
+    raise NoAnswer("the manager exited before it answered", hint=_log_hint(paths))
 
 
 def connect(paths: Paths) -> socket.socket:
@@ -69,15 +69,15 @@ def connect(paths: Paths) -> socket.socket:
         if isinstance(error, TimeoutError | BlockingIOError):
             raise _no_answer(paths) from None
         if isinstance(error, OSError):
-            raise _nobody_listens(paths) from None
+            raise _not_listening(paths) from None
         raise
     return sock
 
 
 def manager_pid(paths: Paths) -> int | None:
-    """Give the pid of the process that holds the deployment's lock, or None when nobody does.
+    """Return the pid of the process that holds the deployment's lock, or None if there is none.
 
-    Raises NotPermitted when the lock belongs to somebody else.
+    Raises NotPermitted when the lock belongs to another user.
     """
     try:
         fd = os.open(paths.lock, os.O_RDONLY | os.O_CLOEXEC)
@@ -95,15 +95,15 @@ def manager_pid(paths: Paths) -> int | None:
     return None
 
 
-def goes_on_without_manager(paths: Paths) -> bool:
-    """Tell whether services of a manager that is gone wait for the next one (`orphans = "adopt"`).
+def services_await_manager(paths: Paths) -> bool:
+    """Return whether services of an ended manager wait for the next (`orphans = "adopt"`).
 
     Raises NotPermitted.
     """
     if manager_pid(paths) is not None:
         return False
     try:
-        fd = os.open(paths.keeper_lock, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(paths.fdstore_lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
@@ -116,10 +116,10 @@ def goes_on_without_manager(paths: Paths) -> bool:
 
 
 class SocketAddress:
-    """A way to name a Unix socket however long its path is.
+    """The address of a Unix socket, however long its path is.
 
-    A path longer than the system takes is named through a descriptor of its
-    directory, which is open for as long as the context lasts.
+    A path that is too long is reached through a descriptor of its directory, which is open inside
+    the context.
     """
 
     def __init__(self, path: str) -> None:
@@ -139,30 +139,30 @@ class SocketAddress:
 
 
 def peer_uid(sock: socket.socket) -> int:
-    """Give the user id of the process at the other end (SO_PEERCRED)."""
+    """Return the user ID of the process at the other end (SO_PEERCRED)."""
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     uid: Any = struct.unpack("3i", credentials)[1]
     return int(uid)
 
 
 def _check_owner(sock: socket.socket, paths: Paths) -> None:
-    """Refuse to trust a manager that neither we nor root started."""
+    """Raise NotPermitted if neither this user nor root started the manager."""
     if os.geteuid() != 0 and peer_uid(sock) not in {0, os.geteuid()}:
         raise _not_permitted(paths)
 
 
-def _nobody_listens(paths: Paths) -> ManagerNotRunning | NoAnswer:
+def _not_listening(paths: Paths) -> ManagerNotRunning | NoAnswer:
     if manager_pid(paths) is None:
-        return ManagerNotRunning("no manager is running here", hint="start one: pyroctl start")
+        return ManagerNotRunning("no manager is running", hint="pyroctl start starts one")
     return _no_answer(paths)
 
 
 def _no_answer(paths: Paths) -> NoAnswer:
     pid = manager_pid(paths)
-    who = f"the manager (pid {pid})" if pid else "the manager"
+    process = f" (pid {pid})" if pid else ""
     return NoAnswer(
-        f"{who} doesn't answer",
-        hint=f"is it stopped (kill -CONT {pid or 'PID'}) or overloaded? " + _log_hint(paths),
+        f"the manager{process} does not answer",
+        hint=f"if it is suspended: kill -CONT {pid or 'PID'}; otherwise {_log_hint(paths)}",
     )
 
 
@@ -172,6 +172,6 @@ def _log_hint(paths: Paths) -> str:
 
 def _not_permitted(paths: Paths) -> NotPermitted:
     return NotPermitted(
-        f"the manager of {paths.run} belongs to somebody else",
+        f"the manager of {paths.run} belongs to another user",
         hint="run the command as the user who started it, or as root",
     )

@@ -1,9 +1,9 @@
-"""The control protocol, without any I/O: JSON lines, one request a connection.
+"""The control protocol, without any I/O: JSON lines, one request per connection.
 
 The client sends one request, `{"pyroctl": 1, "do": "start", "args": {…}}`. The manager answers
-with any number of `{"event": …}` lines (progress, and "alive" once a second while an operation
-takes its time, so that a client can tell slow from frozen) and then one `{"reply": {…}}` with
-`data`, `errors` and `exit_code` as the JSON envelope has them.
+with any number of `{"event": …}` lines (progress, and "alive" once a second during an operation,
+so that a client can distinguish slow from frozen) and then one `{"reply": {…}}` with `data`,
+`errors` and `exit_code` as in the JSON envelope.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pyroctl.errors import PyroctlError
 
 VERSION = 1
 MAX_LINE = 1 << 20
-"""Bytes in one line; more is refused before it is parsed."""
+"""Maximum bytes in a line; longer ones are rejected before they are parsed."""
 ALIVE_INTERVAL = 1.0
 """Seconds between signs of life during an operation."""
 
@@ -23,13 +23,13 @@ Message = dict[str, Any]
 
 
 class ProtocolError(PyroctlError):
-    """The other end doesn't speak this protocol."""
+    """The other end does not follow the protocol."""
 
     code = "protocol"
 
 
 def encode(message: Message) -> bytes:
-    """Turn a message into a line."""
+    """Return a message as a line."""
     line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
     if len(line) > MAX_LINE:
         raise ProtocolError(f"a message of {len(line)} bytes is too long for the control channel")
@@ -37,13 +37,13 @@ def encode(message: Message) -> bytes:
 
 
 class Decoder:
-    """Cuts a byte stream into messages."""
+    """Splits a byte stream into messages."""
 
     def __init__(self) -> None:
         self._buffer = b""
 
     def feed(self, data: bytes) -> list[Message]:
-        """Take more bytes and give the messages that are complete; raises ProtocolError."""
+        """Add bytes and return the messages that are complete; raises ProtocolError."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         if max(map(len, (*lines, self._buffer))) > MAX_LINE:
             raise ProtocolError(f"a line longer than {MAX_LINE} bytes")
@@ -54,23 +54,23 @@ def _parse(line: bytes) -> Message:
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):
-        raise ProtocolError("a line that isn't JSON") from None
+        raise ProtocolError("a line is not JSON") from None
     if not isinstance(message, dict):
-        raise ProtocolError("a line that isn't a JSON object")
+        raise ProtocolError("a line is not a JSON object")
     return message
 
 
 def request(do: str, args: Message) -> Message:
-    """Make a request."""
+    """Return a request."""
     return {"pyroctl": VERSION, "do": do, "args": args}
 
 
 def check_request(message: Message) -> tuple[str, Message]:
-    """Give a request's verb and arguments; raises ProtocolError when it isn't one."""
+    """Return the verb and the arguments of a request; raises ProtocolError if it is invalid."""
     version, do, args = message.get("pyroctl"), message.get("do"), message.get("args", {})
     if version != VERSION:
         raise ProtocolError(
-            f"the manager speaks version {VERSION} of the control protocol, the command {version}",
+            f"the manager has control protocol version {VERSION}, the command {version}",
             hint="restart the manager: pyroctl shutdown, then pyroctl start",
         )
     if not isinstance(do, str) or not isinstance(args, dict):

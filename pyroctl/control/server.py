@@ -1,4 +1,4 @@
-"""The manager's end of the control channel: an asyncio server on a Unix socket."""
+"""The server of the control channel: asyncio on a Unix socket."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT = 10.0
 """Seconds that a client has to send its request."""
 TURNS_TO_ACCEPT = 10
-"""Turns of the event loop until asyncio has made a conversation of whoever was just accepted."""
-LAST_PATIENCE = 1.0
-"""Seconds for replies, at the end."""
+"""Turns of the event loop until asyncio has started a task for a connection just accepted."""
+DRAIN_TIMEOUT = 1.0
+"""Seconds for the last replies when the server stops."""
 KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 log = logging.getLogger(__name__)
 
 
 class ControlServer:
-    """Takes requests one a connection and lets `handler` answer them.
+    """Accepts one request per connection and has `handler` answer it.
 
-    The handler gets the verb, the arguments and a function for progress messages; what it returns
-    is the reply's value, and a PyroctlError that it raises becomes an error reply.
+    The handler receives the verb, the arguments and a function that sends progress messages. It
+    returns the reply; a PyroctlError that it raises becomes an error reply.
     """
 
     def __init__(self, path: str, handler: Handler) -> None:
@@ -56,7 +56,7 @@ class ControlServer:
     async def start(self, fd: int | None = None) -> None:
         """Bind and listen. The caller holds the deployment's lock, so an old socket is stale.
 
-        `fd` is a socket that listens already, see `release`.
+        `fd` is a socket that is already listening, see `release`.
         """
         sock = self._bind() if fd is None else socket.socket(fileno=fd)
         self._server = await asyncio.start_unix_server(
@@ -76,9 +76,9 @@ class ControlServer:
         return sock
 
     async def release(self) -> int:
-        """Take no more requests, but leave the socket as it is, for clients to wait in its queue.
+        """Accept no more requests, and return the listening socket, in whose queue clients wait.
 
-        Gives its descriptor once the running requests have their replies.
+        Returns when the pending requests have their replies.
         """
         assert self._server is not None
         fd = os.dup(self._server.sockets[0].fileno())
@@ -86,18 +86,18 @@ class ControlServer:
         for _ in range(TURNS_TO_ACCEPT):
             await asyncio.sleep(0)
         if self._conversations:
-            await asyncio.wait(self._conversations, timeout=LAST_PATIENCE)
+            await asyncio.wait(self._conversations, timeout=DRAIN_TIMEOUT)
         return fd
 
     async def stop(self) -> None:
-        """Take no more requests, let the running ones send their replies, remove the socket."""
+        """Accept no more requests, let the pending ones send their replies, remove the socket."""
         if self._server is None:
             return
         self._server.close()
         with contextlib.suppress(OSError):
             os.unlink(self._path)
         if self._conversations:
-            await asyncio.wait(self._conversations, timeout=LAST_PATIENCE)
+            await asyncio.wait(self._conversations, timeout=DRAIN_TIMEOUT)
         for task in self._conversations:
             task.cancel()
 
@@ -108,7 +108,7 @@ class ControlServer:
         try:
             await self._converse(reader, writer)
         except (ConnectionError, TimeoutError):
-            pass  # the client left; what it asked for is done all the same
+            pass  # the client has left; its request is carried out all the same
         finally:
             self._conversations.discard(task)
             writer.close()
@@ -119,8 +119,8 @@ class ControlServer:
         try:
             _check_peer(writer)
             do, args = await asyncio.wait_for(_read_request(reader), REQUEST_TIMEOUT)
-            if _has_left(writer):
-                log.warning("%r was not done: who asked has given up waiting", do)
+            if _client_has_left(writer):
+                log.warning("%r was not carried out: the client has left", do)
                 return
         except PyroctlError as error:
             reply = error_reply(error)
@@ -141,7 +141,7 @@ class ControlServer:
             return error_reply(error)
         except Exception as error:
             log.exception("the request %r failed", do)
-            return error_reply(PyroctlError(f"the manager met a fault of its own: {error!r}"))
+            return error_reply(PyroctlError(f"internal error in the manager: {error!r}"))
         finally:
             alive.cancel()
 
@@ -151,7 +151,7 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, Message]:
     while data := await reader.read(65536):
         for message in decoder.feed(data):
             return check_request(message)
-    raise ProtocolError("the connection ended before a request came")
+    raise ProtocolError("the connection ended before a request arrived")
 
 
 async def _keep_alive(send: Callable[[Message], None]) -> None:
@@ -163,16 +163,16 @@ async def _keep_alive(send: Callable[[Message], None]) -> None:
 def _check_peer(writer: asyncio.StreamWriter) -> None:
     uid = peer_uid(writer.get_extra_info("socket"))
     if uid not in {0, os.geteuid()}:
-        raise NotPermitted(f"user id {uid} may not command this manager")
+        raise NotPermitted(f"user ID {uid} may not control this manager")
 
 
-def _has_left(writer: asyncio.StreamWriter) -> bool:
-    """Tell whether the client has closed the connection, as it does when we were frozen."""
+def _client_has_left(writer: asyncio.StreamWriter) -> bool:
+    """Return whether the client has closed the connection, as it does if the manager froze."""
     poll = select.poll()
     poll.register(writer.get_extra_info("socket").fileno(), select.POLLRDHUP)
     return bool(poll.poll(0))
 
 
 def error_reply(error: PyroctlError) -> Message:
-    """Turn an error into a reply."""
+    """Return an error as a reply."""
     return {"data": None, "errors": error.entries(), "exit_code": error.exit_code}

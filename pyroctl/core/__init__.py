@@ -1,1 +1,1 @@
-"""Pure decisions: service specifications, the lifecycle table, start plans, values."""
+"""Pure decisions: service specifications, the lifecycle table, start plans, differences."""

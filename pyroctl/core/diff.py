@@ -1,53 +1,35 @@
-"""What is different between two deployments, and which of it needs a fresh process. Pure."""
+"""What is different between two deployments, and which of it needs a new process. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import plan
-from pyroctl.core.spec import EventServiceOptions, NameServerOptions
+from pyroctl.core.keys import keys_of, values_of
+from pyroctl.core.spec import (
+    KIND_NAMES,
+    EventServiceOptions,
+    LogSpec,
+    NameServerOptions,
+    ServiceSpec,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyroctl.core.spec import Deployment, ServiceSpec
+    from pyroctl.core.spec import Deployment
 
-LIVE_KEYS = frozenset(
-    {
-        "enabled",
-        "needs",
-        "on_needs",
-        "on_failure",
-        "restart",
-        "restart_delay",
-        "restart_max_delay",
-        "start_limit",
-        "start_window",
-        "start_timeout",
-        "stop_signal",
-        "stop_timeout",
-        "success_exit",
-        "watchdog",
-        "max_rss",
-        "max_cpu",
-        "window",
-        "on_restart",
-        "log.max_bytes",
-        "log.keep",
-        "log.max_age",
-        "log.total_bytes",
-        "log.gzip",
-    }
-)
-"""The keys that a running service takes on without a fresh process: those that only the manager
-acts on. A table is meant with all that is in it."""
 
-_IDENTITY = frozenset({"name", "options", "instance"})
-"""Fields of a ServiceSpec that are no keys."""
-_PLACE = frozenset({"services", "directory", "file"})
-"""Fields of a Deployment that are no keys of `[manager]`."""
+@cache
+def live_keys() -> frozenset[str]:
+    """Return the keys that take effect without a new process; a table means all that is in it."""
+    declared = [("", table) for table in (ServiceSpec, *KIND_NAMES)] + [("log.", LogSpec)]
+    return frozenset(
+        prefix + key.name for prefix, table in declared for key in keys_of(table) if key.live
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +43,32 @@ class KeyChange:
 
     @property
     def live(self) -> bool:
-        """Whether it takes effect without a fresh process."""
-        return self.key in LIVE_KEYS or self.key.partition(".")[0] in LIVE_KEYS
+        """Whether it takes effect without a new process."""
+        return self.key in live_keys() or self.key.partition(".")[0] in live_keys()
 
     @property
     def secret(self) -> bool:
-        """Whether the values are nobody's business: passwords are passed in the environment."""
+        """Whether the values must not be shown: passwords are passed in the environment."""
         return self.key.startswith("env.")
 
 
 def service_changes(old: ServiceSpec, new: ServiceSpec) -> tuple[KeyChange, ...]:
-    """Give the keys that differ between two specifications of a service."""
+    """Return the keys that differ between two specifications of a service."""
     if type(old.options) is not type(new.options):
-        return (KeyChange("kind", old.kind, new.kind), *_common_changes(old, new))
-    return (*_changes(_values(old.options), _values(new.options)), *_common_changes(old, new))
+        return (KeyChange("kind", old.kind, new.kind), *_changes(values_of(old), values_of(new)))
+    options = _changes(values_of(old.options), values_of(new.options))
+    return (*options, *_changes(values_of(old), values_of(new)))
 
 
 def manager_changes(old: Deployment, new: Deployment) -> tuple[KeyChange, ...]:
-    """Give the keys of `[manager]` that differ; none of them takes effect in a running manager."""
-    return tuple(_changes(_values(old, _PLACE), _values(new, _PLACE)))
+    """Return the keys of `[manager]` that differ; all of them wait for the next manager."""
+    return tuple(_changes(values_of(old), values_of(new)))
 
 
 def moved_name_server(name: str, old: Deployment, new: Deployment) -> KeyChange | None:
-    """Give the change of address of the name server that a service was told at its start.
+    """Return the change of the name server's address that a service received at its start.
 
-    An event service doesn't count: it is told when the name server is there again.
+    None for an event service: the manager sends it the new address when the name server is ready.
     """
     options = new.services[name].options
     if isinstance(options, EventServiceOptions | NameServerOptions):
@@ -99,7 +82,7 @@ def moved_name_server(name: str, old: Deployment, new: Deployment) -> KeyChange 
 
 
 def name_server_of(name: str, deployment: Deployment) -> str | None:
-    """Give HOST:PORT of the name server that a service needs, or of the only one there is."""
+    """Return HOST:PORT of the name server that a service needs, or else of the first one."""
     needs = {spec.name: spec.needs for spec in deployment.services.values()}
     needed = plan.closure(needs.get(name, ()), needs)
     servers = {
@@ -109,14 +92,6 @@ def name_server_of(name: str, deployment: Deployment) -> str | None:
     }
     chosen = [address for server, address in servers.items() if server in needed]
     return next(iter([*chosen, *servers.values()]), None)
-
-
-def _common_changes(old: ServiceSpec, new: ServiceSpec) -> Iterator[KeyChange]:
-    return _changes(_values(old, _IDENTITY), _values(new, _IDENTITY))
-
-
-def _values(table: Any, without: frozenset[str] = frozenset()) -> dict[str, Any]:
-    return {f.name: getattr(table, f.name) for f in fields(table) if f.name not in without}
 
 
 def _changes(
@@ -129,6 +104,6 @@ def _changes(
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             yield from _changes(before, after, f"{prefix}{key}.")
         elif is_dataclass(before) and type(before) is type(after):
-            yield from _changes(_values(before), _values(after), f"{prefix}{key}.")
+            yield from _changes(values_of(before), values_of(after), f"{prefix}{key}.")
         else:
             yield KeyChange(prefix + key, before, after)

@@ -1,4 +1,4 @@
-"""How the last runs of a service ended, and why. Pure."""
+"""How a service's last runs ended, and why. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyroctl.core.state import State
 
 KEPT = 20
-"""How many runs the history has."""
+"""Number of endings that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +21,27 @@ class Ending:
 
     time: datetime
     pid: int | None
-    """None if no process could be created."""
+    """None if no process was created."""
     outcome: Outcome
     reason: str
-    """Why it ended, for people: what was requested, or what happened."""
+    """Why it ended, for users: the command, or what happened."""
     uptime: float | None
     """Seconds for which it was ready; None if it never was."""
     then: State | None = None
-    """The state that followed; None until that is decided."""
+    """What the service did after that; None while it is undecided."""
 
 
 History = tuple[Ending, ...]
-"""Oldest first."""
+"""The oldest first."""
 
 
 def remember(history: History, ending: Ending) -> History:
-    """Return the history with another ending, without the oldest beyond `KEPT`."""
+    """Add an ending, and drop the oldest if there are too many."""
     return (*history, ending)[-KEPT:]
 
 
 def conclude(history: History, then: State) -> History:
-    """Return the history with the state that followed the last run."""
+    """Record what the service did after its last run."""
     if not history or history[-1].then is not None:
         return history
     return (*history[:-1], replace(history[-1], then=then))

@@ -1,7 +1,7 @@
 """Several instances of one service: `worker` with `instances = 3` is worker@1, worker@2, worker@3.
 
-The configuration, the command line and other services' needs know them by the common name, too;
-everything else sees services like any others.
+The configuration, the command line and other services' needs also use the common name; for
+everything else they are services like any others.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
     from pyroctl.core.spec import Options, ServiceSpec
 
 MARK = "@"
-"""Between name and number; no name in a configuration has it."""
+"""Between name and number; names in a configuration can't contain it."""
 
 
 def common_name(name: str) -> str:
-    """Give the name without the number of an instance."""
+    """Return the name without the number of an instance."""
     return name.partition(MARK)[0]
 
 
 def members(name: str, known: Iterable[str]) -> list[str]:
-    """Give the services that a name means: itself, or all its instances; [] if there is none."""
+    """Return the services that a name means: itself, or all its instances; [] if there is none."""
     names = list(known)
     return [name] if name in names else [n for n in names if MARK in n and common_name(n) == name]
 
 
 def meant(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Replace each name by what it means; what is unknown stays, for somebody to complain about."""
+    """Replace each name by what it means; unknown names stay, and are reported elsewhere."""
     known = list(known)
     return list(dict.fromkeys(found for name in names for found in members(name, known) or [name]))
 
 
 def numbered(name: str, count: int) -> list[str]:
-    """Give the names of so many instances."""
+    """Return the names of `count` instances."""
     return [f"{name}{MARK}{number}" for number in range(1, count + 1)]
 
 
 def expand(
     services: Mapping[str, ServiceSpec], counts: Mapping[str, int]
 ) -> dict[str, ServiceSpec]:
-    """Make so many instances of each service that `counts` names; needs mean all of them."""
+    """Create the instances of each service in `counts`; needs mean all of them."""
     expanded = {
         spec.name: spec
         for name, service in services.items()
@@ -58,7 +58,7 @@ def expand(
 
 
 def collapse(services: Mapping[str, ServiceSpec]) -> dict[str, tuple[ServiceSpec, int | None]]:
-    """Undo `expand`: give each service as configured, and its number of instances, if any."""
+    """Undo `expand`: return each service as configured, and its number of instances, if any."""
     found: dict[str, tuple[ServiceSpec, int | None]] = {}
     for spec in services.values():
         name = common_name(spec.name)
@@ -87,7 +87,7 @@ def _without_number(spec: ServiceSpec) -> ServiceSpec:
 
 
 def _renamed(options: Options, rename: Callable[[str], str]) -> Options:
-    """Let the name in the name server follow."""
+    """Rename the service in the name server, too."""
     if isinstance(options, ObjectOptions) and options.pyro_name is not None:
         return replace(options, pyro_name=rename(options.pyro_name))
     return options

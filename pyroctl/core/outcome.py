@@ -16,32 +16,32 @@ if TYPE_CHECKING:
 class Outcome:
     """The end of one run: an exit code, or the signal that killed the process.
 
-    `trouble` describes what the exit alone doesn't show, such as a start that took too long; a run
-    with trouble is never a success.
+    `trouble` is what was wrong if the exit alone doesn't show it, such as a start that took too
+    long; a run with trouble is never a success.
     """
 
     code: int | None = None
     signal: int | None = None
     trouble: str | None = None
     ended_by_us: bool = False
-    """Whether it was being stopped, which explains a signal."""
+    """Whether it was already being stopped, which explains a signal."""
 
     @property
     def permanent(self) -> bool:
-        """Whether the service reported that another start is pointless."""
+        """Whether the service reported that restarting will not help."""
         return self.code == PERMANENT_FAILURE
 
     def succeeded(self, success_exit: Container[int]) -> bool:
-        """Return whether it ended as the specification expects."""
+        """Return whether it ended as the service's specification expects."""
         return self.trouble is None and self.code is not None and self.code in success_exit
 
     @property
     def exit_code(self) -> int:
-        """The exit code for a program that depends on this run: as from a shell, but never 0."""
+        """The exit code for a program that ends because of it: as in a shell, and never 0."""
         return 128 + self.signal if self.signal is not None else self.code or 1
 
     def describe(self) -> str:
-        """Return a description for people."""
+        """Describe it for users."""
         end = self._describe_end()
         return f"{self.trouble} ({end})" if self.trouble and end else self.trouble or end
 
@@ -58,14 +58,12 @@ class Outcome:
         return f"exit code {self.code}" if self.code is not None else ""
 
 
-UNKNOWN = Outcome(
-    trouble="ended with an unknown exit code, which only the previous manager could have read"
-)
-"""The end of a process that is not our child."""
+UNKNOWN = Outcome(trouble="ended with an unknown exit code: its parent was a manager that is gone")
+"""The end of a process that another manager had started."""
 
 
 def outcome_of(returncode: int | None) -> Outcome:
-    """Return the outcome for a return code of `subprocess`, negative for a signal, or None."""
+    """Return the outcome for a return code of `subprocess`; None: it is unknown."""
     if returncode is None:
         return UNKNOWN
     return Outcome(signal=-returncode) if returncode < 0 else Outcome(code=returncode)

@@ -1,4 +1,4 @@
-"""In which order services start and stop: dependency closure, waves, circles."""
+"""In which order services start and stop: dependency closure, waves, cycles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Waves = tuple[tuple[str, ...], ...]
 
 
 def closure(names: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[str]:
-    """Give the names and everything that is reached from them along the edges."""
+    """Return the names and everything that is reached from them along the edges."""
     found: set[str] = set()
     pending = list(names)
     while pending:
@@ -23,7 +23,7 @@ def closure(names: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[str
 
 
 def reverse(needs: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Turn "who needs what" into "what is needed by whom"."""
+    """Reverse the graph: return which services need each service."""
     needed_by: dict[str, list[str]] = {name: [] for name in needs}
     for name, needed in needs.items():
         for other in needed:
@@ -34,7 +34,7 @@ def reverse(needs: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 def start_waves(names: Iterable[str], needs: Mapping[str, Sequence[str]]) -> Waves:
     """Order the names and all that they need: a wave can start when those before it are ready.
 
-    Raises ValueError when they need each other in a circle.
+    Raises ValueError if they need each other in a cycle.
     """
     todo = closure(names, needs)
     waves: list[tuple[str, ...]] = []
@@ -42,8 +42,8 @@ def start_waves(names: Iterable[str], needs: Mapping[str, Sequence[str]]) -> Wav
     while todo:
         wave = tuple(name for name in needs if name in todo and done.issuperset(needs[name]))
         if not wave:
-            circle = find_circle({name: needs[name] for name in needs if name in todo})
-            raise ValueError("services need each other: " + " → ".join(circle))
+            cycle = find_cycle({name: needs[name] for name in needs if name in todo})
+            raise ValueError("services need each other: " + " → ".join(cycle))
         waves.append(wave)
         done.update(wave)
         todo.difference_update(wave)
@@ -57,14 +57,14 @@ def stop_waves(names: Iterable[str], needs: Mapping[str, Sequence[str]]) -> Wave
     return tuple(reversed(start_waves(going, inner)))
 
 
-def find_circle(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Give one circle of needs, such as (a, b, a), or () when there is none."""
+def find_cycle(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return one cycle of needs, such as (a, b, a), or () if there is none."""
     finished: set[str] = set()
     for first in needs:
         path: list[str] = []
-        circle = _walk(first, needs, path, finished)
-        if circle:
-            return circle
+        cycle = _walk(first, needs, path, finished)
+        if cycle:
+            return cycle
     return ()
 
 
@@ -77,9 +77,9 @@ def _walk(
         return ()
     path.append(name)
     for other in needs.get(name, ()):
-        circle = _walk(other, needs, path, finished)
-        if circle:
-            return circle
+        cycle = _walk(other, needs, path, finished)
+        if cycle:
+            return cycle
     path.pop()
     finished.add(name)
     return ()

@@ -1,7 +1,7 @@
 """What a reload does, step by step, from one deployment to another. Pure.
 
-Services that are gone from the configuration are stopped first; then every change that needs no
-fresh process is in effect; then services restart and new ones start, in the order of their needs.
+Services that were removed from the configuration are stopped first; then every change that needs
+no new process takes effect; then services restart and new ones start, in the order of their needs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
 from pyroctl.core.diff import moved_name_server, service_changes
-from pyroctl.core.spec import CommandOptions, PortReady
+from pyroctl.core.spec import UNIX, CommandOptions, PortReady
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,52 +25,52 @@ class Action(StrEnum):
     """What is done to a service."""
 
     REMOVE = "remove"
-    """Stop it; it is no service of the deployment any more."""
+    """Stop it; it has been removed from the deployment."""
     UPDATE = "update"
-    """Take on what needs no fresh process, or what counts from the next start."""
+    """Apply what needs no new process, or what takes effect at the next start."""
     ADD = "add"
-    """Know it, without starting it: it isn't enabled."""
+    """Add it without starting it: it isn't enabled."""
     STOP = "stop"
-    """Make room: another service gets its address before it moves itself."""
+    """Free its address, which another service gets before it starts again itself."""
     RESTART = "restart"
     START = "start"
 
 
 INTERRUPTING = frozenset({Action.REMOVE, Action.STOP, Action.RESTART})
-"""What a service's clients notice."""
+"""Actions that a service's clients notice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to be done to one service."""
+    """One action on one service."""
 
     action: Action
     service: str
     changes: tuple[KeyChange, ...] = ()
     why: str = ""
-    """For people, where the changes don't say it."""
+    """For users, if the changes don't show it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """How things are before a reload."""
+    """The state before a reload."""
 
     processes: Mapping[str, ServiceSpec]
-    """What each process that is there was started with, by its service's name."""
+    """What each existing process was started with, by its service's name."""
     troubled: Collection[str] = ()
-    """Services that should be up and aren't: they failed, or wait before the next try."""
+    """Services that should be up and aren't: they failed, or wait for the next attempt."""
     usable: Collection[str] = ()
-    """Services that are ready, or have done their work: what needs them can begin."""
+    """Services that are ready, or have done their work: what needs them can start."""
 
 
 def reload_plan(
     old: Deployment, new: Deployment, present: Present, up: Collection[str] | None = None
 ) -> tuple[Step, ...]:
-    """Give the steps from what is there to the new deployment.
+    """Return the steps from what exists to the new deployment.
 
     A service restarts if a key that isn't live differs from what its process was started with; one
-    that is in trouble, if anything differs. New services start when they are enabled, or if `up`
-    is given, when they are in it. Services that somebody has stopped stay down.
+    that is in trouble, if anything differs. New services start if they are enabled or, if `up` is
+    given, if they are in it. Services that were stopped by command stay down.
     """
     changes = {n: _changes(n, old, new, present) for n in new.services if n in old.services}
     again = {name for name, found in changes.items() if _needs_start(name, found, present)}
@@ -88,8 +88,8 @@ def reload_plan(
     steps += [Step(Action.STOP, name, why=why) for name, why in reversed(room.items())]
     for name in order:
         if name in again:
-            fresh = name in present.processes and name not in room
-            action = Action.RESTART if fresh else Action.START
+            replaced = name in present.processes and name not in room
+            action = Action.RESTART if replaced else Action.START
             steps.append(Step(action, name, changes[name]))
         else:
             why = "new" if name in starting else "needed by what starts"
@@ -100,7 +100,7 @@ def reload_plan(
 def _changes(
     name: str, old: Deployment, new: Deployment, present: Present
 ) -> tuple[KeyChange, ...]:
-    """Give what differs: live keys from the last specification, others from the process' own."""
+    """Return what differs: live keys from the last specification, others from the process's own."""
     before, after = old.services[name], new.services[name]
     known = service_changes(before, after)
     if name not in present.processes:
@@ -128,7 +128,7 @@ def _removals(old: Deployment, new: Deployment) -> list[Step]:
 
 
 def _start_order(names: Collection[str], new: Deployment, present: Present) -> list[str]:
-    """Order what starts, with what it needs and isn't there."""
+    """Return what starts, and the services it needs that aren't usable, in order."""
     waves = plan.start_waves(names, _needs(new))
     return [n for wave in waves for n in wave if n in names or n not in present.usable]
 
@@ -136,7 +136,7 @@ def _start_order(names: Collection[str], new: Deployment, present: Present) -> l
 def _in_the_way(
     order: Sequence[str], old: Deployment, new: Deployment, present: Present
 ) -> dict[str, str]:
-    """Give who listens where an earlier one is to listen, each with the reason to stop it first."""
+    """Return the services that hold an address of an earlier one, with the reason to stop them."""
     found: dict[str, str] = {}
     for index, name in enumerate(order):
         wanted = _addresses(new.services[name])
@@ -151,7 +151,7 @@ def _addresses(spec: ServiceSpec) -> set[object]:
     options = spec.options
     if isinstance(options, CommandOptions):
         return {options.ready.port} if isinstance(options.ready, PortReady) else set()
-    if options.host.startswith("./u:"):
+    if options.host.startswith(UNIX):
         return {options.host}
     return {options.port} if options.port else set()
 

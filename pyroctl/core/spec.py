@@ -1,188 +1,240 @@
 """What a deployment consists of: frozen values that the rest of the manager works on.
 
-`pyroctl.config` makes them out of TOML; nothing here knows about files. All durations are in
-seconds, all sizes in bytes.
+This is the one declaration of every key of the configuration: a field whose type has a `TypeName`
+is a key, with the field's name, type and default. `core.keys` reads the declarations. The models
+that check a file (`config.check`), the core values made from it and the command lines of our own
+services (`kinds`) follow from them. All durations are in seconds, all sizes in bytes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated, Literal, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
-RestartPolicy = Literal["always", "on-failure", "never"]
-LogStreams = Literal["together", "apart"]
-WhenFull = Literal["block", "drop-oldest", "drop-newest", "disconnect"]
-ServerType = Literal["thread", "multiplex"]
-Serializer = Literal["serpent", "json", "msgpack", "marshal"]
-OnRestart = Literal["notify", "handover"]
-OnNeeds = Literal["keep", "restart", "stop"]
-OnFailure = Literal["keep", "shutdown"]
-Orphans = Literal["stop", "adopt"]
+class TypeName(str):
+    """The name of a key's type; `config.check.types` and `.models` have its checks."""
+
+    __slots__ = ()
+
+
+class Flag(str):
+    """A key's option on the command line of the service, if it isn't the key itself; "": none."""
+
+    __slots__ = ()
+
+
+LIVE = "live"
+NO_FLAG = Flag()
+UNIX = "./u:"
+"""What a host begins with that is the path of a Unix socket; Pyro5's notation."""
+_T = TypeVar("_T")
+
+Live = Annotated[_T, LIVE]
+"""A key that takes effect in a running service, because only the manager acts on it."""
+
+Truth = Annotated[bool, TypeName("Truth")]
+Positive = Annotated[int, TypeName("Positive")]
+NotNegative = Annotated[int, TypeName("NotNegative")]
+MessageSize = Annotated[int, TypeName("MessageSize")]
+Port = Annotated[int, TypeName("Port")]
+FixedPort = Annotated[int, TypeName("FixedPort")]
+Niceness = Annotated[int, TypeName("Niceness")]
+Umask = Annotated[int, TypeName("Umask")]
+Seconds = Annotated[float, TypeName("Seconds")]
+Span = Annotated[float, TypeName("Span")]
+Autoclean = Annotated[float, TypeName("Autoclean")]
+Percent = Annotated[float, TypeName("Percent")]
+Filled = Annotated[str, TypeName("Filled")]
+File = Annotated[str, TypeName("File")]
+Host = Annotated[str, TypeName("Host")]
+HostOrPath = Annotated[str, TypeName("HostOrPath")]
+Address = Annotated[str, TypeName("Address")]
+Object = Annotated[str, TypeName("Object")]
+Storage = Annotated[str, TypeName("Storage")]
+SignalName = Annotated[str, TypeName("SignalName")]
+Mode = Annotated[str, TypeName("Mode")]
+Regex = Annotated[str, TypeName("Regex")]
+Names = Annotated[tuple[str, ...], TypeName("Names")]
+Files = Annotated[tuple[str, ...], TypeName("Files")]
+ExitCodes = Annotated[tuple[int, ...], TypeName("ExitCodes")]
+Command = Annotated[tuple[str, ...], TypeName("Command")]
+Environment = Annotated[Mapping[str, str], TypeName("Environment")]
+Limits = Annotated[Mapping[str, int], TypeName("Limits")]
+
+_CHOICE = TypeName("Choice")
+RestartPolicy = Annotated[Literal["always", "on-failure", "never"], _CHOICE]
+LogStreams = Annotated[Literal["together", "apart"], _CHOICE]
+WhenFull = Annotated[Literal["block", "drop-oldest", "drop-newest", "disconnect"], _CHOICE]
+ServerType = Annotated[Literal["thread", "multiplex"], _CHOICE]
+Serializer = Annotated[Literal["serpent", "json", "msgpack", "marshal"], _CHOICE]
+OnRestart = Annotated[Literal["notify", "handover"], _CHOICE]
+OnNeeds = Annotated[Literal["keep", "restart", "stop"], _CHOICE]
+OnFailure = Annotated[Literal["keep", "shutdown"], _CHOICE]
+Orphans = Annotated[Literal["stop", "adopt"], _CHOICE]
 
 
 @dataclass(frozen=True, slots=True)
 class LogSpec:
-    """How much of a service's output is kept: `keep` rotated files besides the current one."""
+    """How much of a service's output is kept."""
 
-    max_bytes: int = 10_000_000
-    keep: int = 5
-    max_age: float = 0.0
-    """Seconds; a file whose first line is older is put aside, too. 0: whatever its age."""
-    total_bytes: int | None = None
-    """What all files together may take; the oldest go. None: `keep` alone bounds them."""
-    gzip: bool = False
-    """Whether files that were put aside are compressed."""
+    max_bytes: Live[Positive] = 10_000_000
+    keep: Live[NotNegative] = 5
+    """Rotated files besides the current one."""
+    max_age: Live[Seconds] = 0.0
+    """Age of a file's first line after which the file is rotated. 0: never."""
+    total_bytes: Live[Positive | None] = None
+    """Limit for all files together; the oldest are removed. None: only `keep` limits them."""
+    gzip: Live[Truth] = False
+    """Whether rotated files are compressed."""
     stderr: LogStreams = "together"
 
 
 @dataclass(frozen=True, slots=True)
 class WatchdogSpec:
-    """How a running service is asked whether it is still alive."""
+    """How a running service is checked for being alive."""
 
-    every: float = 2.0
-    """Seconds from one question to the next."""
-    timeout: float = 2.0
-    """Seconds that an answer may take."""
-    failures: int = 3
-    """So many questions in a row without an answer, and the service is killed."""
-    port: int | None = None
-    """Where a TCP connection must succeed; instead of what its kind is asked by itself."""
-    host: str = "localhost"
-    command: tuple[str, ...] | None = None
-    """What must exit with 0; the same."""
+    every: Span = 2.0
+    """Interval between checks."""
+    timeout: Span = 2.0
+    """Maximum duration of a check."""
+    failures: Positive = 3
+    """Consecutive failed checks after which the service is killed."""
+    port: FixedPort | None = None
+    """A port to connect to, instead of the check of the service's kind."""
+    host: Host = "localhost"
+    command: Command | None = None
+    """A program that must exit with 0, instead of the check of the service's kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class NameServerOptions:
     """Kind `nameserver`: Pyro5's name server, hosted by `python -m pyro_names`."""
 
-    host: str = "localhost"
-    port: int = 9090
-    """0 lets the system choose; the services of the deployment are told."""
-    storage: str = "memory"
-    """`memory`, or `sql:FILE`, FILE relative to the configuration file's directory."""
-    broadcast: bool = False
-    autoclean: float = 0.0
-    """Seconds between checks for dead registrations; 0 never checks."""
+    host: Host = "localhost"
+    port: Port = 9090
+    """0 lets the system choose; the other services receive the port at their start."""
+    storage: Storage = "memory"
+    """`memory` or `sql:FILE`; FILE is relative to the configuration file's directory."""
+    broadcast: Truth = False
+    autoclean: Autoclean = 0.0
+    """Interval between checks for dead registrations; 0 disables them."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventServiceOptions:
     """Kind `eventservice`: hosted by `python -m pyro_events`."""
 
-    host: str = "localhost"
-    """Or a Unix socket, `./u:PATH`, PATH relative to the configuration file's directory."""
-    port: int = 0
-    socket_mode: str = "0600"
+    host: HostOrPath = "localhost"
+    """Or a Unix socket, `./u:PATH`; PATH is relative to the configuration file's directory."""
+    port: Port = 0
+    socket_mode: Mode = "0600"
     """Permissions of the Unix socket, octal."""
-    queue_size: int = 1000
-    """Events that may wait for one subscriber."""
-    queue_bytes: int | None = None
-    """The same in bytes; by default 16 MiB, or `max_message_size` if that is more."""
+    queue_size: Positive = 1000
+    """Events that may be queued for one subscriber."""
+    queue_bytes: MessageSize | None = None
+    """The same in bytes. None: 16 MiB or `max_message_size`, whichever is larger."""
     when_full: WhenFull = "block"
-    block_timeout: float = 5.0
-    """Seconds that a publisher is held for a full queue before the event is dropped."""
-    max_message_size: int = 16 << 20
-    max_connections: int = 10_000
-    max_connections_per_peer: int = 8000
+    block_timeout: Seconds = 5.0
+    """How long a full queue blocks a publisher before the event is dropped."""
+    max_message_size: MessageSize = 16 << 20
+    max_connections: Positive = 10_000
+    max_connections_per_peer: Positive = 8000
     """From one address."""
-    max_subscribers: int = 8000
-    max_subscriptions: int = 1000
-    """Of one subscriber."""
-    handshake_timeout: float = 5.0
-    """Seconds that a client may take to introduce itself."""
-    trusted: bool = False
-    """Whether clients may send marshal, with which a hostile one can crash the process."""
-    ident_file: str | None = None
-    """A file with the identification that clients must present; relative as above."""
-    ns: str | None = None
-    """`HOST:PORT` of a name server outside of the deployment; by default the deployment's own."""
-    on_restart: OnRestart = "notify"
-    """Whether a restart tells subscribers, who come back, or hands all over to the new process."""
+    max_subscribers: Positive = 8000
+    max_subscriptions: Positive = 1000
+    """Per subscriber."""
+    handshake_timeout: Span = 5.0
+    trusted: Truth = False
+    """Whether to accept marshal, with which a hostile client can crash the process."""
+    ident_file: File | None = None
+    """A file with the identification that clients must present."""
+    ns: Address | None = None
+    """A name server outside the deployment. None: the deployment's own."""
+    on_restart: Annotated[Live[OnRestart], NO_FLAG] = "notify"
+    """Whether a restart notifies the subscribers or hands everything over to the new process."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectOptions:
     """Kind `object`: a Pyro class, hosted by `python -m pyro_host`. None is Pyro5's own setting."""
 
-    object: str
-    """`module:Class`, or `module:factory()` for the object that a call gives."""
-    path: tuple[str, ...] = ()
-    """Directories where modules are searched before the configuration's own."""
-    pyro_name: str | None = None
-    """Its name in the name server; None doesn't register it."""
-    metadata: tuple[str, ...] = ()
-    """What the name server keeps with the name."""
-    host: str = "localhost"
-    port: int = 0
-    nathost: str | None = None
-    """The address in its URI, for clients that can't use its own."""
-    natport: int | None = None
+    object: Annotated[Object, NO_FLAG]
+    """`module:Class`, or `module:factory()` for the result of a call."""
+    path: Files = ()
+    """Directories to search for modules before the configuration file's own."""
+    pyro_name: Annotated[Filled | None, Flag("--name")] = None
+    """Its name in the name server. None: it isn't registered."""
+    metadata: Names = ()
+    """What the name server stores with the name."""
+    host: Host = "localhost"
+    port: Port = 0
+    nathost: Host | None = None
+    """The host in its URI, for clients that can't use `host`."""
+    natport: FixedPort | None = None
     servertype: ServerType = "thread"
-    threadpool: int = 200
-    """Most clients at once, with a thread each."""
+    threadpool: Positive = 200
+    """Maximum number of clients, with a thread each."""
     serializer: Serializer | None = None
-    """Of the proxies that the object itself makes; clients choose theirs."""
-    max_message_size: int | None = None
-    commtimeout: float | None = None
-    """Seconds after which a silent client is hung up on; 0 is never."""
-    ssl_servercert: str | None = None
-    """A file; with it, clients must speak TLS."""
-    ssl_serverkey: str | None = None
-    ssl_cacerts: str | None = None
-    ssl_requireclientcert: bool = False
-    ssl_clientcert: str | None = None
-    ssl_clientkey: str | None = None
-    ns: str | None = None
-    """`HOST:PORT` of a name server outside of the deployment; by default the deployment's own."""
+    """Of the proxies that the object itself creates; clients choose theirs."""
+    max_message_size: MessageSize | None = None
+    commtimeout: Seconds | None = None
+    """Time after which a silent client is disconnected; 0: never."""
+    ssl_servercert: File | None = None
+    """With it, clients must use TLS."""
+    ssl_serverkey: File | None = None
+    ssl_cacerts: File | None = None
+    ssl_requireclientcert: Truth = False
+    ssl_clientcert: File | None = None
+    ssl_clientkey: File | None = None
+    ns: Address | None = None
+    """A name server outside the deployment. None: the deployment's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyReady:
-    """Ready when the service says READY=1 on NOTIFY_SOCKET."""
+    """Ready when the service sends READY=1 to NOTIFY_SOCKET."""
 
 
 @dataclass(frozen=True, slots=True)
 class DelayReady:
-    """Ready when the service has lived for that many seconds."""
+    """Ready after running for this long."""
 
-    seconds: float = 0.5
+    delay: Seconds = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class PortReady:
-    """Ready when a TCP connection to that port succeeds."""
+    """Ready when a TCP connection to this port succeeds."""
 
-    port: int
-    host: str = "localhost"
+    port: FixedPort
+    host: Host = "localhost"
 
 
 @dataclass(frozen=True, slots=True)
 class LogReady:
     """Ready when a line of the service's output matches the regular expression (`re.search`)."""
 
-    pattern: str
+    log: Regex
 
 
 @dataclass(frozen=True, slots=True)
 class NameReady:
-    """Ready when that name is registered in the name server and its object answers."""
+    """Ready when this name is registered in the name server and its object answers."""
 
-    pyro_name: str
+    pyro_name: Filled
 
 
 @dataclass(frozen=True, slots=True)
 class CommandReady:
-    """Ready when that command exits with 0; it is run again `every` so many seconds after it ended.
+    """Ready when this command exits with 0; it is repeated `every` seconds after it ended.
 
-    It runs as the service does: the same environment, directory, user and limits.
+    It runs like the service: with the same environment, directory, user and limits.
     """
 
-    command: tuple[str, ...]
-    every: float = 0.2
+    command: Command
+    every: Span = 0.2
 
 
 Readiness = NotifyReady | DelayReady | PortReady | LogReady | NameReady | CommandReady
@@ -192,8 +244,8 @@ Readiness = NotifyReady | DelayReady | PortReady | LogReady | NameReady | Comman
 class CommandOptions:
     """Kind `command`: any program."""
 
-    command: tuple[str, ...]
-    ready: Readiness = DelayReady()
+    command: Command
+    ready: Annotated[Readiness, TypeName("Ready")] = DelayReady()
 
 
 Options = NameServerOptions | EventServiceOptions | ObjectOptions | CommandOptions
@@ -205,42 +257,42 @@ class ServiceSpec:
 
     name: str
     options: Options
-    enabled: bool = True
-    needs: tuple[str, ...] = ()
-    on_needs: OnNeeds = "keep"
-    """What becomes of it when one of them gets a fresh process, or fails."""
-    on_failure: OnFailure = "keep"
+    enabled: Live[Truth] = True
+    needs: Live[Names] = ()
+    on_needs: Live[OnNeeds] = "keep"
+    """What happens to it when a service that it needs gets a new process, or fails."""
+    on_failure: Live[OnFailure] = "keep"
     """Whether the whole deployment ends when this service has failed."""
-    restart: RestartPolicy = "always"
-    restart_delay: float = 0.1
-    """Seconds before the first restart; doubles with every further one."""
-    restart_max_delay: float = 30.0
-    start_limit: int = 5
-    start_window: float = 60.0
-    """At most `start_limit` starts within any `start_window` seconds."""
-    start_timeout: float = 30.0
-    stop_signal: str = "TERM"
-    stop_timeout: float = 10.0
-    success_exit: tuple[int, ...] = (0,)
-    env: Mapping[str, str] = field(default_factory=dict)
-    cwd: str | None = None
-    user: str | None = None
-    group: str | None = None
-    umask: int | None = None
-    nice: int | None = None
-    limits: Mapping[str, int] = field(default_factory=dict)
-    """Resource limits by their lower-case name without RLIMIT_, such as `nofile`."""
-    log: LogSpec = LogSpec()
-    watchdog: WatchdogSpec | None = None
-    """None: nobody asks whether it hangs."""
-    max_rss: int | None = None
-    """Bytes of memory that its processes may take together."""
-    max_cpu: float | None = None
-    """Percent of one processor that they may take."""
-    window: float = 10.0
-    """Seconds for which they must take more than that to be restarted."""
+    restart: Live[RestartPolicy] = "always"
+    restart_delay: Live[Seconds] = 0.1
+    """Delay before the first restart; it doubles with each further one."""
+    restart_max_delay: Live[Seconds] = 30.0
+    start_limit: Live[Positive] = 5
+    """Maximum number of starts within `start_window`."""
+    start_window: Live[Span] = 60.0
+    start_timeout: Live[Span] = 30.0
+    stop_signal: Live[SignalName] = "TERM"
+    stop_timeout: Live[Seconds] = 10.0
+    success_exit: Live[ExitCodes] = (0,)
+    env: Environment = field(default_factory=dict)
+    cwd: File | None = None
+    user: Filled | None = None
+    group: Filled | None = None
+    umask: Umask | None = None
+    nice: Niceness | None = None
+    limits: Limits = field(default_factory=dict)
+    """Resource limits by their lower-case names without RLIMIT_, such as `nofile`."""
+    log: Annotated[LogSpec, TypeName("Log")] = LogSpec()
+    watchdog: Annotated[Live[WatchdogSpec | None], TypeName("Watchdog")] = None
+    """None: no check."""
+    max_rss: Live[Positive | None] = None
+    """Maximum memory of its processes together."""
+    max_cpu: Live[Percent | None] = None
+    """Maximum processor time of its processes together, in percent of one processor."""
+    window: Live[Span] = 10.0
+    """How long they must exceed one of these limits before the service is restarted."""
     instance: int | None = None
-    """Which of several instances this is, from 1; see `core.instances`."""
+    """Its number among several instances, from 1; see `core.instances`."""
 
     @property
     def kind(self) -> str:
@@ -249,7 +301,7 @@ class ServiceSpec:
 
 
 def registers_here(options: Options) -> bool:
-    """Tell whether the service has a name in the deployment's own name server, and keeps it up."""
+    """Return whether the service has a name in the deployment's own name server, and keeps it."""
     match options:
         case EventServiceOptions(ns=ns):
             return ns is None
@@ -270,20 +322,19 @@ KIND_NAMES: Mapping[type[Options], str] = {
 class Deployment:
     """Everything that one manager supervises."""
 
-    name: str
+    name: Annotated[str, TypeName("Name")]
     services: Mapping[str, ServiceSpec]
     """By name, in the order of the configuration."""
     directory: str
-    """Where relative paths start: the configuration file's directory."""
+    """The configuration file's directory; relative paths are relative to it."""
     file: str | None = None
     """The configuration file; None for the built-in deployment."""
     orphans: Orphans = "stop"
-    """What becomes of the services when the manager is killed: they end, or the next one has them.
-    """
+    """Whether the services end when the manager is killed, or the next manager adopts them."""
 
 
 def builtin_deployment(directory: str) -> Deployment:
-    """Give what runs when there is no configuration: a name server and an event service."""
+    """Return what runs without a configuration: a name server and an event service."""
     ns = ServiceSpec("ns", NameServerOptions())
     es = ServiceSpec("es", EventServiceOptions(), needs=("ns",), watchdog=WatchdogSpec())
     return Deployment("default", {"ns": ns, "es": es}, directory)

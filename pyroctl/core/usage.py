@@ -1,4 +1,4 @@
-"""When a service exceeds its limits of memory or processor time for too long. Pure."""
+"""When a service uses more memory or processor time than it may, for too long. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class UsageSample:
-    """What the processes of a service have used at one time."""
+    """What the processes of a service used at one time."""
 
     at: float
     """Monotonic seconds."""
@@ -29,14 +29,14 @@ class UsageSample:
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """Since when every sample has exceeded a limit; None: the last one did not."""
+    """Since when every sample has exceeded a limit; None: the last one didn't."""
 
     rss_since: float | None = None
     cpu_since: float | None = None
 
 
 def is_limited(spec: ServiceSpec) -> bool:
-    """Return whether the service has limits."""
+    """Return whether its usage has to be sampled."""
     return spec.max_rss is not None or spec.max_cpu is not None
 
 
@@ -62,14 +62,14 @@ def compare(spec: ServiceSpec, excess: Excess, before: UsageSample, now: UsageSa
 
 
 def verdict(spec: ServiceSpec, excess: Excess, before: UsageSample, now: UsageSample) -> str | None:
-    """Return why the service has to restart, None if it doesn't."""
+    """Return why the service must be restarted, or None."""
     if excess.rss_since is not None and now.at - excess.rss_since >= spec.window:
         assert spec.max_rss is not None
-        taken, allowed = now.rss / MEGABYTE, spec.max_rss / MEGABYTE
-        return f"took {taken:.1f} MB of memory, more than max_rss ({allowed:.1f} MB)"
+        used, allowed = now.rss / MEGABYTE, spec.max_rss / MEGABYTE
+        return f"used {used:.1f} MB of memory, more than max_rss ({allowed:.1f} MB)"
     if excess.cpu_since is not None and now.at - excess.cpu_since >= spec.window:
         assert spec.max_cpu is not None
         return (
-            f"took {load(before, now):.0f} % of a processor, more than max_cpu ({spec.max_cpu:g} %)"
+            f"used {load(before, now):.0f} % of a processor, more than max_cpu ({spec.max_cpu:g} %)"
         )
     return None

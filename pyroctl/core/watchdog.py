@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from pyroctl.core.spec import Readiness, ServiceSpec, WatchdogSpec
 
 GRACE = 1.0
-"""Seconds: a timeout noticed later than that means that the manager itself was stopped."""
+"""Seconds; a timeout that we notice later than this was our own delay, not the service's."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskCheck:
-    """Ask over the control socket: our own kinds know best whether they serve."""
+    """Ask over the control socket, which our own kinds of services answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class PyroCheck:
     """Connect and ping as a Pyro client does."""
 
     name: str | None = None
-    """The name of the object; None for the service's own object."""
+    """The name of the object; None: it is the service's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +51,19 @@ class CommandCheck:
 
 @dataclass(frozen=True, slots=True)
 class SilenceCheck:
-    """Wait for WATCHDOG=1, which the service sends on its own, as for systemd."""
+    """Don't ask: it sends WATCHDOG=1 by itself, like a systemd service."""
 
     period: float
-    """Seconds that it may be silent."""
+    """Seconds for which it may be silent."""
 
 
 Check = AskCheck | PyroCheck | PortCheck | CommandCheck | SilenceCheck
 
 
 def check_of(spec: ServiceSpec) -> Check | None:
-    """Return how a service is checked, None if it isn't.
+    """Return how a service is checked, or None if it isn't.
 
-    The watchdog's own setting has precedence over the way in which the service becomes ready.
+    The watchdog's own port or command comes first, then what made the service ready.
     """
     watchdog = spec.watchdog
     if watchdog is None:
@@ -90,15 +90,15 @@ def _check_as_ready(ready: Readiness, watchdog: WatchdogSpec) -> Check | None:
             return PortCheck(host, port)
         case CommandReady(command):
             return CommandCheck(command)
-    return None  # the configuration is checked for that
+    return None  # the configuration's check rejects this
 
 
 def count_missed(missed: int, waited: float, spec: WatchdogSpec, *, answered: bool) -> int:
-    """Return how many checks in a row have failed now, after `missed` before this one.
+    """Return the number of consecutive failed checks, given that of before this check.
 
-    `waited` is how many seconds this one took until we noticed that there was no answer. If that is
-    much longer than the timeout, the manager was stopped, probably with the whole machine: that
-    time proves nothing, and counting starts again.
+    `waited` is the time in seconds until we noticed that the answer is missing. If that is much
+    longer than the timeout, we were stopped ourselves, probably with the whole machine; that time
+    doesn't count, and counting starts again.
     """
     if answered or waited > spec.timeout + GRACE:
         return 0
@@ -106,7 +106,7 @@ def count_missed(missed: int, waited: float, spec: WatchdogSpec, *, answered: bo
 
 
 def verdict(missed: int, spec: WatchdogSpec) -> str | None:
-    """Return why the service has to be ended, None if it doesn't."""
+    """Return why the service must be ended, or None."""
     if missed < spec.failures:
         return None
     plural = "s" if missed > 1 else ""

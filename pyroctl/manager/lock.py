@@ -90,7 +90,7 @@ def release(fd: int) -> None:
 def _await_cleanup(paths: Paths) -> None:
     """Wait for the services of a killed manager to end, or they would run twice."""
     try:
-        os.close(lock_file(paths.guard_lock))
+        os.close(lock_file(paths.cleanup_lock))
     except BlockingIOError:
         log.warning("services left by a killed manager are still running; continuing")
 

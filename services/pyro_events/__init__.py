@@ -1,7 +1,7 @@
 """An event service for Pyro5: publish and subscribe between remote objects.
 
-Importing this package registers `Event` with Pyro5's serializers; everything else is loaded when
-it is first used.
+Importing this package registers `Event` with Pyro5's serializers; the helpers' modules are loaded
+when they are first used.
 """
 
 from __future__ import annotations
@@ -19,15 +19,11 @@ if TYPE_CHECKING:
     from pyro_events.subscriber import Subscriber
 
 __all__ = [
-    "EVENTSERVICE_NAME",
-    "AsyncSubscriber",
-    "Event",
-    "EventService",
-    "Publisher",
-    "ReconnectingProxy",
-    "Subscriber",
-]
+    "EVENTSERVICE_NAME", "AsyncSubscriber", "Event", "EventService", "Publisher",
+    "ReconnectingProxy", "Subscriber",
+]  # fmt: skip
 
+Event.__module__ = __name__
 register_event_class()
 
 _MODULES = {

@@ -1,7 +1,7 @@
-"""What a manager publishes of its services: what it says, and who wants to hear it.
+"""The state events of services that a manager publishes, and a subscriber that passes them on.
 
-The subject is `pyroctl.DEPLOYMENT.SERVICE.STATE`, the message a dict that has `deployment`,
-`service`, `state` and, when they are known, `uri`, `reason` and `time`.
+The subject is `pyroctl.DEPLOYMENT.SERVICE.STATE`, the message a dict with `deployment`, `service`,
+`state` and, if they are known, `uri`, `reason` and `time`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from pyro_events.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from pyro_events._protocol.event import Event
+    from pyro_events.types import ConnectionNotice, GapNotice
 
 PATTERN = r"pyroctl\..*\.(running|backoff|exited|failed|stopped)$"
 """The states that matter: a service can be used, or its process has gone."""
 _REMEMBERED = 1000
-"""Services whose place is remembered."""
+"""Services whose location is remembered."""
 
 _log = logging.getLogger("pyro_events")
 
 
 class ServiceEvent(NamedTuple):
-    """What became of a service.
+    """A service's change of state.
 
-    `location` is HOST:PORT of its Pyro daemon, `time` when it was, in seconds since the epoch by
-    the manager's clock; either may be unknown.
+    `location` is HOST:PORT of its Pyro daemon, `time` that of the change, in seconds since the
+    epoch by the manager's clock; either may be unknown.
     """
 
     service: tuple[str, str]
@@ -44,14 +45,14 @@ class ServiceEvent(NamedTuple):
 
 
 class Watcher(Protocol):
-    """Who wants to hear of services; called in the thread of the one who tells, and hashable."""
+    """A hashable object to be notified of services, in the `LifeCycle`'s thread."""
 
-    def heard(self, news: ServiceEvent | None) -> None:
-        """Learn what became of a service; None: something may have been missed."""
+    def _service_changed(self, change: ServiceEvent | None) -> None:
+        """Handle a service's change of state; None: some changes may have been missed."""
 
 
-def read(message: object) -> ServiceEvent | None:
-    """Understand the message of a life-cycle event; None when it is something else."""
+def parse(message: object) -> ServiceEvent | None:
+    """Return the change that a message reports; None if the message is something else."""
     if not isinstance(message, dict):
         return None
     texts = [message.get(key) for key in ("deployment", "service", "state")]
@@ -70,7 +71,7 @@ def read(message: object) -> ServiceEvent | None:
 
 
 class LifeCycle(Subscriber):
-    """Listens to what a manager publishes of its services, for any number of reconnecting proxies.
+    """Receives the state events of a manager, for any number of reconnecting proxies.
 
     `es` and `ident` are as for a `Subscriber`. It listens in a thread of its own from the first
     proxy on, waits for an event service that isn't there, and has to be closed.
@@ -79,12 +80,12 @@ class LifeCycle(Subscriber):
     def __init__(self, es: str | None = None, *, ident: str | None = None) -> None:
         super().__init__(es, ident=ident, name="life cycle", when_full="drop-oldest")
         self._watchers: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._places: dict[tuple[str, str], str] = {}
+        self._locations: dict[tuple[str, str], str] = {}
         self._watching = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def watch(self, watcher: Watcher) -> None:
-        """Tell this one, too, as long as it exists."""
+        """Notify this watcher, too, as long as it exists."""
         with self._watching:
             self._watchers.add(watcher)
             if self._thread is None:
@@ -94,45 +95,45 @@ class LifeCycle(Subscriber):
                 self._thread.start()
 
     def unwatch(self, watcher: Watcher) -> None:
-        """Tell this one no longer."""
+        """Stop notifying this watcher."""
         with self._watching:
             self._watchers.discard(watcher)
 
     def close(self) -> None:
-        """Stop listening; as of `Subscriber.close`."""
+        """Stop listening, and disconnect. Closing again does nothing."""
         super().close()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
     def event(self, event: Event) -> None:
-        """Pass on what became of a service, with its place as last known."""
-        news = read(event.msg)
-        if news is None:
+        """Pass on a service's change, with its location as last known."""
+        change = parse(event.msg)
+        if change is None:
             return
-        if news.location is None:
-            news = news._replace(location=self._places.get(news.service))
-        if not news.running:
-            self._places.pop(news.service, None)
-        elif news.location is not None:
-            if len(self._places) >= _REMEMBERED:
-                self._places.clear()
-            self._places[news.service] = news.location
-        self._tell_all(news)
+        if change.location is None:
+            change = change._replace(location=self._locations.get(change.service))
+        if not change.running:
+            self._locations.pop(change.service, None)
+        elif change.location is not None:
+            if len(self._locations) >= _REMEMBERED:
+                self._locations.clear()
+            self._locations[change.service] = change.location
+        self._notify_watchers(change)
 
-    def gap(self, notice: dict[str, Any]) -> None:  # noqa: ARG002 - what exactly doesn't matter
-        """Let everybody look for themselves."""
-        self._tell_all(None)
+    def gap(self, notice: GapNotice) -> None:  # noqa: ARG002 - what exactly doesn't matter
+        """Make all watchers check for themselves."""
+        self._notify_watchers(None)
 
-    def connected(self, notice: dict[str, Any]) -> None:  # noqa: ARG002 - the same
-        """Let everybody look: an event service that is back may be a whole deployment that is."""
-        self._tell_all(None)
+    def connected(self, notice: ConnectionNotice) -> None:  # noqa: ARG002 - the same
+        """Make all watchers check: with the event service, a whole deployment may be back."""
+        self._notify_watchers(None)
 
-    def _tell_all(self, news: ServiceEvent | None) -> None:
+    def _notify_watchers(self, change: ServiceEvent | None) -> None:
         with self._watching:
             watchers = list(self._watchers)
         for watcher in watchers:
-            watcher.heard(news)
+            watcher._service_changed(change)  # noqa: SLF001 - public names are the remote object's
 
     def _run(self) -> None:
         try:
@@ -144,4 +145,4 @@ class LifeCycle(Subscriber):
         except Closed:
             pass
         except Refused as error:
-            _log.error("nothing will be heard of the life of services: %s", error)
+            _log.error("state events of services won't arrive: %s", error)

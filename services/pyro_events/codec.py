@@ -1,13 +1,13 @@
 """Messages as bytes: msgpack, with a tag before each type that msgpack doesn't have.
 
-A message is None, bool, int, float, str, bytes, list and dict of such, and with tags: tuple, set,
+A message is None, bool, int, float, str, bytes, list and dict of these, and with tags: tuple, set,
 frozenset, complex, date, time, datetime, timedelta, Decimal, UUID, an int of any size, a dict with
-any keys, and registered classes. It arrives as it left, type and value. Types are compared
-exactly: a subclass (an IntEnum, a namedtuple, a numpy scalar) would arrive as something else, so
-it is refused, unless it is registered.
+any keys, and registered classes. It arrives with the same types and values. Types are compared
+exactly: a subclass (an IntEnum, a namedtuple, a numpy scalar) would arrive as another type, so it
+is refused, unless it is registered.
 
-What is packed here need not be what arrives: unpacking bounds its own work, so that no bytes of
-any stranger make it crash, or take time or memory out of proportion.
+Unpacking trusts no bytes: whatever a stranger sends, it doesn't crash, and takes time and memory
+in proportion to their number.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from pyro_events._protocol.tags import MARK, UnsendableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+__all__ = ["register", "unregister"]
 
 T = TypeVar("T")
 
@@ -41,8 +43,8 @@ _RESERVED = ("pyro_events.", "Pyro5.")
 class Codec:
     """The tagged codec with the classes that were registered with it.
 
-    `unknown(name, state)` makes the object for a class that isn't registered here; by default it
-    is an error. Packing and unpacking may be done by any number of threads at once.
+    `unknown(name, state)` returns the object for a class that isn't registered here, which is an
+    error by default. Any number of threads may pack and unpack at once.
     """
 
     def __init__(self, unknown: Callable[[str, dict[str, Any]], Any] | None = None) -> None:
@@ -70,16 +72,17 @@ class Codec:
         to_dict: Callable[[T], dict[str, Any]],
         from_dict: Callable[[dict[str, Any]], T],
     ) -> None:
-        """Let objects of exactly this class travel under `name`, as the dict that `to_dict` gives.
+        """Register exactly this class under `name`; its objects travel as the dict of `to_dict`.
 
-        A TypeError of `to_dict` says why that object can't be sent, and `from_dict` should check
-        what it gets: anybody may have sent it. Registering a class again replaces its registration.
-        Raises ValueError when the class is one that travels anyway or the name is taken.
+        `to_dict` may raise a TypeError that says why an object can't be sent. `from_dict` should
+        check its argument, which anyone may have sent. Registering a class again replaces its
+        registration. Raises ValueError if the class needs no registration or the name is taken,
+        TypeError for anything but a class and a str.
         """
         if not isinstance(cls, type) or not isinstance(name, str) or not name:
             raise TypeError(f"register a class under a name, not {cls!r} under {name!r}")
         if cls in _PLAIN or (cls in self._encoders and cls not in self._names):
-            raise ValueError(f"{cls.__qualname__} travels as it is; it can't be registered")
+            raise ValueError(f"{cls.__qualname__} can be sent as it is; it can't be registered")
         if name in self._from_dict and self._names.get(cls) != name:
             raise ValueError(f"the name {name!r} is registered for another class")
         self._from_dict.pop(self._names.get(cls, ""), None)
@@ -88,7 +91,7 @@ class Codec:
         self._encoders[cls] = lambda value: self._class(value, name, to_dict)
 
     def unregister(self, cls: type) -> str:
-        """Take a registration back, and give the name; ValueError when there is none."""
+        """Remove a registration, and return its name; ValueError if there is none."""
         if cls not in self._names:
             raise ValueError(f"{cls.__qualname__} isn't registered")
         name = self._names.pop(cls)
@@ -96,14 +99,14 @@ class Codec:
         return name
 
     def name_of(self, cls: type) -> str | None:
-        """Give the name under which a class is registered, if it is."""
+        """Return the name under which a class is registered, or None."""
         return self._names.get(cls)
 
     def pack(self, message: Any) -> bytes:
-        """Give the message as bytes.
+        """Return the message as bytes.
 
-        Raises TypeError that says where in the message a value of another type is, and ValueError
-        for what is nested too deeply or text that is no Unicode.
+        Raises TypeError, with its place in the message, for a value of any other type, and
+        ValueError for too deep nesting and for text that is not valid Unicode.
         """
         # Making a packer takes as long as packing does, and two threads must not share one.
         try:
@@ -122,10 +125,10 @@ class Codec:
         return packed
 
     def unpack(self, data: bytes | memoryview) -> Any:
-        """Give the message that `pack` made these bytes of.
+        """Return the message of bytes that `pack` returned.
 
-        Raises ValueError for anything else, and when the message has an object of a class that
-        isn't registered here.
+        Raises ValueError for any other bytes, and for an object of a class that isn't registered
+        here.
         """
         if type(data) is not bytes:
             data = bytes(data)
@@ -140,10 +143,10 @@ class Codec:
             raise ValueError(f"not a message: {type(error).__name__}: {error!s:.200}") from error
 
     def unpack_all(self, bodies: Sequence[bytes]) -> list[Any]:
-        """Do for many what `unpack` does for one, in less time when none of them has a tag."""
+        """Return the messages of many bodies; faster than `unpack` when none of them has a tag."""
         try:
             return _unpack_together(bodies)
-        except Exception:  # noqa: BLE001 - a tag or a fault: one by one it is found out
+        except Exception:  # noqa: BLE001 - a tag or an error: `unpack` finds out which
             return [self.unpack(body) for body in bodies]
 
     def _encode(self, value: Any) -> Any:
@@ -201,7 +204,7 @@ class Codec:
             raise UnsendableError(value, str(error)) from error
         if type(state) is not dict or "__class__" in state:
             raise UnsendableError(
-                value, "its to_dict must give a dict, and that must have no '__class__'"
+                value, "its to_dict must return a dict without the key '__class__'"
             )
         return [MARK[tags.CLASS], name, self._encode(state)]
 
@@ -217,7 +220,7 @@ class Codec:
 
 
 def _is_plain(value: Any) -> bool:
-    """Say whether msgpack carries the value, and all within it, without change."""
+    """Return whether msgpack carries the value, and all within it, unchanged."""
     kind = type(value)
     if kind is dict:
         for key, item in value.items():
@@ -232,18 +235,18 @@ def _is_plain(value: Any) -> bool:
 
 
 def _big_int(value: Any) -> Any:
-    """Encode what msgpack itself refuses, which is an int of more than 64 bits."""
+    """Encode the only value that msgpack itself refuses here: an int of more than 64 bits."""
     if type(value) is not int:
-        raise TypeError(f"{type(value).__name__} slipped through the encoder")
+        raise TypeError(f"{type(value).__name__} was not encoded")
     size = value.bit_length() // 8 + 1
     return [MARK[tags.INT], value.to_bytes(size, "big", signed=True)]
 
 
 def check_lengths(data: bytes) -> None:
-    """Raise an exception for a message with less in it than its lists claim.
+    """Raise an exception for a message with fewer items than its lists claim.
 
-    msgpack makes a list as long as it claims to be before it has seen that, and so would make
-    gigabytes of a few kilobytes. Skipping makes nothing.
+    msgpack allocates a list of the claimed length before it has read the items, gigabytes for a few
+    kilobytes of bytes. Skipping allocates nothing.
     """
     if _LIST16 in data or _LIST32 in data:
         walker = msgpack.Unpacker(max_buffer_size=len(data))
@@ -252,10 +255,10 @@ def check_lengths(data: bytes) -> None:
 
 
 def _unpack_together(bodies: Sequence[bytes]) -> list[Any]:
-    """Unpack messages without tags; any exception says that they are not just that.
+    """Unpack messages without tags; raises some exception for any others.
 
-    They are read as one list with a fence before each message. Whoever sent half a message or
-    two in one would move the fences, and nobody out there can make another one.
+    They are read as one list with a fence before each message. Half a message, or two in one, would
+    move the fences, and their secret number can't be forged.
     """
     count = len(bodies)
     data = _LIST32_START + (2 * count).to_bytes(4, "big") + _FENCE + _FENCE.join(bodies)
@@ -277,7 +280,7 @@ def _checked_dict(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
 
 
 class _Tagged:
-    """A message with tags while it is read."""
+    """Reads one message with tags."""
 
     __slots__ = ("_decoders", "_open")
 
@@ -325,8 +328,10 @@ def register(
 ) -> None:
     """Register a class with the codec of this process; see `Codec.register`.
 
-    Do it in publishers and in subscribers; the event service need not know the class. Pyro5's
-    serializers learn it as well, for subscribers that are called back and for bare proxies.
+    Publishers and subscribers both have to register it; the event service need not know the class.
+    It is registered with Pyro5's serializers, too, for callback subscribers and for bare proxies.
+    Any thread may call it. Raises ValueError for a class that needs no registration and for a name
+    that is taken or begins with `pyro_events.` or `Pyro5.`.
     """
     from Pyro5.serializers import SerializerBase, serializers  # noqa: PLC0415 - the codec itself needs no Pyro5
 
@@ -348,7 +353,7 @@ def register(
 
 
 def unregister(cls: type) -> None:
-    """Take back what `register` did; ValueError when the class isn't registered."""
+    """Remove the registration of a class; ValueError if there is none."""
     from Pyro5.serializers import SerializerBase  # noqa: PLC0415 - the same
 
     SerializerBase.unregister_dict_to_class(_default.unregister(cls))

@@ -1,31 +1,32 @@
-"""What can go wrong between a helper and the event service.
-
-All are `Pyro5.errors.CommunicationError`s, which programs around Pyro handle already.
-"""
+"""Errors of the helpers, each a `Pyro5.errors.CommunicationError`, as programs expect them."""
 
 from __future__ import annotations
 
 from Pyro5.errors import CommunicationError
 
+__all__ = [
+    "Closed", "EventServiceError", "NotPublished", "OutcomeUnknown", "Refused", "Unreachable",
+]  # fmt: skip
+
 
 class EventServiceError(CommunicationError):  # type: ignore[misc] # Pyro5 ships no types
-    """Base of the errors that helpers raise beside ValueError and TypeError."""
+    """Base of the errors that helpers raise, besides ValueError and TypeError."""
 
 
 class Unreachable(EventServiceError):
-    """The event service, or the name server that knows it, did not answer in time."""
+    """The event service or the name server did not answer in time."""
 
 
 class Refused(EventServiceError):
-    """The event service answered that it doesn't want this client."""
+    """The event service refused this client, because of its identification for example."""
 
 
 class OutcomeUnknown(EventServiceError):
-    """The connection broke after a call was sent, which may or may not have been executed."""
+    """The connection broke after a call was sent; it may or may not have been executed."""
 
 
 class NotPublished(EventServiceError):
-    """Events that were posted did not arrive; `count` says how many, the cause says why."""
+    """The event service refused `count` posted events; the cause is its error for the first."""
 
     def __init__(self, message: str, count: int) -> None:
         super().__init__(message)

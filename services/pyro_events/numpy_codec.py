@@ -1,8 +1,8 @@
-"""Arrays and scalars of numpy as messages, for programs that ask for it on both ends.
+"""Arrays and scalars of numpy as messages, for programs that register them at both ends.
 
-An array travels as its dtype, shape, order and bytes. What holds Python objects is refused where it
-is published, and nothing that a stranger can send makes numpy read a pointer or allocate more than
-came. Subclasses (matrix, recarray, masked arrays) are refused, and metadata of a dtype is not sent.
+An array travels as its dtype, shape, order and bytes. Arrays of Python objects are refused when
+published, and no message makes numpy read a pointer or allocate more than it has received.
+Subclasses (matrix, recarray, masked arrays) are refused, and metadata of a dtype is not sent.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ except ImportError as error:
 
 from pyro_events import codec
 
+__all__ = ["register", "unregister"]
+
 _PLAIN_DTYPE: Final = re.compile(r"[<>|][biufcSUV]\d{1,9}|[<>][mM]8(\[\d{0,9}\w{1,7}\])?")
 
 _MAX_DIMENSIONS: Final = 64
 _MAX_EMPTY: Final = 1 << 16
-"""Elements of no size, such as those of a structure without fields, come without any bytes."""
+"""Elements of size 0, such as those of a structure without fields, come without any bytes."""
 
 
 def register() -> None:
-    """Let arrays and scalars travel. Call it in publishers and in subscribers; twice does no harm.
+    """Register numpy's arrays and scalars, in publishers and in subscribers; twice does no harm.
 
     The event service need not have numpy. Any thread may call it.
     """
@@ -43,14 +45,14 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Take back what `register` did; ValueError when that wasn't called."""
+    """Remove the registrations of `register`; ValueError if that wasn't called."""
     kinds: list[type] = [np.ndarray, np.str_, np.bytes_, *_scalars().values()]
     for kind in kinds:
         codec.unregister(kind)
 
 
 def _scalars() -> dict[str, type[np.generic]]:
-    """Give the types of scalars but for texts, by numpy's letters for them."""
+    """Return the types of scalars, except for texts, by numpy's letters for them."""
     return {char: np.dtype(char).type for char in "?bhilqBHILQefdgFDGVMm"}
 
 
@@ -69,9 +71,9 @@ def _to_array(state: dict[str, Any]) -> np.ndarray[Any, Any]:
     dtype, shape, data = _dtype(state["dtype"]), _shape(state["shape"]), _plain(state["data"])
     elements = math.prod(shape)
     if elements * dtype.itemsize != len(data):
-        raise ValueError(f"{len(data)} bytes are no array of that shape and dtype")
+        raise ValueError(f"{len(data)} bytes are not an array of that shape and dtype")
     if not dtype.itemsize and elements > _MAX_EMPTY:
-        raise ValueError("an array has too many elements of no size")
+        raise ValueError("an array has too many elements of size 0")
     return np.ndarray(shape, dtype, bytearray(data), order="F" if state["order"] == "F" else "C")
 
 
@@ -79,7 +81,7 @@ def _shape(given: Any) -> tuple[int, ...]:
     if len(given) > _MAX_DIMENSIONS or not all(
         type(length) is int and 0 <= length < 1 << 63 for length in given
     ):
-        raise ValueError("that is no shape of an array")
+        raise ValueError("invalid shape of an array")
     return tuple(given)
 
 
@@ -108,12 +110,12 @@ def _to_bytes(state: dict[str, Any]) -> np.bytes_:
 
 
 def _plain(data: Any) -> bytes:
-    """Give the bytes; serpent, by which some subscribers are called, makes a dict of them."""
+    """Return the bytes; serpent, with which some subscribers are called, makes a dict of them."""
     return bytes(serpent.tobytes(data)) if isinstance(data, dict) else memoryview(data).tobytes()
 
 
 def _describe(dtype: np.dtype[Any]) -> Any:
-    """Give a dtype as text or, if it has fields or a shape, as a dict; TypeError if it can't be."""
+    """Return a dtype as text or, if it has fields or a shape, as a dict; raises TypeError."""
     if dtype.hasobject:
         raise TypeError(f"the dtype {dtype} holds Python objects")
     description = _parts(dtype)
@@ -144,10 +146,10 @@ def _parts(dtype: np.dtype[Any]) -> Any:
 
 
 def _dtype(parts: Any) -> np.dtype[Any]:
-    """Give the dtype that `_parts` described; ValueError for any other description."""
+    """Return the dtype that `_parts` described; ValueError for any other description."""
     if isinstance(parts, str):
         if not _PLAIN_DTYPE.fullmatch(parts):
-            raise ValueError(f"{parts!r:.50} is no dtype that travels")
+            raise ValueError(f"{parts!r:.50} is not a dtype that can be sent")
         return np.dtype(parts)
     if "base" in parts:
         return np.dtype((_dtype(parts["base"]), _shape(parts["shape"])))

@@ -9,13 +9,14 @@ from pyro_events._client.closeable import Closeable
 from pyro_events._client.sender import Sender
 from pyro_events._protocol.subjects import check_subjects
 from pyro_events.codec import pack
-from pyro_events.errors import NotPublished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from pyro_events._client.outbox import Entry
+    from pyro_events.types import PublisherStatistics
+
+__all__ = ["Publisher"]
 
 MAX_PENDING = 10_000
 MAX_PENDING_BYTES = 16 * 1024 * 1024
@@ -30,15 +31,15 @@ class Publisher(Closeable):
     """Publishes events, across restarts of the event service and broken connections.
 
     `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name
-    server, and again whenever the connection is made anew. `ident` is the identification, if the
-    event service wants one. At most `max_pending` posted events, and about `max_pending_bytes` of
-    them, wait to be acknowledged. `timeout` (seconds) bounds every wait of `publish` and `post`.
+    server, again for every connection. `ident` is the identification, if the event service wants
+    one. At most `max_pending` events, and about `max_pending_bytes` of them, wait to be
+    acknowledged. `timeout` (seconds) bounds every wait of `publish`, `post` and `close`.
 
-    All methods may be called from any thread; events keep the order of the calls. A publisher
-    connects when it is first used, and has to be closed; as a context manager it closes itself.
-    A signal handler may raise in the middle of any method: an event whose `publish` or `post` it
-    interrupts is published or not, but never twice, and everything else goes on as if nothing had
-    happened. Raises ValueError or TypeError for arguments that make no sense.
+    Any thread may call any method; events keep the order of the calls. A publisher connects when
+    it is first used, and has to be closed; as a context manager it closes itself. A signal handler
+    may raise in the middle of any method: an event whose `publish` or `post` it interrupts is
+    published once or not at all, and all others are unaffected. Raises ValueError or TypeError for
+    invalid arguments.
     """
 
     def __init__(
@@ -60,42 +61,45 @@ class Publisher(Closeable):
     def publish(self, subjects: str | Sequence[str], message: Any, *, opaque: bool = False) -> None:
         """Send a message about one subject or several; returns when the event service has it.
 
-        An `opaque` message is bytes that the event service never opens. Raises ValueError or
-        TypeError at once for a bad subject or message, the event service's own error when it
-        refuses the event, `pyro_events.errors.Refused` when it refuses this client, and
-        `Unreachable` when it isn't there within `timeout`.
+        A subject is a str of 1 to 255 characters. An `opaque` message is bytes that the event
+        service never opens. Raises ValueError or TypeError at once for a bad subject or message,
+        the event service's own error if it refuses the event, and of `pyro_events.errors`
+        `Unreachable` if it has not confirmed the event within `timeout` (the event may still
+        arrive), `Refused` if it refuses this client, and `Closed` after `close`.
         """
         self._sender.publish(self._entry(subjects, message, opaque), self._timeout)
 
     def post(self, subjects: str | Sequence[str], message: Any, *, opaque: bool = False) -> None:
-        """Take a message to be sent in the background, together with others.
+        """Send a message in the background, in a batch with others.
 
-        Returns at once; while `max_pending` events are waiting it waits for room, at most
-        `timeout`, and then raises `Unreachable`. Bad arguments raise as in `publish`; what the
-        event service itself has against an event is logged, counted and raised by `flush`.
+        Returns at once, unless `max_pending` or `max_pending_bytes` is reached: then it waits for
+        room, and raises `Unreachable` after `timeout`. Raises ValueError, TypeError, `Refused` and
+        `Closed` as `publish`. If the event service refuses the event, that is logged, counted and
+        raised by `flush`.
         """
         self._sender.post(self._entry(subjects, message, opaque), self._timeout)
 
     def flush(self, timeout: float | None = None) -> None:
-        """Wait until the event service has everything that was posted, for ever if need be.
+        """Wait until the event service has confirmed or refused all events posted so far.
 
-        Raises `Unreachable` after `timeout` seconds, and `NotPublished` when events were refused
-        since the last flush.
+        Raises `NotPublished` if it refused events since the last flush, `Unreachable` after
+        `timeout` seconds (None: no limit), `Refused` if it refuses this client, and `Closed` if
+        the publisher was closed before.
         """
         self._sender.flush(timeout)
 
-    def statistics(self) -> dict[str, int]:
-        """Give the counts since the publisher was made, and what is pending now.
+    def statistics(self) -> PublisherStatistics:
+        """Return the counts since the publisher was made, and what is pending now.
 
-        `published` and `posted` count calls, `acked` what the event service confirmed of them,
-        `failed` what it refused, `retries` events that were sent again after a break.
+        The keys are `published`, `posted`, `acked`, `failed`, `retries`, `reconnects`, `pending`
+        and `pending_bytes`; `pyro_events.types.PublisherStatistics` explains each.
         """
         return self._sender.statistics()
 
     def close(self) -> None:
         """Flush, at most for `timeout`, and disconnect. Closing again does nothing.
 
-        Raises as `flush` does, after everything was released: then posted events are lost.
+        Raises as `flush`, after everything was released: then posted events are lost.
         """
         try:
             if not self._closed:
@@ -104,18 +108,13 @@ class Publisher(Closeable):
             self._closed = True
             self._sender.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         try:
             self.close()
         except Exception as lost:
-            if error is None:
+            if raised[1] is None:
                 raise
-            _log.error("posted events were lost while another error was on its way: %s", lost)
+            _log.error("posted events were lost, besides another error: %s", lost)
 
     def _entry(self, subjects: str | Sequence[str], message: Any, opaque: bool) -> Entry:
         checked = self._subjects.get(subjects) if type(subjects) is str else None
@@ -128,7 +127,7 @@ class Publisher(Closeable):
         return checked, message, True
 
     def _check(self, subjects: str | Sequence[str]) -> tuple[str, ...]:
-        """Check subjects, and remember a single one, as most are published again and again."""
+        """Check subjects, and remember a single one, since most are published repeatedly."""
         checked = check_subjects(subjects)
         if type(subjects) is str:
             if len(self._subjects) >= _REMEMBERED:
@@ -139,6 +138,3 @@ class Publisher(Closeable):
     def _abandon(self) -> str:
         lost = self._sender.close(wait=False)
         return f"publisher with {lost} events that were not sent" if lost else "publisher"
-
-
-__all__ = ["MAX_PENDING", "MAX_PENDING_BYTES", "TIMEOUT", "NotPublished", "Publisher"]

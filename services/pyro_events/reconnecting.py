@@ -1,4 +1,4 @@
-"""A proxy for the user's own services that finds them again when they come back."""
+"""A proxy for the user's own services that reconnects when they come back."""
 
 from __future__ import annotations
 
@@ -8,54 +8,57 @@ import random
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from Pyro5.core import URI
 from Pyro5.errors import CommunicationError, PyroError
 from Pyro5.serializers import serializers
 
 from pyro_events._client import names
-from pyro_events._client.backoff import Backoff
 from pyro_events._client.closeable import Closeable
 from pyro_events._client.connection import ConnectionLost
 from pyro_events._client.proxy_pool import Pool, PooledProxy, ProxyOptions
 from pyro_events._client.waker import Stopped, Waker
 from pyro_events._service_events import LifeCycle
 from pyro_events.errors import Closed, EventServiceError, OutcomeUnknown, Unreachable
+from pyro_events.types import ProxyStatistics
+from pyro_wire.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from pyro_events._service_events import ServiceEvent
+    from pyro_events.types import ProxyNotice
+
+__all__ = ["LifeCycle", "ReconnectingProxy"]
 
 PATIENCE = 30.0
 CONNECT_TIMEOUT = 5.0
 """Seconds for one attempt: lookup, connection and handshake together."""
 _CHANCE = random.SystemRandom().random
-"""Not the numbers of `random` itself: the program may have seeded those for itself."""
-_COUNTED = (
-    "calls", "connections", "failures", "repeated", "unknown", "unreachable", "dropped",
-)  # fmt: skip
+"""Not the numbers of `random` itself: the program may have seeded those."""
 
 _log = logging.getLogger("pyro_events")
 
+LifeCycle.__module__ = __name__
+
 
 class ReconnectingProxy(Closeable):
-    """Calls a Pyro object, and connects again when its service was restarted, here or elsewhere.
+    """Calls a Pyro object, and reconnects when its service was restarted, here or elsewhere.
 
-    `uri` is `PYRONAME:name`, looked up again for every new connection, or `PYRO:…`. A call for
-    which there is no connection waits at most `patience` seconds for one. When the connection
-    breaks after a call was sent, the call may or may not have been executed: it is sent again if
-    its method is among the `repeatable`, else the caller gets an `OutcomeUnknown`. `timeout` is
-    how many seconds an answer may take (None: Pyro5's COMMTIMEOUT); `handshake` and `serializer`
-    are as in Pyro5. With `events`, a `LifeCycle` or the URI of an event service, the proxy hears
-    from the manager when a service has gone or runs again.
+    `uri` is `PYRONAME:name`, looked up again for every connection, or `PYRO:…`. A call without a
+    connection waits at most `patience` seconds for one; then it raises `Unreachable`. If the
+    connection breaks after a call was sent, the call may or may not have been executed: it is sent
+    again if its method is among the `repeatable`, otherwise it raises `OutcomeUnknown` (both of
+    `pyro_events.errors`). `timeout` is how many seconds an answer may take (None: Pyro5's
+    COMMTIMEOUT); `handshake` and `serializer` are as in Pyro5. With `events`, a `LifeCycle` or the
+    URI of an event service, the manager's state events show when a service has gone or is back.
 
     Methods and attributes of the object are used as with a Pyro5 proxy; `method` reaches those
-    whose names are taken here. Any thread may call anything: every call under way has a
-    connection for itself, so calls run side by side. Raises ValueError or TypeError for arguments
-    that make no sense. It connects when it is first used, has to be closed, and is a context
-    manager.
+    whose names are taken here. Any thread may call anything: every call in progress has its own
+    connection, so calls run in parallel. After `close` they raise `Closed`. Raises ValueError or
+    TypeError for invalid arguments. A proxy connects when it is first used, and has to be closed;
+    as a context manager it closes itself.
     """
 
     def __init__(
@@ -78,18 +81,18 @@ class ReconnectingProxy(Closeable):
             _check_seconds("timeout", timeout)
         if serializer is not None and serializer not in serializers:
             raise ValueError(f"serializer must be one of {', '.join(serializers)}: {serializer!r}")
-        self._manner = ProxyOptions(handshake, serializer, timeout)
+        self._options = ProxyOptions(handshake, serializer, timeout)
         self._clock = clock
         self._chance = chance
         self._pool = Pool()
         self._changed = threading.Condition()
-        self._news = 0
+        self._changes = 0
         self._wakers: set[Waker] = set()
         self._connected: bool | None = None
-        self._place: URI | None = None
+        self._uri: URI | None = None
         self._methods: frozenset[str] = frozenset()
         self._attributes: frozenset[str] = frozenset()
-        self._counts = dict.fromkeys(_COUNTED, 0)
+        self._counts = dict.fromkeys(ProxyStatistics.__annotations__, 0)
         self._own_events: LifeCycle | None = None
         if isinstance(events, str):
             events = self._own_events = LifeCycle(events)
@@ -102,38 +105,37 @@ class ReconnectingProxy(Closeable):
 
     # -- to override
 
-    def connected(self, notice: dict[str, Any]) -> None:
-        """Learn that there is a connection, the first one or one more after a break.
+    def connected(self, notice: ProxyNotice) -> None:
+        """Override this hook to learn of a connection, the first one or one after a break.
 
-        Hooks are called in the thread that noticed, and before the call goes on that needs the
-        connection. `notice` has `kind`, `uri` and `reason`.
+        Hooks are called in the thread that noticed, before its call continues. An exception in a
+        hook is logged. `notice` has the object's `uri`, and the `reason`, None at first.
         """
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
-        """Learn that a connection broke or the first one could not be made, and the `reason`."""
+    def disconnected(self, notice: ProxyNotice) -> None:
+        """Override this hook to learn that a connection broke or the first one failed, and why."""
 
     # -- to call
 
     def method(self, name: str, *, repeatable: bool | None = None) -> Callable[..., Any]:
-        """Give a method of the remote object whatever it is called, as a function.
+        """Return a method of the remote object as a function, whatever its name.
 
-        `repeatable` says whether its calls may be sent again; None: as told at the beginning.
+        `repeatable` is whether its calls may be sent again; None: as given to the constructor.
         """
         safe = name in self._repeatable if repeatable is None else repeatable
         return partial(self._invoke, name, safe)
 
-    def statistics(self) -> dict[str, int]:
-        """Give the counts since the proxy was made.
+    def statistics(self) -> ProxyStatistics:
+        """Return the counts since the proxy was made.
 
-        `calls`, `connections` that were made, `failures` of attempts to make one, `repeated` calls
-        (sent again), calls whose outcome is `unknown` and those that found the object
-        `unreachable`, and connections `dropped` because the manager said that the service has gone.
+        The keys are `calls`, `connections`, `failures`, `repeated`, `unknown`, `unreachable` and
+        `dropped`; `pyro_events.types.ProxyStatistics` explains each.
         """
         with self._changed:
-            return dict(self._counts)
+            return cast("ProxyStatistics", dict(self._counts))
 
     def close(self) -> None:
-        """Close all connections; calls under way end with an error. Closing again does nothing."""
+        """Close all connections; calls in progress raise an error. Closing again does nothing."""
         with self._changed:
             self._closed = True
             for waker in self._wakers:
@@ -146,7 +148,7 @@ class ReconnectingProxy(Closeable):
             self._own_events.close()
 
     def __repr__(self) -> str:
-        state = f"connected to {self._place}" if self._connected else "not connected"
+        state = f"connected to {self._uri}" if self._connected else "not connected"
         return f"<{type(self).__name__} {self._target}; {state}>"
 
     def _abandon(self) -> str | None:
@@ -162,40 +164,40 @@ class ReconnectingProxy(Closeable):
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         if name not in self._methods and name not in self._attributes:
-            self._learn()
+            self._load_metadata()
         if name in self._methods:
             return self.method(name)
         if name in self._attributes:
             return self._invoke("__getattr__", name in self._repeatable, name)
-        raise AttributeError(f"{self._place} has no exposed attribute or method {name!r}")
+        raise AttributeError(f"{self._uri} has no exposed attribute or method {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("_"):
             super().__setattr__(name, value)
             return
         if name not in self._attributes:
-            self._learn()
+            self._load_metadata()
         if name not in self._attributes:
-            raise AttributeError(f"{self._place} has no exposed attribute {name!r}")
+            raise AttributeError(f"{self._uri} has no exposed attribute {name!r}")
         self._invoke("__setattr__", name in self._repeatable, name, value)
 
-    def _learn(self) -> None:
-        """Have a connection, with which comes what the object exposes."""
+    def _load_metadata(self) -> None:
+        """Get a connection, and with it the names that the object exposes."""
         try:
-            line = self._borrow(self._clock() + self._patience, self._backoff())
+            proxy = self._acquire(self._clock() + self._patience, Backoff(self._chance))
         except Unreachable:
             self._count("unreachable")
             raise
-        self._pool.give_back(line)
+        self._pool.release(proxy)
 
     def _invoke(self, name: str, repeatable: bool, /, *args: Any, **kwargs: Any) -> Any:
-        """Call once, or until there is an answer; every error says which it was."""
+        """Call once, or until there is an answer; errors tell whether it may have been executed."""
         self._count("calls")
-        deadline, backoff = self._clock() + self._patience, self._backoff()
+        deadline, backoff = self._clock() + self._patience, Backoff(self._chance)
         unanswered: ConnectionLost | None = None
         while True:
             try:
-                line = self._borrow(deadline, backoff)
+                proxy = self._acquire(deadline, backoff)
             except EventServiceError as error:
                 if unanswered is None:
                     self._count("unreachable", isinstance(error, Unreachable))
@@ -205,9 +207,9 @@ class ReconnectingProxy(Closeable):
                 self._count("repeated")
             answer = None
             try:
-                answer = line.call(name, args, kwargs)
+                answer = proxy.call(name, args, kwargs)
             except ConnectionLost as error:
-                self._went(error)
+                self._connection_lost(error)
                 if not repeatable:
                     raise self._outcome_unknown(name, error) from error
                 if unanswered is None:  # however long the call itself took
@@ -216,34 +218,36 @@ class ReconnectingProxy(Closeable):
             else:
                 return answer
             finally:
-                self._pool.give_back(line, answer)
-            self._pause(backoff, deadline, self._news)
+                self._pool.release(proxy, answer)
+            self._pause(backoff, deadline, self._changes)
 
     # -- connections
 
-    def _borrow(self, deadline: float, backoff: Backoff) -> PooledProxy:
-        """Give a connection, made anew if need be; raises Unreachable and Closed."""
+    def _acquire(self, deadline: float, backoff: Backoff) -> PooledProxy:
+        """Return an idle connection or a new one; raises Unreachable and Closed."""
         while True:
             if self._closed:
                 raise Closed("the proxy was closed")
-            ready = self._pool.take(lambda: self._went("the other side closed the connection"))
+            ready = self._pool.acquire(
+                lambda: self._connection_lost("the other side closed the connection")
+            )
             if ready is not None:
                 return ready
-            news = self._news
+            changes = self._changes
             try:
                 made = self._connect(min(deadline, self._clock() + CONNECT_TIMEOUT))
             except (EventServiceError, CommunicationError) as error:
                 if self._closed:
                     raise Closed("the proxy was closed") from error
                 self._count("failures")
-                self._went(error)
-                if not self._pause(backoff, deadline, news):
+                self._connection_lost(error)
+                if not self._pause(backoff, deadline, changes):
                     raise Unreachable(
                         f"{self._target} did not answer for {self._patience:g} s: {error}"
                     ) from error
             else:
-                self._pool.lend(made)
-                self._came(made)
+                self._pool.add(made)
+                self._connection_made(made)
                 return made
 
     def _connect(self, deadline: float) -> PooledProxy:
@@ -259,74 +263,69 @@ class ReconnectingProxy(Closeable):
                 raise Closed("the proxy was closed") from None
             except TimeoutError:
                 raise Unreachable("the name server does not answer") from None
-            return PooledProxy(uri, self._manner, deadline - self._clock())
+            return PooledProxy(uri, self._options, deadline - self._clock())
         finally:
             with self._changed:
                 self._wakers.discard(waker)
             waker.close()
 
-    def _backoff(self) -> Backoff:
-        return Backoff(self._chance)
-
-    def _pause(self, backoff: Backoff, deadline: float, news: int) -> bool:
-        """Wait before the next attempt, until the manager has news; False at the deadline."""
+    def _pause(self, backoff: Backoff, deadline: float, changes: int) -> bool:
+        """Wait before the next attempt, or for a change; False at the deadline."""
         left = deadline - self._clock()
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or self._news != news, max(0.0, min(backoff.next(), left))
+                lambda: self._closed or self._changes != changes,
+                max(0.0, min(backoff.next(), left)),
             )
         return self._clock() < deadline
 
-    # -- what is to be told
+    # -- notices
 
-    def heard(self, news: ServiceEvent | None) -> None:
-        """Use what the manager publishes; called by the `LifeCycle`, in its thread."""
-        if news is not None and not news.running:
-            self._drop(news)
+    def _service_changed(self, change: ServiceEvent | None) -> None:
+        """Handle a change that the manager published; called in the thread of the `LifeCycle`."""
+        if change is not None and not change.running:
+            self._drop_connections(change)
             return
         with self._changed:
-            self._news += 1
+            self._changes += 1
             self._changed.notify_all()
 
-    def _drop(self, news: ServiceEvent) -> None:
-        """Cut the connections to a process that has gone, and none to the one that followed it."""
+    def _drop_connections(self, change: ServiceEvent) -> None:
+        """Drop the connections to a process that has gone, not those to its successor."""
 
-        def concerned(line: PooledProxy) -> bool:
-            return line.place.location == news.location and (
-                news.time is None or line.made <= news.time
+        def concerned(proxy: PooledProxy) -> bool:
+            return proxy.uri.location == change.location and (
+                change.time is None or proxy.made <= change.time
             )
 
         if self._pool.any(concerned):
-            self._went(news.reason)
+            self._connection_lost(change.reason)
             self._count("dropped", self._pool.drop(concerned))
 
-    def _came(self, line: PooledProxy) -> None:
+    def _connection_made(self, proxy: PooledProxy) -> None:
         with self._changed:
             before, self._connected = self._connected, True
-            self._place, self._methods, self._attributes = line.place, line.methods, line.attributes
+            self._uri, self._methods, self._attributes = proxy.uri, proxy.methods, proxy.attributes
             self._counts["connections"] += 1
         if not before:
-            _log.info("connected to %s at %s", self._target, self._place)
-            self._tell("connected", None if before is None else "it is back")
+            _log.info("connected to %s at %s", self._target, self._uri)
+            self._notify("connected", None if before is None else "it is back")
 
-    def _went(self, reason: object) -> None:
+    def _connection_lost(self, reason: object) -> None:
         with self._changed:
             before, self._connected = self._connected, False
         if before is not False:
             _log.warning("no connection to %s: %s", self._target, reason)
-            self._tell("disconnected", str(reason))
+            self._notify("disconnected", str(reason))
 
-    def _tell(self, hook: str, reason: str | None) -> None:
-        place = None if self._place is None else str(self._place)
-        try:
-            getattr(self, hook)({"kind": hook, "uri": place, "reason": reason})
-        except Exception:  # noqa: BLE001 - it is the user's, and must not end the call
-            _log.exception("error in %s()", hook)
+    def _notify(self, hook: str, reason: str | None) -> None:
+        uri = None if self._uri is None else str(self._uri)
+        self._call_hook(hook, {"kind": hook, "uri": uri, "reason": reason})
 
     def _outcome_unknown(self, name: str, error: Exception) -> OutcomeUnknown:
         self._count("unknown")
         return OutcomeUnknown(
-            f"the call of {name}() at {self._place} may or may not have been executed: {error}"
+            f"the call of {name}() at {self._uri} may or may not have been executed: {error}"
         )
 
     def _count(self, what: str, number: int = 1) -> None:
@@ -354,6 +353,3 @@ def _check_seconds(name: str, seconds: float) -> float:
     if not 0 < seconds < float("inf"):
         raise ValueError(f"{name} must be more than 0 seconds, not {seconds!r}")
     return seconds
-
-
-__all__ = ["PATIENCE", "LifeCycle", "ReconnectingProxy"]

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import warnings
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
+from pyro_child.version import installed_version
 from pyro_events import codec
 from pyro_events._broker.engine import Engine
-from pyro_events._broker.errors import NotRunning
+from pyro_events._broker.errors import (
+    AddressUnusable,
+    NameServerUnreachable,
+    NameTaken,
+    NotRunning,
+)
 from pyro_events._broker.registration import Registration
 from pyro_events._broker.rpc.remote import make_items
-from pyro_events._broker.settings import MIB, Settings
+from pyro_events._broker.settings import ServiceOptions, settings_of
 from pyro_events._protocol.subjects import check_subjects
-from pyro_events._version import version
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable
 
-    from pyro_events._protocol.when_full import WhenFull
+    from pyro_events.types import EventServiceStatistics, SubscriberInfo
 
+__all__ = ["AddressUnusable", "EventService", "NameServerUnreachable", "NameTaken", "NotRunning"]
+
+P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
 
 _STOP_PATIENCE = 3.0
@@ -29,67 +39,45 @@ _STOP_PATIENCE = 3.0
 _log = logging.getLogger("pyro_events")
 
 
+def _built_from(
+    options: Callable[P, T],
+) -> Callable[[Callable[[S, T], None]], Callable[Concatenate[S, P], None]]:
+    """Make an initializer take the arguments of a dataclass, where they are declared once."""
+
+    def decorate(init: Callable[[S, T], None]) -> Callable[Concatenate[S, P], None]:
+        def build(self: S, /, *args: P.args, **kwargs: P.kwargs) -> None:
+            init(self, options(*args, **kwargs))
+
+        return functools.update_wrapper(build, options.__init__)  # for help()
+
+    return decorate
+
+
 class EventService:
-    """An event service on a thread of its own.
+    """An event service on a thread of its own. Its arguments are the options of es(1).
 
-    host, port: where it listens; port 0 takes a free one, never is another one taken than asked.
-    The host "./u:PATH" is a Unix socket, which replaces a stale one and is removed at the end.
-    register: whether it registers in the name server, at `ns` ("HOST:PORT" or a PYRO URI, None
-    for Pyro5's NS_HOST and NS_PORT). ident: the identification that clients must present.
-    queue_size, queue_bytes: how many events, and how many bytes of them (None: 16 MiB, or
-    max_message_size if that is more), may wait for a subscriber. when_full: what happens beyond:
-    "block", "drop-oldest", "drop-newest" or "disconnect". block_timeout: seconds that "block"
-    holds a publisher before the event is dropped. max_message_size: bytes. max_connections,
-    max_connections_per_peer, max_subscribers, max_subscriptions (of one subscriber): how many are
-    taken; the program has to be allowed as many descriptors. handshake_timeout: seconds for a
-    client to introduce itself. socket_mode: permissions of a Unix socket. trusted: clients may
-    send marshal, with which a hostile one can crash the process.
+    host, port: where it listens; port 0 takes any free port. The host "./u:PATH" is a Unix socket,
+    which replaces a stale one and is removed at the end. register: whether to register in the name
+    server, at `ns` ("HOST:PORT" or a PYRO URI, None for Pyro5's NS_HOST and NS_PORT).
 
-    Raises ValueError for options out of range. All methods may be called from any thread. One
-    that is dropped without `stop` warns with ResourceWarning.
+    All others are keyword arguments, named after the options: ident, queue_size, queue_bytes (None:
+    16 MiB, or max_message_size if that is more), when_full, block_timeout, max_message_size,
+    max_connections, max_connections_per_peer, max_subscribers, max_subscriptions,
+    handshake_timeout, trusted and socket_mode (an integer). The program has to be allowed as many
+    descriptors as it takes connections.
+
+    Raises ValueError for options out of bounds. All methods may be called from any thread. An
+    EventService that is dropped without `stop` warns with ResourceWarning.
     """
 
-    def __init__(
-        self,
-        host: str = "localhost",
-        port: int = 0,
-        *,
-        register: bool = True,
-        ns: str | None = None,
-        ident: str | None = None,
-        queue_size: int = 1000,
-        queue_bytes: int | None = None,
-        when_full: WhenFull = "block",
-        block_timeout: float = 5.0,
-        max_message_size: int = 16 * MIB,
-        max_connections: int = 10_000,
-        max_connections_per_peer: int = 8000,
-        max_subscribers: int = 8000,
-        max_subscriptions: int = 1000,
-        handshake_timeout: float = 5.0,
-        socket_mode: int = 0o600,
-        trusted: bool = False,
-    ) -> None:
+    @_built_from(ServiceOptions)
+    def __init__(self, options: ServiceOptions) -> None:
         self._engine: Engine | None = None
-        self._host = host
-        self._port = port
-        self._register = register
-        self._ns = ns
-        self._settings = Settings(
-            ident=ident,
-            trusted=trusted,
-            queue_size=queue_size,
-            queue_bytes=max(16 * MIB, max_message_size) if queue_bytes is None else queue_bytes,
-            when_full=when_full,
-            block_timeout=block_timeout,
-            max_message_size=max_message_size,
-            max_connections=max_connections,
-            max_connections_per_peer=max_connections_per_peer,
-            max_subscribers=max_subscribers,
-            max_subscriptions=max_subscriptions,
-            handshake_timeout=handshake_timeout,
-            socket_mode=socket_mode,
-        )
+        self._host = options.host
+        self._port = options.port
+        self._register = options.register
+        self._ns = options.ns
+        self._settings = settings_of(options)
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self._registration: Registration | None = None
@@ -100,12 +88,13 @@ class EventService:
     def start(self) -> None:
         """Listen, serve on a thread, and register. When it returns, the service is ready.
 
-        Raises AddressUnusable, NameServerUnreachable or NameTaken, and then nothing is left of it.
+        Raises AddressUnusable, NameServerUnreachable or NameTaken, after everything was released,
+        and NotRunning if it was started before.
         """
         with self._lock:
             if self._engine is not None:
                 raise NotRunning("an EventService is started once; make a new one")
-            self._engine = Engine(self._host, self._port, self._settings, version())
+            self._engine = Engine(self._host, self._port, self._settings, installed_version())
         self._thread = threading.Thread(
             target=_run, args=(self._engine, self.ended), name="event service", daemon=True
         )
@@ -121,11 +110,11 @@ class EventService:
         self._ready.set()
 
     def wait_ready(self, timeout: float | None = None) -> bool:
-        """Wait until another thread's `start` is done; False when it takes longer."""
+        """Wait until another thread's `start` is done; False after `timeout` seconds."""
         return self._ready.wait(timeout)
 
     def stop(self, reason: str = "stopped") -> None:
-        """Tell aware subscribers, let queues drain for at most 2 s, and end; again is no error."""
+        """Notify aware subscribers, drain queues for at most 2 s, and end; again does nothing."""
         with self._lock:
             engine, thread = self._engine, self._thread
             registration, self._registration = self._registration, None
@@ -138,7 +127,7 @@ class EventService:
             thread.join(self._settings.drain_timeout + _STOP_PATIENCE)
 
     def register(self, ns: str | None = None) -> None:
-        """Register again, for a name server that came back empty; `ns` says where it is now.
+        """Register again, with a name server that came back empty; `ns` is its new place.
 
         Raises NameServerUnreachable or NameTaken.
         """
@@ -160,45 +149,44 @@ class EventService:
 
     @property
     def registered(self) -> str | None:
-        """The place of the name server that has our name, or None."""
+        """The place of the name server in which the service is registered, or None."""
         registration = self._registration
         return registration.where if registration else None
 
     def publish(self, subjects: str | list[str] | tuple[str, ...], message: object) -> None:
         """Publish as a client does; returns when every subscriber's queue has the events.
 
-        Raises ValueError or TypeError for what can't be published, NotRunning if it is stopped.
+        Raises ValueError or TypeError for a bad subject or message, NotRunning if the service isn't
+        running.
         """
         texts = check_subjects(subjects)
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
         self._result(self._running.publish(items))
 
-    def statistics(self) -> dict[str, object]:
-        """Give the counters, as the remote method does."""
+    def statistics(self) -> EventServiceStatistics:
+        """Return the counters since the start, and the present state, as the remote method does.
+
+        Raises NotRunning before the start and after the end.
+        """
         engine = self._running
         return self._result(engine.ask(engine.statistics))
 
-    def subscriptions(self) -> list[dict[str, object]]:
-        """Say who is subscribed to what, as the remote method does."""
+    def subscriptions(self) -> list[SubscriberInfo]:
+        """Return every subscriber with its subscriptions and its queue, as the remote method does.
+
+        Raises NotRunning before the start and after the end.
+        """
         engine = self._running
         return self._result(engine.ask(engine.subscriptions))
 
     def __enter__(self) -> Self:
-        """Start."""
         self.start()
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        """Stop."""
+    def __exit__(self, *raised: object) -> None:
         self.stop()
 
     def __del__(self) -> None:
-        """Warn if it was not stopped."""
         engine = getattr(self, "_engine", None)
         if engine is not None and not self.ended.done():
             warnings.warn(f"unstopped EventService {engine.uri}", ResourceWarning, stacklevel=2)
@@ -219,11 +207,11 @@ class EventService:
 
 
 def _run(engine: Engine, ended: Future[None]) -> None:
-    """Run in the service's thread; without a reference to the EventService, so that it can go."""
+    """Run in the service's thread; without a reference to the EventService, which can so go."""
     try:
         engine.run()
     except BaseException:
-        _log.exception("the event service has ended by an error")
+        _log.exception("the event service was ended by an error")
         raise
     finally:
         ended.set_result(None)

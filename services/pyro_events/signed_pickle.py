@@ -1,8 +1,8 @@
 """Objects that no codec knows, pickled and signed with a key that both ends share.
 
-Unpickling runs whatever code the pickle wants, so nothing is unpickled before the signature was
-found right: only who has the key can make a message that is. Both ends use it by name, and the
-event service, which gets opaque bytes, has no part in it:
+A pickle can run any code, so nothing is unpickled before its signature has been verified: only a
+holder of the key can sign a message. Both ends use it explicitly; the event service sees opaque
+bytes:
 
     box = SignedPickle(key)
     pub.publish("lab.model", box.dumps(model), opaque=True)
@@ -10,9 +10,9 @@ event service, which gets opaque bytes, has no part in it:
     def event(self, event):
         model = box.loads(event.msg)
 
-The signature is HMAC-SHA256 (RFC 2104), under the SHA-256 of the key, over a header, which says
-what this is, and the pickle. Nothing is encrypted; and whoever sees a message can send it again, so
-what must not be done twice needs a number of its own inside.
+The signature is HMAC-SHA256 (RFC 2104), under the SHA-256 of the key, over a header with the format
+and the pickle. Nothing is encrypted, and anyone who sees a message can send it again, so a message
+that must not take effect twice needs a number of its own inside.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import hashlib
 import hmac
 import pickle
 from typing import Any, Final
+
+__all__ = ["BadSignature", "SignedPickle"]
 
 MIN_KEY_BYTES: Final = 16
 
@@ -34,10 +36,10 @@ class BadSignature(ValueError):
 
 
 class SignedPickle:
-    """Pickles and unpickles under a key of at least 16 random bytes, as of `secrets.token_bytes`.
+    """Pickles and unpickles with a key of at least 16 random bytes, as from `secrets.token_bytes`.
 
-    May be used by any number of threads. Raises ValueError for a shorter key and TypeError for one
-    that isn't bytes.
+    Any number of threads may use it at once. Raises ValueError for a shorter key and TypeError for
+    one that isn't bytes.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -45,29 +47,31 @@ class SignedPickle:
             raise TypeError(f"the key must be bytes, not {type(key).__name__}")
         if len(key) < MIN_KEY_BYTES:
             raise ValueError(f"the key has {len(key)} bytes; at least {MIN_KEY_BYTES} are needed")
-        # HMAC itself takes a key with zeros behind it for the same key.
+        # HMAC itself treats a key with zeros appended as the same key.
         self._key = hashlib.sha256(key).digest()
 
     def dumps(self, obj: Any) -> bytes:
-        """Give the object as a message to be published with `opaque=True`.
+        """Return the object as a message to be published with `opaque=True`.
 
-        Raises whatever pickle raises for an object that it can't pickle.
+        Raises pickle's own errors for an object that it can't pickle.
         """
         payload = pickle.dumps(obj, pickle.HIGHEST_PROTOCOL)
         return b"".join((_HEADER, self._sign(payload), payload))
 
     def loads(self, message: Any) -> Any:
-        """Give the object of a message that `dumps` made with the same key.
+        """Return the object of a message that `dumps` returned, with the same key.
 
-        Raises BadSignature for anything else, whatever it is, and what pickle raises when a rightly
-        signed object can't be made here (its class is missing, say).
+        Raises BadSignature for anything else, and pickle's own errors if an object with a valid
+        signature can't be recreated here (because its class is missing, for example).
         """
         if not isinstance(message, bytes) or not message.startswith(_HEADER):
-            raise BadSignature("the message is no signed pickle")
+            raise BadSignature("the message is not a signed pickle")
         signature, payload = message[len(_HEADER) : _START], message[_START:]
         if not hmac.compare_digest(signature, self._sign(payload)):
-            raise BadSignature("the message's signature is wrong: another key, or it was changed")
-        return pickle.loads(payload)  # noqa: S301 - who has the key signed it
+            raise BadSignature(
+                "the message's signature is wrong: another key was used, or it was changed"
+            )
+        return pickle.loads(payload)  # noqa: S301 - a holder of the key signed it
 
     def _sign(self, payload: bytes) -> bytes:
         signature = hmac.new(self._key, _HEADER, hashlib.sha256)

@@ -1,18 +1,17 @@
 """What makes a Python program a well-behaved child of a service manager.
 
-`pyro_child.protocol` has the child's side of what a service and its manager tell each other:
-
-* "I am ready" goes through `Notifier`, which speaks sd_notify: the same program runs unchanged
+* `Notifier` reports that the service is ready, by sd_notify(3): the same program runs unchanged
   under pyroctl, under systemd, and alone in a terminal.
-* "The manager is gone" and the manager's questions come through `ControlChannel`.
-* "Starting me again is pointless" is the exit code `PERMANENT_FAILURE`.
+* `ControlChannel` receives the manager's requests, and notices when the manager is gone.
+* The exit code `PERMANENT_FAILURE` says that starting the service again is pointless.
 
-Nothing here imports Pyro5, so that any Python program can use it.
+Any Python program can use it: only `python -m pyro_host MODULE:CLASS`, which serves a Pyro class
+as such a child, imports Pyro5. `pyro_child` describes the protocol.
 """
 
 from __future__ import annotations
 
-from pyro_child.protocol import (
+from pyro_child import (
     PERMANENT_FAILURE,
     AskRefused,
     ControlChannel,

@@ -6,8 +6,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from pyro_child.protocol import PERMANENT_FAILURE
-from pyro_child.stop import StopReasons
+from pyro_child import PERMANENT_FAILURE, CannotServe, StopReasons
 from pyro_host.options import parse
 
 if TYPE_CHECKING:
@@ -21,9 +20,9 @@ _log = logging.getLogger("pyro_host")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve an object until told to stop; gives the exit code. For the main thread."""
+    """Serve an object until told to stop; return the exit code. For the main thread."""
     options = parse(argv)
-    _log_for_ourselves()
+    _configure_logging()
     try:
         return _serve(options)
     except KeyboardInterrupt:
@@ -33,11 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(options: Options) -> int:
     try:
         from pyro_host.service import run  # noqa: PLC0415 - reads the environment
-    except (ValueError, AttributeError) as error:  # a PYRO_ variable that Pyro5 refuses
+    except (ValueError, AttributeError) as error:  # a PYRO_ variable that Pyro5 rejects
         _log.error("%s; correct or unset that PYRO_ variable", error)
         return PERMANENT_FAILURE
-    from pyro_host.errors import CannotServe  # noqa: PLC0415 - beside the above
-
     try:
         run(options, _take_signals)
     except CannotServe as fault:
@@ -52,10 +49,11 @@ def _take_signals() -> StopReasons:
     return reasons
 
 
-def _log_for_ourselves() -> None:
-    """Log to stderr, and leave the root logger to the module that is going to be imported."""
+def _configure_logging() -> None:
+    """Log to stderr; the root logger is left to the module that will be imported."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("pyro_host: %(message)s"))
-    _log.addHandler(handler)
-    _log.setLevel(logging.INFO)
-    _log.propagate = False
+    for logger in (_log, logging.getLogger("pyro_child")):
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

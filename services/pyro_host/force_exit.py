@@ -1,4 +1,4 @@
-"""The end of a program whose threads it doesn't know."""
+"""Ends a program that doesn't know its own threads."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import threading
 import time
 from typing import NoReturn
 
-THREADS_PATIENCE = 1.0
-"""Seconds for threads of the object that nobody ends."""
+THREADS_TIMEOUT = 1.0
+"""Seconds for the object's own threads to end."""
 
 _log = logging.getLogger("pyro_host")
 
@@ -20,16 +20,16 @@ _log = logging.getLogger("pyro_host")
 def force_exit(code: int) -> NoReturn:
     """End the process soon, after its exit handlers; from any thread.
 
-    Python itself would wait for ever for a thread that is no daemon and never ends.
+    Python itself would wait forever for a thread that isn't a daemon and never ends.
     """
-    deadline = time.monotonic() + THREADS_PATIENCE
+    deadline = time.monotonic() + THREADS_TIMEOUT
     known = (threading.main_thread(), threading.current_thread())
     left = [thread for thread in threading.enumerate() if not (thread.daemon or thread in known)]
     for thread in left:
         thread.join(max(0.0, deadline - time.monotonic()))
     names = ", ".join(thread.name for thread in left if thread.is_alive())
     if names:
-        _log.warning("threads that didn't end by themselves were cut off: %s", names)
+        _log.warning("threads that didn't end were cut off: %s", names)
     atexit._run_exitfuncs()  # noqa: SLF001 - what Python does at its own end
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):

@@ -5,64 +5,88 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, replace
 from typing import TYPE_CHECKING
+
+from pyro_child.options import COUNT, PORT, SECONDS, SIZE, add_options, from_arguments, option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LARGEST_PORT = 65535
-SERIALIZERS = ("serpent", "json", "msgpack", "marshal")
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is to be hosted, and how; see `--help`. None leaves a setting to Pyro5."""
+    """What to serve, and how. None leaves a setting to Pyro5."""
 
-    object: str
-    path: tuple[str, ...]
+    object: str = option(
+        MISSING,
+        "what to serve: MODULE:CLASS, or MODULE:FACTORY() for the result of a call",
+        "object",
+        metavar="MODULE:CLASS",
+    )
+    path: tuple[str, ...] = option(
+        (), "where to search for modules first; may be repeated", metavar="DIR"
+    )
     """Absolute directories."""
-    id: str | None
-    name: str | None
-    metadata: frozenset[str]
-    ns: str | None
-    host: str
-    port: int
-    nathost: str | None
-    natport: int | None
-    servertype: str
-    threadpool: int
-    serializer: str | None
-    max_message_size: int | None
-    commtimeout: float | None
-    ssl_servercert: str | None
-    ssl_serverkey: str | None
-    ssl_cacerts: str | None
-    ssl_requireclientcert: bool
-    ssl_clientcert: str | None
-    ssl_clientkey: str | None
+    id: str | None = option(None, "the object's id (default: its name)", metavar="ID")
+    name: str | None = option(
+        None, "its name in the name server (default: not registered)", metavar="NAME"
+    )
+    metadata: frozenset[str] = option(
+        (), "metadata for the name server; may be repeated", metavar="TEXT"
+    )
+    ns: str | None = option(
+        None, "the name server (default: as Pyro5 is configured)", metavar="HOST:PORT"
+    )
+    host: str = option("localhost", "address to serve on")
+    port: int = option(0, "port; 0 takes any free one", unit=PORT)
+    nathost: str | None = option(None, "the host that clients outside connect to", metavar="HOST")
+    natport: int | None = option(
+        None, "the port that clients outside connect to (default: the same)", unit=PORT
+    )
+    servertype: str = option(
+        "thread", "one thread per client, or one for all", choices=("thread", "multiplex")
+    )
+    threadpool: int = option(200, "maximum number of clients", unit=COUNT)
+    serializer: str | None = option(
+        None,
+        "of the proxies that the object itself creates",
+        choices=("serpent", "json", "msgpack", "marshal"),
+    )
+    max_message_size: int | None = option(None, "larger messages are rejected", unit=SIZE)
+    commtimeout: float | None = option(None, "disconnect idle clients", unit=SECONDS)
+    ssl_servercert: str | None = option(None, "serve TLS with this certificate", metavar="FILE")
+    ssl_serverkey: str | None = option(
+        None, "the key of the certificate, if it is not in it", metavar="FILE"
+    )
+    ssl_cacerts: str | None = option(
+        None, "certificates to verify those of others with", metavar="FILE|DIR"
+    )
+    ssl_requireclientcert: bool = option(False, "reject clients without a certificate")
+    ssl_clientcert: str | None = option(
+        None, "certificate of the proxies that the object itself creates", metavar="FILE"
+    )
+    ssl_clientkey: str | None = option(None, "its key", metavar="FILE")
 
     @property
     def object_id(self) -> str:
-        """The object's id, the same in every run, so that a proxy finds it again."""
+        """The object's id, the same in every run, so that proxies find it again."""
         text = self.id or self.name or self.object.partition(":")[2].removesuffix("()")
-        return re.sub(r"[\s@]", ".", text)  # a Pyro URI can't hold these
+        return re.sub(r"[\s@]", ".", text)  # a Pyro URI can't contain these
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
-    """Parse the command line; exits 2 with a line on stderr when it makes no sense."""
+    """Parse the command line; exits 2 with a line on stderr if it is invalid."""
     parser = _parser()
-    found = vars(parser.parse_args(argv))
-    found["path"] = tuple(os.path.abspath(entry) for entry in found["path"])  # noqa: PTH100 - links stay
-    found["metadata"] = frozenset(found["metadata"])
-    options = Options(**found)
+    options = from_arguments(Options, parser.parse_args(argv))
     if options.natport is not None and options.nathost is None:
         parser.error("--natport needs --nathost")
     if options.ssl_serverkey and not options.ssl_servercert:
         parser.error("--ssl-serverkey needs --ssl-servercert")
     if options.metadata and not options.name:
         parser.error("--metadata needs --name")
-    return options
+    path = tuple(map(os.path.abspath, options.path))  # not Path.resolve: links stay
+    return replace(options, path=path, metadata=frozenset(options.metadata))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,74 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="pyro_host",
         description="Serve a Pyro class or object of a Python module.",
         epilog="Exit status: 0 stopped by TERM or INT; 1 can't serve, for example because no name "
-        "server answers; 2 wrong arguments; 125 trying again is pointless, for example because "
-        "the module can't be imported. A password of --ssl-serverkey is taken from the "
+        "server answers; 2 invalid arguments; 125 permanent failure, for example because the "
+        "module can't be imported. The password of --ssl-serverkey, if any, is taken from the "
         "environment variable PYRO_SSL_SERVERKEYPASSWD.",
         allow_abbrev=False,
     )
-    add = parser.add_argument
-    add(
-        "object",
-        metavar="MODULE:CLASS",
-        help="what to serve: MODULE:CLASS, or MODULE:FACTORY() for what a call gives",
-    )
-    add(
-        "--path",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="where modules are searched first; may be repeated",
-    )
-    add("--id", metavar="ID", help="the object's id (default: its name)")
-    add("--name", metavar="NAME", help="its name in the name server (default: not registered)")
-    add(
-        "--metadata",
-        action="append",
-        default=[],
-        metavar="TEXT",
-        help="metadata for the name server; may be repeated",
-    )
-    add("--ns", metavar="HOST:PORT", help="the name server (default: as Pyro5 is configured)")
-    add("--host", default="localhost", help="address to serve on (default: localhost)")
-    add("--port", type=_port, default=0, help="port (default: 0, any free one)")
-    add("--nathost", metavar="HOST", help="address under which clients outside reach this one")
-    add("--natport", type=_port, metavar="PORT", help="port there (default: the same)")
-    add(
-        "--servertype",
-        choices=("thread", "multiplex"),
-        default="thread",
-        help="a thread for each client, or one for all (default: thread)",
-    )
-    add("--threadpool", type=_positive, default=200, help="most clients at once (default: 200)")
-    add("--serializer", choices=SERIALIZERS, help="of the proxies that the object itself makes")
-    add("--max-message-size", type=_positive, metavar="BYTES")
-    add("--commtimeout", type=_seconds, metavar="SECONDS", help="hang up on idle clients")
-    add("--ssl-servercert", metavar="FILE", help="serve TLS, with this certificate")
-    add("--ssl-serverkey", metavar="FILE", help="the key of the certificate, if it is not in it")
-    add("--ssl-cacerts", metavar="FILE|DIR", help="certificates to check those of others with")
-    add("--ssl-requireclientcert", action="store_true", help="refuse clients without certificate")
-    add("--ssl-clientcert", metavar="FILE", help="of the proxies that the object itself makes")
-    add("--ssl-clientkey", metavar="FILE", help="its key")
+    add_options(parser, Options)
     return parser
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > LARGEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive integer")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if 0 <= seconds < float("inf"):
-        return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")

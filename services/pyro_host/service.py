@@ -9,33 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 from Pyro5 import config
 
-from pyro_child.protocol import AskRefused, ControlChannel, Notifier, serve_control
+from pyro_child import AskRefused, CannotServe, ControlChannel, Notifier, serve_control
 from pyro_host import target
 from pyro_host.address import open_listener
-from pyro_host.daemon import STOP_PATIENCE, HostDaemon
-from pyro_host.errors import CannotServe
+from pyro_host.daemon import STOP_TIMEOUT, HostDaemon
 from pyro_host.force_exit import force_exit
 from pyro_host.names import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyro_child.stop import StopReasons
+    from pyro_child import StopReasons
     from pyro_host.options import Options
 
 _log = logging.getLogger("pyro_host")
 
 
 def run(options: Options, make_reasons: Callable[[], StopReasons]) -> None:
-    """Serve until a reason to stop comes; raises CannotServe. For the main thread.
+    """Serve until there is a reason to stop. Raises CannotServe. For the main thread.
 
-    Signals are only taken once the object is there: until then they end the process at once,
+    Signals are handled only once the object exists: until then they end the process at once,
     whatever the module or the constructor is waiting for.
     """
     configure_pyro(options)
     found = target.find(options.object, options.path)
     single = target.create_single(found, options.object)
-    configure_pyro(options)  # the deployment's word counts more than the module's
+    configure_pyro(options)  # the deployment overrides the module
     reasons = make_reasons()
     service = Service(options, found, single, reasons)
     try:
@@ -45,7 +44,7 @@ def run(options: Options, make_reasons: Callable[[], StopReasons]) -> None:
 
 
 def configure_pyro(options: Options) -> None:
-    """Set what Pyro5 keeps for the whole process; without it, it hides its warnings."""
+    """Set Pyro5's configuration for the whole process, and show its warnings."""
     if config.LOGLEVEL is None:
         logging.getLogger("Pyro5").setLevel(logging.WARNING)
     config.SOCK_NODELAY = True
@@ -70,9 +69,9 @@ def configure_pyro(options: Options) -> None:
 
 
 class Service:
-    """One object, served by the main thread; raises CannotServe.
+    """One object, served by the main thread. Raises CannotServe.
 
-    Who stops it is a thread of its own, so that a call that never returns keeps nobody waiting.
+    A separate thread stops it, so that a call that never returns can't prevent that.
     """
 
     def __init__(self, options: Options, found: Any, single: Any, reasons: StopReasons) -> None:
@@ -88,18 +87,19 @@ class Service:
             listener.close()
             raise
         self.uri = str(self._daemon.register(found, options.object_id))
-        """Where clients find the object."""
+        """The object's address for clients."""
         self._daemon.keep_single(found, single)
         self._names: Registration | None = None
         if options.name is not None:
-            who = self._daemon.incarnation
-            self._names = Registration(options.name, self.uri, options.metadata, options.ns, who)
-        self._naming = threading.Lock()
+            self._names = Registration(
+                options.name, self.uri, self._daemon.incarnation, options.ns, options.metadata
+            )
+        self._name_lock = threading.Lock()
         self._served = threading.Event()
         self._stopping = False
 
     def run(self) -> None:
-        """Serve until a reason to stop comes."""
+        """Serve until there is a reason to stop."""
         channel = ControlChannel.from_environment()
         if channel is not None:
             serve_control(channel, self._answer, lambda: self._reasons.put("the manager is gone"))
@@ -116,19 +116,19 @@ class Service:
     def _serve(self) -> None:
         try:
             self._daemon.run()
-        except Exception:  # noqa: BLE001 - whatever it is, nobody serves any more
+        except Exception:  # noqa: BLE001 - the service has ended
             _log.exception("the daemon's loop failed")
             self._fail(CannotServe("the daemon's loop failed"))
         self._served.set()
         if not self._daemon.finish():
-            _log.warning("calls that took longer than %g s were cut off", STOP_PATIENCE)
+            _log.warning("calls that took longer than %g s were cut off", STOP_TIMEOUT)
 
     def _begin(self) -> None:
-        """Register the name, and tell everybody that the object can be called."""
+        """Register the name, and report that the object can be called."""
         where = "not registered"
         try:
             if self._names is not None:
-                with self._naming:
+                with self._name_lock:
                     if self._stopping:
                         return
                     self._names.register()
@@ -139,17 +139,17 @@ class Service:
             return
         try:
             print(f"{self.uri} is ready, {where}", flush=True)  # noqa: T201 - the program's output
-        except (OSError, ValueError):  # nobody reads it; the module may have closed it
+        except (OSError, ValueError):  # no reader, or the module has closed it
             _log.info("%s is ready, %s", self.uri, where)
         self._notifier.ready(uri=self.uri, status=where)
 
     def _fail(self, fault: CannotServe) -> None:
-        if not self._stopping:  # or it is no wonder
+        if not self._stopping:  # while stopping it is expected
             self._fault = self._fault or fault
         self._reasons.put(str(fault))
 
     def _await_stop(self) -> None:
-        """Wait for a reason to stop, and see to it that everything ends soon."""
+        """Wait for a reason to stop, and make sure that everything ends soon."""
         reason = self._reasons.get()
         self._stopping = True
         if self._fault is None:
@@ -157,27 +157,27 @@ class Service:
         self._notifier.stopping()
         self._daemon.stop()
         self._remove_name()
-        if not self._served.wait(STOP_PATIENCE):  # server type multiplex, in the middle of a call
-            _log.warning("a call that took longer than %g s was cut off", STOP_PATIENCE)
+        if not self._served.wait(STOP_TIMEOUT):  # multiplex server, during a call
+            _log.warning("a call that took longer than %g s was cut off", STOP_TIMEOUT)
             force_exit(0)
 
     def _remove_name(self) -> None:
         if self._names is None:
             return
-        if self._naming.acquire(timeout=STOP_PATIENCE):
+        if self._name_lock.acquire(timeout=STOP_TIMEOUT):
             self._names.remove()
-            self._naming.release()
+            self._name_lock.release()
         else:
-            _log.warning("the name server takes too long; the name may still be there")
+            _log.warning("the name server takes too long; the name may remain registered")
 
     def _answer(self, ask: str, parameters: dict[str, object]) -> object:
-        """Answer the manager."""
+        """Answer a request of the manager."""
         if ask == "statistics":
             return self._statistics()
         if ask == "register":
             where = parameters.get("ns")
             return self._register(str(where) if where else None)
-        raise AskRefused(f"an object's host can't be asked for {ask!r}")
+        raise AskRefused(f"unknown request {ask!r}; ask for statistics")
 
     def _statistics(self) -> dict[str, object]:
         return {
@@ -190,11 +190,11 @@ class Service:
         }
 
     def _register(self, where: str | None) -> dict[str, object]:
-        """Register again, for a name server that came back empty, or is elsewhere now."""
+        """Register again, with a name server that came back empty or has moved."""
         if self._names is None:
-            raise AskRefused("it has no name")
+            raise AskRefused("the object has no name")
         try:
-            with self._naming:
+            with self._name_lock:
                 self._names.register(where)
         except CannotServe as fault:
             raise AskRefused(str(fault)) from None

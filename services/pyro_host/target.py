@@ -1,4 +1,4 @@
-"""Finds the class or object that is to be served, or says exactly why it can't be."""
+"""Finds the class or object to serve, or reports exactly why it can't be served."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from Pyro5.server import _get_exposed_members as exposed_members
 
-from pyro_host.errors import CannotServe
+from pyro_child import CannotServe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_OWN = os.path.dirname(__file__)  # noqa: PTH120 - compared with names of files
+_OWN = os.path.dirname(__file__)  # noqa: PTH120 - compared with file names
 _HOW_TO_EXPOSE = "put @Pyro5.api.expose before the class, or before the methods that clients call"
 
 
 def find(text: str, path: Iterable[str]) -> Any:
-    """Give what `MODULE:CLASS`, `MODULE:OBJECT` or `MODULE:FACTORY()` means, ready to register.
+    """Return what `MODULE:CLASS`, `MODULE:OBJECT` or `MODULE:FACTORY()` means, ready to register.
 
     The directories of `path` are searched first, in that order, as is that of a script. Raises
-    CannotServe. What the module's own code did wrong is printed with the traceback of that code.
+    CannotServe. An error in the module's own code is printed with the traceback of that code.
     """
     module_name, colon, attribute = text.partition(":")
     called = attribute.endswith("()")
     names = attribute.removesuffix("()").split(".")
     if not (colon and all(name.isidentifier() for name in (*module_name.split("."), *names))):
         raise CannotServe(
-            f"{text!r} is no object: expected MODULE:CLASS or MODULE:FACTORY()", permanent=True
+            f"{text!r} is not an object: expected MODULE:CLASS or MODULE:FACTORY()", permanent=True
         )
     sys.path[:0] = path
     found: Any = _import(module_name)
@@ -51,17 +51,17 @@ def find(text: str, path: Iterable[str]) -> Any:
 
 
 def create_single(found: Any, text: str) -> Any:
-    """Create the one instance of a class with instance mode `single`, else give None.
+    """Return the one instance of a class with instance mode `single`, else None.
 
-    Pyro5 would do that at the first call, and fail then. Raises CannotServe.
+    Pyro5 would create it at the first call, and fail only then. Raises CannotServe.
     """
     mode, creator = getattr(found, "_pyroInstancing", ("", None))
     if not inspect.isclass(found) or mode != "single":
         return None
     try:
         return creator(found) if creator else found()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's constructor
-        _blame(f"{text} can't be created", error, permanent=False)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's constructor
+        _fail_with(f"{text} can't be created", error, permanent=False)
 
 
 def _import(name: str) -> Any:
@@ -74,26 +74,26 @@ def _import(name: str) -> Any:
                 f"can't import {name}: there is no module {error.name}; searched in\n  {where}",
                 permanent=True,
             ) from None
-        _blame(f"can't import {name}", error, permanent=True)
-    except OSError as error:  # may be gone next time: a device is switched on, a file is mounted
-        _blame(f"can't import {name}", error, permanent=False)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever somebody's module raises
-        _blame(f"can't import {name}", error, permanent=True)
+        _fail_with(f"can't import {name}", error, permanent=True)
+    except OSError as error:  # may pass: a device is switched on, a disk is mounted
+        _fail_with(f"can't import {name}", error, permanent=False)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's module raises
+        _fail_with(f"can't import {name}", error, permanent=True)
 
 
 def _call(factory: Any, text: str) -> Any:
     if not callable(factory):
         raise CannotServe(
-            f"{text}: a {type(factory).__name__} can't be called, leave the () out", permanent=True
+            f"{text}: a {type(factory).__name__} can't be called; leave out the ()", permanent=True
         )
     try:
         return factory()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's code
-        _blame(f"{text} failed", error, permanent=False)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code
+        _fail_with(f"{text} failed", error, permanent=False)
 
 
-def _blame(what: str, error: BaseException, *, permanent: bool) -> NoReturn:
-    """Print the traceback of somebody's own code, and raise CannotServe that says it in a line."""
+def _fail_with(what: str, error: BaseException, *, permanent: bool) -> NoReturn:
+    """Print the traceback of the user's code, and raise CannotServe with a one-line summary."""
     print(own_traceback(error), end="", file=sys.stderr, flush=True)  # noqa: T201 - the output
     message = f"{what}: {_describe(error)}"
     if isinstance(error, ImportError):
@@ -108,7 +108,7 @@ def _describe(error: BaseException) -> str:
 
 
 def own_traceback(error: BaseException) -> str:
-    """Give the traceback without the frames of this package and of Python's import system."""
+    """Return the traceback without frames of this package and of Python's import system."""
     told = traceback.TracebackException.from_exception(error)
     pending: list[traceback.TracebackException | None] = [told]
     while pending:
@@ -126,7 +126,7 @@ def _is_ours(filename: str) -> bool:
 
 def _searched() -> list[str]:
     return [
-        entry if os.path.exists(entry) else f"{entry} (which isn't there)"  # noqa: PTH110 - see _OWN
+        entry if os.path.exists(entry) else f"{entry} (which doesn't exist)"  # noqa: PTH110 - see _OWN
         for entry in sys.path
         if not entry.endswith(".zip") or os.path.exists(entry)  # noqa: PTH110 - see _OWN
     ]
@@ -145,7 +145,7 @@ def _missing(owner: Any, name: str, module: str) -> str:
 
 def _check_exposed(found: Any, text: str) -> None:
     if not inspect.isclass(found) and type(found).__module__ == "builtins":
-        what = f"the {type(found).__name__} {text} has nothing that clients could call"
+        what = f"the {type(found).__name__} {text} has nothing that clients can call"
         raise CannotServe(what, permanent=True)
     members = exposed_members(found)
     if not (members["methods"] or members["attrs"]):

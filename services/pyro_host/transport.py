@@ -1,9 +1,9 @@
-"""Pyro5's two servers on a socket that already listens, stopped at once and never in a wait.
+"""Pyro5's two servers on a socket that already listens, which stop at once.
 
-Three things differ from Pyro5's own. The socket may be shared with a manager, so it is never shut
-down or unlinked. TLS begins when the connection is greeted, under the time limit of that, and not
-when it is accepted, where one silent client would keep everybody waiting. And the loop is woken by
-a pipe: it neither polls nor connects to itself.
+They differ from Pyro5's own in three ways. The socket may be shared with a manager, so it is never
+shut down or unlinked. TLS begins with the handshake, under its time limit, and not in `accept`,
+where one silent client would block all others. And a pipe wakes the loop, which neither polls nor
+connects to itself.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ _log = logging.getLogger("pyro_host")
 
 
 class Waker:
-    """Ends a `select` from another thread, once and for all."""
+    """Ends a `select` from another thread, for good."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
 
     def fileno(self) -> int:
-        """Give the descriptor to select for reading."""
+        """Return the descriptor to select for reading."""
         return self._reader
 
     def wake(self) -> None:
-        """Make the descriptor readable for ever; from any thread."""
+        """Make the descriptor readable for good; from any thread."""
         os.write(self._writer, b"\0")
 
     def events(self, _ready: object) -> None:
-        """Do nothing: what counts is that the loop looks at its condition again."""
+        """Do nothing; the loop only has to check its condition again."""
 
     def close(self) -> None:
-        """Give the pipe back."""
+        """Close the pipe."""
         os.close(self._reader)
         os.close(self._writer)
 
@@ -63,7 +63,7 @@ class ThreadTransport(SocketServer_Threadpool):  # type: ignore[misc] # Pyro5 sh
     """A thread for each client."""
 
     def init(self, daemon: Any, _host: str, _port: int, unixsocket: None = None) -> None:  # noqa: ARG002 - Pyro5's signature
-        """Begin, in place of Pyro5's method; called once by its daemon."""
+        """Start, in place of Pyro5's method; called once by its daemon."""
         self.daemon = daemon
         self.sock = daemon.listener
         self._socketaddr = self.sock.getsockname()
@@ -81,7 +81,7 @@ class ThreadTransport(SocketServer_Threadpool):  # type: ignore[misc] # Pyro5 sh
         return len(self.pool.busy)
 
     def loop(self, loopCondition: Callable[[], bool] = lambda: True) -> None:  # noqa: N803 - Pyro5's name
-        """Accept until the condition is false; it is looked at after each event."""
+        """Accept clients until the condition, checked after each event, is false."""
         while loopCondition():
             self._selector.select()
             if loopCondition():
@@ -91,8 +91,8 @@ class ThreadTransport(SocketServer_Threadpool):  # type: ignore[misc] # Pyro5 sh
         try:
             client, address = self.sock.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return  # it left, or another process took it
-        except OSError as error:  # too many open files: they get fewer, or nothing helps
+            return  # it left, or another process accepted it
+        except OSError as error:  # too many open files, for example
             _log.warning("can't accept a client: %s", error)
             time.sleep(ACCEPT_PAUSE)
             return
@@ -103,15 +103,15 @@ class ThreadTransport(SocketServer_Threadpool):  # type: ignore[misc] # Pyro5 sh
         except NoFreeWorkersError:
             job.denyConnection("no free workers, increase server threadpool size")
 
-    def hang_up(self) -> None:
-        """Let each client's thread end after the call that it is in."""
+    def disconnect_clients(self) -> None:
+        """Make each client's thread end after the call in progress."""
         for worker in list(self.pool.busy):
             if (job := worker.job) is not None:
                 with contextlib.suppress(OSError):
                     job.csock.sock.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
-        """Let go of everything; calls that still run are abandoned to their daemon threads."""
+        """Close everything; calls in progress are left to their daemon threads."""
         self.pool.busy.clear()  # Pyro5 would wait for each
         super().close()
         self._selector.close()
@@ -122,7 +122,7 @@ class MultiplexTransport(SocketServer_Multiplex):  # type: ignore[misc] # Pyro5 
     """One thread for all clients: the one that runs the loop."""
 
     def init(self, daemon: Any, _host: str, _port: int, unixsocket: None = None) -> None:  # noqa: ARG002 - Pyro5's signature
-        """Begin, in place of Pyro5's method; called once by its daemon."""
+        """Start, in place of Pyro5's method; called once by its daemon."""
         self.daemon = daemon
         self.sock = daemon.listener
         self._socketaddr = self.sock.getsockname()
@@ -136,13 +136,13 @@ class MultiplexTransport(SocketServer_Multiplex):  # type: ignore[misc] # Pyro5 
         """How many clients are connected."""
         return max(0, len(self.selector.get_map() or ()) - 2)
 
-    def hang_up(self) -> None:
-        """Let go of the clients, after the loop has ended."""
+    def disconnect_clients(self) -> None:
+        """Disconnect the clients, after the loop has ended."""
         for key in list((self.selector.get_map() or {}).values()):
             if key.fileobj not in (self.sock, self.waker):
                 key.fileobj.close()
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close everything."""
         super().close()
         self.waker.close()

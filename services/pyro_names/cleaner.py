@@ -1,19 +1,20 @@
-"""Removes names that nobody serves any more.
+"""Removes the names of objects that are gone.
 
-Pyro5 has such a cleaner, too; it dies of a name on a Unix socket, delays the end of the process,
-and removes a name even if it was registered anew meanwhile.
+Pyro5 also has such a cleaner, but a name on a Unix socket kills it, it delays the end of the
+process, and it removes a name even if the name was registered again in the meantime.
 """
 
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from Pyro5.core import NAMESERVER_NAME, URI
 from Pyro5.errors import PyroError
+
+from pyro_wire.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,20 +22,20 @@ if TYPE_CHECKING:
     from Pyro5.nameserver import NameServer
 
 UNREACHABLE_LIMIT = 20.0
-"""Seconds that a name stays although nobody can connect to its address; Pyro5 has the same."""
+"""Seconds until a name with an unreachable address is removed, as in Pyro5."""
 
-CONNECT_PATIENCE = 2.0
+CONNECT_TIMEOUT = 2.0
 """Seconds."""
 
 _log = logging.getLogger("pyro_names.cleaner")
 
 
 class Cleaner:
-    """Connects to every registered address now and then; `interval` in seconds.
+    """Connects to every registered address each `interval` seconds.
 
-    `start` and `stop` are for the owner's thread; `clean` runs in a thread of its own. That
-    somebody listens is all that a connection can tell, so a name outlives a change of programs on
-    its port.
+    `start` and `stop` are for the owner's thread; `clean` runs in a thread of its own. A
+    connection shows only that a program listens, so a name survives when another program takes
+    over its port.
     """
 
     def __init__(
@@ -53,11 +54,11 @@ class Cleaner:
         """How many names were removed since the start."""
 
     def start(self) -> None:
-        """Begin to look, for the first time after one interval."""
+        """Start the thread; it first looks after one interval."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; a connection that is being tried is not waited for."""
+        """End the thread, without waiting for a connection that is being tried."""
         self._stopped.set()
         self._thread.join(0.1)
 
@@ -65,11 +66,13 @@ class Cleaner:
         while not self._stopped.wait(self._interval):
             try:
                 self.clean(time.monotonic())
-            except PyroError as error:  # the storage is locked or ill: the next round may do
+            except (
+                PyroError
+            ) as error:  # the storage is locked or damaged; the next round may succeed
                 _log.warning("can't look for dead names: %s", error)
 
     def clean(self, now: float) -> None:
-        """Try every name once and remove what has been unreachable for too long; `now` in s."""
+        """Try every name once, and remove those unreachable for too long by `now`, in seconds."""
         known = set(self._nameserver.list().items())
         self._since = {entry: since for entry, since in self._since.items() if entry in known}
         for entry in sorted(known):
@@ -84,25 +87,21 @@ class Cleaner:
     def _remove(self, name: str, uri: str) -> None:
         with self._nameserver.lock:
             if self._nameserver.list(prefix=name).get(name) != uri:
-                return  # registered anew meanwhile
+                return  # registered again in the meantime
             self._nameserver.remove(name)
         self.removed += 1
-        _log.info("removed %s: nobody has served %s for %d s", name, uri, UNREACHABLE_LIMIT)
+        _log.info("removed %s: nothing has answered at %s for %d s", name, uri, UNREACHABLE_LIMIT)
 
 
 def can_connect(uri: str) -> bool:
-    """Say whether somebody listens at the address; what has no address of its own counts as yes."""
+    """Return whether a program listens at the address of `uri`; True if it has no address."""
     try:
-        parsed: Any = URI(uri)
+        parsed = URI(uri)
     except PyroError:
         return True
     try:
-        if parsed.sockname:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-                sock.settimeout(CONNECT_PATIENCE)
-                sock.connect(parsed.sockname)
-        elif parsed.host:
-            socket.create_connection((parsed.host, parsed.port), CONNECT_PATIENCE).close()
-    except (OSError, ValueError, OverflowError):  # the latter: a port or host that can't be
+        if parsed.location:
+            connect(parsed, CONNECT_TIMEOUT).close()
+    except OSError:
         return False
     return True

@@ -7,8 +7,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from pyro_child.protocol import PERMANENT_FAILURE
-from pyro_child.stop import StopReasons
+from pyro_child import PERMANENT_FAILURE, CannotServe, StopReasons
 from pyro_names.options import parse
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ _log = logging.getLogger("pyro_names")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a name server until it is told to stop; gives the exit code. For the main thread."""
+    """Run a name server until it is told to stop; return the exit code. For the main thread."""
     options = parse(argv)
     logging.basicConfig(level=logging.INFO, format="pyro_names: %(message)s")
     with contextlib.closing(StopReasons()) as reasons:
@@ -30,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(options: Options, reasons: StopReasons) -> int:
     try:
-        from pyro_names.service import CannotServe, run  # noqa: PLC0415 - reads the environment
-    except (ValueError, AttributeError) as error:  # a PYRO_ variable that Pyro5 refuses
+        from pyro_names.service import run  # noqa: PLC0415 - reads the environment
+    except (ValueError, AttributeError) as error:  # a PYRO_ variable that Pyro5 rejects
         _log.error("%s; correct or unset that PYRO_ variable", error)
         return PERMANENT_FAILURE
     try:

@@ -1,8 +1,7 @@
-"""A Pyro5 daemon with a name server in it that clients can't freeze and that ends quickly.
+"""A Pyro5 daemon with a name server that clients can't block, and that stops quickly.
 
-An established connection is never closed for being idle, because a stock proxy would learn of it
-only by an error at its next call. What is bounded is the time until a connection has introduced
-itself; a peer that vanished is found by TCP keep-alive.
+An idle connection is never closed, because a stock proxy would notice only by an error in its
+next call. Only the time until the handshake is bounded; TCP keep-alive finds vanished peers.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from typing import TYPE_CHECKING, Any
 from Pyro5.core import NAMESERVER_NAME
 from Pyro5.server import Daemon
 
-from pyro_child.inherited_socket import serve_on
+from pyro_wire.address import host_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from Pyro5.nameserver import NameServer
 
-HANDSHAKE_PATIENCE = 5.0
-"""Seconds for a new client to introduce itself."""
+HANDSHAKE_TIMEOUT = 5.0
+"""Seconds for the handshake of a new client."""
 
-DENIAL_PATIENCE = 0.5
-"""Seconds for one that is too many: Pyro5 turns it away in the thread that accepts."""
+DENIAL_TIMEOUT = 0.5
+"""Seconds to refuse a client over the limit, which Pyro5 does in the thread that accepts."""
 
-STOP_PATIENCE = 0.4
-"""Seconds for calls that are being answered when the daemon stops."""
+STOP_TIMEOUT = 0.4
+"""Seconds for calls in progress when the daemon stops."""
 
 KEEPALIVE = (
     (socket.TCP_KEEPIDLE, 60),
@@ -48,8 +47,8 @@ _log = logging.getLogger("pyro_names.daemon")
 class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
     """Serves one name server on one address.
 
-    Raises OSError if the address can't be had. `inherited` is a socket that listens there already,
-    held by whoever started us. `died` is called, in the daemon's thread, if it ends without `stop`.
+    Raises OSError if the address can't be used. `inherited` is a socket that already listens
+    there. `died` is called in the daemon's thread if its loop ends without `stop`.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         own = address if inherited is None else ("127.0.0.1", 0)
         super().__init__(*own, nathost=nathost, natport=natport)
         if inherited is not None:
-            serve_on(self, inherited, address[0])
+            self._serve_on(inherited, address[0])
             if nat is not None:
                 port = natport or inherited.getsockname()[1]
                 self.natLocationStr = f"{nathost}:{port}"
@@ -72,10 +71,10 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         self._stopping = False
         self._thread = threading.Thread(target=self._serve, name="accept", daemon=True)
         self.refused = 0
-        """Connections turned away because there were too many."""
+        """Connections refused because there were too many."""
         if not self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             self.close()  # Pyro5 overlooks that listen() failed
-            raise OSError(errno.EADDRINUSE, "somebody else began to listen there meanwhile")
+            raise OSError(errno.EADDRINUSE, "another program began to listen there")
         self._waking, self._wake = os.pipe()
         self.transportServer._selector.register(  # noqa: SLF001 - Pyro5 has no other way to wake it
             self._waking, selectors.EVENT_READ
@@ -84,6 +83,15 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         for option, value in KEEPALIVE:  # accepted connections inherit it
             self.sock.setsockopt(socket.IPPROTO_TCP, option, value)
         self.register(nameserver, NAMESERVER_NAME)
+
+    def _serve_on(self, sock: socket.socket, host: str) -> None:
+        """Serve on this socket instead of Pyro5's own; URIs have `host` as it was written."""
+        server = self.transportServer
+        server._selector.unregister(server.sock)  # noqa: SLF001 - Pyro5 has no other way
+        server.sock.close()
+        server.sock, server._socketaddr = sock, sock.getsockname()  # noqa: SLF001 - the same
+        server._selector.register(sock, selectors.EVENT_READ, server)  # noqa: SLF001 - the same
+        server.locationStr = self.locationStr = host_port(host, sock.getsockname()[1])
 
     @property
     def connections(self) -> int:
@@ -97,15 +105,15 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
     def _serve(self) -> None:
         try:
             self.requestLoop(lambda: not self._stopping)
-        except Exception:  # noqa: BLE001 - whatever it is, nobody serves any more
+        except Exception:  # noqa: BLE001 - whatever it is, the service has ended
             _log.exception("the name server's loop failed")
         if not self._stopping:
             self._died()
 
     def _handshake(self, conn: Any, denied_reason: str | None = None) -> bool:
-        """Bound Pyro5's handshake in time; called by Pyro5 for every new connection."""
+        """Limit the time of Pyro5's handshake; called by Pyro5 for each new connection."""
         timeout = conn.gettimeout()
-        conn.settimeout(DENIAL_PATIENCE if denied_reason else HANDSHAKE_PATIENCE)
+        conn.settimeout(DENIAL_TIMEOUT if denied_reason else HANDSHAKE_TIMEOUT)
         if denied_reason:
             self.refused += 1
             with contextlib.suppress(Exception):  # Pyro5's loop would end with the exception
@@ -116,15 +124,15 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         return accepted
 
     def stop(self) -> None:
-        """Stop within a second; whatever is being answered may finish within `STOP_PATIENCE`.
+        """Stop within a second; calls in progress have `STOP_TIMEOUT` to finish.
 
-        Pyro5's `shutdown` waits 0.1 s for every connected client, and leaves it connected.
+        Pyro5's `shutdown` waits 0.1 s for each connected client, and leaves it connected.
         """
         self._stopping = True
         os.write(self._wake, b"\0")  # the socket may be shared, so it can't be shut down
-        deadline = time.monotonic() + STOP_PATIENCE
+        deadline = time.monotonic() + STOP_TIMEOUT
         if self._thread.is_alive():
-            self._thread.join(STOP_PATIENCE)
+            self._thread.join(STOP_TIMEOUT)
         pool = self.transportServer.pool
         while pool.busy and time.monotonic() < deadline:
             for worker in list(pool.busy):

@@ -7,107 +7,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyro_child.options import PORT, add_options, from_arguments, option
+from pyro_child.version import installed_version
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LARGEST_PORT = 65535
-
 SHORTEST_AUTOCLEAN = 3.0
 """Seconds; Pyro5 has the same minimum."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a name server is asked to be; see `--help`."""
-
-    host: str
-    port: int
-    storage: str
-    broadcast: bool
-    bc_host: str | None
-    bc_port: int | None
-    autoclean: float
-    nathost: str | None
-    natport: int | None
-
-
-def parse(argv: Sequence[str] | None = None) -> Options:
-    """Parse the command line; exits 2 with a line on stderr when it makes no sense."""
-    parser = _parser()
-    options = Options(**vars(parser.parse_args(argv)))
-    if options.natport is not None and options.nathost is None:
-        parser.error("--natport needs --nathost")
-    if not options.broadcast and (options.bc_host or options.bc_port is not None):
-        parser.error("--bc-host and --bc-port need --broadcast")
-    return options
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pyro_names",
-        description="Run Pyro5's name server; its URI is printed once it answers.",
-        epilog="Exit status: 0 stopped by TERM or INT; 1 can't serve, for example because the "
-        "port is taken; 2 wrong arguments; 125 trying again is pointless, for example because "
-        "the storage can't be used.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("-n", "--host", default="localhost", help="address to serve on (default: localhost)")
-    add("-p", "--port", type=_port, default=9090, help="port (default: 9090; 0: any free one)")
-    add(
-        "--storage",
-        type=_storage,
-        default="memory",
-        metavar="memory|sql:FILE",
-        help="where names are kept (default: memory, which forgets them at the end)",
-    )
-    add(
-        "--broadcast",
-        action=argparse.BooleanOptionalAction,
-        default=False,
-        help="answer broadcasts that look for a name server (default: don't)",
-    )
-    add("--bc-host", metavar="HOST", help="address to hear broadcasts on (default: all)")
-    add("--bc-port", type=_port, metavar="PORT", help="port for broadcasts (default: 9091)")
-    add(
-        "--autoclean",
-        type=_autoclean,
-        default=0.0,
-        metavar="SECONDS",
-        help="how often to look for names that nobody serves any more; they are removed after "
-        "20 s (default: 0, never; at least 3)",
-    )
-    add("--nathost", metavar="HOST", help="address under which clients outside reach this one")
-    add("--natport", type=_port, metavar="PORT", help="port there (default: the same)")
-    add(
-        "--version",
-        action=_Version,
-        nargs=0,
-        dest=argparse.SUPPRESS,
-        default=argparse.SUPPRESS,
-        help="print the version and exit",
-    )
-    return parser
-
-
-class _Version(argparse.Action):
-    """Looks the version up only when somebody asks."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib import metadata  # noqa: PLC0415 - slow, and seldom needed
-
-        try:
-            version = metadata.version("pyroctl")
-        except metadata.PackageNotFoundError:
-            version = "(not installed)"
-        print(f"pyro_names {version}")  # noqa: T201 - what was asked for
-        parser.exit()
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > LARGEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
-    return int(text)
 
 
 def _storage(text: str) -> str:
@@ -127,3 +34,75 @@ def _autoclean(text: str) -> float:
     raise argparse.ArgumentTypeError(
         f"{text!r} is neither 0 nor a number of seconds from {SHORTEST_AUTOCLEAN:g}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a name server."""
+
+    host: str = option("localhost", "address to serve on", "-n", "--host")
+    port: int = option(9090, "port; 0 takes any free one", "-p", "--port", unit=PORT)
+    storage: str = option(
+        "memory",
+        "where names are stored; memory loses them at the end",
+        type=_storage,
+        metavar="memory|sql:FILE",
+    )
+    broadcast: bool = option(
+        False,
+        "answer broadcasts that look for a name server (default: no)",
+        action=argparse.BooleanOptionalAction,
+    )
+    bc_host: str | None = option(None, "address for broadcasts (default: all)", metavar="HOST")
+    bc_port: int | None = option(None, "port for broadcasts (default: 9091)", unit=PORT)
+    autoclean: float = option(
+        0.0,
+        "how often to look for names of unreachable objects, which are removed after 20 s "
+        "(default: 0, never; at least 3)",
+        type=_autoclean,
+        metavar="SECONDS",
+    )
+    nathost: str | None = option(None, "the host that clients outside connect to", metavar="HOST")
+    natport: int | None = option(
+        None, "the port that clients outside connect to (default: the same)", unit=PORT
+    )
+
+
+def parse(argv: Sequence[str] | None = None) -> Options:
+    """Parse the command line; exits 2 with a line on stderr if it is invalid."""
+    parser = _parser()
+    options = from_arguments(Options, parser.parse_args(argv))
+    if options.natport is not None and options.nathost is None:
+        parser.error("--natport needs --nathost")
+    if not options.broadcast and (options.bc_host or options.bc_port is not None):
+        parser.error("--bc-host and --bc-port need --broadcast")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pyro_names",
+        description="Run Pyro5's name server; its URI is printed once it answers.",
+        epilog="Exit status: 0 stopped by TERM or INT; 1 can't serve, for example because the "
+        "port is in use; 2 invalid arguments; 125 permanent failure, for example because the "
+        "storage can't be used.",
+        allow_abbrev=False,
+    )
+    add_options(parser, Options)
+    parser.add_argument(
+        "--version",
+        action=_Version,
+        nargs=0,
+        dest=argparse.SUPPRESS,
+        default=argparse.SUPPRESS,
+        help="print the version and exit",
+    )
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(parser.prog, installed_version())  # noqa: T201 - the requested output
+        parser.exit()

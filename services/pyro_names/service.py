@@ -5,61 +5,49 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import resource
 import socket
 import time
 from typing import TYPE_CHECKING
 
 from Pyro5 import config
-from Pyro5.client import Proxy
-from Pyro5.core import NAMESERVER_NAME
+from Pyro5.core import NAMESERVER_NAME, URI
 from Pyro5.errors import NamingError, PyroError
-from Pyro5.errors import TimeoutError as PyroTimeout
 from Pyro5.nameserver import BroadcastServer, NameServer
 
+from pyro_child import AskRefused, CannotServe, ControlChannel, Notifier, serve_control
 from pyro_child.inherited_socket import inherited_socket
-from pyro_child.protocol import (
-    PERMANENT_FAILURE,
-    AskRefused,
-    ControlChannel,
-    Notifier,
-    serve_control,
-)
+from pyro_child.limits import raise_open_files
 from pyro_names.cleaner import Cleaner
 from pyro_names.daemon import NameDaemon
 from pyro_names.storage import StorageError, open_storage
+from pyro_wire.client import Client
 
 if TYPE_CHECKING:
-    from pyro_child.stop import StopReasons
+    from pyro_child import StopReasons
     from pyro_names.options import Options
 
 MOST_CLIENTS = 1000
 """Each costs a thread; Pyro5's default is 80."""
 
+SPARE_FILES = 100
+"""Descriptors for everything but clients."""
+
 LARGEST_MESSAGE = 16 << 20
-"""Bytes; a list of 100,000 names fits. Pyro5's default is 1 GiB."""
+"""Bytes; room for a list of 100,000 names. Pyro5's default is 1 GiB."""
 
-PROBE_PATIENCE = 5.0
-"""Seconds for the name server to answer itself."""
+PROBE_TIMEOUT = 5.0
+"""Seconds for the name server to answer its own call."""
 
-PING_PATIENCE = 1.5
-"""Seconds; a manager waits two for the answer."""
+PING_TIMEOUT = 1.5
+"""The same for a health check, whose answer a manager awaits for two seconds."""
 
 _log = logging.getLogger("pyro_names")
 
 
-class CannotServe(Exception):
-    """The name server can't serve as asked; `exit_code` says whether it is worth another try."""
-
-    def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
-
 def run(options: Options, reasons: StopReasons) -> None:
-    """Serve until a reason to stop comes; raises CannotServe. For the main thread.
+    """Serve until there is a reason to stop. Raises CannotServe. For the main thread.
 
-    Anything put into `reasons` stops it, whatever it has to finish included, within a second.
+    It stops within a second of any reason, including all that it has to finish.
     """
     configure_pyro()
     notifier = Notifier()
@@ -82,7 +70,7 @@ def run(options: Options, reasons: StopReasons) -> None:
 
 
 def configure_pyro() -> None:
-    """Set what Pyro5 keeps for the whole process; without it, it hides its warnings."""
+    """Set Pyro5's configuration for the whole process, and show its warnings."""
     if config.LOGLEVEL is None:
         logging.getLogger("Pyro5").setLevel(logging.WARNING)
     config.SERVERTYPE = "thread"
@@ -92,17 +80,12 @@ def configure_pyro() -> None:
 
 
 def _affordable_clients() -> int:
-    """Raise the limit of open files as far as needed; a client may need two, with a storage."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * MOST_CLIENTS + 100
-    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < limit:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    return (limit - 100) // 2
+    """Raise the limit of open files; a client may need two, with a storage."""
+    return (raise_open_files(2 * MOST_CLIENTS + SPARE_FILES) - SPARE_FILES) // 2
 
 
 class NameService:
-    """A name server with all that belongs to it; raises CannotServe.
+    """A name server with daemon, storage, cleaner and broadcasts. Raises CannotServe.
 
     `start` and `stop` are for one thread, `answer` for any.
     """
@@ -114,13 +97,10 @@ class NameService:
         self._started = time.monotonic()
         self._broadcast: BroadcastServer | None = None
         self._cleaner: Cleaner | None = None
-        try:
-            self._names = NameServer(open_storage(options.storage))
-        except StorageError as error:
-            raise _unusable(error) from None
+        self._names = NameServer(open_storage(options.storage))
         self._daemon = self._listen(reasons)
         self.uri = str(self._daemon.uriFor(NAMESERVER_NAME, nat=False))
-        """For clients inside; the registered one is for those outside, if there is NAT."""
+        """For local clients; with NAT, the registered one is for those outside."""
 
     def _listen(self, reasons: StopReasons) -> NameDaemon:
         options = self._options
@@ -130,24 +110,22 @@ class NameService:
             return NameDaemon(
                 self._names, address, nat, lambda: reasons.put(self.DIED), inherited_socket()
             )
-        except (OSError, UnicodeError) as error:  # the latter: a host name that can't be one
+        except (OSError, UnicodeError) as error:  # the latter: an invalid host name
             raise _refused(f"port {options.port} on {options.host}", error) from None
 
     def start(self) -> None:
-        """Serve, and return once the name server has answered."""
+        """Serve; return once the name server has answered."""
         uri = self._daemon.uriFor(NAMESERVER_NAME)
         try:
             self._names.register(
                 NAMESERVER_NAME, uri, metadata={"class:Pyro5.nameserver.NameServer"}
             )
         except NamingError as error:
-            raise _unusable(StorageError(self._options.storage, error)) from None
+            raise StorageError(self._options.storage, error) from None
         self._daemon.start()
         try:
-            with Proxy(self.uri) as proxy:
-                proxy._pyroTimeout = PROBE_PATIENCE  # noqa: SLF001 - Pyro5's interface
-                proxy.ping()
-        except PyroError as error:
+            self._call_ourselves(PROBE_TIMEOUT)
+        except (OSError, PyroError) as error:
             raise CannotServe(f"the name server at {self.uri} doesn't answer: {error}") from None
         if self._options.broadcast:
             self._answer_broadcasts()
@@ -158,12 +136,10 @@ class NameService:
     def _answer_broadcasts(self) -> None:
         options, own = self._options, self._daemon.sock
         if own.family != socket.AF_INET:
-            raise CannotServe(
-                "there is no broadcast in IPv6; use --no-broadcast", PERMANENT_FAILURE
-            )
+            raise CannotServe("there is no broadcast in IPv6; use --no-broadcast", permanent=True)
         host = own.getsockname()[0]
         if options.bc_host is None and not host.startswith("127."):
-            host = ""  # from everywhere, as in Pyro5
+            host = ""  # on all addresses, as in Pyro5
         uri = self._daemon.uriFor(NAMESERVER_NAME, nat=False)
         try:
             self._broadcast = BroadcastServer(uri, options.bc_host or host, options.bc_port)
@@ -174,7 +150,7 @@ class NameService:
         _log.info("broadcasts are answered on %s", self._broadcast.locationStr)
 
     def stop(self) -> None:
-        """Stop within a second; also what has only begun to start."""
+        """Stop within a second, also after a start that failed halfway."""
         if self._cleaner is not None:
             self._cleaner.stop()
         if self._broadcast is not None:
@@ -183,7 +159,7 @@ class NameService:
         self._names.storage.close()
 
     def answer(self, ask: str, parameters: dict[str, object]) -> object:
-        """Answer the manager."""
+        """Answer a request of the manager."""
         if ask == "statistics":
             return {
                 "uri": self.uri,
@@ -202,19 +178,19 @@ class NameService:
             return self._restore(parameters.get("names"))
         if ask == "ping":
             return self._ping()
-        raise AskRefused(f"a name server knows no {ask!r}; ask for statistics or names")
+        raise AskRefused(f"unknown request {ask!r}; ask for statistics or names")
 
     def _registrations(self, names: object) -> dict[str, tuple[str, list[str]]]:
-        """Give address and metadata of those of the names that are registered."""
+        """Return address and metadata of each of the names that is registered."""
         if not isinstance(names, list):
             raise AskRefused("names must be a list")
         known = self._names.list(return_metadata=True)
         return {name: (known[name][0], sorted(known[name][1])) for name in names if name in known}
 
     def _restore(self, names: object) -> list[str]:
-        """Register what is missing of `registrations`; give the names that were."""
+        """Register again those of `registrations` that are missing; return their names."""
         if not isinstance(names, dict):
-            raise AskRefused("names must be what registrations gave")
+            raise AskRefused("names must be an answer to registrations")
         missing = [name for name in names if name not in self._names.list()]
         for name in missing:
             uri, metadata = names[name]
@@ -222,31 +198,27 @@ class NameService:
         return missing
 
     def _ping(self) -> dict[str, bool]:
-        """Say whether we answer clients: this thread lives on when those that do so are stuck."""
+        """Report whether clients are answered; this thread runs even if those that do so hang."""
         try:
-            with Proxy(self.uri) as proxy:
-                proxy._pyroTimeout = PING_PATIENCE  # noqa: SLF001 - Pyro5's interface
-                proxy.ping()
-        except PyroTimeout as error:
-            _log.warning("no answer at our own address: %s", error)
+            self._call_ourselves(PING_TIMEOUT)
+        except TimeoutError as error:
+            _log.warning("no answer from our own address: %s", error)
             return {"alive": False}
-        except PyroError as error:  # no room for another client: that is an answer, too
-            _log.info("a ping to our own address was turned away: %s", error)
+        except (OSError, PyroError) as error:  # a refusal for too many clients is an answer
+            _log.info("a ping to our own address was refused: %s", error)
         return {"alive": True}
 
-
-def _unusable(error: StorageError) -> CannotServe:
-    return CannotServe(str(error), PERMANENT_FAILURE if error.permanent else 1)
+    def _call_ourselves(self, timeout: float) -> None:
+        with Client(URI(self.uri), timeout) as client:
+            client.call("ping")
 
 
 def _refused(where: str, error: OSError | UnicodeError) -> CannotServe:
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
-        return CannotServe(
-            f"{where} is taken by another program; stop what listens there or choose another port"
-        )
+        return CannotServe(f"{where} is taken by another program; stop it, or choose another port")
     if number == errno.EACCES:
         return CannotServe(
-            f"{where} needs more rights; choose a port from 1024 on", PERMANENT_FAILURE
+            f"{where} needs more privileges; choose a port above 1023", permanent=True
         )
-    return CannotServe(f"{where} can't be used: {error}; is the host's name right?")
+    return CannotServe(f"{where} can't be used: {error}; check the host name")

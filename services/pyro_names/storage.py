@@ -1,44 +1,60 @@
-"""Where names are kept: Pyro5's own storages, checked before use and armoured."""
+"""Where names are kept: Pyro5's own storages, checked before use, with safe regular expressions.
+
+`re` holds the interpreter's lock while it backtracks: `(a+)+$` on one name of 28 letters stops
+every client for seconds. The `regex` package takes the same syntax and a timeout; its weak point
+are large counted repeats, which it unrolls when it compiles.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 import sqlite3
+import time
 from typing import TYPE_CHECKING, Any
 
 from Pyro5.errors import NamingError
 from Pyro5.nameserver import MemoryStorage, SqlStorage
 
-from pyro_names.matching import matching
+from pyro_child import CannotServe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+LONGEST_PATTERN = 512
+LARGEST_REPEAT = 1000
+"""The product of all counted repeats of a pattern at most."""
+MATCH_TIMEOUT = 0.5
+"""Seconds for all names together."""
+
+_COUNTED = re.compile(r"\{(?:\d*,)?(\d+),?\}")
 
 
-class StorageError(Exception):
-    """The storage can't be used; `permanent` unless somebody else only holds it for now."""
+class StorageError(CannotServe):
+    """The storage can't be used: for good, unless another process has only locked it for now."""
 
     def __init__(self, file: str, reason: object) -> None:
         super().__init__(
-            f"names can't be kept in {file}: {reason}; "
-            "name a writable file of a name server, or a new one"
+            f"can't keep names in {file}: {reason}; "
+            "specify a writable file of a name server, or a new one",
+            permanent="locked" not in str(reason),
         )
-        self.permanent = "locked" not in str(reason)
 
 
-class _CarefulMatching:
-    """Overrides how a storage lists names by a regular expression that a client gave."""
+class _SafeMatching:
+    """Overrides how a storage lists names by a client's regular expression."""
 
     def optimized_regex_list(self, regex: str, return_metadata: bool = False) -> Mapping[str, Any]:
         everything: Mapping[str, Any] = self.everything(return_metadata)  # type: ignore[attr-defined] # of the storage
         return {name: everything[name] for name in matching(regex, everything)}
 
 
-class Memory(_CarefulMatching, MemoryStorage):  # type: ignore[misc] # Pyro5 ships no types
+class Memory(_SafeMatching, MemoryStorage):  # type: ignore[misc] # Pyro5 ships no types
     """Names that end with the process."""
 
 
-class Sql(_CarefulMatching, SqlStorage):  # type: ignore[misc] # Pyro5 ships no types
+class Sql(_SafeMatching, SqlStorage):  # type: ignore[misc] # Pyro5 ships no types
     """Names in an SQLite file."""
 
 
@@ -55,10 +71,30 @@ def open_storage(storage: str) -> Memory | Sql:
 
 
 def _check(file: str) -> None:
-    """Find out now what would otherwise only show at somebody's lookup."""
+    """Find out now what would otherwise show only at a client's lookup."""
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as db:
         (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
         db.execute("BEGIN IMMEDIATE")  # needs the right to write
         db.execute("ROLLBACK")
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """Return the names that match from their start, as with `re.match`. Raises NamingError."""
+    import regex  # noqa: PLC0415 - most name servers never see a pattern
+
+    if len(pattern) > LONGEST_PATTERN:
+        raise NamingError(f"invalid regex: longer than {LONGEST_PATTERN} characters")
+    if math.prod(max(1, int(count)) for count in _COUNTED.findall(pattern)) > LARGEST_REPEAT:
+        raise NamingError(f"invalid regex: its repeats multiply to more than {LARGEST_REPEAT}")
+    deadline = time.monotonic() + MATCH_TIMEOUT
+    try:
+        match = regex.compile(pattern).match
+        return [
+            name for name in names if match(name, timeout=max(0.001, deadline - time.monotonic()))
+        ]
+    except TimeoutError:
+        raise NamingError(f"regex takes longer than {MATCH_TIMEOUT} s; use a simpler one") from None
+    except (regex.error, RecursionError) as error:
+        raise NamingError(f"invalid regex: {error}") from None

@@ -1,9 +1,9 @@
-"""Pyro5's wire protocol 502 without any I/O: bytes in, frames out, and the other way round.
+"""Pyro5's wire protocol 502 without any I/O: bytes to frames, and frames to bytes.
 
 A frame is a header of 40 bytes, big endian, then annotations, then data (Pyro5/protocol.py,
 module docstring): the letters PYRO, version, type, serializer, flags, sequence number, length of
 the data, length of the annotations, correlation id, a reserved field and a magic number.
-The annotations and the correlation id are carried by Pyro5 for its users; we only skip them.
+Annotations and correlation id carry data of Pyro5's users; we only skip them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import struct
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from Pyro5 import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,14 +47,14 @@ _MAGIC: Final = 0x4DC5
 _NO_CORRELATION: Final = bytes(16)
 
 
-class ProtocolError(Exception):
-    """The peer does not speak Pyro5's protocol 502, or announced more than it may send."""
+class ProtocolError(errors.ProtocolError):  # type: ignore[misc] # Pyro5 ships no types
+    """The peer doesn't speak Pyro5's protocol 502, or announced more than it may send."""
 
 
 class FrameTooLarge(ProtocolError):
-    """A frame is larger than allowed; the reader throws it away as it comes and stays usable.
+    """A frame is larger than allowed; the reader discards it as it arrives and stays usable.
 
-    `frame` is the announced one without its data.
+    `frame` is the announced frame without its data.
     """
 
     def __init__(self, frame: Frame, text: str) -> None:
@@ -103,7 +105,7 @@ def encode_frame(
     data: bytes,
     annotations: bytes = b"",
 ) -> bytes:
-    """Encode one frame; `data` is sent as it is, so `flags` must not say COMPRESSED."""
+    """Encode one frame; `data` is sent as it is, so `flags` must not have COMPRESSED."""
     header = encode_header(type, serializer, flags, seq, len(data), len(annotations))
     return header + annotations + data
 
@@ -112,9 +114,9 @@ class FrameReader:
     """Cuts a stream of bytes into frames. Belongs to one thread.
 
     `max_size` bounds annotations and data together, both as announced (checked before they
-    arrive) and as inflated; it may be changed at any time. Whoever feeds only when `next_frame`
-    gave None never holds more than one frame and one feed in memory. After any ProtocolError but
-    FrameTooLarge the stream is beyond repair: every further call raises the same error.
+    arrive) and as inflated; it may be changed at any time. A caller that feeds only when
+    `next_frame` returned None never holds more than one frame and one feed in memory. After any
+    ProtocolError but FrameTooLarge the stream is unusable: each further call raises the same error.
     """
 
     __slots__ = ("_broken", "_buffer", "_skip", "_start", "max_size")
@@ -127,13 +129,13 @@ class FrameReader:
         self._broken: str | None = None
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Take bytes as they came from the network."""
+        """Add bytes from the network."""
         if self._skip:
             skipped = min(self._skip, len(data))
             self._skip -= skipped
             data = memoryview(data)[skipped:]
         if self._start == len(self._buffer):
-            self._buffer = bytes(data)  # mostly whole frames: bytes are what they are, no copy
+            self._buffer = bytes(data)  # mostly whole frames: bytes need no copy
         elif isinstance(self._buffer, bytearray):
             del self._buffer[: self._start]
             self._buffer += data
@@ -142,9 +144,9 @@ class FrameReader:
         self._start = 0
 
     def next_frame(self) -> Frame | None:
-        """Give the next complete frame, or None when more bytes are needed.
+        """Return the next complete frame, or None when more bytes are needed.
 
-        Raises ProtocolError, with the reason, as soon as the bytes can't become a frame.
+        Raises ProtocolError with the reason as soon as the bytes can't become a frame.
         """
         if self._broken:
             raise ProtocolError(self._broken)
@@ -160,21 +162,21 @@ class FrameReader:
             raise
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give the complete frames that are there."""
+        """Yield the complete frames."""
         while (frame := self.next_frame()) is not None:
             yield frame
 
     def leftover(self) -> bytes:
-        """Give the bytes that are not yet part of a complete frame that was handed out."""
+        """Return the bytes after the last frame that was returned."""
         return bytes(self._buffer[self._start :])
 
     @property
     def skipping(self) -> int:
-        """How many bytes that are still to come will be thrown away."""
+        """How many of the bytes still to come will be discarded."""
         return self._skip
 
     def restore(self, leftover: bytes, skipping: int) -> None:
-        """Go on where another reader was, after its `leftover` and `skipping`."""
+        """Continue where another reader stopped, with its `leftover` and `skipping`."""
         self.feed(leftover)
         self._skip = skipping
 
@@ -228,7 +230,7 @@ class FrameReader:
 
 
 def _inflate(data: bytes, limit: int) -> bytes | None:
-    """Give the data inflated, or None if they are a byte more than `limit`, whatever they are."""
+    """Return the data inflated, or None if they exceed `limit` bytes."""
     stream = zlib.decompressobj()
     try:
         inflated = stream.decompress(data, limit + 1)

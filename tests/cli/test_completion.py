@@ -1,4 +1,4 @@
-"""Completion in the shells themselves, with the script that `pyroctl completion` prints."""
+"""Completion in real shells, with the script that `pyroctl completion` prints."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FISH = 'pyroctl completion fish | source; complete --do-complete "{words}"'
 def test_the_shell_offers_the_services_of_the_configuration(
     deployment: Deployment, shell: str, script: str
 ) -> None:
-    """However broken the rest of it is, and without starting anything."""
+    """The shell offers them even if the configuration is invalid, and starts nothing."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     deployment.configure(

@@ -1,4 +1,4 @@
-"""config get, set, unset, edit, path and schema with the installed command."""
+"""config get, set, unset, edit, path and schema of the installed command."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def dropin(deployment: Deployment) -> Path:
 
 
 def test_a_setting_is_set_and_got(deployment: Deployment, main: Path) -> None:
-    """Values come bare, and say where they come from."""
+    """`get` prints bare values; `show --origin` names the place of each."""
     said = deployment.run("config", "set", "services.es.port", "9000").stderr
     assert str(dropin(deployment)) in said
     assert "reload" not in said
@@ -51,7 +51,7 @@ def test_a_setting_is_set_and_got(deployment: Deployment, main: Path) -> None:
 
 
 def test_text_needs_no_quotes(deployment: Deployment, main: Path) -> None:
-    """What isn't TOML is text, and so is a number where text is wanted."""
+    """A value that is not TOML is a string, as is a number where a string is required."""
     deployment.run("config", "set", "services.es.restart", "on-failure")
     assert deployment.run("config", "get", "services.es.restart").stdout == "on-failure\n"
     deployment.run("config", "set", "services.es.env.LEVEL", "1")
@@ -59,7 +59,7 @@ def test_text_needs_no_quotes(deployment: Deployment, main: Path) -> None:
 
 
 def test_what_was_set_is_taken_back(deployment: Deployment, main: Path) -> None:
-    """The file with its comments stays as it is, whatever is set and unset."""
+    """`set` and `unset` leave the main file and its comments unchanged."""
     deployment.run("config", "set", "services.es.port", "9000")
     assert main.read_text() == TEXT
     deployment.run("config", "unset", "services.es.port")
@@ -73,7 +73,7 @@ def test_what_was_set_is_taken_back(deployment: Deployment, main: Path) -> None:
 def test_a_bad_value_changes_nothing_and_names_the_fault(
     deployment: Deployment, main: Path
 ) -> None:
-    """Exit 6, as for every fault of a configuration."""
+    """The exit status is 6, as for every error in the configuration."""
     failed = deployment.run("config", "set", "services.es.port", "99999", code=6)
     assert "services.es.port: must be at most 65535" in failed.stderr
     failed = deployment.run("config", "set", "services.es.prot", "1", code=6)
@@ -82,7 +82,7 @@ def test_a_bad_value_changes_nothing_and_names_the_fault(
 
 
 def test_json_of_everything(deployment: Deployment, main: Path) -> None:
-    """Each command has its data."""
+    """The JSON of each command has its documented data."""
     done = deployment.json("config", "set", "services.es.port", "9000")["data"]
     file = str(dropin(deployment))
     assert done == {"key": "services.es.port", "value": 9000, "file": file, "in_effect": True}
@@ -100,13 +100,13 @@ def test_json_of_everything(deployment: Deployment, main: Path) -> None:
 
 
 def test_the_schema_is_printed(deployment: Deployment, main: Path) -> None:
-    """As it is, and in the envelope."""
+    """The bare schema is the same as the one in the envelope."""
     schema = deployment.json("config", "schema")["data"]
     assert json.loads(deployment.run("config", "schema").stdout) == schema
 
 
 def test_a_setting_from_the_environment_says_so(deployment: Deployment, main: Path) -> None:
-    """By the variable's name, where others have file and line."""
+    """Its origin is the variable's name instead of file and line."""
     deployment.env["PYROCTL_SERVICES_NS_HOST"] = "127.0.0.1"
     host = deployment.json("config", "get", "services.ns.host")["data"]
     assert host["origin"]["variable"] == "PYROCTL_SERVICES_NS_HOST"
@@ -120,36 +120,36 @@ def test_a_setting_from_the_environment_says_so(deployment: Deployment, main: Pa
         (("get", "services.es.prot"), 2, "did you mean services.es.port?"),
         (("get", "services.ess.port"), 5, "did you mean 'es'?"),
         (("get", "services.es.cwd"), 1, "has no value"),
-        (("get", "a b"), 2, "is no key"),
-        (("set", "services", "1"), 2, "no single setting"),
+        (("get", "a b"), 2, "is not a valid key"),
+        (("set", "services", "1"), 2, "not a single setting"),
         (("unset", "services.es.prot"), 2, "there is no setting"),
     ],
 )
 def test_keys_that_can_not_be(
     deployment: Deployment, main: Path, command: tuple[str, ...], code: int, words: str
 ) -> None:
-    """What is meant is offered."""
+    """An invalid key is an error that suggests a valid one."""
     assert words in deployment.run("config", *command, code=code).stderr
 
 
 def test_what_is_without_effect_is_said(deployment: Deployment, main: Path) -> None:
-    """The environment has the last word; the value is written all the same."""
+    """The environment takes precedence over a value, which is still written."""
     deployment.env["PYROCTL_SERVICES_ES_PORT"] = "9001"
     said = deployment.run("config", "set", "services.es.port", "9000").stderr
-    assert "without effect: PYROCTL_SERVICES_ES_PORT" in said
+    assert "no effect: PYROCTL_SERVICES_ES_PORT" in said
     assert deployment.run("config", "get", "services.es.port").stdout == "9001\n"
     assert tomllib.loads(dropin(deployment).read_text())["services"]["es"]["port"] == 9000
 
 
 def test_without_a_file_there_is_nothing_to_change(deployment: Deployment) -> None:
-    """The built-in deployment has no drop-ins; init is what helps."""
+    """The built-in deployment cannot be changed; the error suggests `init`."""
     assert "pyroctl init" in deployment.run("config", "set", "services.es.port", "1", code=1).stderr
     assert deployment.run("config", "get", "services.ns.port").stdout == "9090\n"
     assert deployment.run("config", "path").stdout == ""
 
 
 def editor(deployment: Deployment, program: str) -> None:
-    """Let EDITOR be a Python program that gets the text as `text` and may change it."""
+    """Set EDITOR to a Python program that receives the file as `text` and may change it."""
     code = (
         "import sys, pathlib; path = pathlib.Path(sys.argv[1]);"
         f"text = path.read_text() if path.exists() else ''; {program}; path.write_text(text)"
@@ -158,25 +158,27 @@ def editor(deployment: Deployment, program: str) -> None:
 
 
 def test_edit_checks_what_was_written(deployment: Deployment, main: Path) -> None:
-    """A good file is called good; a fault is told, and the file kept: exit 6."""
+    """A valid file is reported as such; an error is reported, the file kept, and the status 6."""
     editor(deployment, "text += '[manager]\\nname = \"lab\"\\n'")
-    assert "good" in deployment.run("config", "edit").stderr
+    assert "valid" in deployment.run("config", "edit").stderr
     assert deployment.run("config", "get", "manager.name").stdout == "lab\n"
     editor(deployment, "text += 'colour = 1\\n'")
     failed = deployment.run("config", "edit", code=6)
     assert f"{main}:10:1" in failed.stderr
-    assert "kept as it is" in failed.stderr
+    assert "was kept" in failed.stderr
     assert main.read_text().endswith("colour = 1\n")
     assert f"{main}" in deployment.run("config", "path").stdout
 
 
 def test_edit_makes_drop_ins(deployment: Deployment, main: Path) -> None:
-    """By name; nothing is left of one that nobody wrote."""
+    """DROPIN names a file; one that the editor does not write leaves nothing behind."""
     editor(deployment, "text += '[services.es]\\nport = 9002\\n'")
     deployment.run("config", "edit", "50-ports")
     assert (deployment.root / "pyroctl.d" / "50-ports.toml").exists()
     assert deployment.run("config", "get", "services.es.port").stdout == "9002\n"
-    assert deployment.run("config", "edit", "../x", code=2).stderr.count("no name of a drop-in")
+    assert deployment.run("config", "edit", "../x", code=2).stderr.count(
+        "not the name of a drop-in"
+    )
     (deployment.root / "pyroctl.d" / "50-ports.toml").unlink()
     deployment.env["EDITOR"] = "true"
     deployment.run("config", "edit", "60-nothing")
@@ -184,9 +186,9 @@ def test_edit_makes_drop_ins(deployment: Deployment, main: Path) -> None:
 
 
 def test_edit_without_a_working_editor(deployment: Deployment, main: Path) -> None:
-    """What failed is said, and what to do."""
+    """The error says what failed and what to do."""
     deployment.env.pop("VISUAL", None)
-    for value, words in (("", "no editor is chosen"), ("/nix", "can't start"), ("false", "ended")):
+    for value, words in (("", "no editor"), ("/nix", "cannot start"), ("false", "status 1")):
         deployment.env["EDITOR"] = value
         assert words in deployment.run("config", "edit", code=1).stderr
     deployment.env["VISUAL"] = "true"
@@ -197,7 +199,7 @@ def test_edit_without_a_working_editor(deployment: Deployment, main: Path) -> No
 def test_edit_on_a_terminal_offers_to_edit_again(
     deployment: Deployment, main: Path, answer: str, code: int
 ) -> None:
-    """The second time the editor mends it."""
+    """The second edit repairs the file."""
     editor(
         deployment, "text = text.replace('bad = 1', '') if 'bad' in text else text + 'bad = 1\\n'"
     )
@@ -208,7 +210,7 @@ def test_edit_on_a_terminal_offers_to_edit_again(
 
 
 def test_keys_complete_without_starting_anything(deployment: Deployment, main: Path) -> None:
-    """Those of the services that there are, in drop-ins, too, however broken the values."""
+    """The keys of services in drop-ins complete, too, even with invalid values."""
     path = deployment.root / "pyroctl.d" / "10.toml"
     path.parent.mkdir()
     path.write_text('[services.more]\nkind = "command"\ncommand = 5\n')

@@ -1,4 +1,4 @@
-"""init and config, as somebody meets them who writes a first deployment."""
+"""init and config, for a user who writes a first deployment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ start_timout = 5
 
 
 def test_a_bad_configuration_lists_every_fault_and_starts_nothing(deployment: Deployment) -> None:
-    """Exit 6 from every command that reads it: file:line:col, key, and what was probably meant."""
+    """Each command exits with 6 and lists file:line:col, key and a suggestion."""
     path = deployment.configure(BAD)
     for command in (("config", "check"), ("start",), ("run",), ("status",)):
         failed = deployment.run(*command, code=6)
@@ -64,14 +64,14 @@ def test_a_missing_file_is_a_configuration_error(deployment: Deployment) -> None
 
 
 def test_init_writes_a_deployment_that_is_good_at_once(deployment: Deployment) -> None:
-    """It is the built-in one with explanations; a second init leaves it alone."""
+    """It equals the built-in deployment; a second init does not overwrite it."""
     before = deployment.run("config", "show").stdout
     path = deployment.root / "pyroctl.toml"
     assert deployment.run("init").stdout == f"{path}\n"
     assert "2 services" in deployment.run("config", "check").stdout
     assert deployment.run("config", "show").stdout == before
     text = path.read_text()
-    assert "exists already" in deployment.run("init", code=1).stderr
+    assert "already exists" in deployment.run("init", code=1).stderr
     assert path.read_text() == text
     other = deployment.root / "labs" / "one.toml"
     deployment.run("init", str(other))
@@ -79,7 +79,7 @@ def test_init_writes_a_deployment_that_is_good_at_once(deployment: Deployment) -
 
 
 def test_show_gives_every_setting_as_toml_and_where_it_comes_from(deployment: Deployment) -> None:
-    """With --origin: key, value and file:line on one line; without: TOML that can be read back."""
+    """--origin adds file:line to each line; without it, the output is valid TOML."""
     path = deployment.configure('[services.es]\nkind = "eventservice"\nport = 4711\n')
     shown = tomllib.loads(deployment.run("config", "show").stdout)
     assert shown["services"]["es"]["port"] == 4711
@@ -103,7 +103,7 @@ def test_variables_expand(deployment: Deployment, value: str) -> None:
 
 
 def test_another_configuration_below_the_same_root_is_refused(deployment: Deployment) -> None:
-    """A command that means another file isn't done to the services that run here."""
+    """A command for another file does not affect the services of this one."""
     deployment.configure('[services.x]\nkind = "command"\ncommand = "sleep 1000"')
     deployment.run("start")
     other = deployment.root / "other.toml"

@@ -1,4 +1,4 @@
-"""`pyroctl es`: events from and for the shell."""
+"""`pyroctl es`: events from and to the shell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def subscriptions(deployment: Deployment) -> list[dict[str, Any]]:
 
 
 def test_what_is_published_is_printed_to_whoever_listens(deployment: Deployment) -> None:
-    """Text as it is, JSON as a value; by subject and by pattern; --count ends it with 0."""
+    """Strings and JSON values arrive by subject and pattern; --count exits with 0."""
     deployment.configure(PAIR)
     deployment.run("start")
     listen = ["es", "listen", "stocks", "--match", r"a\.", "--count", "3", "--json"]
@@ -42,7 +42,7 @@ def test_what_is_published_is_printed_to_whoever_listens(deployment: Deployment)
 
 
 def test_without_a_subject_everything_is_printed_until_ctrl_c(deployment: Deployment) -> None:
-    """One line an event for people; an interrupt ends it with 130."""
+    """Each event is one line of text; an interrupt exits with 130."""
     deployment.configure(PAIR)
     deployment.run("start")
     with deployment.popen("es", "listen") as listener:
@@ -74,7 +74,7 @@ def test_the_rate_is_told_once_a_second(deployment: Deployment) -> None:
 
 
 def test_mistakes_are_sentences(deployment: Deployment) -> None:
-    """An empty subject, bad JSON, a service that doesn't run, or is something else."""
+    """An empty subject, invalid JSON and a wrong or stopped service are one-sentence errors."""
     deployment.configure(PAIR)
     deployment.run("es", "listen", code=7)
     deployment.run("start")

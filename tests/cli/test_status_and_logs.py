@@ -1,4 +1,4 @@
-"""What people and programs read: status, logs, the envelope."""
+"""The output of commands: status, logs, help, errors and the envelope."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROW_KEYS = {
 
 
 def test_the_envelope_has_the_same_form_with_and_without_a_manager(deployment: Deployment) -> None:
-    """Programs find the same keys, whether things run or not."""
+    """Programs find the same keys in both cases."""
     deployment.configure(service("laser", "gate", "/"))
     down = deployment.json("status", code=3)
     deployment.run("start")
@@ -43,7 +43,7 @@ def test_the_envelope_has_the_same_form_with_and_without_a_manager(deployment: D
 
 
 def test_some_running_is_partial(deployment: Deployment) -> None:
-    """Exit 3, and the envelope says that part of it is well."""
+    """The exit status is 3, and the envelope's status is partial."""
     deployment.configure(service("laser", "gate", "/") + service("other", "gate", "/"))
     deployment.run("start", "laser")
     assert deployment.json("status", code=3)["status"] == "partial"
@@ -51,7 +51,7 @@ def test_some_running_is_partial(deployment: Deployment) -> None:
 
 
 def test_the_table_shows_the_state_for_people(deployment: Deployment) -> None:
-    """One line a service, colors only when asked for or on a terminal."""
+    """Each service is one line, coloured only on request or on a terminal."""
     deployment.configure(service("laser", "gate", "/"))
     deployment.run("start")
     plain = deployment.run("status").stdout
@@ -67,7 +67,7 @@ def test_the_table_shows_the_state_for_people(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_watch_shows_changes_until_ctrl_c(deployment: Deployment, as_json: bool) -> None:
-    """The table, or an object a line, again and again; Ctrl-C ends it with the status."""
+    """The table, or an object per line, repeats; Ctrl-C exits with the last status."""
     deployment.configure(service("laser", "gate", "/"))
     deployment.run("start")
     args = ["status", "--watch", "--interval", "0.05", *(["--json"] if as_json else [])]
@@ -82,7 +82,7 @@ def test_watch_shows_changes_until_ctrl_c(deployment: Deployment, as_json: bool)
 
 
 def test_logs_show_the_last_lines_whatever_a_service_writes(deployment: Deployment) -> None:
-    """Every line once and in order, broken encodings made readable, `-n` counts lines."""
+    """Each line is shown once and in order, invalid UTF-8 replaced; `-n` counts lines."""
     deployment.configure(service("feed", "chatter", "20000", ready='{ log = "half a line" }'))
     deployment.run("start")
     lines = deployment.json("logs", "feed", "-n", "20003")["data"]["lines"]
@@ -94,7 +94,7 @@ def test_logs_show_the_last_lines_whatever_a_service_writes(deployment: Deployme
 
 
 def test_logs_are_there_without_a_manager(deployment: Deployment) -> None:
-    """After a shutdown one can still see why."""
+    """The logs remain readable after a shutdown."""
     deployment.configure(service("feed", "chatter", "2", ready='{ log = "line 1" }'))
     deployment.run("start")
     deployment.run("shutdown")
@@ -105,7 +105,7 @@ def test_logs_are_there_without_a_manager(deployment: Deployment) -> None:
 
 
 def test_logs_follow_across_a_rotation(deployment: Deployment) -> None:
-    """`-f` goes on with new lines, also when the file is rotated meanwhile, until Ctrl-C (130)."""
+    """`-f` prints new lines across a rotation until Ctrl-C (130)."""
     gate = deployment.root / "gate"
     script = f"until test -e {gate}; do sleep 0.01; done; seq 1 3000; exec sleep 1000"
     deployment.configure(
@@ -127,7 +127,7 @@ def test_logs_follow_across_a_rotation(deployment: Deployment) -> None:
 
 
 def test_a_closed_pipe_is_no_error(deployment: Deployment) -> None:
-    """`pyroctl logs | head -1` ends quietly."""
+    """`pyroctl logs | head -1` exits silently."""
     deployment.configure(service("feed", "chatter", "20000", ready='{ log = "half a line" }'))
     deployment.run("start")
     with deployment.popen("logs", "-n", "20000") as logs:
@@ -140,7 +140,7 @@ def test_a_closed_pipe_is_no_error(deployment: Deployment) -> None:
 
 
 def test_usage_errors_exit_two_with_a_hint(deployment: Deployment) -> None:
-    """A wrong command or option: one sentence and what helps; with --json an envelope, too."""
+    """A wrong command or option is one sentence with a hint, or an envelope with --json."""
     assert "did you mean 'status'?" in deployment.run("statsu", code=2).stderr
     assert "pyroctl status --help" in deployment.run("status", "--nonsense", code=2).stderr
     envelope = deployment.json("restart", code=2)
@@ -148,7 +148,7 @@ def test_usage_errors_exit_two_with_a_hint(deployment: Deployment) -> None:
 
 
 def test_help_and_version_are_everywhere(deployment: Deployment) -> None:
-    """-h and --help on every command; bare `pyroctl` shows help with examples and exits 0."""
+    """Every command has -h and --help; bare `pyroctl` prints the help and exits with 0."""
     assert "Examples:" in deployment.run().stdout
     assert deployment.run("--version").stdout.startswith("pyroctl, version ")
     for command in ("run", "start", "status", "logs", "config", "completion"):
@@ -156,7 +156,7 @@ def test_help_and_version_are_everywhere(deployment: Deployment) -> None:
 
 
 def test_global_options_work_before_and_after_the_command(deployment: Deployment) -> None:
-    """People type them where they think of them."""
+    """Both positions have the same effect."""
     path = deployment.configure(service("laser", "gate", "/"))
     other = path.rename(deployment.root / "other.toml")
     for args in (("-c", str(other), "config", "path"), ("config", "path", "--config", str(other))):
@@ -166,7 +166,7 @@ def test_global_options_work_before_and_after_the_command(deployment: Deployment
 
 
 def test_a_deployment_in_a_very_deep_directory_works(deployment: Deployment) -> None:
-    """Unix sockets know 107 bytes of a path; a deployment may be deeper."""
+    """The path of the socket may exceed the 107 bytes of a Unix socket address."""
     deployment.root = deployment.root.joinpath(*["deep" * 10] * 4)
     deployment.root.mkdir(parents=True)
     deployment.configure(service("laser", "gate", "/"))
@@ -178,7 +178,7 @@ def test_a_deployment_in_a_very_deep_directory_works(deployment: Deployment) -> 
 def test_completion_knows_commands_and_services_without_starting_anything(
     deployment: Deployment,
 ) -> None:
-    """Bash's completion, asked as bash asks."""
+    """The completions are those that bash asks for."""
     deployment.configure(service("laser", "gate", "/") + service("lamp", "gate", "/"))
     words = [f"pyroctl --root {deployment.root} restart la", "pyroctl st"]
     found = []

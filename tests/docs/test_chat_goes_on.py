@@ -49,8 +49,8 @@ def test_a_chat_goes_on_through_restarts_and_a_crash(
     talk(people, "before")
 
     told = deployment.run("restart", "es").stderr
-    assert "aware subscribers of es that will be told: 2" in told
-    assert "es: 2 aware subscribers told, 2 of them back" in told
+    assert "aware subscribers of es that will be notified: 2" in told
+    assert "es: 2 aware subscribers notified, 2 returned" in told
     for person in people:
         person.says("* The chat is gone (stopping: restart)")
         person.says("* The chat is back")

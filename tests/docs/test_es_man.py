@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 import pyro_events
+from pyro_child.options import declared
 from pyro_events import codec, errors
 from pyro_events._app.cli import parser
 from pyro_events._broker.rpc.remote import EventServiceObject
-from pyro_events._protocol.when_full import WhenFull
+from pyro_events._broker.settings import ServiceOptions
 
 MAN = Path(__file__).parents[2] / "man"
 ES = (MAN / "es.1").read_text()
 EVENTS = (MAN / "pyro-events.7").read_text()
-POLICIES = WhenFull.__args__  # type: ignore[attr-defined] # a Literal has them
 
 
 def section(page: str, title: str) -> str:
@@ -57,19 +57,26 @@ def test_every_option_is_described_and_none_invented() -> None:
     assert flags(section(ES, "SYNOPSIS")) <= known
 
 
-def test_the_defaults_and_choices_are_the_program_s() -> None:
-    """The defaults and choices in es(1) are those of the parser."""
-    text = section(ES, "OPTIONS")
-    defaults = {action.dest: action.default for action in parser()._actions}
-    for action in parser()._actions:
-        if isinstance(action.default, (int, float)) and action.nargs != 0 and action.dest != "port":
-            entry = text.partition(f".It Fl {action.option_strings[-1][1:]} Ar ")[2]
-            unit = " seconds" if action.metavar == "SECONDS" else ""
-            octal = action.metavar == "MODE"
-            default = f"{action.default:04o}" if octal else f"{action.default:.15g}{unit}"
-            assert default in entry.partition("\n.It Fl")[0], action.dest
-    assert set(re.findall(r"^\.It Cm (\S+)", text, re.MULTILINE)) == set(POLICIES)
-    assert defaults["when_full"] == "block"
+@pytest.mark.parametrize("option", declared(ServiceOptions), ids=lambda option: option.name)
+def test_an_option_is_described_as_declared(option) -> None:
+    """The entry of each option has its flags, its unit, its default and its choices."""
+    flags = option.metadata["flags"] or ["--" + option.name.replace("_", "-")]
+    entry = section(ES, "OPTIONS").partition(f".It Fl {flags[0][1:]}")[2].partition("\n.It Fl")[0]
+    first, _, text = entry.partition("\n")
+    metavar = {"host": "HOST", "when_full": "POLICY", "register": "", "trusted": ""}
+    unit = option.metadata["unit"]
+    shown = (
+        unit.metavar if unit else metavar.get(option.name, option.metadata["more"].get("metavar"))
+    )
+    assert re.findall(r"Ar (\S+)", first) == ([shown] * len(flags) if shown else [])
+    if isinstance(option.default, (int, float)) and not isinstance(option.default, bool):
+        seconds = " seconds" if unit.metavar == "SECONDS" else ""
+        assert format(option.default, unit.form) + seconds in text
+    choices = option.metadata["more"].get("choices", ())
+    assert re.findall(r"^\.It Cm (\S+)", text, re.MULTILINE) == [*choices]
+    if choices:
+        default = text.partition(f".It Cm {option.default}\n")[2].partition(".It Cm")[0]
+        assert "This is the default." in default
 
 
 def test_every_exit_status_is_described() -> None:
@@ -148,3 +155,10 @@ def test_the_pages_can_be_read(page: str) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert linted.stdout + linted.stderr == ""
+
+
+def test_the_docstring_of_an_event_service_has_every_argument() -> None:
+    """The arguments come from the options' declarations, and none is forgotten in the docs."""
+    words = set(re.findall(r"\w+", pyro_events.EventService.__doc__ or ""))
+    assert {option.name for option in declared(ServiceOptions)} <= words
+    assert inspect.signature(pyro_events.EventService) == inspect.signature(ServiceOptions)

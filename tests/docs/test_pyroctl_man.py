@@ -66,6 +66,12 @@ def test_every_option_is_described_and_none_invented() -> None:
     assert options_in(section("COMMANDS")) - everywhere == every - everywhere
 
 
+def test_help_has_no_control_codes() -> None:
+    """click's marks for literal paragraphs do not appear in any help text."""
+    for name, command in commands().items():
+        assert not {"\\", "\b"} & set(command.get_help(click.Context(command))), name
+
+
 def test_every_exit_status_is_described() -> None:
     """pyroctl(1) lists exactly the exit codes of the program."""
     described = {int(n) for n in re.findall(r"^\.It (\d+)", section("EXIT STATUS"), re.MULTILINE)}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import AsyncSubscriber, EventService, Publisher
-from pyro_events._client import backoff
 from pyro_events.errors import Refused
+from pyro_wire import backoff
 from tests.events.client_fixtures import FakeES
 from tests.harness import eventually
 

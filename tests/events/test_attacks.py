@@ -176,7 +176,7 @@ def test_a_healthy_pair_is_served_at_once_under_attack(process: Start, name: str
 
 
 def round_trip(publisher: WireClient, subscriber: WireClient, number: int) -> float:
-    time.sleep(0.01)  # not all of them before the attacker has got going
+    time.sleep(0.01)  # sleep: not all of them before the attacker has got going
     began = time.monotonic()
     publisher.start("publish", "healthy", number, flags=framing.ONEWAY)
     ((_, _, body, _),) = subscriber.events(1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import serpent
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pyro_events._broker.delivery.callback.replies import batch_outcome
@@ -70,6 +70,7 @@ def test_bombs_are_known_by_their_punctuation(name: str) -> None:
 def test_large_messages_are_none(value: Any) -> None:
     """Long texts and a hundred thousand values are ordinary."""
     data = serpent.dumps(("Pyro.EventService", "publish", ["a", value], {}))
+    assert len(data) > 10 * FEW  # too large to be taken without a look
     check_serpent(data, 16 * MIB)
 
 
@@ -78,8 +79,15 @@ def test_large_messages_are_none(value: Any) -> None:
 def test_small_messages_are_never_refused(value: Any) -> None:
     """Up to a certain size nothing is counted at all, whatever the limit."""
     data = serpent.dumps(value)
-    if len(data) <= FEW:
-        check_serpent(data, 0)
+    assume(len(data) <= FEW)
+    check_serpent(data, 0)
+
+
+def test_what_counts_as_small() -> None:
+    """So many marks, and not one more."""
+    check_serpent(b"," * FEW, 0)
+    with pytest.raises(LimitReached):
+        check_serpent(b"," * (FEW + 1), 0)
 
 
 @pytest.mark.parametrize("text", [b"'\\'", b"'\\", b"'\"", b"''", b"\\", b"'x' "])

@@ -180,8 +180,8 @@ def test_unregistering_takes_it_back() -> None:
 @pytest.mark.parametrize(
     ("to_dict", "words"),
     [
-        (lambda _: [1], "must give a dict"),
-        (lambda _: {"__class__": "lab.Other"}, "must have no '__class__'"),
+        (lambda _: [1], "must return a dict"),
+        (lambda _: {"__class__": "lab.Other"}, "without the key '__class__'"),
         (lambda p: {"x": len(p.x)}, "has no len"),
     ],
 )

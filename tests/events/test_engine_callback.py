@@ -307,7 +307,7 @@ def test_unsubscribing_inside_of_event(engine: Make, stock: Stock) -> None:
 def test_queues_drain_at_the_stop(engine: Make, stock: Stock) -> None:
     """What was accepted before the stop is delivered, as far as two seconds allow."""
     running, recorder = engine(), Recorder()
-    recorder.hook = lambda event: time.sleep(0.01)
+    recorder.hook = lambda event: time.sleep(0.01)  # sleep: a slow subscriber
     with proxy(running.uri) as es:
         es.subscribe("a", stock().register(recorder))
         for number in range(50):

@@ -25,7 +25,7 @@ def test_a_slow_subscriber_gets_small_batches(
 ) -> None:
     """An `event` that takes its time is not taken for stuck because many events wait."""
     running, recorder = engine(reply_timeout=1.5), Recorder()
-    recorder.hook = lambda event: time.sleep(0.1)
+    recorder.hook = lambda event: time.sleep(0.1)  # sleep: a slow subscriber
     with proxy(running.uri) as es:
         es.subscribe("a", stock().register(recorder))
     post(running, "a", *map(wrap, range(40)))

@@ -340,13 +340,19 @@ def test_a_client_that_reads_no_replies_is_not_served_further(engine: Make) -> N
     client.sock.close()
 
 
-def test_thousands_of_connections_come_and_go(engine: Make) -> None:
-    """Connections leave nothing behind."""
+def test_hundreds_of_connections_come_and_go(engine: Make) -> None:
+    """They leave neither a connection nor a descriptor behind."""
     running = engine()
+    before = descriptors()
     for _ in range(300):
         with WireClient(running.port) as client:
             client.greet()
     eventually(lambda: running.statistics()["connections"] == 0)
+    eventually(lambda: descriptors() == before, f"{before} descriptors again")
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
 def test_a_client_that_vanishes_in_mid_request(engine: Make) -> None:

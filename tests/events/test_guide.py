@@ -240,7 +240,7 @@ def test_pickle(es: EventService, read: Read) -> None:
     program = InThread(block("SignedPickle(key)"), key=bytes(32), model=bytearray(b"model"))
     eventually(lambda: "got bytearray(b'model')" in read())
     es.publish("lab.model", "from somebody else")
-    eventually(lambda: "not from us: the message is no signed pickle" in read())
+    eventually(lambda: "not from us: the message is not a signed pickle" in read())
     program.finish("models")
 
 

@@ -226,7 +226,7 @@ def test_two_at_once(held: Held) -> None:
     es = held()
     with clients(es) as everybody:
         relay = Relay(es, "ready")
-        with pytest.raises(AssertionError, match="under way already"):
+        with pytest.raises(AssertionError, match="already in progress"):
             es.ask("offer_handover", path=es.meeting_place + "3")
         with pytest.raises(HandoverRefused, match="another process is taking over"):
             handover.inherit(es.meeting_place)

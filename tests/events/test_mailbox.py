@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyro_events._broker.delivery.mailbox import Mailbox, Verdict
 
 if TYPE_CHECKING:
-    from pyro_events._protocol.when_full import WhenFull
+    from pyro_events.types import WhenFull
 
 POLICIES: tuple[WhenFull, ...] = ("block", "drop-oldest", "drop-newest", "disconnect")
 TAKEN = (Verdict.ACCEPTED, Verdict.DROPPED_OLDEST)

@@ -1,11 +1,11 @@
-"""docs/reference/notices.md lists exactly what `statistics` and `subscriptions` return."""
+"""`statistics`, `subscriptions` and hooks are as their types and docs/reference/notices.md say."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from pyro_events import EventService, Publisher, ReconnectingProxy, Subscriber
+from pyro_events import Event, EventService, Publisher, ReconnectingProxy, Subscriber, types
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "notices.md").read_text()
 
@@ -17,18 +17,75 @@ def documented(title: str) -> set[str]:
     return {key for cell in cells for key in re.findall(r"`(\w+)`", cell)}
 
 
+def declared(shape: type) -> set[str]:
+    """Return the keys of a TypedDict."""
+    return set(shape.__annotations__)
+
+
 def test_what_an_event_service_counts(tidy: None) -> None:
     """For itself, and for each subscriber."""
     with EventService(register=False) as es, Subscriber(es.uri) as sub:
         sub.subscribe("a")
-        assert documented("`statistics()` of the event service") == set(es.statistics())
+        keys = set(es.statistics())
+        assert keys == declared(types.EventServiceStatistics)
+        assert keys == documented("`statistics()` of the event service")
         (known,) = es.subscriptions()
-        assert documented("`subscriptions()` of the event service") == set(known)
+        assert set(known) == declared(types.SubscriberInfo)
+        assert set(known) == documented("`subscriptions()` of the event service")
 
 
 def test_what_helpers_count(tidy: None) -> None:
     """A publisher, a subscriber, and a proxy."""
     with Publisher() as publisher, Subscriber() as subscriber, ReconnectingProxy("PYRONAME:x") as x:
-        assert documented("`Publisher.statistics()`") == set(publisher.statistics())
-        assert documented("`Subscriber.statistics()`") == set(subscriber.statistics())
-        assert documented("`ReconnectingProxy.statistics()`") == set(x.statistics())
+        for helper, shape in (
+            (publisher, types.PublisherStatistics),
+            (subscriber, types.SubscriberStatistics),
+            (x, types.ProxyStatistics),
+        ):
+            name = type(helper).__name__
+            keys = set(helper.statistics())
+            assert keys == declared(shape), name
+            assert keys == documented(f"`{name}.statistics()`"), name
+
+
+class Noting(Subscriber):
+    """Keeps its notices, and ends with the first gap."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri, queue_size=1, when_full="drop-oldest")
+        self.notices: list[dict[str, object]] = []
+
+    def event(self, event: Event) -> None:
+        """Nothing is to be done with events."""
+
+    def connected(self, notice: types.ConnectionNotice) -> None:
+        self.notices.append(dict(notice))
+
+    def gap(self, notice: types.GapNotice) -> None:
+        self.notices.append(dict(notice))
+        self.abort()
+
+
+def test_what_hooks_of_a_subscriber_receive(tidy: None) -> None:
+    """The keys of their types; `gap` only those of the optional ones that it needs."""
+    with EventService(register=False) as es, Noting(es.uri) as sub:
+        sub.subscribe("a")
+        with Publisher(es.uri) as publisher:
+            publisher.publish(["a"] * 5000, b"x" * 1000)
+        sub.listen()
+    connected, gap = sub.notices
+    assert set(connected) == declared(types.ConnectionNotice)
+    assert set(gap) == set(types.GapNotice.__required_keys__) | {"uri", "incarnation"}
+
+
+def test_what_hooks_of_a_proxy_receive(tidy: None) -> None:
+    """The keys of their type."""
+    notices: list[dict[str, object]] = []
+
+    class Proxy(ReconnectingProxy):
+        def connected(self, notice: types.ProxyNotice) -> None:
+            notices.append(dict(notice))
+
+    with EventService(register=False) as es, Proxy(es.uri) as proxy:
+        proxy.method("statistics")()
+    assert [set(notice) for notice in notices] == [declared(types.ProxyNotice)]

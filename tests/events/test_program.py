@@ -265,7 +265,12 @@ def test_errands_run_in_order_and_leave_no_thread(tidy: None) -> None:
     """One after the other, results and errors alike, on a thread that ends with the last one."""
     loop, seen = Loop(), []
     errands = SerialExecutor(loop)
-    errands.run(lambda: time.sleep(0.05) or 1, lambda done: seen.append(done.result()))
+
+    def slow() -> int:
+        time.sleep(0.05)  # sleep: the others could overtake it
+        return 1
+
+    errands.run(slow, lambda done: seen.append(done.result()))
     errands.run(lambda: 1 / 0, lambda done: seen.append(type(done.exception())))
     errands.run(lambda: 3, lambda done: seen.append(done.result()))
     eventually(lambda: loop.run_once(0.01) or len(seen) == 3)

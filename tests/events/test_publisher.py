@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import Publisher, codec
-from pyro_events._client import backoff
 from pyro_events.errors import Closed, EventServiceError, NotPublished, Refused, Unreachable
+from pyro_wire import backoff
 from pyro_wire.framing import encode_frame
 from tests.events.client_fixtures import FakeES, time_over_once_failed
 from tests.harness import eventually
@@ -125,7 +125,7 @@ def test_attempts_to_connect_leave_the_programs_random_numbers_alone() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(backoff, "LAST", 0.01)
             before, failures = random.getstate(), []
-            patch.setattr(pub._sender, "unlinked", failures.append)
+            patch.setattr(pub._sender, "disconnected", failures.append)
             pub._sender.link.start()
             eventually(lambda: len(failures) > 5)
         assert random.getstate() == before
@@ -149,11 +149,11 @@ def test_a_wrong_identification_is_refused_at_once() -> None:
 
 
 def test_something_else_on_the_port_is_refused_by_name(tidy: None) -> None:
-    """A service that speaks Pyro but isn't ours is no event service."""
+    """A service that speaks Pyro but isn't ours isn't an event service."""
     with FakeES() as es:
         es.greeting = "hello"
         pub = Publisher(es.uri)
-        with pytest.raises(Refused, match="no event service that these helpers can talk to"):
+        with pytest.raises(Refused, match="not an event service with protocol version 1"):
             pub.publish("a", 1)
         with pytest.raises(Refused):
             pub.close()

@@ -12,9 +12,8 @@ import msgpack
 import pytest
 
 from pyro_events import Publisher
-from pyro_events._client import backoff
 from pyro_events.errors import Unreachable
-from pyro_wire import framing
+from pyro_wire import backoff, framing
 from tests.events.client_fixtures import FakeES, Recording
 from tests.harness import eventually
 
@@ -51,16 +50,16 @@ def readers(owner: Sender | Subscription) -> list[int]:
     return seen
 
 
-def lent(owner: Sender | Subscription) -> Callable[[], bool]:
-    """Tell whether there is a connection that the link's thread doesn't read."""
-    return lambda: owner._connection is not None and not owner._connection.held
+def borrowed(owner: Sender | Subscription) -> Callable[[], bool]:
+    """Return whether there is a connection that the link's thread doesn't read."""
+    return lambda: owner._connection is not None and not owner._connection.acquired
 
 
 def test_listen_reads_its_events_itself(es: FakeES) -> None:
     """No other thread has to wake the one that handles events."""
     with Recording(es.uri) as sub:
         sub.start()
-        eventually(lent(sub._subscription))
+        eventually(borrowed(sub._subscription))
         seen = readers(sub._subscription)
         for number in range(1, 6):
             es.push(number, b"x")
@@ -75,7 +74,7 @@ def test_a_call_is_answered_while_an_event_is_handled(es: FakeES) -> None:
     with Recording(es.uri) as sub:
         sub.on_event = lambda _event: release.wait(20)
         sub.start()
-        eventually(lent(sub._subscription))
+        eventually(borrowed(sub._subscription))
         es.push(1, b"slow")
         eventually(lambda: sub.events)
         began = time.monotonic()
@@ -93,7 +92,7 @@ def test_an_answer_that_comes_after_an_event_does_not_wait_for_it(es: FakeES) ->
     with Recording(es.uri) as sub:
         sub.on_event = lambda _event: release.wait(20)
         sub.start()
-        eventually(lent(sub._subscription))
+        eventually(borrowed(sub._subscription))
         call = threading.Thread(target=sub.subscribe, args=("more",))
         call.start()
         eventually(lambda: es.called("stream_subscribe"))
@@ -110,7 +109,7 @@ def test_listen_goes_on_after_the_link_has_read_for_it(es: FakeES) -> None:
     with Recording(es.uri) as sub:
         sub.on_event = lambda event: sub.subscribe(f"s{event.msg}") if event.msg % 3 == 0 else None
         sub.start()
-        eventually(lent(sub._subscription))
+        eventually(borrowed(sub._subscription))
         for number in range(1, 61):
             es.push(number, number)
         assert sub.wait(60) == list(range(1, 61))
@@ -127,7 +126,7 @@ def test_abort_from_a_signal_handler_ends_listen(es: FakeES) -> None:
         try:
 
             def interrupt() -> None:
-                eventually(lent(sub._subscription))
+                eventually(borrowed(sub._subscription))
                 os.kill(os.getpid(), signal.SIGUSR1)
 
             thread = threading.Thread(target=interrupt)
@@ -143,7 +142,7 @@ def test_publish_reads_its_own_answer(es: FakeES) -> None:
     with Publisher(es.uri) as pub:
         for number in range(2):
             pub.publish("a", number)
-        assert lent(pub._sender)()
+        assert borrowed(pub._sender)()
         seen = readers(pub._sender)
         for number in range(2, 7):
             pub.publish("a", number)
@@ -157,7 +156,7 @@ def test_posts_are_acknowledged_by_themselves_after_a_publish(es: FakeES) -> Non
         pub.publish("a", 0)
         for number in range(3):
             pub.publish("a", number)
-            assert lent(pub._sender)()
+            assert borrowed(pub._sender)()
             pub.post("a", number)
             eventually(lambda: pub.statistics()["pending"] == 0)
         assert pub.statistics()["acked"] == 7
@@ -180,7 +179,7 @@ def test_a_broken_connection_is_noticed_while_nobody_reads(es: FakeES) -> None:
     with Publisher(es.uri) as pub:
         pub.publish("a", 0)
         pub.publish("a", 1)
-        assert lent(pub._sender)()
+        assert borrowed(pub._sender)()
         es.cut()
         eventually(lambda: pub.statistics()["reconnects"] == 1)
         pub.publish("a", 2)

@@ -60,12 +60,12 @@ def test_a_service_that_comes_back_elsewhere_is_found(
     with Watched(f"PYRONAME:stocks.market@{name_server}") as proxy:
         assert proxy.price("SUN") == ["SUN", first.pid]
         for _ in range(3):
-            before = proxy._place
+            before = proxy._uri
             first.kill()
             with background(proxy.order, "SUN") as answer:
                 first = market(0, name_server)
                 assert answer.result(20) == 1
-            assert str(before) != str(proxy._place) == first.uri
+            assert str(before) != str(proxy._uri) == first.uri
 
 
 def test_the_name_server_may_be_restarted_in_between(
@@ -184,7 +184,7 @@ def test_the_manual_names_every_method_argument_and_count() -> None:
     text = page.partition(".Sh RECONNECTING PROXY\n")[2].partition("\n.Sh ")[0]
     described = set(re.findall(r"^\.It Fn (\w+)", text, re.MULTILINE))
     members = inspect.getmembers(ReconnectingProxy, callable)
-    assert described == {name for name, _ in members if not name.startswith("_")} - {"heard"}
+    assert described == {name for name, _ in members if not name.startswith("_")}
     shown = dict(re.findall(r"(\w+)=(\S+)", text.partition("\n.Pp")[0]))
     parameters = inspect.signature(ReconnectingProxy).parameters.values()
     expected = {p.name: f"{p.default}".removesuffix(".0") for p in parameters if p.name != "uri"}

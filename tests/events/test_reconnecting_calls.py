@@ -186,4 +186,4 @@ def test_attributes_streams_and_taken_names(market: Callable[..., Market]) -> No
             _ = proxy.nothing
         with pytest.raises(AttributeError, match="no exposed attribute 'nothing'"):
             proxy.nothing = 1
-        assert repr(proxy).endswith(f"; connected to {proxy._place}>")
+        assert repr(proxy).endswith(f"; connected to {proxy._uri}>")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import EventService, ReconnectingProxy
-from pyro_events._service_events import ServiceEvent, read
+from pyro_events._service_events import ServiceEvent, parse
 from pyro_events.errors import OutcomeUnknown
 from pyro_events.reconnecting import LifeCycle
 from tests.harness import eventually
@@ -214,4 +214,4 @@ def test_a_proxy_that_is_dropped_leaves_no_thread(
 )
 def test_life_cycle_events_are_understood(message: object, expected: ServiceEvent | None) -> None:
     """Or are taken for something else."""
-    assert read(message) == expected
+    assert parse(message) == expected

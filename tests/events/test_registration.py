@@ -13,8 +13,10 @@ import pytest
 
 from pyro_events import EventService
 from pyro_events._broker.errors import NameServerUnreachable, NameTaken, ServiceFault
-from pyro_events._broker.registration import Registration, name_server_uri, probe
+from pyro_events._broker.registration import HANDSHAKE, Registration
 from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_wire.address import name_server_uri
+from pyro_wire.registration import probe
 from tests.events.service_harness import Process, Recorder
 
 if TYPE_CHECKING:
@@ -189,7 +191,7 @@ def test_a_name_server_that_says_nothing(tidy: None, silent_port: int) -> None:
 
 
 def test_something_else_for_a_name_server(stock: Stock) -> None:
-    """A stock daemon without a name server is no name server."""
+    """A stock daemon without a name server is reported as unreachable."""
     daemon = stock()
     with pytest.raises(NameServerUnreachable, match="unknown object"):
         Registration(f"localhost:{daemon.port}", "PYRO:x@localhost:1", "x").register()
@@ -201,17 +203,31 @@ def test_something_else_for_a_name_server(stock: Stock) -> None:
 @pytest.mark.parametrize("location", ["a:b:c", "", "PYRO:x", "host:"])
 def test_nonsense_for_a_place(location: str) -> None:
     """What can't be a place is refused in words."""
-    with pytest.raises(ServiceFault, match="no place"):
-        name_server_uri(location)
+    with pytest.raises(ServiceFault, match="is not a name server address"):
+        Registration(location, "PYRO:x@localhost:1", "x")
 
 
 @pytest.mark.parametrize(
     ("location", "expected"),
-    [("lab:9", "lab:9"), ("lab", "lab:9090"), (None, "localhost:9090"), ("[::1]:9", "[::1]:9")],
+    [
+        (None, "localhost:9090"),
+        ("lab", "lab:9090"),
+        ("lab:9", "lab:9"),
+        ("[::1]", "[::1]:9090"),
+        ("[::1]:9", "[::1]:9"),
+        ("./u:/run/ns", "./u:/run/ns"),
+        ("PYRO:Pyro.NameServer@./u:/run/ns", "./u:/run/ns"),
+    ],
 )
 def test_places(location: str | None, expected: str) -> None:
-    """The port has Pyro5's default."""
-    assert name_server_uri(location).location == expected
+    """The port has Pyro5's default; Unix sockets and URIs have none."""
+    assert str(name_server_uri(location)) == f"PYRO:Pyro.NameServer@{expected}"
+
+
+def test_a_configured_name_server_may_have_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NS_HOST is written without brackets."""
+    monkeypatch.setattr(Pyro5.api.config, "NS_HOST", "::1")
+    assert name_server_uri(None).location == "[::1]:9090"
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 no\r\n\r\n", b"PYRO" + bytes(36), None])
@@ -229,13 +245,13 @@ def test_probing_strangers(tidy: None, answer: bytes | None) -> None:
                         return
                     if answer is not None:
                         return
-                    time.sleep(0.05)
+                    time.sleep(0.05)  # sleep: it drips
 
         thread = threading.Thread(target=serve)
         thread.start()
         began = time.monotonic()
         uri = f"PYRO:x@localhost:{server.getsockname()[1]}"
-        assert probe(uri, patience=0.4) == "nobody"
+        assert probe(uri, HANDSHAKE, 0.4) is None
         assert time.monotonic() - began < 5
         thread.join(5)
 
@@ -245,4 +261,4 @@ def test_probing_strangers(tidy: None, answer: bytes | None) -> None:
 )
 def test_probing_nowhere(tidy: None, uri: str) -> None:
     """An entry that leads nowhere is nobody."""
-    assert probe(uri) == "nobody"
+    assert probe(uri, HANDSHAKE) is None

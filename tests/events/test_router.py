@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pyro_events._broker.router import CACHE_SIZE, MAX_TIMEOUTS, Router
-from pyro_events._protocol.subjects import Pattern, PatternTimeout, check_patterns
+from pyro_events._protocol.patterns import Pattern, PatternTimeout
+from pyro_events._protocol.subjects import check_patterns
 
 KEYS = st.sampled_from(["ann", "bob", "eve"])
 SUBJECTS = ["a", "A", "b", "ab", "Ab", "B.c", "x"]

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pyro_events._protocol.patterns import MATCH_TIMEOUT
-from pyro_events._protocol.subjects import Pattern, PatternTimeout, check_patterns, check_subjects
+from pyro_events._protocol.patterns import MATCH_TIMEOUT, Pattern, PatternTimeout
+from pyro_events._protocol.subjects import check_patterns, check_subjects
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=255)
 

@@ -170,13 +170,13 @@ def test_options_that_the_event_service_refuses_are_errors(
 
 def test_an_absent_event_service_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Subscribing gives up in time, says why, and changes nothing."""
-    monkeypatch.setattr("pyro_events.subscriber.TIMEOUT", 0.3)
+    monkeypatch.setattr("pyro_events._client.receiving.subscription.TIMEOUT", 0.3)
     with Recording(NOBODY) as sub:
         sub.start()
         eventually(lambda: sub._subscription._failure, "the first attempt has failed")
         with pytest.raises(Unreachable, match=r"127.0.0.1:1 can't be reached: Connection refused"):
             sub.subscribe("a")
-        assert not sub._subscription.wanted
+        assert not sub._subscription.subscriptions.subjects
 
 
 def test_a_wrong_identification_is_refused(engine: Callable[..., Running], delivery: Any) -> None:

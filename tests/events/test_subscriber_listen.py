@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import socket
 import subprocess
 import sys
 import threading
@@ -83,11 +84,11 @@ def test_abort_inside_of_event_keeps_what_is_left(sub: Recording, pub: Publisher
     assert sub.wait(6) == list(range(6))
 
 
-def test_abort_while_the_event_service_is_away() -> None:
+def test_abort_while_the_event_service_is_away(caplog: pytest.LogCaptureFixture) -> None:
     """Neither connecting nor waiting to try again holds it up."""
     sub = Recording(NOBODY).start()
     with sub:
-        time.sleep(0.1)
+        eventually(lambda: "no connection" in caplog.text)
         sub.abort()
         sub.thread.join(2)
         assert not sub.thread.is_alive()
@@ -225,7 +226,13 @@ def test_abort_and_close_from_inside_of_event(
 def test_what_threads_leave_over_comes_with_the_next_listen(es: Running, pub: Publisher) -> None:
     """Aborting loses nothing when events are handled concurrently."""
     with Recording(es.uri) as sub:
-        sub.on_event = lambda event: sub.abort() if event.msg == 20 else time.sleep(0.001)
+
+        def handle(event: Any) -> None:
+            if event.msg == 20:
+                sub.abort()
+            time.sleep(0.001)  # sleep: some are left when it is aborted
+
+        sub.on_event = handle
         sub.setThreading(True)
         sub.subscribe("a")
         for number in range(300):
@@ -301,8 +308,11 @@ def test_closing_ends_a_call_in_another_thread(tidy: None) -> None:
 
 def test_what_happens_is_logged_sparingly(caplog: pytest.LogCaptureFixture) -> None:
     """One warning an outage, not one an attempt."""
-    with caplog.at_level(logging.INFO), Recording(NOBODY) as sub:
-        sub.start()
-        eventually(lambda: "no connection" in caplog.text)
-        time.sleep(0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        uri = f"PYRO:Pyro.EventService@127.0.0.1:{server.getsockname()[1]}"
+        with caplog.at_level(logging.INFO), Recording(uri) as sub:
+            sub.start()
+            for _ in range(5):
+                server.accept()[0].close()
     assert caplog.text.count("no connection") == 1

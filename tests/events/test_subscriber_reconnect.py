@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import EventService, Publisher
-from pyro_events._client import backoff
 from pyro_events._client.receiving import stream, subscription
 from pyro_events._client.receiving.pushes import MailboxView, gap_on_attach, parse_push
+from pyro_wire import backoff
 from tests.events.client_fixtures import FakeES, Recording, Relay
 from tests.harness import eventually
 
@@ -153,7 +153,7 @@ def test_a_restart_is_survived_and_told(delivery: Any) -> None:
 
 
 def test_a_subscriber_without_subscriptions_missed_nothing() -> None:
-    """A restart is no gap to somebody who wanted nothing."""
+    """A restart is not a gap to a subscriber without subscriptions."""
     first = EventService(register=False)
     first.start()
     port = int(first.uri.rpartition(":")[2])
@@ -204,7 +204,7 @@ def test_silence_is_a_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None
         sub.start()
         eventually(lambda: len(es.called("attach")) >= 3)
         reasons = [notice["reason"] for name, notice in sub.hooks if name == "disconnected"]
-        assert reasons[0] == "nothing was heard for 0.2 s"
+        assert reasons[0] == "nothing was received for 0.2 s"
 
 
 @pytest.mark.parametrize("listening", [True, False])
@@ -216,7 +216,7 @@ def test_pings_are_no_silence(monkeypatch: pytest.MonkeyPatch, *, listening: boo
         if listening:
             sub.start()
         for number in range(1, 13):
-            time.sleep(0.2)  # beats of the protocol, not a wait for a state
+            time.sleep(0.2)  # sleep: beats of the protocol, not a wait for a state
             es.send(6, b"ping")
             eventually(lambda number=number: es.pongs == number)
         assert len(es.called("attach")) == 1
@@ -324,7 +324,7 @@ def test_nonsense_from_the_event_service_breaks_the_connection() -> None:
         es.send(4, b"\x92\xcf" + bytes(8) + b"\x01", 4)
         eventually(lambda: len(es.called("attach")) == 2)
         eventually(lambda: "disconnected" in sub.told())
-        assert "nonsense" in sub.hooks[1][1]["reason"]
+        assert "an invalid push" in sub.hooks[1][1]["reason"]
 
 
 def test_an_attach_without_answer_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,15 +356,15 @@ def test_a_gap_is_told_exactly_when_something_may_be_missing(
 ) -> None:
     """Never for the first attachment, never without subscriptions."""
     mailbox = MailboxView(before, 5) if before else None
-    assert gap_on_attach(mailbox, answer, wanted=True) == expected
-    assert gap_on_attach(mailbox, answer, wanted=False) == {}
+    assert gap_on_attach(mailbox, answer, subscribed=True) == expected
+    assert gap_on_attach(mailbox, answer, subscribed=False) == {}
 
 
 def test_a_dismissal_is_the_reason_of_the_gap_after_it() -> None:
     """Unless the event service was restarted meanwhile."""
     answer = {"resumed": False, "missed": None, "incarnation": "a"}
     for before, reason in (("a", "full"), ("b", "restarted")):
-        gap = gap_on_attach(MailboxView(before, 5), answer, wanted=True, dismissed=True)
+        gap = gap_on_attach(MailboxView(before, 5), answer, subscribed=True, dismissed=True)
         assert gap == {"missed": None, "reason": reason}
 
 

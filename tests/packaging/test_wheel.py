@@ -17,9 +17,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "pyroctl": ROOT / "pyroctl",
+    "pyro_child": ROOT / "services" / "pyro_child",
     "pyro_events": ROOT / "services" / "pyro_events",
     "pyro_names": ROOT / "services" / "pyro_names",
     "pyro_host": ROOT / "services" / "pyro_host",
+    "pyro_wire": ROOT / "services" / "pyro_wire",
 }
 SCRIPTS = {
     "pyroctl": "pyroctl.cli.main:entry",
@@ -84,7 +86,7 @@ def below(content, folder):
 
 
 def test_nothing_stray_is_at_the_top(content, wheel):
-    """Whoever installs it gets four packages, and no `tests` or `benchmarks` beside them."""
+    """Whoever installs it gets six packages, and no `tests` or `benchmarks` beside them."""
     release = "-".join(wheel.name.split("-")[:2])
     assert {name.partition("/")[0] for name in content} == {
         *PACKAGES,

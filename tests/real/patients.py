@@ -6,8 +6,15 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 from zoo import notify, serve, wait_for_file
+
+
+def count(path: str) -> None:
+    """Make a file beside the gate a byte longer, so that the test sees how often this happened."""
+    with Path(f"{path}.count").open("ab") as file:
+        file.write(b".")
 
 
 def quiet(path: str) -> None:
@@ -16,6 +23,7 @@ def quiet(path: str) -> None:
     notify("READY=1")
     while not os.path.exists(path):  # noqa: PTH110
         notify("WATCHDOG=1")
+        count(path)
         time.sleep(period / 4)
     serve()
 
@@ -37,8 +45,13 @@ def pyro(path: str, servertype: str) -> None:
         def block(self, seconds: float) -> None:
             time.sleep(seconds)
 
+    class Daemon(Pyro5.api.Daemon):
+        def validateHandshake(self, conn: object, data: object) -> object:
+            count(path)
+            return super().validateHandshake(conn, data)
+
     Pyro5.config.SERVERTYPE = servertype
-    with Pyro5.api.Daemon() as daemon, Pyro5.api.locate_ns() as ns:
+    with Daemon() as daemon, Pyro5.api.locate_ns() as ns:
         uri = daemon.register(Sensor, "sensor")
         ns.register("lab.sensor", uri)
 

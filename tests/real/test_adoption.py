@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import Publisher, Subscriber
-from pyroctl.log_files import versions
+from pyroctl.paths import log_versions
 from tests.harness import Deployment, eventually, is_alive
 from tests.real.test_start_and_stop import service
 
@@ -44,16 +44,6 @@ for number in itertools.count():
 """
 
 
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    """A deployment whose killed managers leave nothing at all, since the last one shuts down."""
-    found = Deployment(tmp_path)
-    try:
-        yield found
-    finally:
-        found.close()
-
-
 def kill_manager(deployment: Deployment) -> int:
     """Kill -9, and wait until it is dead; gives its pid."""
     pid = deployment.manager_pid()
@@ -62,12 +52,12 @@ def kill_manager(deployment: Deployment) -> int:
     return pid
 
 
-def keepers(deployment: Deployment) -> set[int]:
+def stores(deployment: Deployment) -> set[int]:
     return {pid for pid, c in deployment.processes().items() if "fdstore.server" in c}
 
 
-def keeper(deployment: Deployment) -> int:
-    (pid,) = keepers(deployment)
+def store(deployment: Deployment) -> int:
+    (pid,) = stores(deployment)
     return pid
 
 
@@ -180,7 +170,7 @@ def test_no_line_is_lost_while_there_is_no_manager(deployment: Deployment) -> No
         deployment.run("start")
     assert deployment.service("chatty")["pid"] == pid
     deployment.run("stop")
-    files = map(Path, reversed(versions(str(log))))
+    files = map(Path, reversed(log_versions(str(log))))
     lines = b"".join(path.read_bytes() for path in files).splitlines()
     numbers = [int(found[1]) for line in lines if (found := re.search(rb" line (\d+)$", line))]
     numbers.pop()  # the stop may have cut it short
@@ -343,65 +333,6 @@ def test_a_manager_that_is_not_to_adopt_starts_clean(deployment: Deployment) -> 
     assert "were ended" in deployment.run("start").stderr
     assert not is_alive(pid)
     assert len(zoo(deployment)) == 1
-
-
-def test_the_death_of_the_keeper_is_made_good(deployment: Deployment) -> None:
-    """Another one is started, and knows all that the first one knew."""
-    deployment.configure(ADOPT + service("laser", "gate", "/") + chatty(deployment.root))
-    deployment.run("start")
-    pids = {name: deployment.service(name)["pid"] for name in ("laser", "chatty")}
-    first = keeper(deployment)
-    os.kill(first, signal.SIGKILL)
-    eventually(lambda: "starting another" in deployment.manager_log())
-    eventually(lambda: keepers(deployment) - {first}, "another keeper")
-    log = deployment.root / "logs" / "chatty.log"
-    inode = log.stat().st_ino
-    eventually(lambda: log.stat().st_ino != inode, "it logs on, and the log is put aside")
-    kill_manager(deployment)
-    deployment.run("start")
-    assert {name: deployment.service(name)["pid"] for name in pids} == pids
-
-
-def test_without_manager_and_keeper_all_start_anew(deployment: Deployment) -> None:
-    """What nobody can connect with any more is ended first: nothing is there twice."""
-    mule = service("mule", "stubborn", more="stop_timeout = 0.3")
-    deployment.configure(ADOPT + service("laser", "gate", "/") + mule)
-    deployment.run("start")
-    old = zoo(deployment)
-    other = keeper(deployment)
-    manager = deployment.manager_pid()
-    os.kill(manager, signal.SIGSTOP)
-    for pid in (other, manager):
-        os.kill(pid, signal.SIGKILL)
-        eventually(lambda pid=pid: not is_alive(pid))
-    assert re.search(r"[123] process(es)? left by it w", deployment.run("start").stderr)
-    assert not any(map(is_alive, old))
-    assert len(zoo(deployment)) == 3
-
-
-def test_a_frozen_keeper_doesnt_stop_the_next_manager(deployment: Deployment) -> None:
-    """It has five seconds to answer; then it is ended with all that it kept."""
-    deployment.configure(ADOPT + service("laser", "gate", "/"))
-    deployment.run("start")
-    frozen = keeper(deployment)
-    kill_manager(deployment)
-    os.kill(frozen, signal.SIGSTOP)
-    deployment.run("start")
-    assert not is_alive(frozen)
-    assert "the descriptor store is unusable (it doesn't answer)" in deployment.manager_log()
-    assert len(zoo(deployment)) == 1
-
-
-def test_the_keeper_leaves_when_nobody_is_left(deployment: Deployment) -> None:
-    """After the manager and all services have died, no process of ours stays behind."""
-    deployment.configure(ADOPT + service("laser", "gate", "/"))
-    deployment.run("start")
-    pid = deployment.service("laser")["pid"]
-    kill_manager(deployment)
-    os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not deployment.processes(), "all ended")
-    assert deployment.run("status", code=3).stdout.startswith("no manager is running")
-    deployment.was_killed = True  # the keeper's and the manager's sockets lie there
 
 
 def test_the_manager_hears_what_it_needs_of_the_output(deployment: Deployment) -> None:

@@ -1,4 +1,4 @@
-"""What the next manager says and does about one that ended without shutting down."""
+"""The start of a manager after one that ended without shutting down."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def mark(deployment: Deployment) -> Path:
 
 
 def test_the_next_start_says_what_happened(deployment: Deployment) -> None:
-    """Pid, time and the number of services that ended, on stderr and in the log; only once."""
+    """stderr and the log name pid, time and number of ended services, once."""
     deployment.configure(service("laser", "gate", "/") + service("feed", "gate", "/"))
     deployment.run("start")
     pid = deployment.manager_pid()
@@ -36,7 +36,7 @@ def test_the_next_start_says_what_happened(deployment: Deployment) -> None:
 def test_what_even_the_guard_could_not_end_is_ended_by_the_next_start(
     deployment: Deployment,
 ) -> None:
-    """Manager and guard are killed at once: a service that ignores SIGTERM isn't there twice."""
+    """With manager and cleanup process killed, a stubborn service is not started twice."""
     deployment.configure(service("mule", "stubborn", more="stop_timeout = 0.3"))
     deployment.run("start")
     (guard,) = [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c]
@@ -55,7 +55,7 @@ def test_what_even_the_guard_could_not_end_is_ended_by_the_next_start(
 
 
 def test_a_mark_of_before_the_machine_was_restarted_ends_nobody(deployment: Deployment) -> None:
-    """Another boot's mark names a pid that belongs to somebody else by now."""
+    """The pid in another boot's lock file may belong to an unrelated process."""
     deployment.configure(service("laser", "gate", "/"))
     deployment.run("start")
     deployment.run("shutdown")

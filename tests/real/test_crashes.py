@@ -1,4 +1,4 @@
-"""What happens when something dies: a service, the manager, the guard."""
+"""Crashes of a service, the manager or the cleanup process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def zoo_processes(deployment: Deployment) -> list[str]:
 
 @pytest.fixture
 def open_deployment() -> Iterator[Deployment]:
-    """A deployment in a directory that everybody may enter, as in real life."""
+    """A deployment in a directory that every user may enter."""
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         root.chmod(0o755)
@@ -38,7 +38,7 @@ def open_deployment() -> Iterator[Deployment]:
 
 
 def test_a_crashed_service_comes_back(deployment: Deployment) -> None:
-    """A new process, the restart counted, the end of the old one described."""
+    """It has a new process; the restart is counted and its exit described."""
     deployment.configure(service("laser", "gate", "/", more="restart_delay = 0"))
     deployment.run("start")
     pid = deployment.service("laser")["pid"]
@@ -53,7 +53,7 @@ def test_a_crashed_service_comes_back(deployment: Deployment) -> None:
 
 
 def test_a_crash_loop_ends_at_the_start_limit(deployment: Deployment) -> None:
-    """start_limit starts and no more, then `failed` with the reason; status exits 3."""
+    """After start_limit starts it is `failed` with the reason; status exits with 3."""
     starts = deployment.root / "starts"
     deployment.configure(
         '[services.flaky]\nkind = "command"\nready = { delay = 0 }\nrestart_delay = 0.01\n'
@@ -76,7 +76,7 @@ def test_a_crash_loop_ends_at_the_start_limit(deployment: Deployment) -> None:
     ],
 )
 def test_an_end_that_stays(deployment: Deployment, policy: str, code: int, state: str) -> None:
-    """Exit code 125 is never tried again; the policy decides about the others."""
+    """Exit code 125 is never retried; the policy decides about other codes."""
     gate = deployment.root / "gate"
     deployment.configure(
         service("job", "die_at_gate", str(gate), str(code), more=f'restart = "{policy}"')
@@ -88,7 +88,7 @@ def test_an_end_that_stays(deployment: Deployment, policy: str, code: int, state
 
 
 def test_what_a_dead_leader_leaves_is_ended_before_it_starts_again(deployment: Deployment) -> None:
-    """A child that outlived its leader doesn't hold a port that the next run needs."""
+    """A child that outlives its leader does not hold a port of the next run."""
     deployment.configure(
         service("x", "abandon", more="restart_delay = 1000\nrestart_max_delay = 1000")
     )
@@ -98,38 +98,38 @@ def test_what_a_dead_leader_leaves_is_ended_before_it_starts_again(deployment: D
     assert not zoo_processes(deployment)
 
 
-def kill_both(deployment: Deployment) -> None:
-    """Kill the base, and its dependent when the manager knows that: else it may come first."""
-    os.kill(deployment.service("base")["pid"], signal.SIGKILL)
-    eventually(lambda: deployment.state("base") == "starting")
-    os.kill(deployment.service("feed")["pid"], signal.SIGKILL)
-
-
 def test_a_restart_waits_for_what_the_service_needs(deployment: Deployment) -> None:
-    """Both die: the dependent isn't started against a base that is away, and loses no try by it."""
+    """If both die, the dependent waits for its need, and this costs no start attempt."""
     gate = deployment.root / "gate"
     deployment.configure(
         service("base", "gate", str(gate), more="restart_delay = 0")
         + service("feed", "gate", "/", more='needs = ["base"]\nrestart_delay = 0\nstart_limit = 3')
     )
+
+    def kill_both() -> None:
+        """Kill the dependent only when the other one is known to be away."""
+        os.kill(deployment.service("base")["pid"], signal.SIGKILL)
+        eventually(lambda: deployment.state("base") == "starting")
+        os.kill(deployment.service("feed")["pid"], signal.SIGKILL)
+
     gate.touch()
     deployment.run("start")
     gate.unlink()
-    kill_both(deployment)
+    kill_both()
     eventually(lambda: deployment.service("feed")["detail"] == "waiting for base")
     assert deployment.service("feed")["pid"] is None
     gate.touch()
     eventually(lambda: deployment.state("feed") == "running")
     assert deployment.service("feed")["restarts"] == 1
     gate.unlink()
-    kill_both(deployment)
+    kill_both()
     eventually(lambda: deployment.service("feed")["detail"] == "waiting for base")
     deployment.run("stop", "feed")
     assert deployment.state("feed") == "stopped"
 
 
 def test_nobody_outlives_a_killed_manager(deployment: Deployment) -> None:
-    """kill -9 on the manager ends every service: chatty, forking and stubborn ones."""
+    """kill -9 of the manager ends chatty, forking and stubborn services, too."""
     deployment.configure(
         service("plain", "gate", "/")
         + service("mule", "stubborn", more="stop_timeout = 0.5")
@@ -142,7 +142,7 @@ def test_nobody_outlives_a_killed_manager(deployment: Deployment) -> None:
 
 
 def test_the_guard_alone_ends_them_and_is_replaced_when_killed(deployment: Deployment) -> None:
-    """Somebody kills the guard: there is another one, and it knows the services."""
+    """A killed cleanup process is replaced by one that knows the services."""
     deployment.configure(service("mule", "stubborn", more="stop_timeout = 0.5"))
     deployment.run("start")
 
@@ -158,7 +158,7 @@ def test_the_guard_alone_ends_them_and_is_replaced_when_killed(deployment: Deplo
 
 
 def test_after_a_killed_manager_the_next_start_is_clean(deployment: Deployment) -> None:
-    """A stale socket and lock file are recognised: no manager says status, and start just works."""
+    """A stale socket and lock do not make status see a manager, or disturb start."""
     deployment.configure(service("laser", "gate", "/"))
     deployment.run("start")
     deployment.kill_manager()
@@ -173,7 +173,7 @@ def test_after_a_killed_manager_the_next_start_is_clean(deployment: Deployment) 
 def test_a_frozen_manager_is_reported_by_every_command_within_five_seconds(
     deployment: Deployment,
 ) -> None:
-    """Exit 4 with its pid, never a hang; and what nobody waits for any more isn't done."""
+    """Exit 4 with its pid; requests of clients that left are not carried out."""
     deployment.configure(service("laser", "gate", "/"))
     deployment.run("start")
     pid = deployment.manager_pid()
@@ -186,16 +186,16 @@ def test_a_frozen_manager_is_reported_by_every_command_within_five_seconds(
             for process in running:
                 _, err = process.communicate(timeout=20)
                 assert process.returncode == 4
-                assert f"(pid {pid}) doesn't answer" in err
+                assert f"(pid {pid}) does not answer" in err
         assert time.monotonic() - before < 5 + 2  # five at once on two cores
     finally:
         os.kill(pid, signal.SIGCONT)
-    eventually(lambda: deployment.manager_log().count("was not done") >= 4)
+    eventually(lambda: deployment.manager_log().count("was not carried out") >= 4)
     assert deployment.state("laser") == "running"
 
 
 def test_one_manager_per_deployment(deployment: Deployment) -> None:
-    """Of many starts at once exactly one starts a manager; `run` beside it is refused, exit 1."""
+    """Of many simultaneous starts, one starts a manager; an additional `run` exits with 1."""
     deployment.configure(service("laser", "gate", "/"))
     with contextlib.ExitStack() as stack:
         starts = [stack.enter_context(deployment.popen("start")) for _ in range(5)]
@@ -210,7 +210,7 @@ def test_one_manager_per_deployment(deployment: Deployment) -> None:
 
 
 def test_the_control_socket_is_private(deployment: Deployment) -> None:
-    """0600 in a directory that is 0700, whatever the umask."""
+    """It has mode 0600 in a directory of mode 0700, whatever the umask."""
     deployment.configure(service("laser", "gate", "/"))
     deployment.run("start")
     run = deployment.root / "run"
@@ -220,7 +220,7 @@ def test_the_control_socket_is_private(deployment: Deployment) -> None:
 
 @pytest.mark.skipif("os.geteuid() != 0", reason="needs a second user to be refused")
 def test_somebody_elses_manager_is_out_of_bounds(open_deployment: Deployment) -> None:
-    """Another user gets exit 4 and a sentence from every command, and changes nothing."""
+    """For another user, every command exits with 4 and changes nothing."""
     deployment = open_deployment
     config = deployment.configure(service("laser", "gate", "/"))
     deployment.run("start")
@@ -254,7 +254,7 @@ def test_somebody_elses_manager_is_out_of_bounds(open_deployment: Deployment) ->
 
 @pytest.mark.skipif("os.geteuid() != 0", reason="needs a second user whose directory it is")
 def test_somebody_elses_directory_is_not_taken(deployment: Deployment) -> None:
-    """A runtime directory of another user is left alone: exit 4."""
+    """Another user's runtime directory is not used: exit 4."""
     run = deployment.root / "run"
     run.mkdir(mode=0o700)
     os.chown(run, 65534, 65534)
@@ -263,7 +263,7 @@ def test_somebody_elses_directory_is_not_taken(deployment: Deployment) -> None:
 
 
 def test_services_survive_the_terminal(deployment: Deployment) -> None:
-    """The session of the terminal in which `pyroctl start` ran is hung up: everything runs on."""
+    """They continue when the session in which `pyroctl start` ran is hung up."""
     deployment.configure(service("laser", "gate", "/"))
     command = [
         *("script", "--quiet", "--return", "--command"),
@@ -277,7 +277,7 @@ def test_services_survive_the_terminal(deployment: Deployment) -> None:
 
 
 def test_the_foreground_manager_stops_everything_on_sigterm(deployment: Deployment) -> None:
-    """`pyroctl run` starts the enabled services, and ends with 0 when all are down."""
+    """`pyroctl run` starts the enabled services, and exits with 0 when all are stopped."""
     deployment.configure(
         service("laser", "gate", "/") + service("off", "gate", "/", more="enabled = false")
     )
@@ -294,7 +294,7 @@ def test_the_foreground_manager_stops_everything_on_sigterm(deployment: Deployme
 
 
 def test_a_second_interrupt_is_in_a_hurry(deployment: Deployment) -> None:
-    """Ctrl-C twice kills a service that would take its time."""
+    """A second Ctrl-C kills a service that is slow to stop."""
     deployment.configure(service("mule", "stubborn", more="stop_timeout = 1000"))
     with deployment.popen("run") as manager:
         eventually(deployment.listens)
@@ -307,7 +307,7 @@ def test_a_second_interrupt_is_in_a_hurry(deployment: Deployment) -> None:
 
 
 def test_the_foreground_manager_goes_on_trying(deployment: Deployment) -> None:
-    """A service that fails at first comes up later, and then what needs it."""
+    """A service that fails at first starts later, and then its dependents."""
     gate = deployment.root / "gate"
     deployment.configure(
         '[services.base]\nkind = "command"\nrestart_delay = 0.05\nrestart_max_delay = 0.05\n'

@@ -47,7 +47,7 @@ def test_the_sleep_of_the_machine_kills_nobody(deployment: Deployment) -> None:
         everybody = [manager, *(p for p in deployment.processes() if p != manager)]
         for each in everybody:
             os.kill(each, signal.SIGSTOP)
-        time.sleep(2)  # as long as the machine sleeps
+        time.sleep(2)  # sleep: as long as the machine sleeps
         for each in everybody:
             os.kill(each, signal.SIGCONT)
         row = deployment.service("es")
@@ -57,12 +57,19 @@ def test_the_sleep_of_the_machine_kills_nobody(deployment: Deployment) -> None:
 
 
 def test_without_a_watchdog_nobody_asks(deployment: Deployment) -> None:
-    """watchdog = false: a service that was stopped, for a debugger perhaps, stays."""
-    deployment.configure(PAIR.replace("restart_delay = 0\n", "watchdog = false\n"))
+    """watchdog = false: a service that was stopped, for a debugger perhaps, stays.
+
+    Another one, stopped later, is killed for it.
+    """
+    deployment.configure(
+        PAIR.replace("restart_delay = 0\n", "watchdog = false\n")
+        + f'[services.watched]\nkind = "nameserver"\nport = 0\n{EAGER}'
+    )
     deployment.run("start")
     row = deployment.service("es")
     os.kill(row["pid"], signal.SIGSTOP)
-    time.sleep(1)
+    os.kill(deployment.service("watched")["pid"], signal.SIGSTOP)
+    eventually(lambda: deployment.service("watched")["restarts"])
     os.kill(row["pid"], signal.SIGCONT)
     after = deployment.service("es")
     assert (after["pid"], after["restarts"]) == (row["pid"], 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness import eventually
+from tests.harness import eventually, reaches
 
 if TYPE_CHECKING:
     from tests.harness import Deployment
@@ -55,7 +55,7 @@ def test_a_service_that_gives_no_sign_of_life_any_more(deployment: Deployment) -
     gate = deployment.root / "gate"
     deployment.configure(patient("quiet", str(gate)))
     deployment.run("start")
-    time.sleep(1)  # three times as long as it may be silent
+    reaches(deployment.root / "gate.count", 15)  # four a period: three times what it has
     assert deployment.service("ill")["history"] == []
     ending = falls_ill(deployment, gate, "gave no sign of life for 0.3 s")
     assert (ending["exit"]["text"], ending["then"]) == ("killed by SIGKILL", "starting")
@@ -95,7 +95,7 @@ def test_a_stock_pyro_object_that_hangs(deployment: Deployment, servertype: str)
     ill = patient("pyro", str(gate), servertype, ready=ready, more='needs = ["ns"]')
     deployment.configure(NS + ill)
     deployment.run("start")
-    time.sleep(1)  # many questions
+    reaches(deployment.root / "gate.count", 9)  # three times as many as it takes to be ill
     assert deployment.service("ill")["history"] == []
     if servertype == "multiplex":
         falls_ill(deployment, gate, "did not answer 3 pings")
@@ -107,12 +107,14 @@ def test_a_stock_pyro_object_that_hangs(deployment: Deployment, servertype: str)
 @pytest.mark.parametrize("more", ["", 'nathost = "elsewhere.invalid"\nnatport = 7\n'])
 def test_an_object_that_hangs(deployment: Deployment, more: str) -> None:
     """Kind object: asked where it listens, not where its clients are sent; it comes back there."""
+    greetings = deployment.root / "greetings"
     deployment.configure(
-        '[services.ill]\nkind = "object"\nobject = "things:Single"\nrestart_delay = 0\n'
+        '[services.ill]\nkind = "object"\nobject = "things:greeted()"\nrestart_delay = 0\n'
         f'path = "{HERE}"\nservertype = "multiplex"\nwatchdog = {{ {EAGER} }}\n{more}'
+        f'env = {{ GREETINGS = "{greetings}" }}\n'
     )
     deployment.run("start")
-    time.sleep(1)  # many questions
+    reaches(greetings, 9)  # three times as many as it takes to be ill
     before = deployment.service("ill")
     assert before["history"] == []
     os.kill(before["pid"], signal.SIGSTOP)
@@ -126,9 +128,11 @@ def test_too_much_memory(deployment: Deployment) -> None:
     """All its processes count together; it is asked to stop, and started again."""
     gate = deployment.root / "gate"
     limit = "max_rss = 80_000_000\nwindow = 0.5\n"
-    deployment.configure(patient("greedy", "100", str(gate), watchdog="none", more=limit))
+    ill = patient("greedy", "100", str(gate), watchdog="none", more=limit)
+    other = ill.replace("services.ill", "services.other").replace(str(gate), "/")
+    deployment.configure(ill + other)
     deployment.run("start")
-    time.sleep(1)  # twice the window
+    eventually(lambda: len(deployment.service("other")["history"]) >= 2, "the window is over twice")
     assert deployment.service("ill")["history"] == []
     ending = falls_ill(deployment, gate, "MB of memory, more than max_rss (80.0 MB)")
     assert ending["exit"]["text"] == "killed by SIGTERM"
@@ -163,7 +167,7 @@ def test_the_history_shows_why(deployment: Deployment) -> None:
     os.kill(deployment.service("ill")["pid"], signal.SIGSEGV)
     eventually(lambda: (r := deployment.service("ill"))["restarts"] and r["state"] == "running")
     shown = deployment.run("status", "ill").stdout
-    assert "ill: how its last runs ended" in shown
+    assert "ill: recent runs" in shown
     died, asked = "killed by SIGSEGV", "restart requested (killed by SIGTERM)"
     assert shown.index(died) < shown.index(asked)
     keys = {"time", "pid", "exit", "reason", "uptime_s", "then"}
@@ -218,7 +222,7 @@ def test_a_manager_that_has_nothing_to_do_sleeps(deployment: Deployment) -> None
 
     def idle() -> bool:
         before = switches(manager)
-        time.sleep(3)  # that nothing happens can only be seen by waiting
+        time.sleep(3)  # sleep: that nothing happens can only be seen by waiting
         return switches(manager) == before
 
     assert idle() or idle()  # what the start left to do is done after the first

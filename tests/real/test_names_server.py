@@ -28,14 +28,14 @@ class Served(Managed):
         super().__init__([*prefix, sys.executable, "-m", "pyro_names", *argv], directory, env)
 
     def stop(self, number=signal.SIGTERM):
-        """Stop it; give seconds and exit code."""
+        """Stop it; return seconds and exit code."""
         started = time.monotonic()
         self.process.send_signal(number)
         code = self.process.wait(WAIT)
         return time.monotonic() - started, code
 
     def failed(self):
-        """Wait for its end; give exit code and stderr."""
+        """Wait for its end; return exit code and stderr."""
         _, errors = self.process.communicate(timeout=WAIT)
         assert "Traceback" not in errors
         return self.process.returncode, errors
@@ -89,7 +89,7 @@ def test_a_taken_port_is_an_error_and_no_other_port_is_tried(serve):
     assert code == 1
     assert errors == (
         f"pyro_names: port {port} on 127.0.0.1 is taken by another program; "
-        "stop what listens there or choose another port\n"
+        "stop it, or choose another port\n"
     )
 
 
@@ -226,11 +226,11 @@ def test_memory_storage_forgets(serve):
 
 
 def test_a_corrupt_storage_is_permanent(serve, tmp_path):
-    """Starting again wouldn't help: exit code 125 says so."""
+    """The exit code 125 reports that starting it again is pointless."""
     (tmp_path / "bad").write_bytes(b"x" * 5000)
     code, errors = serve(*LOOPBACK, "--storage", "sql:bad").failed()
     assert code == 125
-    assert errors.startswith("pyro_names: names can't be kept in bad: file is not a database")
+    assert errors.startswith("pyro_names: can't keep names in bad: file is not a database")
 
 
 def test_a_storage_in_no_directory_is_permanent(serve):
@@ -244,7 +244,7 @@ def test_wrong_arguments_exit_2(serve):
     """As every program does."""
     code, errors = serve("--port", "http").failed()
     assert code == 2
-    assert "no port from 0 to 65535" in errors
+    assert "a port from 0 to 65535" in errors
 
 
 def test_a_host_that_does_not_exist_is_a_clear_error(serve):

@@ -25,7 +25,7 @@ LOOPBACK = ("127.0.0.1", 0)
 
 @pytest.fixture
 def names():
-    """A name server in this process; gives it with its address as `HOST:PORT`."""
+    """A name server in this process; its `address` is `HOST:PORT`."""
     names = NameServer(open_storage("memory"))
     daemon = NameDaemon(names, LOOPBACK, None, died=lambda: None)
     daemon.start()
@@ -112,7 +112,7 @@ def test_a_name_that_does_not_come_is_named_at_the_timeout(names, wait_for):
 
 
 def test_a_registered_name_that_nobody_serves_is_not_ready(names, wait_for):
-    """A registration of yesterday is no readiness."""
+    """A stale registration is not readiness."""
     with socket.create_server(LOOPBACK) as sock:
         port = sock.getsockname()[1]
     names.register("ghost", f"PYRO:ghost@127.0.0.1:{port}")
@@ -150,8 +150,8 @@ def test_something_else_than_a_name_server_is_a_clear_error(wait_for):
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
-        (["x", "--ns", "host:port"], 1, "'host:port' is no address of a name server"),
-        (["x", "--timeout", "soon"], 2, "'soon' is no number of seconds"),
+        (["x", "--ns", "host:port"], 1, "'host:port' is not a name server address"),
+        (["x", "--timeout", "soon"], 2, "'soon' is not a number of seconds"),
         ([], 2, "NAME"),
     ],
 )

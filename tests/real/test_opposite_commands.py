@@ -1,4 +1,4 @@
-"""Two people with two terminals: commands that contradict each other, at the same moment."""
+"""Contradictory commands at the same time, as from two terminals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAITS = "waiting for another command: {}"
 
 @pytest.mark.parametrize("stopped", ["laser", "feed", "other"])
 def test_a_start_that_hangs_is_given_up_for_a_stop(deployment: Deployment, stopped: str) -> None:
-    """Whether it waits for that service, hasn't come to it or has started it; both are told."""
+    """This holds before, during and after the start of the service; both commands report it."""
     deployment.configure(
         service("idle", "gate", "/")
         + service("other", "gate", "/")
@@ -42,7 +42,7 @@ def test_a_start_that_hangs_is_given_up_for_a_stop(deployment: Deployment, stopp
 
 
 def test_a_restart_that_hangs_is_given_up_for_a_stop(deployment: Deployment) -> None:
-    """It is told that the service was stopped."""
+    """The restart reports that the service was stopped."""
     gate = deployment.root / "gate"
     gate.touch()
     deployment.configure(service("laser", "gate", str(gate)))
@@ -57,7 +57,7 @@ def test_a_restart_that_hangs_is_given_up_for_a_stop(deployment: Deployment) -> 
 
 
 def test_a_stop_of_something_else_waits_for_a_start(deployment: Deployment) -> None:
-    """It says for whom; both are done."""
+    """It reports what it waits for, and both succeed."""
     gate = deployment.root / "gate"
     deployment.configure(service("idle", "gate", "/") + service("laser", "gate", str(gate)))
     deployment.run("start", "idle")
@@ -74,7 +74,7 @@ def test_a_stop_of_something_else_waits_for_a_start(deployment: Deployment) -> N
 
 
 def test_a_start_during_a_stop_comes_after_it(deployment: Deployment) -> None:
-    """Nothing is there twice, and what comes up is a fresh process."""
+    """The service comes up in a new process, and never twice."""
     deployment.configure(service("mule", "stubborn") + 'stop_timeout = 40\nrestart = "never"\n')
     deployment.run("start")
     before = deployment.service("mule")["pid"]
@@ -94,7 +94,7 @@ def test_a_start_during_a_stop_comes_after_it(deployment: Deployment) -> None:
 
 
 def test_a_shutdown_waits_for_nobody(deployment: Deployment) -> None:
-    """The start that it interrupts is told so, and fails; the manager is gone."""
+    """The interrupted start fails with the reason, and the manager is gone."""
     deployment.configure(service("laser", "gate", str(deployment.root / "gate")))
     with deployment.popen("start") as start:
         eventually(deployment.listens)
@@ -108,7 +108,7 @@ def test_a_shutdown_waits_for_nobody(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize("turn", range(3))
 def test_at_the_same_instant(deployment: Deployment, turn: int) -> None:
-    """Whoever is first, both are done one after the other, and the state is that of the second."""
+    """Both commands are carried out in order, and the second one decides the state."""
     deployment.configure(service("job", "serve", ready="{ delay = 0 }"))
     deployment.run("start")
     with deployment.popen("stop", "job") as stop, deployment.popen("restart", "job") as restart:

@@ -165,8 +165,8 @@ def test_a_call_that_is_being_answered_gets_its_answer(host):
             target=lambda: (proxy._pyroClaimOwnership(), answers.append(proxy.sleep(0.5)))
         )
         caller.start()
-        eventually(lambda: hosted.ask("statistics")["answer"]["connections"] == 1)
-        time.sleep(0.2)  # the call is under way, or the worst: it is answered by an error
+        assert "asleep\n" in hosted.process.stdout
+        assert hosted.ask("statistics")["answer"]["connections"] == 1
         assert hosted.stop()[0] == 0
         caller.join(WAIT)
         proxy._pyroClaimOwnership()
@@ -175,7 +175,7 @@ def test_a_call_that_is_being_answered_gets_its_answer(host):
 
 @pytest.mark.parametrize("servertype", ["thread", "multiplex"])
 def test_a_call_that_never_ends_does_not_delay_the_end_for_ever(host, servertype):
-    """It is cut off, and that is said."""
+    """It is cut off, and a warning reports that."""
     hosted = host("things:Counting", "--servertype", servertype)
     hosted.ready()
     with hosted.proxy() as proxy:
@@ -184,7 +184,7 @@ def test_a_call_that_never_ends_does_not_delay_the_end_for_ever(host, servertype
             target=lambda: (proxy._pyroClaimOwnership(), _fails(lambda: proxy.sleep(600)))
         )
         caller.start()
-        time.sleep(0.3)
+        assert "asleep\n" in hosted.process.stdout
         code, errors = hosted.stop()
         caller.join(WAIT)
         proxy._pyroClaimOwnership()

@@ -18,10 +18,10 @@ HERE = Path(__file__).parent
         ("things:Conting", 125, "did you mean Counting?"),
         ("things:Hidden", 125, "things:Hidden exposes nothing to clients: put @Pyro5.api.expose"),
         ("things:make", 125, "things:make is a function: to serve what it returns"),
-        ("things:os", 125, "the module things:os has nothing that clients could call"),
+        ("things:os", 125, "the module things:os has nothing that clients can call"),
         ("things:fail()", 1, "things:fail() failed: RuntimeError: no camera found"),
         ("things:Broken", 1, "things:Broken can't be created: RuntimeError: the instrument is off"),
-        ("things", 125, "'things' is no object: expected MODULE:CLASS"),
+        ("things", 125, "'things' is not an object: expected MODULE:CLASS"),
     ],
 )
 def test_what_can_not_be_served_is_explained(host, target, code, said):
@@ -36,7 +36,7 @@ def test_a_missing_module_is_explained_by_where_it_was_searched(host, tmp_path):
     hosted = host("nowhere:Thing", "--path", str(tmp_path / "gone"))
     code, errors = hosted.end()
     assert code == 125
-    assert f"searched in\n  {HERE}\n  {tmp_path}/gone (which isn't there)\n" in errors
+    assert f"searched in\n  {HERE}\n  {tmp_path}/gone (which doesn't exist)\n" in errors
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`pyroctl reexec`: another program in the manager's process, and nobody notices."""
+"""`pyroctl reexec`: a new program in the manager's process, without an interruption."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyro_events import Publisher, Subscriber
-from pyroctl.log_files import versions
+from pyroctl.paths import log_versions
 from tests.harness import Deployment, eventually
 from tests.real.test_adoption import another_users, chatty, gate, needs_root
 from tests.real.test_start_and_stop import service
@@ -31,7 +31,7 @@ def manager(mode: str) -> str:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_services_go_on_and_their_exit_codes_stay_known(deployment: Deployment, mode: str) -> None:
-    """The same process of the manager, the same services; uptime and counters are kept."""
+    """Manager and services keep their processes, uptimes and counters."""
     gate = deployment.root / "gate"
     deployment.configure(
         manager(mode)
@@ -45,7 +45,7 @@ def test_services_go_on_and_their_exit_codes_stay_known(deployment: Deployment, 
         lambda: (r := deployment.service("laser"))["restarts"] and r["uptime_s"] and r
     )
     said = deployment.run("reexec").stderr
-    assert re.search(rf"the manager \(pid {pid}\) runs pyroctl \d+\.\d+", said)
+    assert re.search(rf"the manager \(pid {pid}\) now runs pyroctl \d+\.\d+", said)
     after = deployment.service("laser")
     kept = ("pid", "uri", "restarts", "exit", "history")
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
@@ -59,7 +59,7 @@ def test_services_go_on_and_their_exit_codes_stay_known(deployment: Deployment, 
 @needs_root
 @pytest.mark.parametrize("mode", MODES)
 def test_services_of_another_user_go_on(deployment: Deployment, gate: Path, mode: str) -> None:
-    """What they say then is heard."""
+    """Their later output is logged."""
     deployment.configure(manager(mode) + another_users(gate))
     deployment.run("start")
     pid = deployment.service("laser")["pid"]
@@ -71,13 +71,13 @@ def test_services_of_another_user_go_on(deployment: Deployment, gate: Path, mode
 
 @pytest.mark.parametrize("mode", MODES)
 def test_no_line_is_lost_and_none_is_cut(deployment: Deployment, mode: str) -> None:
-    """A service that never stops printing has all of its lines in its log, each once, in order."""
+    """The log of a service that prints constantly has every line once and in order."""
     deployment.configure(manager(mode) + chatty(deployment.root))
     deployment.run("start")
     for _ in range(2):
         deployment.run("reexec")
     deployment.run("stop")
-    files = map(Path, reversed(versions(str(deployment.root / "logs" / "chatty.log"))))
+    files = map(Path, reversed(log_versions(str(deployment.root / "logs" / "chatty.log"))))
     lines = b"".join(path.read_bytes() for path in files).splitlines()
     said = [line for line in lines if b"[pyroctl]" not in line]
     numbers = [int(found[1]) for line in said if (found := re.search(rb" line (\d+)$", line))]
@@ -86,7 +86,7 @@ def test_no_line_is_lost_and_none_is_cut(deployment: Deployment, mode: str) -> N
 
 
 def test_clients_notice_nothing(deployment: Deployment) -> None:
-    """Subscribers keep their connections; commands that come meanwhile wait."""
+    """Subscribers keep their connections; commands issued during the switch wait."""
     deployment.configure(
         '[services.ns]\nkind = "nameserver"\nport = 0\n'
         '[services.es]\nkind = "eventservice"\nneeds = ["ns"]\n'
@@ -111,7 +111,7 @@ def test_clients_notice_nothing(deployment: Deployment) -> None:
         with deployment.popen("reexec") as replacing:
             for _ in range(5):
                 status = deployment.run("status", code=None)
-                assert status.returncode == 0 or "doesn't answer" in status.stderr  # busy machine
+                assert status.returncode == 0 or "does not answer" in status.stderr  # busy machine
             assert replacing.wait(40) == 0
         publisher.publish("quotes", 2)
         subscriber.listen()
@@ -123,7 +123,7 @@ def test_clients_notice_nothing(deployment: Deployment) -> None:
 
 
 def test_nobody_outlives_the_new_program_either(deployment: Deployment) -> None:
-    """The guard is taken over, too."""
+    """The new program keeps the cleanup process."""
     deployment.configure(
         service("plain", "gate", "/") + service("mule", "stubborn", more="stop_timeout = 0.5")
     )
@@ -136,7 +136,7 @@ def test_nobody_outlives_the_new_program_either(deployment: Deployment) -> None:
 
 
 def test_what_was_under_way_goes_on(deployment: Deployment) -> None:
-    """A back-off, a start that isn't ready yet, and one that waits for that."""
+    """A backoff, an unfinished start and a service waiting for it continue."""
     gate = deployment.root / "gate"
     deployment.configure(
         service("base", "gate", str(gate))
@@ -163,7 +163,7 @@ def test_what_was_under_way_goes_on(deployment: Deployment) -> None:
 
 
 def test_a_service_that_was_stopped_stays_so(deployment: Deployment) -> None:
-    """`pyroctl run` starts what is enabled, but its next program doesn't."""
+    """Unlike `pyroctl run`, its next program does not start all enabled services."""
     deployment.configure(service("laser", "gate", "/") + service("feed", "gate", "/"))
     with deployment.popen("run") as running:
         eventually(deployment.listens)
@@ -210,7 +210,7 @@ def break_program(deployment: Deployment) -> int:
 def test_a_program_that_could_not_go_on_replaces_nothing(
     deployment: Deployment, spoil: Callable[[Deployment], int], words: str
 ) -> None:
-    """It has to show first that it can; the reason is said, and the old one goes on."""
+    """The check of the new program fails with the reason, and the old one continues."""
     deployment.env["PYTHONPATH"] = str(deployment.root / "upgrade")
     config = service("laser", "gate", "/")
     deployment.configure(config)
@@ -225,13 +225,13 @@ def test_a_program_that_could_not_go_on_replaces_nothing(
 
 
 def test_without_a_manager_there_is_nothing_to_replace(deployment: Deployment) -> None:
-    """Exit 7."""
+    """The exit status is 7."""
     deployment.configure(service("laser", "gate", "/"))
     assert "no manager is running" in deployment.run("reexec", code=7).stderr
 
 
 def test_systemd_hears_of_the_new_program(deployment: Deployment) -> None:
-    """It tells that it is ready on the same socket."""
+    """It reports readiness on the same socket."""
     deployment.configure(service("laser", "gate", "/"))
     path = deployment.root / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:

@@ -1,4 +1,4 @@
-"""reload with the installed command and real services: only what changed is touched, or nothing."""
+"""reload with real services: it changes only what is different, or nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def steps(envelope) -> list[tuple[str, str]]:
 
 
 def test_a_reload_touches_only_what_changed(deployment: Deployment) -> None:
-    """Unchanged pids stay; new services start, removed ones are gone from status as well."""
+    """Unchanged services keep their pids; new ones start, removed ones disappear from status."""
     trio = [service(name, "gate", "/") for name in ("a", "b", "gone")]
     deployment.configure("".join(trio))
     deployment.run("start")
@@ -57,7 +57,7 @@ def test_a_reload_touches_only_what_changed(deployment: Deployment) -> None:
 
 
 def test_live_keys_take_effect_in_the_process_that_runs(deployment: Deployment) -> None:
-    """The restart policy of a running service changes without touching it."""
+    """The restart policy of a running service changes without a restart."""
     deployment.configure(service("a", "gate", "/"))
     deployment.run("start")
     pid = pids(deployment)["a"]
@@ -84,7 +84,7 @@ BROKEN = {
 def test_a_configuration_that_does_not_load_changes_nothing(
     deployment: Deployment, kind: str
 ) -> None:
-    """Exit 6 with file, line and key; a signal writes it into the manager's log."""
+    """Exit 6 with file, line and key; on a signal, the manager logs them."""
     text, place = BROKEN[kind]
     deployment.configure(service("a", "gate", "/"))
     deployment.run("start")
@@ -102,7 +102,7 @@ def test_a_configuration_that_does_not_load_changes_nothing(
 
 
 def test_a_drop_in_with_a_syntax_error_changes_nothing(deployment: Deployment) -> None:
-    """It is named with its line."""
+    """The error names its line."""
     deployment.configure(service("a", "gate", "/"))
     deployment.run("start")
     dropin = deployment.root / "pyroctl.d" / "10.toml"
@@ -114,7 +114,7 @@ def test_a_drop_in_with_a_syntax_error_changes_nothing(deployment: Deployment) -
 
 
 def test_sighup_is_a_reload(deployment: Deployment) -> None:
-    """However often it comes."""
+    """Repeated signals are reloads, too."""
     deployment.configure(service("a", "gate", "/"))
     deployment.run("start")
     before = pids(deployment)
@@ -127,7 +127,7 @@ def test_sighup_is_a_reload(deployment: Deployment) -> None:
 
 
 def test_settings_with_which_a_service_does_not_run_are_taken_back(deployment: Deployment) -> None:
-    """All or nothing: exit 1 with its last words, and everything is as it was."""
+    """Exit 1 with its last output, and everything is as before."""
     old = service("a", "gate", "/") + service("b", "gate", "/") + service("gone", "gate", "/")
     deployment.configure(old)
     deployment.run("start")
@@ -149,7 +149,7 @@ def test_settings_with_which_a_service_does_not_run_are_taken_back(deployment: D
 
 
 def test_a_service_that_keeps_failing_is_mended_by_a_reload(deployment: Deployment) -> None:
-    """Wherever in its misery the reload finds it; what runs beside it goes on."""
+    """This works in every state of the failing service, and others continue."""
     gate = deployment.root / "gate"
     keen = "restart_delay = 0\nstart_limit = 100000\nstart_window = 1"
     crashing = service("b", "die_at_gate", str(gate), more=keen)
@@ -165,7 +165,7 @@ def test_a_service_that_keeps_failing_is_mended_by_a_reload(deployment: Deployme
 
 
 def test_ports_can_be_swapped(deployment: Deployment) -> None:
-    """Two services that get each other's port: neither finds it taken."""
+    """Two services that exchange ports both find them free."""
     first, second = free_ports(2)
 
     def pair(one: int, two: int) -> str:
@@ -190,7 +190,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def test_a_reload_while_a_reload_runs_waits_for_it_and_says_so(deployment: Deployment) -> None:
-    """Both are done, one after the other."""
+    """Both are carried out, one after the other."""
     gate = deployment.root / "gate"
     deployment.configure(service("a", "gate", "/"))
     deployment.run("start")
@@ -209,7 +209,7 @@ def test_a_reload_while_a_reload_runs_waits_for_it_and_says_so(deployment: Deplo
 
 
 def test_a_reload_that_restarts_an_event_service_warns(deployment: Deployment) -> None:
-    """Plain subscribers are listed; --safe refuses, a no changes nothing, --yes goes on."""
+    """Plain subscribers are listed; --safe and "no" change nothing, --yes proceeds."""
     deployment.configure(PAIR)
     deployment.run("start")
     before = pids(deployment)
@@ -231,7 +231,7 @@ def test_a_reload_that_restarts_an_event_service_warns(deployment: Deployment) -
 
 
 def test_keys_of_the_manager_wait_for_a_new_manager(deployment: Deployment) -> None:
-    """That is said, and nothing restarts for it."""
+    """The command reports this and restarts nothing."""
     deployment.configure(service("a", "gate", "/"))
     deployment.run("start")
     before = pids(deployment)
@@ -243,7 +243,7 @@ def test_keys_of_the_manager_wait_for_a_new_manager(deployment: Deployment) -> N
 
 
 def test_what_run_still_waits_to_start_follows_a_reload(deployment: Deployment) -> None:
-    """A service whose need never came starts when it doesn't need it any more."""
+    """A service whose need never became ready starts once it no longer needs it."""
     bad = service("bad", "die", more='restart = "never"')
     deployment.configure(bad + service("a", "gate", "/", more='needs = ["bad"]'))
     with deployment.popen("run") as manager:
@@ -258,7 +258,7 @@ def test_what_run_still_waits_to_start_follows_a_reload(deployment: Deployment) 
 
 
 def test_a_reload_needs_a_manager_of_that_configuration(deployment: Deployment) -> None:
-    """Without one 7; another file than the manager's is a usage error."""
+    """Without a manager it exits with 7; another configuration file is a usage error."""
     path = deployment.configure(service("a", "gate", "/"))
     deployment.run("reload", code=7)
     deployment.run("start")
@@ -268,7 +268,7 @@ def test_a_reload_needs_a_manager_of_that_configuration(deployment: Deployment) 
 
 
 def test_what_was_stopped_by_hand_stays_down(deployment: Deployment) -> None:
-    """A reload doesn't start it; it has its new settings when somebody else does."""
+    """A reload does not start it; the next start uses its new settings."""
     deployment.configure(service("a", "gate", "/") + service("b", "gate", "/"))
     deployment.run("start")
     deployment.run("stop", "a")

@@ -1,4 +1,4 @@
-"""What the manager costs while it has nothing to do: memory for itself only, and no wake-up."""
+"""An idle manager: it uses memory only for itself, and never wakes up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUIET = 2.0
 NOT_IN_THE_MANAGER = {"click", "platformdirs", "psutil", "pydantic", "Pyro5", "rich", "tomlkit"}
 EVERYTHING = """
 import pkgutil, sys
-import pyroctl.cli.status.fast_path, pyroctl.cli.foreground, pyroctl.manager
+import pyroctl.cli.fast_path, pyroctl.cli.foreground, pyroctl.manager
 for module in pkgutil.walk_packages(pyroctl.manager.__path__, "pyroctl.manager."):
     if not module.name.endswith(("__main__", "shim")):
         __import__(module.name)
@@ -28,7 +28,7 @@ print(*sys.modules)
 
 
 def switches(deployment: Deployment) -> dict[int, list[str]]:
-    """Give the context switches of the manager and its guard, in /proc/PID/status."""
+    """Return the context switches of the manager and its cleanup process, from /proc/PID/status."""
     found = {}
     for pid, command in deployment.processes().items():
         if not command.startswith("sleep"):
@@ -39,7 +39,7 @@ def switches(deployment: Deployment) -> dict[int, list[str]]:
 
 def unchanged(deployment: Deployment) -> bool:
     before = switches(deployment)
-    time.sleep(QUIET)
+    time.sleep(QUIET)  # sleep: that nothing happens can only be seen by waiting
     return switches(deployment) == before
 
 
@@ -55,14 +55,14 @@ def many(deployment: Deployment) -> None:
 
 
 def test_nothing_wakes_the_manager_up_while_nothing_happens(deployment: Deployment) -> None:
-    """Neither the manager nor its guard is scheduled once."""
+    """Neither the manager nor its cleanup process is scheduled once."""
     many(deployment)
     assert len(switches(deployment)) == 2
     eventually(lambda: unchanged(deployment), f"{QUIET} s without a context switch")
 
 
 def test_what_checks_the_configuration_is_not_in_the_manager(deployment: Deployment) -> None:
-    """It is loaded by a process of its own, by a reload, too."""
+    """A separate process loads it, also for a reload."""
     many(deployment)
     deployment.configure('[services.one]\nkind = "command"\ncommand = ["sleep", "75"]\n')
     deployment.run("reload")
@@ -71,7 +71,7 @@ def test_what_checks_the_configuration_is_not_in_the_manager(deployment: Deploym
 
 
 def test_the_manager_imports_little() -> None:
-    """All its modules together need nothing but the standard library, and a quick run, too."""
+    """Its modules and the fast path of `run` import only the standard library."""
     done = subprocess.run(
         [sys.executable, "-c", EVERYTHING], capture_output=True, text=True, check=True
     )

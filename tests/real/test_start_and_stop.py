@@ -24,7 +24,7 @@ def service(name: str, *command: str, ready: str = '"notify"', more: str = "") -
 
 
 def test_start_returns_when_services_are_ready_and_not_before(deployment: Deployment) -> None:
-    """Until a service has said that it is ready, start waits and status says starting."""
+    """Until a service reports that it is ready, start waits and status says starting."""
     gate = deployment.root / "gate"
     deployment.configure(service("laser", "gate", str(gate)))
     with deployment.popen("start") as start:
@@ -62,7 +62,7 @@ def test_needs_are_started_first_and_dependents_stopped_first(deployment: Deploy
 
 
 def test_start_and_stop_of_what_is_so_already_are_done(deployment: Deployment) -> None:
-    """Asking twice is no error and changes nothing."""
+    """A repeated command succeeds and changes nothing."""
     deployment.configure(service("laser", "gate", "/"))
     deployment.run("start")
     pid = deployment.service("laser")["pid"]
@@ -76,7 +76,7 @@ def test_start_and_stop_of_what_is_so_already_are_done(deployment: Deployment) -
 def test_without_a_manager_stop_and_shutdown_are_done_and_restart_is_not(
     deployment: Deployment,
 ) -> None:
-    """0 for what is so already, 7 for what needs a manager, 3 for the status."""
+    """stop and shutdown exit with 0, restart with 7, status with 3."""
     deployment.configure(service("laser", "gate", "/"))
     deployment.run("stop", code=0)
     deployment.run("shutdown", code=0)
@@ -87,7 +87,7 @@ def test_without_a_manager_stop_and_shutdown_are_done_and_restart_is_not(
 def test_a_service_that_dies_at_once_is_explained_and_everything_taken_back(
     deployment: Deployment,
 ) -> None:
-    """Exit 1 with its own last words; what was started for it is stopped, the manager too."""
+    """Exit 1 with its last output; its needs and the manager stop again."""
     deployment.configure(
         service("base", "gate", "/") + service("laser", "die", "3", more='needs = ["base"]')
     )
@@ -103,7 +103,7 @@ def test_a_service_that_dies_at_once_is_explained_and_everything_taken_back(
 
 
 def test_a_failed_start_leaves_running_what_ran_before(deployment: Deployment) -> None:
-    """Only what the failed command itself has started is taken back."""
+    """Only services that the failed command itself started are stopped."""
     deployment.configure(
         service("base", "gate", "/") + service("laser", "die", more='needs = ["base"]')
     )
@@ -114,7 +114,7 @@ def test_a_failed_start_leaves_running_what_ran_before(deployment: Deployment) -
 
 
 def test_an_interrupted_first_start_leaves_nothing_behind(deployment: Deployment) -> None:
-    """Ctrl-C while a service isn't ready yet: exit 130, the manager is gone with all it started."""
+    """Ctrl-C during the start: exit 130, and manager and services are gone."""
     deployment.configure(service("laser", "gate", "/no/gate"))
     with deployment.popen("start") as start:
         eventually(deployment.listens)
@@ -126,7 +126,7 @@ def test_an_interrupted_first_start_leaves_nothing_behind(deployment: Deployment
 
 
 def test_a_program_that_is_not_there_is_named(deployment: Deployment) -> None:
-    """The failure names the program; it isn't tried again and again."""
+    """The error names the program, which is not tried again."""
     deployment.configure('[services.x]\nkind = "command"\ncommand = "no-such-program --fast"')
     failed = deployment.run("start", code=1)
     assert "no-such-program" in failed.stderr
@@ -134,14 +134,14 @@ def test_a_program_that_is_not_there_is_named(deployment: Deployment) -> None:
 
 
 def test_a_service_that_never_gets_ready_is_given_up(deployment: Deployment) -> None:
-    """start_timeout ends it, and the message says how long it was given."""
+    """It is stopped after start_timeout, and the error names the time."""
     deployment.configure(service("slow", "gate", "/no/gate", more="start_timeout = 0.5"))
     failed = deployment.run("start", code=1)
     assert "not ready within 0.5 s" in failed.stderr
 
 
 def test_readiness_by_port_log_and_delay(deployment: Deployment) -> None:
-    """The three ways for programs that don't know sd_notify: each waits for its sign."""
+    """Programs without sd_notify become ready by each of the three conditions."""
     with socket.create_server(("localhost", 0)) as probe:
         port = probe.getsockname()[1]
     gate = deployment.root / "gate"
@@ -176,7 +176,7 @@ def test_whoever_ignores_sigterm_is_killed_after_its_time(deployment: Deployment
 
 
 def test_a_stop_takes_the_whole_session(deployment: Deployment) -> None:
-    """A child in another process group, deaf to SIGTERM, doesn't survive its parent's stop."""
+    """A child in another process group that ignores SIGTERM does not survive the stop."""
     deployment.configure(service("family", "family", more="stop_timeout = 0.3"))
     deployment.run("start")
     assert len([c for c in deployment.processes().values() if "zoo.py" in c]) == 2
@@ -185,7 +185,7 @@ def test_a_stop_takes_the_whole_session(deployment: Deployment) -> None:
 
 
 def test_restart_gives_a_fresh_process(deployment: Deployment) -> None:
-    """A new pid, ready again when the command returns; it isn't counted as a crash."""
+    """The new process is ready when the command returns, and does not count as a crash."""
     deployment.configure(service("laser", "gate", "/") + service("other", "gate", "/"))
     deployment.run("start", "laser")
     before = deployment.service("laser")
@@ -199,7 +199,7 @@ def test_restart_gives_a_fresh_process(deployment: Deployment) -> None:
 
 
 def test_an_unknown_service_gets_the_nearest_name(deployment: Deployment) -> None:
-    """Exit 5 from actions, 4 from status, and what was probably meant."""
+    """Actions exit with 5, status with 4, and the error suggests a name."""
     deployment.configure(service("laser", "gate", "/"))
     deployment.run("start")
     for command, code in (("start", 5), ("stop", 5), ("restart", 5), ("logs", 5), ("status", 4)):
@@ -209,7 +209,7 @@ def test_an_unknown_service_gets_the_nearest_name(deployment: Deployment) -> Non
 
 
 def test_identity_limits_and_place_of_a_service(deployment: Deployment) -> None:
-    """umask, nice, limits, cwd and a session of its own are set before the program starts."""
+    """umask, nice, limits, cwd and a new session are set before the program starts."""
     work = deployment.root / "work"
     work.mkdir()
     more = 'cwd = "work"\numask = "0027"\nnice = 5\nlimits = { nofile = 512 }'
@@ -222,7 +222,7 @@ def test_identity_limits_and_place_of_a_service(deployment: Deployment) -> None:
 
 @pytest.mark.skipif("os.geteuid() != 0", reason="only root may become another user")
 def test_a_service_can_run_as_another_user(deployment: Deployment) -> None:
-    """The user's ids and home, not ours; readiness still reaches the manager."""
+    """It has that user's IDs and home, and its readiness still reaches the manager."""
     import pwd
 
     entry = pwd.getpwnam("nobody")

@@ -1,4 +1,4 @@
-"""Under systemd, and in systemd's place: units, notifications, the journal, process 1."""
+"""Under systemd, or as process 1: units, notifications and the journal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DOUBLE_FORK = (
 
 @pytest.fixture
 def systemd(deployment: Deployment) -> Iterator[socket.socket]:
-    """Listens as systemd does."""
+    """The notification socket of systemd."""
     name = f"pyroctl-test-{deployment.mark}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind("\0" + name)
@@ -44,7 +44,7 @@ def systemd(deployment: Deployment) -> Iterator[socket.socket]:
 
 
 def hear(systemd: socket.socket, wanted: str) -> list[str]:
-    """Give the messages until one has that in it."""
+    """Return the messages up to one that contains a text."""
     heard = []
     while not heard or wanted not in heard[-1]:
         heard.append(systemd.recv(4096).decode())
@@ -73,7 +73,7 @@ def running(
 def test_ready_is_said_when_the_services_are_up(
     deployment: Deployment, systemd: socket.socket
 ) -> None:
-    """Not before; the status names who is missing; a reload and the end are announced."""
+    """Readiness comes with them; the status names missing ones; reload and stop are announced."""
     gate = deployment.root / "gate"
     deployment.configure(service("laser", "gate", str(gate)))
     with running(deployment) as manager:
@@ -94,7 +94,7 @@ def test_ready_is_said_when_the_services_are_up(
 def test_a_service_that_fails_keeps_nobody_waiting(
     deployment: Deployment, systemd: socket.socket
 ) -> None:
-    """systemd hears ready, and whose fault it is."""
+    """systemd receives readiness and the name of the failed service."""
     deployment.configure(
         service("laser", "gate", "/") + service("lamp", "die", "125", ready='"notify"')
     )
@@ -108,7 +108,7 @@ def test_a_service_that_fails_keeps_nobody_waiting(
 def test_signs_of_life_are_given_only_when_they_are_wanted(
     deployment: Deployment, systemd: socket.socket
 ) -> None:
-    """Twice in each period; not for a period that is meant for another process."""
+    """Two pings per period; none for a period that is meant for another process."""
     deployment.configure(service("laser", "gate", "/"))
     deployment.env["WATCHDOG_USEC"] = "200000"
     with running(deployment) as manager:
@@ -126,7 +126,7 @@ def test_signs_of_life_are_given_only_when_they_are_wanted(
 
 
 def test_services_do_not_hear_of_systemd(deployment: Deployment, systemd: socket.socket) -> None:
-    """Its variables are the manager's own; a service has a NOTIFY_SOCKET of ours."""
+    """Only the manager sees systemd's variables; a service has a NOTIFY_SOCKET of the manager."""
     deployment.configure(
         '[services.env]\nkind = "command"\nready = { log = "end" }\n'
         'command = ["sh", "-c", "env; echo end; exec sleep 1000"]\n'
@@ -142,7 +142,7 @@ def test_services_do_not_hear_of_systemd(deployment: Deployment, systemd: socket
 
 
 def test_lines_for_the_journal_have_levels(deployment: Deployment) -> None:
-    """When stderr is the journal's socket, and only then."""
+    """They have them only if stderr is the journal's socket."""
     deployment.configure(service("lamp", "die", "125", ready='"notify"'))
     reading, writing = os.pipe()
     with open(reading) as journal:  # noqa: PTH123
@@ -167,7 +167,7 @@ def test_lines_for_the_journal_have_levels(deployment: Deployment) -> None:
 def test_the_unit_passes_systemds_own_check(
     deployment: Deployment, tmp_path: Path, user: bool, place: str
 ) -> None:
-    """Whatever the configuration's path is; it names the program and the file absolutely."""
+    """The paths of program and configuration are absolute and quoted."""
     directory = tmp_path / place
     directory.mkdir()
     config = directory / "lab.toml"
@@ -189,7 +189,7 @@ def test_the_unit_passes_systemds_own_check(
 
 
 def test_the_unit_gives_services_the_time_that_they_may_take(deployment: Deployment) -> None:
-    """What stops one after the other is added up."""
+    """Its timeout is the sum for services that stop one after the other."""
     deployment.configure(
         service("a", "gate", "/", more="stop_timeout = 20")
         + service("b", "gate", "/", more='stop_timeout = 30\nneeds = ["a"]')
@@ -208,7 +208,7 @@ def can_be_process_1() -> bool:
 
 
 def test_as_process_1_it_collects_orphans_and_obeys(deployment: Deployment) -> None:
-    """No zombie stays; what services say is printed; SIGTERM stops all in order."""
+    """No zombie stays, output is printed, and SIGTERM stops all services in order."""
     if not can_be_process_1():
         pytest.skip("no process namespaces here")
     deployment.configure(DOUBLE_FORK + service("laser", "gate", "/"))
@@ -236,7 +236,7 @@ def zombies_of(parent: int) -> bool:
 
 
 def test_run_prints_what_services_say_if_asked(deployment: Deployment) -> None:
-    """Each line with its service's name; a reader who stopped reading keeps nobody waiting."""
+    """Each line has its service's name; a stalled reader delays nothing."""
     deployment.configure(
         service("laser", "gate", "/") + service("feed", "chatter", "200000", ready="{ delay = 0 }")
     )

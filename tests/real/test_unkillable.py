@@ -1,6 +1,6 @@
-"""What not even SIGKILL ends: the manager says what that is, and ends all the same.
+"""Processes that survive SIGKILL: the manager reports them and exits anyway.
 
-Such a process waits in the kernel. Here it waits for a debugger that wants to see it exit.
+Such a process is blocked in the kernel, here by a debugger that traces its exit.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ while not failed:
 
 @contextlib.contextmanager
 def held(pid: int) -> Iterator[None]:
-    """Let that process not end before the block does."""
+    """Keep a process from exiting until the end of the block."""
     with subprocess.Popen(
         [sys.executable, "-c", DEBUGGER, str(pid)], stdout=subprocess.PIPE, text=True
     ) as debugger:
@@ -51,7 +51,7 @@ def held(pid: int) -> Iterator[None]:
 
 
 def test_shutdown_names_what_it_cannot_end_and_ends(deployment: Deployment) -> None:
-    """Exit 1 after a bounded time, with service and pids; all else is stopped, nobody waits."""
+    """It exits with 1 in bounded time and lists service and pids; all others are stopped."""
     deployment.configure(
         service("disk", "gate", "/", more="stop_timeout = 0.3") + service("laser", "gate", "/")
     )
@@ -64,7 +64,7 @@ def test_shutdown_names_what_it_cannot_end_and_ends(deployment: Deployment) -> N
         assert envelope["status"] == "error"
         assert (error["code"], error["service"]) == ("not-ended", "disk")
         assert error["pids"] == [pids["disk"]]
-        assert f"process {pids['disk']} is still there after SIGKILL" in error["message"]
+        assert f"process {pids['disk']} survived SIGKILL" in error["message"]
         assert not is_alive(manager)
         assert not is_alive(pids["laser"])
         eventually(lambda: list(deployment.processes()) == [pids["disk"]], "the guard gives up")
@@ -73,12 +73,12 @@ def test_shutdown_names_what_it_cannot_end_and_ends(deployment: Deployment) -> N
 
 
 def test_stop_and_restart_say_it_too(deployment: Deployment) -> None:
-    """Exit 1; the service stays `stopping`, and when it ends after all, it is stopped."""
+    """Exit 1; the service stays `stopping`, and is stopped when the process does end."""
     deployment.configure(service("disk", "gate", "/", more="stop_timeout = 0.3"))
     deployment.run("start")
     pid = deployment.service("disk")["pid"]
     with held(pid):
-        assert "disk can't be ended" in deployment.run("restart", "disk", code=1).stderr
+        assert "disk could not be stopped" in deployment.run("restart", "disk", code=1).stderr
         assert f"process {pid}" in deployment.run("stop", code=1).stderr
         assert deployment.state("disk") == "stopping"
     eventually(lambda: deployment.state("disk") == "stopped")
@@ -86,7 +86,7 @@ def test_stop_and_restart_say_it_too(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize("orphans", ["stop", "adopt"])
 def test_the_second_signal_ends_the_manager_at_once(deployment: Deployment, orphans: str) -> None:
-    """With a service that can't be ended and one that takes a minute; exit 1, nobody is left."""
+    """An unkillable and a slow service do not delay it; exit 1, and no process is left."""
     deployment.configure(
         f'[manager]\norphans = "{orphans}"\n'
         + service("base", "gate", "/")
@@ -105,14 +105,14 @@ def test_the_second_signal_ends_the_manager_at_once(deployment: Deployment, orph
             _, said = run.communicate(timeout=20)
             assert time.monotonic() - began < 15
             assert run.returncode == 1
-            assert "disk can't be ended" in said
-            assert "mule can't be ended" not in said
+            assert "disk could not be stopped" in said
+            assert "mule could not be stopped" not in said
             deployment.was_killed = True  # it had no time to remove every socket
     eventually(lambda: not deployment.processes(), "all ended", 8)
 
 
 def test_the_second_signal_ends_a_manager_that_hangs(deployment: Deployment) -> None:
-    """Here it hangs in opening a log that is a pipe without a reader; the guard does the rest."""
+    """It hangs in opening a log that is a pipe; the cleanup process ends the services."""
     deployment.configure(
         service("laser", "gate", "/") + service("late", "gate", "/", more="enabled = false")
     )
@@ -125,7 +125,7 @@ def test_the_second_signal_ends_a_manager_that_hangs(deployment: Deployment) -> 
             assert start.returncode == 4
         for _ in range(2):
             run.send_signal(signal.SIGTERM)
-            time.sleep(0.1)  # two at the same instant are one
+            time.sleep(0.1)  # sleep: two at the same instant are one
         run.communicate(timeout=20)
     assert run.returncode == 1
     deployment.was_killed = True

@@ -1,4 +1,4 @@
-"""Stopping and restarting what clients depend on: who would lose what, and who is asked."""
+"""Warnings before a stop or restart: what clients would lose, and the question."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Plain:
-    """A subscriber that can't be told anything."""
+    """A subscriber without notices."""
 
     @Pyro5.api.expose
     def event(self, event: Any) -> None:
@@ -32,7 +32,7 @@ class Plain:
 
 @contextlib.contextmanager
 def plain_subscriber(es: str) -> Iterator[str]:
-    """Subscribe a stock Pyro5 object; gives its URI."""
+    """Subscribe a stock Pyro5 object and return its URI."""
     with Pyro5.api.Daemon("localhost") as daemon, Pyro5.api.Proxy(es) as service:
         uri = str(daemon.register(Plain()))
         thread = threading.Thread(target=daemon.requestLoop)
@@ -48,7 +48,7 @@ def plain_subscriber(es: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def aware_subscriber(es: str) -> Iterator[Quotes]:
-    """Subscribe a helper, and let it listen."""
+    """Subscribe a helper that listens."""
     with Quotes(es) as quotes:
         quotes.subscribe("quotes")
         thread = threading.Thread(target=quotes.listen)
@@ -62,14 +62,14 @@ def aware_subscriber(es: str) -> Iterator[Quotes]:
 
 @pytest.fixture
 def es(deployment: Deployment) -> str:
-    """Give the URI of a running event service."""
+    """Return the URI of a running event service."""
     deployment.configure(PAIR)
     deployment.run("start")
     return str(deployment.service("es")["uri"])
 
 
 def on_a_terminal(deployment: Deployment, answer: str, *args: str) -> tuple[int, str]:
-    """Run a command as somebody at a terminal, who answers its question."""
+    """Run a command on a terminal with an answer to its question."""
     master, slave = pty.openpty()
     with subprocess.Popen(
         [BIN / "pyroctl", "--root", deployment.root, *args],
@@ -93,12 +93,12 @@ def on_a_terminal(deployment: Deployment, answer: str, *args: str) -> tuple[int,
 def test_a_restart_lists_what_plain_subscribers_lose_and_counts_the_aware(
     deployment: Deployment, es: str
 ) -> None:
-    """Without a terminal it warns, goes ahead, and says how many were told and are back."""
+    """Without a terminal it warns, proceeds, and reports how many were notified."""
     with plain_subscriber(es) as uri, aware_subscriber(es):
         restarted = deployment.run("restart", "es")
         assert f"{uri}: cars, lorries, /b.*/" in restarted.stderr
-        assert "aware subscribers of es that will be told: 1" in restarted.stderr
-        assert "1 aware subscribers told, 1 of them back, 1 plain ones lost" in restarted.stderr
+        assert "aware subscribers of es that will be notified: 1" in restarted.stderr
+        assert "1 aware subscribers notified, 1 returned, 1 plain ones lost" in restarted.stderr
         (again,) = deployment.json("restart", "es")["data"]["restarts"]
     assert (again["service"], again["how"], again["lost"], again["carried"]) == (
         "es",
@@ -123,7 +123,7 @@ def test_the_json_of_a_restart_names_the_lost(deployment: Deployment, es: str) -
 def test_safe_refuses_and_changes_nothing(
     deployment: Deployment, es: str, command: tuple[str, ...]
 ) -> None:
-    """--safe: exit 1, the same process goes on; nobody subscribed: it goes ahead."""
+    """--safe exits with 1 and keeps the process; without subscribers it proceeds."""
     pid = deployment.service("es")["pid"]
     with plain_subscriber(es):
         refused = deployment.run(*command, "--safe", code=1)
@@ -137,26 +137,26 @@ def test_safe_refuses_and_changes_nothing(
 
 
 def test_on_a_terminal_somebody_is_asked(deployment: Deployment, es: str) -> None:
-    """No: exit 1, nothing changed. Yes, or --yes, or nobody to lose anything: done."""
+    """No exits with 1 and changes nothing; yes, --yes or no subscribers proceed."""
     pid = deployment.service("es")["pid"]
     with plain_subscriber(es):
         code, shown = on_a_terminal(deployment, "n", "restart", "es")
-        assert (code, "restart all the same?" in shown) == (1, True)
+        assert (code, "restart anyway?" in shown) == (1, True)
         assert "nothing was changed" in shown
         assert deployment.service("es")["pid"] == pid
         code, shown = on_a_terminal(deployment, "y", "restart", "es")
         assert (code, deployment.service("es")["pid"] != pid) == (0, True)
     with plain_subscriber(es):
         code, shown = on_a_terminal(deployment, "", "restart", "es", "--yes")
-        assert (code, "all the same?" in shown) == (0, False)
+        assert (code, "anyway?" in shown) == (0, False)
     code, shown = on_a_terminal(deployment, "", "restart", "es")
-    assert (code, "all the same?" in shown) == (0, False)
+    assert (code, "anyway?" in shown) == (0, False)
 
 
 def test_a_name_servers_names_are_warned_of_but_not_those_that_come_back(
     deployment: Deployment, es: str
 ) -> None:
-    """Foreign names in memory are listed; the event service's own is put back and isn't."""
+    """Foreign names in memory are listed, but not that of the event service."""
     host, _, port = deployment.service("ns")["uri"].rpartition("@")[2].rpartition(":")
     with Pyro5.api.locate_ns(host, int(port)) as ns:
         ns.register("stocks.market", "PYRO:market@localhost:4711")
@@ -167,7 +167,7 @@ def test_a_name_servers_names_are_warned_of_but_not_those_that_come_back(
 
 
 def test_a_service_that_chose_its_port_comes_back_on_it(deployment: Deployment, es: str) -> None:
-    """After a restart and after a crash both services have the address they had."""
+    """After a restart and after a crash, both services keep their addresses."""
     before = [deployment.service(name)["uri"] for name in ("ns", "es")]
     deployment.run("restart", "ns", "es")
     assert [deployment.service(name)["uri"] for name in ("ns", "es")] == before

@@ -29,6 +29,7 @@ class Counting:
 
     @expose
     def sleep(self, seconds):
+        print("asleep", flush=True)
         time.sleep(seconds)
         return seconds
 
@@ -106,6 +107,19 @@ class Lingering(Counting):
 
 def make():
     """A factory of one object."""
+    return Single()
+
+
+def greeted():
+    """A factory of one object; a file is a byte longer for each client that was greeted."""
+    greet = Pyro5.api.Daemon._handshake
+
+    def count(daemon, *args):
+        with Path(os.environ["GREETINGS"]).open("ab") as file:
+            file.write(b".")
+        return greet(daemon, *args)
+
+    Pyro5.api.Daemon._handshake = count
     return Single()
 
 

@@ -72,7 +72,7 @@ def abandon() -> None:
     if os.fork() == 0:
         serve()
     notify("READY=1")
-    time.sleep(0.2)
+    time.sleep(0.2)  # sleep: it serves for a moment
     os._exit(7)
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from pyro_child import protocol
+from pyro_child import control
 from pyro_host import AskRefused, ControlChannel, Deferred, Notifier, serve_control
 
 WAIT = 10.0
@@ -87,16 +87,23 @@ def test_an_address_with_an_at_sign_is_an_abstract_socket():
         assert sock.recv(1000) == b"READY=1"
 
 
-def test_without_a_manager_nothing_is_told(monkeypatch):
-    """A service that runs alone needs no case of its own."""
+def test_without_a_manager_nothing_is_told(monkeypatch, caplog):
+    """A service that runs alone needs no case of its own: not even a socket is made."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    Notifier().ready(uri="PYRO:x@localhost:1")
+    made = []
+    monkeypatch.setattr(socket, "socket", lambda *args: made.append(args))
+    notifier = Notifier()
+    notifier.ready(uri="PYRO:x@localhost:1")
+    notifier.status("busy")
+    notifier.stopping()
+    assert made == []
+    assert caplog.text == ""
 
 
 def test_a_manager_out_of_reach_is_logged_and_no_error(tmp_path, caplog):
     """A service doesn't die of a manager that died, and doesn't hide it."""
     Notifier(str(tmp_path / "nobody")).ready()
-    assert "can't tell the manager ['READY=1']" in caplog.text
+    assert "can't send ['READY=1'] to the manager" in caplog.text
 
 
 # --- the channel from the environment ---
@@ -127,7 +134,7 @@ def test_a_descriptor_that_is_no_socket_is_ignored_and_logged(text, monkeypatch,
     """A stale variable must not keep a service from starting."""
     monkeypatch.setenv("PYROCTL_CONTROL_FD", text)
     assert ControlChannel.from_environment() is None
-    assert "is no inherited socket" in caplog.text
+    assert "is not an inherited socket" in caplog.text
     assert "PYROCTL_CONTROL_FD" not in os.environ
 
 
@@ -177,7 +184,7 @@ def test_refusals_and_failures_are_error_answers(ends, caplog):
     assert replies[0] == {"id": 1, "error": "not today"}
     assert replies[1] == {"id": 2, "error": "KeyError: 'oops'"}
     assert replies[2]["error"].startswith("TypeError: ")
-    assert "the manager's ask 'bug' failed" in caplog.text
+    assert "the manager's request 'bug' failed" in caplog.text
 
 
 @pytest.mark.parametrize("line", [b"{", b"[1]", b'{"id": 1}', b'{"ask": 3}', b"\xff\xfe"])
@@ -193,7 +200,7 @@ def test_a_line_that_is_no_ask_gets_an_error_and_the_channel_lives(ends, line):
 
 def test_an_endless_line_is_refused(ends, monkeypatch):
     """What waits for its line end is bounded."""
-    monkeypatch.setattr(protocol, "LONGEST_LINE", 100)
+    monkeypatch.setattr(control, "LONGEST_LINE", 100)
     manager, channel = ends
     manager.sendall(b"x" * 101)
     assert channel.on_readable(echo) is True
@@ -202,7 +209,7 @@ def test_an_endless_line_is_refused(ends, monkeypatch):
 
 def test_a_manager_that_does_not_read_delays_but_loses_nothing(ends, monkeypatch):
     """A stopped manager must not freeze the service; it gets everything once it reads again."""
-    monkeypatch.setattr(protocol, "SEND_PATIENCE", 0.05)
+    monkeypatch.setattr(control, "SEND_TIMEOUT", 0.05)
     manager, channel = ends
     manager.sendall(b'{"id": 1, "ask": "big"}\n')
     started = time.monotonic()
@@ -211,7 +218,7 @@ def test_a_manager_that_does_not_read_delays_but_loses_nothing(ends, monkeypatch
     received = bytearray()
     reader = threading.Thread(target=lambda: received.extend(read_lines(manager, 2)))
     reader.start()
-    monkeypatch.setattr(protocol, "SEND_PATIENCE", WAIT)
+    monkeypatch.setattr(control, "SEND_TIMEOUT", WAIT)
     manager.sendall(b'{"id": 2, "ask": "small"}\n')
     assert channel.on_readable(echo) is True
     reader.join()

@@ -46,7 +46,7 @@ def test_it_gives_the_same_deployment(tmp_path: Path) -> None:
     assert found.services["feed"].options.command == ("feed", "slow")
 
 
-def test_it_gives_the_same_faults(tmp_path: Path) -> None:
+def test_it_gives_the_same_errors(tmp_path: Path) -> None:
     """All of them, with their places."""
     file = tmp_path / "lab.toml"
     file.write_text('[services.es]\nkind = "eventservice"\nport = "x"\nneeds = ["nobody"]\n')
@@ -64,8 +64,8 @@ def test_the_builtin_deployment_needs_no_process(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_is_an_error(tmp_path: Path) -> None:
-    """What it can't say itself is said for it."""
+    """The manager reports an error that the process can't report itself."""
     file = tmp_path / "lab.toml"
     file.write_text(ALL_KINDS)
-    with pytest.raises(PyroctlError, match="was not loaded: the process that does it ended with"):
+    with pytest.raises(PyroctlError, match="was not loaded: the process that loads it exited with"):
         load_apart(str(file), {"PYTHONHOME": str(tmp_path / "nowhere")}, str(tmp_path))

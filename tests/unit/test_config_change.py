@@ -59,7 +59,7 @@ def test_set_writes_the_drop_in_and_nothing_else(file, dropin):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "fault"),
+    ("path", "value", "error"),
     [
         (PORT, 99999, "services.ns.port: must be at most 65535, got 99999"),
         (("services", "ns", "prot"), 1, "services.ns.prot: unknown key"),
@@ -67,11 +67,11 @@ def test_set_writes_the_drop_in_and_nothing_else(file, dropin):
         (("services", "new"), {"kind": "command"}, "services.new.command: is missing"),
     ],
 )
-def test_a_bad_value_changes_nothing(file, dropin, path, value, fault):
-    """The fault is named, without a place in a text that nobody has; no directory is left."""
+def test_a_bad_value_changes_nothing(file, dropin, path, value, error):
+    """The error is named, without a place in a text never written; no directory remains."""
     with pytest.raises(ConfigError) as caught:
         set_value(file, path, value, {})
-    assert [str(found) for found in caught.value.faults] == [fault]
+    assert [str(found) for found in caught.value.diagnostics] == [error]
     assert not dropin.parent.exists()
     set_value(file, PORT, 9000, {})
     before = dropin.read_bytes()
@@ -94,7 +94,7 @@ def test_unset_of_what_others_need_is_refused(file, dropin):
     set_value(file, ("services", "new"), {"kind": "nameserver", "port": 0}, {})
     set_value(file, ("services", "my.es", "needs"), ["new"], {})
     before = dropin.read_bytes()
-    with pytest.raises(ConfigError, match="1 fault"):
+    with pytest.raises(ConfigError, match="1 error"):
         unset_value(file, ("services", "new"), {})
     assert dropin.read_bytes() == before
 

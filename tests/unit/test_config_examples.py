@@ -15,7 +15,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.toml"))
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=[file.name for file in EXAMPLES])
 def test_an_example_loads(file):
-    """An example deployment has no faults without any environment, and is named as its file."""
+    """An example deployment is valid without any environment, and is named after its file."""
     deployment = load(str(file), {}, "/").deployment
     assert deployment.name == file.stem
     assert {"ns", "es"} <= deployment.services.keys()

@@ -10,7 +10,7 @@ import pytest
 
 from pyroctl.config.edit.show import format_value, show
 from pyroctl.config.load import load
-from pyroctl.config.source.origin import Origin
+from pyroctl.config.source.diagnostics import Origin
 from pyroctl.core.spec import (
     CommandOptions,
     DelayReady,
@@ -55,10 +55,7 @@ def test_without_a_file_the_builtin_deployment_is_loaded():
     assert {str(setting.origin) for setting in show(result)} == {"default"}
 
 
-def test_every_key(loaded, tmp_path):
-    """Each key of the configuration arrives in the core value that it is for."""
-    deployment = loaded(
-        """\
+EVERY_KEY = """\
 [manager]
 name = "lab"
 orphans = "stop"
@@ -108,8 +105,12 @@ limits = { nofile = 4096, core = 0, as = -1 }
 log = { max_bytes = 100, keep = 0 }
 watchdog = { every = 5, timeout = 1.5, failures = 2 }
 on_restart = "handover"
-""",
-    ).deployment
+"""
+
+
+def test_every_key(loaded, tmp_path):
+    """Each key of the configuration arrives in the core value that it is for."""
+    deployment = loaded(EVERY_KEY).deployment
     assert (deployment.name, deployment.directory) == ("lab", str(tmp_path))
     assert deployment.file == f"{tmp_path}/pyroctl.toml"
     assert deployment.services == {
@@ -166,12 +167,11 @@ def test_an_event_service_is_watched_unless_it_is_said_otherwise(loaded):
     """The watchdog's default depends on the kind; false turns it off, a table on."""
     services = loaded(
         """\
-[services]
-ns = { kind = "nameserver" }
-es = { kind = "eventservice" }
-ns2 = { kind = "nameserver", port = 0, watchdog = {} }
-es2 = { kind = "eventservice", watchdog = false }
-es3 = { kind = "eventservice", watchdog = { failures = 5 } }
+services.ns = { kind = "nameserver" }
+services.es = { kind = "eventservice" }
+services.ns2 = { kind = "nameserver", port = 0, watchdog = {} }
+services.es2 = { kind = "eventservice", watchdog = false }
+services.es3 = { kind = "eventservice", watchdog = { failures = 5 } }
 """
     ).deployment.services
     assert {name: spec.watchdog for name, spec in services.items()} == {
@@ -308,7 +308,7 @@ def test_a_relative_file_starts_at_cwd(tmp_path):
     assert load("lab.toml", {}, str(tmp_path)).deployment.directory == str(tmp_path)
 
 
-def test_a_byte_order_mark_is_no_fault(tmp_path):
+def test_a_byte_order_mark_is_not_an_error(tmp_path):
     """Editors on Windows write one."""
     file = tmp_path / "pyroctl.toml"
     file.write_text('\ufeff[services.ns]\nkind = "nameserver"\n', encoding="utf-8")

@@ -35,13 +35,13 @@ def find(places, option=None, root=None, environ=None):
 def refused(places, **how):
     with pytest.raises(ConfigError) as caught:
         find(places, **how)
-    (fault,) = caught.value.faults
+    (error,) = caught.value.diagnostics
     assert caught.value.exit_code == EXIT_CONFIG
-    return fault.file, fault.message
+    return error.file, error.message
 
 
 def test_without_a_file_the_builtin_deployment_is_meant(places):
-    """Nothing anywhere is no fault."""
+    """A missing configuration is not an error."""
     assert find(places) is None
     assert find(places, root=str(places / "root")) is None
 
@@ -86,7 +86,7 @@ def test_an_empty_variable_is_no_wish(places):
 
 
 def test_a_file_that_was_asked_for_must_exist(places):
-    """A missing file is told by the name that was meant, not passed over."""
+    """A missing file is reported under the name that was given, not passed over."""
     put(places / "cwd")
     missing = str(places / "cwd/no.toml")
     assert refused(places, option="no.toml") == (missing, "no such file")
@@ -105,7 +105,7 @@ def test_what_is_no_readable_file_is_told(places, option):
     assert refused(places, option=option) == (str(path), "is not a regular file")
     path.unlink()
     path.symlink_to("gone.toml")
-    assert refused(places, option=option) == (str(path), "a link to a file that doesn't exist")
+    assert refused(places, option=option) == (str(path), "is a link to a file that doesn't exist")
     path.unlink()
     path.symlink_to("pyroctl.toml")
     message = "can't be read: Too many levels of symbolic links"
@@ -113,13 +113,13 @@ def test_what_is_no_readable_file_is_told(places, option):
 
 
 def test_a_name_that_can_be_no_file_is_told(places):
-    """A NUL or a name too long for the system is a fault, not a traceback."""
+    """A NUL or a name too long for the system is an error, not a traceback."""
     assert "embedded null" in refused(places, option="a\0b")[1]
     assert refused(places, option="x" * 5000)[1] == "can't be read: File name too long"
 
 
 def test_a_forbidden_file_is_told(places, monkeypatch):
-    """A file that may not be read is a fault that says so (tests may run as root: pretend)."""
+    """A file without read permission is reported as such (simulated: tests may run as root)."""
     file = put(places / "cwd")
     monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (file, os.R_OK))
     assert refused(places) == (file, "can't be read: Permission denied")

@@ -84,7 +84,7 @@ def test_the_built_in_deployment_can_be_set_too():
 
 
 @pytest.mark.parametrize(
-    ("variable", "text", "fault"),
+    ("variable", "text", "error"),
     [
         (
             "PYROCTL_SERVICES_MY_ES_PORT",
@@ -99,12 +99,12 @@ def test_the_built_in_deployment_can_be_set_too():
         (
             "PYROCTL_SERVICES_MY_ES_PROT",
             "1",
-            "PYROCTL_SERVICES_MY_ES_PROT in the environment is no setting",
+            "PYROCTL_SERVICES_MY_ES_PROT in the environment is not a known setting",
         ),
         (
             "PYROCTL_SERVICES_NEW_KIND",
             "command",
-            "PYROCTL_SERVICES_NEW_KIND in the environment is no setting",
+            "PYROCTL_SERVICES_NEW_KIND in the environment is not a known setting",
         ),
         (
             "PYROCTL_SERVICES_RUN_NEEDS",
@@ -113,20 +113,20 @@ def test_the_built_in_deployment_can_be_set_too():
         ),
     ],
 )
-def test_faults_name_the_variable(with_environment, variable, text, fault):
+def test_faults_name_the_variable(with_environment, variable, text, error):
     """Nothing of the environment is passed over in silence."""
     with pytest.raises(ConfigError) as caught:
         with_environment({variable: text})
-    assert [str(found) for found in caught.value.faults] == [fault]
+    assert [str(found) for found in caught.value.diagnostics] == [error]
 
 
-def test_a_variable_that_means_two_settings_is_a_fault(with_environment):
+def test_a_variable_that_means_two_settings_is_an_error(with_environment):
     """It isn't guessed which service was meant."""
     more = '[services.my_es]\nkind = "eventservice"\n'
     with pytest.raises(ConfigError) as caught:
         with_environment({"PYROCTL_SERVICES_MY_ES_PORT": "1"}, more)
-    (fault,) = caught.value.faults
-    assert "services.my-es.port and services.my_es.port" in str(fault)
+    (error,) = caught.value.diagnostics
+    assert "services.my-es.port and services.my_es.port" in str(error)
 
 
 def test_other_variables_of_ours_are_no_settings(with_environment):
@@ -138,7 +138,7 @@ def test_other_variables_of_ours_are_no_settings(with_environment):
 @pytest.mark.parametrize(
     "broken", ["services = 5", "[services]\nrun = 5", "[services.run]\nlog = 5"]
 )
-def test_what_is_no_table_stays_a_fault(tmp_path, broken):
+def test_what_is_no_table_stays_a_error(tmp_path, broken):
     """An override can't hide it, nor does it end in a traceback."""
     file = tmp_path / "pyroctl.toml"
     file.write_text(broken, encoding="utf-8")

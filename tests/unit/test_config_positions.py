@@ -156,7 +156,7 @@ def is_toml(text) -> bool:
 
 
 def tomlkit_agrees(text):
-    """It refuses a few valid pages; their faults are told without a line."""
+    """It refuses a few valid pages; their errors are reported without a line."""
     try:
         tomlkit.parse(text)
     except tomlkit.exceptions.ParseError:

@@ -139,7 +139,7 @@ def directory():
 @settings(max_examples=25, deadline=None)
 @given(document=documents())
 def test_a_valid_document_loads_and_shows_itself(directory, document):
-    """A valid document has no fault, and what is shown of it makes the same deployment."""
+    """A valid document has no error, and what is shown of it makes the same deployment."""
     result = load_text(tomli_w.dumps(document), directory)
     services = collapse(result.deployment.services)
     assert list(services) == list(document["services"])
@@ -220,21 +220,21 @@ def mutations(draw):
 @settings(max_examples=80, deadline=None)
 @given(document=mutations())
 def test_a_mutation_is_a_config_error_or_a_deployment(directory, document):
-    """No change to a document leads to anything but a deployment or placed faults."""
+    """Every change to a document leads to a deployment or to errors with a place."""
     text = tomli_w.dumps(document)
     try:
         load_text(text, directory, {"A": "1"})
     except ConfigError as error:
-        told = error.faults
+        told = error.diagnostics
     else:
         return
     assert told
-    for fault in told:
-        assert fault.file
-        assert fault.key
-        assert fault.message
-        assert fault.line in range(1, text.count("\n") + 2)
-        assert fault.column in range(1, len(text) + 2)
+    for error in told:
+        assert error.file
+        assert error.key
+        assert error.message
+        assert error.line in range(1, text.count("\n") + 2)
+        assert error.column in range(1, len(text) + 2)
 
 
 @settings(max_examples=100, deadline=None)
@@ -252,7 +252,7 @@ def test_arbitrary_text_is_a_config_error_or_a_deployment(directory, text):
     try:
         load_text(text.encode("utf-8", "replace").decode(), directory)
     except ConfigError as error:
-        told = error.faults
+        told = error.diagnostics
     else:
         return
     assert told
@@ -280,4 +280,4 @@ def test_needs_without_mistakes_can_be_ordered(needs):
     ordered: set[str] = set()
     while ready := [n for n in needs if n not in ordered and ordered.issuperset(needs[n])]:
         ordered.update(ready)
-    assert (ordered == set(needs)) == (not list(check(tables, {})))
+    assert (ordered == set(needs)) == (not check(tables, {}, {}))

@@ -24,7 +24,7 @@ ready = { port = 80, host = "here" }
 """
 
 
-CIRCLE = "files include each other in a circle: DIR/lab.toml → DIR/lab.toml"
+CIRCLE = "files include each other in a cycle: DIR/lab.toml → DIR/lab.toml"
 
 
 @pytest.fixture
@@ -41,10 +41,10 @@ def write(tmp_path):
     return write_files
 
 
-def faults_of(file: str, directory, environ=None) -> list[str]:
+def errors_of(file: str, directory, environ=None) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(file, environ or {}, "/")
-    return [str(fault).replace(f"{directory}/", "") for fault in caught.value.faults]
+    return [str(error).replace(f"{directory}/", "") for error in caught.value.diagnostics]
 
 
 def test_dropins_are_merged_in_the_order_of_their_names(write, tmp_path):
@@ -77,7 +77,7 @@ def test_forms_of_readiness_exclude_each_other_in_drop_ins_too(write, tmp_path):
 
 
 def test_every_value_knows_its_file_and_line(write, tmp_path):
-    """Origins name the file that has the last word; tables and defaults are told apart."""
+    """Origins name the file that has the last word; tables and defaults are distinguished."""
     file = write(
         {
             "lab.toml": 'include = "base.toml"\n' + MAIN,
@@ -120,7 +120,7 @@ def test_relative_paths_start_at_the_main_file(write, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("include", "fault"),
+    ("include", "error"),
     [
         ('"nix.toml"', "lab.toml:1:1: include[0]: DIR/nix.toml: no such file"),
         ("5", "lab.toml:1:1: include: expected a list of strings, got 5"),
@@ -131,17 +131,17 @@ def test_relative_paths_start_at_the_main_file(write, tmp_path):
         ('"lab.toml"', "lab.toml:1:1: include[0]: " + CIRCLE),
     ],
 )
-def test_an_include_that_leads_nowhere_is_a_fault(write, tmp_path, include, fault):
-    """Placed at its key, and told beside other faults."""
+def test_an_include_that_leads_nowhere_is_an_error(write, tmp_path, include, error):
+    """It is located at its key, and reported beside other errors."""
     file = write({"lab.toml": f"include = {include}\n{MAIN}colour = 1\n"})
-    told = faults_of(file, tmp_path)
-    expected = fault.replace("DIR", str(tmp_path)).replace(f"{tmp_path}/", "")
+    told = errors_of(file, tmp_path)
+    expected = error.replace("DIR", str(tmp_path)).replace(f"{tmp_path}/", "")
     assert expected in told
     assert "lab.toml:12:1: services.run.colour: unknown key" in told
 
 
 def test_a_circle_of_includes_names_all_its_files(write, tmp_path):
-    """And is a fault in the file that closes it."""
+    """It is an error in the file that closes it."""
     file = write(
         {
             "lab.toml": 'include = "a.toml"\n' + MAIN,
@@ -149,8 +149,8 @@ def test_a_circle_of_includes_names_all_its_files(write, tmp_path):
             "b.toml": '\ninclude = ["a.toml"]\n',
         }
     )
-    assert faults_of(file, tmp_path) == [
-        "b.toml:2:1: include[0]: files include each other in a circle: a.toml → b.toml → a.toml"
+    assert errors_of(file, tmp_path) == [
+        "b.toml:2:1: include[0]: files include each other in a cycle: a.toml → b.toml → a.toml"
     ]
 
 
@@ -164,7 +164,7 @@ def test_faults_of_all_files_are_told_at_once_each_in_its_file(write, tmp_path):
             "lab.d/b.toml": '[services.run]\nstop_timeout = -1\n[services.new]\nneeds = ["ns"]\n',
         }
     )
-    assert faults_of(file, tmp_path) == [
+    assert errors_of(file, tmp_path) == [
         'lab.toml:12:1: services.run.needs[0]: there is no service "gone"',
         "base.toml:1:1: typo: unknown key",
         "lab.d/a.toml:2:1: services.ns.prot: unknown key",
@@ -174,33 +174,33 @@ def test_faults_of_all_files_are_told_at_once_each_in_its_file(write, tmp_path):
 
 
 def test_a_port_that_is_taken_in_another_file(write, tmp_path):
-    """The fault is at the later claim."""
+    """The error is at the later claim."""
     text = '[services.es]\nkind = "eventservice"\nport = 9090\n'
     file = write({"lab.toml": MAIN, "lab.d/a.toml": text})
-    told = faults_of(file, tmp_path)
+    told = errors_of(file, tmp_path)
     assert told == ["lab.d/a.toml:3:1: services.es.port: port 9090 is taken by service ns"]
 
 
 def test_a_drop_in_with_a_syntax_error(write, tmp_path):
-    """It is told with its place, and with what is wrong in the others for certain."""
+    """It is reported with its place, and with what is certainly wrong in the others."""
     file = write(
         {
             "lab.toml": MAIN + 'colour = 1\nneeds = ["es"]\n[services.later]\nstop_timeout = "5"\n',
             "lab.d/a.toml": '[services.es]\nkind = "eventservice\n',
         }
     )
-    told = faults_of(file, tmp_path)
+    told = errors_of(file, tmp_path)
     assert "lab.toml:11:1: services.run.colour: unknown key" in told
-    assert any(fault.startswith("lab.d/a.toml:2:") for fault in told)
-    assert not any("es" in fault and "no service" in fault for fault in told)
-    assert not any("later.kind" in fault for fault in told)
+    assert any(error.startswith("lab.d/a.toml:2:") for error in told)
+    assert not any("es" in error and "no service" in error for error in told)
+    assert not any("later.kind" in error for error in told)
 
 
 def test_a_directory_of_drop_ins_that_is_none(write, tmp_path):
     """Nothing that was meant to count is passed over in silence."""
     file = write({"lab.toml": MAIN})
     (tmp_path / "lab.d").write_text("", encoding="utf-8")
-    assert faults_of(file, tmp_path) == ["lab.d: can't be read: Not a directory"]
+    assert errors_of(file, tmp_path) == ["lab.d: can't be read: Not a directory"]
 
 
 def test_show_of_several_files_is_toml_of_the_whole(write, tmp_path):

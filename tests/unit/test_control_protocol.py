@@ -32,7 +32,7 @@ messages = st.lists(st.dictionaries(st.text(), values), max_size=5)
 def test_messages_survive_any_cut_of_the_stream(
     sent: list[dict[str, object]], cuts: list[int]
 ) -> None:
-    """However the bytes are cut up on their way, the same messages come out in order."""
+    """The same messages arrive in order, however the bytes are split."""
     data = b"".join(encode(message) for message in sent)
     places = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
     decoder = Decoder()
@@ -42,13 +42,13 @@ def test_messages_survive_any_cut_of_the_stream(
 
 @given(st.binary())
 def test_any_bytes_give_messages_or_a_protocol_error(data: bytes) -> None:
-    """Garbage is refused in one way only."""
+    """Garbage raises no other exception."""
     with contextlib.suppress(ProtocolError):
         assert all(isinstance(message, dict) for message in Decoder().feed(data))
 
 
 def test_a_line_without_end_is_refused_before_it_fills_the_memory() -> None:
-    """Both sides hold to the limit of 1 MiB a line."""
+    """Both sides enforce the limit of 1 MiB per line."""
     decoder = Decoder()
     with pytest.raises(ProtocolError, match="longer than"):
         for _ in range(20):
@@ -58,7 +58,7 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory() -> None:
 
 
 def test_a_request_is_read_back() -> None:
-    """What `request` makes, `check_request` takes."""
+    """`check_request` accepts what `request` returns."""
     args: dict[str, object] = {"services": ["es"]}
     (message,) = Decoder().feed(encode(request("start", args)))
     assert check_request(message) == ("start", args)
@@ -69,6 +69,6 @@ def test_a_request_is_read_back() -> None:
     [{}, {"pyroctl": 2, "do": "start"}, {"pyroctl": 1}, {"pyroctl": 1, "do": "x", "args": 3}],
 )
 def test_a_request_of_another_form_or_version_is_refused(message: dict[str, object]) -> None:
-    """A command of another version is told so, with what to do."""
+    """The error for another version has a hint."""
     with pytest.raises(ProtocolError):
         check_request(json.loads(json.dumps(message)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyroctl.config.load import load
 from pyroctl.core.instances import collapse, expand, meant, members
 from pyroctl.core.spec import CommandOptions, ObjectOptions, ServiceSpec
-from pyroctl.kinds.launch import LaunchContext, launch
+from pyroctl.kinds import LaunchContext, launch
 
 NS = ServiceSpec("ns", CommandOptions(("ns",)))
 WORKER = ServiceSpec("worker", ObjectOptions("m:C", pyro_name="lab.worker"), needs=("ns",))
@@ -67,7 +67,7 @@ def test_the_names_of_instances_are_completed(tmp_path):
     import click
 
     from pyroctl.cli.app import App
-    from pyroctl.cli.command import ServiceName
+    from pyroctl.cli.arguments import ServiceName
 
     file = tmp_path / "pyroctl.toml"
     file.write_text("[services.w]\ninstances = 2\n[services.other]\n")

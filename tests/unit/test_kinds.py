@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import get_args
 
+import pytest
+
+import pyro_host.options
+import pyro_names.options
+from pyro_child.options import COUNT, MODE, PORT, POSITIVE_SECONDS, SECONDS, SIZE, declared
+from pyro_events import EventService
+from pyro_events._app.options import options_of, parser
+from pyro_events._broker.settings import _SIZE, ServiceOptions, Settings, settings_of
+from pyroctl.core.keys import keys_of
 from pyroctl.core.spec import (
     CommandOptions,
     EventServiceOptions,
@@ -13,8 +23,7 @@ from pyroctl.core.spec import (
     ObjectOptions,
     ServiceSpec,
 )
-from pyroctl.kinds.address import TcpAddress, UnixAddress
-from pyroctl.kinds.launch import LaunchContext, launch
+from pyroctl.kinds import LaunchContext, TcpAddress, UnixAddress, launch
 
 HERE = LaunchContext(
     deployment="lab",
@@ -35,8 +44,8 @@ def test_a_name_server_is_hosted_by_pyro_names() -> None:
     spec = ServiceSpec("ns", NameServerOptions("::1", 0, "sql:/var/names.db", True, 30.0))
     found = launch(spec, HERE)
     assert found.argv == (
-        *("/venv/bin/python", "-m", "pyro_names", "--host", "::1", "--port", "0"),
-        *("--storage", "sql:/var/names.db", "--autoclean", "30", "--broadcast"),
+        *("/venv/bin/python", "-m", "pyro_names", "--host=::1", "--port=0"),
+        *("--storage=sql:/var/names.db", "--broadcast", "--autoclean=30.0"),
     )
     assert (found.readiness, found.controlled) == (NotifyReady(), True)
     assert found.listens == TcpAddress("::1", 0)
@@ -45,29 +54,9 @@ def test_a_name_server_is_hosted_by_pyro_names() -> None:
 def test_an_event_service_registers_in_the_deployments_name_server() -> None:
     """Unless the configuration names another one."""
     spec = ServiceSpec("es", EventServiceOptions(port=9091, ident_file="/etc/ident"))
-    argv = launch(spec, HERE).argv
-    assert argv[argv.index("--ns") + 1] == "localhost:9090"
-    assert argv[argv.index("--ident-file") + 1] == "/etc/ident"
+    assert {"--ns=localhost:9090", "--ident-file=/etc/ident"} <= {*launch(spec, HERE).argv}
     elsewhere = ServiceSpec("es", EventServiceOptions(ns="hub:9090"))
-    argv = launch(elsewhere, HERE).argv
-    assert argv[argv.index("--ns") + 1] == "hub:9090"
-
-
-def test_the_limits_of_an_event_service_reach_its_command_line() -> None:
-    """Each under the name that it has in the configuration, and `es` takes them all."""
-    from pyro_events._app.options import parser
-
-    options = EventServiceOptions(
-        queue_size=7, queue_bytes=2048, when_full="disconnect", block_timeout=1.5,
-        max_message_size=4096, max_connections=11, max_connections_per_peer=12, max_subscribers=13,
-        max_subscriptions=14, handshake_timeout=2.5, trusted=True,
-    )  # fmt: skip
-    for each in (options, EventServiceOptions()):
-        _, _, _, *arguments = launch(ServiceSpec("es", each), HERE).argv
-        parsed = vars(parser().parse_args(arguments))
-        assert {name: parsed[name] for name in LIMITS} == {
-            name: getattr(each, name) for name in LIMITS
-        }
+    assert "--ns=hub:9090" in launch(elsewhere, HERE).argv
 
 
 def test_a_unix_socket_has_no_port() -> None:
@@ -75,30 +64,77 @@ def test_a_unix_socket_has_no_port() -> None:
     options = EventServiceOptions(host="./u:/run/es", socket_mode="0660")
     found = launch(ServiceSpec("es", options), HERE)
     assert found.listens == UnixAddress("/run/es", 0o660)
-    argv = found.argv
-    assert argv[argv.index("--host") + 1] == "./u:/run/es"
-    assert argv[argv.index("--port") + 1] == "0"
-    assert argv[argv.index("--socket-mode") + 1] == "0660"
+    assert {"--host=./u:/run/es", "--port=0", "--socket-mode=0660"} <= {*found.argv}
 
 
-LIMITS = (
-    "queue_size", "queue_bytes", "when_full", "block_timeout", "max_message_size",
-    "max_connections", "max_connections_per_peer", "max_subscribers", "max_subscriptions",
-    "handshake_timeout", "trusted",
-)  # fmt: skip
+NOT_IN_A_FILE = {
+    "nameserver": {"--bc-host", "--bc-port", "--nathost", "--natport"},
+    "eventservice": {"--ident", "--no-ns"},
+    "object": {"object", "--id"},
+}
+"""Options of our services that are not keys of the configuration."""
+READ_BY_THE_PROGRAM = {"--ident-file"}
+"""Options that the service declares in its parser: they make another one's value."""
+UNITS = {
+    "Port": {PORT}, "FixedPort": {PORT}, "Positive": {COUNT}, "MessageSize": {SIZE, _SIZE},
+    "Seconds": {SECONDS}, "Span": {POSITIVE_SECONDS}, "Mode": {MODE},
+}  # fmt: skip
+OTHERS = {
+    "nameserver": (NameServerOptions, pyro_names.options.Options),
+    "eventservice": (EventServiceOptions, ServiceOptions),
+    "object": (ObjectOptions, pyro_host.options.Options),
+}
 
 
-def test_the_limits_of_the_configuration_have_the_event_services_own_defaults() -> None:
-    """What nobody writes down is the same with pyroctl, with `es`, and inside a program."""
-    from pyro_events import EventService
-    from pyro_events._app.options import parser, settings_of
-    from pyro_events._broker.settings import Settings
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_kind_is_declared_alike_by_the_manager_and_the_service(kind: str) -> None:
+    """Both declare the same options, with the same defaults, units and choices."""
+    ours, theirs = OTHERS[kind]
+    keys = {key.flag: key for key in keys_of(ours) if key.flag}
+    options = {
+        (each.metadata["flags"] or ["--" + each.name.replace("_", "-")])[-1]: each
+        for each in declared(theirs)
+    }
+    assert keys.keys() - READ_BY_THE_PROGRAM == options.keys() - NOT_IN_A_FILE[kind]
+    for flag in keys.keys() & options.keys():
+        key, option = keys[flag], options[flag]
+        default = int(key.default, 8) if key.type == "Mode" else key.default
+        assert option.default == default, flag
+        assert option.metadata["unit"] in UNITS.get(key.type, {None}), flag
+        choices = option.metadata["more"].get("choices", ())
+        assert choices == (get_args(key.value) if key.type == "Choice" else ()), flag
 
-    spec, own = EventServiceOptions(), settings_of(parser().parse_args([]))
-    assert own == Settings() == EventService()._settings
-    for name in LIMITS:
-        if name != "queue_bytes":
-            assert getattr(spec, name) == getattr(own, name)
+
+def test_the_limits_of_an_event_service_reach_its_command_line() -> None:
+    """Each under the name that it has in the configuration, and `es` takes them all."""
+    options = EventServiceOptions(
+        queue_size=7, queue_bytes=2048, when_full="disconnect", block_timeout=1.5,
+        max_message_size=4096, max_connections=11, max_connections_per_peer=12, max_subscribers=13,
+        max_subscriptions=14, handshake_timeout=2.5, socket_mode="0660", trusted=True,
+    )  # fmt: skip
+    for each in (options, EventServiceOptions()):
+        _, _, _, *arguments = launch(ServiceSpec("es", each), HERE).argv
+        parsed = parser().parse_args(arguments)
+        for key in keys_of(EventServiceOptions):
+            value = getattr(each, key.name)
+            if key.flag and key.name != "ns":
+                value = int(value, 8) if key.type == "Mode" else value
+                assert getattr(parsed, key.name) == value
+
+
+def test_an_event_service_has_the_same_defaults_everywhere() -> None:
+    """With pyroctl, with `es`, and inside a program."""
+    _, _, _, *arguments = launch(ServiceSpec("es", EventServiceOptions()), HERE).argv
+    for line in (arguments, []):
+        options = options_of(parser().parse_args(line))
+        assert settings_of(options) == Settings() == EventService()._settings
+
+
+def test_the_engine_of_a_large_message_has_large_queues() -> None:
+    """Unless the size of the queues is chosen, they hold the largest message."""
+    assert EventService(max_message_size=1 << 30)._settings.queue_bytes == 1 << 30
+    assert EventService(max_message_size=4096)._settings.queue_bytes == Settings().queue_bytes
+    assert EventService(queue_bytes=4096)._settings.queue_bytes == 4096
 
 
 def test_python_means_the_interpreter_of_the_manager() -> None:

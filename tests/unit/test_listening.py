@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pyroctl.kinds.address import TcpAddress, UnixAddress
+from pyroctl.kinds import TcpAddress, UnixAddress
 from pyroctl.manager.process import listening
 from pyroctl.manager.process.listening import AddressRefused, HeldSocket, lent_sockets
 

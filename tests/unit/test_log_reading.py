@@ -1,4 +1,4 @@
-"""Log files are read again: from the end, in order of time, compressed or damaged ones too."""
+"""Reading log files: from the end, in chronological order, also compressed or damaged ones."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from pyroctl.cli.log_reader import files
 from pyroctl.cli.log_reader.files import LogPosition, Source
-from pyroctl.cli.log_reader.tail import Tail
+from pyroctl.cli.log_reader.follow import Tail
 from pyroctl.core.spec import LogSpec
-from pyroctl.log_files import versions
 from pyroctl.manager.output.logs import ServiceLog
+from pyroctl.paths import log_versions
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ def texts(lines) -> list[str]:
 def test_the_last_lines_are_read_from_the_end_across_files(
     lines: list[str], count: int, max_bytes: int, packed: bool
 ) -> None:
-    """Reading backwards gives what reading everything and cutting off would give."""
+    """Reading backwards returns the end of what reading everything returns."""
     with tempfile.TemporaryDirectory() as name:
         log = make(Path(name), max_bytes=max_bytes, keep=200, gzip=packed)
         for line in lines:
@@ -64,7 +64,7 @@ def write(directory: Path, name: str, *lines: str) -> Source:
 
 
 def test_several_services_are_merged_in_order_of_time_whatever_the_offsets(tmp_path: Path) -> None:
-    """A manager may have run in another time zone than the reader, or before a clock change."""
+    """Managers and readers may have different time zones."""
     found = [
         write(tmp_path, "a", "2026-10-25T02:30:00.000+02:00 1", "2026-10-25T02:10:00.000+01:00 3"),
         write(tmp_path, "b", "2026-10-25T00:45:00.000+00:00 2", "2026-10-25T01:20:00.000+00:00 4"),
@@ -76,7 +76,7 @@ def test_several_services_are_merged_in_order_of_time_whatever_the_offsets(tmp_p
 
 
 def test_only_lines_that_match_are_counted(tmp_path: Path) -> None:
-    """The last two errors, however long ago they were."""
+    """The last two errors are found, however long ago they were."""
     lines = [
         f"2026-05-04T12:00:00.000+00:00 {'ERROR' if n % 10 == 0 else 'ok'} {n}" for n in range(99)
     ]
@@ -85,13 +85,13 @@ def test_only_lines_that_match_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_line_without_a_time_stays_in_its_place(tmp_path: Path) -> None:
-    """Somebody wrote into the file; nothing breaks, and nothing is hidden."""
+    """A line that another program wrote is shown, too."""
     found = write(tmp_path, "es", "2026-05-04T12:00:00.000+00:00 a", "scribble", "\x00")
     assert [line.time for line in files.last_lines([found], 9)][1:] == ["scribble", "\x00"]
 
 
 def test_a_damaged_file_gives_what_it_has_and_says_so(tmp_path: Path) -> None:
-    """The other files are read as ever."""
+    """The damage is reported, and the other files are read."""
     found = write(tmp_path, "es", "2026-05-04T12:00:01.000+00:00 new")
     whole = gzip.compress(b"2026-05-04T12:00:00.000+00:00 old\n" * 9000)
     (tmp_path / "es.log.1.gz").write_bytes(whole[: len(whole) // 2])
@@ -102,18 +102,18 @@ def test_a_damaged_file_gives_what_it_has_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_just_compressed_is_read_once(tmp_path: Path) -> None:
-    """Its writer died before it removed the plain one."""
+    """Its writer died before removing the plain file."""
     write(tmp_path, "es", "x")
     (tmp_path / "es.log.1").write_text("plain")
     (tmp_path / "es.log.1.gz").write_bytes(gzip.compress(b"packed"))
     (tmp_path / "es.log.part").write_text("half")
     (tmp_path / "es.log.old").write_text("theirs")
-    names = [os.path.basename(path) for path in versions(str(tmp_path / "es.log"))]  # noqa: PTH119
+    names = [os.path.basename(path) for path in log_versions(str(tmp_path / "es.log"))]  # noqa: PTH119
     assert names == ["es.log", "es.log.1.gz"]
 
 
 def test_reader_and_follower_share_a_line_to_neither(tmp_path: Path) -> None:
-    """What is there when a tail begins is the reader's; what comes later is the tail's."""
+    """The reader has the lines before the start of the tail, and the tail the later ones."""
     log = make(tmp_path)
     log.write_output(b"before\n")
     tail = Tail(source(tmp_path))
@@ -126,7 +126,7 @@ def test_reader_and_follower_share_a_line_to_neither(tmp_path: Path) -> None:
 
 
 def test_a_tail_of_a_file_that_is_missing_begins_with_its_first_line(tmp_path: Path) -> None:
-    """The service may not have said anything yet."""
+    """The service may not have written anything yet."""
     tail = Tail(source(tmp_path))
     assert tail.source.end == LogPosition(0, 0)
     assert list(tail.read()) == []
@@ -140,7 +140,7 @@ def test_a_tail_of_a_file_that_is_missing_begins_with_its_first_line(tmp_path: P
 
 
 def test_a_tail_says_when_lines_were_gone_before_it_read_them(tmp_path: Path) -> None:
-    """A follower that slept too long isn't left in the belief that it has seen all."""
+    """A follower that was too slow reports that lines may be missing."""
     log = make(tmp_path, max_bytes=100, keep=1)
     log.write_output(b"0\n")
     tail = Tail(source(tmp_path))

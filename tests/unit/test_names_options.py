@@ -17,9 +17,9 @@ def test_without_options_it_is_a_name_server_for_this_machine():
 @pytest.mark.parametrize(
     ("argv", "complaint"),
     [
-        (["--port", "65536"], "no port from 0 to 65535"),
-        (["--port", "-1"], "no port from 0 to 65535"),
-        (["--port", "http"], "no port from 0 to 65535"),
+        (["--port", "65536"], "a port from 0 to 65535"),
+        (["--port", "-1"], "a port from 0 to 65535"),
+        (["--port", "http"], "a port from 0 to 65535"),
         (["--storage", "sql:"], "neither memory nor sql:FILE"),
         (["--storage", "sql::memory:"], "neither memory nor sql:FILE"),
         (["--storage", "disk"], "neither memory nor sql:FILE"),

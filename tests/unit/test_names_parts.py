@@ -1,4 +1,4 @@
-"""The parts of the name server: matching, storage, cleaner, stop reasons, addresses."""
+"""The parts of the name server: matching, storage, cleaner, stop reasons."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ import pytest
 from Pyro5.errors import NamingError
 from Pyro5.nameserver import NameServer
 
-from pyro_child.stop import StopReasons
+from pyro_child import StopReasons
 from pyro_names.cleaner import UNREACHABLE_LIMIT, Cleaner, can_connect
-from pyro_names.matching import matching
-from pyro_names.storage import StorageError, open_storage
-from pyro_names.wait import ns_uri
+from pyro_names.storage import StorageError, matching, open_storage
 
 # --- regular expressions of clients ---
 
@@ -81,7 +79,7 @@ def test_a_storage_that_can_not_be_used_is_a_clear_and_permanent_error(make, tmp
     """What is wrong shows at the start, and not at somebody's lookup."""
     path = tmp_path / "names.sqlite"
     make(path)
-    with pytest.raises(StorageError, match=r"names can't be kept in .*names\.sqlite") as caught:
+    with pytest.raises(StorageError, match=r"can't keep names in .*names\.sqlite") as caught:
         open_storage(f"sql:{path}")
     assert caught.value.permanent
 
@@ -222,7 +220,7 @@ def test_two_signals_at_once_wake_the_main_thread(reasons, _round):
     done = threading.Event()
 
     def kill():
-        time.sleep(0.02)  # so that the main thread sleeps
+        time.sleep(0.02)  # sleep: so that the main thread sleeps
         os.kill(os.getpid(), signal.SIGUSR1)
         os.kill(os.getpid(), signal.SIGUSR2)
         done.wait()
@@ -232,21 +230,3 @@ def test_two_signals_at_once_wake_the_main_thread(reasons, _round):
     assert {reasons.get(), reasons.get()} == {"SIGUSR1", "SIGUSR2"}
     done.set()
     thread.join()
-
-
-# --- addresses ---
-
-
-@pytest.mark.parametrize(
-    ("text", "uri"),
-    [
-        ("localhost:9100", "PYRO:Pyro.NameServer@localhost:9100"),
-        ("lab", "PYRO:Pyro.NameServer@lab:9090"),
-        ("[::1]", "PYRO:Pyro.NameServer@[::1]:9090"),
-        ("[::1]:99", "PYRO:Pyro.NameServer@[::1]:99"),
-        ("PYRO:Pyro.NameServer@./u:/run/ns", "PYRO:Pyro.NameServer@./u:/run/ns"),
-    ],
-)
-def test_a_name_server_is_given_as_host_port_or_uri(text, uri):
-    """What pyroctl passes, what people type, and what the name server prints all work."""
-    assert ns_uri(text) == uri

@@ -4,7 +4,7 @@ from pyroctl.paths import deployment_paths
 
 
 def test_a_root_holds_everything() -> None:
-    """With --root nothing of the deployment is elsewhere."""
+    """With --root, all files of the deployment are below it."""
     paths = deployment_paths("/etc/lab.toml", "/srv/lab", {"XDG_RUNTIME_DIR": "/run/user/7"})
     assert {paths.socket, paths.lock, paths.notify} == {
         *("/srv/lab/run/control.sock", "/srv/lab/run/manager.lock", "/srv/lab/run/notify")
@@ -13,7 +13,7 @@ def test_a_root_holds_everything() -> None:
 
 
 def test_files_of_the_same_name_are_different_deployments() -> None:
-    """Two laboratories with a lab.toml each don't meet in one socket."""
+    """Two files called lab.toml do not share a socket."""
     env = {"XDG_RUNTIME_DIR": "/run/user/7", "XDG_STATE_HOME": "/home/u/.state"}
     one, other = (deployment_paths(f"/labs/{n}/lab.toml", None, env) for n in "ab")
     assert one.run != other.run
@@ -22,7 +22,7 @@ def test_files_of_the_same_name_are_different_deployments() -> None:
 
 
 def test_without_a_runtime_directory_the_state_directory_serves() -> None:
-    """A socket is never put into a directory that others can write to."""
+    """A socket is never in a directory that others can write to."""
     paths = deployment_paths(None, None, {"XDG_STATE_HOME": "/home/u/.state"})
     assert paths.run == "/home/u/.state/pyroctl/default/run"
     assert paths.logs == "/home/u/.state/pyroctl/default/logs"

@@ -39,7 +39,7 @@ def test_stopping_takes_dependents_first() -> None:
 def test_a_circle_is_named_whole() -> None:
     """The error says who needs whom, all the way round."""
     needs = {"a": ("b",), "b": ("c",), "c": ("a",), "d": ("a",)}
-    assert plan.find_circle(needs) == ("a", "b", "c", "a")
+    assert plan.find_cycle(needs) == ("a", "b", "c", "a")
     with pytest.raises(ValueError, match="a → b → c → a"):
         plan.start_waves(["d"], needs)
 
@@ -50,7 +50,7 @@ def test_nobody_starts_before_its_needs_nor_stops_before_its_dependents(
 ) -> None:
     """In every acyclic deployment both orders respect every need, and list each service once."""
     names = data.draw(st.lists(st.sampled_from(sorted(needs)))) if needs else []
-    assert plan.find_circle(needs) == ()
+    assert plan.find_cycle(needs) == ()
     started = [name for wave in plan.start_waves(names, needs) for name in wave]
     assert sorted(started) == sorted(plan.closure(names, needs))
     for name in started:
@@ -71,6 +71,6 @@ def test_a_need_that_closes_a_circle_is_always_found(
     name = data.draw(st.sampled_from(sorted(needs)))
     reached = sorted(plan.closure([name], needs))
     needs[reached[0]] = (*needs[reached[0]], name)
-    circle = plan.find_circle(needs)
+    circle = plan.find_cycle(needs)
     assert circle[0] == circle[-1]
     assert all(b in needs[a] for a, b in pairwise(circle))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyroctl.core.diff import LIVE_KEYS, KeyChange, manager_changes, service_changes
+from pyroctl.core.diff import KeyChange, manager_changes, service_changes
 from pyroctl.core.reload_plan import Action, Present, reload_plan
 from pyroctl.core.spec import (
     CommandOptions,
@@ -80,14 +80,6 @@ def test_a_watchdog_comes_and_goes_live():
     assert keys_of(dog, other) == [("watchdog.every", True)]
     apart = replace(command("a"), log=LogSpec(stderr="apart"))
     assert keys_of(command("a"), apart) == [("log.stderr", False)]
-
-
-def test_the_table_of_live_keys_knows_no_key_that_is_none():
-    """A key that was renamed would silently need a restart."""
-    tables = (ServiceSpec, EventServiceOptions)
-    known = {field.name for table in tables for field in fields(table)}
-    known |= {f"log.{field.name}" for field in fields(LogSpec)}
-    assert known >= LIVE_KEYS
 
 
 def test_manager_keys_wait_for_a_new_manager():

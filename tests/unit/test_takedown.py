@@ -76,7 +76,9 @@ def test_a_process_that_never_ends_is_named() -> None:
         with pytest.raises(NotEnded) as found:
             await take_down(unit)
         assert found.value.entries()[0]["pids"] == [812, 813]
-        assert "disk can't be ended: processes 812, 813 are still there" in found.value.message
+        assert (
+            "disk could not be stopped: processes 812, 813 survived SIGKILL" in found.value.message
+        )
 
     assert run(work) == pytest.approx(13)
 

@@ -29,7 +29,7 @@ def looks(*taken):
 def test_too_much_memory_for_the_whole_window_is_too_much():
     """The reason has what it took, and what it may."""
     told = judge(looks((0, 0), (2000, 0), (2000, 0), (2_000_000, 0)))
-    assert told == [None, None, "took 2.0 MB of memory, more than max_rss (0.0 MB)"]
+    assert told == [None, None, "used 2.0 MB of memory, more than max_rss (0.0 MB)"]
 
 
 def test_one_moment_within_the_limit_forgives_what_was_before():
@@ -41,7 +41,7 @@ def test_processor_time_counts_from_the_look_before():
     """Two seconds of 90 percent are known at the third look."""
     assert judge(looks((0, 0.0), (0, 0.9), (0, 1.8))) == [
         None,
-        "took 90 % of a processor, more than max_cpu (50 %)",
+        "used 90 % of a processor, more than max_cpu (50 %)",
     ]
     assert judge(looks((0, 0.0), (0, 0.4), (0, 0.8), (0, 1.2))) == [None] * 3
 

@@ -56,18 +56,53 @@ def test_it_asks_until_the_service_hangs_and_then_no_more() -> None:
 
 
 def test_a_cancelled_watchdog_says_nothing() -> None:
-    """Its service has stopped: nobody is asked any more."""
+    """Its service has stopped: the question under way is given up, and nothing comes of it."""
+    said: list[str] = []
 
     async def watch() -> None:
-        asked = asyncio.Event()
+        asked, given_up = asyncio.Event(), asyncio.Event()
 
         async def probe(_: float) -> bool:
             asked.set()
-            await asyncio.sleep(1000)
-            return False
+            try:
+                return await asyncio.Future[bool]()
+            finally:
+                given_up.set()
 
-        watchdog = Watchdog(WatchdogSpec(0.001, 0.001, 1), probe, lambda _: 1 / 0)
+        watchdog = Watchdog(WatchdogSpec(0.001, 0.001, 1), probe, said.append)
         await asyncio.wait_for(asked.wait(), 20)
         watchdog.cancel()
+        await asyncio.wait_for(given_up.wait(), 5)
 
     asyncio.run(watch())
+    assert said == []
+
+
+def test_a_watchdog_that_is_cancelled_between_two_questions_asks_no_more() -> None:
+    """Another one with the same interval, begun later, shows that the time for it has passed."""
+    asked: list[str] = []
+
+    async def watch() -> None:
+        paused, done = asyncio.Event(), asyncio.Event()
+
+        async def first(_: float) -> bool:
+            asked.append("first")
+            asyncio.get_running_loop().call_soon(paused.set)
+            return True
+
+        async def second(_: float) -> bool:
+            asked.append("second")
+            if asked.count("second") == 3:
+                done.set()
+            return True
+
+        spec = WatchdogSpec(0.01, 0.01, 1)
+        watchdog = Watchdog(spec, first, asked.append)
+        await asyncio.wait_for(paused.wait(), 20)
+        watchdog.cancel()
+        asked.clear()
+        Watchdog(spec, second, asked.append)
+        await asyncio.wait_for(done.wait(), 20)
+
+    asyncio.run(watch())
+    assert asked == ["second"] * 3

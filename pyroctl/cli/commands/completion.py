@@ -1,4 +1,4 @@
-"""`pyroctl completion`: the shell's half of completion."""
+"""`pyroctl completion`: print the scripts by which shells complete command lines."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
 
 
-@cli.command("completion")
+USAGE = """\b
+bash: eval "$(pyroctl completion bash)"      (in ~/.bashrc)
+zsh:  eval "$(pyroctl completion zsh)"       (in ~/.zshrc)
+fish: pyroctl completion fish | source       (in ~/.config/fish/config.fish)
+"""
+
+
+@cli.command("completion", epilog=USAGE)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(app: App, shell: str) -> Result:
-    r"""Print the completion script for a shell.
-
-    \b
-    bash: eval "$(pyroctl completion bash)"      (in ~/.bashrc)
-    zsh:  eval "$(pyroctl completion zsh)"       (in ~/.zshrc)
-    fish: pyroctl completion fish | source       (in ~/.config/fish/config.fish)
-    """
+    """Print the completion script for a shell."""
     script = completion_script(shell)
     app.output.print(script.rstrip())
     return Result({"shell": shell, "script": script})
 
 
 def completion_script(shell: str) -> str:
-    """Give the script; it asks `pyroctl` itself for what fits, which starts nothing."""
+    """Return the script, which asks `pyroctl` for completions; that starts nothing."""
     from click.shell_completion import get_completion_class
 
     from pyroctl.cli.group import make_group

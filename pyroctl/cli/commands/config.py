@@ -1,4 +1,4 @@
-"""`pyroctl config`: look at the configuration, and change it."""
+"""`pyroctl config`: show, check and change the configuration."""
 
 from __future__ import annotations
 
@@ -18,24 +18,22 @@ if TYPE_CHECKING:
 
 BUILT_IN = "the built-in deployment"
 
-
-command = cli.group("config", "Look at the configuration, and change it.")
+command = cli.group("config", "Show, check and change the configuration.")
 
 
 @cli.command("check")
 def check(app: App) -> Result:
-    """Check the configuration: every fault, with its place and what was probably meant."""
+    """Check the configuration, and report every error with its place and a suggestion."""
     deployment = app.load().deployment
     count = len(deployment.services)
-    what = f"{count} service" if count == 1 else f"{count} services"
-    app.output.print(f"{app.config or BUILT_IN}: good, {what}")
+    app.output.print(f"{app.config or BUILT_IN}: valid, {count} service{'' if count == 1 else 's'}")
     return Result({"file": app.config, "services": list(deployment.services)})
 
 
 @cli.command("show")
-@click.option("--origin", is_flag=True, help="Say where each value comes from.")
+@click.option("--origin", is_flag=True, help="Add the origin of each value.")
 def show(app: App, *, origin: bool) -> Result:
-    """Show every setting as it is in effect, with defaults filled in."""
+    """Print all settings in effect, including defaults."""
     from pyroctl.config.edit.show import format_value
     from pyroctl.config.edit.show import show as settings_of
 
@@ -51,10 +49,10 @@ def show(app: App, *, origin: bool) -> Result:
 
 @cli.command("path")
 def path(app: App) -> Result:
-    """Print the paths of all files in use, the configuration file first.
+    """Print the paths of all configuration files in use.
 
-    Then what it includes and its drop-ins, in the order in which they are read; nothing for the
-    built-in deployment. Files with faults are listed, too.
+    The main file comes first, then its includes and drop-ins in the order in which they are read.
+    Invalid files are listed, too. The built-in deployment has none.
     """
     files: list[str] = []
     if app.config is not None:
@@ -70,7 +68,7 @@ def path(app: App) -> Result:
 
 @cli.command("schema")
 def schema(app: App) -> Result:
-    """Print the JSON schema of the configuration, for editors that check TOML as you type."""
+    """Print the JSON schema of the configuration, for editors that validate TOML."""
     from pyroctl.config.edit.json_schema import json_schema
 
     found = json_schema()

@@ -1,4 +1,4 @@
-"""`pyroctl config edit`: people's own editor on the configuration, checked afterwards."""
+"""`pyroctl config edit`: edit the configuration with the user's editor, and check it."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
 
 EDITORS = ("sensible-editor", "nano", "vi")
-"""What is tried on a terminal when nobody has said which editor they like."""
+"""Tried in this order on a terminal without VISUAL and EDITOR."""
 
 
 @cli.command("edit")
 @click.argument("dropin", required=False)
 def edit(app: App, dropin: str | None) -> Result:
-    """Edit the configuration file, or a drop-in, and check the configuration afterwards.
+    """Edit the configuration file or a drop-in, then check the configuration.
 
-    With the editor of VISUAL or EDITOR. DROPIN is the name of a file in the directory of drop-ins,
-    such as 50-ports.toml, which may be new. If there are faults then, you are asked on a terminal
-    whether to edit again; otherwise the file is kept as it is, and the exit status is 6.
+    The editor is that of VISUAL or EDITOR. DROPIN names a file in the directory of drop-ins, such
+    as 50-ports.toml; it need not exist. If the configuration is invalid, the command offers on a
+    terminal to edit it again; otherwise the file is kept and the exit status is 6.
     """
     file = _file(app, dropin)
     editor = _editor()
@@ -46,33 +46,28 @@ def edit(app: App, dropin: str | None) -> Result:
                 asking = not app.output.json and sys.stdin.isatty() and sys.stderr.isatty()
                 if asking and _edit_again(app, error):
                     continue
-                app.output.progress(f"{file} is kept as it is; nothing that runs has changed")
-                told = [] if asking else error.entries()
-                return Result({"file": file}, told, error.exit_code)
+                app.output.progress(f"{file} was kept; running services are unchanged")
+                entries = [] if asking else error.entries()
+                return Result({"file": file}, entries, error.exit_code)
             break
-    app.output.progress(f"{file}: good")
-    if app.manager_runs():
-        app.output.progress(app.output.suggest("to apply it: pyroctl reload"))
+    app.output.progress(f"{file}: valid")
+    app.suggest_reload()
     return Result({"file": file, "services": services})
 
 
 def _file(app: App, dropin: str | None) -> str:
-    if app.config is None:
-        raise PyroctlError(
-            "there is no configuration file: the built-in deployment is in effect",
-            hint="pyroctl init writes a file to begin with",
-        )
+    config = app.require_config()
     if dropin is None:
-        return app.config
+        return config
     from pyroctl.config.source.sources import SUFFIX, dropin_directory
 
     if os.path.basename(dropin) != dropin or dropin.startswith("."):
         raise UsageError(
-            f"{dropin!r} is no name of a drop-in",
-            hint=f"a file name such as 50-ports.toml, in {dropin_directory(app.config)}",
+            f"{dropin!r} is not the name of a drop-in",
+            hint=f"give a file name such as 50-ports.toml, in {dropin_directory(config)}",
         )
     name = dropin if dropin.endswith(SUFFIX) else dropin + SUFFIX
-    return os.path.join(dropin_directory(app.config), name)
+    return os.path.join(dropin_directory(config), name)
 
 
 def _editor() -> list[str]:
@@ -80,28 +75,28 @@ def _editor() -> list[str]:
     if not chosen and sys.stdin.isatty():
         chosen = next((name for name in EDITORS if shutil.which(name)), None)
     if not chosen:
-        raise PyroctlError("no editor is chosen", hint="set VISUAL or EDITOR")
+        raise PyroctlError("no editor is configured", hint="set VISUAL or EDITOR")
     try:
         return shlex.split(chosen)
     except ValueError as error:
-        raise PyroctlError(f"VISUAL or EDITOR can't be understood: {error}") from None
+        raise PyroctlError(f"cannot parse VISUAL or EDITOR: {error}") from None
 
 
 def _run(editor: list[str], file: str, *, quiet: bool) -> None:
-    """Let the editor have the terminal, Ctrl-C included; with `quiet` stdout is left to JSON."""
+    """Run the editor, which receives Ctrl-C; with `quiet` stdout is kept for JSON."""
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         ended = subprocess.run([*editor, file], stdout=sys.stderr if quiet else None, check=False)
     except OSError as error:
         raise PyroctlError(
-            f"can't start the editor {editor[0]}: {error.strerror}", hint="set VISUAL or EDITOR"
+            f"cannot start the editor {editor[0]}: {error.strerror}", hint="set VISUAL or EDITOR"
         ) from None
     finally:
         signal.signal(signal.SIGINT, before)
     if ended.returncode:
         raise PyroctlError(
-            f"the editor {editor[0]} ended with {ended.returncode}; nothing was checked",
-            hint="pyroctl config check does it",
+            f"the editor {editor[0]} failed with status {ended.returncode}; nothing was checked",
+            hint="pyroctl config check checks the file",
         )
 
 
@@ -112,7 +107,7 @@ def _edit_again(app: App, error: ConfigError) -> bool:
 
 @contextlib.contextmanager
 def _directory(path: str) -> Iterator[None]:
-    """See to it that the directory is there; an empty one goes again."""
+    """Create the directory if necessary, and remove it if it is empty in the end."""
     os.makedirs(path, exist_ok=True)
     try:
         yield

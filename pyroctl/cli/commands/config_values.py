@@ -1,4 +1,4 @@
-"""`pyroctl config get`, `set` and `unset`: one setting."""
+"""`pyroctl config get`, `set` and `unset`: print or change one setting."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.arguments import ConfigKey
 from pyroctl.cli.output import Result
 from pyroctl.errors import ConfigError, PyroctlError, UsageError
 
@@ -19,36 +20,13 @@ if TYPE_CHECKING:
     from pyroctl.config.source.diagnostics import Path
 
 
-class ConfigKey(click.ParamType[str]):
-    """A key of the configuration; completes without starting anything."""
-
-    name = "key"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[Any]:
-        """Offer the keys of the services that there are."""
-        from click.shell_completion import CompletionItem
-
-        from pyroctl.cli.app import App
-        from pyroctl.config.edit.keys import known_keys
-        from pyroctl.config.source.sources import written_tables
-
-        app = ctx.find_root().ensure_object(App)
-        try:
-            keys = known_keys(written_tables(app.config, os.environ))
-        except PyroctlError:
-            return []
-        return [CompletionItem(key) for key in keys if key.startswith(incomplete)]
-
-
 @cli.command("get")
 @click.argument("key", type=ConfigKey())
 def get(app: App, key: str) -> Result:
-    """Print the value of a setting, as it is in effect.
+    """Print the effective value of a setting.
 
-    KEY is dotted, such as services.es.port. Text comes without quotes; of a table every setting
-    in it. Exit status 1 if the setting has no value.
+    KEY is dotted, such as services.es.port. A string is printed without quotes, a table as all the
+    settings in it. If the setting has no value, the exit status is 1.
     """
     from pyroctl.config.edit.keys import parse_key, value_of
     from pyroctl.config.source.diagnostics import dotted
@@ -68,11 +46,11 @@ def get(app: App, key: str) -> Result:
 @click.argument("key", type=ConfigKey())
 @click.argument("value")
 def set_(app: App, key: str, value: str) -> Result:
-    """Set a setting, if the configuration is valid with it.
+    """Change a setting, if the resulting configuration is valid.
 
-    VALUE is TOML; what is none, or isn't wanted there, is text. It is written to the drop-in
-    90-pyroctl.toml, and no other file is touched. A running manager goes on as before until
-    pyroctl reload.
+    VALUE is parsed as TOML; if that fails or does not fit the key, it is taken as a string. The
+    setting is written to the drop-in 90-pyroctl.toml and to no other file. A running manager
+    applies it on pyroctl reload.
     """
     from pyroctl.config.edit.change import is_in_effect, set_value
     from pyroctl.config.edit.keys import parse_value
@@ -82,24 +60,24 @@ def set_(app: App, key: str, value: str) -> Result:
     new = parse_value(value)
     try:
         changed = set_value(file, path, new, os.environ)
-    except ConfigError:
-        as_text = _set_as_text(file, path, value)
-        if as_text is None:
-            raise
-        new, changed = value, as_text
-    _say(app, changed, f"{key} = {format_value(new)}")
+    except ConfigError as error:
+        try:  # as a string, for keys that take only strings: `1` in `env`
+            new, changed = value, set_value(file, path, value, os.environ)
+        except ConfigError:
+            raise error from None
+    _report(app, changed, f"{key} = {format_value(new)}")
     effective = is_in_effect(changed.loaded, path, new, changed.file)
     if not effective:
-        app.output.progress(f"without effect: {changed.loaded.origin(path)} has the last word")
+        app.output.progress(f"no effect: {changed.loaded.origin(path)} takes precedence")
     return Result({"key": key, "value": new, "file": changed.file, "in_effect": effective})
 
 
 @cli.command("unset")
 @click.argument("key", type=ConfigKey())
 def unset(app: App, key: str) -> Result:
-    """Take back what config set has set.
+    """Remove a setting made by config set.
 
-    What stands in a file of yours is for you to change: that is said, with exit status 1.
+    A setting made in another file is reported and not removed; the exit status is then 1.
     """
     from pyroctl.config.edit.change import unset_value
     from pyroctl.config.edit.keys import require_known
@@ -108,51 +86,35 @@ def unset(app: App, key: str) -> Result:
     changed = unset_value(file, path, os.environ)
     left = changed.loaded.origin(path)
     if changed.wrote:
-        _say(app, changed, f"{key} is taken back, and comes from: {left}")
+        _report(app, changed, f"{key} was removed; its value now comes from: {left}")
     else:
         require_known(changed.loaded, path)
         if left.file or left.variable:
             raise PyroctlError(
                 f"{key} is set by {left}",
-                hint=f"change it there: unset only takes back what stands in {changed.file}",
+                hint=f"change it there; unset only removes settings in {changed.file}",
             )
-        app.output.progress(f"{key} isn't set")
+        app.output.progress(f"{key} is not set")
     return Result({"key": key, "file": changed.file, "removed": changed.wrote})
 
 
-def _set_as_text(file: str, path: Path, value: str) -> Changed | None:
-    """Try text where a number or another value is wrong: `1` in `env`."""
-    from pyroctl.config.edit.change import set_value
-
-    try:
-        return set_value(file, path, value, os.environ)
-    except ConfigError:
-        return None
-
-
 def _target(app: App, key: str) -> tuple[Path, str]:
-    """Give the key's path, and the configuration file that it is about."""
+    """Return the path of the key, and the configuration file."""
     from pyroctl.config.edit.keys import KEY_HINT, parse_key
 
     path = parse_key(key)
     if len(path) == 1:
-        raise UsageError(f"{key} is no single setting", hint=KEY_HINT)
-    if app.config is None:
-        raise PyroctlError(
-            "there is no configuration file: the built-in deployment is in effect",
-            hint="pyroctl init writes a file to begin with",
-        )
-    return path, app.config
+        raise UsageError(f"{key} is not a single setting", hint=KEY_HINT)
+    return path, app.require_config()
 
 
-def _say(app: App, changed: Changed, what: str) -> None:
-    app.output.progress(f"{what} ({changed.file})")
-    if app.manager_runs():
-        app.output.progress(app.output.suggest("to apply it: pyroctl reload"))
+def _report(app: App, changed: Changed, text: str) -> None:
+    app.output.progress(f"{text} ({changed.file})")
+    app.suggest_reload()
 
 
 def _bare(value: Any) -> Iterator[str]:
-    """Write a value without quotes, and a table as lines of TOML."""
+    """Return a string without quotes, and a table as lines of TOML."""
     from pyroctl.config.edit.show import format_value, leaves
 
     if isinstance(value, str):

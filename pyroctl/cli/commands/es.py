@@ -1,4 +1,4 @@
-"""`pyroctl es`: publish, listen, and see who is subscribed."""
+"""`pyroctl es`: publish and print events, and list subscriptions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli import command as cli
-from pyroctl.cli.output import Result, table
+from pyroctl.cli.output import Result, subscriptions_of, table
 from pyroctl.errors import PyroctlError
 
 if TYPE_CHECKING:
@@ -22,39 +22,40 @@ if TYPE_CHECKING:
 
 HEAD = ("SUBSCRIBER", "KIND", "STATE", "QUEUED", "DELIVERED", "DROPPED", "SUBJECTS AND PATTERNS")
 
-command = cli.group("es", "Publish, listen, and see who is subscribed.")
-which = click.option(
-    "--service", metavar="NAME", help="The event service, if the deployment has several."
+command = cli.group("es", "Publish and print events, and list subscriptions.")
+service_option = click.option(
+    "--service", metavar="NAME", help="Use this event service, if there are several."
 )
 
 
 @cli.command("publish")
 @click.argument("subject")
 @click.argument("text")
-@click.option("--as-json", is_flag=True, help="Send the value that TEXT is in JSON.")
-@which
+@click.option("--as-json", is_flag=True, help="Parse TEXT as JSON and publish the resulting value.")
+@service_option
 def publish(app: App, subject: str, text: str, *, as_json: bool, service: str | None) -> Result:
-    """Publish a message.
+    """Publish TEXT under SUBJECT.
 
-    TEXT is sent as it is; with --as-json the value that it stands for. Returns when the event
-    service has it.
+    The command returns when the event service has accepted the message.
     """
     tool = [*_tool(app, "publish", service), *(["--as-json"] if as_json else [])]
-    with _interrupts_held():
+    with _sigint_blocked():
         process = subprocess.Popen([*tool, "--", subject, text], stderr=subprocess.PIPE, text=True)
     with process:
-        _, said = process.communicate()
+        _, errors = process.communicate()
     if process.returncode:
-        raise PyroctlError(said.strip() or f"exit status {process.returncode}")
+        raise PyroctlError(errors.strip() or f"exit status {process.returncode}")
     return Result({"subject": subject, "published": 1})
 
 
 @cli.command("listen")
 @click.argument("subjects", nargs=-1, metavar="[SUBJECT]...")
-@click.option("--match", multiple=True, metavar="PATTERN", help="Also what matches; repeatable.")
-@click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
-@click.option("--rate", is_flag=True, help="Print events per second instead of events.")
-@which
+@click.option(
+    "--match", multiple=True, metavar="PATTERN", help="Also print subjects matching PATTERN."
+)
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Exit after N events.")
+@click.option("--rate", is_flag=True, help="Print the number of events per second instead.")
+@service_option
 def listen(
     app: App,
     subjects: tuple[str, ...],
@@ -64,10 +65,10 @@ def listen(
     rate: bool,
     service: str | None,
 ) -> Result:
-    """Print events as they come.
+    """Print events as they arrive.
 
-    One a line, until Ctrl-C; without a subject or pattern, all of them. With --json an object a
-    line: subject, time, msg.
+    Each event is one line; with --json, one object with subject, time and msg. Without a subject or
+    pattern, all events are printed. Ctrl-C ends the command.
     """
     options = [word for pattern in match for word in ("--match", pattern)]
     options += ["--count", str(count)] if count else []
@@ -75,16 +76,16 @@ def listen(
     options += ["--json"] if app.output.json else []
     tool = [*_tool(app, "listen", service), *options, "--", *subjects]
     sys.stdout.flush()
-    with _interrupts_held():
-        os.execv(tool[0], tool)  # noqa: S606 - it takes over the terminal, the signals and the exit
+    with _sigint_blocked():
+        os.execv(tool[0], tool)  # noqa: S606 - it takes the terminal, the signals and the exit code
 
 
 @cli.command("subscriptions")
-@which
+@service_option
 def subscriptions(app: App, *, service: str | None) -> Result:
-    """Show who is subscribed to what.
+    """Show the subscribers and their subscriptions.
 
-    And what waits for them, was delivered to them, and was lost to them.
+    The table includes the queued, delivered and dropped events of each subscriber.
     """
     reply = app.call("subscriptions", [service] if service else [])
     for line in table(HEAD, [_cells(row) for row in reply["data"]["subscriptions"]]):
@@ -93,8 +94,8 @@ def subscriptions(app: App, *, service: str | None) -> Result:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Have what is executed begin with Ctrl-C held back, until it can end without a traceback."""
+def _sigint_blocked() -> Iterator[None]:
+    """Block Ctrl-C in the program started here until it can exit without a traceback."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -103,21 +104,20 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _tool(app: App, verb: str, service: str | None) -> list[str]:
-    """Give the start of a command line for the event service that is meant."""
+    """Return the beginning of a command line for the selected event service."""
     found: dict[str, Any] = app.call("eventservice", [service] if service else [])["data"]
     ident = ["--ident-file", found["ident_file"]] if found["ident_file"] else []
     return [sys.executable, "-m", "pyro_events._app.tool", verb, "--es", found["uri"], *ident]
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    wanted = [*row["subjects"], *(f"/{pattern}/" for pattern in row["patterns"])]
-    wanted += [f"suspended /{pattern}/" for pattern in row["suspended"]]
+    listed = subscriptions_of(row) + [f"suspended /{pattern}/" for pattern in row["suspended"]]
     state = row["state"] if row["aware"] else f"{row['state']}, plain"
     numbers = (str(row[key]) for key in ("queued", "delivered", "dropped"))
-    return [row["subscriber"], row["kind"], state, *numbers, " ".join(wanted)]
+    return [row["subscriber"], row["kind"], state, *numbers, " ".join(listed)]
 
 
-publish.ignore_unknown_options = True  # a temperature of -3 is a text, too
+publish.ignore_unknown_options = True  # a text may begin with a dash: -3
 
 for subcommand in (publish, listen, subscriptions):
     command.add_command(subcommand)

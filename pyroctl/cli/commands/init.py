@@ -1,4 +1,4 @@
-"""`pyroctl init`: write a starting deployment."""
+"""`pyroctl init`: write a starting configuration."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 @cli.command("init")
 @click.argument("file", required=False, type=click.Path(dir_okay=False))
 def command(app: App, file: str | None) -> Result:
-    """Write a commented starting deployment.
+    """Write a commented starting configuration.
 
-    FILE is by default pyroctl.toml in this directory, or in --root. An existing file is left alone.
+    The default FILE is pyroctl.toml in the current directory or in the --root directory. An
+    existing file is not overwritten.
     """
     from pyroctl.config.edit.template import starting_deployment
 
@@ -33,10 +34,10 @@ def command(app: App, file: str | None) -> Result:
             target.write(starting_deployment())
     except FileExistsError:
         raise PyroctlError(
-            f"{path} exists already", hint="name another file, or move that one away"
+            f"{path} already exists", hint="name another file, or move this one away"
         ) from None
     except OSError as error:
         raise PyroctlError(f"cannot write {path}: {error.strerror}") from None
     app.output.print(path)
-    app.output.progress("next: edit it, then pyroctl config check, then pyroctl start")
+    app.output.progress("next: edit the file, then run pyroctl config check and pyroctl start")
     return Result({"file": path})

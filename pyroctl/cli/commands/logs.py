@@ -1,4 +1,4 @@
-"""`pyroctl logs`: what services say."""
+"""`pyroctl logs`: show the services' output."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.arguments import services_argument
 from pyroctl.cli.log_reader import files
 from pyroctl.cli.log_reader.files import LogLine, Source
 from pyroctl.cli.output import Result
 from pyroctl.core.instances import meant, members
 from pyroctl.errors import ConfigError, UnknownService, UsageError
-from pyroctl.log_files import versions
+from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,13 +30,17 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @cli.command("logs")
-@cli.services_argument
+@services_argument
 @click.option(
-    "-n", "--lines", type=click.IntRange(0), metavar="N", help="How many last lines. [default: 50]"
+    "-n",
+    "--lines",
+    type=click.IntRange(0),
+    metavar="N",
+    help=f"Number of lines to show. [default: {DEFAULT_LINES}]",
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 @click.option("--since", metavar="WHEN", help="Only newer lines: 90s, 5m, 2h, 1d or an ISO time.")
-@click.option("--grep", metavar="REGEX", help="Only lines in which that is found.")
+@click.option("--grep", metavar="REGEX", help="Only lines matching REGEX.")
 def command(
     app: App,
     services: tuple[str, ...],
@@ -45,27 +50,27 @@ def command(
     since: str | None,
     grep: str | None,
 ) -> Result:
-    """Show what services said.
+    """Show the last lines of the services' output.
 
-    The last lines of their logs, in order of time; also while no manager runs.
+    The lines are in chronological order. No manager is required.
     """
     names = _every_name(app, follow=follow)
     sources = _sources(app, meant(services, names) if services else names)
     start = None if since is None else _moment(since)
-    wanted = None if grep is None else _pattern(grep)
+    pattern = None if grep is None else _pattern(grep)
 
     def before(sources: Sequence[Source]) -> Iterable[LogLine]:
         if start is None:
             count = DEFAULT_LINES if lines is None else lines
-            return files.last_lines(sources, count, wanted)
-        found = files.lines_since(sources, start, wanted)
+            return files.last_lines(sources, count, pattern)
+        found = files.lines_since(sources, start, pattern)
         return found if lines is None else deque(found, lines)
 
     show = _printer(app, sources)
     if follow:
         from pyroctl.cli.log_reader.follow import follow as follow_files
 
-        follow_files(sources, before, _only(wanted, show))
+        follow_files(sources, before, _matching(pattern, show))
         return Result()
     if app.output.json:
         return Result({"lines": [line._asdict() for line in before(sources)]})
@@ -75,14 +80,14 @@ def command(
 
 
 def _sources(app: App, services: Sequence[str]) -> list[Source]:
-    """Find the logs; raises UnknownService for a name that has neither a log nor a service."""
+    """Return the logs; raises UnknownService for a name with neither a log nor a service."""
     paths = app.paths
     known: Mapping[str, object] | None = None
     sources = []
     for name in dict.fromkeys(services):
         output = Source(name, "output", paths.service_log(name))
         errors = Source(name, "stderr", paths.service_errors(name))
-        if not versions(output.path):
+        if not log_versions(output.path):
             known = app.load().deployment.services if known is None else known
             if not members(name, known):
                 raise UnknownService(name, known)
@@ -91,7 +96,7 @@ def _sources(app: App, services: Sequence[str]) -> list[Source]:
 
 
 def _every_name(app: App, *, follow: bool) -> list[str]:
-    """Give the services that have a log; to follow, also those that may get one."""
+    """Return the services that have a log; to follow, also those that may get one."""
     directory = app.paths.logs
     entries = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
     names = [e.removesuffix(".log") for e in entries if e.endswith(".log") and e[0] != "_"]
@@ -102,9 +107,9 @@ def _every_name(app: App, *, follow: bool) -> list[str]:
 
 
 def _printer(app: App, sources: Sequence[Source]) -> Callable[[LogLine], None]:
-    """Give what prints a line: with the service's name if there are several, and stderr marked."""
+    """Return a function that prints a line, with the service's name if there are several."""
     several = len({source.service for source in sources}) > 1
-    apart = any(versions(source.path) for source in sources if source.stream == "stderr")
+    separate = any(log_versions(source.path) for source in sources if source.stream == "stderr")
     width = max((len(source.service) for source in sources), default=0) if several else 0
 
     def show(line: LogLine) -> None:
@@ -113,31 +118,31 @@ def _printer(app: App, sources: Sequence[Source]) -> Callable[[LogLine], None]:
             return
         name = f"{line.service:<{width}} " if several else ""
         mark = "!" if line.stream == "stderr" else "|"
-        label = f"{name}{mark} " if several or apart else ""
+        label = f"{name}{mark} " if several or separate else ""
         app.output.print(f"{app.output.style(line.time, 'dim')} {label}{line.text}")
 
     return show
 
 
-def _only(
-    wanted: re.Pattern[str] | None, show: Callable[[LogLine], None]
+def _matching(
+    pattern: re.Pattern[str] | None, show: Callable[[LogLine], None]
 ) -> Callable[[LogLine], None]:
-    def show_wanted(line: LogLine) -> None:
-        if wanted is None or wanted.search(line.text):
+    def show_matching(line: LogLine) -> None:
+        if pattern is None or pattern.search(line.text):
             show(line)
 
-    return show_wanted
+    return show_matching
 
 
 def _pattern(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
-        raise UsageError(f"--grep {text!r} is no regular expression: {error}") from None
+        raise UsageError(f"--grep {text!r} is not a regular expression: {error}") from None
 
 
 def _moment(text: str) -> datetime:
-    """Read "5m" as five minutes ago, or an ISO time (local when it has no offset)."""
+    """Return the time "5m" ago, or an ISO time (local if it has no offset)."""
     now = datetime.now(UTC).astimezone()
     number, unit = text[:-1], text[-1:]
     try:
@@ -146,6 +151,6 @@ def _moment(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(now.tzinfo)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"--since {text!r} is neither a span nor a time",
-            hint="90s, 5m, 2h, 1d, or 2026-01-31T12:00",
+            f"--since {text!r} is neither a duration nor a time",
+            hint="for example 90s, 5m, 2h, 1d or 2026-01-31T12:00",
         ) from None

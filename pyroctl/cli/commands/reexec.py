@@ -1,4 +1,4 @@
-"""`pyroctl reexec`: replace the manager's program, and nothing else."""
+"""`pyroctl reexec`: replace only the manager's program."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from pyroctl.errors import ManagerNotRunning, NoAnswer
 if TYPE_CHECKING:
     from pyroctl.cli.app import App
 
-PATIENCE = 30.0
-"""Seconds that the new program has to take commands."""
-PAUSE = 0.05
+READY_TIMEOUT = 30.0
+"""Seconds until the new program must accept commands."""
+POLL_INTERVAL = 0.05
 
 
 @cli.command("reexec")
 def command(app: App) -> Result:
-    """Replace the manager's program by the one that is installed now.
+    """Replace the running manager with the installed version.
 
-    After an upgrade of pyroctl, for instance. Services go on without noticing. The new program has
-    to show first that it can start with the configuration; if it can't, or if the configuration
-    has changed since it was loaded, the old one goes on, and nothing has happened.
+    Use this after an upgrade of pyroctl; services are not interrupted. The new program must first
+    show that it can start with the current configuration. If it cannot, or if the configuration
+    has changed since it was loaded, the command reports the reason and the old program continues.
     """
     nonce = os.urandom(8).hex()
     began = time.monotonic()
     data = app.call("reexec", nonce=nonce)["data"]
-    while not _is_there(app, nonce):
-        if time.monotonic() > began + PATIENCE:
-            raise NoAnswer("the new manager doesn't answer", hint=f"see {app.paths.manager_log}")
-        time.sleep(PAUSE)  # the old one had taken that question
-    app.output.progress(f"the manager (pid {data['pid']}) runs pyroctl {data['version']} now")
+    while not _has_taken_over(app, nonce):
+        if time.monotonic() > began + READY_TIMEOUT:
+            raise NoAnswer("the new manager does not answer", hint=f"see {app.paths.manager_log}")
+        time.sleep(POLL_INTERVAL)  # the old program still had the request
+    app.output.progress(f"the manager (pid {data['pid']}) now runs pyroctl {data['version']}")
     return Result({**data, "seconds": round(time.monotonic() - began, 3)})
 
 
-def _is_there(app: App, nonce: str) -> bool:
+def _has_taken_over(app: App, nonce: str) -> bool:
     try:
         done: bool = app.call("reexecuted", nonce=nonce)["data"]["done"]
-    except (NoAnswer, ManagerNotRunning):  # it is on its way
+    except (NoAnswer, ManagerNotRunning):  # it is starting
         return False
     return done

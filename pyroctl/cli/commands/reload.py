@@ -1,4 +1,4 @@
-"""`pyroctl reload`: read the configuration again, and apply what is different."""
+"""`pyroctl reload`: read the configuration again and apply the differences."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ HEAD = ("SERVICE", "ACTION", "WHY")
 
 
 @cli.command("reload")
-@click.option("--dry-run", is_flag=True, help="Print the plan, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @warning_options
 def command(app: App, *, dry_run: bool, yes: bool, safe: bool) -> Result:
-    """Read the configuration again, and apply what is different.
+    """Read the configuration again and apply the differences.
 
-    Only services that have changed restart, in the order of their needs, and only if the change
-    needs it; new ones start, and those that are gone stop. A configuration with faults changes
-    nothing, and if a service doesn't become ready with its new settings, everything is taken back.
-    Warns as restart does.
+    Services whose changes require it are restarted, new ones started and removed ones stopped, in
+    dependency order. An invalid configuration changes nothing. If a service does not become ready
+    with its new settings, the whole reload is rolled back. Like restart, the command warns before
+    clients lose something.
     """
     config = {"config": app.config} if app.config is not None else {}
     found = app.call("reload", dry_run="yes", **config)["data"]
@@ -46,11 +46,11 @@ def command(app: App, *, dry_run: bool, yes: bool, safe: bool) -> Result:
 
 
 def _describe(found: Mapping[str, Any]) -> Iterator[str]:
-    """Lay out the plan for people."""
+    """Return the plan as text."""
     if found["plan"]:
         yield from table(HEAD, [_row(step) for step in found["plan"]])
     else:
-        yield "nothing to do: what runs is what is configured"
+        yield "nothing to do: the configuration is already in effect"
     for change in found["manager"]:
         yield f"manager.{_change(change)}: needs a manager restart: pyroctl shutdown, then start"
 
@@ -62,7 +62,7 @@ def _row(step: Entry) -> Sequence[str]:
 
 
 def _change(change: Entry) -> str:
-    """Say what a key was and is; the values of `env` are secret."""
+    """Return the old and new value of a key; values of `env` are secret."""
     key: str = change["key"]
     if key.startswith("env."):
         return key

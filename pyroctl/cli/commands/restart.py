@@ -1,4 +1,4 @@
-"""`pyroctl restart`: give services a fresh process."""
+"""`pyroctl restart`: replace the processes of services."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.arguments import ServiceName
 from pyroctl.cli.output import Result
 from pyroctl.cli.warn import warn, warning_options
 
@@ -15,29 +16,29 @@ if TYPE_CHECKING:
 
 
 @cli.command("restart")
-@click.argument("services", nargs=-1, required=True, type=cli.ServiceName(), metavar="SERVICE...")
+@click.argument("services", nargs=-1, required=True, type=ServiceName(), metavar="SERVICE...")
 @click.option(
     "--handover",
     "how",
     flag_value="handover",
-    help="Let the new process of an event service take over from the old one.",
+    help="Hand an event service over to its new process.",
 )
 @click.option(
-    "--notify", "how", flag_value="notify", help="Tell the subscribers of an event service."
+    "--notify", "how", flag_value="notify", help="Notify the subscribers of an event service."
 )
 @warning_options
 def command(
     app: App, services: tuple[str, ...], *, how: str | None, yes: bool, safe: bool
 ) -> Result:
-    """Restart services, one after the other.
+    """Restart services one at a time.
 
-    Each is ready before the next one is touched. A service that doesn't run is started. Before
-    clients lose something by it (plain subscribers of an event service, names that a name server
-    has in memory) they are listed; on a terminal you are asked.
+    Each service is ready before the next is restarted; a service that is not running is started.
+    The command first lists what clients would lose (plain subscriptions to an event service, names
+    in a name server's memory), and on a terminal asks for confirmation.
 
-    An event service does what its on_restart says, unless --handover or --notify is given. In a
-    hand-over the new process takes all connections, queues and subscriptions; if that can't be
-    done, the old one goes on serving.
+    An event service restarts according to its on_restart key unless --handover or --notify is
+    given. In a handover, the new process takes over all connections, queues and subscriptions; if
+    that fails, the old process keeps serving.
     """
     more = {"how": how} if how else {}
     warn(app, "restart", services, yes=yes, safe=safe, **more)
@@ -50,12 +51,12 @@ def command(
 
 
 def _describe(entry: dict[str, Any]) -> str:
-    """Say what a restart has cost the subscribers; nothing if there are none."""
+    """Return what a restart meant for the subscribers; an empty text without any."""
     if entry.get("how") == "handover":
         kept = f"handed over with {entry['carried']} subscribers"
         return f"{entry['service']}: {kept} ({entry['seconds']:g} s)"
     if not entry.get("notified") and not entry.get("lost"):
         return ""
-    told = f"{entry['notified']} aware subscribers told, {entry['resubscribed']} of them back"
+    aware = f"{entry['notified']} aware subscribers notified, {entry['resubscribed']} returned"
     lost = f", {len(entry['lost'])} plain ones lost" if entry["lost"] else ""
-    return f"{entry['service']}: {told}{lost} ({entry['seconds']:g} s)"
+    return f"{entry['service']}: {aware}{lost} ({entry['seconds']:g} s)"

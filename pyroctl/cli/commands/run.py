@@ -1,4 +1,4 @@
-"""`pyroctl run`: be the manager, in the foreground."""
+"""`pyroctl run`: run the manager in the foreground."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pyroctl.cli import command as cli
-from pyroctl.cli.foreground import be_manager
+from pyroctl.cli.foreground import run_manager
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     "--logs/--no-logs",
     "show_logs",
     default=None,
-    help="Print what the services say. [default: on a terminal, and as process 1 of a container]",
+    help="Print the services' output. [default: on a terminal, and as process 1 of a container]",
 )
 def command(app: App, *, show_logs: bool | None) -> Result:
-    """Run the manager in the foreground.
+    """Run the manager in the foreground and start the enabled services.
 
-    Starts the enabled services. It never forks. SIGTERM or Ctrl-C stops
-    everything in order; a second one kills what is left.
+    It never forks. SIGTERM or Ctrl-C stops all services in order; a second signal kills the
+    remaining processes.
     """
-    return be_manager(app, show_logs=show_logs)
+    return run_manager(app, show_logs=show_logs)

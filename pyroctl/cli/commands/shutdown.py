@@ -1,4 +1,4 @@
-"""`pyroctl shutdown`: stop everything, and the manager."""
+"""`pyroctl shutdown`: stop all services and the manager."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import select
 from typing import TYPE_CHECKING
 
 from pyroctl.cli import command as cli
-from pyroctl.cli.background import take_over_orphans
+from pyroctl.cli.background import reattach_orphans
 from pyroctl.cli.output import Result
 from pyroctl.cli.warn import warn, warning_options
 from pyroctl.control.client import manager_pid
@@ -17,35 +17,36 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
     from pyroctl.paths import Paths
 
-END_TIMEOUT = 5.0
-"""Seconds that the manager's process has to end after it has stopped everything."""
+EXIT_TIMEOUT = 5.0
+"""Seconds until the manager must have exited, once all services are stopped."""
 
 
 @cli.command("shutdown")
 @warning_options
 def command(app: App, *, yes: bool, safe: bool) -> Result:
-    """Stop all services, and the manager.
+    """Stop all services and the manager.
 
-    Warns as restart does. What can't be ended, not even by SIGKILL, is named, and left.
+    Like restart, the command warns before clients lose something. Processes that survive SIGKILL
+    are listed and left behind.
     """
-    take_over_orphans(app)
+    reattach_orphans(app)
     pid = manager_pid(app.paths)
     try:
         warn(app, "shutdown", (), yes=yes, safe=safe)
         try:
             reply = app.call("shutdown")
         except Reported:
-            _wait_for_end(pid, app.paths)  # with what it can't end
+            _wait_for_exit(pid, app.paths)  # some processes may be left
             raise
     except ManagerNotRunning:
-        app.output.progress("nothing runs here")
+        app.output.progress("no manager is running")
         return Result({"stopped": []})
-    _wait_for_end(pid, app.paths)
-    app.output.progress("everything is stopped")
+    _wait_for_exit(pid, app.paths)
+    app.output.progress("all services are stopped")
     return Result(reply["data"], reply["errors"], reply["exit_code"])
 
 
-def _wait_for_end(pid: int | None, paths: Paths) -> None:
+def _wait_for_exit(pid: int | None, paths: Paths) -> None:
     if not pid:
         return
     try:
@@ -53,9 +54,9 @@ def _wait_for_end(pid: int | None, paths: Paths) -> None:
     except ProcessLookupError:
         return
     try:
-        if not select.select([pidfd], [], [], END_TIMEOUT)[0]:
+        if not select.select([pidfd], [], [], EXIT_TIMEOUT)[0]:
             raise NoAnswer(
-                f"the manager (pid {pid}) has not ended", hint=f"see {paths.manager_log}"
+                f"the manager (pid {pid}) has not exited", hint=f"see {paths.manager_log}"
             )
     finally:
         os.close(pidfd)

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from pyroctl.cli import command as cli
+from pyroctl.cli.arguments import services_argument
 from pyroctl.cli.background import ensure_manager
 from pyroctl.cli.output import Result
 from pyroctl.errors import EXIT_OK, ManagerNotRunning, NoAnswer
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
 
 
 @cli.command("start")
-@cli.services_argument
+@services_argument
 def command(app: App, services: tuple[str, ...]) -> Result:
     """Start services and what they need.
 
-    In the order of their needs; returns when they are ready. Without a name: all enabled services.
-    Starts a manager in the background if none runs. If a service doesn't become ready, its last
-    lines are shown, and what this command has started is stopped again.
+    Services start in dependency order; without a name, all enabled services start. The command
+    returns when they are ready. If no manager is running, one is started in the background. If a
+    service does not become ready, its last lines of output are shown, and the services started by
+    this command are stopped again.
     """
     launched = ensure_manager(app)
     failed = True
@@ -30,6 +32,6 @@ def command(app: App, services: tuple[str, ...]) -> Result:
         failed = reply["exit_code"] != EXIT_OK
     finally:
         if launched and failed:
-            with contextlib.suppress(ManagerNotRunning, NoAnswer):  # somebody else was faster
+            with contextlib.suppress(ManagerNotRunning, NoAnswer):  # another command was faster
                 app.call("shutdown")
     return Result(reply["data"], reply["errors"], reply["exit_code"])

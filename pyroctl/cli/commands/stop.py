@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyroctl.cli import command as cli
-from pyroctl.cli.background import take_over_orphans
+from pyroctl.cli.arguments import services_argument
+from pyroctl.cli.background import reattach_orphans
 from pyroctl.cli.output import Result
 from pyroctl.cli.warn import warn, warning_options
 from pyroctl.core.instances import meant
@@ -16,14 +17,15 @@ if TYPE_CHECKING:
 
 
 @cli.command("stop")
-@cli.services_argument
+@services_argument
 @warning_options
 def command(app: App, services: tuple[str, ...], *, yes: bool, safe: bool) -> Result:
     """Stop services, dependents first.
 
-    Without a name: all. The manager goes on running, see shutdown. Warns as restart does.
+    Without a name, all services stop. The manager keeps running. Like restart, the command warns
+    before clients lose something.
     """
-    take_over_orphans(app)
+    reattach_orphans(app)
     try:
         warn(app, "stop", services, yes=yes, safe=safe)
         reply = app.call("stop", services)
@@ -33,11 +35,11 @@ def command(app: App, services: tuple[str, ...], *, yes: bool, safe: bool) -> Re
 
 
 def _already_down(app: App, services: tuple[str, ...]) -> Result:
-    """Without a manager nothing runs; a name that nobody knows is still a mistake."""
+    """Report that nothing is running; raises UnknownService."""
     if services:
         known = app.load().deployment.services
         for name in meant(services, known):
             if name not in known:
                 raise UnknownService(name, known)
-    app.output.progress("nothing runs here")
+    app.output.progress("no manager is running")
     return Result({"services": []})

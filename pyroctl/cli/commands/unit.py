@@ -1,4 +1,4 @@
-"""`pyroctl unit`: files by which other programs run this deployment."""
+"""`pyroctl unit`: print files by which other programs run this deployment."""
 
 from __future__ import annotations
 
@@ -21,21 +21,26 @@ if TYPE_CHECKING:
     from pyroctl.core.spec import Deployment
 
 WATCHDOG = 30
-"""Seconds after which systemd replaces a manager that gives no sign of life."""
+"""Seconds after which systemd replaces a manager that sends no keep-alive ping."""
 SPARE = 10
-"""Seconds that the manager has to end, beside what its services may take."""
+"""Seconds for the manager to exit, beyond the time that its services may take."""
+EXAMPLE = """\b
+Example:
+  pyroctl unit systemd --user > ~/.config/systemd/user/pyroctl-lab.service
+  systemctl --user enable --now pyroctl-lab
+"""
 
 command = cli.group("unit", "Print files by which other programs run this deployment.")
 
 
-@cli.command("systemd")
-@click.option("--user", "for_user", is_flag=True, help="For the service manager of one user.")
+@cli.command("systemd", epilog=EXAMPLE)
+@click.option(
+    "--user", "for_user", is_flag=True, help="Print a unit for the user's service manager."
+)
 def systemd(app: App, *, for_user: bool) -> Result:
-    r"""Print a systemd unit for this deployment.
+    """Print a systemd unit that runs this deployment.
 
-    \b
-    pyroctl unit systemd --user > ~/.config/systemd/user/pyroctl-lab.service
-    systemctl --user enable --now pyroctl-lab
+    The first line names the file to install it as.
     """
     deployment = app.load().deployment
     root = None if app.root is None else os.path.abspath(app.root)
@@ -43,7 +48,7 @@ def systemd(app: App, *, for_user: bool) -> Result:
     unit = "\n".join(_lines(app, deployment, place, for_user=for_user))
     app.output.print(unit)
     if place != root:
-        app.output.progress(f"commands for it: pyroctl --root {place} status")
+        app.output.progress(f"to address this deployment: pyroctl --root {place} status")
     return Result({"unit": unit, "name": f"pyroctl-{deployment.name}.service", "root": place})
 
 
@@ -52,7 +57,7 @@ command.add_command(systemd)
 
 def _lines(app: App, deployment: Deployment, root: str | None, *, for_user: bool) -> Iterator[str]:
     directory = "~/.config/systemd/user" if for_user else "/etc/systemd/system"
-    yield f"# Goes into {directory}/pyroctl-{deployment.name}.service"
+    yield f"# {directory}/pyroctl-{deployment.name}.service"
     yield "[Unit]"
     yield f"Description=Pyro services: {deployment.name}"
     if not for_user:
@@ -61,10 +66,10 @@ def _lines(app: App, deployment: Deployment, root: str | None, *, for_user: bool
     yield "ExecStart=" + " ".join(map(_quoted, _command(app.config, root)))
     yield "ExecReload=/bin/kill -HUP $MAINPID"
     yield from ("Restart=on-failure", "RestartSec=1")
-    yield "# A wrong command line or configuration doesn't mend itself."
+    yield "# An invalid command line or configuration needs a person to fix it."
     yield f"RestartPreventExitStatus={EXIT_USAGE} {EXIT_CONFIG}"
     yield f"WatchdogSec={WATCHDOG}"
-    yield "# Each service has a start_timeout of its own."
+    yield "# Each service has its own start_timeout."
     yield "TimeoutStartSec=infinity"
     yield f"TimeoutStopSec={_longest_stop(deployment) + SPARE:g}"
     yield from _killing(deployment)
@@ -74,17 +79,17 @@ def _lines(app: App, deployment: Deployment, root: str | None, *, for_user: bool
 
 
 def _killing(deployment: Deployment) -> Iterator[str]:
-    """Say what becomes of processes that are left when the manager has ended."""
+    """Return what systemd does to processes that are left when the manager has ended."""
     if deployment.orphans == "adopt":
-        yield "# Services outlive the manager, until the next one takes them over."
+        yield "# Services outlive the manager; the next manager reattaches to them."
         yield from ("KillMode=process", "RuntimeDirectoryPreserve=restart")
     else:
-        yield "# The manager stops its services in order; what is left after that is killed."
+        yield "# The manager stops its services in order; systemd kills what remains after that."
         yield "KillMode=mixed"
 
 
 def _directories(app: App, deployment: Deployment, root: str | None) -> Iterator[str]:
-    """Let systemd make the directories that it removes, or that only it may make."""
+    """Return the directories that systemd must create, or else removes."""
     if root is None:
         run = deployment_paths(app.config, None, {"XDG_RUNTIME_DIR": "/"}).run
         yield from (f"RuntimeDirectory={_escaped(run.lstrip('/'))}", "RuntimeDirectoryMode=0700")
@@ -100,23 +105,23 @@ def _command(config: str | None, root: str | None) -> list[str]:
 
 
 def _program() -> str:
-    """Find ourselves; systemd wants the whole path."""
+    """Return the absolute path of this program, which systemd needs."""
     beside_python = os.path.join(os.path.dirname(sys.executable), "pyroctl")
     for path in (os.path.abspath(sys.argv[0]), beside_python):
         if os.path.basename(path) == "pyroctl" and os.access(path, os.X_OK):
             return path
-    raise PyroctlError(f"there is no program {beside_python}", hint="install pyroctl with pip")
+    raise PyroctlError(f"{beside_python} does not exist", hint="install pyroctl with pip")
 
 
 def _longest_stop(deployment: Deployment) -> float:
-    """Give how many seconds an orderly stop of all services may take."""
+    """Return how many seconds an orderly stop of all services may take."""
     services = deployment.services
     waves = stop_waves(services, {name: spec.needs for name, spec in services.items()})
     return sum(max(services[name].stop_timeout for name in wave) for wave in waves)
 
 
 def _quoted(word: str) -> str:
-    """Write a word of a command as systemd.service(5) wants it."""
+    """Return a word of a command, quoted as systemd.service(5) requires."""
     escaped = _escaped(word).replace("$", "$$")
     if not any(character in escaped for character in " \t\n\"'\\;"):
         return escaped
@@ -126,5 +131,5 @@ def _quoted(word: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Keep systemd from taking per cent signs for specifiers."""
+    """Return a text in which systemd finds no specifiers (%)."""
     return text.replace("%", "%%")

@@ -1,1 +1,1 @@
-"""Reading the log files, with or without a manager."""
+"""Reading log files, with or without a manager."""

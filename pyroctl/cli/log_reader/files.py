@@ -1,4 +1,4 @@
-"""Reads the log files that a manager writes: several services, in order of time."""
+"""Reading the log files of several services in chronological order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from pyroctl.log_files import versions
+from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
     import re
@@ -22,14 +22,14 @@ BLOCK = 65536
 
 
 class LogPosition(NamedTuple):
-    """A place in a log: what comes after it is somebody else's to read."""
+    """A place in a log, where its reader stops."""
 
     inode: int
     offset: int
 
 
 class Source(NamedTuple):
-    """A log: the file that is written now; `stream` is "output", or "stderr" if that is apart."""
+    """A log: `path` is its current file, `stream` "output", or "stderr" if logged separately."""
 
     service: str
     stream: str
@@ -46,9 +46,9 @@ class LogLine(NamedTuple):
     stream: str
 
     def moment(self) -> float:
-        """Give the time to order by: texts with different offsets can't be compared.
+        """Return the time as a number: texts with different offsets are not comparable.
 
-        What doesn't begin with a time (somebody wrote into the file) counts as the oldest.
+        A line without a time (not written by a manager) counts as the oldest.
         """
         with contextlib.suppress(ValueError):
             return datetime.fromisoformat(self.time).timestamp()
@@ -56,14 +56,14 @@ class LogLine(NamedTuple):
 
 
 def last_lines(
-    sources: Sequence[Source], count: int, wanted: re.Pattern[str] | None = None
+    sources: Sequence[Source], count: int, pattern: re.Pattern[str] | None = None
 ) -> list[LogLine]:
-    """Give the last `count` lines that match, oldest first; only what is needed is read."""
+    """Return the last `count` lines that match, oldest first, reading no more than necessary."""
     backwards = map(_backwards, reversed(sources))
     newest_first = heapq.merge(*backwards, key=LogLine.moment, reverse=True)
     lines: list[LogLine] = []
     for line in newest_first if count else ():
-        if wanted is None or wanted.search(line.text):
+        if pattern is None or pattern.search(line.text):
             lines.append(line)
             if len(lines) == count:
                 break
@@ -71,17 +71,17 @@ def last_lines(
 
 
 def lines_since(
-    sources: Sequence[Source], since: datetime, wanted: re.Pattern[str] | None = None
+    sources: Sequence[Source], since: datetime, pattern: re.Pattern[str] | None = None
 ) -> Iterator[LogLine]:
-    """Give all lines from that time on that match, oldest first."""
+    """Return all lines since that time that match, oldest first."""
     start = since.timestamp()
     for line in heapq.merge(*(_forwards(s, start) for s in sources), key=LogLine.moment):
-        if line.moment() >= start and (wanted is None or wanted.search(line.text)):
+        if line.moment() >= start and (pattern is None or pattern.search(line.text)):
             yield line
 
 
 def parse(source: Source, raw: bytes) -> LogLine:
-    """Take a line of a log file apart."""
+    """Return a line of a log file as a LogLine."""
     time, _, text = raw.decode(errors="replace").partition(" ")
     return LogLine(time, source.service, text, source.stream)
 
@@ -94,7 +94,7 @@ def _backwards(source: Source) -> Iterator[LogLine]:
 
 
 def _forwards(source: Source, start: float) -> Iterator[LogLine]:
-    """Give the lines of the files that may have some from `start` on."""
+    """Return the lines of the files that may contain some since `start`."""
     for version, end in reversed(_versions(source)):
         if _last_change(version) < start - 1:
             continue
@@ -106,8 +106,8 @@ def _forwards(source: Source, start: float) -> Iterator[LogLine]:
 
 
 def _versions(source: Source) -> list[tuple[str, int | None]]:
-    """Give the files up to the source's end, newest first, and where each ends (None: as it is)."""
-    found = versions(source.path)
+    """Return the files up to the source's end, newest first, with their ends (None: all)."""
+    found = log_versions(source.path)
     if source.end is None:
         return [(version, None) for version in found]
     for place, version in enumerate(found):
@@ -119,7 +119,7 @@ def _versions(source: Source) -> list[tuple[str, int | None]]:
 
 
 def _last_change(path: str) -> float:
-    """Give when a log's last line was written; a compressed file keeps that."""
+    """Return when a log's last line was written; a compressed file keeps that time."""
     with contextlib.suppress(FileNotFoundError):
         return os.stat(path).st_mtime
     return 0.0
@@ -127,18 +127,18 @@ def _last_change(path: str) -> float:
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
-    """Open a log file, unpacked if it is compressed; empty if it was removed meanwhile."""
+    """Open a log file, decompressed if necessary; empty if it has been removed."""
     with contextlib.ExitStack() as stack:
         try:
             file: BinaryIO = stack.enter_context(open(path, "rb"))
         except FileNotFoundError:
             file = stack.enter_context(open(os.devnull, "rb"))
-        yield stack.enter_context(_unpacked(file, path)) if path.endswith(".gz") else file
+        yield stack.enter_context(_decompressed(file, path)) if path.endswith(".gz") else file
 
 
 @contextlib.contextmanager
-def _unpacked(file: BinaryIO, path: str) -> Iterator[BinaryIO]:
-    """Unpack into a file without a name; what is damaged ends with a line that says so."""
+def _decompressed(file: BinaryIO, path: str) -> Iterator[BinaryIO]:
+    """Decompress into a temporary file; a damaged file ends with a line that reports it."""
     with tempfile.TemporaryFile() as plain:
         try:
             shutil.copyfileobj(gzip.GzipFile(fileobj=file), plain)
@@ -150,7 +150,7 @@ def _unpacked(file: BinaryIO, path: str) -> Iterator[BinaryIO]:
 
 
 def _lines_backwards(file: BinaryIO, end: int | None) -> Iterator[bytes]:
-    """Give a file's lines from the last to the first, reading only what is asked for."""
+    """Return a file's lines from the last to the first, reading no more than necessary."""
     position = file.seek(0, os.SEEK_END) if end is None else end
     rest = b""
     while position:

@@ -1,14 +1,14 @@
-"""What `pyroctl status` shows, and its exit code.
+"""The output of `pyroctl status`, and its exit code.
 
-Kept quick: with a manager it needs neither click nor TOML nor rich nor Pyro5.
+With a manager it imports neither click nor a TOML parser, rich or Pyro5, to be fast.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.cli.output import Output, Result, duration, table
-from pyroctl.control.client import goes_on_without_manager
+from pyroctl.cli.output import Output, Result, duration, subscriber_line, table
+from pyroctl.control.client import services_await_manager
 from pyroctl.errors import (
     EXIT_NOT_RUNNING,
     EXIT_OK,
@@ -18,30 +18,31 @@ from pyroctl.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyroctl.cli.app import App
 
     Row = Mapping[str, Any]
 
-ORPHANED = "goes on without a manager; pyroctl start takes it over"
+ORPHANED = "running without a manager; pyroctl start reattaches it"
 MOST_LOST = 10
-"""Lost subscribers that people see; JSON has all."""
+"""Lost subscribers in the text; JSON has all."""
+HISTORY_HEAD = ("ENDED", "PID", "UPTIME", "THEN", "WHY")
 HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "WHERE / WHY")
 
 
 def show(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
-    """Look once, and print the table; the result has the data and the exit code."""
-    result = look(app, services, tree=tree)
+    """Print the status once, and return its data and exit code."""
+    result = query(app, services, tree=tree)
     for line in render(result.data, app.output, tree=tree):
         app.output.print(line)
-    return result if app.output.json else result._replace(errors=_worth_saying(result.errors))
+    return result if app.output.json else result._replace(errors=_not_in_table(result.errors))
 
 
-def look(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
-    """Find out how things are; raises NoAnswer, NotPermitted or ConfigError.
+def query(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
+    """Return the status and the exit code; raises NoAnswer, NotPermitted or ConfigError.
 
-    `tree` adds what the services need.
+    `tree` adds the services' needs.
     """
     try:
         reply = app.call("status", services, **({"tree": "yes"} if tree else {}))
@@ -70,14 +71,14 @@ def _not_running(row: Row) -> dict[str, Any]:
     }
 
 
-def _worth_saying(errors: Sequence[Row]) -> list[Row]:
-    """For people the table says already what doesn't run."""
+def _not_in_table(errors: Sequence[Row]) -> list[Row]:
+    """Return the errors except services that are not running, which the table shows."""
     return [entry for entry in errors if entry["code"] != "not-running"]
 
 
 def _orphans(app: App) -> dict[str, int]:
-    """Give the pids of services that go on without a manager."""
-    if not goes_on_without_manager(app.paths):
+    """Return the pids of services that are running without a manager."""
+    if not services_await_manager(app.paths):
         return {}
     from pyroctl.manager.cleanup.orphan_scan import services
 
@@ -85,7 +86,7 @@ def _orphans(app: App) -> dict[str, int]:
 
 
 def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[str, Any]:
-    """Say what there would be: everything is stopped, unless it needs no manager to go on."""
+    """Return what a manager would, without one: all services are stopped or orphans."""
     from pyroctl import __version__
     from pyroctl.core import plan
     from pyroctl.core.instances import meant
@@ -131,7 +132,7 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
 
 
 def render(data: Mapping[str, Any], output: Output, *, tree: bool = False) -> list[str]:
-    """Lay the status out for people."""
+    """Return the status as text."""
     manager = data["manager"]
     config = manager["config"] or "the built-in deployment"
     if manager["pid"] is None:
@@ -140,9 +141,7 @@ def render(data: Mapping[str, Any], output: Output, *, tree: bool = False) -> li
         up = duration(manager["uptime_s"])
         first = f"manager {manager['state']} (pid {manager['pid']}, up {up}, {config})"
     if tree:
-        from pyroctl.cli.status.detail import draw_tree
-
-        return [output.style(first, "dim"), *draw_tree(data["services"], output)]
+        return [output.style(first, "dim"), *_draw_tree(data["services"], output)]
     rows = [_cells(row) for row in data["services"]]
     head, *lines = table(HEAD, rows, lambda cell: output.style(cell, cell))
     lost = [line for row in data["services"] for line in _lost(row)]
@@ -150,33 +149,20 @@ def render(data: Mapping[str, Any], output: Output, *, tree: bool = False) -> li
     return [output.style(first, "dim"), output.style(head, "head"), *lines, *lost, *more]
 
 
-def _history(row: Row) -> list[str]:
-    from pyroctl.cli.status.detail import history
-
-    return history(row)
-
-
 def _lost(row: Row) -> list[str]:
-    """Name the subscribers that an event service has lost in a crash."""
+    """Return lines about the subscribers that an event service lost in a crash."""
     lost = (row.get("es") or {}).get("lost") or []
     if not lost:
         return []
-    shown = [_subscriptions(entry) for entry in lost[:MOST_LOST]]
+    shown = [subscriber_line(entry) for entry in lost[:MOST_LOST]]
     if len(lost) > MOST_LOST:
-        shown.append(f"and {len(lost) - MOST_LOST} more: pyroctl status {row['name']} --json")
-    head = f"{row['name']}: {len(lost)} plain subscribers were lost in a crash:"
-    return [head, *(f"    {line}" for line in shown)]
-
-
-def _subscriptions(entry: Row) -> str:
-    wanted = [*entry["subjects"], *(f"/{pattern}/" for pattern in entry["patterns"])]
-    return f"{entry['subscriber']}: {', '.join(wanted)}"
+        shown.append(f"    and {len(lost) - MOST_LOST} more: pyroctl status {row['name']} --json")
+    return [f"{row['name']}: {len(lost)} plain subscribers were lost in a crash:", *shown]
 
 
 def _cells(row: Row) -> list[str]:
-    where = [row["uri"] or row["detail"] or _last_exit(row)]
-    if row.get("es"):
-        es = row["es"]
+    where = [row["uri"] or row["detail"] or (row["exit"] or {}).get("text", "")]
+    if es := row.get("es"):
         where.append(
             f"{es['subscribers']} subscribers, {es['published']} published,"
             f" {es['delivered']} delivered, {es['dropped']} dropped"
@@ -191,5 +177,49 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _last_exit(row: Row) -> str:
-    return row["exit"]["text"] if row["exit"] else ""
+def _history(row: Row) -> list[str]:
+    """Return lines about how a service's recent runs ended, the newest first."""
+    lines = table(HISTORY_HEAD, [_ending(entry) for entry in reversed(row["history"])])
+    return ["", f"{row['name']}: recent runs", *(f"    {line}" for line in lines)]
+
+
+def _ending(entry: Row) -> list[str]:
+    text, reason = entry["exit"]["text"], entry["reason"]
+    return [
+        entry["time"][:19].replace("T", " "),
+        str(entry["pid"] or "-"),
+        duration(entry["uptime_s"]),
+        entry["then"] or "",
+        reason if text in reason else f"{reason} ({text})",
+    ]
+
+
+def _draw_tree(rows: Sequence[Row], output: Output) -> list[str]:
+    """Draw each service that no other service needs, with its needs below it.
+
+    The needs of a service are drawn once; later occurrences refer to them.
+    """
+    known = {row["name"]: row for row in rows}
+    needed = {name for row in rows for name in row["needs"]}
+    drawn: set[str] = set()
+
+    def draw(name: str, first: str = "", rest: str = "") -> Iterator[str]:
+        row = known[name]
+        again = name in drawn
+        drawn.add(name)
+        yield first + _label(row, output) + ("  (see above)" if again and row["needs"] else "")
+        below = [] if again else [need for need in row["needs"] if need in known]
+        for need in below:
+            branch, continued = ("└─ ", "   ") if need == below[-1] else ("├─ ", "│  ")
+            yield from draw(need, rest + branch, rest + continued)
+
+    return [line for name in known if name not in needed for line in draw(name)]
+
+
+def _label(row: Row, output: Output) -> str:
+    words = [row["name"], output.style(row["state"], row["state"])]
+    if row["needs"] and row["on_needs"] != "keep":
+        words.append(f"on_needs = {row['on_needs']}")
+    if row["detail"] and row["state"] != "running":
+        words.append(row["detail"])
+    return "  ".join(words)

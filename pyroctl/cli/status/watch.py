@@ -1,4 +1,4 @@
-"""`pyroctl status --watch`: the table, again and again in place."""
+"""`pyroctl status --watch`: the table, refreshed in place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Result
-from pyroctl.cli.status.view import look, render
+from pyroctl.cli.status.view import query, render
 from pyroctl.errors import PyroctlError
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 def watch_status(
     app: App, services: Sequence[str], interval: float, *, tree: bool = False
 ) -> Result:
-    """Show the status until Ctrl-C; the result is that of the last look."""
+    """Show the status until Ctrl-C, and return the last exit code."""
 
-    def look_again() -> Result:
-        return _look(app, services, tree=tree)
+    def query_again() -> Result:
+        return _query(app, services, tree=tree)
 
     if app.output.json:
-        return _repeat(look_again, interval, lambda result: app.output.emit(result.data))
+        return _repeat(query_again, interval, lambda result: app.output.emit(result.data))
     if not sys.stdout.isatty():
-        return _repeat(look_again, interval, lambda result: _print(app, result, tree=tree))
+        return _repeat(query_again, interval, lambda result: _print(app, result, tree=tree))
     from rich.live import Live
     from rich.text import Text
 
@@ -36,26 +36,26 @@ def watch_status(
         def show(result: Result) -> None:
             live.update(Text.from_ansi("\n".join(_picture(app, result, tree=tree))), refresh=True)
 
-        return _repeat(look_again, interval, show)
+        return _repeat(query_again, interval, show)
 
 
 def _repeat(
-    look_again: Callable[[], Result], interval: float, show: Callable[[Result], None]
+    query_again: Callable[[], Result], interval: float, show: Callable[[Result], None]
 ) -> Result:
     result = Result()
     try:
         while True:
-            result = look_again()
+            result = query_again()
             show(result)
             time.sleep(interval)
     except KeyboardInterrupt:
         return Result(exit_code=result.exit_code)
 
 
-def _look(app: App, services: Sequence[str], *, tree: bool) -> Result:
-    """Look once; what can't be seen now may be seen the next time."""
+def _query(app: App, services: Sequence[str], *, tree: bool) -> Result:
+    """Return the status, or the error as a result; the next query may succeed."""
     try:
-        return look(app, services, tree=tree)
+        return query(app, services, tree=tree)
     except PyroctlError as error:
         return Result({"manager": None, "services": []}, error.entries(), error.exit_code)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyroctl.config.check.convert import absolute, to_deployment
+from pyroctl.config.check.convert import absolute, to_core, to_spec
+from pyroctl.config.check.models import Replicated
 from pyroctl.config.check.rules import check
+from pyroctl.config.check.schema_info import key_paths
 from pyroctl.config.check.validate import validate
+from pyroctl.config.source import interpolation
 from pyroctl.config.source.diagnostics import Problem
 from pyroctl.config.source.envfile import parse_variables
-from pyroctl.config.source.interpolation import expand
-from pyroctl.config.source.overrides import find_overrides
+from pyroctl.config.source.overrides import find_overrides, has_overrides
 from pyroctl.config.source.read import UnreadableError, read_text
+from pyroctl.core.instances import expand
+from pyroctl.core.spec import Deployment
 from pyroctl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +26,6 @@ if TYPE_CHECKING:
     from pyroctl.config.source.diagnostics import Path
     from pyroctl.config.source.layers import Layers
     from pyroctl.config.source.sources import Sources
-    from pyroctl.core.spec import Deployment
     from pyroctl.errors import Diagnostic
 
     Lines = dict[Path, tuple[str, int]]
@@ -30,52 +34,75 @@ if TYPE_CHECKING:
 def interpret(
     sources: Sources, environ: Mapping[str, str], directory: str, file: str | None
 ) -> tuple[Deployment, Layers, Lines]:
-    """Give the deployment, who wrote what, and for each variable from an env file file and line.
+    """Return the deployment, who wrote what, and file and line of each variable of an env file.
 
-    Relative paths start at `directory`. Raises ConfigError with all faults, in the order of the
-    files and their lines. When a file can't be read, only such mistakes in the others are told
-    that can't come from what is missing.
+    Relative paths start at `directory`. Raises ConfigError with everything that is wrong, in the
+    order of the files and their lines. If a file can't be read, only those problems in the others
+    are reported that can't be its consequence.
     """
     layers = sources.layers()
-    data, unexpanded = expand(layers.data, environ)
-    overrides, strangers = find_overrides(environ, data)
-    for override in overrides:
-        layers.put(data, override)
-    unexpanded = [mistake for mistake in unexpanded if not layers.is_overridden(mistake.path)]
-    validated, mistakes = validate(data)
+    data, unexpanded = interpolation.expand(layers.data, environ)
+    strangers: list[Diagnostic] = []
+    if has_overrides(environ):
+        overrides, strangers = find_overrides(environ, key_paths(data))
+        for override in overrides:
+            layers.put(data, override)
+    unexpanded = [problem for problem in unexpanded if not layers.is_overridden(problem.path)]
+    validated, problems = validate(data)
+    specs = {name: to_spec(name, table, directory) for name, table in validated.services.items()}
+    counts = {
+        name: table.instances
+        for name, table in validated.services.items()
+        if isinstance(table, Replicated) and table.instances is not None
+    }
     files = _EnvFiles(directory)
-    if sources.faults:
-        mistakes = [mistake for mistake in mistakes if layers.owner(mistake.path)]
+    if sources.diagnostics:
+        problems = [problem for problem in problems if layers.owner(problem.path)]
     else:
-        for name, service in validated.services.items():
-            files.read(name, service)
-        services = data.get("services")
-        mistakes += check(services if isinstance(services, dict) else {}, validated.services)
-    mistakes = _not_caused_by(unexpanded, [*mistakes, *files.mistakes])
-    faults = [*sources.faults, *(layers.fault(mistake) for mistake in (*unexpanded, *mistakes))]
-    if faults or strangers or files.faults:
-        raise ConfigError([*_in_order(faults, sources.files), *strangers, *files.faults])
-    return to_deployment(validated, files.variables, file, directory), layers, files.lines
+        for name, table in validated.services.items():
+            files.read(name, table)
+        tables = data.get("services")
+        problems += check(tables if isinstance(tables, dict) else {}, specs, counts)
+    problems = _not_caused_by(unexpanded, [*problems, *files.problems])
+    located = [layers.locate(problem) for problem in (*unexpanded, *problems)]
+    diagnostics = [*sources.diagnostics, *located]
+    if diagnostics or strangers or files.diagnostics:
+        diagnostics = _in_order(diagnostics, sources.files)
+        raise ConfigError([*diagnostics, *strangers, *files.diagnostics])
+    services = {
+        name: replace(spec, env={**files.variables.get(name, {}), **spec.env})
+        for name, spec in specs.items()
+    }
+    deployment = to_core(
+        Deployment,
+        validated.manager,
+        directory,
+        services=expand(services, counts),
+        directory=directory,
+        file=file,
+    )
+    return deployment, layers, files.lines
 
 
-def _in_order(faults: Iterable[Diagnostic], files: Iterable[str]) -> list[Diagnostic]:
-    """Put faults in the order of the files, and of the lines in each."""
+def _in_order(diagnostics: Iterable[Diagnostic], files: Iterable[str]) -> list[Diagnostic]:
+    """Return the diagnostics in the order of the files, and of the lines in each."""
     rank = {file: number for number, file in enumerate(files)}
 
-    def place(fault: Diagnostic) -> tuple[int, int, int]:
-        return rank.get(fault.file or "", len(rank)), fault.line or 0, fault.column or 0
+    def place(diagnostic: Diagnostic) -> tuple[int, int, int]:
+        file = rank.get(diagnostic.file or "", len(rank))
+        return file, diagnostic.line or 0, diagnostic.column or 0
 
-    return sorted(faults, key=place)
+    return sorted(diagnostics, key=place)
 
 
-def _not_caused_by(causes: Iterable[Problem], mistakes: Iterable[Problem]) -> list[Problem]:
+def _not_caused_by(causes: Iterable[Problem], problems: Iterable[Problem]) -> list[Problem]:
     """Leave out what is only wrong because a value, or one of a list, could not be expanded."""
     broken: set[Path] = set()
     for cause in causes:
         broken.add(cause.path)
         if isinstance(cause.path[-1], int):
             broken.add(cause.path[:-1])
-    return [mistake for mistake in mistakes if mistake.path not in broken]
+    return [problem for problem in problems if problem.path not in broken]
 
 
 class _EnvFiles:
@@ -85,20 +112,20 @@ class _EnvFiles:
         self.directory = directory
         self.variables: dict[str, dict[str, str]] = {}
         self.lines: Lines = {}
-        self.mistakes: list[Problem] = []
-        self.faults: list[Diagnostic] = []
+        self.problems: list[Problem] = []
+        self.diagnostics: list[Diagnostic] = []
 
     def read(self, name: str, service: Service) -> None:
-        """Read the files of one service; a later file has the last word."""
+        """Read the files of one service; later files override earlier ones."""
         for written in service.env_file:
             file = absolute(written, self.directory)
             try:
                 text = read_text(file)
             except UnreadableError as error:
-                self.mistakes.append(Problem(("services", name, "env_file"), f"{file} {error}"))
+                self.problems.append(Problem(("services", name, "env_file"), f"{file} {error}"))
                 continue
-            variables, faults = parse_variables(text, file)
-            self.faults += faults
+            variables, diagnostics = parse_variables(text, file)
+            self.diagnostics += diagnostics
             for variable in variables:
                 self.variables.setdefault(name, {})[variable.name] = variable.value
                 self.lines["services", name, "env", variable.name] = file, variable.line

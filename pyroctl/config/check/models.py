@@ -1,115 +1,41 @@
 """What may stand in the configuration: one model for each table, one for each kind of service.
 
-The models only say what is allowed. What is not written in the file has the default of the core
-value, which is the only place that knows it.
+The keys, and their defaults, are those that the core values declare. What is written here is what
+a file has and a core value has not, and what must hold between the keys of one table.
 """
 
-from typing import Annotated, Any, Self
+from collections.abc import Callable, Container
+from dataclasses import MISSING
+from typing import Annotated, Any, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from pyroctl.config.check import types
-from pyroctl.config.check.types import refuse
+from pyroctl.config.check.validators import refuse
+from pyroctl.config.source.diagnostics import show
+from pyroctl.core.keys import Key, keys_of
 from pyroctl.core.spec import (
-    CommandReady,
+    KIND_NAMES,
+    UNIX,
+    CommandOptions,
     DelayReady,
+    Deployment,
     EventServiceOptions,
     LogSpec,
     NameServerOptions,
     ObjectOptions,
-    PortReady,
+    Readiness,
     ServiceSpec,
     WatchdogSpec,
 )
-
-_SERVICE = ServiceSpec("", NameServerOptions())
-_NAMESERVER = NameServerOptions()
-_EVENTSERVICE = EventServiceOptions()
-_OBJECT = ObjectOptions("")
-_LOG = LogSpec()
-_WATCHDOG = WatchdogSpec()
-
-
-class Table(BaseModel):
-    """A table of the configuration: strict, and without unknown keys."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
-
-
-class Top(Table):
-    """The keys that stand outside of every table."""
-
-    include: types.Files = []
-
-
-class Manager(Table):
-    """`[manager]`."""
-
-    name: types.Name = "default"
-    orphans: types.OrphansPolicy = "stop"
-
-
-class Log(Table):
-    """`log` of a service."""
-
-    max_bytes: types.Positive = _LOG.max_bytes
-    keep: types.NotNegative = _LOG.keep
-    max_age: types.Seconds = _LOG.max_age
-    total_bytes: types.Positive | None = None
-    gzip: types.Truth = _LOG.gzip
-    stderr: types.Streams = _LOG.stderr
-
-    @field_validator("total_bytes")
-    @classmethod
-    def _holds_one_file(cls, value: int | None, info: ValidationInfo) -> int | None:
-        largest = info.data.get("max_bytes", 0)
-        if value is not None and value < largest:
-            raise refuse(f"must be at least max_bytes, which is {largest}, got {value}")
-        return value
-
-
-class Watchdog(Table):
-    """`watchdog` of a service, when it is a table."""
-
-    every: types.Span = _WATCHDOG.every
-    timeout: types.Span = _WATCHDOG.timeout
-    failures: types.Positive = _WATCHDOG.failures
-    port: types.FixedPort | None = None
-    host: types.Host = _WATCHDOG.host
-    command: types.Command | None = None
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
-        if self.port is not None and self.command is not None:
-            raise refuse("expected port or command, got both")
-        if "host" in self.model_fields_set and self.port is None:
-            raise refuse("host goes with port")
-        return self
-
-
-class Ready(Table):
-    """`ready` of a command, when it is a table: exactly one of the forms."""
-
-    delay: types.Seconds | None = None
-    port: types.FixedPort | None = None
-    host: types.Host = PortReady(0).host
-    log: types.Regex | None = None
-    pyro_name: types.Filled | None = None
-    command: types.Command | None = None
-    every: types.Span = CommandReady(()).every
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
-        forms = [key for key in READY_FORMS if key in self.model_fields_set]
-        if len(forms) != 1:
-            found = " and ".join(forms) if forms else "nothing"
-            raise refuse(f"expected one of {', '.join(READY_FORMS)}, got {found}")
-        if "host" in self.model_fields_set and forms != ["port"]:
-            raise refuse(f"host goes with port, not with {forms[0]}")
-        if "every" in self.model_fields_set and forms != ["command"]:
-            raise refuse(f"every goes with command, not with {forms[0]}")
-        return self
-
 
 PARTNERS = {
     "metadata": "pyro_name",
@@ -122,54 +48,134 @@ PARTNERS = {
 }
 """Keys of an object, each with the one without which it means nothing."""
 
-READY_FORMS = ("delay", "port", "log", "pyro_name", "command")
+READY_FORMS: dict[str, Any] = {
+    keys_of(form)[0].name: form for form in get_args(Readiness) if keys_of(form)
+}
+"""The core values of the forms of a `ready` table, by the key that stands for the form."""
 
 
+class Table(BaseModel):
+    """A table of the configuration: strict, and without unknown keys."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, defer_build=True, validate_default=True
+    )
+
+
+T = TypeVar("T", bound=Table)
+
+
+def _declared_by(*tables: Any, forms: Container[str] = ()) -> Callable[[type[T]], type[T]]:
+    """Add the keys that core values declare to a model, except for those that it has itself.
+
+    The keys in `forms` may be left out.
+    """
+
+    def add(model: type[T]) -> type[T]:
+        keys = [key for table in tables for key in keys_of(table)]
+        fields = {
+            key.name: _field(key, optional=key.optional or key.name in forms)
+            for key in keys
+            if key.name not in model.model_fields
+        }
+        make: Any = create_model
+        added: type[T] = make(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
+        return added
+
+    return add
+
+
+def _field(key: Key, *, optional: bool) -> tuple[Any, Any]:
+    if optional:
+        return types.type_of(key) | None, None
+    default = list(key.default) if isinstance(key.default, tuple) else key.default
+    return types.type_of(key), ... if default is MISSING else default
+
+
+class Top(Table):
+    """The keys outside all tables."""
+
+    include: types.Files = []
+
+
+@_declared_by(Deployment)
+class Manager(Table):
+    """`[manager]`."""
+
+    name: types.Name = "default"
+
+
+@_declared_by(LogSpec)
+class Log(Table):
+    """`log` of a service."""
+
+    @field_validator("total_bytes", check_fields=False)
+    @classmethod
+    def _holds_one_file(cls, value: int | None, info: ValidationInfo) -> int | None:
+        largest = info.data.get("max_bytes", 0)
+        if value is not None and value < largest:
+            raise refuse(f"must be at least max_bytes, which is {largest}, got {value}")
+        return value
+
+
+@_declared_by(WatchdogSpec)
+class Watchdog(Table):
+    """`watchdog` of a service, when it is a table."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if {"port", "command"} <= self.model_fields_set:
+            raise refuse("expected port or command, got both")
+        if "host" in self.model_fields_set and "port" not in self.model_fields_set:
+            raise refuse("host goes with port")
+        return self
+
+
+@_declared_by(*READY_FORMS.values(), forms=READY_FORMS)
+class Ready(Table):
+    """`ready` of a command, when it is a table: exactly one of the forms."""
+
+    @property
+    def form(self) -> str:
+        """The key that stands for the form."""
+        return next(key for key in READY_FORMS if key in self.model_fields_set)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        forms = [key for key in READY_FORMS if key in self.model_fields_set]
+        if len(forms) != 1:
+            found = " and ".join(forms) if forms else "nothing"
+            raise refuse(f"expected one of {', '.join(READY_FORMS)}, got {found}")
+        for form, table in READY_FORMS.items():
+            for key in keys_of(table):
+                if key.name in self.model_fields_set and form != forms[0]:
+                    raise refuse(f"{key.name} goes with {form}, not with {forms[0]}")
+        return self
+
+
+@_declared_by(ServiceSpec)
 class Service(Table):
     """The keys that every kind of service has."""
 
     kind: types.Text
-    enabled: types.Truth = _SERVICE.enabled
-    needs: types.Names = []
-    on_needs: types.NeedsPolicy = _SERVICE.on_needs
-    on_failure: types.FailurePolicy = _SERVICE.on_failure
-    restart: types.Restart = _SERVICE.restart
-    restart_delay: types.Seconds = _SERVICE.restart_delay
-    restart_max_delay: types.Seconds = Field(_SERVICE.restart_max_delay, validate_default=True)
-    start_limit: types.Positive = _SERVICE.start_limit
-    start_window: types.Span = _SERVICE.start_window
-    start_timeout: types.Span = _SERVICE.start_timeout
-    stop_signal: types.SignalName = _SERVICE.stop_signal
-    stop_timeout: types.Seconds = _SERVICE.stop_timeout
-    success_exit: types.ExitCodes = list(_SERVICE.success_exit)
-    env: types.Environment = {}
     env_file: types.Files = []
-    cwd: types.Filled | None = None
-    user: types.Filled | None = None
-    group: types.Filled | None = None
-    umask: types.Umask | None = None
-    nice: types.Niceness | None = None
-    limits: types.Limits = {}
     log: Log = Log()
-    watchdog: Annotated[Watchdog | None, types.Words("false or table")] = None
-    """None is what was left out or false: `model_fields_set` tells which."""
-    max_rss: types.Positive | None = None
-    max_cpu: types.Percent | None = None
-    window: types.Span = _SERVICE.window
+    watchdog: Annotated[Watchdog | None, Field(description="false or table")] = None
+    """None is false or left out: `model_fields_set` has the difference."""
 
     @field_validator("watchdog", mode="before")
     @classmethod
     def _off_or_table(cls, value: Any) -> Any:
-        if value is False:
+        if value is False or value is None:
             return None
         if isinstance(value, dict | Watchdog):
             return value
         raise refuse(
-            f"expected false or a table, got {types.show(value)}",
+            f"expected false or a table, got {show(value)}",
             "such as { every = 2, timeout = 2, failures = 3 }",
         )
 
-    @field_validator("restart_max_delay")
+    @field_validator("restart_max_delay", check_fields=False)
     @classmethod
     def _not_below_restart_delay(cls, value: float, info: ValidationInfo) -> float:
         delay = info.data.get("restart_delay", 0)
@@ -178,95 +184,50 @@ class Service(Table):
         return value
 
 
+@_declared_by(NameServerOptions)
 class NameServer(Service):
     """Kind `nameserver`."""
 
-    host: types.Host = _NAMESERVER.host
-    port: types.Port = _NAMESERVER.port
-    storage: types.Storage = _NAMESERVER.storage
-    broadcast: types.Truth = _NAMESERVER.broadcast
-    autoclean: types.Autoclean = _NAMESERVER.autoclean
 
-
+@_declared_by(EventServiceOptions)
 class EventService(Service):
     """Kind `eventservice`."""
 
-    host: types.HostOrPath = _EVENTSERVICE.host
-    port: types.Port = _EVENTSERVICE.port
-    socket_mode: types.Mode = _EVENTSERVICE.socket_mode
-    queue_size: types.Positive = _EVENTSERVICE.queue_size
-    queue_bytes: types.MessageSize | None = None
-    when_full: types.Full = _EVENTSERVICE.when_full
-    block_timeout: types.Seconds = _EVENTSERVICE.block_timeout
-    max_message_size: types.MessageSize = _EVENTSERVICE.max_message_size
-    max_connections: types.Positive = _EVENTSERVICE.max_connections
-    max_connections_per_peer: types.Positive = _EVENTSERVICE.max_connections_per_peer
-    max_subscribers: types.Positive = _EVENTSERVICE.max_subscribers
-    max_subscriptions: types.Positive = _EVENTSERVICE.max_subscriptions
-    handshake_timeout: types.Span = _EVENTSERVICE.handshake_timeout
-    trusted: types.Truth = _EVENTSERVICE.trusted
-    ident_file: types.Filled | None = None
-    ns: types.Address | None = None
-    on_restart: types.Restarting = _EVENTSERVICE.on_restart
-
-    @field_validator("port")
+    @field_validator("port", check_fields=False)
     @classmethod
     def _none_for_a_unix_socket(cls, value: int, info: ValidationInfo) -> int:
-        if value and info.data.get("host", "").startswith(types.UNIX):
+        if value and info.data.get("host", "").startswith(UNIX):
             raise refuse("a Unix socket has no port", "leave port out")
         return value
 
 
-class PyroObject(Service):
-    """Kind `object`."""
+class Replicated(Service):
+    """A kind of which there may be several instances."""
 
-    object: types.Object
-    path: types.Files = []
-    pyro_name: types.Filled | None = None
-    metadata: types.Names = []
-    host: types.Host = _OBJECT.host
-    port: types.Port = _OBJECT.port
-    nathost: types.Host | None = None
-    natport: types.FixedPort | None = None
-    servertype: types.ServerKind = _OBJECT.servertype
-    threadpool: types.Positive = _OBJECT.threadpool
-    serializer: types.SerializerName | None = None
-    max_message_size: types.MessageSize | None = None
-    commtimeout: types.Seconds | None = None
-    ssl_servercert: types.Filled | None = None
-    ssl_serverkey: types.Filled | None = None
-    ssl_cacerts: types.Filled | None = None
-    ssl_requireclientcert: types.Truth = _OBJECT.ssl_requireclientcert
-    ssl_clientcert: types.Filled | None = None
-    ssl_clientkey: types.Filled | None = None
-    ns: types.Address | None = None
     instances: types.Instances | None = None
 
-    @field_validator(*PARTNERS)
+
+@_declared_by(ObjectOptions)
+class PyroObject(Replicated):
+    """Kind `object`."""
+
+    @field_validator(*PARTNERS, check_fields=False)
     @classmethod
     def _not_without(cls, value: Any, info: ValidationInfo) -> Any:
         partner = PARTNERS[str(info.field_name)]
         if value and partner in info.data and info.data[partner] is None:
-            raise refuse(f"goes with {partner}, which is not given")
-        return value
-
-    @field_validator("instances")
-    @classmethod
-    def _a_port_for_each(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value is not None and value > 1 and info.data.get("port"):
-            raise refuse(f"{value} instances can't listen on one port", "leave port out")
+            raise refuse(f"requires {partner}, which is not set")
         return value
 
 
-class Command(Service):
+@_declared_by(CommandOptions)
+class Command(Replicated):
     """Kind `command`."""
 
-    command: types.Command
-    ready: Annotated[Ready | None, types.Words('"notify" or table')] = Ready(
-        delay=DelayReady().seconds
+    ready: Annotated[Ready | None, Field(description='"notify" or table')] = Ready.model_validate(
+        {"delay": DelayReady().delay}
     )
     """None is "notify"."""
-    instances: types.Instances | None = None
 
     @field_validator("ready", mode="before")
     @classmethod
@@ -276,12 +237,8 @@ class Command(Service):
         if isinstance(value, dict | Ready):
             return value
         forms = ", ".join(f"{{ {form} = … }}" for form in READY_FORMS)
-        raise refuse(f'expected "notify" or a table, got {types.show(value)}', f"forms: {forms}")
+        raise refuse(f'expected "notify" or a table, got {show(value)}', f"forms: {forms}")
 
 
-KINDS: dict[str, type[Service]] = {
-    "nameserver": NameServer,
-    "eventservice": EventService,
-    "object": PyroObject,
-    "command": Command,
-}
+_MODELS = (NameServer, EventService, PyroObject, Command)
+KINDS: dict[str, type[Service]] = dict(zip(KIND_NAMES.values(), _MODELS, strict=True))

@@ -1,36 +1,47 @@
-"""What must hold between services: references, circles, ports, names. Pure."""
+"""What must hold between services: references, cycles, ports, names. Pure."""
 
 from __future__ import annotations
 
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyroctl.config.check.models import Command, EventService, NameServer, PyroObject
 from pyroctl.config.source.diagnostics import Problem
-from pyroctl.core.plan import find_circle
-from pyroctl.errors import nearest_name
+from pyroctl.core.plan import find_cycle
+from pyroctl.core.spec import (
+    CommandOptions,
+    EventServiceOptions,
+    NameServerOptions,
+    ObjectOptions,
+    PortReady,
+)
+from pyroctl.core.watchdog import check_of
+from pyroctl.suggestions import nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pyroctl.config.check.models import Service
     from pyroctl.config.source.diagnostics import Path
+    from pyroctl.core.spec import ServiceSpec
 
-_EVERY_INTERFACE = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - recognised, not bound
+_EVERY_INTERFACE = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - compared, not bound
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 
 
-def check(tables: Mapping[str, Any], services: Mapping[str, Service]) -> list[Problem]:
-    """Find what is wrong between services.
+def check(
+    tables: Mapping[str, Any], services: Mapping[str, ServiceSpec], counts: Mapping[str, int]
+) -> list[Problem]:
+    """Return what is wrong between services.
 
     `tables` is everything below `services` as it was read, so that a reference to a service with
-    mistakes of its own is no second mistake; `services` those that are valid by themselves.
+    problems of its own is not another problem; `services` are those that are valid by themselves,
+    `counts` the numbers of instances of those that have several.
     """
     needs = {name: _needs(table) for name, table in tables.items()}
     return [
         *_references(needs),
-        *_circles(needs),
+        *_cycles(needs),
         *_ports(services),
+        *_ports_of_instances(services, counts),
         *_pyro_names(services),
         *_watchdogs(services),
     ]
@@ -43,16 +54,11 @@ def _needs(table: Any) -> list[str]:
     return [name if isinstance(name, str) else "" for name in listed]
 
 
-def _watchdogs(services: Mapping[str, Service]) -> Iterator[Problem]:
-    """Name the commands of which nobody could tell whether they are alive."""
-    for name, service in services.items():
-        watchdog = service.watchdog
-        if not isinstance(service, Command) or watchdog is None:
-            continue
-        ready = service.ready
-        known = ready is None or ready.port or ready.pyro_name or ready.command
-        if not known and watchdog.port is None and watchdog.command is None:
-            message = "how to ask this command whether it is alive?"
+def _watchdogs(services: Mapping[str, ServiceSpec]) -> Iterator[Problem]:
+    """Find the commands that the watchdog has no way to check."""
+    for name, spec in services.items():
+        if spec.watchdog is not None and check_of(spec) is None:
+            message = "there is no way to check whether this command is alive"
             hint = "add a port or a command to the watchdog"
             yield Problem(("services", name, "watchdog"), message, hint)
 
@@ -70,16 +76,16 @@ def _references(needs: Mapping[str, list[str]]) -> Iterator[Problem]:
                 yield Problem(path, f'there is no service "{other}"', hint)
 
 
-def _circles(needs: Mapping[str, list[str]]) -> Iterator[Problem]:
-    """Name every circle; each is cut open at its first step to find the next."""
+def _cycles(needs: Mapping[str, list[str]]) -> Iterator[Problem]:
+    """Find every cycle; each is cut open at its first step to find the next."""
     edges = {
         name: [other for other in dict.fromkeys(needed) if other in needs and other != name]
         for name, needed in needs.items()
     }
-    while circle := find_circle(edges):
-        message = f"services need each other in a circle: {' → '.join(circle)}"
-        yield Problem(("services", circle[0], "needs"), message)
-        edges[circle[0]].remove(circle[1])
+    while cycle := find_cycle(edges):
+        message = f"services need each other in a cycle: {' → '.join(cycle)}"
+        yield Problem(("services", cycle[0], "needs"), message)
+        edges[cycle[0]].remove(cycle[1])
 
 
 class _Claim(NamedTuple):
@@ -91,37 +97,48 @@ class _Claim(NamedTuple):
     path: Path
 
 
-def _ports(services: Mapping[str, Service]) -> Iterator[Problem]:
-    claims = [claim for name, service in services.items() for claim in _claims(name, service)]
+def _ports(services: Mapping[str, ServiceSpec]) -> Iterator[Problem]:
+    claims = [claim for spec in services.values() for claim in _claims(spec)]
     for first, second in combinations(claims, 2):
         if first.port == second.port and _overlap(first.host, second.host):
             message = f"port {second.port} is taken by service {first.service}"
             yield Problem(second.path, message, "give each service a port of its own")
 
 
-def _claims(name: str, service: Service) -> Iterator[_Claim]:
-    path = ("services", name)
-    match service:
+def _claims(spec: ServiceSpec) -> Iterator[_Claim]:
+    path = ("services", spec.name)
+    match spec.options:
         case (
-            NameServer(host=host, port=port)
-            | EventService(host=host, port=port)
-            | PyroObject(host=host, port=port)
+            NameServerOptions(host=host, port=port)
+            | EventServiceOptions(host=host, port=port)
+            | ObjectOptions(host=host, port=port)
         ) if port:
-            yield _Claim(name, host, port, (*path, "port"))
-        case Command(ready=ready) if ready and ready.port:
-            yield _Claim(name, ready.host, ready.port, (*path, "ready", "port"))
+            yield _Claim(spec.name, host, port, (*path, "port"))
+        case CommandOptions(ready=PortReady(port, host)):
+            yield _Claim(spec.name, host, port, (*path, "ready", "port"))
 
 
-def _pyro_names(services: Mapping[str, Service]) -> Iterator[Problem]:
-    """Find objects that would fight for a name; their instances have numbers in theirs."""
+def _ports_of_instances(
+    services: Mapping[str, ServiceSpec], counts: Mapping[str, int]
+) -> Iterator[Problem]:
+    for name, count in counts.items():
+        options = services[name].options
+        if count > 1 and isinstance(options, ObjectOptions) and options.port:
+            message = f"{count} instances can't listen on one port"
+            yield Problem(("services", name, "instances"), message, "leave port out")
+
+
+def _pyro_names(services: Mapping[str, ServiceSpec]) -> Iterator[Problem]:
+    """Find objects that would compete for a name; instances have numbers in theirs."""
     holders: dict[tuple[str, str | None], str] = {}
-    for name, service in services.items():
-        if isinstance(service, PyroObject) and service.pyro_name is not None:
-            holder = holders.setdefault((service.pyro_name, service.ns), name)
-            if holder != name:
-                path = ("services", name, "pyro_name")
-                message = f'"{service.pyro_name}" is the name of service {holder}'
-                yield Problem(path, message, "give each service a name of its own")
+    for name, spec in services.items():
+        match spec.options:
+            case ObjectOptions(pyro_name=str(pyro_name), ns=ns):
+                holder = holders.setdefault((pyro_name, ns), name)
+                if holder != name:
+                    path = ("services", name, "pyro_name")
+                    message = f'"{pyro_name}" is the name of service {holder}'
+                    yield Problem(path, message, "give each service a name of its own")
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -1,17 +1,16 @@
-"""Every key that the configuration knows, with type and default: what the manual must say."""
+"""Every key that the configuration accepts, with type and default: what the manual documents."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
+
+from pydantic.fields import FieldInfo
 
 from pyroctl.config.check.models import KINDS, Manager, Table, Top
-from pyroctl.config.check.types import Words
 from pyroctl.config.source.diagnostics import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from pydantic.fields import FieldInfo
 
     from pyroctl.config.source.diagnostics import Path
 
@@ -30,7 +29,7 @@ class KeyInfo(NamedTuple):
 
 
 def keys() -> list[KeyInfo]:
-    """Give all keys: those of the manager, then the services', in the order of the models."""
+    """Return all keys: those of the manager, then the services', in the order of the models."""
     services: dict[str, KeyInfo] = {}
     for kind, model in KINDS.items():
         for info in _table_keys(model, ""):
@@ -41,10 +40,10 @@ def keys() -> list[KeyInfo]:
 
 
 def key_paths(data: Mapping[str, Any]) -> Iterator[Path]:
-    """Give the paths of all keys that could stand in that configuration.
+    """Return the paths of all keys that could stand in this configuration.
 
-    Tables come before what is in them; a table of people's own keys (`env`) has one path more,
-    with `OPEN` at its end.
+    Tables come before what is in them; a table with keys of the user's own (`env`) has another
+    path that ends with `OPEN`.
     """
     yield from _model_paths(Manager, ("manager",))
     services = data.get("services", {})
@@ -87,11 +86,9 @@ def _plain(default: Any) -> Any:
 
 
 def _words(field: FieldInfo) -> str:
-    metadata = list(field.metadata)
-    for part in get_args(field.annotation):
-        if get_origin(part) is Annotated:
-            metadata += part.__metadata__
-    return next((item.text for item in metadata if isinstance(item, Words)), "")
+    parts = [part for side in get_args(field.annotation) for part in get_args(side)]
+    inner = [part.description for part in parts if isinstance(part, FieldInfo)]
+    return next((text for text in (field.description, *inner) if text), "")
 
 
 def _table(field: FieldInfo) -> type[Table] | None:

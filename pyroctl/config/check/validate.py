@@ -1,4 +1,4 @@
-"""A document against the models: every mistake in it at once, each in our words."""
+"""Checks a document against the models: all its problems at once, each in our words."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
 from pydantic import ValidationError
 
 from pyroctl.config.check.models import KINDS, Manager, Service, Table
-from pyroctl.config.check.types import NAME_HINT, is_name, show, show_number
-from pyroctl.config.source.diagnostics import Problem, quoted
-from pyroctl.errors import nearest_name
+from pyroctl.config.check.validators import NAME_HINT, is_name
+from pyroctl.config.source.diagnostics import Problem, quoted, show, show_number
+from pyroctl.suggestions import nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,56 +47,56 @@ T = TypeVar("T", bound=Table)
 
 
 class Validated(NamedTuple):
-    """What of a document is in order."""
+    """The valid tables of a document."""
 
     manager: Manager
     services: dict[str, Service]
 
 
 def validate(data: Mapping[str, Any]) -> tuple[Validated, list[Problem]]:
-    """Give the tables that are valid by themselves, and the mistakes in all others."""
-    mistakes = [_unknown(key, (key,), _TOP) for key in data if key not in _TOP]
-    manager = _table(Manager, data.get("manager", {}), ("manager",), mistakes)
+    """Return the tables that are valid by themselves, and the problems of all others."""
+    problems = [_unknown(key, (key,), _TOP) for key in data if key not in _TOP]
+    manager = _table(Manager, data.get("manager", {}), ("manager",), problems)
     services: dict[str, Service] = {}
-    for name, table in _service_tables(data, mistakes).items():
-        service = _service(table, ("services", name), mistakes)
+    for name, table in _service_tables(data, problems).items():
+        service = _service(table, ("services", name), problems)
         if service is not None:
             services[name] = service
-    return Validated(manager or Manager(), services), mistakes
+    return Validated(manager or Manager(), services), problems
 
 
-def _service_tables(data: Mapping[str, Any], mistakes: list[Problem]) -> dict[str, Any]:
+def _service_tables(data: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
     tables = data.get("services", {})
     path = ("services",)
     if not isinstance(tables, dict):
         hint = "each service is a table of its own: [services.NAME]"
-        mistakes.append(Problem(path, f"expected a table, got {show(tables)}", hint))
+        problems.append(Problem(path, f"expected a table, got {show(tables)}", hint))
         return {}
     if not tables:
         hint = "a service is a table [services.NAME]; pyroctl init writes a starting deployment"
-        mistakes.append(Problem(path, "there is no service", hint))
-    mistakes += [
-        Problem((*path, name), "can't be the name of a service", NAME_HINT)
+        problems.append(Problem(path, "there is no service", hint))
+    problems += [
+        Problem((*path, name), "is not a valid service name", NAME_HINT)
         for name in tables
         if not is_name(name)
     ]
     return tables
 
 
-def _service(table: Any, path: Path, mistakes: list[Problem]) -> Service | None:
+def _service(table: Any, path: Path, problems: list[Problem]) -> Service | None:
     if not isinstance(table, dict):
         hint = f"a service is a table of its own: [services.{path[-1]}]"
-        mistakes.append(Problem(path, f"expected a table, got {show(table)}", hint))
+        problems.append(Problem(path, f"expected a table, got {show(table)}", hint))
         return None
     kind = table.get("kind")
     model = KINDS.get(kind) if isinstance(kind, str) else None
     if model is not None:
-        return _table(model, table, path, mistakes)
-    _unknown_kind(table, path, mistakes)
+        return _table(model, table, path, problems)
+    _unknown_kind(table, path, problems)
     common = {key: value for key, value in table.items() if key in Service.model_fields}
-    _table(Service, {**common, "kind": ""}, path, mistakes)
+    _table(Service, {**common, "kind": ""}, path, problems)
     every = [key for kind in KINDS.values() for key in kind.model_fields]
-    mistakes += [
+    problems += [
         _unknown(key, (*path, key), every, value)
         for key, value in table.items()
         if key not in every
@@ -104,31 +104,31 @@ def _service(table: Any, path: Path, mistakes: list[Problem]) -> Service | None:
     return None
 
 
-def _unknown_kind(table: Mapping[str, Any], path: Path, mistakes: list[Problem]) -> None:
+def _unknown_kind(table: Mapping[str, Any], path: Path, problems: list[Problem]) -> None:
     kind = table.get("kind")
     known = ", ".join(f'"{name}"' for name in KINDS)
     if kind is None:
-        mistakes.append(Problem((*path, "kind"), "is missing", f"one of {known}"))
+        problems.append(Problem((*path, "kind"), "is missing", f"one of {known}"))
     elif isinstance(kind, str):
         nearest = nearest_name(kind, KINDS)
         hint = f'did you mean "{nearest}"?' if nearest else f"one of {known}"
-        mistakes.append(Problem((*path, "kind"), f'there is no kind "{kind}"', hint))
+        problems.append(Problem((*path, "kind"), f'there is no kind "{kind}"', hint))
     else:
         message = f"expected a string, got {show(kind)}"
-        mistakes.append(Problem((*path, "kind"), message, f"one of {known}"))
+        problems.append(Problem((*path, "kind"), message, f"one of {known}"))
 
 
-def _table(model: type[T], table: Any, path: Path, mistakes: list[Problem]) -> T | None:
+def _table(model: type[T], table: Any, path: Path, problems: list[Problem]) -> T | None:
     try:
         return model.model_validate(table)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        mistakes += [_mistake(detail, model, path) for detail in details]
+        problems += [_problem(detail, model, path) for detail in details]
         return None
 
 
-def _mistake(detail: ErrorDetails, model: type[Table], table: Path) -> Problem:
-    """Put one of pydantic's errors into our words."""
+def _problem(detail: ErrorDetails, model: type[Table], table: Path) -> Problem:
+    """Translate one of pydantic's errors."""
     loc: Path = tuple(part for part in detail["loc"] if part != "[key]")
     path = (*table, *loc)
     value, context = detail["input"], detail.get("ctx", {})
@@ -167,7 +167,7 @@ def _unknown(key: str, path: Path, known: Sequence[str], value: Any = None) -> P
 
 
 def _keys_at(model: type[Table], loc: Path) -> tuple[str, ...]:
-    """Give the keys that a table inside of a model's table may have."""
+    """Return the keys that a table within a model's table may have."""
     for part in loc:
         annotation = model.model_fields[str(part)].annotation
         inner = (annotation, *get_args(annotation))

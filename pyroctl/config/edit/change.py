@@ -1,4 +1,4 @@
-"""Changes settings: writes the one drop-in that is ours, and never a file of other people.
+"""Changes settings: writes the one drop-in that is ours, and never another file.
 
 A change is made only if the whole configuration is valid with it.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DROPIN = "90-pyroctl.toml"
 HEAD = """\
-# Written by `pyroctl config set`, which writes all of it anew: put what is yours into another file.
+# Written by `pyroctl config set`, which replaces this file: put your own settings into another one.
 
 """
 
@@ -31,20 +31,20 @@ Table = dict[str, Any]
 
 
 class Changed(NamedTuple):
-    """What a change has come to."""
+    """The result of a change."""
 
     file: str
     loaded: Loaded
     """The configuration with the change."""
     wrote: bool
-    """Whether there was anything to change in the drop-in."""
+    """Whether the drop-in had to be changed."""
 
 
 def set_value(file: str, path: Path, value: Any, environ: Mapping[str, str]) -> Changed:
     """Set a key of a configuration.
 
-    Raises ConfigError, and has changed nothing, if the configuration would have a fault; OSError
-    if the drop-in can't be written. Several processes may do that at once.
+    Raises ConfigError, and changes nothing, if the configuration would not be valid; OSError if
+    the drop-in can't be written. Several processes may do this at the same time.
     """
 
     def put(data: Table) -> None:
@@ -58,19 +58,19 @@ def set_value(file: str, path: Path, value: Any, environ: Mapping[str, str]) -> 
 
 
 def unset_value(file: str, path: Path, environ: Mapping[str, str]) -> Changed:
-    """Take a key out of our drop-in, with all that is below it; raises as `set_value`."""
+    """Remove a key from our drop-in, with all that is below it; raises as `set_value`."""
     return _change(file, lambda data: _remove(data, path), environ)
 
 
 def is_in_effect(loaded: Loaded, path: Path, value: Any, file: str) -> bool:
-    """Tell whether it is that file that has the last word on a key, and on all keys below it."""
+    """Return whether this file sets the value in effect of a key, and of all keys below it."""
     if isinstance(value, dict) and value:
         return all(is_in_effect(loaded, (*path, key), v, file) for key, v in value.items())
     return loaded.origin(path).file == file
 
 
 def our_dropin(file: str) -> str:
-    """Give the path of the drop-in that is ours."""
+    """Return the path of the drop-in that is ours."""
     return os.path.join(dropin_directory(file), DROPIN)
 
 
@@ -86,7 +86,9 @@ def _change(file: str, edit: Callable[[Table], None], environ: Mapping[str, str]
         try:
             loaded = load(file, environ, os.path.dirname(file), {dropin: text})
         except ConfigError as error:
-            raise ConfigError([_unplaced(fault, dropin) for fault in error.faults]) from error
+            raise ConfigError(
+                [_unplaced(diagnostic, dropin) for diagnostic in error.diagnostics]
+            ) from error
         if text is None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(dropin)
@@ -101,11 +103,11 @@ def _data(file: str) -> Table:
     return read_document(file).data
 
 
-def _unplaced(fault: Diagnostic, file: str) -> Diagnostic:
-    """Leave out a place in a text that nobody will ever see."""
-    if fault.file != file:
-        return fault
-    return Diagnostic(fault.message, key=fault.key, hint=fault.hint)
+def _unplaced(diagnostic: Diagnostic, file: str) -> Diagnostic:
+    """Leave out a place in a text that was never written."""
+    if diagnostic.file != file:
+        return diagnostic
+    return Diagnostic(diagnostic.message, key=diagnostic.key, hint=diagnostic.hint)
 
 
 def _remove(data: Table, path: Path) -> None:
@@ -121,7 +123,7 @@ def _remove(data: Table, path: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(directory: str) -> Iterator[None]:
-    """Let nobody else change our drop-in; the directory is there, and goes if it stays empty."""
+    """Lock our drop-in. The directory is created, and removed if it stays empty."""
     descriptor = _lock(directory)
     try:
         yield
@@ -133,7 +135,7 @@ def _locked(directory: str) -> Iterator[None]:
 
 
 def _lock(directory: str) -> int:
-    """Lock a directory, which another process may just remove because it is empty."""
+    """Lock a directory, which another process may be removing because it is empty."""
     while True:
         os.makedirs(directory, exist_ok=True)
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -145,7 +147,7 @@ def _lock(directory: str) -> int:
 
 
 def _write(file: str, text: str) -> None:
-    """Put a text in the place of a file: whoever reads it sees the old one or the new one."""
+    """Replace the content of a file atomically."""
     target = os.path.realpath(file)
     new = f"{target}.{os.getpid()}.new"
     try:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from pyroctl.config.check.models import KINDS, Manager, Table, Top
-from pyroctl.config.check.types import NAME_PATTERN
+from pyroctl.config.check.validators import NAME_PATTERN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = {"type": "string", "pattern": r"^\$\{[^}]*\}$"}
-"""A string that is one `${…}` may stand for what is no string."""
+"""A string that is one `${…}` may stand for a value of another type."""
 BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum"}
 ABOUT = ("description", "default")
 """What stays beside the forms of a value."""
 
 
 def json_schema() -> dict[str, Any]:
-    """Give the schema of a configuration that stands in one file.
+    """Return the schema of a configuration in one file.
 
-    It knows keys, types and choices; what must hold between services only `config check` knows.
+    It has keys, types and choices; only `config check` checks what must hold between services.
     """
     definitions: dict[str, Any] = {}
     manager = _table(Manager, definitions)
@@ -51,7 +51,7 @@ def _table(model: type[Table], definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mended(schema: Any) -> Any:
-    """Say what pydantic can't know: TOML has no null, and text may stand for other values."""
+    """Add what pydantic can't know: TOML has no null, and text may stand for other values."""
     if isinstance(schema, list):
         return [_mended(item) for item in schema if item != {"type": "null"}]
     if not isinstance(schema, dict):

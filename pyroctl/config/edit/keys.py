@@ -1,4 +1,4 @@
-"""The keys of settings, as people write them on a command line: `services.es.port`."""
+"""The keys of settings, as users write them on a command line: `services.es.port`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pyroctl.config.check.schema_info import key_paths
 from pyroctl.config.check.settings import settings
 from pyroctl.config.source.diagnostics import OPEN, dotted
-from pyroctl.errors import UnknownService, UsageError, nearest_name
+from pyroctl.errors import UnknownService, UsageError
+from pyroctl.suggestions import nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,18 +26,18 @@ def parse_key(text: str) -> Path:
     try:
         data: Any = tomllib.loads(f"{text} = 0")
     except (ValueError, RecursionError):
-        raise UsageError(f"{text!r} is no key", hint=KEY_HINT) from None
+        raise UsageError(f"{text!r} is not a valid key", hint=KEY_HINT) from None
     path = []
     while isinstance(data, dict) and len(data) == 1:
         ((key, data),) = data.items()
         path.append(key)
     if data != 0 or isinstance(data, dict) or "\n" in text:
-        raise UsageError(f"{text!r} is no key", hint=KEY_HINT)
+        raise UsageError(f"{text!r} is not a valid key", hint=KEY_HINT)
     return tuple(path)
 
 
 def parse_value(text: str) -> Any:
-    """Read a TOML value; what is none is text."""
+    """Read a TOML value; anything else is text."""
     try:
         data = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -45,14 +46,14 @@ def parse_value(text: str) -> Any:
 
 
 def known_keys(data: Mapping[str, Any]) -> list[str]:
-    """Give the dotted keys that could be set in that configuration, but for people's own."""
+    """Return the dotted keys that could be set in a configuration, except for the user's own."""
     return [dotted(path) for path in key_paths(data) if path[-1] != OPEN]
 
 
 def value_of(loaded: Loaded, path: Path) -> Any:
-    """Give the value in effect, a dict for a table, or None if the key is known but has none.
+    """Return the value in effect, a dict for a table, or None if the key is known but not set.
 
-    Raises UnknownService or UsageError for a key that can't be.
+    Raises UnknownService or UsageError for an unknown key.
     """
     table: dict[Path, Any] = {}
     for where, value in settings(loaded.deployment):
@@ -66,7 +67,7 @@ def value_of(loaded: Loaded, path: Path) -> Any:
 
 
 def require_known(loaded: Loaded, path: Path) -> None:
-    """Raise UnknownService or UsageError if there can't be such a key."""
+    """Raise UnknownService or UsageError for an unknown key."""
     data = tables(loaded)
     services = data["services"]
     if path[0] == "services" and len(path) >= SERVICE_DEPTH and path[1] not in services:
@@ -81,7 +82,7 @@ def require_known(loaded: Loaded, path: Path) -> None:
 
 
 def tables(loaded: Loaded) -> dict[str, Any]:
-    """Give the services of a deployment, each with its kind alone."""
+    """Return the services of a deployment, each with its kind alone."""
     kinds = {
         path[1]: {"kind": value}
         for path, value in settings(loaded.deployment)

@@ -1,4 +1,4 @@
-"""The configuration in effect, for people and as TOML."""
+"""The configuration in effect, for users and as TOML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pyroctl.config.load import Loaded
-    from pyroctl.config.source.origin import Origin
+    from pyroctl.config.source.diagnostics import Origin
 
 
 class Setting(NamedTuple):
@@ -23,10 +23,10 @@ class Setting(NamedTuple):
 
 
 def show(loaded: Loaded) -> list[Setting]:
-    """Give every key that has a value, defaults included, in the order of the configuration.
+    """Return every key that has a value, defaults included, in the order of the configuration.
 
-    As lines `key = format_value(value)` they are TOML that makes the same deployment. Variables
-    from env files stand under `env`, paths are absolute.
+    Lines of `key = format_value(value)` are TOML for the same deployment. Variables from env files
+    are below `env`, and paths are absolute.
     """
     origins = loaded.origins
     rows = [(dotted(path), value) for path, value in settings(loaded.deployment)]
@@ -34,7 +34,7 @@ def show(loaded: Loaded) -> list[Setting]:
 
 
 def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Give the dotted key and the value of everything in a table."""
+    """Return the dotted key and the value of everything in a table."""
     for key, value in table.items():
         dotted_key = prefix + written_key(key)
         if isinstance(value, dict):

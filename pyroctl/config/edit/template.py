@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _TEXT = """\
-# A deployment of pyroctl: one manager and the services that it looks after.
+# A deployment of pyroctl: one manager and the services that it runs.
 # All keys and their defaults: man pyroctl.toml. Check this file: pyroctl config check
 
 [manager]
@@ -12,18 +12,18 @@ name = "default"
 # Pyro5's name server: where programs look up each other's objects.
 [services.ns]
 kind = "nameserver"
-host = "localhost"              # "0.0.0.0" lets other machines in: mind who can reach it
+host = "localhost"              # "0.0.0.0" also accepts other machines: anyone who can reach it
 port = 9090
-# storage = "sql:names.sqlite"  # remembers the names when it is restarted; default: "memory"
+# storage = "sql:names.sqlite"  # keeps the names when it restarts; default: "memory"
 
-# The event service: publishers and subscribers meet here. It is registered in the name server.
+# The event service: passes events from publishers to subscribers. It registers in the name server.
 [services.es]
 kind = "eventservice"
 needs = ["ns"]                  # started after ns, stopped before it
 host = "localhost"
-# port = 9099                   # default 0: any free port; the name server knows which
+# port = 9099                   # default 0: any free port; the name server has the address
 
-# A program of your own. Take the marks away and fill in your command.
+# A program of your own. Uncomment it and fill in your command.
 # [services.quotes]
 # kind = "command"
 # command = ["python", "quotes.py"]
@@ -35,5 +35,5 @@ host = "localhost"
 
 
 def starting_deployment() -> str:
-    """Give the commented TOML text of a starting deployment: what also runs without a file."""
+    """Return the commented TOML text of the deployment that also runs without a file."""
     return _TEXT

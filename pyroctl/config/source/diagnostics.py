@@ -1,9 +1,10 @@
-"""Something wrong at a path of the configuration, before it is known where in the file that is."""
+"""Keys and values of the configuration in words: where they are, and what is wrong with them."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 Path = tuple[str | int, ...]
 """Keys and list indices from the top: `("services", "es", "needs", 0)`."""
@@ -11,17 +12,39 @@ Path = tuple[str | int, ...]
 OPEN = "*"
 """Stands at the end of a path for the keys that people choose themselves, as in `env`."""
 
+LARGEST = 2**63 - 1
+"""The largest integer of TOML."""
+
+_SHOWN = 40
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A fault without its place."""
+    """Something wrong with a key; a `Diagnostic` is the same at its place in a file."""
 
     path: Path
     message: str
     hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A place in a file, or an environment variable; with neither, the value is a default."""
+
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    variable: str | None = None
+
+    def __str__(self) -> str:
+        return self.variable or ("default" if self.file is None else f"{self.file}:{self.line}")
+
+    def entry(self) -> dict[str, object]:
+        """Return the origin as JSON has it: `file` and `line`, and `variable` if it is one."""
+        found: dict[str, object] = {"file": self.file, "line": self.line}
+        return {**found, "variable": self.variable} if self.variable else found
 
 
 def dotted(path: Path) -> str:
@@ -51,3 +74,28 @@ def _escaped(character: str) -> str:
     if character < " " or character == "\x7f":
         return f"\\u{ord(character):04X}"
     return character
+
+
+def show(value: Any) -> str:
+    """Describe a wrong value to its author."""
+    match value:
+        case str():
+            return f'the string "{value if len(value) <= _SHOWN else value[:_SHOWN] + "…"}"'
+        case bool() | int() | float():
+            return show_number(value)
+        case list():
+            return "a list"
+        case dict():
+            return "a table"
+    return "a date or time"
+
+
+def show_number(value: float) -> str:
+    """Write a number, even one that Python refuses to print."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if abs(value) <= LARGEST:
+        return str(value)
+    return f"about {'-' * (value < 0)}2**{value.bit_length()}"

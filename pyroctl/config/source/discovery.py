@@ -1,6 +1,6 @@
-"""Where the configuration file is.
+"""Finds the configuration file.
 
-On the path of every command, so nothing heavy is imported at module level.
+Every command imports this module, so it imports nothing heavy itself.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ FILE_NAME = "pyroctl.toml"
 def find_config(
     option: str | None, root: str | None, environ: Mapping[str, str], cwd: str
 ) -> str | None:
-    """Give the absolute path of the configuration file; None means the built-in deployment.
+    """Return the absolute path of the configuration file; None means the built-in deployment.
 
     The first of: `option` (`-c`), `PYROCTL_CONFIG`, `pyroctl.toml` in `cwd`, then `ROOT/` and
     `ROOT/config/` when a root is given, otherwise the user's and the site's configuration
-    directory. A file that was asked for but is missing, and any that is there but can't be read,
-    raises ConfigError: to pass over it would start something else than was meant.
+    directory. Raises ConfigError for a file that was named but is missing, and for any that exists
+    but can't be read: to pass over it would start another deployment than the user meant.
     """
     if option is not None:
         return _asked_for(option, "-c", cwd)
@@ -60,7 +60,7 @@ def _asked_for(name: str, by: str, cwd: str) -> str:
 
 
 def _is_there(path: str) -> bool:
-    """Tell whether anything has that name, a dangling link and a forbidden directory included."""
+    """Return whether the name exists, also as a dangling link or below a forbidden directory."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -74,8 +74,8 @@ def _require_readable(path: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError as error:
-        fault = Diagnostic("a link to a file that doesn't exist", file=path)
-        raise ConfigError([fault]) from error
+        diagnostic = Diagnostic("is a link to a file that doesn't exist", file=path)
+        raise ConfigError([diagnostic]) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError([Diagnostic(f"can't be read: {reason}", file=path)]) from error
@@ -83,7 +83,7 @@ def _require_readable(path: str) -> None:
         hint = f"name the file in it: {os.path.join(path, FILE_NAME)}"
         raise ConfigError([Diagnostic("is a directory, not a file", file=path, hint=hint)])
     if not stat.S_ISREG(mode):
-        hint = "the manager reads it again later, so it must be a regular file"
+        hint = "the manager reads it again on reload, so it must be a regular file"
         raise ConfigError([Diagnostic("is not a regular file", file=path, hint=hint)])
     if not os.access(path, os.R_OK):
         raise ConfigError([Diagnostic("can't be read: Permission denied", file=path)])

@@ -25,13 +25,13 @@ class Variable(NamedTuple):
 
 
 def parse_variables(text: str, file: str) -> tuple[list[Variable], list[Diagnostic]]:
-    r"""Read the text of such a file; the faults carry line and column in it.
+    r"""Parse the text of such a file; the diagnostics have line and column.
 
-    Values are literal: nothing is expanded. In double quotes a backslash makes `\n`, `\t` and
-    `\r`, and leaves any other character as it is; outside of quotes, ` #` begins a comment.
+    Values are literal: nothing is expanded. In double quotes `\n`, `\t` and `\r` are escapes, and a
+    backslash before any other character makes it literal; outside quotes, ` #` begins a comment.
     """
     variables: list[Variable] = []
-    faults: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
@@ -40,8 +40,8 @@ def parse_variables(text: str, file: str) -> tuple[list[Variable], list[Diagnost
             variables.append(Variable(*_assignment(stripped), number))
         except ValueError as error:
             column = len(line) - len(line.lstrip()) + 1
-            faults.append(Diagnostic(str(error), file=file, line=number, column=column))
-    return variables, faults
+            diagnostics.append(Diagnostic(str(error), file=file, line=number, column=column))
+    return variables, diagnostics
 
 
 def _assignment(line: str) -> tuple[str, str]:

@@ -17,38 +17,38 @@ _INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.ASCII | re.DOTAL
 
 
 class Expanded(str):
-    """Text that is the value of one `${…}` and nothing else; it may stand for a number."""
+    """Text that came from a single `${…}`; it may stand for a number or a boolean."""
 
     __slots__ = ("source",)
     source: str
 
 
 def expand(data: Any, environ: Mapping[str, str]) -> tuple[Any, list[Problem]]:
-    """Give the document with all strings expanded, and what could not be.
+    """Return the document with all strings expanded, and the problems with others.
 
-    Keys stay as they are. Where a string can't be expanded it is left as it was written.
+    Keys stay as they are, and so does a string that can't be expanded.
     """
-    mistakes: list[Problem] = []
-    return _expand(data, (), environ, mistakes), mistakes
+    problems: list[Problem] = []
+    return _expand(data, (), environ, problems), problems
 
 
-def _expand(value: Any, path: Path, environ: Mapping[str, str], mistakes: list[Problem]) -> Any:
+def _expand(value: Any, path: Path, environ: Mapping[str, str], problems: list[Problem]) -> Any:
     match value:
         case str():
             try:
                 return _text(value, environ)
-            except ReferenceFault as fault:
-                mistakes.append(Problem(path, fault.message, fault.hint))
+            except UnresolvedReference as error:
+                problems.append(Problem(path, error.message, error.hint))
                 return value
         case dict():
-            return {key: _expand(v, (*path, key), environ, mistakes) for key, v in value.items()}
+            return {key: _expand(v, (*path, key), environ, problems) for key, v in value.items()}
         case list():
-            return [_expand(v, (*path, i), environ, mistakes) for i, v in enumerate(value)]
+            return [_expand(v, (*path, i), environ, problems) for i, v in enumerate(value)]
     return value
 
 
-class ReferenceFault(Exception):
-    """A reference to the environment that has no value."""
+class UnresolvedReference(Exception):
+    """A reference that can't be replaced by a value."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -62,9 +62,9 @@ def _text(text: str, environ: Mapping[str, str]) -> str:
 
     expanded = _REFERENCE.sub(value, text)
     if "\0" in expanded:
-        raise ReferenceFault("contains a NUL character")
+        raise UnresolvedReference("contains a NUL character")
     if any("\ud800" <= character <= "\udfff" for character in expanded):
-        raise ReferenceFault("contains bytes that are not UTF-8, from the environment")
+        raise UnresolvedReference("contains bytes that are not UTF-8, from the environment")
     whole = _REFERENCE.fullmatch(text)
     if whole is None or text == "$$":
         return expanded
@@ -75,17 +75,17 @@ def _text(text: str, environ: Mapping[str, str]) -> str:
 
 def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
     if not match[0].endswith("}"):
-        raise ReferenceFault("${ without a closing }", "a dollar sign itself is written $$")
+        raise UnresolvedReference("${ without a closing }", "a dollar sign itself is written $$")
     inside = _INSIDE.fullmatch(match[1])
     if inside is None:
         hint = "the forms are ${VAR} and ${VAR:-default}; a dollar sign itself is written $$"
-        raise ReferenceFault(f"{match[0]} is no reference to a variable", hint)
+        raise UnresolvedReference(f"{match[0]} is not a reference to a variable", hint)
     name, default = inside[1], inside[2]
     if default is None:
         if name not in environ:
             hint = f"set it, or give a default: ${{{name}:-…}}"
-            raise ReferenceFault(f"the environment variable {name} is not set", hint)
+            raise UnresolvedReference(f"the environment variable {name} is not set", hint)
         return environ[name]
     if "${" in default:
-        raise ReferenceFault("a default can't contain another ${…}")
+        raise UnresolvedReference("a default can't contain another ${…}")
     return environ.get(name) or default

@@ -1,4 +1,4 @@
-"""Several documents laid over each other: what they say together, and which of them said it."""
+"""Several documents merged: the data that they make together, and which of them set each key."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 INCLUDE = "include"
 _READY = ("services", None, "ready")
-"""Where a table is one value: its keys are forms of which only one can be, so it isn't merged."""
+"""A table that is one value and isn't merged: only one of its keys can be set."""
 
 
 class Layers:
-    """What the documents say together. A later one has the last word on a key; tables are merged.
+    """Documents, merged. A later one overrides the keys of earlier ones; tables are merged.
 
-    `main` is the document that is blamed for what stands in none.
+    Problems with keys that no document has are located in `main`.
     """
 
     def __init__(self, documents: Iterable[Document], main: Document) -> None:
@@ -31,7 +31,7 @@ class Layers:
             self._lay(self.data, own, (), document)
 
     def put(self, data: Any, override: Override) -> None:
-        """Set one value in `data`, and remember who did; what is in the way is a mistake anyway."""
+        """Set a value in `data`, and record its owner; a table of the wrong type stays as it is."""
         *tables, last = override.path
         for key in tables:
             data = data.setdefault(key, {})
@@ -41,20 +41,20 @@ class Layers:
         self._own(override.path, override)
 
     def owner(self, path: Path) -> Document | Override | None:
-        """Give who wrote that key; None when nobody did."""
+        """Return who set a key, or None."""
         return self._owners.get(path)
 
     def is_overridden(self, path: Path) -> bool:
-        """Tell whether a value, or a table around it, came from the environment after all."""
+        """Return whether a value, or a table around it, comes from the environment."""
         around = (path[:end] for end in range(len(path) + 1))
         return any(hasattr(self._owners.get(part), "variable") for part in around)
 
-    def fault(self, mistake: Problem) -> Diagnostic:
-        """Put a mistake in its place: that of the key, or of the innermost table around it."""
-        path = mistake.path
+    def locate(self, problem: Problem) -> Diagnostic:
+        """Return a problem at its place: that of the key, or of the innermost table around it."""
+        path = problem.path
         while path not in self._owners:
             path = path[:-1]
-        return self._owners[path].fault(mistake)
+        return self._owners[path].locate(problem)
 
     def _lay(
         self, below: dict[str, Any], above: dict[str, Any], path: Path, document: Document
@@ -71,7 +71,7 @@ class Layers:
             self._lay(below[key], value, here, document)
 
     def _own(self, path: Path, owner: Document | Override) -> None:
-        """Let a key, and all that was below it, belong to somebody else."""
+        """Change the owner of a key, and forget those of the keys below it."""
         if path in self._owners:
             depth = len(path)
             for other in [other for other in self._owners if other[:depth] == path]:

@@ -1,9 +1,9 @@
 """Settings from the environment: `PYROCTL_SERVICES_ES_PORT=9000`.
 
 A variable is `PYROCTL_` and the setting's key in capitals, with an underscore for every character
-that is no letter or digit. Which setting that is follows from the services and keys that there
-are, so `PYROCTL_SERVICES_ES_STOP_TIMEOUT` can only be `services.es.stop_timeout`. Several
-underscores count as one. What fits nothing, or two settings, is a fault.
+other than a letter or digit; several underscores count as one. Which setting it means follows from
+the services and keys that exist, so `PYROCTL_SERVICES_ES_STOP_TIMEOUT` can only be
+`services.es.stop_timeout`. A variable that matches none, or more than one, is an error.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyroctl.config.source.diagnostics import OPEN, dotted
+from pyroctl.config.source.diagnostics import OPEN, Origin, dotted
 from pyroctl.config.source.interpolation import Expanded
-from pyroctl.config.source.origin import Origin
-from pyroctl.errors import Diagnostic, nearest_name
+from pyroctl.errors import Diagnostic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pyroctl.config.source.diagnostics import Path, Problem
 
@@ -33,35 +32,31 @@ class Override(NamedTuple):
     variable: str
 
     def origin(self, _: Path) -> Origin:
-        """Give where the value came from."""
+        """Return where the value came from."""
         return Origin(variable=self.variable)
 
-    def fault(self, mistake: Problem) -> Diagnostic:
-        """Make the fault of a mistake in the value."""
-        said = mistake.message
+    def locate(self, problem: Problem) -> Diagnostic:
+        """Return the diagnostic for a problem with the value."""
+        said = problem.message
         source = "" if self.variable in said else f" (from {self.variable})"
-        return Diagnostic(said + source, key=dotted(mistake.path), hint=mistake.hint)
+        return Diagnostic(said + source, key=dotted(problem.path), hint=problem.hint)
 
 
 def has_overrides(environ: Mapping[str, str]) -> bool:
-    """Tell whether any setting comes from the environment."""
+    """Return whether any setting comes from the environment."""
     return any(name.startswith(PREFIXES) for name in environ)
 
 
 def find_overrides(
-    environ: Mapping[str, str], data: Mapping[str, Any]
+    environ: Mapping[str, str], known: Iterable[Path]
 ) -> tuple[list[Override], list[Diagnostic]]:
-    """Give the settings in the environment, and the variables that are none.
+    """Return the settings in the environment, and diagnostics for other variables.
 
-    `data` is the configuration without them.
+    `known` are the paths of all keys that could be set.
     """
-    if not has_overrides(environ):
-        return [], []
-    from pyroctl.config.check.schema_info import key_paths
-
     found: list[Override] = []
-    faults: list[Diagnostic] = []
-    patterns = {path: _pattern(path) for path in key_paths(data)}
+    diagnostics: list[Diagnostic] = []
+    patterns = {path: _pattern(path) for path in known}
     for variable in sorted(name for name in environ if name.startswith(PREFIXES)):
         paths = list(_meant(variable, patterns))
         if len(paths) == 1:
@@ -69,13 +64,17 @@ def find_overrides(
         elif paths:
             both = " and ".join(dotted(path) for path in paths)
             hint = "set it in the configuration: pyroctl config set"
-            faults.append(Diagnostic(f"{variable} could mean {both}", hint=hint))
+            diagnostics.append(Diagnostic(f"{variable} could mean {both}", hint=hint))
         else:
+            from pyroctl.suggestions import nearest_name
+
             names = [_variable(path) for path in patterns]
             nearest = nearest_name(variable, names)
             hint = f"did you mean {nearest}?" if nearest else "pyroctl config show lists the keys"
-            faults.append(Diagnostic(f"{variable} in the environment is no setting", hint=hint))
-    return found, faults
+            diagnostics.append(
+                Diagnostic(f"{variable} in the environment is not a known setting", hint=hint)
+            )
+    return found, diagnostics
 
 
 def _meant(variable: str, patterns: Mapping[Path, re.Pattern[str]]) -> Iterator[Path]:
@@ -86,7 +85,7 @@ def _meant(variable: str, patterns: Mapping[Path, re.Pattern[str]]) -> Iterator[
 
 
 def _open_key(path: Path, name: str) -> str:
-    """Give the key in a table with keys of people's own: variables as written, limits in small."""
+    """Return a key of the user's own: variables as written, limits in lower case."""
     return name if path[-2] == "env" else name.lower()
 
 
@@ -104,7 +103,7 @@ def _variable(path: Path) -> str:
 
 
 def _value(text: str, variable: str) -> Any:
-    """Read lists and inline tables as TOML; what is wanted where text stands is seen later."""
+    """Read lists and inline tables as TOML; other text is converted when its type is known."""
     if text.lstrip().startswith(("[", "{")):
         import tomllib
 

@@ -1,8 +1,8 @@
 """Where in the text of a TOML file each key is.
 
-Neither tomllib nor tomlkit tells. But tomlkit keeps every key, value and header as it was
-written, so a reader that knows what must come next finds each in the text. Only needed once there
-is something to point at: tomlkit is slow to import.
+Neither tomllib nor tomlkit reports that. But tomlkit keeps every key, value and header as it was
+written, so a reader that knows what must come next finds each in the text. Imported only when
+there is something to point at: tomlkit is slow to import.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KEY = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|[A-Za-z0-9_-]+')
 
 
 def find_positions(text: str) -> dict[Path, Place]:
-    """Give the place of every key of a valid TOML document.
+    """Return the place of every key of a valid TOML document.
 
     A table is at its own header, or at the first place that implies it; the elements of an array
     of tables are at their `[[headers]]`. Raises ValueError where tomlkit disagrees with tomllib
@@ -129,13 +129,13 @@ class _Reader:
             self.skip(item.as_string())
 
     def to_next(self) -> bool:
-        """Move to the next thing that is no blank and no comment, and tell if there is one."""
+        """Skip blanks and comments, and return whether anything follows."""
         match = _BLANK.match(self.text, self.at)
         self.at = match.end() if match else self.at
         return self.at < len(self.text)
 
     def skip(self, written: str) -> int:
-        """Move behind the next occurrence, and say where it began."""
+        """Move behind the next occurrence, and return where it began."""
         start = self.text.index(written, self.at)
         self.at = start + len(written)
         return start

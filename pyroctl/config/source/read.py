@@ -1,4 +1,4 @@
-"""A configuration file as it was written: its text, its TOML, and where things are in it."""
+"""A configuration file as it was written: its text, its TOML, and the places of its keys."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.config.source.diagnostics import dotted
-from pyroctl.config.source.origin import Origin
+from pyroctl.config.source.diagnostics import Origin, dotted
 from pyroctl.errors import ConfigError, Diagnostic
 
 if TYPE_CHECKING:
@@ -23,20 +22,20 @@ _HINTS = {
     "Invalid statement": "expected KEY = VALUE, or a [table] header",
     "Invalid value": 'strings need quotes: name = "value"',
     "Expected '='": "expected KEY = VALUE",
-    "Expected newline": "one KEY = VALUE a line",
+    "Expected newline": "one KEY = VALUE per line",
     "Unclosed array": "expected a comma or ]",
     "Unclosed inline table": "expected a comma or }",
     "Unterminated string": "expected the closing quote",
-    "Illegal character '\\n'": "expected the closing quote in the same line",
-    "Unescaped '\\'": "in 'single quotes' a backslash is just a backslash",
-    "Cannot declare": "the table is there twice: merge the two",
-    "Cannot overwrite": "the key is there twice: keep one",
-    "Duplicate inline table key": "the key is there twice: keep one",
+    "Illegal character '\\n'": "expected the closing quote on the same line",
+    "Unescaped '\\'": "in 'single quotes' a backslash is literal",
+    "Cannot declare": "the table is defined twice: merge the two",
+    "Cannot overwrite": "the key is set twice: keep one",
+    "Duplicate inline table key": "the key is set twice: keep one",
 }
 
 
 class UnreadableError(Exception):
-    """The file can't be read; `place` is where it stops to be text, if that is the reason."""
+    """The file can't be read; `place` is that of the first byte that isn't UTF-8, if any."""
 
     def __init__(self, reason: str, place: Place | None = None) -> None:
         super().__init__(reason)
@@ -53,25 +52,25 @@ class Document:
     data: dict[str, Any]
 
     def place(self, path: Path) -> Place:
-        """Give the place of a key, or of the innermost table around it that has one."""
+        """Return the place of a key, or of the innermost table around it that has one."""
         while path and path not in self._positions:
             path = path[:-1]
         return self._positions.get(path, (1, 1))
 
     def origin(self, path: Path) -> Origin:
-        """Give where the value of a key came from; what no file says is a default."""
+        """Return where the value of a key came from; a value that no file sets is a default."""
         return Origin(self.file, *self.place(path)) if self.file else Origin()
 
-    def fault(self, mistake: Problem) -> Diagnostic:
-        """Put a mistake in its place."""
-        line, column = self.place(mistake.path)
+    def locate(self, problem: Problem) -> Diagnostic:
+        """Return a problem at its place."""
+        line, column = self.place(problem.path)
         return Diagnostic(
-            mistake.message,
-            key=dotted(mistake.path),
+            problem.message,
+            key=dotted(problem.path),
             file=self.file,
             line=line,
             column=column,
-            hint=mistake.hint,
+            hint=problem.hint,
         )
 
     @cached_property
@@ -80,28 +79,28 @@ class Document:
 
         try:
             return find_positions(self.text)
-        except Exception:  # noqa: BLE001 - the fault must be told, if need be without its line
+        except Exception:  # noqa: BLE001 - better a diagnostic without its line than none
             return {}
 
 
 def read_document(file: str) -> Document:
-    """Read a TOML file. Raises ConfigError with one fault: unreadable, not UTF-8, or not TOML."""
+    """Read a TOML file. Raises ConfigError if it is unreadable, not UTF-8, or not TOML."""
     try:
         text = read_text(file)
     except UnreadableError as error:
         line, column = error.place or (None, None)
         hint = "save the file as UTF-8" if error.place else None
-        fault = Diagnostic(str(error), file=file, line=line, column=column, hint=hint)
-        raise ConfigError([fault]) from error
+        diagnostic = Diagnostic(str(error), file=file, line=line, column=column, hint=hint)
+        raise ConfigError([diagnostic]) from error
     return parse_document(file, text)
 
 
 def parse_document(file: str, text: str) -> Document:
-    """Make a document of a file's text. Raises ConfigError with one fault when it isn't TOML."""
+    """Parse the text of a file. Raises ConfigError if it isn't TOML."""
     try:
         return Document(file, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([_syntax_fault(str(error), file, text)]) from error
+        raise ConfigError([_syntax_error(str(error), file, text)]) from error
     except RecursionError as error:
         raise ConfigError([Diagnostic("nested too deeply", file=file)]) from error
     except ValueError as error:  # the one that tomllib lets through: int() of thousands of digits
@@ -109,7 +108,7 @@ def parse_document(file: str, text: str) -> Document:
 
 
 def read_text(file: str) -> str:
-    """Read a regular file of UTF-8 text. Raises UnreadableError; never waits for a FIFO."""
+    """Read a regular file of UTF-8 text. Raises UnreadableError; never blocks on a FIFO."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
@@ -126,10 +125,10 @@ def read_text(file: str) -> str:
         line_start = before.rfind(b"\n") + 1
         place = before.count(b"\n") + 1, len(before[line_start:].decode()) + 1
         byte = content[error.start]
-        raise UnreadableError(f"is not UTF-8: byte 0x{byte:02x} is no text", place) from error
+        raise UnreadableError(f"is not UTF-8: unexpected byte 0x{byte:02x}", place) from error
 
 
-def _syntax_fault(error: str, file: str, text: str) -> Diagnostic:
+def _syntax_error(error: str, file: str, text: str) -> Diagnostic:
     reason = _TOMLLIB_PLACE.sub("", error)
     match = _TOMLLIB_PLACE.search(error)
     if match and match[1]:

@@ -1,7 +1,8 @@
-"""All files of one configuration: the file itself, what it includes, and its drop-ins.
+"""All files of one configuration: the file itself, its includes, and its drop-ins.
 
-The order in which they count: what a file includes comes before the file itself, and the drop-ins
-`NAME.d/*.toml` beside `NAME.toml` come last, in the order of their names. A file counts once.
+The order in which they override each other: included files come before the file that includes
+them, and the drop-ins `NAME.d/*.toml` beside `NAME.toml` come last, in the order of their names.
+A file is read once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.config.source.diagnostics import Problem
+from pyroctl.config.source.diagnostics import Problem, show
 from pyroctl.config.source.interpolation import expand
 from pyroctl.config.source.layers import INCLUDE, Layers
 from pyroctl.config.source.read import Document, parse_document, read_document
@@ -26,40 +27,40 @@ SUFFIX = ".toml"
 
 @dataclass
 class Sources:
-    """The files, as far as they could be read."""
+    """The files, as far as they can be read."""
 
     main: Document
-    """The file that was named; empty when it can't be read."""
+    """The main file; empty if it can't be read."""
     documents: list[Document] = field(default_factory=list)
-    """Those that are TOML, the one with the last word last."""
+    """Those that are valid TOML; later ones override earlier ones."""
     files: list[str] = field(default_factory=list)
     """All of them, in the order of reading."""
-    faults: list[Diagnostic] = field(default_factory=list)
-    """Files that can't be read, and includes that lead nowhere."""
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    """For files that can't be read, and includes that match nothing."""
 
     @property
     def directory(self) -> str:
-        """Where relative paths start, whichever file they stand in."""
+        """Where relative paths start, in all of the files."""
         return os.path.dirname(self.main.file)
 
     def layers(self) -> Layers:
-        """Lay the documents over each other."""
+        """Merge the documents."""
         return Layers(self.documents, self.main)
 
 
 def read_sources(
     file: str, environ: Mapping[str, str], instead: Mapping[str, str | None] | None = None
 ) -> Sources:
-    """Read a configuration file and all that belongs to it; never raises for what is in them.
+    """Read a configuration file and all that belongs to it; never raises for their contents.
 
-    `environ` is what `${VAR}` means in `include`; `instead` has texts to take instead of what is
-    in files, None for a file that is not to be there.
+    `environ` has the values of `${VAR}` in `include`; `instead` has texts to use in place of
+    files, None for a file to treat as missing.
     """
     return _Reader(file, environ, instead or {}).read()
 
 
 def builtin_sources() -> Sources:
-    """Give the built-in deployment as if it stood in a file."""
+    """Return the built-in deployment as if it came from a file."""
     services = {
         name: {"kind": spec.kind, "needs": list(spec.needs)}
         for name, spec in builtin_deployment("").services.items()
@@ -69,18 +70,18 @@ def builtin_sources() -> Sources:
 
 
 def written_tables(file: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Give what a configuration's files say, as far as they can be read, checked or not."""
+    """Return the unchecked data of a configuration's files, as far as they can be read."""
     sources = builtin_sources() if file is None else read_sources(file, environ)
     return sources.layers().data
 
 
 def dropin_directory(file: str) -> str:
-    """Give the directory of a configuration file's drop-ins."""
+    """Return the directory of a configuration file's drop-ins."""
     return os.path.splitext(file)[0] + ".d"
 
 
 class _Reader:
-    """Reads file after file; `_open` are those whose includes are being read."""
+    """Reads one file after the other; `_open` are those whose includes are being read."""
 
     def __init__(
         self, file: str, environ: Mapping[str, str], instead: Mapping[str, str | None]
@@ -106,7 +107,7 @@ class _Reader:
         try:
             document = self._parse(file)
         except ConfigError as error:
-            self._found.faults += error.faults
+            self._found.diagnostics += error.diagnostics
             return
         if file == self._file:
             self._found.main = document
@@ -121,29 +122,29 @@ class _Reader:
         return read_document(file) if text is None else parse_document(file, text)
 
     def _includes(self, document: Document) -> Iterator[str]:
-        """Give the files that a document includes; what is wrong with that becomes a fault."""
-        written, mistakes = expand({INCLUDE: document.data.get(INCLUDE, [])}, self._environ)
+        """Return the files that a document includes; problems with them become diagnostics."""
+        written, problems = expand({INCLUDE: document.data.get(INCLUDE, [])}, self._environ)
         patterns = written[INCLUDE]
         if isinstance(patterns, str):
             patterns = [patterns]
         if not isinstance(patterns, list):
-            mistakes.append(_no_patterns(patterns))
+            problems.append(_no_patterns(patterns))
             patterns = []
-        wrong = {mistake.path for mistake in mistakes}
+        wrong = {problem.path for problem in problems}
         for index, pattern in enumerate(patterns):
             path = (INCLUDE, index)
             if path in wrong or (INCLUDE,) in wrong:
                 continue
             if not isinstance(pattern, str) or not pattern:
-                mistakes.append(_no_patterns(pattern, index))
+                problems.append(_no_patterns(pattern, index))
                 continue
             for file in self._matches(document.file, pattern):
                 problem = self._problem(file)
                 if problem:
-                    mistakes.append(Problem(path, problem))
+                    problems.append(Problem(path, problem))
                 else:
                     yield file
-        self._found.faults += [document.fault(mistake) for mistake in mistakes]
+        self._found.diagnostics += [document.locate(problem) for problem in problems]
 
     def _matches(self, including: str, pattern: str) -> list[str]:
         directory = os.path.dirname(including)
@@ -153,14 +154,14 @@ class _Reader:
         return sorted(os.path.normpath(match) for match in glob.glob(whole, recursive=True))
 
     def _problem(self, file: str) -> str | None:
-        """Say why a file can't be included."""
+        """Return why a file can't be included, or None."""
         if not os.path.lexists(file) and self._instead.get(file) is None:
             return f"{file}: no such file"
         real = os.path.realpath(file)
         if real not in self._open:
             return None
-        circle = [*self._open[self._open.index(real) :], real]
-        return f"files include each other in a circle: {' → '.join(circle)}"
+        cycle = [*self._open[self._open.index(real) :], real]
+        return f"files include each other in a cycle: {' → '.join(cycle)}"
 
     def _dropins(self) -> list[str]:
         directory = dropin_directory(self._file)
@@ -169,7 +170,7 @@ class _Reader:
         except FileNotFoundError:
             names = set()
         except OSError as error:
-            self._found.faults.append(
+            self._found.diagnostics.append(
                 Diagnostic(f"can't be read: {error.strerror}", file=directory)
             )
             return []
@@ -183,8 +184,6 @@ class _Reader:
 
 
 def _no_patterns(value: Any, index: int | None = None) -> Problem:
-    from pyroctl.config.check.types import show
-
     path = (INCLUDE,) if index is None else (INCLUDE, index)
     if value == "":
         return Problem(path, "must not be empty")

@@ -110,7 +110,7 @@ def end_all(paths: Paths, store: int = 0, spared: Container[str] = (), grace: fl
 def _pop_note(paths: Paths) -> tuple[datetime | None, int | None]:
     """Return what the cleanup process has recorded, and delete it."""
     try:
-        with open(paths.guard_lock, "r+") as file:
+        with open(paths.cleanup_lock, "r+") as file:
             moment, count = file.read(NOTE_LENGTH).split()
             file.truncate(0)
             return datetime.fromtimestamp(float(moment), UTC).astimezone(), int(count)

@@ -14,7 +14,7 @@ from pyroctl.manager.process.listening import HeldSocket
 
 if TYPE_CHECKING:
     from pyroctl.core.spec import ServiceSpec
-    from pyroctl.kinds.address import ListenAddress
+    from pyroctl.kinds import ListenAddress
     from pyroctl.paths import Paths
 
 

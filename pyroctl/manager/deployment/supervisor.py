@@ -22,7 +22,7 @@ from pyroctl.errors import (
     UnknownService,
     UsageError,
 )
-from pyroctl.kinds.launch import LaunchContext
+from pyroctl.kinds import LaunchContext
 from pyroctl.manager.cleanup.cleanup_client import CleanupClient
 from pyroctl.manager.cleanup.detached import DetachedProcesses
 from pyroctl.manager.deployment import reattach
@@ -66,7 +66,7 @@ class Supervisor:
         self._echo = echo
         self._fdstore = fdstore
         self._run_directory = paths.run
-        self._cleanup = CleanupClient(paths.guard_lock, helpers_only=fdstore is not None)
+        self._cleanup = CleanupClient(paths.cleanup_lock, helpers_only=fdstore is not None)
         self._tasks: set[asyncio.Task[None]] = set()
         self._lent = lent_sockets(os.environ, os.getpid())
         detached = DetachedProcesses(self._started)

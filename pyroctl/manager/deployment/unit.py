@@ -34,7 +34,7 @@ from pyroctl.core.state import (
     Timeout,
     Unhealthy,
 )
-from pyroctl.kinds.launch import LaunchContext, launch
+from pyroctl.kinds import LaunchContext, launch
 from pyroctl.manager.deployment.processes import UnitProcesses
 from pyroctl.manager.deployment.resources import ServiceResources
 from pyroctl.manager.deployment.run_history import as_known, note_event, note_other
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from pyroctl.core.history import History
     from pyroctl.core.spec import ServiceSpec
-    from pyroctl.kinds.address import ListenAddress
+    from pyroctl.kinds import ListenAddress
     from pyroctl.manager.cleanup.cleanup_client import CleanupClient
     from pyroctl.manager.cleanup.detached import DetachedProcesses
     from pyroctl.manager.fdstore.client import FdStoreClient

@@ -102,11 +102,11 @@ class FdStoreClient:
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
             _open_for_errors(self._paths.manager_log) as errors,
-            open(lock.lock_file(self._paths.keeper_lock)) as store_lock,
+            open(lock.lock_file(self._paths.fdstore_lock)) as store_lock,
         ):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._paths.keeper)
-            with SocketAddress(self._paths.keeper) as address:
+                os.unlink(self._paths.fdstore_socket)
+            with SocketAddress(self._paths.fdstore_socket) as address:
                 listener.bind(address)
             listener.listen()
             self._process = subprocess.Popen(
@@ -179,13 +179,13 @@ class FdStoreClient:
     def stop(self) -> None:
         """End the descriptor store: it holds nothing that is needed."""
         with contextlib.suppress(OSError):
-            os.unlink(self._paths.keeper)
+            os.unlink(self._paths.fdstore_socket)
         self.send("end")
         if self._link is not None:
             self._link.close()
             self._link = None
         try:
-            os.close(lock.lock_file(self._paths.keeper_lock))
+            os.close(lock.lock_file(self._paths.fdstore_lock))
         except BlockingIOError:
             log.warning("the descriptor store doesn't end")
         if self._process is not None:
@@ -198,7 +198,7 @@ class FdStoreClient:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             sock.settimeout(ANSWER_TIMEOUT)
-            with SocketAddress(self._paths.keeper) as address:
+            with SocketAddress(self._paths.fdstore_socket) as address:
                 sock.connect(address)
             stored = self._receive_all(sock)
         except BaseException as error:

@@ -65,7 +65,7 @@ def start(deployment: Deployment, paths: Paths, last: LockOwner | None) -> Start
     lock.clear(paths, records)
     if fdstore is None:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(paths.keeper)
+            os.unlink(paths.fdstore_socket)
     return StartupState(fdstore, records, stored, news=news)
 
 

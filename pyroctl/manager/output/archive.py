@@ -8,7 +8,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
-from pyroctl import log_files
+from pyroctl.paths import rotated_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ class Archive:
         Raises OSError; then the log file keeps its name.
         """
         with self._lock:
-            for number, name in reversed(log_files.put_aside(self._path)):
+            for number, name in reversed(rotated_logs(self._path)):
                 self._shift(number, name)
             if self._spec.keep:
                 os.replace(self._path, f"{self._path}.1")
@@ -67,7 +67,7 @@ class Archive:
         plain = f"{self._path}.{number}"
         if name != plain:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(plain)  # see log_files.put_aside
+                os.unlink(plain)  # see rotated_logs
         if number >= self._spec.keep:
             os.unlink(name)
         else:
@@ -78,7 +78,7 @@ class Archive:
         if self._spec.total_bytes is None:
             return
         room = self._spec.total_bytes - self._spec.max_bytes
-        for _, name in log_files.put_aside(self._path):
+        for _, name in rotated_logs(self._path):
             room -= os.stat(name).st_size
             if room < 0:
                 os.unlink(name)
@@ -97,7 +97,7 @@ class Archive:
     def _next_plain(self) -> BinaryIO | None:
         """Open the oldest file that is not compressed; return None if the thread has to end."""
         with self._lock:
-            for _, name in reversed(log_files.put_aside(self._path)):
+            for _, name in reversed(rotated_logs(self._path)):
                 if not name.endswith(".gz") and not self._closing.is_set():
                     return open(name, "rb")
             self._worker = None
@@ -124,7 +124,7 @@ class Archive:
     def _replace(self, inode: int, part: str) -> None:
         """Replace the original, which may have a new name, by the compressed file."""
         with self._lock:
-            for _, name in log_files.put_aside(self._path):
+            for _, name in rotated_logs(self._path):
                 if os.stat(name).st_ino == inode:
                     os.replace(part, f"{name}.gz")
                     os.unlink(name)

@@ -18,12 +18,12 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.kinds.address import TcpAddress, UnixAddress
+from pyroctl.kinds import TcpAddress, UnixAddress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyroctl.kinds.address import ListenAddress
+    from pyroctl.kinds import ListenAddress
 
 log = logging.getLogger(__name__)
 

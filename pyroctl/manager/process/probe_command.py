@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyroctl.core.spec import ServiceSpec
-    from pyroctl.kinds.launch import Launch
+    from pyroctl.kinds import Launch
 
 TRY_TIMEOUT = 10.0
 """Seconds that one attempt may take before it is killed."""

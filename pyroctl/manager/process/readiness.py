@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pyroctl.core.spec import Readiness
-    from pyroctl.kinds.launch import LaunchContext
+    from pyroctl.kinds import LaunchContext
     from pyroctl.manager.process.probe_command import HelperRunner
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
@@ -47,8 +47,8 @@ class ReadinessWatch:
         self._cancel: Callable[[], object] = lambda: None
         loop = asyncio.get_running_loop()
         match readiness:
-            case DelayReady(seconds):
-                self._cancel = loop.call_later(seconds, self._ready).cancel
+            case DelayReady(delay):
+                self._cancel = loop.call_later(delay, self._ready).cancel
             case PortReady(port, host):
                 self._cancel = loop.create_task(self._await_port(host, port)).cancel
             case NameReady(name):
@@ -66,7 +66,7 @@ class ReadinessWatch:
     def on_lines(self, lines: bytes) -> None:
         """Handle lines of its output, each with its newline."""
         if isinstance(self._readiness, LogReady) and not self._done:
-            pattern = re.compile(self._readiness.pattern)
+            pattern = re.compile(self._readiness.log)
             if any(
                 pattern.search(line) for line in lines.decode(errors="replace").split("\n")[:-1]
             ):

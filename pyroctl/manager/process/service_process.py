@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pyroctl.core.outcome import Outcome
     from pyroctl.core.spec import ServiceSpec
-    from pyroctl.kinds.launch import Launch, LaunchContext
+    from pyroctl.kinds import Launch, LaunchContext
     from pyroctl.manager.process.handle import Process
     from pyroctl.manager.process.probe_command import Cleanup
     from pyroctl.manager.process.sessions import SessionSnapshot

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyroctl.core.spec import ServiceSpec
-    from pyroctl.kinds.launch import Launch
+    from pyroctl.kinds import Launch
 
 SHIM = (sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "shim.py"))
 FOLLOW = "parent={}"

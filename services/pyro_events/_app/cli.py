@@ -9,16 +9,17 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from pyro_child import PERMANENT_FAILURE, ControlChannel, Notifier
 from pyro_child.inherited_socket import inherited_socket
-from pyro_child.protocol import PERMANENT_FAILURE, ControlChannel, Notifier
+from pyro_child.version import installed_version
 from pyro_events._app.limits import provide
-from pyro_events._app.options import parser, settings_of
+from pyro_events._app.options import options_of, parser
 from pyro_events._app.process import EventServiceProcess
 from pyro_events._broker.engine import Engine
 from pyro_events._broker.errors import HandoverRefused, ServiceFault
 from pyro_events._broker.recovery.handover import ReceivedHandover, inherit
 from pyro_events._broker.registration import Registration
-from pyro_events._version import version
+from pyro_events._broker.settings import settings_of
 
 if TYPE_CHECKING:
     import argparse
@@ -33,13 +34,13 @@ def entry() -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run until told to stop; gives the exit status. For the main thread."""
+    """Run until told to stop; return the exit status. For the main thread."""
     options = parser().parse_args(arguments)
     _set_up_logging(options)
     try:
-        settings = settings_of(options)
+        settings = settings_of(options_of(options))
     except (OSError, ValueError) as error:
-        return _fail(f"the identification can't be read: {error}", None, PERMANENT_FAILURE)
+        return _fail(f"can't read the identification: {error}", None, PERMANENT_FAILURE)
     channel = ControlChannel.from_environment()
     try:
         _serve(options, provide(settings), channel)
@@ -56,63 +57,63 @@ def main(arguments: Sequence[str]) -> int:
 def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChannel | None) -> None:
     path = os.environ.pop("PYROCTL_TAKE_OVER", None)
     listening = inherited_socket()
-    our_version = version()  # reads files; from the next line on everybody may wait for us
-    inheritance = _inherit(path) if path else None
+    version = installed_version()  # reads files; clients may wait from the next line on
+    received = _inherit(path) if path else None
     with contextlib.ExitStack() as stack:
-        if inheritance is not None:
-            stack.callback(inheritance.receiver.close)
-        with _intelligible(inheritance):
+        if received is not None:
+            stack.callback(received.receiver.close)
+        with _handover_errors(received):
             engine = Engine(
                 options.host,
                 options.port,
                 settings,
-                our_version,
+                version,
                 listening=listening,
                 state_dir=os.environ.get("PYROCTL_STATE_DIR") or None,
-                inheritance=inheritance,
+                inheritance=received,
             )
         stack.callback(engine.close)
-        names = _names(options, engine, inheritance)
-        program = EventServiceProcess(engine, names, Notifier(), channel, inheritance)
+        names = _names(options, engine, received)
+        program = EventServiceProcess(engine, names, Notifier(), channel, received)
         program.run()
 
 
 def _inherit(path: str) -> ReceivedHandover | None:
-    """Take over what is offered there, without delays by the garbage collector until it is ours."""
+    """Receive the handover offered at `path`, with the garbage collector off until it is taken."""
     gc.freeze()
     gc.disable()
-    inheritance = inherit(path)
-    if inheritance is None:
+    received = inherit(path)
+    if received is None:
         gc.enable()
-    return inheritance
+    return received
 
 
 @contextlib.contextmanager
-def _intelligible(inheritance: ReceivedHandover | None) -> Iterator[None]:
-    """Take an error for a fault of what was handed over."""
+def _handover_errors(received: ReceivedHandover | None) -> Iterator[None]:
+    """Report an error as one in the state that was handed over."""
     try:
         yield
     except (ArithmeticError, AssertionError, LookupError, OSError, TypeError, ValueError) as error:
-        if inheritance is None:
+        if received is None:
             raise
         raise HandoverRefused(
-            f"what the old process hands over is of no use here: {type(error).__name__}: {error}"
+            f"the state of the old process is unusable here: {type(error).__name__}: {error}"
         ) from error
 
 
 def _names(
-    options: argparse.Namespace, engine: Engine, inheritance: ReceivedHandover | None
+    options: argparse.Namespace, engine: Engine, received: ReceivedHandover | None
 ) -> Registration | None:
-    if inheritance is not None:
-        handed = inheritance.receiver.values["names"]
-        return handed and Registration.take_over(handed, engine.uri, engine.incarnation)
-    if options.no_ns:
+    if received is not None:
+        handed = received.receiver.values["names"]
+        return handed and Registration.restore(handed, engine.uri, engine.incarnation)
+    if not options.register:
         return None
     return Registration(options.ns, engine.uri, engine.incarnation)
 
 
 def _set_up_logging(options: argparse.Namespace) -> None:
-    managed = "PYROCTL_SERVICE" in os.environ  # the manager stamps every line itself
+    managed = "PYROCTL_SERVICE" in os.environ  # the manager adds the time to every line
     form = "%(levelname)s %(message)s" if managed else "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stderr, format=form, level=logging.WARNING)
     level = logging.DEBUG if options.verbose else logging.WARNING if options.quiet else logging.INFO

@@ -1,7 +1,7 @@
-"""The event service as a whole process: one thread, which is the engine's loop.
+"""The event service as a process of one thread, which runs the engine's loop.
 
-Signals, the manager's questions and the name server all come to that loop; only calls to a name
-server, which block, run on a thread of their own while they last.
+That loop also handles signals and the manager's requests. Only calls to a name server, which
+block, run on a thread of their own while they last.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING, Any
 
-from pyro_child.protocol import AskRefused, ControlChannel, Deferred, Notifier
+from pyro_child import AskRefused, ControlChannel, Deferred, Notifier
 from pyro_events._app.executor import SerialExecutor
 from pyro_events._broker.errors import ServiceFault
 from pyro_events._broker.net.loop import READ, WRITE
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from pyro_events._broker.recovery.handover import ReceivedHandover
     from pyro_events._broker.snapshot.transfer import SnapshotWriter
 
-_NAME_SERVER_PATIENCE = 8.0
-"""Seconds that the process stays to see its name registered and removed."""
+_NAME_SERVER_TIMEOUT = 8.0
+"""Seconds that the process waits at its end for its name to be registered and removed."""
 _log = logging.getLogger("pyro_events")
 
 
 class EventServiceProcess:
     """Runs an engine, which it closes, in the main thread.
 
-    `names` is where the name gets registered, or None. Everything happens in the loop.
+    `names` registers the name, if it is not None. Everything happens in the loop.
     """
 
     def __init__(
@@ -44,50 +44,50 @@ class EventServiceProcess:
         names: Registration | None,
         notifier: Notifier,
         channel: ControlChannel | None,
-        inheritance: ReceivedHandover | None = None,
+        received: ReceivedHandover | None = None,
     ) -> None:
         self._engine = engine
         self._loop = engine.loop
         self._names = names
         self._notifier = notifier
         self._channel = channel
-        self._inheritance = inheritance
+        self._received = received
         self._offer: HandoverOffer | None = None
-        self._errands = SerialExecutor(self._loop)
+        self._executor = SerialExecutor(self._loop)
         self._stopping = False
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Serve until a signal comes, or until the manager is gone; raises ServiceFault.
+        """Serve until a signal arrives or the manager is gone. Raises ServiceFault.
 
-        What is inherited becomes ours here, and the old process ends.
+        What another process hands over is taken here, and that process ends.
         """
         self._loop.on_signals(self._signalled, signal.SIGTERM, signal.SIGINT)
         if self._channel is not None:
             self._loop.watch(self._channel, READ, self._on_channel)
-        if self._inheritance is not None:
-            self._take(self._inheritance)
-        if self._names is None or self._inheritance is not None:
+        if self._received is not None:
+            self._take(self._received)
+        if self._names is None or self._received is not None:
             self._loop.call_soon(self._announce)
         else:
-            self._errands.run(self._names.register, self._first_registered)
+            self._executor.run(self._names.register, self._first_registered)
         try:
             self._engine.run()
         finally:
-            if not self._errands.finish(_NAME_SERVER_PATIENCE):
-                _log.warning("the name server takes too long; the name may still be there")
+            if not self._executor.finish(_NAME_SERVER_TIMEOUT):
+                _log.warning("the name server takes too long; the name may remain registered")
         if self._error is not None:
             raise self._error
 
-    def _take(self, inheritance: ReceivedHandover) -> None:
-        inheritance.take()
+    def _take(self, received: ReceivedHandover) -> None:
+        received.take()
         gc.enable()
-        pause = self._loop.clock() - inheritance.receiver.values["since"]
-        _log.info("took over; for %.1f ms nobody was served", pause * 1000)
+        pause = self._loop.clock() - received.receiver.values["since"]
+        _log.info("took over; clients were not served for %.1f ms", pause * 1000)
 
     @property
     def _where(self) -> str | None:
-        """The place of the name server that has our name."""
+        """The address of the name server that has our name."""
         return self._names.where if self._names is not None and self._names.held else None
 
     # Starting and stopping
@@ -107,12 +107,12 @@ class EventServiceProcess:
         name = f"registered in the name server at {where}" if where else "not registered"
         try:
             print(f"{uri} is ready, {name}", flush=True)  # noqa: T201 - the command's output
-        except OSError:  # nobody reads it
+        except OSError:  # no reader
             _log.info("%s is ready, %s", uri, name)
         self._notifier.ready(uri=uri, status=name)
 
     def _signalled(self, number: int) -> None:
-        signal.signal(number, signal.SIG_DFL)  # the second one ends it at once
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
         self._stop(signal.Signals(number).name)
 
     def _stop(self, reason: str) -> None:
@@ -125,18 +125,18 @@ class EventServiceProcess:
         self._notifier.stopping()
         self._engine.stop(reason)
         if self._names is not None and not self._engine.retired:
-            self._errands.run(self._names.remove, lambda _: None)
+            self._executor.run(self._names.remove, lambda _: None)
 
     # The manager
 
     def _on_channel(self, mask: int) -> None:
         assert self._channel is not None
-        there = True
+        connected = True
         if mask & WRITE:
-            there = self._channel.on_writable()
-        if mask & READ and there:
-            there = self._channel.on_readable(self._answer, patience=0)
-        if there:
+            connected = self._channel.on_writable()
+        if mask & READ and connected:
+            connected = self._channel.on_readable(self._answer, patience=0)
+        if connected:
             self._watch_channel()
         else:
             self._loop.unwatch(self._channel)
@@ -144,36 +144,36 @@ class EventServiceProcess:
             self._stop("the manager is gone")
 
     def _watch_channel(self) -> None:
-        """Take no more questions from a manager that doesn't read the answers."""
+        """Read no more requests from a manager that doesn't read the answers."""
         channel = self._channel
         if channel is not None and not channel.closed:
             self._loop.watch(channel, WRITE if channel.unsent else READ, self._on_channel)
 
     def _answer(self, ask: str, parameters: dict[str, object]) -> object:
         get = parameters.get
-        looks: dict[str, Callable[[], object]] = {
+        queries: dict[str, Callable[[], object]] = {
             "statistics": self._engine.statistics,
             "subscriptions": self._engine.subscriptions,
             "ping": lambda: {"incarnation": self._engine.incarnation},
             "returned": lambda: self._returned(get("wait")),
         }
-        works: dict[str, Callable[[], object]] = {
+        commands: dict[str, Callable[[], object]] = {
             "publish": lambda: self._publish(get("events")),
             "register": lambda: self._register(str(get("ns") or "") or None),
             "retire": lambda: self._retire(str(get("reason") or "restart")),
             "offer_handover": lambda: self._offer_handover(str(get("path"))),
-            "withdraw_handover": lambda: self._withdraw("it was taken back"),
+            "withdraw_handover": lambda: self._withdraw("it was withdrawn"),
         }
-        if ask in looks:
-            return looks[ask]()
-        if ask not in works:
-            raise AskRefused(f"an event service can't be asked for {ask!r}")
+        if ask in queries:
+            return queries[ask]()
+        if ask not in commands:
+            raise AskRefused(f"unknown request {ask!r}; ask for statistics")
         if self._engine.retired:
             raise AskRefused("the event service has retired, and does nothing more")
-        return works[ask]()
+        return commands[ask]()
 
     def _publish(self, events: object) -> object:
-        """Publish pairs of subject and message; give the reasons of those that can't be."""
+        """Publish pairs of subject and message; return the reasons of those that were refused."""
         refused = []
         with _refusals():
             for subject, message in events if isinstance(events, list) else ():
@@ -184,7 +184,7 @@ class EventServiceProcess:
         return {"refused": refused}
 
     def _returned(self, wait: object) -> object:
-        """Say who is back after a restart, `wait` seconds from now at most."""
+        """Report which subscribers are back after a restart, within `wait` seconds."""
         if not isinstance(wait, (int, float)) or not wait > 0:
             return self._engine.returned()
         answer = Deferred()
@@ -197,7 +197,7 @@ class EventServiceProcess:
         return answer
 
     def _retire(self, reason: str) -> Deferred:
-        """Leave everything to the next process; until the signal comes nothing is done any more."""
+        """Leave everything to the next process, and do nothing more until the signal arrives."""
         _log.info("leaving everything to the next process: %s", reason)
         answer = Deferred()
 
@@ -210,32 +210,32 @@ class EventServiceProcess:
         return answer
 
     def _offer_handover(self, path: str) -> dict[str, object]:
-        """Let another process take over from this one, which goes on until it has everything."""
+        """Offer a handover to another process; this one serves until that has everything."""
         if self._offer is not None:
-            raise AskRefused("a hand-over is under way already")
+            raise AskRefused("a handover is already in progress")
         with _refusals():
             self._engine.check_willing()
         try:
             self._offer = HandoverOffer(
-                self._loop, path, self._engine.patterns, self._say, self._part
+                self._loop, path, self._engine.patterns, self._snapshot, self._relinquish
             )
         except OSError as error:
             raise AskRefused(f"can't listen at {path}: {error.strerror or error}") from None
         return {"offered": True, "format": FORMAT}
 
-    def _say(self, sender: SnapshotWriter) -> dict[str, object]:
-        if self._errands.busy:
-            raise Failed("a name server is being asked for something at this moment")
+    def _snapshot(self, sender: SnapshotWriter) -> dict[str, object]:
+        if self._executor.busy:
+            raise Failed("a call to a name server is in progress")
         since = self._loop.clock()
         self._engine.settle()
-        names = self._names and self._names.hand_over()
+        names = self._names and self._names.snapshot()
         return {"since": since, "names": names, "engine": self._engine.hand_over(sender)}
 
-    def _part(self) -> None:
+    def _relinquish(self) -> None:
         _log.info("handed over")
         self._stopping = True
         self._engine.part()
-        self._withdraw("it was handed over already")
+        self._withdraw("it was already handed over")
 
     def _withdraw(self, reason: str) -> dict[str, object]:
         offer, self._offer = self._offer, None
@@ -244,7 +244,7 @@ class EventServiceProcess:
         return {"withdrawn": offer is not None}
 
     def _register(self, where: str | None) -> Deferred:
-        """Register again, for a name server that came back empty, or is elsewhere now."""
+        """Register again, with a name server that came back empty or has moved."""
         if self._names is None:
             with _refusals():
                 self._names = Registration(where, self._engine.uri, self._engine.incarnation)
@@ -259,13 +259,13 @@ class EventServiceProcess:
             answer.finish(registered)
             self._watch_channel()
 
-        self._errands.run(lambda: names.register(where), done)
+        self._executor.run(lambda: names.register(where), done)
         return answer
 
 
 @contextlib.contextmanager
 def _refusals() -> Any:
-    """Let the manager hear of a fault in its own words."""
+    """Report a fault to the manager as a refusal."""
     try:
         yield
     except ServiceFault as fault:

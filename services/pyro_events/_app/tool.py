@@ -15,7 +15,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyro_events.errors import EventServiceError
 from pyro_events.publisher import Publisher
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyro_events._protocol.event import Event
+    from pyro_events.types import ConnectionNotice, GapNotice
 
 INTERRUPTED = 130
 
@@ -43,23 +44,23 @@ class Printer(Subscriber):
         """Print one event."""
         self.seen += 1
         if not self._quiet:
-            self.say(json_line(event) if self._json else text_line(event))
+            self.write(json_line(event) if self._json else text_line(event))
         if self._left is not None and self.seen >= self._left:
             self.abort()
 
-    def gap(self, notice: dict[str, Any]) -> None:
-        """Say what was missed."""
+    def gap(self, notice: GapNotice) -> None:
+        """Report what was missed."""
         missed = notice.get("missed")
         what = "some events" if missed is None else f"{missed} events"
         print(f"missed {what}: {notice['reason']}", file=sys.stderr)  # noqa: T201 - for people
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
-        """Say that there is nothing to hear at the moment."""
+    def disconnected(self, notice: ConnectionNotice) -> None:
+        """Report that no events arrive at the moment."""
         reason = notice.get("reason")
-        print(f"disconnected: {reason}; trying again", file=sys.stderr)  # noqa: T201 - as above
+        print(f"disconnected: {reason}; reconnecting", file=sys.stderr)  # noqa: T201 - as above
 
-    def say(self, line: str) -> None:
-        """Print a line at once; whoever reads has read enough when that fails."""
+    def write(self, line: str) -> None:
+        """Print a line at once; end if the reader has closed the pipe."""
         try:
             print(line, flush=True)  # noqa: T201 - the command's output
         except BrokenPipeError:
@@ -68,20 +69,20 @@ class Printer(Subscriber):
 
 
 def json_line(event: Event) -> str:
-    """Give an event as JSON; what JSON doesn't know becomes text."""
+    """Return an event as JSON; values that JSON can't express become text."""
     value = {"subject": event.subject, "time": event.time, "msg": event.msg}
     return json.dumps(value, default=str)
 
 
 def text_line(event: Event) -> str:
-    """Give an event for people: when, about what, and what."""
+    """Return an event for people: time, subject and message."""
     when = datetime.fromtimestamp(event.time, UTC).astimezone().isoformat(timespec="milliseconds")
     message = event.msg if isinstance(event.msg, str) else repr(event.msg)
     return f"{when} {event.subject} {message}"
 
 
 def publish(options: argparse.Namespace) -> int:
-    """Publish one message; returns when the event service has it."""
+    """Publish one message; return when the event service has it."""
     message = json.loads(options.text) if options.as_json else options.text
     with Publisher(options.es, ident=_ident(options)) as publisher:
         publisher.publish(options.subject, message)
@@ -89,7 +90,7 @@ def publish(options: argparse.Namespace) -> int:
 
 
 def listen(options: argparse.Namespace) -> int:
-    """Print events until interrupted, or until there were enough."""
+    """Print events until interrupted, or until `count` is reached."""
     with Printer(options) as printer:
         if options.subjects:
             printer.subscribe(options.subjects)
@@ -97,7 +98,7 @@ def listen(options: argparse.Namespace) -> int:
             printer.subscribeMatch(options.match or [".*"])
         ended = threading.Event()
         if options.rate:
-            threading.Thread(target=_tell_rate, args=(printer, ended, options.json)).start()
+            threading.Thread(target=_print_rate, args=(printer, ended, options.json)).start()
         try:
             printer.listen()
         finally:
@@ -105,15 +106,15 @@ def listen(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_rate(printer: Printer, ended: threading.Event, as_json: bool) -> None:
-    """Say once a second how many events came, and how many in all."""
+def _print_rate(printer: Printer, ended: threading.Event, as_json: bool) -> None:
+    """Print once a second how many events arrived, and how many in all."""
     before, then = 0, time.monotonic()
     while not ended.wait(1.0):
         seen, now = printer.seen, time.monotonic()
         rate = round((seen - before) / (now - then), 1)
         before, then = seen, now
         value = {"rate": rate, "total": seen}
-        printer.say(json.dumps(value) if as_json else f"{rate:g}/s, {seen} in all")
+        printer.write(json.dumps(value) if as_json else f"{rate:g}/s, {seen} in all")
 
 
 def _ident(options: argparse.Namespace) -> str | None:
@@ -123,7 +124,7 @@ def _ident(options: argparse.Namespace) -> str | None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Give the command line's grammar."""
+    """Return the parser of the command line."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--es", metavar="URI", help="the event service; default: by name")
     shared.add_argument("--ident-file", metavar="FILE", help="the identification to present")
@@ -132,7 +133,7 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("publish", parents=[shared], help="publish a message")
     one.add_argument("subject")
     one.add_argument("text")
-    one.add_argument("--as-json", action="store_true", help="send the value that TEXT is in JSON")
+    one.add_argument("--as-json", action="store_true", help="parse TEXT as JSON and send the value")
     one.set_defaults(run=publish)
     many = commands.add_parser("listen", parents=[shared], help="print events as they come")
     many.add_argument("subjects", nargs="*", metavar="SUBJECT")
@@ -145,11 +146,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line; return the exit status."""
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held by who has started us
+        signal.pthread_sigmask(
+            signal.SIG_UNBLOCK, {signal.SIGINT}
+        )  # blocked by the process that started us
         return int(options.run(options))
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -68,7 +68,7 @@ class Broker:
         loop: Loop,
         resolver: Resolver,
         settings: Settings,
-        identity: dict[str, object],
+        identity: dict[str, str],
         version: str,
         keeper: RosterStore | None = None,
         *,

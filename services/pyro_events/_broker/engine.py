@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.snapshot.model import LostSubscriber
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
     from pyro_events._protocol.decode_limits import LimitReached
+    from pyro_events.types import EventServiceStatistics, SubscriberInfo
 
 T = TypeVar("T")
 
@@ -134,13 +135,13 @@ class Engine:
             self._listener.enter(session.peer)
 
     def _make_hub(self, lost: list[LostSubscriber], more_slots: int = 0) -> None:
-        identity: dict[str, object] = {"uri": self.uri, "incarnation": self.incarnation}
+        identity = {"uri": self.uri, "incarnation": self.incarnation}
         self._hub = Broker(
             self.loop, self._resolver, self._settings, identity, self._version, self._keeper,
             more_slots=more_slots,
         )  # fmt: skip
         self._hub.lost = lost
-        self._objects = remote_objects(self._hub, self._facts)
+        self._objects = remote_objects(self._hub, self.statistics)
 
     def check_willing(self) -> None:
         """Raise NotRunning when there is nothing to hand over any more."""
@@ -280,21 +281,18 @@ class Engine:
         limit = self._hub.settings.queue_bytes
         self._hub.announce(make_items(texts, codec.pack(message), limit))
 
-    def statistics(self) -> dict[str, object]:
-        """Give what the remote method of that name gives."""
-        return {**stats.statistics(self._hub), **self._facts()}
+    def statistics(self) -> EventServiceStatistics:
+        """Return what the remote method of that name returns; for the loop's thread."""
+        return stats.statistics(
+            self._hub,
+            connections=len(self._sessions),
+            refusals=self._refusals.as_dict(),
+            uptime_s=time.monotonic() - self._started,
+        )
 
-    def subscriptions(self) -> list[dict[str, object]]:
-        """Give what the remote method of that name gives."""
+    def subscriptions(self) -> list[SubscriberInfo]:
+        """Return what the remote method of that name returns; for the loop's thread."""
         return stats.subscriptions(self._hub)
-
-    def _facts(self) -> dict[str, object]:
-        return {
-            "connections": len(self._sessions),
-            "refusals": self._refusals.as_dict(),
-            "uptime_s": round(time.monotonic() - self._started, 3),
-            "version": self._hub.version,
-        }
 
     def _accepted(
         self, sock: socket.socket, peer: str | None, refusal: LimitReached | None

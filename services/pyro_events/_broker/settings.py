@@ -1,61 +1,106 @@
-"""Every limit and delay of the engine in one value. Seconds and bytes throughout."""
+"""What may be chosen about an event service, and every limit and delay of its engine."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Final, get_args
 
-from pyro_events._protocol.when_full import WhenFull
+from pyro_child.options import (
+    COUNT,
+    MODE,
+    PORT,
+    POSITIVE_SECONDS,
+    SECONDS,
+    SIZE,
+    check_options,
+    option,
+)
+from pyro_events.types import WhenFull
 
 MIB: Final = 1 << 20
-SMALLEST_MESSAGE: Final = 1024
-MOST_PERMISSIONS: Final = 0o777
-_COUNTS: Final = (
-    "queue_size",
-    "max_connections",
-    "max_connections_per_peer",
-    "max_subscribers",
-    "max_subscriptions",
-)
-_SIZES: Final = ("queue_bytes", "max_message_size")
+_SIZE: Final = SIZE._replace(what="an integer of at least 1024", lowest=1024)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The choices of users: options of `es` and arguments of `EventService`, declared once here.
+
+    Raises ValueError that names what is out of bounds.
+    """
+
+    ident: str | None = option(
+        None, "identification that clients must present", "-i", "--ident",
+        metavar="TEXT", group="identification",
+    )  # fmt: skip
+    queue_size: int = option(
+        1000, "events that may be queued for one subscriber", unit=COUNT, group="queues"
+    )
+    queue_bytes: int | None = option(
+        None,
+        "the same in bytes (default: 16 MiB or the size of the largest message, whichever is more)",
+        unit=_SIZE,
+        group="queues",
+    )
+    when_full: WhenFull = option(
+        "block", "what to do when a queue is full", choices=get_args(WhenFull), group="queues"
+    )
+    block_timeout: float = option(
+        5.0, "how long a full queue may block a publisher", unit=SECONDS, group="queues"
+    )
+    max_message_size: int = option(
+        16 * MIB, "larger requests are rejected, compressed or not", unit=_SIZE, group="limits"
+    )
+    max_connections: int = option(10_000, "connections in all", unit=COUNT, group="limits")
+    max_connections_per_peer: int = option(
+        8000, "connections from one address; a Unix socket is one", unit=COUNT, group="limits"
+    )
+    max_subscribers: int = option(8000, "subscribers in all", unit=COUNT, group="limits")
+    max_subscriptions: int = option(
+        1000, "subjects and patterns per subscriber", unit=COUNT, group="limits"
+    )
+    handshake_timeout: float = option(
+        5.0, "how long a client's handshake may take", unit=POSITIVE_SECONDS, group="limits"
+    )
+    trusted: bool = option(
+        False,
+        "accept the marshal serializer, with which a hostile client can crash the process",
+        group="limits",
+    )
+    socket_mode: int = option(0o600, "permissions of the Unix socket, octal", unit=MODE)
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        check_options(self, Options)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What may be chosen about an engine. Raises ValueError that names what is out of range."""
+class ServiceOptions(Options):
+    """The same, and where the service listens and registers."""
 
-    ident: str | None = None
-    """The identification that clients must present; None lets everybody in."""
-    trusted: bool = False
-    """Accept marshal, which a hostile client can use to crash the process."""
-    queue_size: int = 1000
-    """Events that may wait for one subscriber, unless it asks for another number."""
+    host: str = option("localhost", "where to listen; ./u:PATH is a Unix socket", "-n", "--host")
+    port: int = option(0, "where to listen; 0 takes any free port", "-p", "--port", unit=PORT)
+    _: KW_ONLY
+    register: bool = option(True, "do without a name server", "-N", "--no-ns")
+    ns: str | None = option(
+        None, "where the name server is (default: Pyro5's NS_HOST)", metavar="HOST:PORT"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(Options):
+    """All that the engine works with. Seconds and bytes throughout."""
+
     queue_bytes: int = 16 * MIB
-    """Bytes that may wait for one subscriber; a larger message is refused."""
-    when_full: WhenFull = "block"
-    block_timeout: float = 5.0
-    """How long a publisher is held for a full queue before the event is dropped there."""
-    max_message_size: int = 16 * MIB
-    """Bytes of a request, as sent and as inflated."""
-    handshake_timeout: float = 5.0
-    """A client that has not introduced itself for so long is hung up on."""
+    """Never None here, see `settings_of`."""
     handshake_size: int = 64 << 10
-    socket_mode: int = 0o600
-    """Who may connect to a Unix socket, as permissions of its file."""
-    max_connections: int = 10_000
-    max_connections_per_peer: int = 8000
-    """Connections from one address; all those over a Unix socket count as one peer's."""
-    max_subscribers: int = 8000
-    max_subscriptions: int = 1000
-    """Subjects and patterns of one subscriber."""
     batch_events: int = 250
-    """In one frame. Every frame costs both ends as much as some fifty events; but a receiver makes
+    """Per frame. Every frame costs both ends as much as some fifty events; but a receiver creates
     the objects of a whole frame, and those of a thousand events don't fit a processor's cache."""
     batch_bytes: int = 256 << 10
     window: int = 4
-    """Frames that a subscriber may have unanswered."""
+    """Unanswered frames per subscriber."""
     reply_timeout: float = 30.0
-    """A callback subscriber that answers nothing for so long is taken for broken."""
+    """A callback subscriber that doesn't answer for so long counts as broken."""
     connect_timeout: float = 5.0
     retry_delay: float = 0.1
     retry_max_delay: float = 5.0
@@ -63,29 +108,19 @@ class Settings:
     """A callback subscriber that stays unreachable for so long is dropped."""
     ping_after: float = 10.0
     silence: float = 30.0
-    """A stream that sends nothing for so long is taken for broken."""
+    """A stream that sends nothing for so long counts as broken."""
     reconnect_grace: float = 30.0
     """The mailbox of a broken stream is kept for so long."""
     publisher_memory: float = 3600.0
     """The last sequence number of an idle publisher is kept for so long."""
     max_publishers: int = 10_000
     drain_timeout: float = 2.0
-    """What stopping may take while queues empty."""
+    """How long stopping waits for queues to drain."""
 
-    def __post_init__(self) -> None:
-        """Check what people choose; the rest is for tests and experts."""
-        for names, lowest in ((_COUNTS, 1), (_SIZES, SMALLEST_MESSAGE)):
-            for name in names:
-                if getattr(self, name) < lowest:
-                    raise ValueError(f"{name} must be at least {lowest}, not {getattr(self, name)}")
-        if self.when_full not in get_args(WhenFull):
-            choices = ", ".join(get_args(WhenFull))
-            raise ValueError(f"when_full must be one of {choices}, not {self.when_full!r}")
-        if not 0 <= self.block_timeout < float("inf"):
-            raise ValueError(f"block_timeout must be seconds, not {self.block_timeout}")
-        if not 0 <= self.socket_mode <= MOST_PERMISSIONS:
-            raise ValueError(
-                f"socket_mode must be permissions such as 0o600, not {self.socket_mode}"
-            )
-        if not 0 < self.handshake_timeout < float("inf"):
-            raise ValueError(f"handshake_timeout must be seconds, not {self.handshake_timeout}")
+
+def settings_of(options: Options) -> Settings:
+    """Return the engine's settings for the choices of a user."""
+    chosen = {each.name: getattr(options, each.name) for each in fields(Options)}
+    if options.queue_bytes is None:
+        chosen["queue_bytes"] = max(Settings().queue_bytes, options.max_message_size)
+    return Settings(**chosen)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
+    from pyro_events.types import EventServiceStatistics, SubscriberInfo, WhenFull
 
 
-def statistics(hub: Broker) -> dict[str, object]:
-    """Give the counters since the start, and how things are now.
-
-    `delivered` counts what subscribers took, `dropped` what was lost to them, `announced` the
-    manager's events, `errors` what their `event` failed on, `refused` calls that ended with an
-    exception, `held` publishers that wait; `lost` lists the plain subscribers that crashes have
-    cost since the last planned restart, and `roster_errors` says how often the state directory
-    could not be written to.
-    """
+def statistics(
+    hub: Broker, *, connections: int, refusals: dict[str, int], uptime_s: float
+) -> EventServiceStatistics:
+    """Return the counters since the start, and the present state."""
     counters = hub.counters
     subscribers = list(hub.subscribers())
     return {
-        **hub.identity,
+        "uri": hub.identity["uri"],
+        "incarnation": hub.identity["incarnation"],
+        "version": hub.version,
+        "uptime_s": round(uptime_s, 3),
+        "connections": connections,
         "subscribers": len(subscribers),
         "subscriptions": sum(
             sum(map(len, hub.router.subscriptions(subscriber))) for subscriber in subscribers
@@ -34,18 +34,19 @@ def statistics(hub: Broker) -> dict[str, object]:
         "errors": counters.errors,
         "retries": counters.retries,
         "refused": counters.refused,
+        "refusals": refusals,
         "held": hub.held,
         "lost": [lost.plain() for lost in hub.lost],
         "roster_errors": hub.keeper.errors if hub.keeper is not None else 0,
     }
 
 
-def subscriptions(hub: Broker) -> list[dict[str, object]]:
-    """Give a dict for every subscriber, with its subscriptions as it wrote them."""
+def subscriptions(hub: Broker) -> list[SubscriberInfo]:
+    """Return every subscriber with its subscriptions."""
     return [_describe(hub, subscriber) for subscriber in hub.subscribers()]
 
 
-def _describe(hub: Broker, subscriber: BrokerSubscriber) -> dict[str, object]:
+def _describe(hub: Broker, subscriber: BrokerSubscriber) -> SubscriberInfo:
     subjects, patterns = hub.router.subscriptions(subscriber)
     return {
         "subscriber": subscriber.name,
@@ -55,8 +56,8 @@ def _describe(hub: Broker, subscriber: BrokerSubscriber) -> dict[str, object]:
         "patterns": patterns,
         "suspended": hub.router.suspended(subscriber),
         "queued": subscriber.queued,
-        "queue_size": subscriber.options.queue_size,
-        "when_full": subscriber.options.when_full,
+        "queue_size": cast("int", subscriber.options.queue_size),
+        "when_full": cast("WhenFull", subscriber.options.when_full),
         "delivered": subscriber.delivered,
         "dropped": subscriber.dropped,
         "errors": subscriber.errors,

@@ -1,8 +1,7 @@
-"""What the helpers are made of.
+"""The machinery of the helpers.
 
 From the bottom: `waker` and `connection` (one socket), `names` (where the event service is),
-`backoff` (when to try again), `calls` (answers to requests); above them `reconnecting_connection`
-keeps a connection alive. A publisher is an `outbox` and a `sender` on such a connection; a
-subscriber is an inbox filled by a stream or by a callback (`receiving`). A reconnecting proxy
-borrows from a `proxy_pool`.
+`calls` (answers to requests); above them `reconnecting_connection`, a link, keeps a connection
+alive. A publisher is an `outbox` and a `sender` on a link; a subscriber is an inbox filled by a
+stream or by a callback (`receiving`). A reconnecting proxy uses a `proxy_pool`.
 """

@@ -1,4 +1,4 @@
-"""Requests that wait for their answers. Knows bytes, no sockets."""
+"""Requests that wait for their answers. Works with bytes, not with sockets."""
 
 from __future__ import annotations
 
@@ -22,18 +22,10 @@ def encode_call(
     return framing.encode_frame(framing.INVOKE, framing.MSGPACK, 0, seq, data)
 
 
-def decode_answer(frame: framing.Frame) -> Any:
-    """Give what a RESULT frame says; raises the exception that it carries."""
-    value, error = outcome(frame)
-    if error is not None:
-        raise error
-    return value
-
-
 def outcome(frame: framing.Frame) -> tuple[Any, Exception | None]:
-    """Give what a RESULT frame says, or the exception that it carries.
+    """Return the value of a RESULT frame, or the exception that it carries.
 
-    What is raised instead of being given comes from a signal handler, not from the frame.
+    An exception that is raised comes from a signal handler, not from the frame.
     """
     try:
         answer = serializers_by_id[frame.serializer].loads(frame.data)
@@ -47,7 +39,7 @@ def outcome(frame: framing.Frame) -> tuple[Any, Exception | None]:
 
 
 class Calls:
-    """The calls on one connection that aren't answered yet. Any thread may use it."""
+    """The calls on one connection that aren't answered yet. Any thread may use them."""
 
     def __init__(self, target: str = EVENTSERVICE_NAME) -> None:
         self._target = target
@@ -64,9 +56,9 @@ class Calls:
     def start(
         self, method: str, params: list[Any], options: dict[str, Any] | None = None
     ) -> tuple[bytes, Answer]:
-        """Give the frame to send and where its answer will be.
+        """Return the frame to send, and the answer, which `finish` will set.
 
-        Raises the failure when the connection is gone already.
+        Raises the failure if the connection has broken already.
         """
         answer = Answer()
         with self._lock:
@@ -78,23 +70,23 @@ class Calls:
             return frame, answer
 
     def forget(self, answer: Answer) -> None:
-        """Wait no longer for that one."""
+        """Drop a call; its answer is ignored."""
         with self._lock:
             self._waiting = {seq: a for seq, a in self._waiting.items() if a is not answer}
 
     def finish(self, frame: framing.Frame) -> None:
-        """Hand a RESULT frame to whoever waits for it."""
+        """Set the answer that a RESULT frame is for."""
         with self._lock:
             answer = self._waiting.get(frame.seq)
             if answer is None:
                 return
-            answer.give(*outcome(frame))
+            answer.set(*outcome(frame))
             del self._waiting[frame.seq]
 
     def fail(self, error: Exception) -> None:
-        """Fail what waits and whatever may come: the connection is gone."""
+        """Fail all calls, and those still to start: the connection has broken."""
         with self._lock:
             self._failure = error
             waiting, self._waiting = self._waiting, {}
         for answer in waiting.values():
-            answer.give(None, error)
+            answer.set(None, error)

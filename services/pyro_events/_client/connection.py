@@ -11,11 +11,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from Pyro5 import config
-from Pyro5.serializers import serializers_by_id
 
 from pyro_events._client.condition import TimedOut
 from pyro_events.errors import EventServiceError, Refused, Unreachable
 from pyro_wire import framing
+from pyro_wire.messages import ConnectRefused, UnexpectedAnswer, decode_connect, encode_connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,28 +29,28 @@ _CHUNK = 64 * 1024
 _DEAD_AFTER = 20
 """Seconds after which the system gives up a peer that no longer acknowledges."""
 
-_LEAVE = 1.0
-"""Seconds that a borrower has to notice the end; only an interrupted one needs them."""
+_RELEASE_TIMEOUT = 1.0
+"""Seconds that a reading thread has to notice the end; only an interrupted one needs them."""
 
 
 class ConnectionLost(EventServiceError):
-    """The connection is of no use any more; the reason is its text."""
+    """The connection has broken or was given up; the text is the reason."""
 
 
 class Abandoned(ConnectionLost):
-    """A thread was interrupted while it used the connection; nothing is wrong with the network."""
+    """A thread was interrupted while it used the connection; the network is fine."""
 
 
 class Connection:
     """A connected socket with its handshake still to do.
 
-    `write` may be called from any thread. Whoever receives has to hold the connection: the
-    thread that waits with the waker (its own thread) by `hold`, any other one, one at a time, by
-    `ask` and `with connection.holding`. Everything else belongs to its own thread, which also has
-    to `close` it.
+    Any thread may call `write`. A thread that receives has to hold the `read_lock`: the thread that
+    waits with the waker (the connection's own thread) by `acquire`, any other one, one at a time,
+    by `request_read` and `with connection.read_lock`. Everything else belongs to the connection's
+    own thread, which also has to `close` it.
 
-    A borrower, and whoever writes, may be interrupted by what a signal handler raises. When that
-    may have cost bytes, the connection fails: one is made anew, and what is missing comes again.
+    Other threads may be interrupted by a signal handler that raises. When that may have cost bytes,
+    the connection fails: another one is made, over which the missing bytes come again.
     """
 
     def __init__(self, sock: socket.socket, waker: Waker, clock: Callable[[], float]) -> None:
@@ -62,13 +62,13 @@ class Connection:
         self._unsent = bytearray()
         self._finished = False
         self._failure: EventServiceError | None = None
-        self.holding = threading.RLock()  # it knows its owner
-        self.held = False
-        """Whether its own thread holds it, and so reads what comes."""
-        self.wanted = False
-        """Whether another thread wants to hold it, which then says that it doesn't any more."""
+        self.read_lock = threading.RLock()  # it knows its owner
+        self.acquired = False
+        """Whether its own thread holds the lock, and reads."""
+        self.read_requested = False
+        """Whether another thread wants the lock; it resets this itself."""
         self.idle = False
-        """Whether whoever reads waits, and has nothing in hand that could be lost."""
+        """Whether the reading thread waits, and holds no bytes that could be lost."""
         self.last_received = clock()
 
     @classmethod
@@ -88,19 +88,16 @@ class Connection:
 
         Raises Refused with the daemon's own words, ConnectionLost, or TimedOut.
         """
-        serializer = serializers_by_id[serializer_id]
-        hello = serializer.dumps({"handshake": data, "object": target})
-        self.write(framing.encode_frame(framing.CONNECT, serializer_id, 0, 0, hello))
-        frame = self.next_frame(deadline)
-        answer = _loads(frame)
-        if frame.type == framing.CONNECTFAIL:
-            raise Refused(f"refused: {answer}")
-        if frame.type != framing.CONNECTOK or not isinstance(answer, dict):
-            raise ConnectionLost("answered the handshake with something else")
-        return answer.get("handshake")
+        self.write(encode_connect(target, data, serializer_id))
+        try:
+            return decode_connect(self.next_frame(deadline))
+        except ConnectRefused as refusal:
+            raise Refused(f"refused: {refusal}") from None
+        except UnexpectedAnswer as error:
+            raise ConnectionLost(str(error)) from error
 
     def write(self, data: bytes) -> None:
-        """Send the bytes, now or as soon as the peer takes them; raises ConnectionLost."""
+        """Send the bytes, now or as soon as the peer accepts them; raises ConnectionLost."""
         try:
             with self._lock:
                 self._check()
@@ -115,41 +112,41 @@ class Connection:
             self.fail(Abandoned("a thread was interrupted while writing"))
             raise
 
-    def hold(self) -> bool:
-        """Have its own thread read; False while another one does. To be followed by `let_go`."""
-        self.held = True  # said before it is true, so that whoever asks wakes us in any case
-        self.held = self.holding.acquire(blocking=False)
-        return self.held
+    def acquire(self) -> bool:
+        """Take the lock in its own thread; False while another has it. `release` must follow."""
+        self.acquired = True  # set before it is true, so that a request wakes us in any case
+        self.acquired = self.read_lock.acquire(blocking=False)
+        return self.acquired
 
-    def let_go(self) -> None:
-        """Let others read."""
-        self.held = False
-        self.holding.release()
+    def release(self) -> None:
+        """Release the lock for other threads."""
+        self.acquired = False
+        self.read_lock.release()
 
-    def ask(self) -> None:
-        """Have its own thread let go, so that another one can hold it.
+    def request_read(self) -> None:
+        """Ask its own thread to release the lock, so that the calling thread can take it.
 
-        Whoever waits for something so reads it himself, and no thread has to wake another one.
-        He takes back that it is `wanted` in any case, also when he was interrupted.
+        A thread that waits for a frame so reads it itself, and no thread has to wake another one.
+        It has to reset `read_requested` in any case, also when it was interrupted.
         """
-        self.wanted = True
-        if self.held:
+        self.read_requested = True
+        if self.acquired:
             self._waker.wake()
 
-    def attend(self) -> None:
-        """Have its own thread read if nobody does: an answer is due."""
-        if not self.held:
+    def ensure_reader(self) -> None:
+        """Ensure that some thread reads, because an answer is due."""
+        if not self.acquired:
             self._waker.wake()
 
     def fail(self, error: EventServiceError) -> None:
-        """Have its own thread find this error when it reads again, which is at once."""
+        """Make its own thread raise this error when it reads again, which is at once."""
         self._failure = error
         self._waker.wake()
 
     def watch(self, deadline: float | None) -> bool:
         """Wait, without reading, for the end of the connection; True when woken.
 
-        Bytes that the peer did not take yet are sent. Raises Stopped.
+        Unsent bytes are sent as the peer accepts them. Raises Stopped.
         """
         left = None if deadline is None else deadline - self._clock()
         mask = select.POLLRDHUP | (select.POLLOUT if self._unsent else 0)
@@ -158,7 +155,7 @@ class Connection:
         return woken
 
     def listen(self, silence: float | None, wait: Wait | None = None) -> framing.Frame | None:
-        """Wait for a frame as `receive` does, until nothing was heard for `silence` seconds."""
+        """Wait for a frame as `receive` does, until nothing was received for `silence` seconds."""
         if silence is None:
             return self.receive(None, wait)
         try:
@@ -166,18 +163,18 @@ class Connection:
         except TimedOut:
             if self._clock() >= self.last_received + silence:
                 raise
-            return None  # a ping has come meanwhile
+            return None  # a ping has come
 
     def receive(self, deadline: float | None, wait: Wait | None = None) -> framing.Frame | None:
         """Wait for a frame until `deadline`; None when another thread called the waker.
 
-        Whoever has borrowed the connection says how it will `wait`. Pings are answered on the
-        way. Raises ConnectionLost, TimedOut, and Stopped.
+        A thread that isn't the connection's own passes its way to `wait`. Pings are answered.
+        Raises ConnectionLost, TimedOut, and Stopped.
         """
         self.idle = False
         try:
             while True:
-                if self._failure is not None:  # what has come already may lack something before it
+                if self._failure is not None:  # bytes before those in the reader may be missing
                     raise self._failure
                 frame = self._reader.next_frame()
                 if frame is None:
@@ -193,19 +190,19 @@ class Connection:
             raise ConnectionLost(str(error)) from None
 
     def next_frame(self, deadline: float, wait: Wait | None = None) -> framing.Frame:
-        """Wait for a frame whoever wakes; errors as of `receive`."""
+        """Wait for a frame, also when woken; raises as `receive`."""
         while (frame := self.receive(deadline, wait)) is None:
             pass
         return frame
 
     def finish(self, last_words: bytes, seconds: float) -> None:
-        """Send these bytes as the last ones, and wait until the peer has taken note of them.
+        """Send these bytes as the last ones, and wait until the peer closes its side.
 
-        Waits so many seconds at most; that the peer closes its side is the sign.
+        Waits at most `seconds`.
         """
         with self._lock:
             self._finished = True
-        if self._failure is not None or not self.holding.acquire(timeout=seconds):
+        if self._failure is not None or not self.read_lock.acquire(timeout=seconds):
             return
         try:
             self._sock.settimeout(seconds)
@@ -218,31 +215,31 @@ class Connection:
         except OSError:
             pass  # the peer has gone
         finally:
-            self.holding.release()
+            self.read_lock.release()
 
     def close(self) -> None:
-        """Close the socket; the last bytes that were written still leave if the peer takes them."""
+        """Close the socket; unsent bytes are still sent if the peer accepts them at once."""
         with self._lock:
             self._finished = True
             with contextlib.suppress(ConnectionLost):
                 self._send_unsent()
             self._unsent.clear()
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)  # whoever has borrowed it notices
-        left = self.holding.acquire(timeout=_LEAVE)
+            self._sock.shutdown(socket.SHUT_RDWR)  # a thread that reads notices
+        left = self.read_lock.acquire(timeout=_RELEASE_TIMEOUT)
         self._sock.close()
         if left:
-            self.holding.release()
+            self.read_lock.release()
 
     def _check(self) -> None:
-        """Raise what makes the connection useless, if anything does."""
+        """Raise the error that ended the connection, if one did."""
         if self._failure is not None:
             raise self._failure
         if self._finished:
             raise ConnectionLost("it was closed here")
 
     def _fill(self, deadline: float | None, wait: Wait) -> bool:
-        """Feed the reader with what has arrived or will arrive; False when woken instead."""
+        """Feed the reader with bytes that arrive; False when woken instead."""
         while True:
             self._check()
             left = None if deadline is None else deadline - self._clock()
@@ -288,14 +285,6 @@ class Connection:
             return 0
         except OSError as error:
             raise _lost(error) from None
-
-
-def _loads(frame: framing.Frame) -> Any:
-    """Decode an answer to the handshake; a denial comes in whatever serializer Pyro5 likes."""
-    try:
-        return serializers_by_id[frame.serializer].loads(frame.data)
-    except Exception as error:
-        raise ConnectionLost(f"answered the handshake with garbage: {error}") from error
 
 
 def _lost(error: OSError) -> ConnectionLost:

@@ -1,7 +1,7 @@
-"""Where the event service is: URIs, and the name server's knowledge.
+"""Where the event service is: URIs, and lookups in the name server.
 
-The same places are asked in the same order as by `Pyro5.core.locate_ns`, but nothing here can
-hang: every step has a deadline and ends at once when the helper is closed.
+Name servers are searched in the same order as by `Pyro5.core.locate_ns`, but nothing here can
+hang: each step has a deadline, and ends at once when the helper is closed.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import socket
 from typing import TYPE_CHECKING
 
 from Pyro5 import config
-from Pyro5.core import NAMESERVER_NAME, URI
+from Pyro5.core import URI
 from Pyro5.errors import NamingError, PyroError
-from Pyro5.serializers import serializers_by_id
 
-from pyro_events._client.calls import decode_answer
 from pyro_events._client.connection import Connection
 from pyro_events._client.waker import Stopped
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events.errors import EventServiceError, Unreachable
 from pyro_wire import framing
+from pyro_wire.address import name_server_uri
+from pyro_wire.messages import decode_result, encode_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from pyro_events._client.waker import Waker
 
 _BROADCAST_WAIT = 0.7
+"""Seconds for an answer."""
 
 
 def parse(es: str | None) -> URI:
-    """Give the URI that `es` means; None is the event service's name in the name server.
+    """Return the URI for `es`; None stands for the event service's name in the name server.
 
-    Raises ValueError for text that is no PYRO: or PYRONAME: URI, TypeError for anything else.
+    Raises ValueError for text that isn't a PYRO: or PYRONAME: URI, TypeError for anything else.
     """
     if es is None:
         return URI(f"PYRONAME:{EVENTSERVICE_NAME}")
@@ -52,15 +53,11 @@ def parse(es: str | None) -> URI:
 
 
 def resolve(uri: URI, waker: Waker, clock: Callable[[], float], deadline: float) -> URI:
-    """Give the PYRO: URI behind a PYRONAME: one. Raises Unreachable, and Stopped."""
+    """Return the PYRO: URI behind a PYRONAME: one. Raises Unreachable, Unregistered and Stopped."""
     if uri.protocol == "PYRO":
         return uri
-    host, port = uri.host or config.NS_HOST, uri.port or config.NS_PORT
-    server = URI(f"PYRO:{NAMESERVER_NAME}@{_bracketed(host)}:{port}")
-    if uri.sockname:
-        server = URI(f"PYRO:{NAMESERVER_NAME}@./u:{uri.sockname}")
     try:
-        return _ask(server, uri.object, waker, clock, deadline)
+        return _ask(name_server_uri(uri.location), uri.object, waker, clock, deadline)
     except Unreachable as error:
         if uri.location:
             raise
@@ -74,11 +71,8 @@ def _ask(server: URI, name: str, waker: Waker, clock: Callable[[], float], deadl
     connection = Connection.open(server, waker, clock, deadline)
     try:
         connection.handshake(server.object, "hello", framing.SERPENT, deadline)
-        serializer = serializers_by_id[framing.SERPENT]
-        call = serializer.dumpsCall(server.object, "lookup", [name], {})
-        connection.write(framing.encode_frame(framing.INVOKE, framing.SERPENT, 0, 1, call))
-        found = decode_answer(connection.next_frame(deadline))
-        return URI(found)
+        connection.write(encode_call(server.object, "lookup", [name], {}))
+        return URI(decode_result(connection.next_frame(deadline)))
     except NamingError:
         raise Unregistered(f"the name server at {server.location} knows no {name!r}") from None
     except Stopped:
@@ -91,11 +85,11 @@ def _ask(server: URI, name: str, waker: Waker, clock: Callable[[], float], deadl
 
 
 class Unregistered(EventServiceError):
-    """There is a name server, but no event service known to it."""
+    """The name server doesn't have the event service's name."""
 
 
 def _broadcast(waker: Waker) -> URI | None:
-    """Ask the network for a name server once, as Pyro5 does it (Pyro5/core.py, locate_ns)."""
+    """Broadcast once for a name server, as Pyro5 does (Pyro5/core.py, locate_ns)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sock.setblocking(False)
@@ -107,7 +101,3 @@ def _broadcast(waker: Waker) -> URI | None:
             return URI(sock.recv(100).decode("iso-8859-1"))
         except (OSError, PyroError):
             return None
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

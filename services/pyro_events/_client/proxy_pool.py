@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from Pyro5.core import URI
 
 MAX_IDLE = 4
-"""Connections that are kept while nobody uses them; a stock daemon has a thread for each."""
+"""Unused connections that are kept; a stock daemon has a thread for each."""
 
 
 class ProxyOptions(NamedTuple):
@@ -36,55 +36,55 @@ class ProxyOptions(NamedTuple):
 
 
 class PooledProxy:
-    """A connection that is made on construction. Belongs to the thread that claimed it last."""
+    """A proxy that connects on construction. Belongs to the thread that claimed it last."""
 
-    def __init__(self, place: URI, manner: ProxyOptions, seconds: float) -> None:
-        """Connect, in so many seconds or with a CommunicationError."""
-        self.place = place
+    def __init__(self, uri: URI, options: ProxyOptions, seconds: float) -> None:
+        """Connect within `seconds`, or raise CommunicationError."""
+        self.uri = uri
         self.made = time.time()
-        """When it was begun, in seconds since the epoch."""
-        self._proxy = proxy = Proxy(place)
+        """When connecting began, in seconds since the epoch."""
+        self._proxy = proxy = Proxy(uri)
         proxy._pyroMaxRetries = 0  # whether to try again isn't Pyro5's decision
-        if manner.serializer is not None:
-            proxy._pyroSerializer = manner.serializer
-        if manner.handshake is not None:
-            proxy._pyroHandshake = manner.handshake
-        usual = proxy._pyroTimeout
+        if options.serializer is not None:
+            proxy._pyroSerializer = options.serializer
+        if options.handshake is not None:
+            proxy._pyroHandshake = options.handshake
+        default_timeout = proxy._pyroTimeout
         proxy._pyroTimeout = max(seconds, 0.001)
         try:
             proxy._pyroBind()
         except BaseException:
             proxy._pyroRelease()
             raise
-        proxy._pyroTimeout = usual if manner.timeout is None else manner.timeout
+        proxy._pyroTimeout = default_timeout if options.timeout is None else options.timeout
         self._sock: socket.socket = proxy._pyroConnection.sock
         if self._sock.family != socket.AF_UNIX:
-            with contextlib.suppress(OSError):  # it has broken again; the first call will notice
+            with contextlib.suppress(OSError):  # it has broken already; the first call will notice
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.methods = frozenset(proxy._pyroMethods)
         self.attributes = frozenset(proxy._pyroAttrs)
 
     def call(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Give the object's answer, or raise its exception; raises ConnectionLost.
+        """Return the object's answer or raise its exception; raises ConnectionLost.
 
-        A stream as the answer needs the line for itself.
+        If the answer is a stream, that needs the proxy for itself.
         """
         try:
             return self._proxy._pyroInvoke(name, args, kwargs)
         except CommunicationError as error:
-            # Pyro5 closes the connection, unless nothing was sent; and also when the error is the
-            # answer, which then has the traceback from there.
+            # Pyro5 closes the connection unless nothing was sent; also if the error is the answer,
+            # which then has the remote traceback.
             if self.connected or hasattr(error, "_pyroTraceback"):
                 raise
             raise ConnectionLost(str(error)) from error
 
     @property
     def connected(self) -> bool:
-        """Tell whether the connection is open here."""
+        """Whether the connection is open at this end."""
         return self._proxy._pyroConnection is not None
 
     def claim(self) -> bool:
-        """Make it the calling thread's; False when it is broken: its end, or anything, has come."""
+        """Claim it for the calling thread; False if it has broken: its end, or data, arrived."""
         self._proxy._pyroClaimOwnership()
         if isinstance(self._sock, ssl.SSLSocket):  # tickets may come at any time
             return True
@@ -92,8 +92,8 @@ class PooledProxy:
         poll.register(self._sock, select.POLLIN)
         return not poll.poll(0)
 
-    def cut(self) -> None:
-        """Let whoever waits on this connection see its end. Any thread may call it."""
+    def shut_down(self) -> None:
+        """End the connection for the thread that waits on it. Any thread may call this."""
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
@@ -104,70 +104,70 @@ class PooledProxy:
 
 
 class Pool:
-    """The lines of one client: borrowed, used by one thread, given back. Any thread may call."""
+    """The proxies of one client, each used by one thread at a time. Any thread may call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[PooledProxy] = []
-        self._lent: set[PooledProxy] = set()
+        self._in_use: set[PooledProxy] = set()
         self._closed = False
 
-    def take(self, lost: Callable[[], object]) -> PooledProxy | None:
-        """Borrow a line, None when there is none; `lost` hears of each that has broken."""
+    def acquire(self, on_broken: Callable[[], object]) -> PooledProxy | None:
+        """Return an idle proxy or None; `on_broken` is called for each that has broken."""
         while True:
             with self._lock:
                 if not self._idle:
                     return None
-                line = self._idle.pop()
-                self._lent.add(line)
-            if line.claim():
-                return line
-            line.close()
-            self.give_back(line)
-            lost()
+                proxy = self._idle.pop()
+                self._in_use.add(proxy)
+            if proxy.claim():
+                return proxy
+            proxy.close()
+            self.release(proxy)
+            on_broken()
 
-    def lend(self, line: PooledProxy) -> None:
-        """Count a new line among those that are in use."""
+    def add(self, proxy: PooledProxy) -> None:
+        """Add a new proxy, which is in use."""
         with self._lock:
-            self._lent.add(line)
+            self._in_use.add(proxy)
             closed = self._closed
         if closed:
-            line.cut()
+            proxy.shut_down()
 
-    def give_back(self, line: PooledProxy, answer: object = None) -> None:
-        """Take back what was borrowed, or close it when it isn't needed any more."""
-        if isinstance(answer, Iterator):  # a stream keeps its line, and closes it by being dropped
+    def release(self, proxy: PooledProxy, answer: object = None) -> None:
+        """Keep a proxy for its next use, or close it if there are enough."""
+        if isinstance(answer, Iterator):  # a stream keeps its proxy, and closes it by being dropped
             with self._lock:
-                self._lent.discard(line)
+                self._in_use.discard(proxy)
             return
         with self._lock:
-            lent = line in self._lent
-            self._lent.discard(line)
-            if lent and line.connected and len(self._idle) < MAX_IDLE:
-                self._idle.append(line)
+            in_use = proxy in self._in_use
+            self._in_use.discard(proxy)
+            if in_use and proxy.connected and len(self._idle) < MAX_IDLE:
+                self._idle.append(proxy)
                 return
-        line.close()
+        proxy.close()
 
     def any(self, which: Callable[[PooledProxy], bool]) -> bool:
-        """Tell whether there is such a line."""
+        """Return whether there is such a proxy."""
         with self._lock:
-            return any(map(which, [*self._idle, *self._lent]))
+            return any(map(which, [*self._idle, *self._in_use]))
 
     def drop(self, which: Callable[[PooledProxy], bool] = lambda _line: True) -> int:
-        """Cut those lines, so that calls under way end; give how many there were."""
+        """Disconnect those proxies, so that calls in progress end; return their number."""
         with self._lock:
-            idle = [line for line in self._idle if which(line)]
-            lent = [line for line in self._lent if which(line)]
-            self._idle = [line for line in self._idle if line not in idle]
-            self._lent.difference_update(lent)
-        for line in idle:
-            line.close()
-        for line in lent:
-            line.cut()
-        return len(idle) + len(lent)
+            idle = [proxy for proxy in self._idle if which(proxy)]
+            in_use = [proxy for proxy in self._in_use if which(proxy)]
+            self._idle = [proxy for proxy in self._idle if proxy not in idle]
+            self._in_use.difference_update(in_use)
+        for proxy in idle:
+            proxy.close()
+        for proxy in in_use:
+            proxy.shut_down()
+        return len(idle) + len(in_use)
 
     def close(self) -> None:
-        """Cut everything, and let nothing be used any more."""
+        """Disconnect all proxies, and those that are added later."""
         with self._lock:
             self._closed = True
         self.drop()

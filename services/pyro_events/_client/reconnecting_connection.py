@@ -1,10 +1,10 @@
 """A link: a helper's connection to the event service, made again whenever it breaks.
 
-The link has a thread of its own, which looks the service up, connects, introduces itself and
-reads; what arrives goes to an owner. Anybody may write to the connection, and a thread that has
-to wait for what arrives may borrow it, to read by itself: that spares waking two threads for one
-frame. Meanwhile the link's thread looks for the end of the connection; when it is woken, or when
-the borrower is busy for long, it reads again.
+The link has a thread of its own, which looks the service up, connects, does the handshake and
+reads; frames go to an owner. Any thread may write to the connection, and a thread that waits for
+a frame may read it itself: that saves waking two threads for one frame. During that time the link's
+thread watches for the end of the connection; it reads again when it is woken, or when the other
+thread is busy for long.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyro_events._client import names
-from pyro_events._client.backoff import Backoff
 from pyro_events._client.condition import TimedOut
 from pyro_events._client.connection import Abandoned, Connection, ConnectionLost
 from pyro_events._client.waker import Stopped, Waker
 from pyro_events.errors import Closed, EventServiceError, Refused, Unreachable
 from pyro_wire import framing
+from pyro_wire.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,8 @@ CONNECT_TIMEOUT = 5.0
 """Seconds for one attempt: lookup, connection and handshake together."""
 PROTOCOL = 1
 """The version of the stream protocol that helpers speak."""
-_LOOKS = 5
-"""How often, while the link may be silent, its thread looks whether somebody still reads."""
+_CHECKS = 5
+"""How often, while the link may be silent, its thread checks whether another one still reads."""
 _CHANCE = random.SystemRandom().random
 """Not the numbers of `random` itself: the program may have seeded those for itself."""
 
@@ -42,7 +42,7 @@ _log = logging.getLogger("pyro_events")
 
 
 class Welcome(NamedTuple):
-    """What the event service says of itself in the handshake."""
+    """The event service's answer to the handshake."""
 
     uri: str
     incarnation: str
@@ -50,28 +50,28 @@ class Welcome(NamedTuple):
 
 
 class LinkOwner(Protocol):
-    """Who a link works for. All calls come from the link's thread and must not block for long.
+    """What a link calls, in its thread; no method may block for long.
 
-    `received` is the one that whoever has borrowed the connection calls, too.
+    A thread that reads the connection itself calls `received`, too.
     """
 
-    def linked(self, connection: Connection, welcome: Welcome) -> None:
+    def connected(self, connection: Connection, welcome: Welcome) -> None:
         """Use the new connection; an EventServiceError counts as a failed attempt."""
 
     def received(self, frame: framing.Frame) -> None:
-        """Take what has arrived."""
+        """Process a frame."""
 
     def woken(self) -> None:
-        """Look whether there is something to do; mostly after `ReconnectingConnection.wake`."""
+        """Check whether there is something to do; usually after `ReconnectingConnection.wake`."""
 
-    def unlinked(self, error: Exception) -> None:
-        """Learn that a connection broke, could not be made, or was closed here."""
+    def disconnected(self, error: Exception) -> None:
+        """Handle a connection that broke, could not be made, or was closed here."""
 
-    def leaving(self, connection: Connection) -> None:
-        """Say goodbye; the link was stopped, and the connection will be closed."""
+    def closing(self, connection: Connection) -> None:
+        """Send the last bytes; the link was stopped, and will close the connection."""
 
     def refused(self, error: Refused) -> None:
-        """Learn that the very first connection was refused; the link waits to be started again."""
+        """Handle the refusal of the very first connection; the link waits to be started again."""
 
 
 class ReconnectingConnection:
@@ -88,7 +88,7 @@ class ReconnectingConnection:
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = _CHANCE,
     ) -> None:
-        """Prepare a link; `silence` is how many seconds without a byte it takes for broken."""
+        """Prepare a link, which counts as broken after `silence` seconds without a byte."""
         self.target = names.parse(es)
         self._hello = {"pyro_events": PROTOCOL, "role": role, "ident": ident}
         self._owner = owner
@@ -99,11 +99,11 @@ class ReconnectingConnection:
         self._waker: Waker | None = None
         self._thread: threading.Thread | None = None
         self._welcomed = False
-        self._linked = False
+        self._served = False
         self._failing = False
 
     def start(self) -> None:
-        """Begin to connect, unless that is going on already; returns at once."""
+        """Start to connect, unless that has begun already; returns at once."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():  # interrupted before it began
                 waker = Waker()
@@ -114,7 +114,7 @@ class ReconnectingConnection:
                 thread.start()
 
     def wake(self) -> None:
-        """Let the owner be `woken` soon, in the link's thread."""
+        """Call the owner's `woken` soon, in the link's thread."""
         waker = self._waker
         if waker is not None:
             waker.wake()
@@ -132,32 +132,32 @@ class ReconnectingConnection:
     def _run(self, waker: Waker) -> None:
         with self._lock:
             if self._thread is not threading.current_thread():
-                return  # whoever started it was interrupted, and has started another one
+                return  # the starting thread was interrupted, and has started another one
         try:
             while True:
                 failure, lived = self._guarded_attempt(waker)
                 if isinstance(failure, Refused) and not self._welcomed:
-                    self._forget()
+                    self._clear_thread()
                     self._owner.refused(failure)
                     return
-                self._owner.unlinked(failure)
+                self._owner.disconnected(failure)
                 if not isinstance(failure, Abandoned):
-                    self._note(failure, lived)
+                    self._log_outage(failure, lived)
                     waker.pause(self._backoff.next(lived))
         except Stopped:
-            self._owner.unlinked(Closed("it was closed here"))
+            self._owner.disconnected(Closed("it was closed here"))
         finally:
-            self._forget()
+            self._clear_thread()
             waker.close()
 
-    def _note(self, failure: Exception, lived: float) -> None:
-        """Log the beginning of an outage, and not every attempt to end it."""
+    def _log_outage(self, failure: Exception, lived: float) -> None:
+        """Log the start of an outage, and not every attempt to end it."""
         if lived or not self._failing:
             _log.warning("no connection to the event service, trying again: %s", failure)
         self._failing = not lived
 
-    def _forget(self) -> None:
-        """Let `start` begin again; a thread that was replaced meanwhile changes nothing."""
+    def _clear_thread(self) -> None:
+        """Allow `start` again; a thread that was replaced changes nothing."""
         with self._lock:
             if self._thread is threading.current_thread():
                 self._waker = self._thread = None
@@ -167,19 +167,19 @@ class ReconnectingConnection:
             return self._attempt(waker)
         except Stopped:
             raise
-        except Exception as error:  # noqa: BLE001 - a thread has nobody above it
-            _log.exception("a fault in the link to the event service")
-            return EventServiceError(f"a fault of our own: {error!r}"), 0.0
+        except Exception as error:  # noqa: BLE001 - a thread has no caller
+            _log.exception("internal error in the link to the event service")
+            return EventServiceError(f"internal error: {error!r}"), 0.0
 
     def _attempt(self, waker: Waker) -> tuple[EventServiceError, float]:
-        """Connect and serve; give why that ended, and for how many seconds it went well."""
+        """Connect and serve; return why that ended, and after how many seconds of service."""
         try:
             connection, welcome = self._connect(waker)
         except EventServiceError as error:
             return error, 0.0
         began = self._clock()
         failure = self._serve(connection, welcome)
-        return failure, self._clock() - began if self._linked else 0.0
+        return failure, self._clock() - began if self._served else 0.0
 
     def _connect(self, waker: Waker) -> tuple[Connection, Welcome]:
         deadline = self._clock() + CONNECT_TIMEOUT
@@ -202,21 +202,21 @@ class ReconnectingConnection:
             raise
 
     def _serve(self, connection: Connection, welcome: Welcome) -> EventServiceError:
-        """Work on the connection until it breaks, and say why it did."""
+        """Use the connection until it breaks; return why it did."""
         owner = self._owner
-        self._linked = False
+        self._served = False
         try:
-            owner.linked(connection, welcome)
-            self._linked = self._welcomed = True
+            owner.connected(connection, welcome)
+            self._served = self._welcomed = True
             while True:
-                if connection.hold():
+                if connection.acquire():
                     try:
                         self._read(connection)
                     finally:
-                        connection.let_go()
+                        connection.release()
                 self._watch(connection)
         except Stopped:
-            owner.leaving(connection)
+            owner.closing(connection)
             raise
         except EventServiceError as error:
             return error
@@ -224,26 +224,26 @@ class ReconnectingConnection:
             connection.close()
 
     def _read(self, connection: Connection) -> None:
-        """Hand on what comes, until another thread wants to read."""
+        """Pass frames to the owner, until another thread wants to read."""
         owner, silence = self._owner, self._silence
-        while not connection.wanted:
+        while not connection.read_requested:
             try:
                 frame = connection.listen(silence)
             except TimedOut:
-                raise ConnectionLost(f"nothing was heard for {silence:g} s") from None
+                raise ConnectionLost(f"nothing was received for {silence:g} s") from None
             if frame is None:
                 owner.woken()
             else:
                 owner.received(frame)
 
     def _watch(self, connection: Connection) -> None:
-        """Wait while another thread reads: until it wants no more, or has not done so for long."""
-        patience = None if self._silence is None else self._clock() + self._silence / _LOOKS
+        """Wait while another thread reads: until woken, or for a part of `silence`."""
+        patience = None if self._silence is None else self._clock() + self._silence / _CHECKS
         if connection.watch(patience):
             self._owner.woken()
 
 
 def _welcome(uri: URI, answer: Any) -> Welcome:
     if not isinstance(answer, dict) or answer.get("pyro_events") != PROTOCOL:
-        raise Refused("is no event service that these helpers can talk to")
+        raise Refused(f"is not an event service with protocol version {PROTOCOL}")
     return Welcome(str(uri), str(answer.get("incarnation")), str(answer.get("version")))

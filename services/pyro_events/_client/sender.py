@@ -1,8 +1,8 @@
 """Sends an outbox over a link: in order, in batches, pipelined, and again after a break.
 
-A signal handler may raise anywhere in a calling thread. What belongs together is then either done
-or begun anew: whoever is interrupted between taking something and having done it gives up the
-connection, and over the next one everything is sent again that wasn't acknowledged.
+A signal handler may raise anywhere in a calling thread. Steps that belong together are then either
+complete or repeated: a thread that is interrupted between them abandons the connection, and over
+the next one everything that wasn't acknowledged is sent again.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from pyro_events._client.outbox import Batch
     from pyro_events._client.reconnecting_connection import Welcome
     from pyro_events.errors import Refused
+    from pyro_events.types import PublisherStatistics
     from pyro_wire.framing import Frame
 
 _log = logging.getLogger("pyro_events")
 
 
 class Sender:
-    """The owner of a publisher's link. Any thread may call it; the link calls it, too."""
+    """The owner of a publisher's link, which calls it in its thread. Any thread may call it."""
 
     def __init__(
         self, es: str | None, ident: str | None, max_pending: int, max_pending_bytes: int
@@ -49,34 +50,35 @@ class Sender:
         self._connection: Connection | None = None
         self._calls: dict[int, int] = {}
         self._seq = 0
-        self._torn = False
+        self._interrupted = False
         self._closed = False
         self._reading = False
         self._failure: Exception | None = None
-        self._refused: Refused | None = None
-        self._watched: dict[int, Exception | None] = {}
-        self._fault: Exception | None = None
-        self._faults = 0
+        self._refusal: Refused | None = None
+        self._awaited: dict[int, Exception | None] = {}
+        self._first_rejection: Exception | None = None
+        self._rejected = 0
         self._counts = dict.fromkeys(("published", "failed", "retries"), 0)
-        self._links = 0
+        self._connections_made = 0
 
     # -- for the publisher, in any thread
 
     def publish(self, entry: Entry, timeout: float) -> None:
         """Send the event and wait until the event service has it.
 
-        Raises what the event service has against it, Unreachable after `timeout` seconds.
+        Raises the event service's own error if it refuses the event, Unreachable after `timeout`
+        seconds, Refused and Closed.
         """
-        deadline, number, fault = time.monotonic() + timeout, 0, None
+        deadline, number, error = time.monotonic() + timeout, 0, None
         try:
             while not number:
                 self._wait_for_room(deadline, timeout)
                 with self._lock:
-                    if self._closed or not self._outbox.room():
+                    if self._closed or not self._outbox.has_room():
                         continue
-                    alone = not self._outbox.flying
+                    alone = not self._outbox.in_flight
                     number = self._outbox.add(entry)
-                    self._watched[number] = None
+                    self._awaited[number] = None
                     self._counts["published"] += 1
                     if not alone:
                         self._pump()
@@ -92,18 +94,18 @@ class Sender:
             raise
         finally:
             with self._lock:
-                fault = self._watched.pop(number, None)
-        if fault is not None:
-            raise fault
+                error = self._awaited.pop(number, None)
+        if error is not None:
+            raise error
 
     def post(self, entry: Entry, timeout: float) -> None:
-        """Take the event; waits for room at most `timeout` seconds, then raises Unreachable."""
+        """Add the event to the outbox; waits for room, and raises Unreachable after `timeout` s."""
         deadline = 0.0
         try:
             while True:
                 with self._lock:
                     outbox = self._outbox
-                    if not self._closed and outbox.room():
+                    if not self._closed and outbox.has_room():
                         outbox.add(entry)
                         if outbox.due():
                             self._pump()
@@ -115,7 +117,7 @@ class Sender:
             raise
 
     def flush(self, timeout: float | None) -> None:
-        """Wait until everything so far is settled; raises Unreachable, or NotPublished."""
+        """Wait until all events so far are settled; raises Unreachable, or NotPublished."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._lock:
             last = self._outbox.last
@@ -125,30 +127,33 @@ class Sender:
             with self._lock:
                 raise self._unreachable(timeout or 0, f"{len(self._outbox)} events are waiting")
         with self._lock:
-            fault, count = self._fault, self._faults
-            self._fault, self._faults = None, 0
-        if fault is not None:
-            raise NotPublished(f"{_events(count)} not published: {fault}", count) from fault
+            error, count = self._first_rejection, self._rejected
+            self._first_rejection, self._rejected = None, 0
+        if error is not None:
+            raise NotPublished(f"{_events(count)} not published: {error}", count) from error
 
     def close(self, *, wait: bool = True) -> int:
-        """End the link, whatever is pending; gives how many events are lost with it."""
+        """End the link, whatever is pending; return how many events are lost with it."""
         self._closed = True
         try:
             with self._lock:
-                self._changed.tell()
+                self._changed.notify_all()
         finally:
             self.link.stop(wait=wait)
         with self._lock:
             return len(self._outbox)
 
-    def statistics(self) -> dict[str, int]:
-        """Give the counts so far."""
+    def statistics(self) -> PublisherStatistics:
+        """Return the counts so far."""
         with self._lock:
+            published = self._counts["published"]
             return {
-                **self._counts,
+                "published": published,
+                "posted": self._outbox.last - published,
                 "acked": self._outbox.acknowledged,
-                "posted": self._outbox.last - self._counts["published"],
-                "reconnects": max(0, self._links - 1),
+                "failed": self._counts["failed"],
+                "retries": self._counts["retries"],
+                "reconnects": max(0, self._connections_made - 1),
                 "pending": len(self._outbox),
                 "pending_bytes": self._outbox.bytes,
             }
@@ -160,7 +165,7 @@ class Sender:
                 raise self._unreachable(timeout, "the event may still arrive")
 
     def _send_and_read(self, number: int, deadline: float) -> None:
-        """Send, and read in this thread until that event is settled, if nobody else reads."""
+        """Send, and read in this thread until that event is settled, if no other one reads."""
         mine = False
         connection = None
         try:
@@ -170,23 +175,23 @@ class Sender:
                     return
                 mine = self._reading = True
                 self._send()
-            connection.ask()
-            with connection.holding:
-                connection.wanted = False
+            connection.request_read()
+            with connection.read_lock:
+                connection.read_requested = False
                 while not self._settled(number):
                     self.received(connection.next_frame(deadline, wait))
         except TimedOut:
-            pass  # `publish` finds out
+            pass  # `publish` notices
         except ConnectionLost as error:
             if connection is not None:
                 connection.fail(error)
         except BaseException:
             if mine and connection is not None and not connection.idle:
-                self._torn = True
+                self._interrupted = True
             raise
         finally:
             if mine and connection is not None:
-                self._reading = connection.wanted = False
+                self._reading = connection.read_requested = False
             with self._lock:
                 self._pump()
 
@@ -196,15 +201,15 @@ class Sender:
 
     # -- for the link, in its thread
 
-    def linked(self, connection: Connection, welcome: Welcome) -> None:  # noqa: ARG002 - an owner's signature
-        """Send again whatever wasn't acknowledged."""
+    def connected(self, connection: Connection, welcome: Welcome) -> None:  # noqa: ARG002 - an owner's signature
+        """Send again all events that weren't acknowledged."""
         with self._lock:
-            self._links += 1
+            self._connections_made += 1
             self._connection, self._failure = connection, None
             self._pump()
 
     def received(self, frame: Frame) -> None:
-        """Take an answer to a batch."""
+        """Process an answer to a batch."""
         with self._lock:
             first = self._calls.get(frame.seq)
             if frame.type != RESULT or first is None:
@@ -218,46 +223,46 @@ class Sender:
             if error is None:
                 self._outbox.acknowledge(number)
             else:
-                self._settle_refused(self._outbox.refuse(first), error)
+                self._settle_rejected(self._outbox.reject(first), error)
             del self._calls[frame.seq]
             if self._outbox.due():
                 self._send()
-            self._changed.tell()
+            self._changed.notify_all()
 
     def woken(self) -> None:
-        """Send what an interrupted thread has left; otherwise, whoever posts sends, too."""
+        """Send what an interrupted thread has left; normally, the posting threads send."""
         with self._lock:
-            if self._torn or self._outbox.due():
+            if self._interrupted or self._outbox.due():
                 self._pump()
 
-    def unlinked(self, error: Exception) -> None:
+    def disconnected(self, error: Exception) -> None:
         """Keep everything for the next connection."""
         with self._lock:
             self._connection, self._failure = None, error
             self._rewind()
-            self._torn = False
+            self._interrupted = False
 
-    def leaving(self, connection: Connection) -> None:
-        """Leave without a word: whoever wanted to wait has flushed."""
+    def closing(self, connection: Connection) -> None:
+        """Do nothing: `Publisher.close` has flushed."""
 
     def refused(self, error: Refused) -> None:
-        """Tell whoever waits; the next call begins anew."""
+        """Raise the error in waiting threads; the next call starts the link again."""
         with self._lock:
-            self._refused = error
-            self._changed.tell()
+            self._refusal = error
+            self._changed.notify_all()
 
     # -- with the lock held
 
     def _pump(self) -> None:
-        """Send what may be sent, and see to it that somebody reads while an answer is due."""
+        """Send what may be sent, and ensure that a thread reads while an answer is due."""
         self._send()
-        if self._outbox.flying and self._connection is not None:
-            self._connection.attend()
+        if self._outbox.in_flight and self._connection is not None:
+            self._connection.ensure_reader()
 
     def _send(self) -> None:
-        """Send while there is something and the window is open."""
-        if self._torn:
-            self._begin_anew()
+        """Send batches while there are events and the window is open."""
+        if self._interrupted:
+            self._abandon_connection()
         if self._connection is None:
             self.link.start()
             return
@@ -269,18 +274,18 @@ class Sender:
                 frame = encode_call(self._seq, EVENTSERVICE_NAME, "publish_batch", params)
                 self._connection.write(frame)
         except ConnectionLost:
-            self._connection = None  # the link has yet to find out, and calls `unlinked`
+            self._connection = None  # the link will notice, and call `disconnected`
         except BaseException:
-            self._torn = True
+            self._interrupted = True
             raise
 
-    def _begin_anew(self) -> None:
-        """Give up the connection after an interruption: nobody knows what was sent or taken."""
+    def _abandon_connection(self) -> None:
+        """Abandon the connection after an interruption: what was sent or read is unknown."""
         if self._connection is not None:
             self._connection.fail(Abandoned("a thread was interrupted while using it"))
             self._connection = None
         self._rewind()
-        self._torn = False
+        self._interrupted = False
 
     def _rewind(self) -> None:
         self._calls.clear()
@@ -289,28 +294,28 @@ class Sender:
     # -- without the lock
 
     def _wait(self, settled: Callable[[], bool], deadline: float | None) -> bool:
-        """Wait; False when the time is over. Raises Closed, and the refusal of a first link."""
-        self._refused = None
+        """Wait; False when the time is over. Raises Closed, and Refused of a first connection."""
+        self._refusal = None
 
-        def look() -> bool:
+        def find() -> bool:
             if settled():
                 return True
             if self._closed:
                 raise Closed("the publisher was closed")
-            if self._refused is not None:
-                raise self._refused
+            if self._refusal is not None:
+                raise self._refusal
             return False
 
-        return self._changed.wait(look, deadline)
+        return self._changed.wait_for(find, deadline)
 
     def _wait_for_room(self, deadline: float, timeout: float) -> None:
         with self._lock:
             if self._closed:
                 raise Closed("the publisher was closed")
-            if self._outbox.room():
+            if self._outbox.has_room():
                 return
             self._pump()
-        if not self._wait(self._outbox.room, deadline):
+        if not self._wait(self._outbox.has_room, deadline):
             with self._lock:
                 raise self._unreachable(timeout, f"{len(self._outbox)} events are waiting already")
 
@@ -325,20 +330,20 @@ class Sender:
             f"the event service did not take the event within {timeout:g} s; {state}: {reason}"
         )
 
-    def _settle_refused(self, batch: Batch | None, error: Exception) -> None:
+    def _settle_rejected(self, batch: Batch | None, error: Exception) -> None:
         if batch is None:
             return
         self._counts["failed"] += len(batch.entries)
         posted = 0
         for number in range(batch.first, batch.last + 1):
-            if number in self._watched:
-                self._watched[number] = error
+            if number in self._awaited:
+                self._awaited[number] = error
             else:
                 posted += 1
         if posted:
             _log.error("%s refused by the event service: %s", _events(posted), error)
-            self._fault = self._fault or error
-            self._faults += posted
+            self._first_rejection = self._first_rejection or error
+            self._rejected += posted
 
 
 def _events(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Waits for a socket that any other thread can cut short."""
+"""Waits for a socket that another thread can interrupt."""
 
 from __future__ import annotations
 
@@ -8,55 +8,55 @@ import socket
 from collections.abc import Callable
 
 Wait = Callable[[socket.socket, float | None, int], tuple[bool, bool]]
-"""A way to wait, as `Waker.wait` is one."""
+"""A function like `Waker.wait`."""
 
 
 def wait(sock: socket.socket, seconds: float | None, mask: int) -> tuple[bool, bool]:
-    """Wait as `Waker.wait`, with nobody who could wake."""
+    """Wait as `Waker.wait`, but without a way to be woken."""
     poll = select.poll()
     poll.register(sock, mask)
     return bool(poll.poll(None if seconds is None else max(0.0, seconds) * 1000)), False
 
 
 class Stopped(Exception):
-    """The waker was told to stop."""
+    """`Waker.stop` was called."""
 
 
 class Waker:
-    """Lets one thread wait for a socket while all others can wake it.
+    """Waits for a socket in one thread, while all others can wake it.
 
-    `wake` and `stop` may be called from any thread and from signal handlers; the rest belongs to
-    the waiting thread.
+    Any thread and signal handler may call `wake` and `stop`; the rest belongs to the waiting
+    thread.
     """
 
     def __init__(self) -> None:
         self._stopped = False
-        self._ear, self._bell = socket.socketpair()
-        self._ear.setblocking(False)
-        self._bell.setblocking(False)
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
         self._poll = select.poll()
-        self._poll.register(self._ear, select.POLLIN)
+        self._poll.register(self._receiver, select.POLLIN)
 
     def wake(self) -> None:
-        """Let the present wait return, or the next one when nobody waits."""
+        """Make the current wait return, or the next one if no thread waits."""
         try:
-            self._bell.send(b"\0")
-        except OSError as error:  # full: it will wake anyway; closed: nobody waits
+            self._sender.send(b"\0")
+        except OSError as error:  # full: it will wake anyway; closed: no thread waits
             if error.errno is None:
                 raise  # a signal handler's
 
     def stop(self) -> None:
-        """Let the present and every further wait raise Stopped."""
+        """Make the current and every further wait raise Stopped."""
         self._stopped = True
         self.wake()
 
     def check(self) -> None:
-        """Raise Stopped when it is time to leave."""
+        """Raise Stopped if `stop` was called."""
         if self._stopped:
             raise Stopped
 
     def pause(self, seconds: float) -> None:
-        """Wait for the time to pass; waking does not cut it short, stopping does."""
+        """Wait for `seconds`, or until woken. Raises Stopped."""
         self.check()
         if self._poll.poll(seconds * 1000):
             self._drain()
@@ -65,7 +65,7 @@ class Waker:
     def wait(self, sock: socket.socket, seconds: float | None, mask: int) -> tuple[bool, bool]:
         """Wait until the socket has one of the poll events of the mask, or the time is over.
 
-        Gives whether it has and whether somebody called `wake`.
+        Returns whether it has one, and whether `wake` was called.
         """
         self.check()
         self._poll.register(sock, mask)
@@ -73,18 +73,18 @@ class Waker:
             ready = dict(self._poll.poll(None if seconds is None else max(0.0, seconds) * 1000))
         finally:
             self._poll.unregister(sock)
-        if ready.pop(self._ear.fileno(), 0):
+        if ready.pop(self._receiver.fileno(), 0):
             self._drain()
             self.check()
             return bool(ready), True
         return bool(ready), False
 
     def close(self) -> None:
-        """Release the descriptors; nobody may wait any more."""
-        self._ear.close()
-        self._bell.close()
+        """Release the descriptors; no thread may wait any more."""
+        self._receiver.close()
+        self._sender.close()
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            while self._ear.recv(4096):
+            while self._receiver.recv(4096):
                 pass

@@ -1,1 +1,1 @@
-"""What clients and the event service agree on. Pure: no I/O, no clock."""
+"""What clients and the event service share. Pure: no I/O, no clock."""

@@ -1,8 +1,8 @@
-"""Keys of sets and dicts that were chosen to collide: the work that they make is bounded.
+"""Bounds the work of sets and dicts whose keys were chosen to collide.
 
-Python's hashes of numbers are no secret, so a stranger can send a hundred thousand numbers with the
-same hash, and putting them into a set takes hours. The hashes of text and bytes are secret, and
-of the floats and of the ints of 64 bits only a few have the same.
+Python's hashes of numbers are not secret, so a stranger can send a hundred thousand numbers with
+the same hash, and to put them into a set takes hours. The hashes of text and bytes are secret, and
+only few floats and ints of 64 bits share one.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 MAX_COLLIDING: Final = 64
-"""So many keys may have the same hash. -1 and -2 have, and the powers of two, 34 at a time."""
+"""Keys that may share a hash: -1 and -2 do, and the powers of two, 34 at a time."""
 
 MAX_COLLIDING_BITS: Final = 2048
-"""Comparing a longer int with a Decimal takes time that grows with its square."""
+"""To compare a longer int with a Decimal takes time that grows with its square."""
 
 
 _harmless = frozenset({type(None), bool, float, str, bytes}).issuperset

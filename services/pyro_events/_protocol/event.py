@@ -1,4 +1,4 @@
-"""What travels: an event, and the name under which the event service is registered."""
+"""An event, its forms in Pyro5's serializers, and the event service's name."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ EVENTSERVICE_NAME = "Pyro.EventService"
 """The event service's name in the name server, and the id of its object."""
 
 CLASS_NAME = "pyro_events.Event"
-"""What Pyro5's serializers call the class."""
+"""The name of the class in Pyro5's serializers."""
 
 CALLS_NAME = "pyro_events.Calls"
-"""What they call the events of a whole batch."""
+"""The name of the events of a whole batch there."""
 
-_MOST = 1 << 16
-"""Events in a batch, whoever sends it; the event service sends far fewer."""
+_MAX_BATCH = 1 << 16
+"""Events that a batch may have; the event service sends far fewer."""
 
 Call = tuple[str, "Iterable[Event]", dict[str, Any]]
 """A method, its arguments, its keyword arguments."""
@@ -31,26 +31,27 @@ Call = tuple[str, "Iterable[Event]", dict[str, Any]]
 
 @dataclass(slots=True)
 class Event:
-    """One message about one subject, as a subscriber gets it."""
+    """One message about one subject, as a subscriber receives it."""
 
     subject: str
     """As the publisher wrote it; matching ignores case."""
     msg: Any
+    """The message, with the types and values that were published."""
     time: float
     """Seconds since the epoch by the event service's clock, equal for all subjects of a publish."""
 
 
 def register_event_class() -> None:
-    """Teach Pyro5's serializers to send and to receive `Event`; `import pyro_events` does it.
+    """Register `Event` with Pyro5's serializers; `import pyro_events` does it.
 
-    They learn as well what the event service sends to a Pyro5 daemon: many events at once, which
-    turn into the calls of a `<batch>` over there.
+    It also registers what the event service sends to a Pyro5 daemon: many events at once, which
+    are decoded to the calls of a `<batch>`.
     """
     from Pyro5.serializers import SerializerBase, serializers  # noqa: PLC0415 - only the codec is needed by readers of Event
 
     # Some serializers have recreated nested classes before they call us, others leave it to us.
     recreate = serializers["serpent"].recreate_classes
-    stranger = codec.Codec(unknown=lambda name, state: {"__class__": name, **state})
+    lenient = codec.Codec(unknown=lambda name, state: {"__class__": name, **state})
 
     def to_dict(event: Event) -> dict[str, Any]:
         return {
@@ -67,8 +68,8 @@ def register_event_class() -> None:
         try:
             return codec.unpack(body)
         except ValueError:
-            # There may be objects of classes that only Pyro5 was told of.
-            return recreate(stranger.unpack(body))
+            # There may be objects of classes that are registered with Pyro5 only.
+            return recreate(lenient.unpack(body))
 
     SerializerBase.register_class_to_dict(Event, to_dict)
     SerializerBase.register_dict_to_class(CLASS_NAME, from_dict)
@@ -78,17 +79,17 @@ def register_event_class() -> None:
 
 
 def _calls(events: bytes, unpack: Callable[[bytes], Any]) -> Iterable[Call]:
-    """Give a call of `event` for each of the packed (subject, time, message, opaque).
+    """Return a call of `event` for each of the packed (subject, time, message, opaque).
 
-    Pyro5's daemon (Pyro5/server.py, handleRequest) goes through the calls of a batch one by one,
-    whatever holds them. Made here, together, they cost half of what Pyro5 takes for one by one.
+    Pyro5's daemon (Pyro5/server.py, handleRequest) iterates over the calls of a batch, whatever
+    holds them. Decoded here, together, they cost half of what they cost one by one in Pyro5.
     """
-    entries = msgpack.unpackb(events, use_list=False, max_array_len=_MOST)
+    entries = msgpack.unpackb(events, use_list=False, max_array_len=_MAX_BATCH)
     subjects, times, bodies, opaque = zip(*entries, strict=True)
     arguments: Iterable[Iterable[Event]]
     try:
         if any(opaque):
-            raise ValueError("not all are messages")  # noqa: TRY301 - as if one couldn't be read
+            raise ValueError("not all are messages")  # noqa: TRY301 - handled like an unreadable one
         arguments = zip(map(Event, subjects, codec.unpack_all(bodies), times))
     except ValueError:
         arguments = [_argument(unpack, *entry) for entry in entries]
@@ -105,7 +106,7 @@ def _argument(
 
 
 class _Unreadable:
-    """Arguments of a call that fails: its event can't be recreated here."""
+    """Arguments of a call that fails: its event can't be decoded here."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error

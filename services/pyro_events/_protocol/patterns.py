@@ -1,8 +1,8 @@
 r"""Patterns over subjects: standard `re` syntax that can't freeze the event service.
 
 `re` holds the interpreter's lock while it backtracks, so that one bad pattern stops every thread
-for seconds. A pattern is therefore parsed first. Where an upper bound on the ways to backtrack is
-small, `re` itself matches; everything else goes to the `regex` package, which takes a timeout.
+for seconds. A pattern is therefore parsed first. If an upper bound on the ways to backtrack is
+small, `re` itself matches; all others go to the `regex` package, which accepts a timeout.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_PATTERN = 512
-"""Characters of a pattern at most."""
+"""Characters that a pattern may have."""
 MAX_REPEAT = 1000
-"""The product of nested counted repeats at most: `regex` unrolls them when it compiles."""
+"""Largest product of nested counted repeats: `regex` unrolls them when it compiles."""
 MAX_RANGES = 4 * 0x110000
-"""Code points in all character ranges together: ignoring case walks through every one of them."""
+"""Code points in all character ranges together: to ignore case, each one is visited."""
 MAX_WAYS = 256**2
-"""Ways to backtrack that `re` may be trusted with: two `.*` on the longest subject."""
+"""Ways to backtrack that are left to `re`: two `.*` on the longest subject."""
 MATCH_TIMEOUT = 0.02
 """Seconds for one match by `regex`."""
 
@@ -43,7 +43,7 @@ class PatternTimeout(Exception):
 class Pattern:
     """A compiled pattern; immutable, so any thread may match with it.
 
-    Raises ValueError for text that is empty, too long, no regular expression or a bomb.
+    Raises ValueError for text that is empty, too long, not a regular expression, or too costly.
     """
 
     __slots__ = ("_match", "text")
@@ -65,7 +65,7 @@ class Pattern:
         return f"Pattern({self.text!r})"
 
     def match(self, subject: str) -> bool:
-        """Say whether the subject matches from its start, ignoring case; raises PatternTimeout."""
+        """Return whether the subject matches from its start, in any case; raises PatternTimeout."""
         return self._match(subject.lower())
 
 
@@ -111,7 +111,7 @@ def _by_regex(text: str) -> Callable[[str], bool]:
 def _compile(compiler: Callable[[str, int], Any], text: str) -> Any:
     try:
         return compiler(text, int(re.IGNORECASE))
-    except Exception as error:  # noqa: BLE001 - each compiler has errors of its own, and all are the pattern's
+    except Exception as error:  # noqa: BLE001 - each compiler has its own errors, all about the pattern
         raise _bad(text, str(error)) from None
 
 
@@ -121,7 +121,7 @@ _REPEATS = (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT)
 
 
 def _children(operator: Any, argument: Any) -> list[Any]:
-    """Give the parts of an item that are patterns themselves."""
+    """Return the parts of an item that are patterns themselves."""
     if operator in _REPEATS or operator is op.SUBPATTERN:
         return [argument[-1]]
     if operator is op.ATOMIC_GROUP:
@@ -136,7 +136,7 @@ def _children(operator: Any, argument: Any) -> list[Any]:
 
 
 def _repeats(tree: Any) -> int:
-    """Give the largest product of nested counted repeats."""
+    """Return the largest product of nested counted repeats."""
     largest = 1
     for operator, argument in tree:
         inner = max(map(_repeats, _children(operator, argument)), default=1)
@@ -148,7 +148,7 @@ def _repeats(tree: Any) -> int:
 
 
 def _ranges(tree: Any) -> int:
-    """Give the number of code points in all character ranges."""
+    """Return the number of code points in all character ranges."""
     total = 0
     for operator, argument in tree:
         if operator is op.IN:
@@ -158,7 +158,7 @@ def _ranges(tree: Any) -> int:
 
 
 def _ways(tree: Any) -> int:
-    """Give an upper bound on the ways to match a subject, MAX_WAYS + 1 standing for too many."""
+    """Return an upper bound on the ways to match a subject; MAX_WAYS + 1 means too many."""
     ways = 1
     for operator, argument in tree:
         ways *= _item_ways(operator, argument)

@@ -1,24 +1,22 @@
-"""Checks of what a caller gives as subjects or patterns; the error names the fault."""
+"""Checks of subjects and patterns; the error names the invalid one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyro_events._protocol.patterns import Pattern, PatternTimeout
-
-__all__ = ["MAX_SUBJECT", "Pattern", "PatternTimeout", "check_patterns", "check_subjects"]
+from pyro_events._protocol.patterns import Pattern
 
 MAX_SUBJECT = 255
-"""Characters of a subject at most."""
+"""Characters that a subject may have."""
 
 
 def check_subjects(subjects: object) -> tuple[str, ...]:
-    """Give one subject or a sequence of them as a tuple, in order and as written.
+    """Return one subject or a sequence of them as a tuple, in order and as written.
 
-    Raises TypeError for anything but text and ValueError for an empty or too long one, by name.
+    Raises TypeError for anything but text, and ValueError for an empty or too long subject.
     """
     if type(subjects) is str and 0 < len(subjects) <= MAX_SUBJECT and subjects.isascii():
-        return (subjects,)  # what is published most
+        return (subjects,)  # the most common case
     texts = _texts(subjects, "subject")
     for text in texts:
         if len(text) > MAX_SUBJECT:
@@ -32,12 +30,24 @@ def check_subjects(subjects: object) -> tuple[str, ...]:
 
 
 def check_patterns(patterns: object) -> tuple[Pattern, ...]:
-    """Give one pattern or a sequence of them, compiled, in order.
+    """Return one pattern or a sequence of them, compiled, in order.
 
     Raises TypeError for anything but text, and ValueError for a pattern that is empty, too long,
-    no regular expression or too costly to compile, by name.
+    not a regular expression, or too costly to compile.
     """
     return tuple(Pattern(text) for text in _texts(patterns, "pattern"))
+
+
+def check_texts(texts: object) -> tuple[str, ...]:
+    """Return what to unsubscribe from as a tuple: subjects, or patterns, which may be longer.
+
+    Raises as `check_subjects`.
+    """
+    if isinstance(texts, str):
+        texts = [texts]
+    if isinstance(texts, (list, tuple)) and texts and all(isinstance(t, str) and t for t in texts):
+        return tuple(texts)
+    return check_subjects(texts)
 
 
 def _texts(given: object, what: str) -> tuple[str, ...]:

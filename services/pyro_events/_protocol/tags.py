@@ -1,7 +1,7 @@
-"""The types that msgpack doesn't have: a tag, and how a value is written after it and read back.
+"""The types that msgpack doesn't have: their tags, and how values are encoded and decoded.
 
-A tagged value is an array whose first element is the extension type `(code, no data)`. So nothing
-nests byte strings in byte strings, and msgpack's own limit on depth holds for everything.
+A tagged value is an array whose first element is the extension type `(code, no data)`. So byte
+strings are not nested in byte strings, and msgpack's own limit on depth holds for everything.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_ZONE_NAME = 255
 
 
 class Tag:
-    """What an extension type is while its array is still being read."""
+    """An extension type while its array is still being read."""
 
     __slots__ = ("code",)
 
@@ -35,12 +35,12 @@ class Tag:
 
 MARK = {code: msgpack.ExtType(code, b"") for code in range(TUPLE, UUID_ + 1)}
 MARK_START = 0xC7
-"""Every mark begins with this byte, which is msgpack's for an extension type of any length."""
+"""Every mark begins with this byte, msgpack's for an extension type of any length."""
 TAG = {code: Tag(code) for code in MARK}
 
 
 class UnsendableError(Exception):
-    """A value that can't travel, on its way out to where the whole message is known."""
+    """A value that can't be sent; collects the path to it on the way out of the message."""
 
     def __init__(self, value: Any, reason: str | None = None) -> None:
         super().__init__()
@@ -49,12 +49,12 @@ class UnsendableError(Exception):
         self.path = ""
 
     def within(self, step: str) -> UnsendableError:
-        """Add the step that leads here from what the value is in."""
+        """Prepend a step from the container to the value."""
         self.path = step + self.path
         return self
 
     def named(self, root: str) -> TypeError:
-        """Give the error for the user, with the path from what `root` names to the value."""
+        """Return the error for the user, with the path from `root` to the value."""
         cls = type(self.value)
         name = (
             cls.__qualname__
@@ -133,8 +133,8 @@ def _decode_dict(items: list[Any]) -> dict[Any, Any]:
 
 def _decode_decimal(items: list[Any]) -> Decimal:
     _, text = items
-    if type(text) is not str:  # an int would do, and take time that grows with its square
-        raise ValueError("not a message: a Decimal that is no text")
+    if type(text) is not str:  # an int would work, in time that grows with its square
+        raise ValueError("not a message: a Decimal that is not text")
     return Decimal(text)
 
 

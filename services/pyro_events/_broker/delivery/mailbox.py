@@ -10,7 +10,7 @@ from enum import Enum, auto
 from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Generic, TypeVar, get_args
 
-from pyro_events._protocol.when_full import WhenFull
+from pyro_events.types import WhenFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from pyro_events._broker.delivery.mailbox import Mailbox, Verdict
 from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
-from pyro_events._protocol.when_full import WhenFull
+from pyro_events.types import WhenFull
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

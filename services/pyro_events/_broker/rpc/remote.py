@@ -18,7 +18,12 @@ from pyro_events._broker.delivery.subscriber import ITEM_OVERHEAD, Options
 from pyro_events._broker.rpc.targets import subscriber_uri
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.event import EVENTSERVICE_NAME
-from pyro_events._protocol.subjects import MAX_SUBJECT, check_patterns, check_subjects
+from pyro_events._protocol.subjects import (
+    MAX_SUBJECT,
+    check_patterns,
+    check_subjects,
+    check_texts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,14 +35,15 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.rpc.session import Session
     from pyro_events._protocol.patterns import Pattern
+    from pyro_events.types import EventServiceStatistics, SubscriberInfo
 
 _MAX_ID = 255
 _LARGEST = 1 << 63
 
 
-def remote_objects(hub: Broker, extra: Callable[[], dict[str, object]]) -> dict[str, Any]:
+def remote_objects(hub: Broker, statistics: Callable[[], EventServiceStatistics]) -> dict[str, Any]:
     """Give the objects that clients reach, by their ids."""
-    service = EventServiceObject(hub, extra)
+    service = EventServiceObject(hub, statistics)
     objects: dict[str, Any] = {EVENTSERVICE_NAME: service}
     objects[DAEMON_NAME] = DaemonObject(objects)
     return objects
@@ -60,9 +66,9 @@ class EventServiceObject:
         "stream_unsubscribe",
     ))  # fmt: skip
 
-    def __init__(self, hub: Broker, extra: Callable[[], dict[str, object]]) -> None:
+    def __init__(self, hub: Broker, statistics: Callable[[], EventServiceStatistics]) -> None:
         self._hub = hub
-        self._extra = extra
+        self._statistics = statistics
 
     # For every Pyro5 proxy
 
@@ -96,7 +102,7 @@ class EventServiceObject:
 
     def unsubscribe(self, session: Session, subjects: object, subscriber: object) -> None:
         """Take subjects, and patterns of the same texts, away from the subscriber."""
-        texts = _check_texts(subjects)
+        texts = check_texts(subjects)
         known = self._hub.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
         if known is not None:
             self._hub.router.unsubscribe(known, texts)
@@ -104,12 +110,12 @@ class EventServiceObject:
             if self._hub.router.empty(known):
                 self._hub.remove(known)
 
-    def statistics(self, _session: Session) -> dict[str, object]:
-        """Give the counters; see `stats.statistics`."""
-        return {**stats.statistics(self._hub), **self._extra()}
+    def statistics(self, _session: Session) -> EventServiceStatistics:
+        """Return the counters since the start, and the present state."""
+        return self._statistics()
 
-    def subscriptions(self, _session: Session) -> list[dict[str, object]]:
-        """Say who is subscribed to what."""
+    def subscriptions(self, _session: Session) -> list[SubscriberInfo]:
+        """Return every subscriber with its subscriptions."""
         return stats.subscriptions(self._hub)
 
     # For the helpers of this package
@@ -202,7 +208,7 @@ class EventServiceObject:
     def stream_unsubscribe(self, session: Session, texts: object) -> None:
         """Take subscriptions away from the stream; it goes on when none is left."""
         stream = _stream_of(session)
-        self._hub.router.unsubscribe(stream, _check_texts(texts))
+        self._hub.router.unsubscribe(stream, check_texts(texts))
         self._hub.note(stream)
 
     def remembers(self, session: Session, subscriber: object, incarnation: object) -> bool:
@@ -316,17 +322,6 @@ def _check_size(body: bytes, limit: int) -> None:
             f"the message is too large: {len(body)} bytes; at most {limit - _SUBJECT_ROOM} fit "
             "into a subscriber's queue (queue_bytes)",
         )
-
-
-def _check_texts(texts: object) -> tuple[str, ...]:
-    """Check what is to be unsubscribed: subjects or patterns, so a pattern's length is allowed."""
-    if isinstance(texts, str):
-        texts = [texts]
-    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
-        return check_subjects(texts)
-    if not texts or not all(texts):
-        return check_subjects(texts)
-    return tuple(texts)
 
 
 def _check_id(what: str, value: object) -> str:

@@ -11,14 +11,15 @@ journal and tallies, with nothing in the queues. Everything is what msgpack carr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pyro_events import types
     from pyro_events._broker.delivery.encoder import Item
 
 FORMAT: Final = 1
@@ -94,9 +95,9 @@ class LostSubscriber:
     subjects: list[str]
     patterns: list[str]
 
-    def plain(self) -> dict[str, object]:
-        """Give what statistics show."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+    def plain(self) -> types.LostSubscriber:
+        """Return it as statistics show it."""
+        return cast("types.LostSubscriber", asdict(self))
 
 
 @dataclass(frozen=True, slots=True)

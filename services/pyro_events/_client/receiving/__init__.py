@@ -1,1 +1,1 @@
-"""How events reach a subscriber's program."""
+"""How events arrive in a subscriber's program."""

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
+from pyro_events._protocol.event import Event
+from pyro_events.codec import unpack, unpack_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _EVENTS = b"\x92\xcf"
 """An array of two, the first an unsigned number of 64 bits: the delivery number of an event."""
-_ACCOUNTED = 10
+_NUMBERED = 10
+"""Bytes of these and the number itself."""
+
+
+class Undecodable(NamedTuple):
+    """An event whose message can't be decoded here."""
+
+    subject: str
+    reason: str
 
 
 class MailboxView:
@@ -22,26 +36,26 @@ class MailboxView:
     def __init__(self, incarnation: str, last: int) -> None:
         self.incarnation = incarnation
         self.last = last
-        """The delivery number of the last event that came."""
+        """The delivery number of the last event that arrived."""
         self.complete = False
-        """Whether that is the last one there was, as the event service said when it ended."""
+        """Whether that is the last one there was, as the event service reported when it ended."""
 
-    def go_on(self, incarnation: str, last: int) -> None:
-        """Go on with the event after the number `last`, in that incarnation."""
+    def resume(self, incarnation: str, last: int) -> None:
+        """Continue after the event with the number `last`, in that incarnation."""
         self.incarnation, self.last = incarnation, last
 
     def compare(self, first: int, count: int) -> tuple[int, int]:
-        """Give how many of these events came before, and how many are missing before them."""
+        """Return how many of these events arrived before, and how many are missing before them."""
         return min(count, max(0, self.last + 1 - first)), max(0, first - self.last - 1)
 
 
 def parse_push(data: bytes) -> tuple[int, int] | dict[str, Any]:
-    """Give the first delivery number and the count of pushed events, or a notice.
+    """Return the first delivery number and the count of pushed events, or a notice.
 
     Raises ValueError for anything else.
     """
     if data.startswith(_EVENTS):
-        return int.from_bytes(data[2:_ACCOUNTED], "big"), _array_size(data)
+        return int.from_bytes(data[2:_NUMBERED], "big"), _array_size(data)
     push = msgpack.unpackb(data)
     if isinstance(push, list) and len(push) == 2 and isinstance(push[1], dict):  # noqa: PLR2004 - nil and the notice
         return push[1]
@@ -50,26 +64,49 @@ def parse_push(data: bytes) -> tuple[int, int] | dict[str, Any]:
 
 def _array_size(data: bytes) -> int:
     """Read the size of the array of events (msgpack's fixarray, array 16 and array 32)."""
-    kind = data[_ACCOUNTED] if len(data) > _ACCOUNTED else 0
+    kind = data[_NUMBERED] if len(data) > _NUMBERED else 0
     if kind & 0xF0 == 0x90:  # noqa: PLR2004 - the bits are msgpack's
         return kind & 0x0F
     if kind in (0xDC, 0xDD):
         width = 2 if kind == 0xDC else 4  # noqa: PLR2004 - the same
-        return int.from_bytes(data[_ACCOUNTED + 1 : _ACCOUNTED + 1 + width], "big")
+        return int.from_bytes(data[_NUMBERED + 1 : _NUMBERED + 1 + width], "big")
     raise ValueError("events are missing in a push")
 
 
-def gap_on_attach(
-    before: MailboxView | None, answer: dict[str, Any], *, wanted: bool, dismissed: bool = False
-) -> dict[str, Any]:
-    """Say what was missed between the last life and this one, {} if nothing was.
+def unpack_events(data: bytes, skip: int) -> Sequence[Event | Undecodable]:
+    """Return the pushed events, except for the first `skip` of them."""
+    entries = msgpack.unpackb(data, use_list=False)[1][skip:]
+    subjects, times, bodies, opaque = zip(*entries, strict=True)
+    del entries  # four hundred tuples less for the garbage collector to look at
+    try:
+        messages = unpack_all(bodies) if not any(opaque) else map(_message, bodies, opaque)
+        return list(map(Event, subjects, messages, times))
+    except ValueError:
+        return list(map(_event, subjects, times, bodies, opaque))
 
-    `before` is the mailbox of the last life, None in the first one; `wanted` tells whether there
-    were subscriptions at all, `dismissed` that the event service itself ended the last life
-    because the queue was full.
+
+def _message(body: bytes, opaque: bool) -> Any:
+    return body if opaque else unpack(body)
+
+
+def _event(subject: str, time: float, body: bytes, opaque: bool) -> Event | Undecodable:
+    try:
+        return Event(subject, _message(body, opaque), time)
+    except ValueError as error:
+        return Undecodable(subject, str(error))
+
+
+def gap_on_attach(
+    before: MailboxView | None, answer: dict[str, Any], *, subscribed: bool, dismissed: bool = False
+) -> dict[str, Any]:
+    """Return what was missed between the last connection and this one, {} if nothing was.
+
+    `before` is the mailbox of the last connection, None for the first one; `subscribed` is whether
+    there were subscriptions at all, `dismissed` whether the event service itself ended the last
+    connection because the queue was full.
     """
     missed = answer.get("missed")
-    if before is None or missed == 0 or not wanted:
+    if before is None or missed == 0 or not subscribed:
         return {}
     if before.complete and not answer["resumed"] and answer.get("published") == 0:
         return {}

@@ -1,4 +1,4 @@
-"""A subscriber's standing with the event service: what it wants, kept true across reconnects."""
+"""A subscriber's subscriptions, kept at the event service across reconnects."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pyro_events._client.calls import Calls
 from pyro_events._client.condition import InterruptSafeCondition, TimedOut
 from pyro_events._client.connection import ConnectionLost
 from pyro_events._client.receiving.inbox import Failure, Notice
-from pyro_events._client.receiving.subscription_set import SubscriptionSet
 from pyro_events._client.reconnecting_connection import CONNECT_TIMEOUT, ReconnectingConnection
+from pyro_events._protocol.subjects import check_patterns, check_subjects, check_texts
 from pyro_events.errors import Closed, Refused, Unreachable
 from pyro_wire.framing import RESULT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pyro_events._client.connection import Connection
     from pyro_events._client.receiving.inbox import Inbox
@@ -25,18 +25,53 @@ if TYPE_CHECKING:
     from pyro_events._client.waker import Waker
     from pyro_wire.framing import Frame
 
-
-_GOODBYE = 1.0
-"""Seconds that the event service has to take note that we go."""
+TIMEOUT = 10.0
+"""Seconds that a change of subscriptions may take, reconnecting included."""
+_CLOSE_TIMEOUT = 1.0
+"""Seconds that the event service has to read the last calls."""
 
 Call = tuple[str, list[Any], dict[str, Any]]
 """A remote call: method, arguments, keyword arguments."""
 
 
-class Subscription:
-    """The owner of a subscriber's link. Subclasses know how events come.
+class SubscriptionSet:
+    """Subjects, compared without case, and patterns, compared exactly, in order. Pure."""
 
-    Public methods may be called from any thread; the link calls its owner's in its own.
+    def __init__(self) -> None:
+        self._subjects: dict[str, str] = {}
+        self._patterns: dict[str, str] = {}
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects as they were written first."""
+        return list(self._subjects.values())
+
+    @property
+    def patterns(self) -> list[str]:
+        """The texts of the patterns."""
+        return list(self._patterns.values())
+
+    def add(self, subjects: Iterable[str], patterns: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Add subscriptions; return those that are new."""
+        new_subjects = [s for s in dict.fromkeys(subjects) if s.lower() not in self._subjects]
+        new_patterns = [p for p in dict.fromkeys(patterns) if p not in self._patterns]
+        for subject in new_subjects:
+            self._subjects.setdefault(subject.lower(), subject)
+        self._patterns.update(zip(new_patterns, new_patterns, strict=True))
+        return new_subjects, new_patterns
+
+    def discard(self, subjects: Iterable[str], patterns: Iterable[str]) -> None:
+        """Remove these subjects and these patterns, as `add` returned them."""
+        for subject in subjects:
+            self._subjects.pop(subject.lower(), None)
+        for pattern in patterns:
+            self._patterns.pop(pattern, None)
+
+
+class Subscription:
+    """The owner of a subscriber's link. Subclasses know how events arrive.
+
+    Any thread may call the public methods; the link calls its owner's methods in its own thread.
     """
 
     def __init__(
@@ -44,14 +79,14 @@ class Subscription:
     ) -> None:
         self.inbox = inbox
         self.link = ReconnectingConnection(es, "subscriber", ident, self, silence=silence)
-        self.wanted = SubscriptionSet()
-        self.links = 0
+        self.subscriptions = SubscriptionSet()
+        self.connections_made = 0
         self._lock = threading.RLock()  # collecting garbage may call `close`
         self._changed = InterruptSafeCondition(self._lock)
         self._connection: Connection | None = None
         self._calls: Calls | None = None
         self._welcome: Welcome | None = None
-        self._farewell: str | None = None
+        self._stop_reason: str | None = None
         self._dismissed = False
         self._failure: Exception | None = None
         self.refusal: Refused | None = None
@@ -60,52 +95,65 @@ class Subscription:
     # -- how subclasses differ
 
     def _attach(self, calls: Calls, connection: Connection, welcome: Welcome) -> list[Notice]:
-        """Make the new connection the one that events come over; give what there is to tell."""
+        """Receive events over the new connection; return the notices that follow from it."""
         raise NotImplementedError
 
-    def _pushed(self, frame: Frame) -> None:
-        """Take a frame that is no answer."""
+    def _on_push(self, frame: Frame) -> None:
+        """Process a frame that is not an answer."""
         raise NotImplementedError
 
     def _subscribing(self, subjects: Sequence[str], patterns: Sequence[str]) -> list[Call]:
-        """Give the remote calls that subscribe."""
+        """Return the remote calls that subscribe."""
         raise NotImplementedError
 
-    def _goodbye(self) -> list[Call]:
-        """Give the remote calls that end everything."""
+    def _final_calls(self) -> list[Call]:
+        """Return the remote calls that end all subscriptions."""
         raise NotImplementedError
 
     def _unsubscribing(self, texts: Sequence[str]) -> Call:
-        """Give the remote call that unsubscribes."""
+        """Return the remote call that unsubscribes."""
         raise NotImplementedError
 
     # -- for the subscriber, in any thread
 
-    def subscribe(self, subjects: Sequence[str], patterns: Sequence[str], timeout: float) -> None:
-        """Have the subscription at the event service when this returns.
+    def subscribe(self, subjects: object) -> None:
+        """Subscribe to these subjects; returns when the event service has confirmed.
 
-        Raises what the event service has against it, or Unreachable; then nothing has changed.
+        Raises ValueError or TypeError for a bad subject, the event service's own error, or
+        Unreachable, Refused or Closed; then nothing has changed.
         """
-        deadline = time.monotonic() + timeout
+        self._subscribe(check_subjects(subjects), ())
+
+    def subscribe_match(self, patterns: object) -> None:
+        """Subscribe to these patterns; as `subscribe`."""
+        self._subscribe((), [pattern.text for pattern in check_patterns(patterns)])
+
+    def unsubscribe(self, texts: object) -> Sequence[str]:
+        """Unsubscribe from the subjects and the patterns of these texts, and return these.
+
+        Returns when the event service has confirmed; raises as `subscribe`.
+        """
+        checked = check_texts(texts)
+        deadline = time.monotonic() + TIMEOUT
         with self._lock:
-            added = self.wanted.add(subjects, patterns)
+            self.subscriptions.discard(checked, checked)
+        self._call(*self._unsubscribing(checked), deadline=deadline)
+        return checked
+
+    def _subscribe(self, subjects: Sequence[str], patterns: Sequence[str]) -> None:
+        deadline = time.monotonic() + TIMEOUT
+        with self._lock:
+            added = self.subscriptions.add(subjects, patterns)
         try:
             for call in self._subscribing(subjects, patterns):
                 self._call(*call, deadline=deadline)
         except BaseException:
             with self._lock:
-                self.wanted.take_back(*added)
+                self.subscriptions.discard(*added)
             raise
 
-    def unsubscribe(self, texts: Sequence[str], timeout: float) -> None:
-        """Have the subscriptions gone at the event service when this returns."""
-        deadline = time.monotonic() + timeout
-        with self._lock:
-            self.wanted.remove(texts)
-        self._call(*self._unsubscribing(texts), deadline=deadline)
-
     def start(self) -> None:
-        """Connect, unless that is going on already."""
+        """Connect, unless that has begun already."""
         with self._lock:
             if self._closed:
                 raise Closed("the subscriber was closed")
@@ -113,9 +161,10 @@ class Subscription:
         self.link.start()
 
     def read(self, waker: Waker) -> bool:  # noqa: ARG002 - subclasses use it
-        """Take something into the inbox in this thread, or return when the waker says so.
+        """Read something into the inbox in this thread, or return when the waker wakes it.
 
-        False, at once, if events come by themselves or can't come now: wait for the inbox.
+        False, at once, if events arrive in another thread or can't arrive now: then the caller
+        waits for the inbox.
         """
         return False
 
@@ -124,90 +173,90 @@ class Subscription:
         self._closed = True
         try:
             with self._lock:
-                self._changed.tell()
+                self._changed.notify_all()
         finally:
             self.link.stop(wait=wait)
 
     # -- for the link, in its thread
 
-    def linked(self, connection: Connection, welcome: Welcome) -> None:
-        """Be what we were before: the same subscriptions, and events from where they stopped."""
+    def connected(self, connection: Connection, welcome: Welcome) -> None:
+        """Subscribe again to everything, and continue with the events where they stopped."""
         calls = Calls()
         notices = self._attach(calls, connection, welcome)
         uri = {"uri": welcome.uri, "incarnation": welcome.incarnation}
         with self._lock:
-            self.links += 1
+            self.connections_made += 1
             self._connection, self._calls, self._welcome = connection, calls, welcome
-            self._failure = self._farewell = None
-            self._changed.tell()
+            self._failure = self._stop_reason = None
+            self._changed.notify_all()
         self.inbox.put(Notice("connected", {"kind": "connected", **uri, "reason": None}))
         for notice in notices:
             self.inbox.put(Notice(notice.hook, {**notice.values, **uri}))
 
     def received(self, frame: Frame) -> None:
-        """Hand an answer to its caller, and everything else to the subclass."""
+        """Pass an answer to its caller, and everything else to the subclass."""
         if frame.type == RESULT:
             if self._calls is not None:
                 self._calls.finish(frame)
         else:
-            self._pushed(frame)
+            self._on_push(frame)
 
     def woken(self) -> None:
-        """Do nothing: calls are sent by who makes them."""
+        """Do nothing: the calling threads send their calls themselves."""
 
-    def unlinked(self, error: Exception) -> None:
-        """Fail the calls in progress, which try again, and tell the subscriber."""
+    def disconnected(self, error: Exception) -> None:
+        """Fail the calls in progress, which try again, and notify the subscriber."""
         with self._lock:
             calls, welcome = self._calls, self._welcome
             self._connection = self._calls = self._welcome = None
             self._failure = error
-            reason = self._farewell or str(error)
+            reason = self._stop_reason or str(error)
         if calls is not None:
             calls.fail(ConnectionLost(str(error)))
         if welcome is not None:
             values = {"uri": welcome.uri, "incarnation": welcome.incarnation, "reason": reason}
             self.inbox.put(Notice("disconnected", {"kind": "disconnected", **values}))
 
-    def leaving(self, connection: Connection) -> None:
-        """Let the event service forget us at once, whatever state we are in."""
+    def closing(self, connection: Connection) -> None:
+        """Make the event service forget the subscriber at once, whatever state this one is in."""
         calls = Calls()
-        frames = [calls.start(*call)[0] for call in self._goodbye()]
-        connection.finish(b"".join(frames), _GOODBYE)
+        frames = [calls.start(*call)[0] for call in self._final_calls()]
+        connection.finish(b"".join(frames), _CLOSE_TIMEOUT)
 
     def refused(self, error: Refused) -> None:
-        """Tell whoever waits; the next call begins anew."""
+        """Raise the error in waiting threads; the next call starts the link again."""
         with self._lock:
             self.refusal = error
-            self._changed.tell()
+            self._changed.notify_all()
         self.inbox.put(Failure(error))
 
     # -- for subclasses
 
-    def noticed(self, notice: dict[str, Any]) -> None:
-        """Take what the event service says about itself or about us."""
+    def on_notice(self, notice: dict[str, Any]) -> None:
+        """Process a notice of the event service."""
         kind = notice.get("kind")
         if kind == "stopping":
-            self._farewell = f"stopping: {notice.get('reason')}"
+            self._stop_reason = f"stopping: {notice.get('reason')}"
         elif kind == "disconnected":
-            self._farewell = str(notice.get("reason"))
+            self._stop_reason = str(notice.get("reason"))
             self._dismissed = True
         elif kind == "pattern":
-            self._tell_gap({"missed": None, **notice, "reason": "pattern"})
+            self._put_gap({"missed": None, **notice, "reason": "pattern"})
         elif kind == "gap":
-            self._tell_gap(notice)
+            self._put_gap(notice)
 
     def _take_dismissal(self) -> bool:
-        """Say, once, whether the event service sent us away because the queue was full."""
+        """Return, once, whether the event service dismissed us because the queue was full."""
         dismissed, self._dismissed = self._dismissed, False
         return dismissed
 
-    def _tell_gap(self, notice: dict[str, Any]) -> None:
+    def _put_gap(self, notice: dict[str, Any]) -> None:
         welcome = self._welcome
         place = {"uri": welcome.uri, "incarnation": welcome.incarnation} if welcome else {}
         self.inbox.put(Notice("gap", {**place, **notice, "kind": "gap"}))
 
     def _request(self, calls: Calls, connection: Connection, call: Call) -> Any:
-        """Call while the link's thread is ours, and give the answer; raises what it says."""
+        """Call in the link's thread, and return the answer or raise its error."""
         deadline = time.monotonic() + CONNECT_TIMEOUT
         frame, answer = calls.start(*call)
         connection.write(frame)
@@ -219,13 +268,13 @@ class Subscription:
             if frame_in.type == RESULT:
                 calls.finish(frame_in)
             else:
-                self._pushed(frame_in)
+                self._on_push(frame_in)
         return answer.result()
 
     def _call(
         self, method: str, params: list[Any], options: dict[str, Any], *, deadline: float
     ) -> Any:
-        """Call until it is answered, over as many connections as that takes."""
+        """Call until there is an answer, over as many connections as that takes."""
         self.start()
         while True:
             connection, calls = self._wait_for_connection(deadline)
@@ -233,7 +282,7 @@ class Subscription:
                 frame, answer = calls.start(method, params, options)
                 try:
                     connection.write(frame)
-                    connection.attend()
+                    connection.ensure_reader()
                     return answer.result(max(0.0, deadline - time.monotonic()))
                 except TimedOut:
                     raise Unreachable(f"the event service did not answer {method}") from None
@@ -241,7 +290,7 @@ class Subscription:
                     calls.forget(answer)
 
     def _wait_for_connection(self, deadline: float) -> tuple[Connection, Calls]:
-        def look() -> tuple[Connection, Calls] | None:
+        def find() -> tuple[Connection, Calls] | None:
             if self._connection is not None and self._calls is not None:
                 return self._connection, self._calls
             if self._closed:
@@ -250,7 +299,7 @@ class Subscription:
                 raise self.refusal
             return None
 
-        found = self._changed.wait(look, deadline)
+        found = self._changed.wait_for(find, deadline)
         if found is None:
             raise Unreachable(f"no event service: {self._failure or 'still connecting'}")
         return found

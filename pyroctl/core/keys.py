@@ -1,0 +1,67 @@
+"""Reads the declarations of the configuration's keys from the fields of `core.spec`. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from pyroctl.core.spec import LIVE, Flag, TypeName
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a table of the configuration."""
+
+    name: str
+    value: Any
+    """The Python type of its value, without None."""
+    type: TypeName
+    default: Any
+    """None: it may be left out; MISSING: it may not."""
+    optional: bool
+    """Whether its value may be None, which a file can't say."""
+    live: bool
+    flag: str
+    """Its option on the command line of the service; "": it has none."""
+
+
+def keys_of(table: Any) -> tuple[Key, ...]:
+    """Return the keys that a class of `core.spec` declares, in order."""
+    return _read(table)
+
+
+@cache
+def _read(table: Any) -> tuple[Key, ...]:
+    hints = get_type_hints(table, include_extras=True)
+    found = []
+    for field in fields(table):
+        value, marks, optional = _unwrapped(hints[field.name])
+        types = [mark for mark in marks if isinstance(mark, TypeName)]
+        if types:
+            default = field.default
+            if field.default_factory is not MISSING:
+                default = field.default_factory()
+            flags = [mark for mark in marks if isinstance(mark, Flag)]
+            flag = flags[0] if flags else "--" + field.name.replace("_", "-")
+            key = Key(field.name, value, types[0], default, optional, LIVE in marks, flag)
+            found.append(key)
+    return tuple(found)
+
+
+def values_of(table: Any) -> dict[str, Any]:
+    """Return the values of all keys of a table."""
+    return {key.name: getattr(table, key.name) for key in keys_of(type(table))}
+
+
+def _unwrapped(hint: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """Return a type without its marks and None, its marks, and whether it may be None."""
+    if get_origin(hint) is Annotated:
+        value, marks, optional = _unwrapped(hint.__origin__)
+        return value, (*hint.__metadata__, *marks), optional
+    parts = [part for part in get_args(hint) if part is not NoneType]
+    if NoneType in get_args(hint) and len(parts) == 1:
+        value, marks, _ = _unwrapped(parts[0])
+        return value, marks, True
+    return hint, (), False

@@ -1,0 +1,167 @@
+"""The kinds of services: what it takes to start one, and how it reports that it is ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pyroctl.core.keys import keys_of
+from pyroctl.core.spec import (
+    UNIX,
+    CommandOptions,
+    EventServiceOptions,
+    NotifyReady,
+    ObjectOptions,
+)
+from pyroctl.core.watchdog import SilenceCheck, check_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pyroctl.core.spec import Options, Orphans, Readiness, ServiceSpec
+
+OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
+"""Prefixes of variables that are meant for the manager itself; services don't inherit them."""
+PYTHON_NAMES = frozenset({"python", "python3"})
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A TCP port on a host name or address; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"port {self.port} on {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A Unix socket: its absolute path and its permissions."""
+
+    path: str
+    mode: int = 0o600
+
+    def __str__(self) -> str:
+        return self.path
+
+
+ListenAddress = TcpAddress | UnixAddress
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchContext:
+    """What a service may know about where it runs."""
+
+    deployment: str
+    directory: str
+    """Where relative paths start."""
+    python: str
+    """The interpreter for our own services."""
+    environ: Mapping[str, str]
+    """The manager's environment."""
+    ns: str | None = None
+    """`HOST:PORT` of the deployment's name server, once it is ready."""
+    run: str = ""
+    """The deployment's runtime directory."""
+    orphans: Orphans = "stop"
+    """What happens to services when the manager is killed."""
+    mark: str = ""
+    """By which the cleanup process finds what the manager has started, if it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A process to be started."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    readiness: Readiness
+    controlled: bool
+    """Whether it implements the child protocol (a control socket, answers about itself)."""
+    listens: ListenAddress | None = None
+    """Where the manager listens on its behalf; None: it opens its own sockets."""
+    outlives: bool = False
+    """Whether it keeps running when the manager is killed."""
+
+
+def launch(spec: ServiceSpec, context: LaunchContext) -> Launch:
+    """Return what it takes to start a service."""
+    options = spec.options
+    return Launch(
+        argv=_argv(spec, context),
+        env=_environment(spec, context),
+        cwd=spec.cwd or context.directory,
+        readiness=options.ready if isinstance(options, CommandOptions) else NotifyReady(),
+        controlled=not isinstance(options, CommandOptions),
+        listens=_address(options),
+        outlives=context.orphans == "adopt",
+    )
+
+
+def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
+    """Return the command line of a service.
+
+    For a command, a bare `python` is the interpreter that runs the manager: so it finds the
+    packages installed beside pyroctl without an active virtual environment. For an object, `-P`
+    keeps modules in the working directory from shadowing those of the host, and the directory of
+    the configuration is the last of `path`.
+    """
+    options, python = spec.options, context.python
+    match options:
+        case CommandOptions(command=(program, *rest)):
+            return (python if program in PYTHON_NAMES else program, *rest)
+        case EventServiceOptions(ns=ns):
+            own = _arguments(replace(options, ns=ns or context.ns))
+            return (python, "-m", "pyro_events", *own)
+        case ObjectOptions(pyro_name=name, path=path, ns=ns):
+            ns = (ns or context.ns) if name else None
+            own = _arguments(replace(options, ns=ns, path=(*path, context.directory)))
+            host = (python, "-P", "-m", "pyro_host", options.object)
+            return (*host, f"--id={name or spec.name}", *own)
+    return (python, "-m", "pyro_names", *_arguments(options))
+
+
+def _arguments(options: Options) -> Iterator[str]:
+    """Return the options that have a value as arguments of our own services."""
+    for key in keys_of(type(options)):
+        value = getattr(options, key.name)
+        if key.flag and value is True:
+            yield key.flag
+        elif key.flag and value is not None and value is not False:
+            values = value if isinstance(value, tuple) else (value,)
+            yield from (f"{key.flag}={text}" for text in values)
+
+
+def _address(options: Options) -> ListenAddress | None:
+    """Return where the manager listens on behalf of a service."""
+    match options:
+        case CommandOptions():
+            return None
+        case EventServiceOptions(host=host) if host.startswith(UNIX):
+            return UnixAddress(host.removeprefix(UNIX), int(options.socket_mode, 8))
+    return TcpAddress(options.host, options.port)
+
+
+def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
+    env = {
+        name: value for name, value in context.environ.items() if not name.startswith(OWN_VARIABLES)
+    }
+    env.setdefault("PYTHONUNBUFFERED", "1")  # or the last output of a Python service is lost
+    env.setdefault("PYRO_LOGFILE", "{stderr}")  # Pyro5 would write a file into the directory
+    if context.ns is not None:
+        host, _, port = context.ns.rpartition(":")
+        env |= {"PYRO_NS_HOST": host.strip("[]"), "PYRO_NS_PORT": port}
+    env |= {"PYROCTL_DEPLOYMENT": context.deployment, "PYROCTL_SERVICE": spec.name}
+    if context.run:
+        env["PYROCTL_RUNTIME_DIR"] = context.run
+    if context.mark and context.orphans == "stop":
+        env["PYROCTL_RUN"] = context.mark
+    check = check_of(spec)
+    if isinstance(check, SilenceCheck):
+        env["WATCHDOG_USEC"] = str(round(check.period * 1_000_000))  # sd_watchdog_enabled(3)
+    if spec.instance is not None:
+        env["PYROCTL_INSTANCE"] = str(spec.instance)
+    return env | dict(spec.env)

@@ -1,1 +1,0 @@
-"""Kinds of services: how each is started, and how it tells that it is ready."""

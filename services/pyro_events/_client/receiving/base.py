@@ -1,0 +1,90 @@
+"""What `Subscriber` and `AsyncSubscriber` share: arguments, subscription and hooks."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Literal
+
+from pyro_events._client.closeable import Helper
+from pyro_events._client.receiving.inbox import Inbox
+
+if TYPE_CHECKING:
+    from pyro_events._client.receiving.pushes import Undecodable
+    from pyro_events._client.receiving.subscription import Subscription
+    from pyro_events.types import ConnectionNotice, GapNotice, WhenFull
+
+_log = logging.getLogger("pyro_events")
+
+
+class SubscriberBase(Helper):
+    """Holds a subscription, which fills an inbox, and calls hooks with its notices."""
+
+    def __init__(
+        self,
+        es: str | None = None,
+        *,
+        ident: str | None = None,
+        delivery: Literal["stream", "callback"] = "stream",
+        host: str | None = None,
+        port: int = 0,
+        nathost: str | None = None,
+        natport: int | None = None,
+        name: str | None = None,
+        once: bool = False,
+        when_full: WhenFull | None = None,
+        queue_size: int | None = None,
+    ) -> None:
+        given = {"name": name, "once": once, "when_full": when_full, "queue_size": queue_size}
+        options = {key: value for key, value in given.items() if value is not None}
+        self._inbox = Inbox()
+        self._subscription: Subscription
+        if delivery == "stream":
+            from pyro_events._client.receiving.stream import Stream  # noqa: PLC0415 - one of the two is needed
+
+            self._subscription = Stream(es, ident, self._inbox, options)
+        elif delivery == "callback":
+            from pyro_events._client.receiving.callback import Callback  # noqa: PLC0415 - the same
+
+            daemon = {"host": host, "port": port, "nathost": nathost, "natport": natport}
+            self._subscription = Callback(es, ident, self._inbox, options, daemon)
+        else:
+            raise ValueError(f"delivery must be 'stream' or 'callback', not {delivery!r}")
+        self._prepare()
+        self._closed = False
+
+    def _prepare(self) -> None:
+        """Set up what a subclass needs; the last step of the constructor."""
+
+    def connected(self, notice: ConnectionNotice) -> None:
+        """Override this hook to learn of a connection, the first one or another one.
+
+        Hooks are called where events are handled: by `Subscriber.listen`, in its thread, or by the
+        iteration of an `AsyncSubscriber`, in its event loop. An exception in a hook is logged.
+        `notice` has the event service's `uri` and `incarnation` (the id of that run of it).
+        """
+
+    def disconnected(self, notice: ConnectionNotice) -> None:
+        """Override this hook to learn that the connection broke, and the `reason`.
+
+        The subscriber reconnects on its own.
+        """
+
+    def gap(self, notice: GapNotice) -> None:
+        """Override this hook to learn that events were missed.
+
+        `missed` is their number, None if it is unknown. `reason` is `"full"` (the queue was),
+        `"restarted"` (the event service was), `"expired"` (the connection was broken for too
+        long), `"lost"` (numbers of events are missing, which should not happen), `"undecodable"`
+        (the message about `subject` can't be decoded here; `detail` has the reason) or `"pattern"`
+        (`pattern` took too long to match and is suspended).
+        """
+
+    def _report_undecodable(self, event: Undecodable) -> None:
+        """Log and report an event that has arrived and is missing all the same."""
+        _log.error("an event about %r can't be decoded: %s", event.subject, event.reason)
+        notice = {"kind": "gap", "missed": 1, "reason": "undecodable", "subject": event.subject}
+        self._call_hook("gap", {**notice, "detail": event.reason})
+
+    def _abandon(self) -> str:
+        self._subscription.close(wait=False)
+        return "subscriber"
