@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
     from pyroctl.manager.deployment.unit import Unit
 
-ANSWER_TIMEOUT = 2.0
-"""Seconds that a service has to report its clients."""
-
 
 @dataclass(frozen=True, slots=True)
 class Subscribers:
@@ -50,7 +47,7 @@ async def assess_impact(units: Iterable[Unit], ours: Container[str | None]) -> l
 async def subscribers_of(unit: Unit) -> Subscribers:
     """Ask an event service for its subscribers; return none if it doesn't answer."""
     try:
-        rows = await unit.ask("subscriptions", ANSWER_TIMEOUT)
+        rows = await unit.ask("subscriptions")
     except OSError:
         return Subscribers([], 0)
     keys = ("subscriber", "subjects", "patterns")
@@ -60,7 +57,7 @@ async def subscribers_of(unit: Unit) -> Subscribers:
 
 async def _names_of(unit: Unit, ours: Container[str | None]) -> list[str]:
     try:
-        names = await unit.ask("names", ANSWER_TIMEOUT)
+        names = await unit.ask("names")
     except OSError:
         return []
     return sorted(name for name, uri in names.items() if uri not in ours)

@@ -19,7 +19,6 @@ from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.manager import reexec
 from pyroctl.manager.commands import impact, operations, reload, restarts
 from pyroctl.manager.commands.status import StatusReporter, manager_row
-from pyroctl.manager.deployment.supervisor import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
@@ -150,7 +149,7 @@ class Requests:
     async def _subscriptions(self, names: Sequence[str], args: Message, send: Send) -> Message:
         unit = self._supervisor.event_service(names)
         try:
-            rows = await unit.ask("subscriptions", ANSWER_TIMEOUT)
+            rows = await unit.ask("subscriptions")
         except OSError as error:
             raise PyroctlError(
                 f"{unit.name} doesn't report its subscriptions: {error}", service=unit.name

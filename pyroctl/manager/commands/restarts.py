@@ -26,6 +26,7 @@ from pyroctl.core.state import USABLE, Restart, State
 from pyroctl.errors import ServiceFailed
 from pyroctl.manager.commands import impact
 from pyroctl.manager.deployment import stopping
+from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
     Progress = Callable[[Unit], None]
 
-ANSWER_TIMEOUT = 2.0
-"""Seconds for requests that an event service answers at once."""
 RETIRE_TIMEOUT = 5.0
 """Seconds that it has to save its work for the next process."""
 RETURN_TIMEOUT = 5.0
@@ -165,7 +164,7 @@ async def handover(unit: Unit, progress: Progress) -> dict[str, object]:
         trouble = await _start_successor(unit, path)
     if unit.process is old and unit.state is State.RUNNING:
         with contextlib.suppress(OSError):
-            await unit.ask("withdraw_handover", ANSWER_TIMEOUT)
+            await unit.ask("withdraw_handover")
         raise ServiceFailed(
             f"{unit.name} was not handed over: {trouble}; process {old.pid} continues to serve",
             service=unit.name,
@@ -195,14 +194,14 @@ def _without_handover(unit: Unit) -> str:
 
 async def _incarnation(unit: Unit) -> Any:
     try:
-        return (await unit.ask("ping", ANSWER_TIMEOUT))["incarnation"]
+        return (await unit.ask("ping"))["incarnation"]
     except (OSError, LookupError, TypeError):
         return None
 
 
 async def _offer(unit: Unit, path: str) -> None:
     try:
-        await unit.ask("offer_handover", ANSWER_TIMEOUT, path=path)
+        await unit.ask("offer_handover", path=path)
     except OSError as error:
         why = str(error) or "it doesn't answer"
         raise ServiceFailed(

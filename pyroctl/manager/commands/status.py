@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyroctl.core.outcome import Outcome
     from pyroctl.manager.deployment.unit import Unit
 
-ANSWER_TIMEOUT = 1.0
+STATISTICS_TIMEOUT = 1.0
 """Seconds that an event service has to report its statistics."""
 
 
@@ -88,7 +88,7 @@ async def _statistics(unit: Unit) -> dict[str, Any] | None:
     if unit.state is not State.RUNNING:
         return None
     try:
-        statistics: dict[str, Any] = await unit.ask("statistics", ANSWER_TIMEOUT)
+        statistics: dict[str, Any] = await unit.ask("statistics", STATISTICS_TIMEOUT)
     except OSError:
         return None
     return statistics

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.manager.deployment.unit import Unit
 
-ANSWER_TIMEOUT = 2.0
-"""Seconds that a service or a name server has to answer."""
-
 log = logging.getLogger(__name__)
 
 
@@ -60,9 +57,9 @@ class NameRegistry:
         ns = (name_server.uri or "").rpartition("@")[2]
         try:
             if registers_here(unit.spec.options):
-                await unit.ask("register", ANSWER_TIMEOUT, ns=ns)
+                await unit.ask("register", ns=ns)
             elif unit.name in self._recorded:
-                await name_server.ask("restore", ANSWER_TIMEOUT, names=self._recorded[unit.name])
+                await name_server.ask("restore", names=self._recorded[unit.name])
             else:
                 return
             log.info("%s is registered again in the name server at %s", unit.name, ns)
@@ -74,7 +71,7 @@ class NameRegistry:
         if name_server is None:
             return
         try:
-            found = await name_server.ask("registrations", ANSWER_TIMEOUT, names=[name])
+            found = await name_server.ask("registrations", names=[name])
         except OSError as error:
             log.warning("cannot read the registration of %s: %s", name, error)
         else:

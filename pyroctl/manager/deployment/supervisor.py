@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from pyroctl.manager.fdstore.startup import StartupState
     from pyroctl.paths import Paths
 
-ANSWER_TIMEOUT = 2.0
-"""Seconds that a service has to answer a question."""
-
 log = logging.getLogger(__name__)
 
 

@@ -40,6 +40,7 @@ from pyroctl.manager.deployment.resources import ServiceResources
 from pyroctl.manager.deployment.run_history import as_known, note_event, note_other
 from pyroctl.manager.fdstore.remote_log import open_log
 from pyroctl.manager.health.health import Health
+from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
 from pyroctl.manager.process.listening import AddressRefused
 from pyroctl.manager.process.service_process import StartPlan
 
@@ -72,8 +73,6 @@ class UnitParts:
     cleanup: CleanupClient
     detached: DetachedProcesses
     fdstore: FdStoreClient | None = None
-    clock: Callable[[], float] = time.monotonic
-    chance: Callable[[], float] = random.random
 
 
 class Unit:
@@ -86,7 +85,7 @@ class Unit:
         self.name = spec.name
         self.spec = spec
         self._parts = parts
-        self._service_state = ServiceState(since=parts.clock())
+        self._service_state = ServiceState(since=time.monotonic())
         self.last_end: tuple[Outcome, datetime] | None = None
         self.history: History = ()
         """How its last runs ended."""
@@ -134,9 +133,8 @@ class Unit:
 
     def uptime(self) -> float | None:
         """Return the seconds since it became ready; None if it is not running."""
-        return (
-            self._parts.clock() - self._service_state.since if self.state is State.RUNNING else None
-        )
+        since = self._service_state.since
+        return time.monotonic() - since if self.state is State.RUNNING else None
 
     async def wait_until(self, states: Container[State]) -> ServiceState:
         """Wait until it enters one of these states, and return the state as it was then."""
@@ -150,13 +148,14 @@ class Unit:
         finally:
             self._waiters.remove(entry)
 
-    async def ask(self, question: str, max_wait: float, **parameters: object) -> Any:
-        """Ask the process over its control socket; raise OSError if there is no answer."""
-        control = self.process.handle.control if self.process is not None else None
+    async def ask(
+        self, question: str, max_wait: float = ANSWER_TIMEOUT, **parameters: object
+    ) -> Any:
+        """Ask the process over its control socket; raise OSError without an answer in time."""
+        process = self.process
+        control = process.handle.control if process is not None else None
         if control is None:
-            raise OSError(
-                "it isn't running" if self.process is None else "it has no control socket"
-            )
+            raise OSError("it has no control socket" if process else "it isn't running")
         return await control.ask(question, max_wait, **parameters)
 
     def needs_changed(self) -> None:
@@ -245,11 +244,10 @@ class Unit:
             self._sending = False
 
     def _step(self, event: Event) -> None:
-        old, at = self._service_state, self._parts.clock()
+        old, at = self._service_state, time.monotonic()
         self.history = note_event(self.history, event, old, self.process, at)
-        self._service_state, actions = lifecycle.step(
-            self.spec, old, event, at, self._parts.chance()
-        )
+        chance = random.random()  # noqa: S311 - spreads restarts
+        self._service_state, actions = lifecycle.step(self.spec, old, event, at, chance)
         for action in actions:
             self._perform(action)
         if self.state is not old.state:
@@ -367,7 +365,7 @@ class Unit:
         return StartPlan(self.spec, launch(self.spec, context), context, notify_path)
 
     def _became_ready(self, process: ServiceProcess) -> None:
-        process.record = replace(process.record, ready_since=self._parts.clock())
+        process.record = replace(process.record, ready_since=time.monotonic())
         if process is self.process:
             self.send(Ready())
         elif process is self.processes.successor and self.state is State.RUNNING:
@@ -390,7 +388,7 @@ class Unit:
             self.log.finish()
             self.send(Exited(outcome))
         else:
-            ending = (process, outcome, self._parts.clock())
+            ending = (process, outcome, time.monotonic())
             self.history = note_other(self.history, *ending, self.state, self.pid)
             process.handle.kill()  # the rest of its session belongs to no service any more
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyroctl.manager.fdstore.packets import Message
     from pyroctl.paths import Paths
 
-ANSWER_TIMEOUT = 5.0
+STORE_TIMEOUT = 5.0
 """Seconds that the descriptor store has to send what it holds."""
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ class FdStoreClient:
             sent = asyncio.Event()
             self._link.on_sent = sent.set
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(sent.wait(), ANSWER_TIMEOUT)
+                await asyncio.wait_for(sent.wait(), STORE_TIMEOUT)
 
     def stop(self) -> None:
         """End the descriptor store: it holds nothing that is needed."""
@@ -197,7 +197,7 @@ class FdStoreClient:
     def _connect(self) -> StoredState:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            sock.settimeout(ANSWER_TIMEOUT)
+            sock.settimeout(STORE_TIMEOUT)
             with SocketAddress(self._paths.fdstore_socket) as address:
                 sock.connect(address)
             stored = self._receive_all(sock)

@@ -10,6 +10,8 @@ import socket
 import time
 from typing import Any
 
+ANSWER_TIMEOUT = 2.0
+"""Seconds for what a service answers at once."""
 READ_SIZE = 1 << 18
 LONGEST_ANSWER = 1 << 24
 """Bytes; enough for a list of a hundred thousand subscriptions."""
