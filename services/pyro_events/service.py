@@ -12,7 +12,7 @@ from pyro_events import codec
 from pyro_events._broker.engine import Engine
 from pyro_events._broker.errors import NotRunning
 from pyro_events._broker.registration import Registration
-from pyro_events._broker.rpc.remote import make_items
+from pyro_events._broker.rpc.arguments import make_items
 from pyro_events._broker.settings import MIB, Settings
 from pyro_events._protocol.subjects import check_subjects
 from pyro_events._version import version

@@ -44,7 +44,7 @@ def silent() -> Iterator[socket.socket]:
 
 
 def farewells(es: Running) -> set[DisconnectNotifier]:
-    return es.engine._hub.farewells
+    return es.engine._broker.context.notifiers
 
 
 def fill(es: Running, uri: str) -> None:

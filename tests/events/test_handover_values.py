@@ -172,7 +172,7 @@ def test_saying_everything_changes_nothing(engine: Make, stock: Stock) -> None:
             remote.publish("a", number)
 
         def say() -> object:
-            es.engine.settle()
+            es.engine.quiesce()
             values = es.engine.hand_over(SnapshotWriter())
             del values["hub"]["subscribers"][0]["retries"], values["hub"]["counters"]  # type: ignore[index] # it is one
             return values

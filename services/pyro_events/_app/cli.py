@@ -69,7 +69,7 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
                 our_version,
                 listening=listening,
                 state_dir=os.environ.get("PYROCTL_STATE_DIR") or None,
-                inheritance=inheritance,
+                received=inheritance,
             )
         stack.callback(engine.close)
         names = _names(options, engine, inheritance)

@@ -214,7 +214,7 @@ class EventServiceProcess:
         if self._offer is not None:
             raise AskRefused("a hand-over is under way already")
         with _refusals():
-            self._engine.check_willing()
+            self._engine.check_running()
         try:
             self._offer = HandoverOffer(
                 self._loop, path, self._engine.patterns, self._say, self._part
@@ -227,14 +227,14 @@ class EventServiceProcess:
         if self._errands.busy:
             raise Failed("a name server is being asked for something at this moment")
         since = self._loop.clock()
-        self._engine.settle()
+        self._engine.quiesce()
         names = self._names and self._names.hand_over()
         return {"since": since, "names": names, "engine": self._engine.hand_over(sender)}
 
     def _part(self) -> None:
         _log.info("handed over")
         self._stopping = True
-        self._engine.part()
+        self._engine.relinquish()
         self._withdraw("it was handed over already")
 
     def _withdraw(self, reason: str) -> dict[str, object]:

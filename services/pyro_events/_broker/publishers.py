@@ -45,7 +45,7 @@ class PublisherRecord:
 class Publishers:
     """A bounded table: the ones that were idle longest are forgotten first.
 
-    `memory` is in seconds, `limit` a number of publishers. The roster and the tallies know the
+    `memory` is in seconds, `limit` a number of publishers. The roster and the counter_file know the
     numbers, too, for the next process.
     """
 
@@ -54,14 +54,14 @@ class Publishers:
         clock: Callable[[], float],
         memory: float,
         limit: int,
-        tallies: CounterFile,
-        keeper: RosterStore | None,
+        counter_file: CounterFile,
+        store: RosterStore | None,
     ) -> None:
         self._clock = clock
         self._memory = memory
         self._limit = limit
-        self._tallies = tallies
-        self._keeper = keeper
+        self._counter_file = counter_file
+        self._store = store
         self._table: OrderedDict[str, PublisherRecord] = OrderedDict()
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class Publishers:
 
     def keep(self, publisher: PublisherRecord) -> None:
         """Have the publisher's last number outlive the process."""
-        self._tallies.values[publisher.slot] = publisher.last or 0
+        self._counter_file.values[publisher.slot] = publisher.last or 0
 
     def export(self) -> dict[str, int]:
         """Give the last number of each."""
@@ -104,17 +104,17 @@ class Publishers:
             publisher.last, publisher.seen = last, seen
 
     def _new(self, publisher_id: str) -> PublisherRecord:
-        slot = self._tallies.claim()
-        if self._keeper is not None:
-            self._keeper.note(slot, lambda: journal.pub(slot, publisher_id))
+        slot = self._counter_file.claim()
+        if self._store is not None:
+            self._store.note(slot, lambda: journal.pub(slot, publisher_id))
         made = self._table[publisher_id] = PublisherRecord(slot)
         return made
 
     def _forget_oldest(self) -> None:
         _, publisher = self._table.popitem(last=False)
-        self._tallies.release(publisher.slot)
-        if self._keeper is not None:
-            self._keeper.forget(publisher.slot)
+        self._counter_file.release(publisher.slot)
+        if self._store is not None:
+            self._store.forget(publisher.slot)
 
     def _oldest(self) -> float:
         return next(iter(self._table.values())).seen

@@ -1,4 +1,4 @@
-"""What the event service tells about itself: counters, and who is subscribed to what."""
+"""What the event service reports about itself: counters, and who is subscribed to what."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
 
 
-def statistics(hub: Broker) -> dict[str, object]:
-    """Give the counters since the start, and how things are now.
+def statistics(
+    broker: Broker, *, connections: int, refusals: dict[str, int], uptime_s: float
+) -> dict[str, object]:
+    """Return the counters since the start, and the present state.
 
     `delivered` counts what subscribers took, `dropped` what was lost to them, `announced` the
-    manager's events, `errors` what their `event` failed on, `refused` calls that ended with an
-    exception, `held` publishers that wait; `lost` lists the plain subscribers that crashes have
-    cost since the last planned restart, and `roster_errors` says how often the state directory
-    could not be written to.
+    manager's events, `errors` events on which a subscriber's `event` failed, `refused` calls that
+    ended with an exception, `held` publishers that wait; `lost` lists the plain subscribers that
+    crashes have cost since the last planned restart, and `roster_errors` counts failures to write
+    to the state directory.
     """
-    counters = hub.counters
-    subscribers = list(hub.subscribers())
+    counters = broker.counters
+    subscribers = list(broker.subscribers())
     return {
-        **hub.identity,
+        **broker.identity,
+        "version": broker.version,
+        "uptime_s": round(uptime_s, 3),
+        "connections": connections,
         "subscribers": len(subscribers),
         "subscriptions": sum(
-            sum(map(len, hub.router.subscriptions(subscriber))) for subscriber in subscribers
+            sum(map(len, broker.router.subscriptions(subscriber))) for subscriber in subscribers
         ),
         "published": counters.published,
         "delivered": counters.delivered,
@@ -34,26 +39,27 @@ def statistics(hub: Broker) -> dict[str, object]:
         "errors": counters.errors,
         "retries": counters.retries,
         "refused": counters.refused,
-        "held": hub.held,
-        "lost": [lost.plain() for lost in hub.lost],
-        "roster_errors": hub.keeper.errors if hub.keeper is not None else 0,
+        "refusals": refusals,
+        "held": broker.context.held,
+        "lost": [lost.plain() for lost in broker.lost],
+        "roster_errors": broker.store.errors if broker.store is not None else 0,
     }
 
 
-def subscriptions(hub: Broker) -> list[dict[str, object]]:
-    """Give a dict for every subscriber, with its subscriptions as it wrote them."""
-    return [_describe(hub, subscriber) for subscriber in hub.subscribers()]
+def subscriptions(broker: Broker) -> list[dict[str, object]]:
+    """Return every subscriber with its subscriptions, as it wrote them."""
+    return [_describe(broker, subscriber) for subscriber in broker.subscribers()]
 
 
-def _describe(hub: Broker, subscriber: BrokerSubscriber) -> dict[str, object]:
-    subjects, patterns = hub.router.subscriptions(subscriber)
+def _describe(broker: Broker, subscriber: BrokerSubscriber) -> dict[str, object]:
+    subjects, patterns = broker.router.subscriptions(subscriber)
     return {
         "subscriber": subscriber.name,
         "kind": subscriber.kind,
         "aware": subscriber.aware,
         "subjects": subjects,
         "patterns": patterns,
-        "suspended": hub.router.suspended(subscriber),
+        "suspended": broker.router.suspended(subscriber),
         "queued": subscriber.queued,
         "queue_size": subscriber.options.queue_size,
         "when_full": subscriber.options.when_full,

@@ -36,8 +36,7 @@ from pyro_wire import framing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Item = tuple[str, float, bytes, bool]
-"""An event under way: subject, time, packed message, and whether the message is opaque bytes."""
+    from pyro_events._protocol.event import Item
 
 T = TypeVar("T")
 

@@ -22,12 +22,12 @@ from pyro_wire.framing import ProtocolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyro_events._broker.broker import Broker
-    from pyro_events._broker.delivery.encoder import Item
-    from pyro_events._broker.delivery.subscriber import Options
+    from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_events._broker.delivery.options import Options
     from pyro_events._broker.net.connection import ServerConnection
     from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._protocol.event import Item
 
 _ACK_SIZE = 8
 
@@ -50,13 +50,13 @@ class StreamSubscriber(BrokerSubscriber):
 
     def __init__(
         self,
-        hub: Broker,
+        context: DeliveryContext[BrokerSubscriber],
         subscriber_id: str,
         name: str,
         options: Options,
         slot: int | None = None,
     ) -> None:
-        super().__init__(hub, name, options, slot)
+        super().__init__(context, name, options, slot)
         self.id = subscriber_id
         self._connection: ServerConnection | None = None
         self._sent: deque[_Sent] = deque()
@@ -66,7 +66,7 @@ class StreamSubscriber(BrokerSubscriber):
         self._lost = 0
         """What has a number up to this one and did not arrive went down with a process."""
         self._grace: Timer | None = None
-        self._heartbeat = Deadline(hub.loop, self._check_pulse)
+        self._heartbeat = Deadline(context.loop, self._check_pulse)
 
     @property
     def key(self) -> str:
@@ -94,7 +94,7 @@ class StreamSubscriber(BrokerSubscriber):
         if self._connection is not None:
             self._connection.finish(reason)
 
-    def farewell(self, reason: str) -> None:
+    def finish(self, reason: str) -> None:
         """Hang up for the end of the service, and tell the subscriber if it has got everything."""
         if not self._again and not len(self._mailbox):
             self.notify({"kind": "complete", "last": self._next - 1})
@@ -102,7 +102,7 @@ class StreamSubscriber(BrokerSubscriber):
 
     def resumable(self, incarnation: str | None, last: int | None) -> bool:
         """Say whether it is known what came after the number `last` of that incarnation."""
-        known = incarnation == self.hub.identity["incarnation"] or incarnation in self.lineage
+        known = incarnation == self.context.identity["incarnation"] or incarnation in self.lineage
         if not known or last is None:
             return False
         return last < self._lost or self._acked <= last < self._next
@@ -123,7 +123,7 @@ class StreamSubscriber(BrokerSubscriber):
             missed = max(0, self._lost - last)
             self._rewind(max(self._lost, last))
         missed += self._take_untold()
-        self._heartbeat.set(self.hub.settings.ping_after)
+        self._heartbeat.set(self.context.settings.ping_after)
         self._touch()
         return self._next, missed
 
@@ -147,13 +147,13 @@ class StreamSubscriber(BrokerSubscriber):
         """Send frames while the window is open."""
         self._dirty = False
         connection = self._connection
-        if connection is None or self.hub.frozen:
+        if connection is None or self.context.frozen:
             return
-        settings = self.hub.settings
+        settings = self.context.settings
         while len(self._sent) < settings.window and (self._again or len(self._mailbox)):
             items = self._again.popleft() if self._again else self._take(settings.batch_events)
             self._tell_gap()
-            body = self.hub.encoder.stream_body(items)
+            body = self.context.encoder.stream_body(items)
             start = b"\x92\xcf" + self._next.to_bytes(8, "big")
             header = framing.encode_header(
                 framing.INVOKE, framing.MSGPACK, framing.ONEWAY, 0, len(start) + len(body)
@@ -197,7 +197,7 @@ class StreamSubscriber(BrokerSubscriber):
         if standing.sent:
             self._sent.append(_Sent(self._acked + 1, list(standing.sent)))
         room = max(0, len(standing.waiting) - (self.options.queue_size or 1))
-        size = self.hub.settings.batch_events
+        size = self.context.settings.batch_events
         early, late = standing.waiting[:room], standing.waiting[room:]
         self._again.extend(early[at : at + size] for at in range(0, len(early), size))
         self._mailbox.offer_many(late, list(map(item_size, late)))
@@ -239,9 +239,9 @@ class StreamSubscriber(BrokerSubscriber):
         self._stop_waiting()
 
     def _wait(self, failure: str, until: float | None = None) -> None:
-        loop = self.hub.loop
-        until = until or loop.clock() + self.hub.settings.reconnect_grace
-        self._grace = loop.call_at(until, lambda: self.hub.drop(self, failure))
+        loop = self.context.loop
+        until = until or loop.clock() + self.context.settings.reconnect_grace
+        self._grace = loop.call_at(until, lambda: self.context.drop(self, failure))
 
     def _stop_waiting(self) -> None:
         if self._grace is not None:
@@ -252,7 +252,7 @@ class StreamSubscriber(BrokerSubscriber):
         """Begin with 1, whatever there was before."""
         self._rewind(self._acked)
         self._next, self._acked, self._lost = 1, 0, 0
-        values = self.hub.tallies.values
+        values = self.context.counter_file.values
         values[self.slot] = self.queued + self._untold
         values[self.slot + 1] = 0
 
@@ -271,10 +271,10 @@ class StreamSubscriber(BrokerSubscriber):
         self._next = last + 1
 
     def _check_pulse(self) -> None:
-        connection, settings = self._connection, self.hub.settings
+        connection, settings = self._connection, self.context.settings
         if connection is None:
             return
-        silent = self.hub.loop.clock() - connection.last_received
+        silent = self.context.loop.clock() - connection.last_received
         if silent >= settings.silence:
             connection.close(f"silent for {silent:.0f} s")
             return

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from array import array
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events._broker.delivery.mailbox import Mailbox, Verdict
+from pyro_events._broker.delivery.options import MAX_QUEUE, Options, defaults
+from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
-from pyro_events._protocol.when_full import WhenFull
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from pyro_events._broker.broker import Broker
-    from pyro_events._broker.delivery.encoder import Item
-    from pyro_events._broker.delivery.publication import BlockedOffer
-    from pyro_events._broker.settings import Settings
+    from pyro_events._broker.delivery.context import DeliveryContext
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._protocol.event import Item
 
-_MAX_QUEUE = 10_000_000
 _MAX_LINEAGE = 100
 ITEM_OVERHEAD = 64
 """Bytes that an event costs beside its subject and its message, roughly."""
+
+
+_log = logging.getLogger("pyro_events")
 
 
 def item_size(item: Item) -> int:
@@ -31,49 +33,10 @@ def item_size(item: Item) -> int:
     return len(item[0]) + len(item[2]) + ITEM_OVERHEAD
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a subscriber wants its events; None leaves it as it is, at first the default."""
-
-    as_dict: bool | None = None
-    once: bool | None = None
-    when_full: WhenFull | None = None
-    queue_size: int | None = None
-
-    def __post_init__(self) -> None:
-        """Raise TypeError or ValueError that names the option, for whatever a client sent."""
-        for name in ("as_dict", "once"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, bool):
-                raise TypeError(f"{name} must be True or False, not {value!r:.60}")
-        if self.when_full is not None and self.when_full not in get_args(WhenFull):
-            choices = ", ".join(get_args(WhenFull))
-            raise ValueError(f"when_full must be one of {choices}, not {self.when_full!r:.60}")
-        size = self.queue_size
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
-            raise TypeError(f"queue_size must be a number of events, not {size!r:.60}")
-        if size is not None and not 1 <= size <= _MAX_QUEUE:
-            raise ValueError(f"queue_size must be from 1 to {_MAX_QUEUE}, not {size}")
-
-    @property
-    def complete(self) -> bool:
-        """Whether they leave nothing as it is."""
-        return None not in (self.as_dict, self.once, self.when_full, self.queue_size)
-
-    def plain(self) -> dict[str, object]:
-        """Give them by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    def over(self, old: Options) -> Options:
-        """Give the old options, changed where these say something."""
-        changes = {name: getattr(self, name) for name in self.__slots__}
-        return replace(old, **{name: value for name, value in changes.items() if value is not None})
-
-
 class BrokerSubscriber:
     """Somebody who gets events. Subclasses know how to deliver them.
 
-    Two numbers in the tallies outlive a process that is killed: how many events were ever promised
+    Two numbers in the counter file outlive a killed process: how many events were ever promised
     to the subscriber (by a publish that was taken), and how many of them are accounted for without
     it: it was told that they are lost, or has confirmed them itself, in a callback. What the
     killed process has cost is the difference, for a stream less its own delivery number.
@@ -81,10 +44,16 @@ class BrokerSubscriber:
 
     kind: ClassVar[Kind]
 
-    def __init__(self, hub: Broker, name: str, options: Options, slot: int | None = None) -> None:
-        self.hub = hub
+    def __init__(
+        self,
+        context: DeliveryContext[BrokerSubscriber],
+        name: str,
+        options: Options,
+        slot: int | None = None,
+    ) -> None:
+        self.context = context
         self.name = name
-        self.options = options if options.complete else options.over(_defaults(hub.settings))
+        self.options = options if options.complete else options.over(defaults(context.settings))
         self.delivered = 0
         self.errors = 0
         self.gone = False
@@ -93,7 +62,7 @@ class BrokerSubscriber:
         self._waiting: deque[BlockedOffer] = deque()
         self._dropped_before = 0
         self._gaps_told = 0
-        self.slot = hub.tallies.claim() if slot is None else slot
+        self.slot = context.counter_file.claim() if slot is None else slot
         self.lineage: list[str] = []
         """Earlier incarnations in which the subscriber may still believe."""
         self._mailbox = self._new_mailbox()
@@ -117,7 +86,7 @@ class BrokerSubscriber:
         raise NotImplementedError
 
     @property
-    def flying(self) -> int:
+    def in_flight(self) -> int:
         """Events of which only the subscriber knows whether it has handled them."""
         return 0
 
@@ -159,7 +128,7 @@ class BrokerSubscriber:
 
     def standing(self) -> SubscriberSnapshot:
         """Say what the roster has to know."""
-        subjects, patterns = self.hub.router.subscriptions(self)
+        subjects, patterns = self.context.router.subscriptions(self)
         return SubscriberSnapshot(
             kind=self.kind,
             key=self.key,
@@ -173,7 +142,7 @@ class BrokerSubscriber:
 
     def export(self) -> SubscriberSnapshot:
         """Say everything that another process needs to go on; nothing changes here."""
-        values = self.hub.tallies.values
+        values = self.context.counter_file.values
         return replace(
             self.standing(),
             promised=values[self.slot],
@@ -183,19 +152,19 @@ class BrokerSubscriber:
 
     def restore(self, standing: SubscriberSnapshot) -> None:
         """Go on from where another process has stopped."""
-        values = self.hub.tallies.values
+        values = self.context.counter_file.values
         values[self.slot], values[self.slot + 1] = standing.promised, standing.accounted
         self.lineage = standing.lineage[-_MAX_LINEAGE:]
         self._dropped_before = standing.untold
 
     def lift_limit(self) -> None:
         """Take whatever waits, however much it is: the next process will go on with it."""
-        self._mailbox.resize(_MAX_QUEUE, _MAX_QUEUE << 20)
+        self._mailbox.resize(MAX_QUEUE, MAX_QUEUE << 20)
         self._admit()
 
     def restore_limit(self) -> None:
         """Take no more than before `lift_limit`; what waits, waits."""
-        self._mailbox.resize(self.options.queue_size or 1, self.hub.settings.queue_bytes)
+        self._mailbox.resize(self.options.queue_size or 1, self.context.settings.queue_bytes)
 
     def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
         """Say everything, when nobody waits for room; this subscriber goes on all the same."""
@@ -234,7 +203,7 @@ class BrokerSubscriber:
         """Change the options; what waits goes on waiting."""
         old = self.options
         self.options = options.over(old)
-        self.hub.router.set_once(self, bool(self.options.once))
+        self.context.router.set_once(self, bool(self.options.once))
         if (old.queue_size, old.when_full) != (self.options.queue_size, self.options.when_full):
             waiting = self._mailbox
             self._dropped_before += waiting.dropped
@@ -280,7 +249,7 @@ class BrokerSubscriber:
         elif policy == "disconnect":
             self._mailbox.force_drop(left)
             self.dismiss("full")
-            self.hub.drop(self, "its queue is full, and when_full is disconnect")
+            self.context.drop(self, "its queue is full, and when_full is disconnect")
         else:
             for item, size in zip(items[taken:], sizes[taken:], strict=True):
                 self._mailbox.offer(item, size)
@@ -316,19 +285,19 @@ class BrokerSubscriber:
 
     def _account(self, count: int) -> None:
         if not self.gone:  # afterwards the slot is somebody else's
-            self.hub.tallies.values[self.slot + 1] += count
+            self.context.counter_file.values[self.slot + 1] += count
 
     def _touch(self) -> None:
         if not self._dirty:
             self._dirty = True
-            self.hub.dirty.append(self)
+            self.context.dirty.append(self)
 
     def _take(self, max_events: int) -> list[Item]:
-        taken = self._mailbox.take(max_events, self.hub.settings.batch_bytes)
+        taken = self._mailbox.take(max_events, self.context.settings.batch_bytes)
         if taken:
             self._stalled = False
             if self._waiting:
-                self.hub.loop.call_soon(self._admit)
+                self.context.loop.call_soon(self._admit)
         return taken
 
     def _admit(self) -> None:
@@ -340,14 +309,63 @@ class BrokerSubscriber:
 
     def _count_delivered(self, count: int) -> None:
         self.delivered += count
-        self.hub.counters.delivered += count
+        self.context.counters.delivered += count
 
     def _new_mailbox(self) -> Mailbox[Item]:
         size, policy = self.options.queue_size, self.options.when_full
         assert size is not None
         assert policy is not None
-        return Mailbox(size, self.hub.settings.queue_bytes, policy)
+        return Mailbox(size, self.context.settings.queue_bytes, policy)
 
 
-def _defaults(settings: Settings) -> Options:
-    return Options(False, False, settings.when_full, settings.queue_size)
+class BlockedOffer:
+    """What a full queue has not taken of a run yet.
+
+    It waits for at most `block_timeout` seconds after the queue took something the last time.
+    """
+
+    __slots__ = ("_deadline", "_items", "_settled", "_sizes", "_subscriber")
+
+    def __init__(
+        self,
+        subscriber: BrokerSubscriber,
+        items: list[Item],
+        sizes: list[int],
+        settled: Callable[[], None],
+    ) -> None:
+        self._subscriber = subscriber
+        self._items = items
+        self._sizes = sizes
+        self._settled = settled
+        self._deadline = Deadline(subscriber.context.loop, self._too_late)
+        self._put_off()
+
+    def retry(self) -> bool:
+        """Offer it again to the subscriber, which has room now; True when nothing is left."""
+        taken = self._subscriber.accept(self._items, self._sizes)
+        if taken == len(self._items):
+            self.forget()
+            return True
+        if taken:
+            self._items, self._sizes = self._items[taken:], self._sizes[taken:]
+            self._put_off()
+        return False
+
+    def forget(self) -> None:
+        """Wait no longer for that subscriber."""
+        self._deadline.cancel()
+        self._settled()
+
+    def _put_off(self) -> None:
+        self._deadline.set(self._subscriber.context.settings.block_timeout)
+
+    def _too_late(self) -> None:
+        subscriber = self._subscriber
+        subscriber.unwait(self)
+        subscriber.stall()
+        _log.warning(
+            "subscriber %s takes nothing for %g s and its queue of %d is full: events are dropped",
+            subscriber, subscriber.context.settings.block_timeout, subscriber.options.queue_size,
+        )  # fmt: skip
+        subscriber.accept(self._items, self._sizes)
+        self.forget()

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import stat
+from typing import Any
 
 from pyro_events._broker.errors import AddressUnusable
 
@@ -111,6 +112,19 @@ def bind(host: str, port: int, mode: int = 0o600) -> socket.socket:
         sock.close()
         raise _unusable(host, port, error) from None
     return sock
+
+
+def location(host: str, sock: socket.socket) -> str:
+    """Return what follows the @ of the URI: a host that clients can connect to, and the port."""
+    address: Any = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"{UNIX}{address}"
+    port = address[1]
+    if host.startswith(UNIX):  # the socket that was passed on is another kind
+        host = address[0]
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - what must not be in an address
+        host = socket.gethostname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _bind_path(path: str, port: int, mode: int) -> socket.socket:

@@ -138,7 +138,7 @@ class ServerConnection:
     def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
         """Say everything, and pass the socket on; this connection goes on all the same."""
         return {
-            "socket": sender.descriptor(self._sock),
+            "socket": sender.descriptor(self._sock.fileno()),
             "input": self.reader.leftover(),
             "skipping": self.reader.skipping,
             "output": sender.share([b if type(b) is bytes else bytes(b) for b in self._out]),

@@ -39,13 +39,13 @@ class Listener:
         loop: Loop,
         sock: socket.socket,
         settings: Settings,
-        refusals: RejectionCounters,
+        rejections: RejectionCounters,
         accepted: Callable[[socket.socket, str | None, LimitReached | None], None],
     ) -> None:
         self._loop = loop
         self._sock = sock
         self._settings = settings
-        self._refusals = refusals
+        self._rejections = rejections
         self._accepted = accepted
         self._peers: Counter[str | None] = Counter()
         self.connections = 0
@@ -54,7 +54,7 @@ class Listener:
 
     def hand_over(self, sender: SnapshotWriter) -> int:
         """Pass the socket on; this listener goes on all the same."""
-        return sender.descriptor(self._sock)
+        return sender.descriptor(self._sock.fileno())
 
     @property
     def owns_file(self) -> bool:
@@ -66,7 +66,7 @@ class Listener:
         if isinstance(self._sock, UnixSocket):
             self._sock.own()
 
-    def part(self) -> None:
+    def relinquish(self) -> None:
         """Leave the socket, and its file if it has one, to the process that it was passed to."""
         if isinstance(self._sock, UnixSocket):
             self._sock.disown()
@@ -105,7 +105,7 @@ class Listener:
             peer = address[0].removeprefix("::ffff:") if isinstance(address, tuple) else None
             refusal = self._refusal(peer)
             if refusal is not None:
-                self._refusals.count(refusal)
+                self._rejections.count(refusal)
                 if self.connections >= self._settings.max_connections + _EXTRA:
                     sock.close()
                     continue

@@ -156,7 +156,7 @@ class HandoverOffer:
         sender = SnapshotWriter()
         values = self._say(sender)
         with closing(fd_passing.Token()) as token:
-            values["token"] = sender.descriptor(token)
+            values["token"] = sender.descriptor(token.fileno())
             with _memory(sender.pack(values)) as file:
                 self._send(sock, began, [file, *sender.descriptors])
             reason = self._await_taking(sock, began)

@@ -1,7 +1,7 @@
 """Keeps the roster in the state directory, and what a planned restart hands on.
 
     roster      the journal: who is subscribed, and who publishes (`engine/journal.py`)
-    tallies-…   their numbers, mapped into memory (`engine/tallies.py`)
+    counter_file-…   their numbers, mapped into memory (`engine/counter_file.py`)
     parting     the state at a planned restart (`engine/state.py`)
 
 What changes is written together in one write(2), once a round of the loop or when an answer is
@@ -20,16 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 from pyro_events._broker.snapshot import counters, journal, model
 from pyro_events._broker.snapshot.counters import CounterFile
-from pyro_events._broker.snapshot.model import BrokerSnapshot, UnreadableSnapshot
+from pyro_events._broker.snapshot.model import BrokerSnapshot, LostSubscriber, UnreadableSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pyro_events._broker.snapshot.model import LostSubscriber, SubscriberSnapshot
+    from pyro_events._broker.snapshot.model import SubscriberSnapshot
 
-_TALLIES = "tallies-"
+_PREFIX = "tallies-"
 _SLACK = 256 << 10
 """Bytes that a journal may be too long before it is written anew."""
+_MOST_LOST = 1000
+"""Lost subscribers that are remembered by name."""
+
 _log = logging.getLogger("pyro_events")
 
 
@@ -56,7 +59,7 @@ class RosterStore:
         self._file: int | None = None
         self.given_up = False
         """Whether there is no roster any more, because it could not be written."""
-        self._numbers = f"{_TALLIES}{incarnation}"
+        self._numbers = f"{_PREFIX}{incarnation}"
         self._header = journal.header(incarnation, self._numbers, lost)
         self._records: dict[int, bytes] = {}
         self._live = len(self._header)
@@ -67,9 +70,9 @@ class RosterStore:
             self._take_over(past, slots)
             return
         try:
-            self.tallies = CounterFile.create(self._path(self._numbers), slots)
+            self.counter_file = CounterFile.create(self._path(self._numbers), slots)
         except OSError as error:
-            self.tallies = CounterFile.in_memory(slots)
+            self.counter_file = CounterFile.in_memory(slots)
             self._give_up(error)
 
     def hand_over(self) -> dict[str, Any] | None:
@@ -111,9 +114,9 @@ class RosterStore:
         except OSError as error:
             self._give_up(error)
 
-    def part(self, parting: BrokerSnapshot) -> None:
+    def save(self, snapshot: BrokerSnapshot) -> None:
         """Leave everything to the next process, instead of the roster. Raises OSError."""
-        self._replace("parting", model.encode(parting))
+        self._replace("parting", model.encode(snapshot))
         self.remove()
 
     def remove(self) -> None:
@@ -131,7 +134,7 @@ class RosterStore:
         self._records = dict(past["records"])
         self._live += sum(map(len, self._records.values()))
         self._size = past["size"]
-        self.tallies = CounterFile.reopen(self._path(self._numbers), slots)
+        self.counter_file = CounterFile.reopen(self._path(self._numbers), slots)
         self._file = self._open()
 
     def _collect(self) -> bytes:
@@ -188,7 +191,7 @@ class RosterStore:
         """Remove what is ours in the directory, but for these."""
         with contextlib.suppress(OSError):
             for name in os.listdir(self._directory):  # noqa: PTH208 - text
-                ours = name.startswith(("roster", "parting", _TALLIES))
+                ours = name.startswith(("roster", "parting", _PREFIX))
                 if ours and name not in keep:
                     os.unlink(self._path(name))  # noqa: PTH108 - text
 
@@ -215,6 +218,22 @@ def recall(directory: str) -> BrokerSnapshot | None:
     return None
 
 
+def lost_with(past: BrokerSnapshot) -> list[LostSubscriber]:
+    """Return the plain subscribers that crashes have cost so far, and log the new ones by name."""
+    new = [
+        LostSubscriber(each.name, each.subjects, each.patterns)
+        for each in past.subscribers
+        if not each.aware
+    ]
+    for lost in new:
+        _log.warning(
+            "subscriber %s was lost in a crash and can't be told: subjects %s, patterns %s",
+            lost.subscriber, lost.subjects, lost.patterns,
+        )  # fmt: skip
+    by_name = {lost.subscriber: lost for lost in (*past.lost, *new)}
+    return list(by_name.values())[-_MOST_LOST:]
+
+
 def _parting(data: bytes, _directory: str) -> BrokerSnapshot:
     return model.decode(data)
 
@@ -223,11 +242,11 @@ def _roster(data: bytes, directory: str) -> BrokerSnapshot:
     """Put together what a killed process has left: nothing of its queues."""
     roster = journal.replay(data)
     try:
-        numbers = counters.read(os.path.join(directory, roster.tallies))  # noqa: PTH118 - text
+        numbers = counters.read(os.path.join(directory, roster.counter_file))  # noqa: PTH118 - text
     except OSError:
         numbers = None
     if numbers is None:
-        _log.error("%s/%s is missing: nobody knows what was lost", directory, roster.tallies)
+        _log.error("%s/%s is missing: nobody knows what was lost", directory, roster.counter_file)
         return BrokerSnapshot(
             incarnation=roster.incarnation,
             reason="crash",

@@ -35,26 +35,26 @@ class Session:
     """Serves one client. `refusal` is why it is sent away, or None."""
 
     __slots__ = (
-        "_deadline", "_ended", "_ending", "_hub", "_objects", "_refusal", "_refusals", "_streamed",
-        "_welcome", "connection", "peer", "stream",
+        "_broker", "_deadline", "_ended", "_ending", "_objects", "_refusal", "_rejections",
+        "_streamed", "_welcome", "connection", "peer", "stream",
     )  # fmt: skip
 
     def __init__(
         self,
-        hub: Broker,
+        broker: Broker,
         objects: dict[str, Any],
         peer: str | None,
         *,
         refusal: LimitReached | None,
-        refusals: RejectionCounters,
+        rejections: RejectionCounters,
         ended: Callable[[Session], None],
     ) -> None:
         self.peer = peer
         self.stream: StreamSubscriber | None = None
-        self._hub = hub
+        self._broker = broker
         self._objects = objects
         self._refusal = refusal
-        self._refusals = refusals
+        self._rejections = rejections
         self._ended = ended
         self._welcome = False
         self._ending = False
@@ -67,9 +67,9 @@ class Session:
 
     def begin(self, sock: socket.socket) -> None:
         """Serve the client at the other end of this socket."""
-        settings = self._hub.settings
-        self.connection = ServerConnection(self._hub.loop, sock, settings.handshake_size, self)
-        self._deadline = self._hub.loop.call_later(settings.handshake_timeout, self._too_late)
+        settings = self._broker.settings
+        self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
+        self._deadline = self._broker.loop.call_later(settings.handshake_timeout, self._too_late)
 
     def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
         """Say everything, when no call is under way; this session goes on all the same."""
@@ -86,17 +86,17 @@ class Session:
 
     def take_over(self, receiver: SnapshotReader, values: Mapping[str, Any]) -> None:
         """Serve on, when the loop runs, the client that another process has served."""
-        settings = self._hub.settings
+        settings = self._broker.settings
         self._welcome, self._streamed = values["welcome"], values["streamed"]
         self._refusal = values["refusal"] and LimitReached(*values["refusal"])
         size = settings.max_message_size if self._welcome else settings.handshake_size
         self.connection = ServerConnection.take_over(
-            self._hub.loop, receiver, values["connection"], size, self
+            self._broker.loop, receiver, values["connection"], size, self
         )
         if values["deadline"] is not None:
-            self._deadline = self._hub.loop.call_at(values["deadline"], self._too_late)
+            self._deadline = self._broker.loop.call_at(values["deadline"], self._too_late)
         if values["stream"] is not None:
-            self.stream = self._hub.streams[values["stream"]]
+            self.stream = self._broker.streams[values["stream"]]
             self.stream.rejoin(self.connection)
 
     def check_no_stream(self) -> None:
@@ -114,7 +114,7 @@ class Session:
         self._ending = True
         self.connection.pause()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Read the next request, after one that had to wait."""
         if not self._ending:
             self.connection.resume()
@@ -164,21 +164,21 @@ class Session:
             answer = self._greet(frame)
         except Exception as error:  # noqa: BLE001 - whatever a client's data make the serializer raise
             if error is not self._refusal:
-                self._refusals.count(error)
+                self._rejections.count(error)
             _log.info("%s is refused: %s", self, calls.describe(error))
             self.connection.send(calls.encode_connect(frame, framing.CONNECTFAIL, str(error)))
             self.connection.finish("refused")
             return
         self._welcome = True
         self._handshake_done()
-        self.connection.reader.max_size = self._hub.settings.max_message_size
+        self.connection.reader.max_size = self._broker.settings.max_message_size
         self.connection.send(calls.encode_connect(frame, framing.CONNECTOK, answer))
 
     def _greet(self, frame: Frame) -> dict[str, object]:
-        data, object_id = calls.decode_connect(frame, trusted=self._hub.settings.trusted)
+        data, object_id = calls.decode_connect(frame, trusted=self._broker.settings.trusted)
         helper = isinstance(data, dict) and "pyro_events" in data
         given = data.get("ident") if isinstance(data, dict) else data
-        wanted = self._hub.settings.ident
+        wanted = self._broker.settings.ident
         if wanted is not None and not (isinstance(given, str) and _equal(given, wanted)):
             raise LimitReached("ident", "wrong identification")
         greeting: object = "hello"
@@ -190,16 +190,16 @@ class Session:
                 )
             greeting = {
                 "pyro_events": HELPER_PROTOCOL,
-                "incarnation": self._hub.identity["incarnation"],
-                "version": self._hub.version,
+                "incarnation": self._broker.identity["incarnation"],
+                "version": self._broker.version,
             }
         daemon = self._objects["Pyro.Daemon"]
         return {"handshake": greeting, "meta": daemon.get_metadata(self, object_id)}
 
     def _too_late(self) -> None:
-        limit = self._hub.settings.handshake_timeout
+        limit = self._broker.settings.handshake_timeout
         error = LimitReached("handshake_timeout", f"no handshake within {limit:g} s")
-        self._refusals.count(error)
+        self._rejections.count(error)
         self.connection.close(str(error))
 
     def _handshake_done(self) -> None:
@@ -211,7 +211,7 @@ class Session:
 
     def _invoke(self, frame: Frame) -> None:
         try:
-            settings = self._hub.settings
+            settings = self._broker.settings
             object_id, requests = calls.decode_request(
                 frame, trusted=settings.trusted, max_message_size=settings.max_message_size
             )
@@ -243,7 +243,7 @@ class Session:
 
     def _answer_at_last(self, frame: Frame, held: PendingResult) -> None:
         self._answer(frame, held.value)
-        self.go_on()
+        self.resume()
 
     def _failed(self, frame: Frame, error: Exception) -> None:
         self._count_failure(error)
@@ -253,11 +253,11 @@ class Session:
             self.connection.send(calls.encode_exception(frame, error))
 
     def _count_failure(self, error: Exception) -> None:
-        self._hub.counters.refused += 1
-        self._refusals.count(error)
+        self._broker.counters.refused += 1
+        self._rejections.count(error)
 
     def _answer(self, frame: Frame, value: object) -> None:
-        self._hub.remember()
+        self._broker.flush_roster()
         if not frame.flags & framing.ONEWAY:
             self.connection.send(calls.encode_result(frame, value))
 
@@ -296,7 +296,7 @@ class _Batch:
             self._results.append(result)
         self._session._answer(self._frame, self._results)  # noqa: SLF001 - the same
         if self._paused:
-            self._session.go_on()
+            self._session.resume()
 
     def _continue(self, held: PendingResult) -> None:
         self._results.append(held.value)

@@ -1,8 +1,8 @@
 """The roster's journal: records, with lengths and checksums, and what they add up to. Pure.
 
-The first record is a header; then come, in any order, `has` (a slot of the tallies belongs to a
-subscriber that stands like this), `pub` (it belongs to a publisher) and `gone`. A later
-record about a slot replaces the earlier ones. A process that is killed may leave half a record at
+The first record is a header; then come, in any order, `has` (a slot of the counter file belongs to
+this subscriber), `pub` (it belongs to this publisher) and `gone` (it is free). A later record about
+a slot replaces the earlier ones. A process that is killed may leave half a record at
 the end, which counts as not written; anything else that doesn't fit makes the whole unreadable.
 """
 
@@ -33,18 +33,18 @@ _FRAME = struct.Struct(">III")
 
 @dataclass(slots=True)
 class Roster:
-    """What a journal adds up to. The keys are slots of the `tallies`, a file's name."""
+    """What a journal adds up to. The keys are slots of `counter_file`, a file name."""
 
     incarnation: str
-    tallies: str
+    counter_file: str
     lost: list[LostSubscriber]
     subscribers: dict[int, SubscriberSnapshot] = field(default_factory=dict)
     publishers: dict[int, str] = field(default_factory=dict)
 
 
-def header(incarnation: str, tallies: str, lost: Sequence[LostSubscriber]) -> bytes:
+def header(incarnation: str, counter_file: str, lost: Sequence[LostSubscriber]) -> bytes:
     """Give the record that a journal begins with."""
-    return _record(["roster", FORMAT, incarnation, tallies, [each.plain() for each in lost]])
+    return _record(["roster", FORMAT, incarnation, counter_file, [each.plain() for each in lost]])
 
 
 def has(slot: int, standing: SubscriberSnapshot) -> bytes:
@@ -66,11 +66,11 @@ def replay(data: bytes) -> Roster:
     """Give what a journal adds up to; raises Unreadable."""
     records = _records(data)
     try:
-        kind, version, incarnation, tallies, lost = next(records)
+        kind, version, incarnation, counter_file, lost = next(records)
         check_format(version)
         if kind != "roster":
             raise UnreadableSnapshot("it doesn't begin with a header")
-        roster = Roster(incarnation, tallies, lost_of(lost))
+        roster = Roster(incarnation, counter_file, lost_of(lost))
         for what, slot, *rest in records:
             roster.subscribers.pop(slot, None)
             roster.publishers.pop(slot, None)

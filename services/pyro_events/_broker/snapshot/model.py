@@ -19,7 +19,7 @@ import msgpack
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pyro_events._broker.delivery.encoder import Item
+    from pyro_events._protocol.event import Item
 
 FORMAT: Final = 1
 """Grows whenever an older process could misunderstand what a newer one writes."""

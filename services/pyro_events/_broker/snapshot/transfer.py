@@ -19,8 +19,6 @@ from pyro_events._broker.snapshot.fd_passing import close
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pyro_events._broker.net.loop import Watchable
-
 
 class SnapshotWriter:
     """Collects what belongs to values, while they are made."""
@@ -51,9 +49,9 @@ class SnapshotWriter:
             return None
         return begin, count
 
-    def descriptor(self, owner: Watchable) -> int:
-        """Give what stands for a socket, or what else has a descriptor."""
-        self.descriptors.append(owner.fileno())
+    def descriptor(self, descriptor: int) -> int:
+        """Return what stands for a descriptor."""
+        self.descriptors.append(descriptor)
         return len(self.descriptors) - 1
 
     def pack(self, values: Mapping[str, Any]) -> bytes:

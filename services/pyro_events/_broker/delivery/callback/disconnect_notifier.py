@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from Pyro5.core import URI
 
-    from pyro_events._broker.broker import Broker
+    from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.net.loop import Timer
 
 _MAX_REPLY = 1 << 20
@@ -26,8 +27,10 @@ _MAX_REPLY = 1 << 20
 class DisconnectNotifier:
     """Connects, as often as to a subscriber, calls `es_notice` if there is one, and is gone."""
 
-    def __init__(self, hub: Broker, uri: URI, notice: dict[str, object]) -> None:
-        self._hub = hub
+    def __init__(
+        self, context: DeliveryContext[BrokerSubscriber], uri: URI, notice: dict[str, object]
+    ) -> None:
+        self._context = context
         self._uri = uri
         self._notice = notice
         self._msgpack = True
@@ -35,13 +38,13 @@ class DisconnectNotifier:
         self._connection: ServerConnection | None = None
         self._told = False
         self._timer: Timer | None = None
-        self._retries = Retries(hub.loop.clock, hub.settings)
-        hub.farewells.add(self)
+        self._retries = Retries(context.loop.clock, context.settings)
+        context.notifiers.add(self)
         self._connect()
 
     def close(self) -> None:
         """Give up, or be done."""
-        self._hub.farewells.discard(self)
+        self._context.notifiers.discard(self)
         self._told = True
         self._stop_timer()
         if self._dial is not None:
@@ -69,7 +72,7 @@ class DisconnectNotifier:
             self._connection.send(
                 requests.notice(self._uri.object, self._notice, 0, packed=self._msgpack)
             )
-        self._connection.finish("dismissed", self._hub.settings.reply_timeout)
+        self._connection.finish("dismissed", self._context.settings.reply_timeout)
 
     def on_too_large(self, error: FrameTooLarge) -> None:
         """Take an absurd answer for a broken connection."""
@@ -84,19 +87,19 @@ class DisconnectNotifier:
             self._again()
 
     def _connect(self) -> None:
-        self._dial = Dial(self._hub.loop, self._hub.settings.connect_timeout, self._dialled)
-        self._dial.to(self._uri, self._hub.resolver)
+        self._dial = Dial(self._context.loop, self._context.settings.connect_timeout, self._dialled)
+        self._dial.to(self._uri, self._context.resolver)
 
     def _dialled(self, outcome: socket.socket | OSError) -> None:
         self._dial = None
         if isinstance(outcome, OSError):
             self._again()
             return
-        connection = ServerConnection(self._hub.loop, outcome, _MAX_REPLY, self)
+        connection = ServerConnection(self._context.loop, outcome, _MAX_REPLY, self)
         self._connection = connection
         connection.send(requests.greeting(self._uri.object, packed=self._msgpack))
-        self._timer = self._hub.loop.call_later(
-            self._hub.settings.reply_timeout, lambda: connection.close("no answer")
+        self._timer = self._context.loop.call_later(
+            self._context.settings.reply_timeout, lambda: connection.close("no answer")
         )
 
     def _again(self) -> None:
@@ -106,7 +109,7 @@ class DisconnectNotifier:
         if delay is None:
             self.close()
         else:
-            self._timer = self._hub.loop.call_later(delay, self._connect)
+            self._timer = self._context.loop.call_later(delay, self._connect)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

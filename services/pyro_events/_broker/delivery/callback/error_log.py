@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyro_events._broker.delivery.encoder import Item
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
+    from pyro_events._protocol.event import Item
 
 _LOG_PAUSE = 1.0
 _log = logging.getLogger("pyro_events")
@@ -32,7 +32,7 @@ class ErrorLog:
 
     def warn(self, subscriber: BrokerSubscriber, item: Item, error: str) -> None:
         """Log it, or count it for the next line."""
-        now = subscriber.hub.loop.clock()
+        now = subscriber.context.loop.clock()
         if now - self._at < _LOG_PAUSE:
             self._quiet += 1
             return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from pyro_events._broker.delivery.encoder import Item
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._protocol.event import Item
 
 
 _QUICK: Final = 0.25

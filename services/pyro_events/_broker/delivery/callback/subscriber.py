@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
     from Pyro5.core import URI
 
-    from pyro_events._broker.broker import Broker
-    from pyro_events._broker.delivery.encoder import Group, Item
-    from pyro_events._broker.delivery.subscriber import Options
+    from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_events._broker.delivery.encoder import Group
+    from pyro_events._broker.delivery.options import Options
     from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._protocol.event import Item
 
 _MAX_REPLY = 16 << 20
 _UNKNOWN = "DaemonError: unknown object"
@@ -50,8 +51,14 @@ class CallbackSubscriber(BrokerSubscriber):
 
     kind: ClassVar[Kind] = "callback"
 
-    def __init__(self, hub: Broker, uri: URI, options: Options, slot: int | None = None) -> None:
-        super().__init__(hub, str(uri), options, slot)
+    def __init__(
+        self,
+        context: DeliveryContext[BrokerSubscriber],
+        uri: URI,
+        options: Options,
+        slot: int | None = None,
+    ) -> None:
+        super().__init__(context, str(uri), options, slot)
         self._uri = uri
         self._msgpack = True
         self._methods: frozenset[str] = frozenset()
@@ -66,9 +73,9 @@ class CallbackSubscriber(BrokerSubscriber):
         """News that wait for a connection."""
         self._limit = 1
         self._seq = 0
-        self._deadline = Deadline(hub.loop, self._unanswered)
+        self._deadline = Deadline(context.loop, self._unanswered)
         self._retry: Timer | None = None
-        self._retries = Retries(hub.loop.clock, hub.settings)
+        self._retries = Retries(context.loop.clock, context.settings)
         self._error_log = ErrorLog()
         self._grace: Timer | None = None
         """Runs while it has not subscribed again after a restart; until then it gets nothing."""
@@ -97,7 +104,7 @@ class CallbackSubscriber(BrokerSubscriber):
     @property
     def queued(self) -> int:
         """Everything that was not answered."""
-        return super().queued + len(self._staged) + self.flying
+        return super().queued + len(self._staged) + self.in_flight
 
     @property
     def busy(self) -> bool:
@@ -105,7 +112,7 @@ class CallbackSubscriber(BrokerSubscriber):
         return bool(self._flights) or self.queued > 0
 
     @property
-    def flying(self) -> int:
+    def in_flight(self) -> int:
         """Events that it may have handled without our knowing."""
         return sum(len(flight.items) for flight in self._flights)
 
@@ -118,7 +125,7 @@ class CallbackSubscriber(BrokerSubscriber):
                 break
             self._tell_gap()
             variant = Variant(as_dict=bool(self.options.as_dict), msgpack=self._msgpack)
-            group = self.hub.encoder.group(items[: self._limit], variant)
+            group = self.context.encoder.group(items[: self._limit], variant)
             items, self._staged = items[: group.events], items[group.events :]
             if group.serializer == UNENCODABLE:
                 for item in items:
@@ -132,19 +139,19 @@ class CallbackSubscriber(BrokerSubscriber):
         Nobody has to hear later that the event service was about to stop.
         """
         if self._welcome:
-            self._send_notice({**self.hub.identity, **notice})
+            self._send_notice({**self.context.identity, **notice})
         elif notice["kind"] != "stopping":
-            self._notices.append({**self.hub.identity, **notice})
+            self._notices.append({**self.context.identity, **notice})
 
     def dismiss(self, reason: str) -> None:
         """Call `es_notice` of an aware subscriber, and give it time to read that."""
         notice: dict[str, object] = {"kind": "disconnected", "reason": reason}
         if self._connection is None or not self._welcome:
-            DisconnectNotifier(self.hub, self._uri, {**self.hub.identity, **notice})
+            DisconnectNotifier(self.context, self._uri, {**self.context.identity, **notice})
         elif self.aware:
             self.notify(notice)
-            self._connection.finish(f"dismissed: {reason}", self.hub.settings.retry_for)
-            self.hub.leaving.add(self)
+            self._connection.finish(f"dismissed: {reason}", self.context.settings.retry_for)
+            self.context.leaving.add(self)
 
     def export(self) -> SubscriberSnapshot:
         """Say everything but what is in flight: only the subscriber knows of that."""
@@ -159,7 +166,7 @@ class CallbackSubscriber(BrokerSubscriber):
         room = max(0, len(standing.waiting) - (self.options.queue_size or 1))
         self._staged, late = standing.waiting[:room], standing.waiting[room:]
         self._mailbox.offer_many(late, list(map(item_size, late)))
-        self._wait(self.hub.loop.clock() + self.hub.settings.reconnect_grace)
+        self._wait(self.context.loop.clock() + self.context.settings.reconnect_grace)
 
     def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
         """Say everything; a connection that is only being made is begun again over there."""
@@ -182,7 +189,7 @@ class CallbackSubscriber(BrokerSubscriber):
     def take_over(self, receiver: SnapshotReader, values: Mapping[str, Any]) -> None:
         """Go on from what another process has handed over, as soon as the loop runs."""
         super().take_over(receiver, values)
-        loop, connection = self.hub.loop, values["connection"]
+        loop, connection = self.context.loop, values["connection"]
         for name, value in zip(_PLAIN, values["plain"], strict=True):
             setattr(self, name, value)
         self._methods = frozenset(values["methods"])
@@ -214,7 +221,7 @@ class CallbackSubscriber(BrokerSubscriber):
 
     def close(self) -> None:
         """Hang up; on who was dismissed only when it has read why, or when called again."""
-        patient = self in self.hub.leaving and not self.gone
+        patient = self in self.context.leaving and not self.gone
         super().close()
         if self._dial is not None:
             self._dial.cancel()
@@ -230,24 +237,24 @@ class CallbackSubscriber(BrokerSubscriber):
     def _wait(self, until: float | None) -> None:
         if until is not None:
             failure = "it did not subscribe again after a restart"
-            self._grace = self.hub.loop.call_at(until, lambda: self.hub.drop(self, failure))
+            self._grace = self.context.loop.call_at(until, lambda: self.context.drop(self, failure))
 
     # Connecting
 
     def _connect(self) -> None:
         self._retry = None
-        settings = self.hub.settings
-        self._dial = Dial(self.hub.loop, settings.connect_timeout, self._dialled)
-        self._dial.to(self._uri, self.hub.resolver)
+        settings = self.context.settings
+        self._dial = Dial(self.context.loop, settings.connect_timeout, self._dialled)
+        self._dial.to(self._uri, self.context.resolver)
 
     def _dialled(self, outcome: socket.socket | OSError) -> None:
         self._dial = None
         if isinstance(outcome, OSError):
             self._lost(f"can't connect: {outcome.strerror or outcome}")
             return
-        self._connection = ServerConnection(self.hub.loop, outcome, _MAX_REPLY, self)
+        self._connection = ServerConnection(self.context.loop, outcome, _MAX_REPLY, self)
         self._connection.send(requests.greeting(self._uri.object, packed=self._msgpack))
-        self._deadline.set(self.hub.settings.reply_timeout)
+        self._deadline.set(self.context.settings.reply_timeout)
 
     def _welcomed(self, frame: Frame) -> None:
         if frame.type == framing.CONNECTFAIL:
@@ -258,10 +265,10 @@ class CallbackSubscriber(BrokerSubscriber):
         except (TypeError, KeyError):
             raise ProtocolError("the subscriber's daemon answers nonsense") from None
         if "event" not in self._methods:
-            self.hub.drop(self, "it has no exposed event method")
+            self.context.drop(self, "it has no exposed event method")
             return
         self._welcome = True
-        self.hub.note(self)  # now it is known whether it is aware
+        self.context.record(self)  # now it is known whether it is aware
         self._proven = False
         while self._notices:
             self._send_notice(self._notices.popleft())
@@ -281,38 +288,40 @@ class CallbackSubscriber(BrokerSubscriber):
         self._deadline.clear()
         delay = self._retries.failed()
         if delay is None:
-            self.hub.drop(self, f"not reached for {self.hub.settings.retry_for:g} s ({reason})")
+            self.context.drop(
+                self, f"not reached for {self.context.settings.retry_for:g} s ({reason})"
+            )
             return
         if self._retries.first:
             _log.info("subscriber %s: %s; trying again", self, reason)
-        self.hub.counters.retries += 1
-        self._retry = self.hub.loop.call_later(delay, self._connect)
+        self.context.counters.retries += 1
+        self._retry = self.context.loop.call_later(delay, self._connect)
 
     def _unanswered(self) -> None:
         if self._connection is not None:
-            self._connection.close(f"no answer for {self.hub.settings.reply_timeout:g} s")
+            self._connection.close(f"no answer for {self.context.settings.reply_timeout:g} s")
 
     # Sending
 
     def _may_send(self) -> bool:
         if not self._welcome or any(flight.batch for flight in self._flights):
             return False
-        if self._grace is not None or self.hub.frozen:
+        if self._grace is not None or self.context.frozen:
             return False
-        return len(self._flights) < self.hub.settings.window
+        return len(self._flights) < self.context.settings.window
 
     def _send(self, group: Group, items: list[Item]) -> None:
         assert self._connection is not None
         batch, seq = group.serializer != framing.MARSHAL, self._seq
         self._depart(
-            InFlightBatch(seq, items, self.hub.loop.clock(), batch=batch), len(group.parts)
+            InFlightBatch(seq, items, self.context.loop.clock(), batch=batch), len(group.parts)
         )
         self._connection.send(*requests.events(self._uri.object, group, seq))
 
     def _send_notice(self, notice: dict[str, object]) -> None:
         if not self.aware or self._connection is None:
             return
-        flight = InFlightBatch(self._seq, [], self.hub.loop.clock(), batch=False, notice=notice)
+        flight = InFlightBatch(self._seq, [], self.context.loop.clock(), batch=False, notice=notice)
         self._depart(flight, 1)
         self._connection.send(
             requests.notice(self._uri.object, notice, flight.seq, packed=self._msgpack)
@@ -321,7 +330,7 @@ class CallbackSubscriber(BrokerSubscriber):
     def _depart(self, flight: InFlightBatch, requests: int) -> None:
         self._seq = (self._seq + requests) & 0xFFFF
         if not self._flights:
-            self._deadline.set(self.hub.settings.reply_timeout)
+            self._deadline.set(self.context.settings.reply_timeout)
         self._flights.append(flight)
 
     # Receiving
@@ -346,7 +355,7 @@ class CallbackSubscriber(BrokerSubscriber):
             self._call_answered(flight, frame)
         self._retries.answered()
         if self._flights:
-            self._deadline.set(self.hub.settings.reply_timeout)
+            self._deadline.set(self.context.settings.reply_timeout)
         else:
             self._deadline.clear()
         self._touch()
@@ -358,7 +367,7 @@ class CallbackSubscriber(BrokerSubscriber):
     def on_closed(self, reason: str) -> None:
         """Try again with everything that was not answered."""
         if self.gone:
-            self.hub.leaving.discard(self)
+            self.context.leaving.discard(self)
             return
         if not self._welcome and reason.startswith(("closed", "lost")):
             # A daemon without msgpack hangs up on it without a word.
@@ -395,11 +404,11 @@ class CallbackSubscriber(BrokerSubscriber):
         self._staged = rest + self._staged
 
     def _adapt(self, flight: InFlightBatch, *, full: bool = True) -> None:
-        most, now = self.hub.settings.batch_events, self.hub.loop.clock()
+        most, now = self.context.settings.batch_events, self.context.loop.clock()
         self._limit = flight.next_limit(self._limit, most, now, full=full)
 
     def _event_failed(self, item: Item, error: str) -> None:
         self.errors += 1
-        self.hub.counters.errors += 1
+        self.context.counters.errors += 1
         self._account(1)
         self._error_log.warn(self, item, error)
