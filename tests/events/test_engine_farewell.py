@@ -15,7 +15,7 @@ from tests.harness import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
+    from pyro_events._broker.delivery.context import Notifier
     from tests.events.service_harness import Running
 
 FULL = {"queue_size": 2, "when_full": "disconnect"}
@@ -43,7 +43,7 @@ def silent() -> Iterator[socket.socket]:
         yield server
 
 
-def farewells(es: Running) -> set[DisconnectNotifier]:
+def farewells(es: Running) -> set[Notifier]:
     return es.engine._broker.context.notifiers
 
 

@@ -16,7 +16,7 @@ from pyro_events._app.options import parser, settings_of
 from pyro_events._app.process import EventServiceProcess
 from pyro_events._broker.engine import Engine
 from pyro_events._broker.errors import HandoverRefused, ServiceFault
-from pyro_events._broker.recovery.handover import ReceivedHandover, inherit
+from pyro_events._broker.recovery.handover import ReceivedHandover, receive
 from pyro_events._broker.registration import Registration
 from pyro_events._version import version
 
@@ -60,7 +60,7 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
     inheritance = _inherit(path) if path else None
     with contextlib.ExitStack() as stack:
         if inheritance is not None:
-            stack.callback(inheritance.receiver.close)
+            stack.callback(inheritance.reader.close)
         with _intelligible(inheritance):
             engine = Engine(
                 options.host,
@@ -81,7 +81,7 @@ def _inherit(path: str) -> ReceivedHandover | None:
     """Take over what is offered there, without delays by the garbage collector until it is ours."""
     gc.freeze()
     gc.disable()
-    inheritance = inherit(path)
+    inheritance = receive(path)
     if inheritance is None:
         gc.enable()
     return inheritance
@@ -104,7 +104,7 @@ def _names(
     options: argparse.Namespace, engine: Engine, inheritance: ReceivedHandover | None
 ) -> Registration | None:
     if inheritance is not None:
-        handed = inheritance.receiver.values["names"]
+        handed = inheritance.values["names"]
         return handed and Registration.take_over(handed, engine.uri, engine.incarnation)
     if options.no_ns:
         return None

@@ -82,7 +82,7 @@ class EventServiceProcess:
     def _take(self, inheritance: ReceivedHandover) -> None:
         inheritance.take()
         gc.enable()
-        pause = self._loop.clock() - inheritance.receiver.values["since"]
+        pause = self._loop.clock() - inheritance.values["since"]
         _log.info("took over; for %.1f ms nobody was served", pause * 1000)
 
     @property
@@ -217,21 +217,21 @@ class EventServiceProcess:
             self._engine.check_running()
         try:
             self._offer = HandoverOffer(
-                self._loop, path, self._engine.patterns, self._say, self._part
+                self._loop, path, self._engine.patterns, self._snapshot, self._relinquish
             )
         except OSError as error:
             raise AskRefused(f"can't listen at {path}: {error.strerror or error}") from None
         return {"offered": True, "format": FORMAT}
 
-    def _say(self, sender: SnapshotWriter) -> dict[str, object]:
+    def _snapshot(self, writer: SnapshotWriter) -> dict[str, object]:
         if self._errands.busy:
             raise Failed("a name server is being asked for something at this moment")
         since = self._loop.clock()
         self._engine.quiesce()
         names = self._names and self._names.hand_over()
-        return {"since": since, "names": names, "engine": self._engine.hand_over(sender)}
+        return {"since": since, "names": names, "engine": self._engine.snapshot(writer)}
 
-    def _part(self) -> None:
+    def _relinquish(self) -> None:
         _log.info("handed over")
         self._stopping = True
         self._engine.relinquish()

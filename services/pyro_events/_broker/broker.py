@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from Pyro5.core import URI
 from Pyro5.errors import PyroError
 
 from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
 from pyro_events._broker.delivery.callback.subscriber import CallbackSubscriber
-from pyro_events._broker.delivery.context import Counters, DeliveryContext
+from pyro_events._broker.delivery.context import DeliveryContext
 from pyro_events._broker.delivery.options import Options
 from pyro_events._broker.delivery.publication import Publication
 from pyro_events._broker.delivery.stream import StreamSubscriber
-from pyro_events._broker.net.connection import Nobody, ServerConnection
 from pyro_events._broker.publishers import Publishers
 from pyro_events._broker.recovery.reconnects import ReconnectTracker
 from pyro_events._broker.snapshot import journal
 from pyro_events._broker.snapshot.counters import CounterFile
-from pyro_events._broker.snapshot.model import SubscriberSnapshot
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._protocol.patterns import Pattern
 from pyro_events._protocol.subjects import check_patterns
 
@@ -34,7 +32,12 @@ if TYPE_CHECKING:
     from pyro_events._broker.publishers import PublisherRecord
     from pyro_events._broker.recovery.roster_store import RosterStore
     from pyro_events._broker.settings import Settings
-    from pyro_events._broker.snapshot.model import BrokerSnapshot, LostSubscriber
+    from pyro_events._broker.snapshot.model import (
+        BrokerSnapshot,
+        Kind,
+        LostSubscriber,
+        SubscriberSnapshot,
+    )
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
     from pyro_events._protocol.event import Item
 
@@ -45,12 +48,31 @@ _PAUSE = 0.002
 _log = logging.getLogger("pyro_events")
 
 
-class Broker:
+def _save_subscribers(
+    subscribers: Mapping[str, BrokerSubscriber], writer: SnapshotWriter
+) -> list[Any]:
+    return [each.snapshot(writer) for each in subscribers.values()]
+
+
+class Broker(Snapshotted):
     """Moves published events into mailboxes, and from mailboxes onto connections.
 
     `lost` lists plain subscribers that a crash has cost, `more_slots` counts those of an earlier
     process that have to fit in addition to ours.
     """
+
+    SNAPSHOT: ClassVar = Fields(
+        parts=("context", "counter_file", "publishers", "reconnects"),
+        init=("callbacks", "streams", "lost"),
+        callbacks=Codec(_save_subscribers),
+        streams=Codec(_save_subscribers),
+        lost=Codec(lambda lost, _: [each.plain() for each in lost]),
+    )
+    TRANSIENT: ClassVar = (
+        "loop", "settings", "identity", "version", "store",
+        "router", "counters",  # the context's
+        "_last_publish",  # a matter of milliseconds
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -205,7 +227,7 @@ class Broker:
 
     def close(self) -> None:
         """Release what belongs to subscribers."""
-        for subscriber in (*self.subscribers(), *self.context.leaving):
+        for subscriber in self.subscribers():
             subscriber.close()
         for notifier in list(self.context.notifiers):
             notifier.close()
@@ -216,7 +238,7 @@ class Broker:
         """Write the subscriber's present state to the roster, at the end of the round."""
         if self.store is not None and not subscriber.gone:
             slot = subscriber.slot
-            self.store.note(slot, lambda: journal.has(slot, subscriber.standing()))
+            self.store.note(slot, lambda: journal.has(slot, subscriber.roster_entry()))
 
     def flush_roster(self) -> None:
         """Write the roster's changes, before a client is told of them."""
@@ -227,44 +249,41 @@ class Broker:
 
     def resume(self, past: BrokerSnapshot) -> None:
         """Make the subscribers of an earlier process that can come back, and expect them."""
-        for standing in past.subscribers:
-            if not standing.aware:
+        for saved in past.subscribers:
+            if not saved.aware:
                 continue
             try:
-                subscriber = self._adopt(standing)
+                subscriber = self._adopt(saved)
             except (TypeError, ValueError, PyroError) as error:
-                _log.error("subscriber %s can't be taken over: %s", standing.name, error)
+                _log.error("subscriber %s can't be restored: %s", saved.name, error)
                 continue
             subscriber.notify({"kind": "restarted", "reason": past.reason})
-        self.publishers.restore(past.publishers)
+        self.publishers.adopt(past.publishers)
         if past.subscribers or past.lost:
             _log.info(
                 "after a %s: %d subscribers are expected back",
                 past.reason, self.reconnects.expected,
             )  # fmt: skip
 
-    def _adopt(self, standing: SubscriberSnapshot) -> BrokerSubscriber:
-        patterns = check_patterns(standing.patterns) if standing.patterns else ()
-        options = Options(**standing.options)
-        subscriber = self._make(standing, options)
-        subscriber.restore(standing)
+    def _adopt(self, saved: SubscriberSnapshot) -> BrokerSubscriber:
+        patterns = check_patterns(saved.patterns) if saved.patterns else ()
+        options = Options(**saved.options)
+        subscriber = self._make(saved.kind, saved.key, saved.name, options)
+        subscriber.adopt(saved)
         subscriber.configure(options)
-        self.router.subscribe(subscriber, standing.subjects)
+        self.router.subscribe(subscriber, saved.subjects)
         self.router.subscribe_match(subscriber, patterns)
         self.reconnects.expect(subscriber)
         self.record(subscriber)
         return subscriber
 
     def _make(
-        self, standing: SubscriberSnapshot, options: Options, slot: int | None = None
+        self, kind: Kind, key: str, name: str, options: Options, slot: int | None = None
     ) -> BrokerSubscriber:
-        key = standing.key
-        if standing.kind == "stream":
-            stream = StreamSubscriber(self.context, key, standing.name, options, slot)
-            self.streams[key] = stream
+        if kind == "stream":
+            stream = self.streams[key] = StreamSubscriber(self.context, key, name, options, slot)
             return stream
-        callback = CallbackSubscriber(self.context, URI(key), options, slot)
-        self.callbacks[callback.name] = callback
+        callback = self.callbacks[key] = CallbackSubscriber(self.context, URI(key), options, slot)
         return callback
 
     def quiesce(self) -> None:
@@ -282,53 +301,19 @@ class Broker:
         if self.store is not None:
             self.store.flush()
 
-    def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
-        """Say everything, when it is settled; this hub goes on all the same."""
-        return {
-            "counters": asdict(self.counters),
-            "tallies": self.counter_file.hand_over(),
-            "publishers": self.publishers.hand_over(),
-            "subscribers": [each.hand_over(sender) for each in self.subscribers()],
-            "timeouts": self.router.timeouts(),
-            "awaited": self.reconnects.hand_over(),
-            "leaving": [each.hand_over(sender)["connection"] for each in self.context.leaving],
-            "farewells": [each.hand_over() for each in self.context.notifiers],
-        }
-
-    def take_over(
-        self, receiver: SnapshotReader, values: Mapping[str, Any], patterns: Mapping[str, Pattern]
-    ) -> None:
-        """Go on from what another process has handed over; nothing may have happened here yet.
-
-        `patterns` are those that were compiled in advance.
-        """
-        self.counters = self.context.counters = Counters(**values["counters"])
-        self.counter_file.take_over(values["tallies"])
-        self.publishers.take_over(values["publishers"])
-        for each in values["subscribers"]:
-            self._take_over(receiver, each, patterns)
-        self.router.restore_timeouts(values["timeouts"])
-        self.reconnects.take_over(
-            values["awaited"],
-            lambda kind, key: (self.streams if kind == "stream" else self.callbacks)[key],
-        )
-        for each in values["leaving"]:
-            size = self.settings.handshake_size
-            ServerConnection.take_over(self.loop, receiver, each, size, Nobody())
-        for uri, notice in values["farewells"]:
-            DisconnectNotifier(self.context, URI(uri), notice)
-
-    def _take_over(
-        self, receiver: SnapshotReader, values: Mapping[str, Any], patterns: Mapping[str, Pattern]
-    ) -> None:
-        standing = SubscriberSnapshot.of(values["standing"])
-        options = Options(**standing.options)
-        subscriber = self._make(standing, options, values["slot"])
-        self.router.set_once(subscriber, bool(options.once))
-        self.router.subscribe(subscriber, standing.subjects)
-        wanted = [patterns.get(text) or Pattern(text) for text in standing.patterns]
-        self.router.subscribe_match(subscriber, wanted)
-        subscriber.take_over(receiver, values)
+    def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
+        """Continue where another process has stopped; nothing may have happened here yet."""
+        for each in (*values["callbacks"], *values["streams"]):
+            options = Options(**each["options"])
+            made = self._make(each["kind"], each["key"], each["name"], options, each["slot"])
+            self.router.set_once(made, bool(options.once))
+            self.router.subscribe(made, each["subjects"])
+            patterns = [reader.patterns.get(text) or Pattern(text) for text in each["patterns"]]
+            self.router.subscribe_match(made, patterns)
+            made.restore(each, reader)
+        super().restore(values, reader)
+        for each in values["context"]["notifiers"]:
+            DisconnectNotifier(self.context, URI(each["_daemon"]["uri"]), {}).restore(each, reader)
 
 
 def slots(settings: Settings) -> int:

@@ -7,15 +7,15 @@ import socket
 import time
 import uuid
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pyro_events import codec
 from pyro_events._broker import stats
 from pyro_events._broker.broker import Broker, slots
 from pyro_events._broker.errors import HandoverRefused, NotRunning
-from pyro_events._broker.net.address import UnixSocket, bind, location
+from pyro_events._broker.net.address import bind, location
 from pyro_events._broker.net.dialer import Resolver
-from pyro_events._broker.net.listener import Listener
+from pyro_events._broker.net.listener import Listener, passed_listener
 from pyro_events._broker.net.loop import Loop
 from pyro_events._broker.recovery.roster_store import RosterStore, lost_with, recall
 from pyro_events._broker.rejections import RejectionCounters
@@ -24,17 +24,18 @@ from pyro_events._broker.rpc.remote import remote_objects
 from pyro_events._broker.rpc.session import Session
 from pyro_events._broker.rpc.targets import is_loopback
 from pyro_events._broker.shutdown import DrainAndSave, Stop
+from pyro_events._broker.snapshot.fields import PART, Codec, Fields, Snapshotted
 from pyro_events._broker.snapshot.model import lost_of
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.subjects import check_subjects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyro_events._broker.recovery.handover import ReceivedHandover
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import LostSubscriber
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._broker.snapshot.transfer import SnapshotReader
     from pyro_events._protocol.decode_limits import LimitReached
     from pyro_events._protocol.event import Item
 
@@ -43,7 +44,7 @@ T = TypeVar("T")
 _log = logging.getLogger("pyro_events")
 
 
-class Engine:
+class Engine(Snapshotted):
     """Listens from its construction on, and serves while `run` runs in some thread.
 
     `host` may be the path of a Unix socket, written as in Pyro5: `./u:PATH`; then `port` is 0. The
@@ -52,6 +53,20 @@ class Engine:
     process hands over.
     Raises AddressUnusable. Other threads may call only the methods that document it.
     """
+
+    SNAPSHOT: ClassVar = Fields(
+        "_started",
+        parts=("_rejections",),
+        init=("uri", "incarnation", "_broker", "_listener", "_store", "_sessions"),
+        _broker=PART,
+        _listener=PART,
+        _store=PART,
+        _sessions=Codec(lambda sessions, writer: [each.snapshot(writer) for each in sessions]),
+    )
+    TRANSIENT: ClassVar = (
+        "loop", "_settings", "_version", "_resolver", "_objects",
+        "_stopping", "_closed", "retired",  # then there is no handover
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -65,7 +80,11 @@ class Engine:
         received: ReceivedHandover | None = None,
     ) -> None:
         if received is not None:
-            listening = _passed_on(listening, received.receiver)
+            passed = passed_listener(received.values["engine"]["_listener"], received.reader)
+            if listening is None:
+                listening = passed
+            else:
+                passed.close()
         sock = listening or bind(host, port, settings.socket_mode)
         sock.setblocking(False)
         self.uri = f"PYRO:{EVENTSERVICE_NAME}@{location(host, sock)}"
@@ -86,7 +105,7 @@ class Engine:
         if received is None:
             self._begin(state_dir)
         else:
-            self._take_over(received, state_dir)
+            self._begin_with(received.values["engine"], received.reader, state_dir)
         unix = sock.family == socket.AF_UNIX
         if settings.ident is None and not unix and not is_loopback(sock.getsockname()[0]):
             _log.warning("%s: open to everybody who reaches it: give an identification", self.uri)
@@ -142,29 +161,29 @@ class Engine:
 
     # Handover
 
-    def _take_over(self, received: ReceivedHandover, state_dir: str | None) -> None:
-        """Go on, when the loop runs, with what another process hands over; see `hand_over`.
+    def _begin_with(
+        self, values: Mapping[str, Any], reader: SnapshotReader, state_dir: str | None
+    ) -> None:
+        """Continue, when the loop runs, with what another process hands over.
 
         Raises HandoverRefused if that is not for us, OSError if its files can't be used.
         """
-        receiver = received.receiver
-        values = receiver.values["engine"]
         if values["uri"] != self.uri:
             raise HandoverRefused(
                 f"this one is to be {self.uri}, and the old one is {values['uri']}"
             )
         self.incarnation = values["incarnation"]
-        lost = lost_of(values["lost"])
-        if state_dir is not None and values["keeper"] is not None:
-            room = slots(self._settings) + values["slots"]
-            self._store = RosterStore(state_dir, room, self.incarnation, lost, values["keeper"])
-        self._make_broker(lost, values["slots"])
-        self._broker.take_over(receiver, values["hub"], received.patterns)
-        self._started = values["started"]
-        self._rejections.take_over(values["refusals"])
-        for each in values["sessions"]:
+        lost = lost_of(values["_broker"]["lost"])
+        used = values["_broker"]["counter_file"]["used"]
+        if state_dir is not None and values["_store"] is not None:
+            room = slots(self._settings) + used
+            self._store = RosterStore(state_dir, room, self.incarnation, lost, values["_store"])
+        self._make_broker(lost, used)
+        self._broker.restore(values["_broker"], reader)
+        self.restore(values, reader)
+        for each in values["_sessions"]:
             session = self._session(each["peer"], None)
-            session.take_over(receiver, each)
+            session.restore(each, reader)
             self._listener.enter(session.peer)
 
     def check_running(self) -> None:
@@ -178,25 +197,6 @@ class Engine:
         For the loop's thread, while it handles what is ready.
         """
         self._broker.quiesce()
-
-    def hand_over(self, sender: SnapshotWriter) -> dict[str, object]:
-        """Say everything that another process needs to go on, when it is settled.
-
-        For the loop's thread. Nothing changes here by that, so this one may go on as well.
-        """
-        return {
-            "uri": self.uri,
-            "incarnation": self.incarnation,
-            "listener": self._listener.hand_over(sender),
-            "owns_file": self._listener.owns_file,
-            "started": self._started,
-            "refusals": self._rejections.as_dict(),
-            "lost": [lost.plain() for lost in self._broker.lost],
-            "slots": self._broker.counter_file.used,
-            "keeper": self._store and self._store.hand_over(),
-            "hub": self._broker.hand_over(sender),
-            "sessions": [session.hand_over(sender) for session in self._sessions],
-        }
 
     def relinquish(self) -> None:
         """Close everything, which another process has now, and end without telling anybody."""
@@ -333,16 +333,3 @@ class Engine:
     def _ended(self, session: Session) -> None:
         self._sessions.discard(session)
         self._listener.leave(session.peer)
-
-
-def _passed_on(own: socket.socket | None, receiver: SnapshotReader) -> socket.socket:
-    """Return the socket to listen on: the one that we have, or else that of the old process."""
-    values = receiver.values["engine"]
-    passed = receiver.socket(values["listener"])
-    if own is not None:
-        passed.close()
-        return own
-    if values["owns_file"]:
-        path = passed.getsockname()
-        return UnixSocket(path, 0, passed.detach())
-    return passed

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import Any, ClassVar, Final
 
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LIMITS: Final = (
     "handshake_timeout",
@@ -21,11 +19,13 @@ LIMITS: Final = (
     "queue_bytes",
     "trusted",
 )
-"""The settings in whose name something may be refused."""
+"""The settings that may be the reason for a rejection."""
 
 
-class RejectionCounters:
-    """Counts refusals. For the loop's thread."""
+class RejectionCounters(Snapshotted):
+    """Counts rejections. For the loop's thread."""
+
+    SNAPSHOT: ClassVar = Fields(init=("_counts",), _counts=Codec(lambda counts, _: dict(counts)))
 
     def __init__(self) -> None:
         self._counts = Counter(dict.fromkeys(LIMITS, 0))
@@ -35,10 +35,10 @@ class RejectionCounters:
         if isinstance(error, LimitReached):
             self._counts[error.limit] += 1
 
-    def take_over(self, counts: Mapping[str, int]) -> None:
-        """Go on from the counts of another process."""
-        self._counts.update(counts)
+    def restore(self, values: dict[str, Any], reader: object) -> None:  # noqa: ARG002 - a part's signature
+        """Continue from the counts of another process."""
+        self._counts.update(values["_counts"])
 
     def as_dict(self) -> dict[str, int]:
-        """Give the number of refusals for every limit."""
+        """Return the number of rejections for every limit."""
         return dict(self._counts)

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from pyro_events._broker.delivery.encoder import Encoder
 from pyro_events._broker.router import Router
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
-    from pyro_events._broker.delivery.callback.subscriber import CallbackSubscriber
     from pyro_events._broker.net.dialer import Resolver
     from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.counters import CounterFile
+    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
 
 S = TypeVar("S")
 
 
+class Notifier(Protocol):
+    """Tells a former subscriber something, and ends."""
+
+    def close(self) -> None:
+        """End at once."""
+
+    def snapshot(self, writer: SnapshotWriter) -> Any:
+        """Return what the next process has to know."""
+
+
 @dataclass(slots=True)
-class Counters:
+class Counters(Snapshotted):
     """What happened since the start."""
+
+    SNAPSHOT: ClassVar = Fields(
+        "published", "delivered", "errors", "retries", "announced", "refused",
+        "dropped_with_subscriber",
+    )  # fmt: skip
 
     published: int = 0
     delivered: int = 0
@@ -38,8 +53,21 @@ class Counters:
 
 
 @dataclass(slots=True)
-class DeliveryContext(Generic[S]):
+class DeliveryContext(Snapshotted, Generic[S]):
     """What delivery needs to know and to call; `S` is what the router calls a subscriber."""
+
+    SNAPSHOT: ClassVar = Fields(
+        parts=("counters",),
+        init=("router", "notifiers"),
+        router=Codec(lambda router, _: router.timeouts()),  # subscribers carry the rest
+        notifiers=Codec(lambda notifiers, writer: [each.snapshot(writer) for each in notifiers]),
+    )
+    TRANSIENT: ClassVar = (
+        "loop", "resolver", "settings", "identity", "encoder", "drop", "record", "flush_if_idle",
+        "counter_file",  # the broker carries it
+        "dirty", "held",  # nothing is, when the broker is quiescent
+        "frozen",  # then there is no handover
+    )  # fmt: skip
 
     loop: Loop
     resolver: Resolver
@@ -56,11 +84,15 @@ class DeliveryContext(Generic[S]):
     router: Router[S] = field(default_factory=Router)
     encoder: Encoder = field(default_factory=Encoder)
     counters: Counters = field(default_factory=Counters)
+    notifiers: set[Notifier] = field(default_factory=set)
     dirty: list[S] = field(default_factory=list)
     """Subscribers with something to send in this round."""
     held: int = 0
     """Publications that wait for a full queue."""
     frozen: bool = False
     """Nothing is sent to subscribers any more: the next process sends it."""
-    leaving: set[CallbackSubscriber] = field(default_factory=set)
-    notifiers: set[DisconnectNotifier] = field(default_factory=set)
+
+    def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
+        """Continue where another process has stopped; all subscriptions must be there."""
+        Snapshotted.restore(self, values, reader)  # slots: `super()` knows another class
+        self.router.restore_timeouts(values["router"])

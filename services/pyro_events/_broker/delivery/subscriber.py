@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from array import array
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pyro_events._broker.delivery.mailbox import Mailbox, Verdict
 from pyro_events._broker.delivery.options import MAX_QUEUE, Options, defaults
 from pyro_events._broker.net.loop import Deadline
+from pyro_events._broker.snapshot.fields import LIST, Codec, Fields, Snapshotted
 from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pyro_events._broker.delivery.context import DeliveryContext
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
@@ -24,25 +24,42 @@ _MAX_LINEAGE = 100
 ITEM_OVERHEAD = 64
 """Bytes that an event costs beside its subject and its message, roughly."""
 
-
 _log = logging.getLogger("pyro_events")
 
 
 def item_size(item: Item) -> int:
-    """Give what an event counts for in a mailbox."""
+    """Return the bytes that an event counts for in a mailbox."""
     return len(item[0]) + len(item[2]) + ITEM_OVERHEAD
 
 
-class BrokerSubscriber:
-    """Somebody who gets events. Subclasses know how to deliver them.
+class BrokerSubscriber(Snapshotted):
+    """A receiver of events. Subclasses know how to deliver them.
 
-    Two numbers in the counter file outlive a killed process: how many events were ever promised
-    to the subscriber (by a publish that was taken), and how many of them are accounted for without
-    it: it was told that they are lost, or has confirmed them itself, in a callback. What the
-    killed process has cost is the difference, for a stream less its own delivery number.
+    Two numbers in the counter file outlive a killed process: how many events were ever promised to
+    the subscriber (by a publish that was accepted), and how many of them are accounted for without
+    its help: it was told that they are lost, or has confirmed them in a callback. The killed
+    process has cost the difference; for a stream, less the last number that it received.
     """
 
     kind: ClassVar[Kind]
+
+    SNAPSHOT: ClassVar = Fields(
+        "delivered", "errors", "_stalled", "_dropped_before", "_gaps_reported",
+        parts=("_mailbox",),
+        init=("name", "slot", "options"),
+        lineage=LIST,
+        options=Codec(lambda options, _: options.plain()),
+    )  # fmt: skip
+    TRANSIENT: ClassVar[tuple[str, ...]] = (
+        "context",
+        "gone",  # then it isn't handed over
+        "_waiting",  # empty when the broker is quiescent
+        "_dirty",  # set by `restore`
+    )
+    HANDOVER_ONLY: ClassVar = frozenset({
+        "delivered", "errors",  # the statistics of one incarnation
+        "_stalled",
+    })  # fmt: skip
 
     def __init__(
         self,
@@ -61,7 +78,9 @@ class BrokerSubscriber:
         self._stalled = False
         self._waiting: deque[BlockedOffer] = deque()
         self._dropped_before = 0
-        self._gaps_told = 0
+        """Events that earlier mailboxes have dropped."""
+        self._gaps_reported = 0
+        """Of the dropped events, those that the subscriber was told of."""
         self.slot = context.counter_file.claim() if slot is None else slot
         self.lineage: list[str] = []
         """Earlier incarnations in which the subscriber may still believe."""
@@ -82,7 +101,7 @@ class BrokerSubscriber:
 
     @property
     def key(self) -> str:
-        """What it is known by."""
+        """What identifies it among those of its kind."""
         raise NotImplementedError
 
     @property
@@ -97,12 +116,12 @@ class BrokerSubscriber:
 
     @property
     def aware(self) -> bool:
-        """Whether it can be told about the event service's life."""
+        """Whether it can be notified of the event service's life."""
         raise NotImplementedError
 
     @property
     def state(self) -> str:
-        """How its connection is, in a word."""
+        """The state of its connection, in a word."""
         raise NotImplementedError
 
     def pump(self) -> None:
@@ -110,24 +129,46 @@ class BrokerSubscriber:
         raise NotImplementedError
 
     def notify(self, notice: dict[str, object]) -> None:
-        """Tell an aware subscriber something, in order with its events."""
+        """Send a notice to an aware subscriber, in order with its events."""
         raise NotImplementedError
 
     def dismiss(self, reason: str) -> None:
-        """Tell an aware subscriber that it is dropped, and hang up when it has read that."""
+        """Notify an aware subscriber that it is dropped, and hang up when it has read that."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Release connections and timers; it takes and sends nothing any more."""
+        self.gone = True
+        waiting, self._waiting = self._waiting, deque()
+        for offer in waiting:
+            offer.forget()
+
+    def configure(self, options: Options) -> None:
+        """Change the options; what waits stays in the queue."""
+        old = self.options
+        self.options = options.over(old)
+        self.context.router.set_once(self, bool(self.options.once))
+        if (old.queue_size, old.when_full) != (self.options.queue_size, self.options.when_full):
+            waiting = self._mailbox
+            self._dropped_before += waiting.dropped
+            self._mailbox = self._new_mailbox()
+            for item in waiting.take(len(waiting), waiting.bytes):
+                if self._mailbox.offer(item, item_size(item)) is Verdict.FULL:
+                    self._mailbox.force_drop()
+
+    # From one process to the next
+
     def believes(self, incarnation: str | None) -> None:
-        """Forget incarnations before the one that the subscriber was last in."""
+        """Forget the incarnations before the one that the subscriber was last in."""
         lineage, self.lineage = self.lineage, []
         if incarnation is not None and incarnation in lineage:
             self.lineage = lineage[lineage.index(incarnation) :]
 
     def returned(self) -> None:
-        """Learn that somebody whom the last process has left behind is here again."""
+        """Continue: a subscriber of the previous process has subscribed again."""
 
-    def standing(self) -> SubscriberSnapshot:
-        """Say what the roster has to know."""
+    def roster_entry(self) -> SubscriberSnapshot:
+        """Return what the roster records."""
         subjects, patterns = self.context.router.subscriptions(self)
         return SubscriberSnapshot(
             kind=self.kind,
@@ -141,24 +182,37 @@ class BrokerSubscriber:
         )
 
     def export(self) -> SubscriberSnapshot:
-        """Say everything that another process needs to go on; nothing changes here."""
+        """Return what a planned restart saves; this subscriber is not changed."""
         values = self.context.counter_file.values
         return replace(
-            self.standing(),
+            self.roster_entry(),
             promised=values[self.slot],
             accounted=values[self.slot + 1],
-            untold=self._untold,
+            untold=self._unreported,
         )
 
-    def restore(self, standing: SubscriberSnapshot) -> None:
-        """Go on from where another process has stopped."""
+    def adopt(self, saved: SubscriberSnapshot) -> None:
+        """Continue where an earlier process has stopped."""
         values = self.context.counter_file.values
-        values[self.slot], values[self.slot + 1] = standing.promised, standing.accounted
-        self.lineage = standing.lineage[-_MAX_LINEAGE:]
-        self._dropped_before = standing.untold
+        values[self.slot], values[self.slot + 1] = saved.promised, saved.accounted
+        self.lineage = saved.lineage[-_MAX_LINEAGE:]
+        self._dropped_before = saved.untold
+
+    def snapshot(self, writer: SnapshotWriter) -> dict[str, Any]:
+        """Return everything, when no publisher waits; this subscriber is not changed."""
+        subjects, patterns = self.context.router.subscriptions(self)
+        identity = {
+            "kind": self.kind, "key": self.key, "subjects": subjects, "patterns": patterns
+        }  # fmt: skip
+        return {**super().snapshot(writer), **identity}
+
+    def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
+        """Continue, when the loop runs, where another process has stopped."""
+        super().restore(values, reader)
+        self._touch()
 
     def lift_limit(self) -> None:
-        """Take whatever waits, however much it is: the next process will go on with it."""
+        """Take whatever waits, however much it is: the next process continues with it."""
         self._mailbox.resize(MAX_QUEUE, MAX_QUEUE << 20)
         self._admit()
 
@@ -166,56 +220,12 @@ class BrokerSubscriber:
         """Take no more than before `lift_limit`; what waits, waits."""
         self._mailbox.resize(self.options.queue_size or 1, self.context.settings.queue_bytes)
 
-    def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
-        """Say everything, when nobody waits for room; this subscriber goes on all the same."""
-        return {
-            "standing": self.standing().plain(),
-            "slot": self.slot,
-            "delivered": self.delivered,
-            "errors": self.errors,
-            "stalled": self._stalled,
-            "dropped": self.dropped,
-            "gaps_told": self._gaps_told,
-            "mailbox": sender.share(list(self._mailbox)),
-            "sizes": array("Q", self._mailbox.sizes()).tobytes(),
-        }
-
-    def take_over(self, receiver: SnapshotReader, values: Mapping[str, Any]) -> None:
-        """Go on, when the loop runs, from what another process has handed over."""
-        self.lineage = list(values["standing"].get("lineage", ()))
-        self.delivered, self.errors = values["delivered"], values["errors"]
-        self._stalled = values["stalled"]
-        self._dropped_before, self._gaps_told = values["dropped"], values["gaps_told"]
-        if items := receiver.shared(values["mailbox"]):
-            self.lift_limit()
-            self._mailbox.offer_many(items, array("Q", values["sizes"]))
-            self.restore_limit()
-        self._touch()
-
-    def close(self) -> None:
-        """Release connections and timers; it takes and sends nothing any more."""
-        self.gone = True
-        waiting, self._waiting = self._waiting, deque()
-        for rest in waiting:
-            rest.forget()
-
-    def configure(self, options: Options) -> None:
-        """Change the options; what waits goes on waiting."""
-        old = self.options
-        self.options = options.over(old)
-        self.context.router.set_once(self, bool(self.options.once))
-        if (old.queue_size, old.when_full) != (self.options.queue_size, self.options.when_full):
-            waiting = self._mailbox
-            self._dropped_before += waiting.dropped
-            self._mailbox = self._new_mailbox()
-            for item in waiting.take(len(waiting), waiting.bytes):
-                if self._mailbox.offer(item, item_size(item)) is Verdict.FULL:
-                    self._mailbox.force_drop()
+    # The queue
 
     def offer(self, items: Sequence[Item], sizes: Sequence[int]) -> int:
-        """Take events, or lose them as the policy says; gives how many that were.
+        """Take events, or drop them as the policy says; return how many that were.
 
-        What is left over has to wait, and its publisher with it.
+        The rest has to wait, and its publisher with it.
         """
         if self._waiting and not self._stalled:
             return 0
@@ -230,7 +240,7 @@ class BrokerSubscriber:
         return taken
 
     def _overflow(self, items: Sequence[Item], sizes: Sequence[int]) -> int:
-        """Deal with events for which there was no room; gives how many are dealt with."""
+        """Handle events for which there was no room; return how many are taken or dropped."""
         if self.gone:
             return len(items)
         taken, more = 0, -1
@@ -255,36 +265,40 @@ class BrokerSubscriber:
                 self._mailbox.offer(item, size)
         return len(items)
 
-    def wait(self, rest: BlockedOffer) -> None:
-        """Have it tried again when there is room, after what waits already."""
-        self._waiting.append(rest)
+    def wait(self, offer: BlockedOffer) -> None:
+        """Retry the offer when there is room, after those that wait already."""
+        self._waiting.append(offer)
 
-    def unwait(self, rest: BlockedOffer) -> None:
-        """Forget about it."""
-        self._waiting = deque(other for other in self._waiting if other is not rest)
+    def stall(self, offer: BlockedOffer) -> None:
+        """Stop waiting for room for this offer, and block no publisher until something is taken.
 
-    def stall(self) -> None:
-        """Hold nobody until something is taken again: what there is no room for is dropped."""
+        Until then, events for which there is no room are dropped.
+        """
+        self._waiting = deque(other for other in self._waiting if other is not offer)
         self._stalled = True
+        _log.warning(
+            "subscriber %s takes nothing for %g s and its queue of %d is full: events are dropped",
+            self, self.context.settings.block_timeout, self.options.queue_size,
+        )  # fmt: skip
 
-    def _tell_gap(self) -> None:
-        """Tell, in one notice, how many events were dropped since the last one."""
-        if self._dropped_before + self._mailbox.dropped > self._gaps_told:
-            self.notify({"kind": "gap", "missed": self._take_untold(), "reason": "full"})
+    def _notify_gap(self) -> None:
+        """Report, in one notice, how many events were dropped since the last one."""
+        if self._dropped_before + self._mailbox.dropped > self._gaps_reported:
+            self.notify({"kind": "gap", "missed": self._take_unreported(), "reason": "full"})
 
     @property
-    def _untold(self) -> int:
-        return self.dropped - self._gaps_told
+    def _unreported(self) -> int:
+        return self.dropped - self._gaps_reported
 
-    def _take_untold(self) -> int:
-        """Give how many events were dropped since the last time; the subscriber will hear of it."""
-        missed = self._untold
-        self._gaps_told = self.dropped
+    def _take_unreported(self) -> int:
+        """Return how many events were dropped since the last time, to report them."""
+        missed = self._unreported
+        self._gaps_reported = self.dropped
         self._account(missed)
         return missed
 
     def _account(self, count: int) -> None:
-        if not self.gone:  # afterwards the slot is somebody else's
+        if not self.gone:  # afterwards the slot belongs to another subscriber
             self.context.counter_file.values[self.slot + 1] += count
 
     def _touch(self) -> None:
@@ -302,9 +316,9 @@ class BrokerSubscriber:
 
     def _admit(self) -> None:
         while self._waiting and not self.gone:
-            rest = self._waiting.popleft()
-            if not rest.retry():
-                self._waiting.appendleft(rest)
+            offer = self._waiting.popleft()
+            if not offer.retry():
+                self._waiting.appendleft(offer)
                 break
 
     def _count_delivered(self, count: int) -> None:
@@ -319,26 +333,28 @@ class BrokerSubscriber:
 
 
 class BlockedOffer:
-    """What a full queue has not taken of a run yet.
+    """Events of a publication that a full queue has not taken yet.
 
-    It waits for at most `block_timeout` seconds after the queue took something the last time.
+    It waits for at most `block_timeout` seconds after the queue took something the last time, and
+    calls `settled` when nothing of it is left to wait for.
     """
 
-    __slots__ = ("_deadline", "_items", "_settled", "_sizes", "_subscriber")
+    __slots__ = ("_deadline", "_items", "_settled", "_sizes", "_subscriber", "_timeout")
 
     def __init__(
         self,
         subscriber: BrokerSubscriber,
-        items: list[Item],
-        sizes: list[int],
+        items: Sequence[Item],
+        sizes: Sequence[int],
         settled: Callable[[], None],
     ) -> None:
         self._subscriber = subscriber
         self._items = items
         self._sizes = sizes
         self._settled = settled
+        self._timeout = subscriber.context.settings.block_timeout
         self._deadline = Deadline(subscriber.context.loop, self._too_late)
-        self._put_off()
+        self._deadline.set(self._timeout)
 
     def retry(self) -> bool:
         """Offer it again to the subscriber, which has room now; True when nothing is left."""
@@ -348,7 +364,7 @@ class BlockedOffer:
             return True
         if taken:
             self._items, self._sizes = self._items[taken:], self._sizes[taken:]
-            self._put_off()
+            self._deadline.set(self._timeout)
         return False
 
     def forget(self) -> None:
@@ -356,16 +372,7 @@ class BlockedOffer:
         self._deadline.cancel()
         self._settled()
 
-    def _put_off(self) -> None:
-        self._deadline.set(self._subscriber.context.settings.block_timeout)
-
     def _too_late(self) -> None:
-        subscriber = self._subscriber
-        subscriber.unwait(self)
-        subscriber.stall()
-        _log.warning(
-            "subscriber %s takes nothing for %g s and its queue of %d is full: events are dropped",
-            subscriber, subscriber.context.settings.block_timeout, subscriber.options.queue_size,
-        )  # fmt: skip
-        subscriber.accept(self._items, self._sizes)
+        self._subscriber.stall(self)
+        self._subscriber.accept(self._items, self._sizes)
         self.forget()

@@ -7,16 +7,17 @@ import logging
 import socket
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from pyro_events._broker.net.loop import READ, WRITE
+from pyro_events._broker.snapshot.fields import SOCKET, Codec, Fields, Snapshotted
 from pyro_wire.framing import Frame, FrameReader, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pyro_events._broker.net.loop import Loop
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._broker.snapshot.transfer import SnapshotReader
 
 _RECEIVE: Final = 64 << 10
 """Bytes at a time; more would let one busy peer delay the others."""
@@ -44,12 +45,28 @@ class ConnectionOwner(Protocol):
         """Learn, once and not within another call, that the connection has ended."""
 
 
-class ServerConnection:
+class ServerConnection(Snapshotted):
     """Owns a connected socket and registers it with the loop, whose thread it belongs to."""
 
     __slots__ = (
-        "_blocked", "_end", "_finishing", "_loop", "_mask", "_out", "_out_bytes", "_owner",
-        "_paused", "_sock", "closed", "last_received", "reader",
+        "_blocked", "_end", "_loop", "_mask", "_out", "_out_bytes", "_owner",
+        "_paused", "_sock", "closed", "finishing", "last_received", "reader",
+    )  # fmt: skip
+
+    SNAPSHOT: ClassVar = Fields(
+        "_end", "finishing", "last_received",
+        init=("_sock", "reader"),
+        _sock=SOCKET,
+        reader=Codec(lambda reader, _: (reader.leftover(), reader.skipping)),
+        _out=Codec(
+            lambda out, writer: writer.share([b if type(b) is bytes else bytes(b) for b in out]),
+            lambda values, reader: deque(reader.shared(values)),
+        ),
+    )  # fmt: skip
+    TRANSIENT: ClassVar = (
+        "_loop", "_owner",
+        "closed", "_paused",  # neither is, while the service runs and is quiescent
+        "_blocked", "_mask", "_out_bytes",  # they follow from the others
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +88,8 @@ class ServerConnection:
         self._out_bytes = 0
         self._paused = False
         self._blocked = False
-        self._finishing: str | None = None
+        self.finishing: str | None = None
+        """Why it is to end, once `finish` was called."""
         self._end = 0.0
         self._mask = 0
         sock.setblocking(False)
@@ -104,7 +122,7 @@ class ServerConnection:
         """Read again, first what has arrived already."""
         if self._paused:
             self._paused = False
-            self._loop.call_later(0.0, self._go_on)  # only afterwards more is read
+            self._loop.call_later(0.0, self._continue)  # only afterwards more is read
 
     def finish(self, reason: str, patience: float = 1.0) -> None:
         """Close when everything is sent and the peer has closed, too, or after `patience` seconds.
@@ -112,9 +130,9 @@ class ServerConnection:
         What still comes is thrown away, but read: bytes that are left unread when a socket is
         closed make the system throw away at the peer what we have sent last.
         """
-        if self.closed or self._finishing is not None:
+        if self.closed or self.finishing is not None:
             return
-        self._finishing = reason
+        self.finishing = reason
         self._paused = False
         self._end = self._loop.call_later(patience, lambda: self.close(reason)).at
         if self._out:
@@ -135,51 +153,38 @@ class ServerConnection:
         self._out_bytes = 0
         self._loop.call_soon(lambda: self._owner.on_closed(reason))
 
-    def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
-        """Say everything, and pass the socket on; this connection goes on all the same."""
-        return {
-            "socket": sender.descriptor(self._sock.fileno()),
-            "input": self.reader.leftover(),
-            "skipping": self.reader.skipping,
-            "output": sender.share([b if type(b) is bytes else bytes(b) for b in self._out]),
-            "received": self.last_received,
-            "finishing": self._finishing,
-            "end": self._end,
-        }
-
     @classmethod
-    def take_over(
+    def restored(
         cls,
         loop: Loop,
-        receiver: SnapshotReader,
-        values: Mapping[str, Any],
+        values: dict[str, Any],
+        reader: SnapshotReader,
         max_size: int,
         owner: ConnectionOwner,
     ) -> ServerConnection:
-        """Go on, when the loop runs, from what another process has handed over."""
-        made = cls(loop, receiver.socket(values["socket"]), max_size, owner, configured=True)
-        made.restore(receiver, values)
+        """Return the connection that another process had, to be served when the loop runs."""
+        sock = reader.socket(values["_sock"])
+        made = cls(loop, sock, max_size, owner, configured=True)
+        made.restore(values, reader)
         return made
 
-    def restore(self, receiver: SnapshotReader, values: Mapping[str, Any]) -> None:
-        """Be where another process was with the same socket."""
-        self.reader.restore(values["input"], values["skipping"])
-        self.last_received = values["received"]
-        self._out.extend(receiver.shared(values["output"]))
+    def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
+        """Continue where another process was with the same socket."""
+        super().restore(values, reader)
+        leftover, skipping = values["reader"]
+        self.reader.restore(leftover, skipping)
         self._out_bytes = sum(map(len, self._out))
         self._blocked = bool(self._out)
-        reason, self._end = values["finishing"], values["end"]
-        if reason is not None:
-            self._finishing = reason
+        if (reason := self.finishing) is not None:
             self._loop.call_at(self._end, lambda: self.close(reason))
         self._watch()
-        if values["input"]:
+        if leftover:
             self._loop.call_soon(self._process)
 
     def _watch(self) -> None:
         if self.closed:
             return
-        reading = self._finishing is not None or (
+        reading = self.finishing is not None or (
             not self._paused and self._out_bytes <= _UNREAD_REPLIES
         )
         mask = (READ if reading else 0) | (WRITE if self._blocked else 0)
@@ -196,7 +201,7 @@ class ServerConnection:
             self._blocked = False
             self._flush()
             if not self._blocked:
-                self._go_on()
+                self._continue()
         if mask & READ and not self.closed and not self._paused:
             self._receive()
 
@@ -209,15 +214,15 @@ class ServerConnection:
             self.close(f"lost: {error.strerror or error}")
             return
         if not data:
-            self.close(self._finishing or "closed by the peer")
+            self.close(self.finishing or "closed by the peer")
             return
-        if self._finishing is not None:
+        if self.finishing is not None:
             return
         self.last_received = self._loop.clock()
         self.reader.feed(data)
         self._process()
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         """Handle what has arrived already, and read again."""
         self._process()
         self._watch()
@@ -244,7 +249,7 @@ class ServerConnection:
 
     def _willing(self) -> bool:
         """Say whether the next frame may be handled."""
-        if self._paused or self.closed or self._finishing is not None:
+        if self._paused or self.closed or self.finishing is not None:
             return False
         return self._out_bytes <= _UNREAD_REPLIES
 
@@ -262,7 +267,7 @@ class ServerConnection:
             if self._out_bytes == size:
                 break
         self._blocked = bool(out)
-        if self._finishing is not None and not out and not self.closed:
+        if self.finishing is not None and not out and not self.closed:
             self._end_sending()
         else:
             self._watch()
@@ -301,16 +306,3 @@ def configure(sock: socket.socket) -> None:
     ):
         if hasattr(socket, option):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-
-class Nobody:
-    """Owns connections that only have to come to their end."""
-
-    def on_frame(self, frame: Frame) -> None:
-        """Ignore it."""
-
-    def on_too_large(self, error: FrameTooLarge) -> None:
-        """Ignore it."""
-
-    def on_closed(self, reason: str) -> None:
-        """Ignore it."""

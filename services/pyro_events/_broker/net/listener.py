@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events._broker.net.address import UnixSocket
 from pyro_events._broker.net.loop import READ
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.rejections import RejectionCounters
     from pyro_events._broker.settings import Settings
-    from pyro_events._broker.snapshot.transfer import SnapshotWriter
+    from pyro_events._broker.snapshot.transfer import SnapshotReader
 
 _AT_ONCE = 64
 _PAUSE = 0.5
@@ -28,11 +29,23 @@ _EXTRA = 100
 _log = logging.getLogger("pyro_events")
 
 
-class Listener:
+class Listener(Snapshotted):
     """Accepts on a listening socket, which it owns.
 
     `accepted` gets the socket, the peer's address, and why it is refused, or None.
     """
+
+    SNAPSHOT: ClassVar = Fields(
+        init=("_sock",),
+        _sock=Codec(
+            lambda sock, writer: (writer.descriptor(sock.fileno()), isinstance(sock, UnixSocket))
+        ),
+    )
+    TRANSIENT: ClassVar = (
+        "_loop", "_settings", "_rejections", "_accepted",
+        "_peers", "connections",  # each restored session is counted
+        "closed",  # then there is no handover
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,15 +64,6 @@ class Listener:
         self.connections = 0
         self.closed = False
         loop.watch(sock, READ, self._ready)
-
-    def hand_over(self, sender: SnapshotWriter) -> int:
-        """Pass the socket on; this listener goes on all the same."""
-        return sender.descriptor(self._sock.fileno())
-
-    @property
-    def owns_file(self) -> bool:
-        """Whether the socket has a file that goes with it."""
-        return isinstance(self._sock, UnixSocket)
 
     def own(self) -> None:
         """Remove the file, if the socket has one, when it is closed."""
@@ -137,3 +141,10 @@ class Listener:
                 self._loop.watch(self._sock, READ, self._ready)
 
         self._loop.call_later(_PAUSE, again)
+
+
+def passed_listener(values: Mapping[str, Any], reader: SnapshotReader) -> socket.socket:
+    """Return the socket that another process's listener has passed on."""
+    number, has_file = values["_sock"]
+    sock = reader.socket(number)
+    return UnixSocket(sock.getsockname(), 0, sock.detach()) if has_file else sock

@@ -12,7 +12,9 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+
+from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,53 +200,54 @@ class Loop:
                 pass
 
 
-class Deadline:
-    """A time-out that is put off often: moving it costs next to nothing."""
+class Deadline(Snapshotted):
+    """A timeout that is moved to a later time often, which costs next to nothing."""
 
-    __slots__ = ("_at", "_callback", "_loop", "_timer")
+    __slots__ = ("_callback", "_loop", "_timer", "at")
+
+    SNAPSHOT: ClassVar = Fields("at")
+    TRANSIENT: ClassVar = ("_callback", "_loop", "_timer")
 
     def __init__(self, loop: Loop, callback: Callable[[], None]) -> None:
         self._loop = loop
         self._callback = callback
-        self._at: float | None = None
+        self.at: float | None = None
+        """When it expires, by the loop's clock; None: not at all."""
         self._timer: Timer | None = None
 
     def set(self, seconds: float) -> None:
         """Expire so many seconds from now, and not before."""
-        self._at = self._loop.clock() + seconds
+        self.at = self._loop.clock() + seconds
         if self._timer is None:
             self._timer = self._loop.call_later(seconds, self._due)
 
-    @property
-    def at(self) -> float | None:
-        """When it expires, by the loop's clock; None: not at all."""
-        return self._at
+    def snapshot(self, writer: object) -> float | None:  # noqa: ARG002 - a part's signature
+        """Return when it expires."""
+        return self.at
 
-    def set_at(self, at: float | None) -> None:
-        """Expire then, by the loop's clock; None: not at all."""
-        if at is None:
-            self.clear()
-        else:
-            self.set(at - self._loop.clock())
+    def restore(self, values: float | None, reader: object) -> None:  # noqa: ARG002 - the same
+        """Expire when it would have in the other process."""
+        if values is not None:
+            self.set(values - self._loop.clock())
 
     def clear(self) -> None:
         """Don't expire."""
-        self._at = None
+        self.at = None
 
     def cancel(self) -> None:
         """Don't expire, and let the loop forget about it at once."""
-        self._at = None
+        self.at = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _due(self) -> None:
         self._timer = None
-        if self._at is None:
+        if self.at is None:
             return
-        left = self._at - self._loop.clock()
+        left = self.at - self._loop.clock()
         if left > 0:
             self._timer = self._loop.call_later(left, self._due)
         else:
-            self._at = None
+            self.at = None
             self._callback()

@@ -16,16 +16,18 @@ import contextlib
 import logging
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events._broker.snapshot import counters, journal, model
 from pyro_events._broker.snapshot.counters import CounterFile
+from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 from pyro_events._broker.snapshot.model import BrokerSnapshot, LostSubscriber, UnreadableSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pyro_events._broker.snapshot.model import SubscriberSnapshot
+    from pyro_events._broker.snapshot.transfer import SnapshotWriter
 
 _PREFIX = "tallies-"
 _SLACK = 256 << 10
@@ -36,7 +38,7 @@ _MOST_LOST = 1000
 _log = logging.getLogger("pyro_events")
 
 
-class RosterStore:
+class RosterStore(Snapshotted):
     """Writes the roster of one process. For the loop's thread only.
 
     `slots` is how many subscribers and publishers there may be. What the process before has left
@@ -45,13 +47,22 @@ class RosterStore:
     touch them before that one has ended; raises OSError then.
     """
 
+    SNAPSHOT: ClassVar = Fields("_records", "_size")
+    TRANSIENT: ClassVar = (
+        "counter_file",  # the broker carries it
+        "_directory", "_numbers", "_header", "_live",  # they follow from the others
+        "_file",  # opened again
+        "changes",  # written before
+        "errors", "given_up",  # then nothing is carried
+    )  # fmt: skip
+
     def __init__(
         self,
         directory: str,
         slots: int,
         incarnation: str,
         lost: Sequence[LostSubscriber],
-        past: Mapping[str, Any] | None = None,
+        past: dict[str, Any] | None = None,
     ) -> None:
         self.errors = 0
         """How often the state directory could not be written to."""
@@ -67,7 +78,8 @@ class RosterStore:
         self.changes: dict[int, Callable[[], bytes] | None] = {}
         """What has to be written, by slots; None for one that is free."""
         if past is not None:
-            self._take_over(past, slots)
+            self.counter_file = CounterFile.reopen(self._path(self._numbers), slots)
+            self.restore(past, None)
             return
         try:
             self.counter_file = CounterFile.create(self._path(self._numbers), slots)
@@ -75,11 +87,15 @@ class RosterStore:
             self.counter_file = CounterFile.in_memory(slots)
             self._give_up(error)
 
-    def hand_over(self) -> dict[str, Any] | None:
-        """Say everything, when nothing is left to write; None if there is no roster any more."""
-        if self._file is None:
-            return None
-        return {"records": self._records, "size": self._size}
+    def snapshot(self, writer: SnapshotWriter) -> dict[str, Any] | None:
+        """Return what the journal has, when all is written; None if there is no roster any more."""
+        return None if self._file is None else super().snapshot(writer)
+
+    def restore(self, values: dict[str, Any], reader: object) -> None:
+        """Continue with the journal of another process of the same incarnation."""
+        super().restore(values, reader)
+        self._live += sum(map(len, self._records.values()))
+        self._file = self._open()
 
     def begin(self) -> None:
         """Put what was noted so far in the place of what the process before has left."""
@@ -129,13 +145,6 @@ class RosterStore:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
-
-    def _take_over(self, past: Mapping[str, Any], slots: int) -> None:
-        self._records = dict(past["records"])
-        self._live += sum(map(len, self._records.values()))
-        self._size = past["size"]
-        self.counter_file = CounterFile.reopen(self._path(self._numbers), slots)
-        self._file = self._open()
 
     def _collect(self) -> bytes:
         """Give the records of what has changed, and keep them for when the journal is rewritten."""
@@ -251,10 +260,10 @@ def _roster(data: bytes, directory: str) -> BrokerSnapshot:
             incarnation=roster.incarnation,
             reason="crash",
             subscribers=[
-                replace(standing, lineage=[roster.incarnation], promised=1)
-                if standing.kind == "callback"
-                else standing
-                for standing in roster.subscribers.values()
+                replace(saved, lineage=[roster.incarnation], promised=1)
+                if saved.kind == "callback"
+                else saved
+                for saved in roster.subscribers.values()
             ],
             lost=roster.lost,
         )
@@ -262,8 +271,8 @@ def _roster(data: bytes, directory: str) -> BrokerSnapshot:
         incarnation=roster.incarnation,
         reason="crash",
         subscribers=[
-            _cut_off(standing, roster.incarnation, *numbers[slot : slot + 2])
-            for slot, standing in roster.subscribers.items()
+            _cut_off(saved, roster.incarnation, *numbers[slot : slot + 2])
+            for slot, saved in roster.subscribers.items()
         ],
         publishers={name: numbers[slot] for slot, name in roster.publishers.items()},
         lost=roster.lost,
@@ -271,13 +280,13 @@ def _roster(data: bytes, directory: str) -> BrokerSnapshot:
 
 
 def _cut_off(
-    standing: SubscriberSnapshot, incarnation: str, promised: int, accounted: int
+    saved: SubscriberSnapshot, incarnation: str, promised: int, accounted: int
 ) -> SubscriberSnapshot:
     """Say how a subscriber stands whose events went down with the process."""
-    last = promised - accounted if standing.kind == "stream" else 0
+    last = promised - accounted if saved.kind == "stream" else 0
     return replace(
-        standing,
-        lineage=[*standing.lineage, incarnation],
+        saved,
+        lineage=[*saved.lineage, incarnation],
         promised=promised,
         accounted=accounted,
         acked=last,

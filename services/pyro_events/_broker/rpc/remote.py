@@ -130,7 +130,7 @@ class EventServiceObject:
         publisher = self._broker.publishers.seen(check_id("publisher_id", publisher_id))
 
         def start() -> PendingResult:
-            known = publisher.news(number, len(batch))
+            known = publisher.repeated(number, len(batch))
             publisher.last = max(number + len(batch) - 1, publisher.last or 0)
             news = batch_items(batch[known:], limit) if known else items
             return self._broker.publish(news, publisher)

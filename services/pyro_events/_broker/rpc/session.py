@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import hmac
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from Pyro5.errors import DaemonError, PyroError
 
 from pyro_events._broker.delivery.pending_result import PendingResult
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.rpc import calls
+from pyro_events._broker.snapshot.fields import PART, Codec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.stream import StreamSubscriber
     from pyro_events._broker.net.loop import Timer
     from pyro_events._broker.rejections import RejectionCounters
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._broker.snapshot.transfer import SnapshotReader
 
 HELPER_PROTOCOL = 1
 """The version of what helpers and event service have agreed on beyond Pyro5's protocol."""
@@ -31,12 +32,28 @@ HELPER_PROTOCOL = 1
 _log = logging.getLogger("pyro_events")
 
 
-class Session:
+class Session(Snapshotted):
     """Serves one client. `refusal` is why it is sent away, or None."""
 
     __slots__ = (
         "_broker", "_deadline", "_ended", "_ending", "_objects", "_refusal", "_rejections",
         "_streamed", "_welcome", "connection", "peer", "stream",
+    )  # fmt: skip
+
+    SNAPSHOT: ClassVar = Fields(
+        "_streamed", "_welcome",
+        init=("peer", "connection", "stream", "_deadline"),
+        connection=PART,
+        stream=Codec(lambda stream, _: None if stream is None or stream.gone else stream.key),
+        _deadline=Codec(lambda timer, _: timer and timer.at),
+        _refusal=Codec(
+            lambda refusal, _: refusal and (refusal.limit, str(refusal)),
+            lambda values, _: values and LimitReached(*values),
+        ),
+    )  # fmt: skip
+    TRANSIENT: ClassVar = (
+        "_broker", "_objects", "_rejections", "_ended",
+        "_ending",  # then there is no handover
     )  # fmt: skip
 
     def __init__(
@@ -71,32 +88,19 @@ class Session:
         self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
         self._deadline = self._broker.loop.call_later(settings.handshake_timeout, self._too_late)
 
-    def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
-        """Say everything, when no call is under way; this session goes on all the same."""
-        refusal, stream = self._refusal, self.stream
-        return {
-            "connection": self.connection.hand_over(sender),
-            "peer": self.peer,
-            "welcome": self._welcome,
-            "deadline": self._deadline and self._deadline.at,
-            "refusal": refusal and (refusal.limit, str(refusal)),
-            "stream": stream.key if stream is not None and not stream.gone else None,
-            "streamed": self._streamed,
-        }
-
-    def take_over(self, receiver: SnapshotReader, values: Mapping[str, Any]) -> None:
-        """Serve on, when the loop runs, the client that another process has served."""
-        settings = self._broker.settings
-        self._welcome, self._streamed = values["welcome"], values["streamed"]
-        self._refusal = values["refusal"] and LimitReached(*values["refusal"])
+    def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
+        """Continue to serve, when the loop runs, the client that another process has served."""
+        super().restore(values, reader)
+        broker = self._broker
+        settings = broker.settings
         size = settings.max_message_size if self._welcome else settings.handshake_size
-        self.connection = ServerConnection.take_over(
-            self._broker.loop, receiver, values["connection"], size, self
+        self.connection = ServerConnection.restored(
+            broker.loop, values["connection"], reader, size, self
         )
-        if values["deadline"] is not None:
-            self._deadline = self._broker.loop.call_at(values["deadline"], self._too_late)
+        if values["_deadline"] is not None:
+            self._deadline = broker.loop.call_at(values["_deadline"], self._too_late)
         if values["stream"] is not None:
-            self.stream = self._broker.streams[values["stream"]]
+            self.stream = broker.streams[values["stream"]]
             self.stream.rejoin(self.connection)
 
     def check_no_stream(self) -> None:

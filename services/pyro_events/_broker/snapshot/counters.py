@@ -12,10 +12,9 @@ from __future__ import annotations
 import mmap
 import os
 from array import array
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, ClassVar, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
 _MAGIC: Final = int.from_bytes(b"tallies1", "little")
 _HEADER: Final = 1
@@ -25,10 +24,13 @@ SLOT: Final = 2
 """Words of a slot; a slot is known by the index of its first one."""
 
 
-class CounterFile:
+class CounterFile(Snapshotted):
     """Hands out slots. For the loop's thread only."""
 
     __slots__ = ("_free", "_memory", "_next", "_size", "_whole", "values")
+
+    SNAPSHOT: ClassVar = Fields("_free", "_next", "values")
+    TRANSIENT: ClassVar = ("_memory", "_size", "_whole")
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
@@ -65,18 +67,13 @@ class CounterFile:
         finally:
             os.close(file)
 
-    @property
-    def used(self) -> int:
-        """How many slots were ever handed out."""
-        return self._next // SLOT
+    def snapshot(self, writer: object) -> dict[str, Any]:  # noqa: ARG002 - a part's signature
+        """Return all numbers, and which slots are free."""
+        words = self.values[: self._next].tobytes()
+        return {"used": self._next // SLOT, "words": words, "free": self._free}
 
-    def hand_over(self) -> dict[str, Any]:
-        """Say everything."""
-        words = self.values[: self._next]
-        return {"words": words.tobytes(), "free": self._free}
-
-    def take_over(self, values: Mapping[str, Any]) -> None:
-        """Go on from what another process has handed over; nothing must be claimed yet."""
+    def restore(self, values: dict[str, Any], reader: object) -> None:  # noqa: ARG002 - the same
+        """Continue from the numbers of another process; nothing may be claimed yet."""
         words = array("Q", values["words"])
         self._next, self._free = len(words), list(values["free"])
         self.values[: self._next] = memoryview(words)

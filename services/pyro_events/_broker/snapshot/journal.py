@@ -47,9 +47,9 @@ def header(incarnation: str, counter_file: str, lost: Sequence[LostSubscriber]) 
     return _record(["roster", FORMAT, incarnation, counter_file, [each.plain() for each in lost]])
 
 
-def has(slot: int, standing: SubscriberSnapshot) -> bytes:
+def has(slot: int, saved: SubscriberSnapshot) -> bytes:
     """Give the record of a subscriber."""
-    return _record(["has", slot, standing.plain()])
+    return _record(["has", slot, saved.plain()])
 
 
 def pub(slot: int, publisher_id: str) -> bytes:

@@ -121,7 +121,7 @@ def encode(state: BrokerSnapshot) -> bytes:
     values = {
         "incarnation": state.incarnation,
         "reason": state.reason,
-        "subscribers": [standing.plain() for standing in state.subscribers],
+        "subscribers": [saved.plain() for saved in state.subscribers],
         "publishers": state.publishers,
         "lost": [lost.plain() for lost in state.lost],
     }
