@@ -248,8 +248,7 @@ def test_a_new_process_with_another_format_is_refused(held: Held) -> None:
             word, reason, _ = handover._receive(sock)
         assert word == "kept"
         assert reason == (
-            "the new process uses handover format 99, and the running one format "
-            f"{handover.FORMAT}"
+            f"the new process uses handover format 99, and the running one format {handover.FORMAT}"
         )
         serves_on(es, es.pids[-1], everybody)
 

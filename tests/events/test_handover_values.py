@@ -172,9 +172,9 @@ def test_a_snapshot_changes_nothing(engine: Make, stock: Stock) -> None:
             remote.publish("a", number)
 
         def take() -> object:
-            es.engine.quiesce()
+            es.engine.broker.quiesce()
             values = es.engine.snapshot(SnapshotWriter())
-            broker = values["_broker"]
+            broker = values["broker"]
             for part in "retries", "_retry", "connection":
                 del broker["callbacks"][0]["_daemon"][part]
             del broker["context"]["counters"]

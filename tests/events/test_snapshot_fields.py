@@ -100,14 +100,14 @@ def test_a_planned_restart_saves_what_it_does_not_give_up(cls: type[Snapshotted]
 
 
 def test_lists_are_used_in_both_directions() -> None:
-    """Plain values, parts in place, and values with a codec."""
+    """Values are set, and objects with snapshots restored in place."""
 
     class Part(Snapshotted):
         SNAPSHOT = Fields("number")
         number = 0
 
     class Whole(Snapshotted):
-        SNAPSHOT = Fields("text", parts=("part",), init=("name",))
+        SNAPSHOT = Fields("text", "part", init=("name",))
 
         def __init__(self, name: str) -> None:
             self.name = name

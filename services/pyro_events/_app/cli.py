@@ -104,7 +104,7 @@ def _names(
     options: argparse.Namespace, engine: Engine, inheritance: ReceivedHandover | None
 ) -> Registration | None:
     if inheritance is not None:
-        handed = inheritance.values["names"]
+        handed = inheritance.reader.values["names"]
         return handed and Registration.take_over(handed, engine.uri, engine.incarnation)
     if options.no_ns:
         return None

@@ -82,7 +82,7 @@ class EventServiceProcess:
     def _take(self, inheritance: ReceivedHandover) -> None:
         inheritance.take()
         gc.enable()
-        pause = self._loop.clock() - inheritance.values["since"]
+        pause = self._loop.clock() - inheritance.reader.values["since"]
         _log.info("took over; for %.1f ms nobody was served", pause * 1000)
 
     @property
@@ -185,15 +185,16 @@ class EventServiceProcess:
 
     def _returned(self, wait: object) -> object:
         """Say who is back after a restart, `wait` seconds from now at most."""
+        reconnects = self._engine.broker.reconnects
         if not isinstance(wait, (int, float)) or not wait > 0:
-            return self._engine.returned()
+            return reconnects.counts()
         answer = Deferred()
 
         def done() -> None:
-            answer.finish(self._engine.returned)
+            answer.finish(reconnects.counts)
             self._watch_channel()
 
-        self._engine.await_return(wait, done)
+        reconnects.when_complete(wait, done)
         return answer
 
     def _retire(self, reason: str) -> Deferred:
@@ -217,7 +218,11 @@ class EventServiceProcess:
             self._engine.check_running()
         try:
             self._offer = HandoverOffer(
-                self._loop, path, self._engine.patterns, self._snapshot, self._relinquish
+                self._loop,
+                path,
+                self._engine.broker.router.patterns,
+                self._snapshot,
+                self._relinquish,
             )
         except OSError as error:
             raise AskRefused(f"can't listen at {path}: {error.strerror or error}") from None
@@ -227,7 +232,7 @@ class EventServiceProcess:
         if self._errands.busy:
             raise Failed("a name server is being asked for something at this moment")
         since = self._loop.clock()
-        self._engine.quiesce()
+        self._engine.broker.quiesce()
         names = self._names and self._names.hand_over()
         return {"since": since, "names": names, "engine": self._engine.snapshot(writer)}
 

@@ -1,4 +1,4 @@
-"""Who is subscribed, what was published, and what has to be sent in this round."""
+"""The subscribers, what is published to them, and what has to be sent in this round."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from pyro_events._protocol.patterns import Pattern
 from pyro_events._protocol.subjects import check_patterns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pyro_events._broker.delivery.pending_result import PendingResult
+    from pyro_events._broker.delivery.publication import PendingResult
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.net.dialer import Resolver
     from pyro_events._broker.net.loop import Loop
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         LostSubscriber,
         SubscriberSnapshot,
     )
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._broker.snapshot.transfer import SnapshotReader
     from pyro_events._protocol.event import Item
 
 _LEAVING = 1000
@@ -48,10 +48,7 @@ _PAUSE = 0.002
 _log = logging.getLogger("pyro_events")
 
 
-def _save_subscribers(
-    subscribers: Mapping[str, BrokerSubscriber], writer: SnapshotWriter
-) -> list[Any]:
-    return [each.snapshot(writer) for each in subscribers.values()]
+_NAMED = Codec(lambda named, writer: [each.snapshot(writer) for each in named.values()])
 
 
 class Broker(Snapshotted):
@@ -62,10 +59,13 @@ class Broker(Snapshotted):
     """
 
     SNAPSHOT: ClassVar = Fields(
-        parts=("context", "counter_file", "publishers", "reconnects"),
+        "context",
+        "counter_file",
+        "publishers",
+        "reconnects",
         init=("callbacks", "streams", "lost"),
-        callbacks=Codec(_save_subscribers),
-        streams=Codec(_save_subscribers),
+        callbacks=_NAMED,
+        streams=_NAMED,
         lost=Codec(lambda lost, _: [each.plain() for each in lost]),
     )
     TRANSIENT: ClassVar = (
@@ -164,11 +164,10 @@ class Broker(Snapshotted):
     # Subscribers
 
     def callback(self, uri: URI, options: Options) -> CallbackSubscriber:
-        """Return the subscriber at that address, a new one if need be; ValueError if too many."""
+        """Return the subscriber at that address, a new one if need be."""
         name = str(uri)
         subscriber = self.callbacks.get(name)
         if subscriber is None:
-            self._check_room()
             subscriber = self.callbacks[name] = CallbackSubscriber(self.context, uri, options)
         subscriber.configure(options)
         self.reconnects.returned(subscriber)
@@ -176,25 +175,15 @@ class Broker(Snapshotted):
         return subscriber
 
     def stream(self, subscriber_id: str, name: str, options: Options) -> StreamSubscriber:
-        """Return a new stream subscriber, which replaces one of the same id.
-
-        Raises ValueError if there are too many.
-        """
+        """Return a new stream subscriber, which replaces one of the same id."""
         old = self.streams.get(subscriber_id)
-        if old is None:
-            self._check_room()
-        else:
+        if old is not None:
             old.hang_up("the subscriber came back over another connection")
             self.remove(old)
         subscriber = StreamSubscriber(self.context, subscriber_id, name, options)
         self.streams[subscriber_id] = subscriber
         subscriber.configure(options)
         return subscriber
-
-    def _check_room(self) -> None:
-        limit = self.settings.max_subscribers
-        if len(self.callbacks) + len(self.streams) >= limit:
-            raise ValueError(f"the event service has its {limit} subscribers")
 
     def remove(self, subscriber: BrokerSubscriber) -> None:
         """Remove a subscriber that has unsubscribed, or has no subscription left."""
@@ -312,8 +301,9 @@ class Broker(Snapshotted):
             self.router.subscribe_match(made, patterns)
             made.restore(each, reader)
         super().restore(values, reader)
+        self.router.restore_timeouts(values["context"]["router"])
         for each in values["context"]["notifiers"]:
-            DisconnectNotifier(self.context, URI(each["_daemon"]["uri"]), {}).restore(each, reader)
+            DisconnectNotifier(self.context, URI(each["daemon"]["uri"]), {}).restore(each, reader)
 
 
 def slots(settings: Settings) -> int:

@@ -24,7 +24,7 @@ from pyro_events._broker.rpc.remote import remote_objects
 from pyro_events._broker.rpc.session import Session
 from pyro_events._broker.rpc.targets import is_loopback
 from pyro_events._broker.shutdown import DrainAndSave, Stop
-from pyro_events._broker.snapshot.fields import PART, Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._broker.snapshot.model import lost_of
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.subjects import check_subjects
@@ -56,11 +56,8 @@ class Engine(Snapshotted):
 
     SNAPSHOT: ClassVar = Fields(
         "_started",
-        parts=("_rejections",),
-        init=("uri", "incarnation", "_broker", "_listener", "_store", "_sessions"),
-        _broker=PART,
-        _listener=PART,
-        _store=PART,
+        "_rejections",
+        init=("uri", "incarnation", "broker", "_listener", "_store", "_sessions"),
         _sessions=Codec(lambda sessions, writer: [each.snapshot(writer) for each in sessions]),
     )
     TRANSIENT: ClassVar = (
@@ -80,7 +77,7 @@ class Engine(Snapshotted):
         received: ReceivedHandover | None = None,
     ) -> None:
         if received is not None:
-            passed = passed_listener(received.values["engine"]["_listener"], received.reader)
+            passed = passed_listener(received.reader.values["engine"]["_listener"], received.reader)
             if listening is None:
                 listening = passed
             else:
@@ -93,7 +90,7 @@ class Engine(Snapshotted):
         self.loop = Loop()
         self._resolver = Resolver(self.loop)
         self._store: RosterStore | None = None
-        self._broker: Broker
+        self.broker: Broker
         self._sessions: set[Session] = set()
         self._rejections = RejectionCounters()
         self._listener = Listener(self.loop, sock, settings, self._rejections, self._accepted)
@@ -105,10 +102,12 @@ class Engine(Snapshotted):
         if received is None:
             self._begin(state_dir)
         else:
-            self._begin_with(received.values["engine"], received.reader, state_dir)
+            self._begin_with(received.reader.values["engine"], received.reader, state_dir)
         unix = sock.family == socket.AF_UNIX
         if settings.ident is None and not unix and not is_loopback(sock.getsockname()[0]):
-            _log.warning("%s: open to everybody who reaches it: give an identification", self.uri)
+            _log.warning(
+                "%s: open to all clients that can reach it: set an identification", self.uri
+            )
 
     def _begin(self, state_dir: str | None) -> None:
         """Begin with nothing but what an earlier process may have left."""
@@ -120,17 +119,17 @@ class Engine(Snapshotted):
             self._store = RosterStore(state_dir, room, self.incarnation, lost)
         self._make_broker(lost)
         if past is not None:
-            self._broker.resume(past)
+            self.broker.resume(past)
         if self._store is not None:
             self._store.begin()
 
     def _make_broker(self, lost: list[LostSubscriber], more_slots: int = 0) -> None:
         identity: dict[str, object] = {"uri": self.uri, "incarnation": self.incarnation}
-        self._broker = Broker(
+        self.broker = Broker(
             self.loop, self._resolver, self._settings, identity, self._version, self._store,
             lost=lost, more_slots=more_slots,
         )  # fmt: skip
-        self._objects = remote_objects(self._broker, self.statistics)
+        self._objects = remote_objects(self.broker, self.statistics)
 
     def run(self) -> None:
         """Serve until stopped, then release everything."""
@@ -150,12 +149,12 @@ class Engine(Snapshotted):
         self.loop.run_once(0)  # connections report their end
         if self._store is not None:
             self._store.close()
-        self._broker.counter_file.close()
+        self.broker.counter_file.close()
         self._resolver.close()
         self.loop.close()
 
     def _release(self) -> None:
-        self._broker.close()
+        self.broker.close()
         for session in list(self._sessions):
             session.connection.close("the event service stops")
 
@@ -173,13 +172,13 @@ class Engine(Snapshotted):
                 f"this one is to be {self.uri}, and the old one is {values['uri']}"
             )
         self.incarnation = values["incarnation"]
-        lost = lost_of(values["_broker"]["lost"])
-        used = values["_broker"]["counter_file"]["used"]
+        lost = lost_of(values["broker"]["lost"])
+        used = values["broker"]["counter_file"]["used"]
         if state_dir is not None and values["_store"] is not None:
             room = slots(self._settings) + used
             self._store = RosterStore(state_dir, room, self.incarnation, lost, values["_store"])
         self._make_broker(lost, used)
-        self._broker.restore(values["_broker"], reader)
+        self.broker.restore(values["broker"], reader)
         self.restore(values, reader)
         for each in values["_sessions"]:
             session = self._session(each["peer"], None)
@@ -191,24 +190,13 @@ class Engine(Snapshotted):
         if self._stopping:
             raise NotRunning("the event service is stopping, or has retired")
 
-    def quiesce(self) -> None:
-        """Reach a point where nothing is half done; publishers that wait are released.
-
-        For the loop's thread, while it handles what is ready.
-        """
-        self._broker.quiesce()
-
     def relinquish(self) -> None:
-        """Close everything, which another process has now, and end without telling anybody."""
+        """Close everything, which another process has now, and end without any notice."""
         self.loop.stop()  # first of all: whatever happens, this process serves no more
         self._listener.relinquish()
         self._release()
         if self._store is not None:
             self._store.close()
-
-    def patterns(self) -> list[str]:
-        """Return the texts of all patterns."""
-        return self._broker.router.patterns()
 
     # Stopping, and planned restarts
 
@@ -218,10 +206,10 @@ class Engine(Snapshotted):
 
     def _stop(self, reason: str) -> None:
         if self.retired:
-            self.loop.stop()  # everybody knows, and everything is written down
+            self.loop.stop()  # the notices are sent, and the rest is saved
         if not self._stopping:
             self._refuse_work()
-            Stop(self._broker, reason)
+            Stop(self.broker, reason)
 
     def retire(self, reason: str, done: Callable[[Callable[[], object]], None]) -> None:
         """Leave everything to the next process, which is about to start; for the loop's thread.
@@ -242,24 +230,15 @@ class Engine(Snapshotted):
                 session.pause()
             done(outcome)
 
-        DrainAndSave(self._broker, self._store, reason, saved)
+        DrainAndSave(self.broker, self._store, reason, saved)
 
     def _refuse_work(self) -> None:
         self._stopping = True
-        self._broker.pump()  # the events of this round come before the notice
+        self.broker.pump()  # the events of this round come before the notice
         self._listener.close()
         for session in list(self._sessions):
             if session.stream is None:
                 session.pause()
-
-    def await_return(self, seconds: float, done: Callable[[], None]) -> None:
-        """Call `done` when all subscribers from before a restart are back, or after `seconds`."""
-        self._broker.reconnects.when_complete(seconds, done)
-
-    def returned(self) -> dict[str, object]:
-        """Return how many subscribers of the previous process were expected, and are back."""
-        reconnects = self._broker.reconnects
-        return {"expected": reconnects.expected, "back": reconnects.back}
 
     # Publishing and statistics
 
@@ -282,7 +261,7 @@ class Engine(Snapshotted):
         """Publish; done when everything is in the queues. Any thread may call it."""
         accepted: Future[None] = Future()
         self.loop.call_soon(
-            lambda: self._broker.publish(items).when_done(lambda: accepted.set_result(None))
+            lambda: self.broker.publish(items).when_done(lambda: accepted.set_result(None))
         )
         return accepted
 
@@ -296,12 +275,12 @@ class Engine(Snapshotted):
             raise NotRunning("the event service is stopping")
         texts = check_subjects(subject)
         limit = self._settings.queue_bytes
-        self._broker.announce(make_items(texts, codec.pack(message), limit))
+        self.broker.announce(make_items(texts, codec.pack(message), limit))
 
     def statistics(self) -> dict[str, object]:
         """Return what the remote method of that name returns; for the loop's thread."""
         return stats.statistics(
-            self._broker,
+            self.broker,
             connections=len(self._sessions),
             refusals=self._rejections.as_dict(),
             uptime_s=time.monotonic() - self._started,
@@ -309,7 +288,7 @@ class Engine(Snapshotted):
 
     def subscriptions(self) -> list[dict[str, object]]:
         """Return what the remote method of that name returns; for the loop's thread."""
-        return stats.subscriptions(self._broker)
+        return stats.subscriptions(self.broker)
 
     # Clients
 
@@ -320,7 +299,7 @@ class Engine(Snapshotted):
 
     def _session(self, peer: str | None, refusal: LimitReached | None) -> Session:
         session = Session(
-            self._broker,
+            self.broker,
             self._objects,
             peer,
             refusal=refusal,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pyro_events._broker.delivery.pending_result import PendingResult
+from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.snapshot import journal
 from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from pyro_events._broker.recovery.roster_store import RosterStore
     from pyro_events._broker.snapshot.counters import CounterFile
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
 
 
 class PublisherRecord(Snapshotted):
@@ -25,10 +24,10 @@ class PublisherRecord(Snapshotted):
     SNAPSHOT: ClassVar = Fields("last", "seen", "slot")
     TRANSIENT: ClassVar = ("busy",)  # nothing is, when the broker is quiescent
 
-    def __init__(self, slot: int) -> None:
+    def __init__(self, slot: int, last: int | None = None, seen: float = 0.0) -> None:
         self.slot = slot
-        self.last: int | None = None
-        self.seen = 0.0
+        self.last = last
+        self.seen = seen
         self.busy: PendingResult | None = None
 
     def repeated(self, first: int, count: int) -> int:
@@ -47,20 +46,6 @@ class PublisherRecord(Snapshotted):
         return pending
 
 
-Table = OrderedDict[str, PublisherRecord]
-
-
-def _save_table(table: Table, writer: SnapshotWriter) -> list[Any]:
-    return [(name, publisher.snapshot(writer)) for name, publisher in table.items()]
-
-
-def _load_table(values: list[Any], reader: SnapshotReader) -> Table:
-    table = OrderedDict((name, PublisherRecord(0)) for name, _ in values)
-    for name, saved in values:
-        table[name].restore(saved, reader)
-    return table
-
-
 class Publishers(Snapshotted):
     """A bounded table: the publishers that were idle longest are forgotten first.
 
@@ -68,7 +53,12 @@ class Publishers(Snapshotted):
     and, by slots, in the roster, for the next process.
     """
 
-    SNAPSHOT: ClassVar = Fields(_table=Codec(_save_table, _load_table))
+    SNAPSHOT: ClassVar = Fields(
+        _table=Codec(
+            lambda table, writer: [(name, each.snapshot(writer)) for name, each in table.items()],
+            lambda values, _: OrderedDict((name, PublisherRecord(**each)) for name, each in values),
+        )
+    )
     TRANSIENT: ClassVar = ("_clock", "_memory", "_limit", "_counter_file", "_store")
 
     def __init__(
@@ -84,7 +74,7 @@ class Publishers(Snapshotted):
         self._limit = limit
         self._counter_file = counter_file
         self._store = store
-        self._table: Table = OrderedDict()
+        self._table: OrderedDict[str, PublisherRecord] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._table)
@@ -119,8 +109,7 @@ class Publishers(Snapshotted):
         slot = self._counter_file.claim()
         if self._store is not None:
             self._store.note(slot, lambda: journal.pub(slot, publisher_id))
-        made = self._table[publisher_id] = PublisherRecord(slot)
-        return made
+        return self._table.setdefault(publisher_id, PublisherRecord(slot))
 
     def _forget_oldest(self) -> None:
         _, publisher = self._table.popitem(last=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
@@ -25,7 +25,7 @@ LIMITS: Final = (
 class RejectionCounters(Snapshotted):
     """Counts rejections. For the loop's thread."""
 
-    SNAPSHOT: ClassVar = Fields(init=("_counts",), _counts=Codec(lambda counts, _: dict(counts)))
+    SNAPSHOT: ClassVar = Fields(_counts=Codec(lambda it, _: dict(it), lambda it, _: Counter(it)))
 
     def __init__(self) -> None:
         self._counts = Counter(dict.fromkeys(LIMITS, 0))
@@ -34,10 +34,6 @@ class RejectionCounters(Snapshotted):
         """Count it if a limit is the reason."""
         if isinstance(error, LimitReached):
             self._counts[error.limit] += 1
-
-    def restore(self, values: dict[str, Any], reader: object) -> None:  # noqa: ARG002 - a part's signature
-        """Continue from the counts of another process."""
-        self._counts.update(values["_counts"])
 
     def as_dict(self) -> dict[str, int]:
         """Return the number of rejections for every limit."""

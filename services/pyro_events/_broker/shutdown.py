@@ -71,7 +71,7 @@ class Stop:
             self._loop.call_later(_TICK, lambda: self._await_hang_up(deadline))
             return
         if self._broker.store is not None:
-            self._broker.store.remove()  # everybody was told that their subscriptions end
+            self._broker.store.remove()  # subscribers were notified that their subscriptions end
         self._loop.stop()
 
 

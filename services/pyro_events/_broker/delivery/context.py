@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pyro_events._broker.delivery.encoder import Encoder
 from pyro_events._broker.router import Router
@@ -16,19 +16,8 @@ if TYPE_CHECKING:
     from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.counters import CounterFile
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
 
 S = TypeVar("S")
-
-
-class Notifier(Protocol):
-    """Tells a former subscriber something, and ends."""
-
-    def close(self) -> None:
-        """End at once."""
-
-    def snapshot(self, writer: SnapshotWriter) -> Any:
-        """Return what the next process has to know."""
 
 
 @dataclass(slots=True)
@@ -57,7 +46,7 @@ class DeliveryContext(Snapshotted, Generic[S]):
     """What delivery needs to know and to call; `S` is what the router calls a subscriber."""
 
     SNAPSHOT: ClassVar = Fields(
-        parts=("counters",),
+        "counters",
         init=("router", "notifiers"),
         router=Codec(lambda router, _: router.timeouts()),  # subscribers carry the rest
         notifiers=Codec(lambda notifiers, writer: [each.snapshot(writer) for each in notifiers]),
@@ -84,15 +73,11 @@ class DeliveryContext(Snapshotted, Generic[S]):
     router: Router[S] = field(default_factory=Router)
     encoder: Encoder = field(default_factory=Encoder)
     counters: Counters = field(default_factory=Counters)
-    notifiers: set[Notifier] = field(default_factory=set)
+    notifiers: set[Any] = field(default_factory=set)
+    """DisconnectNotifiers that are at work."""
     dirty: list[S] = field(default_factory=list)
     """Subscribers with something to send in this round."""
     held: int = 0
     """Publications that wait for a full queue."""
     frozen: bool = False
     """Nothing is sent to subscribers any more: the next process sends it."""
-
-    def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
-        """Continue where another process has stopped; all subscriptions must be there."""
-        Snapshotted.restore(self, values, reader)  # slots: `super()` knows another class
-        self.router.restore_timeouts(values["router"])

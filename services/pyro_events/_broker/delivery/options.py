@@ -15,7 +15,7 @@ MAX_QUEUE = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a subscriber wants its events; None leaves it as it is, at first the default."""
+    """How a subscriber wants its events; None leaves an option as it is, at first the default."""
 
     as_dict: bool | None = None
     once: bool | None = None
@@ -37,19 +37,14 @@ class Options:
         if size is not None and not 1 <= size <= MAX_QUEUE:
             raise ValueError(f"queue_size must be from 1 to {MAX_QUEUE}, not {size}")
 
-    @property
-    def complete(self) -> bool:
-        """Whether they leave nothing as it is."""
-        return None not in (self.as_dict, self.once, self.when_full, self.queue_size)
-
     def plain(self) -> dict[str, object]:
-        """Give them by name."""
+        """Return them by name."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     def over(self, old: Options) -> Options:
-        """Give the old options, changed where these say something."""
-        changes = {name: getattr(self, name) for name in self.__slots__}
-        return replace(old, **{name: value for name, value in changes.items() if value is not None})
+        """Return the old options, changed where these are not None."""
+        changes = {name: value for name, value in self.plain().items() if value is not None}
+        return replace(old, **changes)  # type: ignore[arg-type] # the values of an Options
 
 
 def defaults(settings: Settings) -> Options:

@@ -1,4 +1,4 @@
-"""One publish on its way to everybody who wants it, in order, however long that takes."""
+"""One publish on its way to all subscribers that want it, and its result, which may come later."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from pyro_events._broker.delivery.pending_result import PendingResult
 from pyro_events._broker.delivery.subscriber import ITEM_OVERHEAD, BlockedOffer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pyro_events._broker.delivery.context import DeliveryContext
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
@@ -19,12 +18,44 @@ if TYPE_CHECKING:
 _subject = itemgetter(0)
 
 
-class Publication(PendingResult):
-    """Offers each run of events about one subject to all who get it, before it turns to the next.
+class PendingResult:
+    """Finishes exactly once. For the loop's thread only."""
 
-    Who gets what is settled, and promised in the counter_file, when it is made. A full queue whose
-    policy is to block holds the publication, and so its publisher and nobody else. It is done when
-    everything is in the queues.
+    __slots__ = ("_callbacks", "done", "value")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.value: object = None
+        self._callbacks: list[Callable[[], None]] = []
+
+    def finish(self, value: object = None) -> None:
+        """Set the value, and call what waits for it."""
+        self.done = True
+        self.value = value
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when it is finished, at once if it is."""
+        if self.done:
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def then(self, value: Callable[[], object]) -> PendingResult:
+        """Return a result that finishes after this one, with what `value` returns then."""
+        result = PendingResult()
+        self.when_done(lambda: result.finish(value()))
+        return result
+
+
+class Publication(PendingResult):
+    """Offers each run of events about one subject to all its subscribers before the next run.
+
+    The subscribers are determined, and their events promised in the counter file, when it is made.
+    A full queue whose policy is to block holds the publication, and so its publisher and no other.
+    It is done when everything is in the queues.
     """
 
     __slots__ = ("_context", "_open", "_runs")
@@ -45,7 +76,7 @@ class Publication(PendingResult):
         self._runs = iter(runs)
 
     def advance(self) -> None:
-        """Go on until everything is delivered to the queues, or a queue is full."""
+        """Continue until everything is in the queues, or a queue is full."""
         for run, found in self._runs:
             overhead = len(run[0][0]) + ITEM_OVERHEAD
             sizes = [len(body) + overhead for _, _, body, _ in run]
@@ -66,7 +97,7 @@ class Publication(PendingResult):
         self.finish()
 
     def settled(self) -> None:
-        """Learn that one subscriber has everything of the present run, or will not get it."""
+        """Record that one subscriber has all of the present run, or will not get it."""
         self._open -= 1
         if not self._open:
             self._context.held -= 1
@@ -74,7 +105,7 @@ class Publication(PendingResult):
 
 
 def _repeated(run: list[Item], sizes: list[int], copies: int) -> tuple[list[Item], list[int]]:
-    """Give every event as often as a subscriber gets it."""
+    """Return every event as often as a subscriber gets it."""
     return (
         [item for item in run for _ in range(copies)],
         [size for size in sizes for _ in range(copies)],

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import msgpack
 
 from pyro_events._broker.delivery.subscriber import BrokerSubscriber, item_size
 from pyro_events._broker.net.loop import Deadline
-from pyro_events._broker.snapshot.fields import Codec
+from pyro_events._broker.snapshot.fields import Codec, Fields
 from pyro_wire import framing
 from pyro_wire.framing import ProtocolError
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.options import Options
     from pyro_events._broker.net.connection import ServerConnection
     from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
     from pyro_events._protocol.event import Item
 
 _ACK_SIZE = 8
@@ -42,15 +41,11 @@ class _Sent(NamedTuple):
         return self.first + len(self.items) - 1
 
 
-def _save_sent(sent: deque[_Sent], writer: SnapshotWriter) -> list[Any]:
-    return [(each.first, writer.share(each.items)) for each in sent]
-
-
-def _load_sent(values: list[Any], reader: SnapshotReader) -> deque[_Sent]:
-    return deque(_Sent(first, reader.shared(items)) for first, items in values)
-
-
-_LISTS = Codec(
+_SENT = Codec(
+    lambda sent, writer: [(each.first, writer.share(each.items)) for each in sent],
+    lambda values, reader: deque(_Sent(first, reader.shared(items)) for first, items in values),
+)
+_AGAIN = Codec(
     lambda lists, writer: list(map(writer.share, lists)),
     lambda values, reader: deque(map(reader.shared, values)),
 )
@@ -61,12 +56,11 @@ class StreamSubscriber(BrokerSubscriber):
 
     kind: ClassVar[Kind] = "stream"
 
-    SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT.extended(
-        "_next", "_acked", "_lost", "_absence",
-        parts=("_grace", "_heartbeat"),
+    SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
+        "_next", "_acked", "_lost", "_absence", "_grace", "_heartbeat",
         init=("id",),
-        _sent=Codec(_save_sent, _load_sent),
-        _again=_LISTS,
+        _sent=_SENT,
+        _again=_AGAIN,
     )  # fmt: skip
     TRANSIENT: ClassVar = (
         *BrokerSubscriber.TRANSIENT,

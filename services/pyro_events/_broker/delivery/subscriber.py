@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pyro_events._broker.delivery.mailbox import Mailbox, Verdict
 from pyro_events._broker.delivery.options import MAX_QUEUE, Options, defaults
 from pyro_events._broker.net.loop import Deadline
-from pyro_events._broker.snapshot.fields import LIST, Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted, plain
 from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
 
 if TYPE_CHECKING:
@@ -37,17 +37,16 @@ class BrokerSubscriber(Snapshotted):
 
     Two numbers in the counter file outlive a killed process: how many events were ever promised to
     the subscriber (by a publish that was accepted), and how many of them are accounted for without
-    its help: it was told that they are lost, or has confirmed them in a callback. The killed
+    its help: their loss was reported to it, or it has confirmed them in a callback. The killed
     process has cost the difference; for a stream, less the last number that it received.
     """
 
     kind: ClassVar[Kind]
 
     SNAPSHOT: ClassVar = Fields(
-        "delivered", "errors", "_stalled", "_dropped_before", "_gaps_reported",
-        parts=("_mailbox",),
+        "delivered", "errors", "_stalled", "_dropped_before", "_gaps_reported", "_mailbox",
         init=("name", "slot", "options"),
-        lineage=LIST,
+        lineage=plain(list),
         options=Codec(lambda options, _: options.plain()),
     )  # fmt: skip
     TRANSIENT: ClassVar[tuple[str, ...]] = (
@@ -70,7 +69,7 @@ class BrokerSubscriber(Snapshotted):
     ) -> None:
         self.context = context
         self.name = name
-        self.options = options if options.complete else options.over(defaults(context.settings))
+        self.options = options.over(defaults(context.settings))
         self.delivered = 0
         self.errors = 0
         self.gone = False
@@ -80,10 +79,10 @@ class BrokerSubscriber(Snapshotted):
         self._dropped_before = 0
         """Events that earlier mailboxes have dropped."""
         self._gaps_reported = 0
-        """Of the dropped events, those that the subscriber was told of."""
+        """How many of the dropped events were reported to the subscriber."""
         self.slot = context.counter_file.claim() if slot is None else slot
         self.lineage: list[str] = []
-        """Earlier incarnations in which the subscriber may still believe."""
+        """Earlier incarnations that the subscriber may take for the present one."""
         self._mailbox = self._new_mailbox()
 
     def __str__(self) -> str:
@@ -158,7 +157,7 @@ class BrokerSubscriber(Snapshotted):
 
     # From one process to the next
 
-    def believes(self, incarnation: str | None) -> None:
+    def forget_before(self, incarnation: str | None) -> None:
         """Forget the incarnations before the one that the subscriber was last in."""
         lineage, self.lineage = self.lineage, []
         if incarnation is not None and incarnation in lineage:

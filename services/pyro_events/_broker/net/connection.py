@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from pyro_events._broker.snapshot.transfer import SnapshotReader
 
 _RECEIVE: Final = 64 << 10
-"""Bytes at a time; more would let one busy peer delay the others."""
+"""Bytes at a time; with more, one busy peer would delay the others."""
 _UNREAD_REPLIES: Final = 1 << 20
-"""Bytes that may wait for a peer that doesn't read before we stop reading from it."""
+"""Bytes that may wait for a peer that doesn't read, before we stop reading from it."""
 _BUFFERS: Final = 64
 _SHORT: Final = 4 << 10
 _KEEPALIVE: Final = 10
 _GIVE_UP: Final = 60
-"""Seconds after which the system gives a peer up that acknowledges nothing."""
+"""Seconds after which the system gives up a peer that acknowledges nothing."""
 
 _log = logging.getLogger("pyro_events")
 
 
 class ConnectionOwner(Protocol):
-    """Who a connection works for."""
+    """What a connection works for."""
 
     def on_frame(self, frame: Frame) -> None:
         """Handle one frame; an exception closes the connection."""
 
     def on_too_large(self, error: FrameTooLarge) -> None:
-        """Answer for a frame that was thrown away because of its size."""
+        """Answer a frame that was discarded because of its size."""
 
     def on_closed(self, reason: str) -> None:
-        """Learn, once and not within another call, that the connection has ended."""
+        """React, once and not within another call, to the end of the connection."""
 
 
 class ServerConnection(Snapshotted):
@@ -98,12 +98,12 @@ class ServerConnection(Snapshotted):
         self._watch()
 
     def send(self, *buffers: bytes) -> None:
-        """Send, or keep until the peer takes it; on a closed connection nothing happens."""
+        """Send, or keep until the peer takes it; do nothing on a closed connection."""
         if self.closed:
             return
         size = sum(map(len, buffers))
         if size <= _SHORT:
-            buffers = (b"".join(buffers),)  # quicker than to name the parts to the system
+            buffers = (b"".join(buffers),)  # faster than passing the parts to the system
         sent = 0 if self._out else self._write(buffers)
         if sent == size or self.closed:
             return
@@ -114,7 +114,7 @@ class ServerConnection(Snapshotted):
         self._watch()
 
     def pause(self) -> None:
-        """Read nothing more until `resume`: the peer feels that it has to wait."""
+        """Read nothing more until `resume`, so that the peer has to wait."""
         self._paused = True
         self._watch()
 
@@ -122,13 +122,13 @@ class ServerConnection(Snapshotted):
         """Read again, first what has arrived already."""
         if self._paused:
             self._paused = False
-            self._loop.call_later(0.0, self._continue)  # only afterwards more is read
+            self._loop.call_later(0.0, self._continue)  # only then is more read
 
     def finish(self, reason: str, patience: float = 1.0) -> None:
         """Close when everything is sent and the peer has closed, too, or after `patience` seconds.
 
-        What still comes is thrown away, but read: bytes that are left unread when a socket is
-        closed make the system throw away at the peer what we have sent last.
+        What still arrives is read and discarded: bytes that are left unread when a socket is closed
+        make the peer's system discard what we have sent last.
         """
         if self.closed or self.finishing is not None:
             return
@@ -228,7 +228,7 @@ class ServerConnection(Snapshotted):
         self._watch()
 
     def _process(self) -> None:
-        """Handle what has arrived, as far as the owner wants to."""
+        """Handle what has arrived, unless the owner pauses."""
         owner, next_frame = self._owner, self.reader.next_frame
         try:
             while self._willing():
@@ -243,18 +243,18 @@ class ServerConnection(Snapshotted):
         except ProtocolError as error:
             _log.debug("protocol error of %s: %s", owner, error)
             self.close(str(error))
-        except Exception:  # noqa: BLE001 - one connection's trouble is not the others'
+        except Exception:  # noqa: BLE001 - one connection must not disturb the others
             _log.exception("error while serving %s; its connection is closed", owner)
             self.close("internal error")
 
     def _willing(self) -> bool:
-        """Say whether the next frame may be handled."""
+        """Return whether the next frame may be handled."""
         if self._paused or self.closed or self.finishing is not None:
             return False
         return self._out_bytes <= _UNREAD_REPLIES
 
     def _end_sending(self) -> None:
-        with contextlib.suppress(OSError):  # the peer was quicker
+        with contextlib.suppress(OSError):  # the peer has closed already
             self._sock.shutdown(socket.SHUT_WR)
         self._watch()
 
@@ -284,7 +284,7 @@ class ServerConnection(Snapshotted):
             return 0
 
     def _sent(self, size: int) -> None:
-        """Forget so many of the bytes that were kept."""
+        """Forget `size` of the bytes that were kept."""
         out = self._out
         self._out_bytes -= size
         while out and size >= len(out[0]):
@@ -294,7 +294,7 @@ class ServerConnection(Snapshotted):
 
 
 def configure(sock: socket.socket) -> None:
-    """Make a socket prompt, and aware of a peer that has vanished."""
+    """Make a socket send at once, and detect a peer that has vanished."""
     if sock.family == socket.AF_UNIX:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,4 +1,4 @@
-"""The listening socket: takes connections while there is room, and refuses the others kindly."""
+"""The listening socket: accepts connections up to a limit, and tells the others why not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 64
 _PAUSE = 0.5
-"""Seconds without accepting after the system ran out of descriptors."""
+"""Seconds without accepting after the system has run out of descriptors."""
 _EXTRA = 100
 """Connections beyond the limit that are told why they are refused."""
 
@@ -66,12 +66,12 @@ class Listener(Snapshotted):
         loop.watch(sock, READ, self._ready)
 
     def own(self) -> None:
-        """Remove the file, if the socket has one, when it is closed."""
+        """When the socket is closed, remove its file, if it has one."""
         if isinstance(self._sock, UnixSocket):
             self._sock.own()
 
     def relinquish(self) -> None:
-        """Leave the socket, and its file if it has one, to the process that it was passed to."""
+        """Leave the socket, and its file if it has one, to the process that received it."""
         if isinstance(self._sock, UnixSocket):
             self._sock.disown()
         self.close()
@@ -89,7 +89,7 @@ class Listener(Snapshotted):
             del self._peers[peer]
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         if not self.closed:
             self.closed = True
             self._loop.unwatch(self._sock)
@@ -133,7 +133,7 @@ class Listener(Snapshotted):
         return None
 
     def _rest(self, error: OSError) -> None:
-        _log.error("can't take more connections for the moment: %s", error.strerror or error)
+        _log.error("can't accept connections for the moment: %s", error.strerror or error)
         self._loop.unwatch(self._sock)
 
         def again() -> None:

@@ -10,7 +10,7 @@
     state ──▶                                        restores everything, touches nothing
                                                      takes the token: the commit point
                        ◀── taken ──                  serves
-    ends, notifying nobody
+    ends without a notice
 
 The state is a file in memory, followed by all descriptors. Among them is a token, which only one of
 the two can take, so that neither has to wait for the other's answer. When the new process has
@@ -42,7 +42,7 @@ from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
 from pyro_events._protocol.patterns import Pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyro_events._broker.net.loop import Loop
 
@@ -205,15 +205,9 @@ class ReceivedHandover:
     sock: socket.socket
     reader: SnapshotReader
 
-    @property
-    def values(self) -> Mapping[str, Any]:
-        """What the old process has sent."""
-        values: Mapping[str, Any] = self.reader.values
-        return values
-
     def take(self) -> None:
         """Make everything ours, and the old process end. Raises HandoverRefused."""
-        descriptor = self.reader.descriptor(self.values["token"])
+        descriptor = self.reader.descriptor(self.reader.values["token"])
         with self.sock as sock, closing(fd_passing.Token(descriptor)) as token:
             if token.take():
                 _notify(sock, "taken", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import Fields, Snapshotted, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 class ReconnectTracker(Snapshotted):
     """Counts subscribers that come back. For the loop's thread only."""
 
-    SNAPSHOT: ClassVar = Fields(
-        "expected", "back", _missing=Codec(lambda keys, _: list(keys), lambda keys, _: set(keys))
-    )
+    SNAPSHOT: ClassVar = Fields("expected", "back", _missing=plain(set))
     TRANSIENT: ClassVar = (
         "_loop",
         "_waiting",  # its callbacks answer this process's manager
@@ -54,6 +52,10 @@ class ReconnectTracker(Snapshotted):
             waiting, self._waiting = self._waiting, []
             for callback in waiting:
                 callback()
+
+    def counts(self) -> dict[str, object]:
+        """Return how many subscribers were expected, and how many of them are back."""
+        return {"expected": self.expected, "back": self.back}
 
     def when_complete(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call once, when none is missing any more, or after `seconds`."""

@@ -64,7 +64,7 @@ def _check_size(body: bytes, limit: int) -> None:
 
 
 def check_texts(texts: object) -> tuple[str, ...]:
-    """Check what is to be unsubscribed: subjects or patterns, so a pattern's length is allowed."""
+    """Check subjects or patterns to unsubscribe, so that a pattern's length is allowed."""
     if isinstance(texts, str):
         texts = [texts]
     if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):

@@ -1,7 +1,7 @@
 """What clients may call: the event service's methods, and the few of a Pyro5 daemon.
 
 Every argument is checked before anything is done; ValueError and TypeError name what is wrong.
-A method may give a `PendingResult` instead of a result that has to wait.
+A method whose result has to wait returns a `PendingResult`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyro_events._broker.broker import Broker
-    from pyro_events._broker.delivery.pending_result import PendingResult
+    from pyro_events._broker.delivery.publication import PendingResult
     from pyro_events._broker.delivery.stream import StreamSubscriber
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.rpc.session import Session
@@ -57,7 +57,7 @@ class EventServiceObject:
         "subscriptions",
         "unsubscribe",
     )
-    """What stock proxies are told of."""
+    """The methods in the metadata of stock proxies."""
     callable = frozenset((
         *public, "attach", "detach", "publish_batch", "remembers", "stream_subscribe",
         "stream_unsubscribe",
@@ -72,7 +72,7 @@ class EventServiceObject:
     # For every Pyro5 proxy
 
     def publish(self, _session: Session, subjects: object, message: object) -> object:
-        """Send one event per subject to everybody who wants it."""
+        """Send one event per subject to all subscribers that want it."""
         texts = check_subjects(subjects)
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
         return self._broker.publish(items)
@@ -81,26 +81,16 @@ class EventServiceObject:
         self, session: Session, subjects: object, subscriber: object, **options: Any
     ) -> None:
         """Call the subscriber's `event` for events about these subjects."""
-        texts = check_subjects(subjects)
-        uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
-        self._check_room(self._broker.callbacks.get(str(uri)), subjects=texts)
-        known = self._broker.callback(uri, wanted)
-        self._router.subscribe(known, texts)
-        self._broker.record(known)
+        self._subscribe(session, subscriber, options, subjects=check_subjects(subjects))
 
     def subscribeMatch(  # noqa: N802 - the original's name
         self, session: Session, patterns: object, subscriber: object, **options: Any
     ) -> None:
         """Call the subscriber's `event` for events whose subject matches one of the patterns."""
-        compiled = check_patterns(patterns)
-        uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
-        self._check_room(self._broker.callbacks.get(str(uri)), patterns=compiled)
-        known = self._broker.callback(uri, wanted)
-        self._router.subscribe_match(known, compiled)
-        self._broker.record(known)
+        self._subscribe(session, subscriber, options, patterns=check_patterns(patterns))
 
     def unsubscribe(self, session: Session, subjects: object, subscriber: object) -> None:
-        """Take subjects, and patterns of the same texts, away from the subscriber."""
+        """Remove subjects, and patterns of the same texts, from the subscriber."""
         texts = check_texts(subjects)
         known = self._broker.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
         if known is not None:
@@ -122,7 +112,7 @@ class EventServiceObject:
     def publish_batch(
         self, _session: Session, publisher_id: object, first_seq: object, batch: object
     ) -> object:
-        """Publish many; what has a number that this publisher used before is left out."""
+        """Publish many; those with a number that this publisher has used before are skipped."""
         number = check_number("first_seq", first_seq)
         limit = self._settings.queue_bytes
         items = batch_items(batch, limit)
@@ -132,8 +122,8 @@ class EventServiceObject:
         def start() -> PendingResult:
             known = publisher.repeated(number, len(batch))
             publisher.last = max(number + len(batch) - 1, publisher.last or 0)
-            news = batch_items(batch[known:], limit) if known else items
-            return self._broker.publish(news, publisher)
+            new = batch_items(batch[known:], limit) if known else items
+            return self._broker.publish(new, publisher)
 
         def answer() -> list[object]:
             return [self._broker.identity["incarnation"], publisher.last]
@@ -171,11 +161,9 @@ class EventServiceObject:
         else:
             self._router.remove(known)
             known.configure(wanted)
-            known.believes(before)
-        self._router.subscribe(known, texts)
-        self._router.subscribe_match(known, compiled)
+            known.forget_before(before)
+        self._add(known, texts, compiled)
         self._broker.reconnects.returned(known)
-        self._broker.record(known)
         number, missed = session.attach(known, last if resumed else None)
         return {
             "incarnation": incarnation,
@@ -186,7 +174,7 @@ class EventServiceObject:
         }
 
     def detach(self, session: Session) -> None:
-        """End the stream's subscription for good; the connection stays."""
+        """End all subscriptions of the stream; the connection stays."""
         self._broker.remove(_stream_of(session))
 
     def stream_subscribe(
@@ -200,23 +188,40 @@ class EventServiceObject:
         self._check_room(stream, texts, compiled)
         if wanted.once is not None:
             stream.configure(wanted)
-        self._router.subscribe(stream, texts)
-        self._router.subscribe_match(stream, compiled)
-        self._broker.record(stream)
+        self._add(stream, texts, compiled)
 
     def stream_unsubscribe(self, session: Session, texts: object) -> None:
-        """Take subscriptions away from the stream; it goes on when none is left."""
+        """Remove subscriptions from the stream; it stays when none is left."""
         stream = _stream_of(session)
         self._router.unsubscribe(stream, check_texts(texts))
         self._broker.record(stream)
 
     def remembers(self, session: Session, subscriber: object, incarnation: object) -> bool:
-        """Say whether a subscriber of an earlier incarnation is still known.
+        """Return whether a subscriber of an earlier incarnation is still known.
 
-        It is told of a gap, then, if there was one; otherwise nobody can know.
+        If so, it is notified of a gap, if there was one; otherwise the gap is unknown.
         """
         known = self._broker.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
         return known is not None and incarnation in known.lineage
+
+    def _subscribe(
+        self,
+        session: Session,
+        subscriber: object,
+        options: dict[str, Any],
+        subjects: Sequence[str] = (),
+        patterns: Sequence[Pattern] = (),
+    ) -> None:
+        uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
+        self._check_room(self._broker.callbacks.get(str(uri)), subjects, patterns)
+        self._add(self._broker.callback(uri, wanted), subjects, patterns)
+
+    def _add(
+        self, known: BrokerSubscriber, subjects: Sequence[str], patterns: Sequence[Pattern]
+    ) -> None:
+        self._router.subscribe(known, subjects)
+        self._router.subscribe_match(known, patterns)
+        self._broker.record(known)
 
     def _check_room(
         self,
@@ -266,11 +271,11 @@ class DaemonObject:
         return f"{DAEMON_NAME} of an event service, {len(self._objects)} objects registered"
 
     def registered(self, _session: Session) -> list[str]:
-        """Give the ids of the objects here."""
+        """Return the ids of the objects here."""
         return list(self._objects)
 
     def get_metadata(self, _session: Session | None, objectId: str) -> dict[str, object]:  # noqa: N803 - Pyro5's name
-        """Give what a proxy wants to know of an object."""
+        """Return what a proxy asks about an object."""
         found = self._objects.get(objectId)
         if found is None:
             raise DaemonError("unknown object")
@@ -279,5 +284,5 @@ class DaemonObject:
 
 def _stream_of(session: Session) -> StreamSubscriber:
     if session.stream is None or session.stream.gone:
-        raise ValueError("this connection is no stream: call attach first")
+        raise ValueError("this connection is not a stream: call attach first")
     return session.stream

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from Pyro5.errors import DaemonError, PyroError
 
-from pyro_events._broker.delivery.pending_result import PendingResult
+from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.rpc import calls
-from pyro_events._broker.snapshot.fields import PART, Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from pyro_events._broker.snapshot.transfer import SnapshotReader
 
 HELPER_PROTOCOL = 1
-"""The version of what helpers and event service have agreed on beyond Pyro5's protocol."""
+"""The version of the protocol between helpers and event service, beyond Pyro5's."""
 
 _log = logging.getLogger("pyro_events")
 
 
 class Session(Snapshotted):
-    """Serves one client. `refusal` is why it is sent away, or None."""
+    """Serves one client. `refusal` is the reason why it is refused, or None."""
 
     __slots__ = (
         "_broker", "_deadline", "_ended", "_ending", "_objects", "_refusal", "_rejections",
@@ -43,7 +43,6 @@ class Session(Snapshotted):
     SNAPSHOT: ClassVar = Fields(
         "_streamed", "_welcome",
         init=("peer", "connection", "stream", "_deadline"),
-        connection=PART,
         stream=Codec(lambda stream, _: None if stream is None or stream.gone else stream.key),
         _deadline=Codec(lambda timer, _: timer and timer.at),
         _refusal=Codec(
@@ -114,7 +113,7 @@ class Session(Snapshotted):
         return stream.attach(self.connection, last)
 
     def pause(self) -> None:
-        """Read nothing more for good: the client's requests are the next process' business."""
+        """Read nothing more: the next process handles the client's requests."""
         self._ending = True
         self.connection.pause()
 
@@ -143,14 +142,14 @@ class Session(Snapshotted):
             raise ProtocolError(f"a message of type {kind} is out of place")
 
     def on_too_large(self, error: FrameTooLarge) -> None:
-        """Answer a request whose arguments were thrown away."""
+        """Answer a request whose arguments were discarded."""
         if not self._welcome or error.frame.type != framing.INVOKE:
             raise error
         text = f"the message is too large: {error} (max_message_size)"
         self._failed(error.frame, LimitReached("max_message_size", text))
 
     def on_closed(self, reason: str) -> None:
-        """Let go of everything that belongs to the connection."""
+        """Release everything that belongs to the connection."""
         _log.debug("%s: %s", self, reason)
         self._handshake_done()
         if self.stream is not None:
@@ -161,12 +160,12 @@ class Session(Snapshotted):
 
     def _handshake(self, frame: Frame) -> None:
         if frame.type != framing.CONNECT:
-            raise ProtocolError("the first message is no CONNECT")
+            raise ProtocolError("the first message is not a CONNECT")
         try:
             if self._refusal is not None:
-                raise self._refusal  # noqa: TRY301 - one way to say no
+                raise self._refusal  # noqa: TRY301 - one way to refuse
             answer = self._greet(frame)
-        except Exception as error:  # noqa: BLE001 - whatever a client's data make the serializer raise
+        except Exception as error:  # noqa: BLE001 - a client's data can make the serializer raise anything
             if error is not self._refusal:
                 self._rejections.count(error)
             _log.info("%s is refused: %s", self, calls.describe(error))
@@ -221,8 +220,8 @@ class Session(Snapshotted):
             )
             target = self._objects.get(object_id)
             if target is None:
-                raise DaemonError("unknown object")  # noqa: TRY301 - one way to say no
-        except Exception as error:  # noqa: BLE001 - the client made the serializer raise whatever it may
+                raise DaemonError("unknown object")  # noqa: TRY301 - one way to refuse
+        except Exception as error:  # noqa: BLE001 - a client's data can make the serializer raise anything
             self._failed(frame, error)
             return
         if frame.flags & framing.BATCH:
@@ -231,10 +230,10 @@ class Session(Snapshotted):
             self._execute(frame, target, requests[0])
 
     def _execute(self, frame: Frame, target: Any, request: calls.Call) -> None:
-        """Answer a call, when it is done; one that is held keeps the client's connection unread."""
+        """Answer a call, when it is done; one that waits keeps the client's connection unread."""
         try:
             result = _call(self, target, *request)
-        except Exception as error:  # noqa: BLE001 - the caller has to hear of it
+        except Exception as error:  # noqa: BLE001 - it is sent to the caller
             self._failed(frame, error)
             return
         if not isinstance(result, PendingResult):
@@ -245,8 +244,8 @@ class Session(Snapshotted):
             self.connection.pause()
             result.when_done(lambda: self._answer_at_last(frame, result))
 
-    def _answer_at_last(self, frame: Frame, held: PendingResult) -> None:
-        self._answer(frame, held.value)
+    def _answer_at_last(self, frame: Frame, pending: PendingResult) -> None:
+        self._answer(frame, pending.value)
         self.resume()
 
     def _failed(self, frame: Frame, error: Exception) -> None:
@@ -282,11 +281,11 @@ class _Batch:
         self._paused = False
 
     def advance(self) -> None:
-        """Execute call after call; one that is held keeps the client's connection unread."""
+        """Execute call after call; one that waits keeps the client's connection unread."""
         for request in self._calls:
             try:
                 result = _call(self._session, self._target, *request)
-            except Exception as error:  # noqa: BLE001 - the caller has to hear of it
+            except Exception as error:  # noqa: BLE001 - it is sent to the caller
                 self._session._count_failure(error)  # noqa: SLF001 - a part of the session
                 self._results.append(calls.wrap_exception(error))
                 break
@@ -294,7 +293,7 @@ class _Batch:
                 if not result.done:
                     self._paused = True
                     self._session.connection.pause()
-                    result.when_done(lambda held=result: self._continue(held))  # type: ignore[misc] # bound now
+                    result.when_done(lambda pending=result: self._continue(pending))  # type: ignore[misc] # bound now
                     return
                 result = result.value
             self._results.append(result)
@@ -302,8 +301,8 @@ class _Batch:
         if self._paused:
             self._session.resume()
 
-    def _continue(self, held: PendingResult) -> None:
-        self._results.append(held.value)
+    def _continue(self, pending: PendingResult) -> None:
+        self._results.append(pending.value)
         self.advance()
 
 

@@ -1,10 +1,10 @@
-"""Numbers that outlive the process, kill -9 included: two to a slot, in a mapped file.
+"""Numbers that outlive the process, even if it is killed: two to a slot, in a mapped file.
 
-Changing one costs no system call. What a slot's numbers mean is up to who claims it:
+Changing one needs no system call. A slot belongs to
 
 * a subscriber: how many events were ever promised to it, and how many of them are accounted for
-  without it having to say so. `engine/subscriber.py` explains it;
-* a publisher: the last sequence number that was taken of it.
+  without its help (see BrokerSubscriber), or
+* a publisher: the last sequence number that was accepted from it.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class CounterFile(Snapshotted):
 
     @classmethod
     def in_memory(cls, slots: int) -> CounterFile:
-        """Make tallies that end with the process."""
+        """Return counters that end with the process."""
         return cls(mmap.mmap(-1, _bytes(slots)))
 
     @classmethod
     def create(cls, path: str, slots: int) -> CounterFile:
-        """Make tallies in a new file. Raises OSError; on a full disk at once, and not later."""
+        """Return counters in a new file. Raises OSError; on a full disk now rather than later."""
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(file, 0, _bytes(slots))
@@ -59,7 +59,7 @@ class CounterFile(Snapshotted):
 
     @classmethod
     def reopen(cls, path: str, slots: int) -> CounterFile:
-        """Go on with the file of another process, which may be larger than `slots`; OSError."""
+        """Return the counters in another process's file, which may be larger. Raises OSError."""
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             os.posix_fallocate(file, 0, _bytes(slots))
@@ -79,7 +79,7 @@ class CounterFile(Snapshotted):
         self.values[: self._next] = memoryview(words)
 
     def claim(self, first: int = 0, second: int = 0) -> int:
-        """Give a free slot, with these numbers in it."""
+        """Return a free slot, with these numbers in it."""
         if self._free:
             slot = self._free.pop()
         else:
@@ -89,18 +89,18 @@ class CounterFile(Snapshotted):
         return slot
 
     def release(self, slot: int) -> None:
-        """Take a slot back; its numbers stay until somebody else claims it."""
+        """Free a slot; its numbers stay until it is claimed again."""
         self._free.append(slot)
 
     def close(self) -> None:
-        """Let go of the memory; the file stays."""
+        """Release the memory; the file stays."""
         self.values.release()
         self._whole.release()
         self._memory.close()
 
 
 def read(path: str) -> array[int] | None:
-    """Give the numbers of an earlier process, None if that is no such file. Raises OSError."""
+    """Return the numbers of an earlier process, None if the file has none. Raises OSError."""
     with open(path, "rb") as file:  # noqa: PTH123 - the module knows paths as text
         data = file.read()
     words = array("Q", data[: len(data) // _WORD * _WORD])

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+Names = tuple[str, ...]
+
+
 class Codec(NamedTuple):
     """How the value of an attribute becomes a plain value, and the other way round."""
 
@@ -23,76 +26,72 @@ class Codec(NamedTuple):
     load: Callable[[Any, Any], Any] = lambda value, _: value
 
 
-LIST = Codec(lambda values, _: list(values), lambda values, _: list(values))
 EVENTS = Codec(lambda items, writer: writer.share(items), lambda it, reader: reader.shared(it))
 """A list of events, of which each may be in many lists."""
 SOCKET = Codec(lambda sock, writer: writer.descriptor(sock.fileno()))
 """For `init`."""
-PART = Codec(lambda part, writer: part and part.snapshot(writer))
-"""An object with a snapshot, or None; for `init`."""
+
+
+def plain(kind: Callable[[Any], Any]) -> Codec:
+    """Return the codec of a collection of plain values, which `kind` makes of a sequence."""
+    return Codec(lambda values, _: list(values), lambda values, _: kind(values))
+
+
+def many(kind: Callable[[Any], Any], make: Callable[[], Any]) -> Codec:
+    """Return the codec of a collection of objects with snapshots, which `make` makes."""
+
+    def restored(values: Any, reader: Any) -> Any:
+        made = make()
+        made.restore(values, reader)
+        return made
+
+    return Codec(
+        lambda objects, writer: [each.snapshot(writer) for each in objects],
+        lambda values, reader: kind(restored(each, reader) for each in values),
+    )
 
 
 class Fields:
     """The attributes of a class that are carried.
 
-    Values travel as they are, unless they have a codec. `parts` are objects with a snapshot of
-    their own, and are restored in place. What is in `init` is not set by `load`: the code that
-    makes the object uses it.
+    Objects with snapshots of their own are restored in place. Other values travel as they are,
+    unless they have a codec. What is in `init` is not set by `load`: the code that makes the object
+    uses it.
     """
 
-    def __init__(
-        self,
-        *plain: str,
-        parts: tuple[str, ...] = (),
-        init: tuple[str, ...] = (),
-        **codecs: Codec,
-    ) -> None:
-        self._plain = plain
-        self._parts = parts
+    def __init__(self, *names: str, init: Names = (), **codecs: Codec) -> None:
+        self.names = frozenset((*names, *init, *codecs))
         self._init = init
         self._codecs = codecs
-        self._saved = *plain, *(name for name in init if name not in codecs)
-        self._loaded = [(name, codec.load) for name, codec in codecs.items() if name not in init]
+        self._plain = [name for name in dict.fromkeys((*names, *init)) if name not in codecs]
+        self._loaded = [name for name in self._plain if name not in init]
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of all of them."""
-        return frozenset((*self._saved, *self._parts, *self._codecs))
-
-    def extended(
-        self,
-        *plain: str,
-        parts: tuple[str, ...] = (),
-        init: tuple[str, ...] = (),
-        **codecs: Codec,
-    ) -> Fields:
+    def __or__(self, more: Fields) -> Fields:
         """Return these and more, for a subclass."""
-        return Fields(
-            *self._plain,
-            *plain,
-            parts=(*self._parts, *parts),
-            init=(*self._init, *init),
-            **self._codecs,
-            **codecs,
-        )
+        init, codecs = (*self._init, *more._init), self._codecs | more._codecs
+        return Fields(*self.names, *more.names, init=init, **codecs)
 
     def save(self, owner: object, writer: Any) -> dict[str, Any]:
         """Return the values of the owner's attributes."""
-        values = {name: getattr(owner, name) for name in self._saved}
-        for name in self._parts:
-            values[name] = getattr(owner, name).snapshot(writer)
+        values = {}
+        for name in self._plain:
+            value = getattr(owner, name)
+            values[name] = value.snapshot(writer) if isinstance(value, Snapshotted) else value
         for name, codec in self._codecs.items():
             values[name] = codec.save(getattr(owner, name), writer)
         return values
 
     def load(self, owner: object, values: dict[str, Any], reader: Any) -> None:
         """Set the owner's attributes."""
-        for name in self._plain:
-            setattr(owner, name, values[name])
-        for name in self._parts:
-            getattr(owner, name).restore(values[name], reader)
-        for name, load in self._loaded:
-            setattr(owner, name, load(values[name], reader))
+        for name in self._loaded:
+            old = getattr(owner, name, None)
+            if isinstance(old, Snapshotted):
+                old.restore(values[name], reader)
+            else:
+                setattr(owner, name, values[name])
+        for name, codec in self._codecs.items():
+            if name not in self._init:
+                setattr(owner, name, codec.load(values[name], reader))
 
 
 class Snapshotted:
@@ -101,7 +100,7 @@ class Snapshotted:
     __slots__ = ()
 
     SNAPSHOT: ClassVar[Fields]
-    TRANSIENT: ClassVar[tuple[str, ...]] = ()
+    TRANSIENT: ClassVar[Names] = ()
     HANDOVER_ONLY: ClassVar[frozenset[str]] = frozenset()
     """What SNAPSHOT has, and a planned restart leaves behind."""
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _FRAME = struct.Struct(">III")
-"""The record's length, the CRC-32 of that, and the record's own."""
+"""The record's length, the CRC-32 of the length, and that of the record."""
 
 
 @dataclass(slots=True)
@@ -43,27 +43,27 @@ class Roster:
 
 
 def header(incarnation: str, counter_file: str, lost: Sequence[LostSubscriber]) -> bytes:
-    """Give the record that a journal begins with."""
+    """Return the record that a journal begins with."""
     return _record(["roster", FORMAT, incarnation, counter_file, [each.plain() for each in lost]])
 
 
 def has(slot: int, saved: SubscriberSnapshot) -> bytes:
-    """Give the record of a subscriber."""
+    """Return the record of a subscriber."""
     return _record(["has", slot, saved.plain()])
 
 
 def pub(slot: int, publisher_id: str) -> bytes:
-    """Give the record of a publisher."""
+    """Return the record of a publisher."""
     return _record(["pub", slot, publisher_id])
 
 
 def gone(slot: int) -> bytes:
-    """Give the record that says that a slot is free."""
+    """Return the record of a slot that is free."""
     return _record(["gone", slot])
 
 
 def replay(data: bytes) -> Roster:
-    """Give what a journal adds up to; raises Unreadable."""
+    """Return what a journal adds up to; raises UnreadableSnapshot."""
     records = _records(data)
     try:
         kind, version, incarnation, counter_file, lost = next(records)
@@ -83,7 +83,7 @@ def replay(data: bytes) -> Roster:
     except StopIteration:
         raise UnreadableSnapshot("it is empty") from None
     except (TypeError, ValueError, IndexError) as error:
-        raise UnreadableSnapshot(f"a record is not what it should be: {error}") from None
+        raise UnreadableSnapshot(f"an invalid record: {error}") from None
     return roster
 
 

@@ -8,7 +8,7 @@ from pyro_events._broker.delivery.callback import messages
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.dialer import Dial
 from pyro_events._broker.net.loop import Deadline
-from pyro_events._broker.snapshot.fields import PART, Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted, plain
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.transfer import SnapshotReader
 
+_MAX_GREETING = 1 << 20
+_MAX_REPLY = 16 << 20
 _MAX_ATTEMPTS = 20
 """More don't change the delay."""
 
@@ -38,35 +40,25 @@ class DaemonOwner(Protocol):
     def on_lost(self, reason: str) -> None:
         """React to a lost connection or a failed attempt, before the next attempt."""
 
-    def on_unreachable(self, reason: str) -> None:
-        """React to the last failed attempt."""
-
-    def on_finished(self) -> None:
-        """React to the end of the connection after `finish`."""
+    def on_ended(self, reason: str) -> None:
+        """React to the last failed attempt, or to the end of the connection after `finish`."""
 
 
 class DaemonConnection(Snapshotted):
     """Connects to the daemon of a PYRO: URI, greets it, and repeats that as Retries allows."""
 
     SNAPSHOT: ClassVar = Fields(
-        "packed",
-        "greeted",
-        parts=("deadline", "retries", "_retry"),
+        "packed", "greeted", "deadline", "retries", "_retry",
         init=("uri", "connection"),
         uri=Codec(lambda uri, _: str(uri)),
-        methods=Codec(lambda names, _: list(names), lambda names, _: frozenset(names)),
-        connection=PART,
-    )
+        methods=plain(frozenset),
+    )  # fmt: skip
     TRANSIENT: ClassVar = (
-        "owner",  # the one that restores it
-        "_context",
-        "_max_reply",
+        "owner", "_context",
         "_dial",  # begun again in the next process
-    )
+    )  # fmt: skip
 
-    def __init__(
-        self, context: DeliveryContext[Any], uri: URI, max_reply: int, owner: DaemonOwner
-    ) -> None:
+    def __init__(self, context: DeliveryContext[Any], uri: URI, owner: DaemonOwner) -> None:
         self.owner = owner
         self.uri = uri
         self.connection: ServerConnection | None = None
@@ -80,7 +72,6 @@ class DaemonConnection(Snapshotted):
         self._retry = Deadline(context.loop, self.connect)
         self._dial: Dial | None = None
         self._context = context
-        self._max_reply = max_reply
 
     def __str__(self) -> str:
         return str(self.uri)
@@ -126,9 +117,10 @@ class DaemonConnection(Snapshotted):
     def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
         """Continue; an attempt that was under way is made again."""
         super().restore(values, reader)
-        if values["connection"] is not None:
+        if (connection := values["connection"]) is not None:
+            size = _MAX_REPLY if self.greeted else _MAX_GREETING
             self.connection = ServerConnection.restored(
-                self._context.loop, values["connection"], reader, self._max_reply, self
+                self._context.loop, connection, reader, size, self
             )
         elif self._retry.at is None:
             self._retry.set(0.0)
@@ -147,6 +139,8 @@ class DaemonConnection(Snapshotted):
             self.methods = frozenset(answer["meta"]["methods"])
         except (TypeError, KeyError):
             raise ProtocolError("the subscriber's daemon sends an invalid greeting") from None
+        assert self.connection is not None
+        self.connection.reader.max_size = _MAX_REPLY
         self.greeted = True
         self.retries.connected()
         self.deadline.clear()
@@ -162,7 +156,7 @@ class DaemonConnection(Snapshotted):
         if connection is None:
             return
         if connection.finishing is not None:
-            self.owner.on_finished()
+            self.owner.on_ended(reason)
             return
         if not self.greeted and reason.startswith(("closed", "lost")):
             self.packed = not self.packed  # a daemon without msgpack hangs up without a word
@@ -173,7 +167,7 @@ class DaemonConnection(Snapshotted):
         if isinstance(outcome, OSError):
             self._lost(f"can't connect: {outcome.strerror or outcome}")
             return
-        self.connection = ServerConnection(self._context.loop, outcome, self._max_reply, self)
+        self.connection = ServerConnection(self._context.loop, outcome, _MAX_GREETING, self)
         self.connection.send(messages.greeting(self.uri.object, packed=self.packed))
         self.expect_answer()
 
@@ -183,7 +177,7 @@ class DaemonConnection(Snapshotted):
         delay = self.retries.failed()
         if delay is None:
             tried = self._context.settings.retry_for
-            self.owner.on_unreachable(f"not reached for {tried:g} s ({reason})")
+            self.owner.on_ended(f"not reached for {tried:g} s ({reason})")
         else:
             self._retry.set(delay)
             self.owner.on_lost(reason)

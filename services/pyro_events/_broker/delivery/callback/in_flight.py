@@ -26,15 +26,15 @@ class InFlightBatch(Snapshotted):
 
     def __init__(
         self,
-        seq: int,
-        items: list[Item],
-        since: float,
+        seq: int = 0,
+        items: list[Item] | None = None,
+        since: float = 0.0,
         *,
         batch: bool = False,
         notice: dict[str, object] | None = None,
     ) -> None:
         self.seq = seq
-        self.items = items
+        self.items = items or []
         self.since = since
         self.batch = batch
         self.notice = notice

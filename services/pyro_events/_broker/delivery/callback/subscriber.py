@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pyro_events._broker.delivery.callback import messages
 from pyro_events._broker.delivery.callback.connection import DaemonConnection
@@ -19,7 +19,7 @@ from pyro_events._broker.delivery.callback.in_flight import ErrorLog, InFlightBa
 from pyro_events._broker.delivery.encoder import UNENCODABLE, Variant
 from pyro_events._broker.delivery.subscriber import BrokerSubscriber, item_size
 from pyro_events._broker.net.loop import Deadline
-from pyro_events._broker.snapshot.fields import EVENTS, Codec
+from pyro_events._broker.snapshot.fields import EVENTS, Fields, many, plain
 from pyro_wire import framing
 from pyro_wire.framing import Frame, ProtocolError
 
@@ -30,23 +30,10 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.encoder import Group
     from pyro_events._broker.delivery.options import Options
     from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
     from pyro_events._protocol.event import Item
 
-_MAX_REPLY = 16 << 20
 _UNKNOWN = "DaemonError: unknown object"
 _log = logging.getLogger("pyro_events")
-
-
-def _save_requests(requests: deque[InFlightBatch], writer: SnapshotWriter) -> list[Any]:
-    return [each.snapshot(writer) for each in requests]
-
-
-def _load_requests(values: list[Any], reader: SnapshotReader) -> deque[InFlightBatch]:
-    requests = deque(InFlightBatch(0, [], 0.0) for _ in values)
-    for each, saved in zip(requests, values, strict=True):
-        each.restore(saved, reader)
-    return requests
 
 
 class CallbackSubscriber(BrokerSubscriber):
@@ -54,12 +41,11 @@ class CallbackSubscriber(BrokerSubscriber):
 
     kind: ClassVar[Kind] = "callback"
 
-    SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT.extended(
-        "_proven", "_limit", "_seq", "_missing",
-        parts=("_daemon", "_grace", "_error_log"),
+    SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
+        "_proven", "_limit", "_seq", "_missing", "_daemon", "_grace", "_error_log",
         _staged=EVENTS,
-        _unanswered=Codec(_save_requests, _load_requests),
-        _notices=Codec(lambda notices, _: list(notices), lambda notices, _: deque(notices)),
+        _unanswered=many(deque, InFlightBatch),
+        _notices=plain(deque),
     )  # fmt: skip
     HANDOVER_ONLY: ClassVar = BrokerSubscriber.HANDOVER_ONLY | {
         "_unanswered",  # only the subscriber knows what became of it
@@ -75,7 +61,7 @@ class CallbackSubscriber(BrokerSubscriber):
         slot: int | None = None,
     ) -> None:
         super().__init__(context, str(uri), options, slot)
-        self._daemon = DaemonConnection(context, uri, _MAX_REPLY, self)
+        self._daemon = DaemonConnection(context, uri, self)
         self._proven = False
         """Whether the object has answered over this connection."""
         self._staged: list[Item] = []
@@ -158,7 +144,7 @@ class CallbackSubscriber(BrokerSubscriber):
         notice = {**self.context.identity, "kind": "disconnected", "reason": reason}
         daemon = self._daemon
         if not daemon.greeted:
-            DisconnectNotifier(self.context, daemon.uri, notice).start()
+            DisconnectNotifier(self.context, daemon.uri, notice).daemon.connect()
         elif self.aware:
             self._send_notice(notice)
             daemon.finish(f"dismissed: {reason}", self.context.settings.retry_for)
@@ -255,12 +241,9 @@ class CallbackSubscriber(BrokerSubscriber):
             _log.info("subscriber %s: %s; trying again", self, reason)
         self.context.counters.retries += 1
 
-    def on_unreachable(self, reason: str) -> None:
-        """Give up."""
+    def on_ended(self, reason: str) -> None:
+        """Drop the subscriber."""
         self.context.drop(self, reason)
-
-    def on_finished(self) -> None:
-        """Never called: a DisconnectNotifier owns a connection that is to end."""
 
     def on_answer(self, frame: Frame) -> None:
         """Handle an answer of the subscriber's daemon."""
