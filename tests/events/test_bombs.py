@@ -14,7 +14,7 @@ import serpent
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pyro_events._broker.delivery.callback.replies import batch_outcome
+from pyro_events._broker.delivery.callback.messages import batch_outcome
 from pyro_events._broker.delivery.encoder import UNENCODABLE, Encoder, Variant
 from pyro_events._broker.rpc.calls import decode_request
 from pyro_events._protocol.decode_limits import (

@@ -242,7 +242,7 @@ def test_private_and_unknown_methods_are_refused(engine: Make) -> None:
     """Only the methods of the interface can be called, whatever a client claims."""
     with proxy(engine().uri) as es:
         es._pyroBind()
-        for name in ("_hub", "__init__", "public", "nonsense", "publish.__self__"):
+        for name in ("_broker", "__init__", "public", "nonsense", "publish.__self__"):
             with pytest.raises(AttributeError, match="no exposed"):
                 es._pyroInvoke(name, [], {})
         with pytest.raises(TypeError):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from Pyro5.core import _ExceptionWrapper
 from Pyro5.serializers import SerializerBase, serializers_by_id
 
-from pyro_events._broker.delivery.callback.replies import batch_outcome, describe
+from pyro_events._broker.delivery.callback.messages import batch_outcome, describe
 from pyro_events._broker.delivery.encoder import (
     UNENCODABLE,
     Encoder,

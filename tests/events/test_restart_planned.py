@@ -291,9 +291,9 @@ def test_who_does_not_come_back_is_given_up(tmp_path: Path, client: Client) -> N
         eventually(lambda: left)
         assert left[0]() == {"parted": True, "aware": 1, "kept_events": 1}
     with engine() as second:
-        assert second.ask(second.returned).result(5) == {"expected": 1, "back": 0}
+        assert second.ask(second.broker.reconnects.counts).result(5) == {"expected": 1, "back": 0}
         done = threading.Event()
-        second.loop.call_soon(lambda: second.await_return(20, done.set))
+        second.loop.call_soon(lambda: second.broker.reconnects.when_complete(20, done.set))
         assert done.wait(10)
         assert second.ask(second.subscriptions).result(5) == []
         assert second.ask(second.statistics).result(5)["dropped"] == 1

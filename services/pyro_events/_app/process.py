@@ -84,7 +84,7 @@ class EventServiceProcess:
     def _take(self, received: ReceivedHandover) -> None:
         received.take()
         gc.enable()
-        pause = self._loop.clock() - received.receiver.values["since"]
+        pause = self._loop.clock() - received.reader.values["since"]
         _log.info("took over; clients were not served for %.1f ms", pause * 1000)
 
     @property
@@ -188,15 +188,16 @@ class EventServiceProcess:
 
     def _returned(self, wait: object) -> object:
         """Report which subscribers are back after a restart, within `wait` seconds."""
+        reconnects = self._engine.broker.reconnects
         if not isinstance(wait, (int, float)) or not wait > 0:
-            return self._engine.returned()
+            return reconnects.counts()
         answer = Deferred()
 
         def done() -> None:
-            answer.finish(self._engine.returned)
+            answer.finish(reconnects.counts)
             self._watch_channel()
 
-        self._engine.await_return(wait, done)
+        reconnects.when_complete(wait, done)
         return answer
 
     def _retire(self, reason: str) -> Deferred:
@@ -217,27 +218,31 @@ class EventServiceProcess:
         if self._offer is not None:
             raise AskRefused("a handover is already in progress")
         with _refusals():
-            self._engine.check_willing()
+            self._engine.check_running()
         try:
             self._offer = HandoverOffer(
-                self._loop, path, self._engine.patterns, self._snapshot, self._relinquish
+                self._loop,
+                path,
+                self._engine.broker.router.patterns,
+                self._snapshot,
+                self._relinquish,
             )
         except OSError as error:
             raise AskRefused(f"can't listen at {path}: {error.strerror or error}") from None
         return {"offered": True, "format": FORMAT}
 
-    def _snapshot(self, sender: SnapshotWriter) -> dict[str, object]:
+    def _snapshot(self, writer: SnapshotWriter) -> dict[str, object]:
         if self._executor.busy:
             raise Failed("a call to a name server is in progress")
         since = self._loop.clock()
-        self._engine.settle()
+        self._engine.broker.quiesce()
         names = self._names and self._names.snapshot()
-        return {"since": since, "names": names, "engine": self._engine.hand_over(sender)}
+        return {"since": since, "names": names, "engine": self._engine.snapshot(writer)}
 
     def _relinquish(self) -> None:
         _log.info("handed over")
         self._stopping = True
-        self._engine.part()
+        self._engine.relinquish()
         self._withdraw("it was already handed over")
 
     def _withdraw(self, reason: str) -> dict[str, object]:
