@@ -1,4 +1,4 @@
-"""Who is sent away while there is no connection to him is told as soon as there is one."""
+"""A subscriber that is dropped without a connection is notified as soon as there is one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hand-over in which something goes wrong, at every step, with real processes."""
+"""A handover in which something goes wrong, at every step, with real processes."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def clients(es: HeldService) -> Iterator[Clients]:
 
 
 def serves_on(es: HeldService, pid: int, everybody: Clients) -> None:
-    """Check that the old process goes on as if nothing had been, and can still hand over."""
+    """Check that the old process continues as before, and can still hand over."""
     everybody.are_undisturbed()
     assert es.process is not None
     assert es.process.pid == pid
     es.ask("withdraw_handover")
-    es.hand_over()
+    es.handover()
     everybody.are_undisturbed()
 
 
@@ -146,7 +146,7 @@ def test_nothing_is_offered(held: Held) -> None:
     process.stdout.close()
     control.close()
     assert "nothing can be taken over" in es.log.read_text()
-    es.hand_over()
+    es.handover()
 
 
 @pytest.mark.parametrize("word", ["patterns", "state", "taken"])
@@ -230,7 +230,7 @@ def test_two_at_once(held: Held) -> None:
             es.ask("offer_handover", path=es.meeting_place + "3")
         with pytest.raises(HandoverRefused, match="another process is taking over"):
             handover.receive(es.meeting_place)
-        relay.go_on()
+        relay.resume()
         es.see_off()
         es.become(relay.started)
         everybody.are_undisturbed()
@@ -254,7 +254,7 @@ def test_a_new_process_with_another_format_is_refused(held: Held) -> None:
 
 
 def test_an_old_process_with_another_format_keeps_everything(held: Held) -> None:
-    """The new one says so and ends with 125: starting it again is pointless."""
+    """The new one reports it and ends with 125: starting it again is pointless."""
     es = held()
     with fd_passing.make_socket() as listener:
         listener.bind(es.meeting_place)

@@ -1,4 +1,4 @@
-"""The parts of a hand-over that are values: what is shared, descriptors, delays, full queues."""
+"""The parts of a handover that are values: what is shared, descriptors, delays, full queues."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_descriptors_nobody_took_are_closed() -> None:
 
 
 def test_descriptors_arrive_or_the_message_is_an_error() -> None:
-    """Two hundred go with one message; a process that may not have so many hears of it."""
+    """Two hundred go with one message; a process with a lower limit gets an error."""
     one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with one, other, Path(os.devnull).open("rb") as file:
         fd_passing.send(one, b"x", [file.fileno()] * fd_passing.AT_ONCE)
@@ -105,8 +105,8 @@ def test_a_memory_file_brings_any_size() -> None:
         os.fstat(file)
 
 
-def test_delays_go_on_where_they_were() -> None:
-    """They double up to a limit, end after `retry_for`, and start anew after an answer."""
+def test_delays_continue_where_they_were() -> None:
+    """They double up to a limit, end after `retry_for`, and start again after an answer."""
     now = [100.0]
     settings = replace(Settings(), retry_delay=1.0, retry_max_delay=4.0, retry_for=10.0)
     retries = Retries(lambda: now[0], settings)

@@ -107,7 +107,7 @@ def test_lists_are_used_in_both_directions() -> None:
         number = 0
 
     class Whole(Snapshotted):
-        SNAPSHOT = Fields("text", "part", init=("name",))
+        SNAPSHOT = Fields("text", parts=("part",), init=("name",))
 
         def __init__(self, name: str) -> None:
             self.name = name

@@ -59,10 +59,7 @@ class Broker(Snapshotted):
     """
 
     SNAPSHOT: ClassVar = Fields(
-        "context",
-        "counter_file",
-        "publishers",
-        "reconnects",
+        parts=("context", "counter_file", "publishers", "reconnects"),
         init=("callbacks", "streams", "lost"),
         callbacks=_NAMED,
         streams=_NAMED,
@@ -94,8 +91,9 @@ class Broker(Snapshotted):
         self.lost = lost
         room = slots(settings) + more_slots
         self.counter_file = store.counter_file if store else CounterFile.in_memory(room)
+        defaults = Options(False, False, settings.when_full, settings.queue_size)
         self.context: DeliveryContext[BrokerSubscriber] = DeliveryContext(
-            loop, resolver, settings, identity, self.counter_file,
+            loop, resolver, settings, defaults, identity, self.counter_file,
             drop=self.drop, record=self.record, flush_if_idle=self._flush_if_idle,
         )  # fmt: skip
         self.router = self.context.router

@@ -57,7 +57,7 @@ class Engine(Snapshotted):
 
     SNAPSHOT: ClassVar = Fields(
         "_started",
-        "_rejections",
+        parts=("_rejections",),
         init=("uri", "incarnation", "broker", "_listener", "_store", "_sessions"),
         _sessions=Codec(lambda sessions, writer: [each.snapshot(writer) for each in sessions]),
     )

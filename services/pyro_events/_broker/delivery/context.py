@@ -12,6 +12,7 @@ from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyro_events._broker.delivery.options import Options
     from pyro_events._broker.net.dialer import Resolver
     from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.settings import Settings
@@ -46,13 +47,14 @@ class DeliveryContext(Snapshotted, Generic[S]):
     """What delivery needs to know and to call; `S` is what the router calls a subscriber."""
 
     SNAPSHOT: ClassVar = Fields(
-        "counters",
+        parts=("counters",),
         init=("router", "notifiers"),
         router=Codec(lambda router, _: router.timeouts()),  # subscribers carry the rest
         notifiers=Codec(lambda notifiers, writer: [each.snapshot(writer) for each in notifiers]),
     )
     TRANSIENT: ClassVar = (
-        "loop", "resolver", "settings", "identity", "encoder", "drop", "record", "flush_if_idle",
+        "loop", "resolver", "settings", "defaults", "identity", "encoder", "drop", "record",
+        "flush_if_idle",
         "counter_file",  # the broker carries it
         "dirty", "held",  # nothing is, when the broker is quiescent
         "frozen",  # then there is no handover
@@ -61,6 +63,8 @@ class DeliveryContext(Snapshotted, Generic[S]):
     loop: Loop
     resolver: Resolver
     settings: Settings
+    defaults: Options
+    """The options of a subscriber that asks for nothing."""
     identity: dict[str, str]
     """`uri` and `incarnation`, for notices."""
     counter_file: CounterFile

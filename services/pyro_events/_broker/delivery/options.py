@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from pyro_events.types import WhenFull
-
-if TYPE_CHECKING:
-    from pyro_events._broker.settings import Settings
 
 MAX_QUEUE = 10_000_000
 
@@ -44,9 +41,4 @@ class Options:
     def over(self, old: Options) -> Options:
         """Return the old options, changed where these are not None."""
         changes = {name: value for name, value in self.plain().items() if value is not None}
-        return replace(old, **changes)  # type: ignore[arg-type] # the values of an Options
-
-
-def defaults(settings: Settings) -> Options:
-    """Return the options of a subscriber that asks for nothing."""
-    return Options(False, False, settings.when_full, settings.queue_size)
+        return self if len(changes) == len(self.__slots__) else replace(old, **changes)  # type: ignore[arg-type] # the values of an Options

@@ -57,7 +57,8 @@ class StreamSubscriber(BrokerSubscriber):
     kind: ClassVar[Kind] = "stream"
 
     SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
-        "_next", "_acked", "_lost", "_absence", "_grace", "_heartbeat",
+        "_next", "_acked", "_lost", "_absence",
+        parts=("_grace", "_heartbeat"),
         init=("id",),
         _sent=_SENT,
         _again=_AGAIN,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events._broker.delivery.mailbox import Mailbox, Verdict
-from pyro_events._broker.delivery.options import MAX_QUEUE, Options, defaults
+from pyro_events._broker.delivery.options import MAX_QUEUE, Options
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted, plain
 from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
@@ -44,7 +44,8 @@ class BrokerSubscriber(Snapshotted):
     kind: ClassVar[Kind]
 
     SNAPSHOT: ClassVar = Fields(
-        "delivered", "errors", "_stalled", "_dropped_before", "_gaps_reported", "_mailbox",
+        "delivered", "errors", "_stalled", "_dropped_before", "_gaps_reported",
+        parts=("_mailbox",),
         init=("name", "slot", "options"),
         lineage=plain(list),
         options=Codec(lambda options, _: options.plain()),
@@ -69,7 +70,7 @@ class BrokerSubscriber(Snapshotted):
     ) -> None:
         self.context = context
         self.name = name
-        self.options = options.over(defaults(context.settings))
+        self.options = options.over(context.defaults)
         self.delivered = 0
         self.errors = 0
         self.gone = False

@@ -221,10 +221,14 @@ class Deadline(Snapshotted):
         if self._timer is None:
             self._timer = self._loop.call_later(seconds, self._due)
 
-    def restore(self, values: dict[str, float | None], reader: object) -> None:  # noqa: ARG002 - a part's signature
+    def snapshot(self, _writer: object) -> float | None:
+        """Return when it expires."""
+        return self.at
+
+    def restore(self, values: float | None, _reader: object) -> None:
         """Expire when it would have in the other process."""
-        if (at := values["at"]) is not None:
-            self.set(at - self._loop.clock())
+        if values is not None:
+            self.set(values - self._loop.clock())
 
     def clear(self) -> None:
         """Don't expire."""

@@ -137,7 +137,7 @@ class HandoverOffer:
             self._greet(sock, value)
         elif word == "ready":
             with _no_collection():
-                self._hand_over_to(sock)
+                self._transfer(sock)
         else:
             raise Failed(f"the new process says {word!r:.40}" if word else "the new process ended")
 
@@ -150,7 +150,7 @@ class HandoverOffer:
         with _memory(bytes(msgpack.packb(self._patterns()))) as file:
             _send(sock, "patterns", None, [file])
 
-    def _hand_over_to(self, sock: socket.socket) -> None:
+    def _transfer(self, sock: socket.socket) -> None:
         """Send everything, and end; or raise whatever prevents that."""
         began = self._loop.clock()
         writer = SnapshotWriter()

@@ -67,12 +67,12 @@ class CounterFile(Snapshotted):
         finally:
             os.close(file)
 
-    def snapshot(self, writer: object) -> dict[str, Any]:  # noqa: ARG002 - a part's signature
+    def snapshot(self, _writer: object) -> dict[str, Any]:
         """Return all numbers, and which slots are free."""
         words = self.values[: self._next].tobytes()
         return {"used": self._next // SLOT, "words": words, "free": self._free}
 
-    def restore(self, values: dict[str, Any], reader: object) -> None:  # noqa: ARG002 - the same
+    def restore(self, values: dict[str, Any], _reader: object) -> None:
         """Continue from the numbers of another process; nothing may be claimed yet."""
         words = array("Q", values["words"])
         self._next, self._free = len(words), list(values["free"])

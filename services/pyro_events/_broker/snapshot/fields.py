@@ -54,27 +54,36 @@ def many(kind: Callable[[Any], Any], make: Callable[[], Any]) -> Codec:
 class Fields:
     """The attributes of a class that are carried.
 
-    Objects with snapshots of their own are restored in place. Other values travel as they are,
-    unless they have a codec. What is in `init` is not set by `load`: the code that makes the object
-    uses it.
+    Values travel as they are, unless they have a codec. `parts` are objects with snapshots of their
+    own, and are restored in place. What is in `init`, of either kind, is not set by `load`: the
+    code that makes the object uses it.
     """
 
-    def __init__(self, *names: str, init: Names = (), **codecs: Codec) -> None:
-        self.names = frozenset((*names, *init, *codecs))
+    def __init__(self, *plain: str, parts: Names = (), init: Names = (), **codecs: Codec) -> None:
+        self._plain = plain
+        self._parts = parts
         self._init = init
         self._codecs = codecs
-        self._plain = [name for name in dict.fromkeys((*names, *init)) if name not in codecs]
-        self._loaded = [name for name in self._plain if name not in init]
+        self._made = [name for name in init if name not in codecs]
+        self._loaded = [(name, codec.load) for name, codec in codecs.items() if name not in init]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all of them."""
+        return frozenset((*self._plain, *self._parts, *self._init, *self._codecs))
 
     def __or__(self, more: Fields) -> Fields:
         """Return these and more, for a subclass."""
-        init, codecs = (*self._init, *more._init), self._codecs | more._codecs
-        return Fields(*self.names, *more.names, init=init, **codecs)
+        parts, init = (*self._parts, *more._parts), (*self._init, *more._init)
+        codecs = self._codecs | more._codecs
+        return Fields(*self._plain, *more._plain, parts=parts, init=init, **codecs)
 
     def save(self, owner: object, writer: Any) -> dict[str, Any]:
         """Return the values of the owner's attributes."""
-        values = {}
-        for name in self._plain:
+        values = {name: getattr(owner, name) for name in self._plain}
+        for name in self._parts:
+            values[name] = getattr(owner, name).snapshot(writer)
+        for name in self._made:
             value = getattr(owner, name)
             values[name] = value.snapshot(writer) if isinstance(value, Snapshotted) else value
         for name, codec in self._codecs.items():
@@ -83,15 +92,12 @@ class Fields:
 
     def load(self, owner: object, values: dict[str, Any], reader: Any) -> None:
         """Set the owner's attributes."""
-        for name in self._loaded:
-            old = getattr(owner, name, None)
-            if isinstance(old, Snapshotted):
-                old.restore(values[name], reader)
-            else:
-                setattr(owner, name, values[name])
-        for name, codec in self._codecs.items():
-            if name not in self._init:
-                setattr(owner, name, codec.load(values[name], reader))
+        for name in self._plain:
+            setattr(owner, name, values[name])
+        for name in self._parts:
+            getattr(owner, name).restore(values[name], reader)
+        for name, load in self._loaded:
+            setattr(owner, name, load(values[name], reader))
 
 
 class Snapshotted:

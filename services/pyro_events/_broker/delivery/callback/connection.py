@@ -48,7 +48,8 @@ class DaemonConnection(Snapshotted):
     """Connects to the daemon of a PYRO: URI, greets it, and repeats that as Retries allows."""
 
     SNAPSHOT: ClassVar = Fields(
-        "packed", "greeted", "deadline", "retries", "_retry",
+        "packed", "greeted",
+        parts=("deadline", "retries", "_retry"),
         init=("uri", "connection"),
         uri=Codec(lambda uri, _: str(uri)),
         methods=plain(frozenset),

@@ -21,7 +21,7 @@ class DisconnectNotifier(Snapshotted):
     is to end.
     """
 
-    SNAPSHOT: ClassVar = Fields("_notice", "daemon")
+    SNAPSHOT: ClassVar = Fields("_notice", parts=("daemon",))
     TRANSIENT: ClassVar = ("_context",)
 
     def __init__(

@@ -42,7 +42,8 @@ class CallbackSubscriber(BrokerSubscriber):
     kind: ClassVar[Kind] = "callback"
 
     SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
-        "_proven", "_limit", "_seq", "_missing", "_daemon", "_grace", "_error_log",
+        "_proven", "_limit", "_seq", "_missing",
+        parts=("_daemon", "_grace", "_error_log"),
         _staged=EVENTS,
         _unanswered=many(deque, InFlightBatch),
         _notices=plain(deque),
