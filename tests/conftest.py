@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FOREIGN = ("PYRO", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "NO_COLOR", "FORCE_COLOR", "CLICOLOR")
+FOREIGN = (
+    *("PYRO", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "NO_COLOR", "FORCE_COLOR", "CLICOLOR"),
+    "PYTHONUNBUFFERED",  # most users don't have it: what is printed to a pipe must be flushed
+)
 """What configures Pyro5, a service, or the command itself; no test may inherit it."""
 
 for _name in [name for name in os.environ if name.startswith(FOREIGN)]:

@@ -36,8 +36,8 @@ def run_manager(app: App, *, show_logs: bool | None) -> Result:
             app.paths,
             autostart=True,
             system=system,
-            echo=None if echo is None else echo.take,
-            farewell=echo.close if echo is not None else lambda: None,
+            echo=None if echo is None else echo.write,
+            before_reexec=echo.close if echo is not None else lambda: None,
         )
     finally:
         if echo is not None:

@@ -1,4 +1,4 @@
-"""What happens to services when one that they need is restarted, or fails. Pure."""
+"""What happens to services when one that they need restarts or fails. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
-from pyroctl.core.state import AfterStop, Restart, State, Stop, is_usable
+from pyroctl.core.state import USABLE, AfterStop, Restart, State, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,21 +29,20 @@ class Dependent:
 
 
 def follow(
-    need: str, life: ServiceState, dependents: Iterable[Dependent]
+    need: str, state: ServiceState, dependents: Iterable[Dependent]
 ) -> dict[str, Stop | Restart]:
-    """Return the events for the dependents of a service that has just changed to `life`.
+    """Return the events for the dependents of a service that has just changed to `state`.
 
-    A process that exists when a needed service becomes ready was started for that service's
-    previous process, since none is created before all needs are ready. So a restart shows, whatever
-    its reason.
+    A process that exists when a need becomes ready was started for the previous process of that
+    need, since none is started before all needs are ready: so any restart of a need is noticed.
     """
     found: dict[str, Stop | Restart] = {}
     for each in dependents:
-        if each.on_needs == "stop" and _is_down(life) and each.state in _WANTED:
-            why = f": {life.reason}" if life.reason else ""
+        if each.on_needs == "stop" and _is_down(state) and each.state in _WANTED:
+            why = f": {state.reason}" if state.reason else ""
             found[each.name] = Stop(f"{need} went down{why}")
         old = each.has_process and each.state in _UP
-        if each.on_needs == "restart" and life.state is State.RUNNING and old:
+        if each.on_needs == "restart" and state.state is State.RUNNING and old:
             found[each.name] = Restart(f"{need} was restarted")
     return found
 
@@ -51,7 +50,7 @@ def follow(
 def affected(
     names: Iterable[str], needs: Mapping[str, Sequence[str]], policies: Mapping[str, OnNeeds]
 ) -> set[str]:
-    """Return these services, and all that would follow if they were restarted."""
+    """Return these services and all that would follow if they were restarted."""
     edges = {
         need: [name for name in dependents if policies[name] != "keep"]
         for need, dependents in plan.reverse(needs).items()
@@ -59,7 +58,7 @@ def affected(
     return plan.closure(names, edges)
 
 
-def _is_down(life: ServiceState) -> bool:
-    """Return whether it is out of use; after a run has ended, its restart policy decides that."""
-    judging = life.state is State.STOPPING and life.then is AfterStop.JUDGE
-    return not is_usable(life) and not judging
+def _is_down(state: ServiceState) -> bool:
+    """Return whether it is unusable; after a run that has just ended its policy decides later."""
+    judging = state.state is State.STOPPING and state.then is AfterStop.JUDGE
+    return state.state not in USABLE and not judging

@@ -1,21 +1,21 @@
-"""The life of a service: one table, state × event → what happens, and one `step`.
+"""The lifecycle of a service: one table, state × event → handler, and one `step`.
 
 A service is in one of seven states:
 
-    stopped    down, because somebody wanted that (or nobody has started it yet)
-    starting   the process runs; it has not said yet that it can serve
-    running    ready: the service itself said so
-    stopping   on its way down: signalled, or dead with processes of its session left
-    backoff    down after a failure; comes back by itself when the delay is over
-    exited     ended by itself, as expected, and is not wanted again
-    failed     given up: permanent failure, start limit, or no restart wanted
+    stopped    down on request, or never started
+    starting   the process runs, but has not reported yet that it is ready
+    running    the service has reported that it is ready
+    stopping   signalled, or ended while processes of its session are left
+    backoff    down after a failure; restarts when the delay is over
+    exited     ended on its own, as expected, and is not restarted
+    failed     given up: permanent failure, start limit, or no restart allowed
 
-Ten events can meet it in any of them, and the table has an answer for every pair, so none is
-forgotten (a test walks it). `Exited` means that the process died, `SessionEmpty` that nothing of
-its session is left: only then may it be started again, so a port is never fought over.
+Each of them has an answer to each of the ten events (a test walks the table). `Exited` means that
+the process ended, `SessionEmpty` that its whole session is empty: only then may the service start
+again, so two processes never compete for a port.
 
-Everything here is a function of its arguments: times are handed in (monotonic seconds), chance as
-a number from 0 to 1; what is to be done comes back as a list of effects.
+All functions are pure: the time (monotonic seconds) and chance (a number from 0 to 1) are
+arguments, and the actions for the shell are returned. docs/design.md shows the handlers in a table.
 """
 
 from __future__ import annotations
@@ -50,25 +50,185 @@ if TYPE_CHECKING:
 
     from pyroctl.core.spec import ServiceSpec
 
+JITTER = 0.2
+"""A delay varies by this fraction, so that services that died together don't all return at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One row of the table, about to be applied."""
+    """An event and the state that it meets."""
 
     spec: ServiceSpec
-    life: ServiceState
+    before: ServiceState
     event: Event
     now: float
     chance: float
 
     def enter(self, state: State, reason: str = "", **changes: object) -> ServiceState:
-        return replace(self.life, state=state, since=self.now, reason=reason, **changes)  # type: ignore[arg-type] # fields of Life
+        return replace(self.before, state=state, since=self.now, reason=reason, **changes)  # type: ignore[arg-type] # fields of ServiceState
 
 
 Result = tuple[ServiceState, tuple[Action, ...]]
 
-JITTER = 0.2
-"""A delay varies by this fraction, so that services that died together don't all return at once."""
+
+def step(
+    spec: ServiceSpec, state: ServiceState, event: Event, now: float, chance: float = 0.5
+) -> Result:
+    """Return the state after an event at the time `now`, and the actions that it requires."""
+    return TABLE[state.state][type(event)](_Case(spec, state, event, now, chance))
+
+
+# --- the handlers -------------------------------------------------------------------------------
+
+
+def _ignore(case: _Case) -> Result:
+    """Change nothing."""
+    return case.before, ()
+
+
+def _start(case: _Case, reason: str = "") -> Result:
+    """Start on request: earlier failures and starts don't count any more."""
+    after = case.enter(State.STARTING, reason, starts=(case.now,), failures=0, outcome=None)
+    return after, (Effect.SPAWN, Arm(case.spec.start_timeout))
+
+
+def _restart(case: _Case) -> Result:
+    """Start automatically, after a failure."""
+    after = case.enter(
+        State.STARTING,
+        case.before.reason,
+        starts=(*_recent(case.before.starts, case.now, case.spec), case.now),
+        restarts=case.before.restarts + 1,
+        outcome=None,
+    )
+    return after, (Effect.SPAWN, Arm(case.spec.start_timeout))
+
+
+def _serve(case: _Case) -> Result:
+    """Become `running`."""
+    return case.enter(State.RUNNING, case.before.reason), (Disarm(),)
+
+
+def _stop(case: _Case) -> Result:
+    """Send the stop signal; start again afterwards if a restart was requested."""
+    assert isinstance(case.event, Stop | Restart)
+    then = AfterStop.START_AGAIN if isinstance(case.event, Restart) else AfterStop.STAY_DOWN
+    reason = "restart requested" if then is AfterStop.START_AGAIN else "stop requested"
+    why = case.event.why
+    after = case.enter(State.STOPPING, why or reason, then=then, because=why)
+    return after, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
+
+
+def _abort_start(case: _Case) -> Result:
+    """Stop what was not ready in time; the restart policy decides afterwards."""
+    trouble = f"not ready within {case.spec.start_timeout:g} s"
+    return _fail(case, Outcome(trouble=trouble), Effect.TERMINATE)
+
+
+def _stop_unhealthy(case: _Case) -> Result:
+    """Stop what is unhealthy, or kill it if it does not answer; the restart policy decides."""
+    assert isinstance(case.event, Unhealthy)
+    effect = Effect.TERMINATE if case.event.answers else Effect.KILL
+    return _fail(case, Outcome(trouble=case.event.reason), effect)
+
+
+def _empty_session(case: _Case) -> Result:
+    """Stop what the process has left in its session; the restart policy decides afterwards."""
+    assert isinstance(case.event, Exited)
+    return _fail(case, case.event.outcome, Effect.TERMINATE)
+
+
+def _replace_process(case: _Case) -> Result:
+    """Continue with the successor; this is not a restart, as the service was never down."""
+    assert isinstance(case.event, Replaced)
+    if case.event.ready:
+        return case.enter(State.RUNNING), ()
+    after = case.enter(State.STARTING, "the old process ended during the handover")
+    return after, (Arm(case.spec.start_timeout),)
+
+
+def _record_outcome(case: _Case) -> Result:
+    """Record how it ended; trouble found before explains more than the exit code."""
+    assert isinstance(case.event, Exited)
+    outcome = case.event.outcome
+    if case.before.outcome is not None:
+        outcome = replace(outcome, trouble=case.before.outcome.trouble)
+    return replace(case.before, outcome=outcome), ()
+
+
+def _start_afterwards(case: _Case) -> Result:
+    """Start again when the stop is complete."""
+    why = case.event.why if isinstance(case.event, Restart) else ""
+    return replace(case.before, then=AfterStop.START_AGAIN, because=why), ()
+
+
+def _stay_down(case: _Case) -> Result:
+    """Don't start again when the stop is complete."""
+    assert isinstance(case.event, Stop)
+    return replace(case.before, then=AfterStop.STAY_DOWN, because=case.event.why), ()
+
+
+def _kill(case: _Case) -> Result:
+    """Kill what the stop signal has not ended."""
+    return case.before, (Effect.KILL, Arm(case.spec.stop_timeout))
+
+
+def _complete_stop(case: _Case) -> Result:
+    """Become `stopped`, start again, or apply the restart policy."""
+    if case.before.then is AfterStop.START_AGAIN:
+        return _start(case, case.before.because)
+    if case.before.then is AfterStop.JUDGE:
+        return _judge(case)
+    return case.enter(State.STOPPED, case.before.because), (Disarm(),)
+
+
+def _settle(case: _Case) -> Result:
+    """Become `stopped`: no process is left to stop."""
+    assert isinstance(case.event, Stop)
+    return case.enter(State.STOPPED, case.event.why), (Disarm(),)
+
+
+def _give_up(case: _Case) -> Result:
+    """Become `failed`: the process could not be created."""
+    assert isinstance(case.event, SpawnFailed)
+    outcome = Outcome(trouble=case.event.reason)
+    return case.enter(State.FAILED, case.event.reason, outcome=outcome), (Disarm(),)
+
+
+# --- parts of handlers --------------------------------------------------------------------------
+
+
+def _fail(case: _Case, outcome: Outcome, effect: Effect) -> Result:
+    """Begin to stop after a failure; a run that was stable resets the earlier failures."""
+    after = case.enter(
+        State.STOPPING,
+        outcome.describe(),
+        then=AfterStop.JUDGE,
+        outcome=outcome,
+        failures=0 if _was_stable(case) else case.before.failures,
+    )
+    return after, (effect, Arm(case.spec.stop_timeout))
+
+
+def _judge(case: _Case) -> Result:
+    """Apply the restart policy to a run that ended on its own."""
+    spec, before = case.spec, case.before
+    outcome = before.outcome or Outcome(trouble="ended for an unknown reason")
+    ending = outcome.describe()
+    if outcome.permanent:
+        return case.enter(State.FAILED, ending), (Disarm(),)
+    success = outcome.succeeded(spec.success_exit)
+    if spec.restart == "never" or (spec.restart == "on-failure" and success):
+        return case.enter(State.EXITED if success else State.FAILED, ending), (Disarm(),)
+    failures = before.failures + 1
+    delay = restart_delay(failures, spec.restart_delay, spec.restart_max_delay, case.chance)
+    if 0 < spec.start_limit <= len(_recent(before.starts, case.now + delay, spec)):
+        reason = f"{ending}; given up after {spec.start_limit} starts in {spec.start_window:g} s"
+        return case.enter(State.FAILED, reason, failures=failures), (Disarm(),)
+    after = case.enter(State.BACKOFF, ending, failures=failures)
+    if delay <= 0:
+        return _restart(replace(case, before=after))
+    return after, (Arm(delay),)
 
 
 def restart_delay(failures: int, first: float, longest: float, chance: float) -> float:
@@ -81,177 +241,24 @@ def restart_delay(failures: int, first: float, longest: float, chance: float) ->
     return min(delay * (1 + JITTER * (2 * chance - 1)), longest)
 
 
-def step(
-    spec: ServiceSpec, life: ServiceState, event: Event, now: float, chance: float = 0.5
-) -> Result:
-    """Let one event happen at `now`, and give the new life and what is to be done about it."""
-    return TABLE[life.state][type(event)](_Case(spec, life, event, now, chance))
-
-
-# --- the handlers -------------------------------------------------------------------------------
-
-
-def _ignore(case: _Case) -> Result:
-    return case.life, ()
-
-
-def _begin(case: _Case, reason: str = "") -> Result:
-    """Start because somebody wants it: old failures and starts don't count against that."""
-    life = case.enter(State.STARTING, reason, starts=(case.now,), failures=0, outcome=None)
-    return life, (Effect.SPAWN, Arm(case.spec.start_timeout))
-
-
-def _begin_again(case: _Case) -> Result:
-    """Start by ourselves, after a failure."""
-    starts = (*_recent(case.life.starts, case.now, case.spec), case.now)
-    life = case.enter(
-        State.STARTING,
-        case.life.reason,
-        starts=starts,
-        restarts=case.life.restarts + 1,
-        outcome=None,
-    )
-    return life, (Effect.SPAWN, Arm(case.spec.start_timeout))
-
-
-def _serve(case: _Case) -> Result:
-    return case.enter(State.RUNNING, case.life.reason), (Disarm(),)
-
-
-def _go_down(case: _Case) -> Result:
-    assert isinstance(case.event, Stop | Restart)
-    then = AfterStop.START_AGAIN if isinstance(case.event, Restart) else AfterStop.STAY_DOWN
-    reason = "restart asked for" if then is AfterStop.START_AGAIN else "stop asked for"
-    why = case.event.why
-    life = case.enter(State.STOPPING, why or reason, then=then, because=why)
-    return life, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
-
-
-def _too_slow(case: _Case) -> Result:
-    trouble = f"not ready within {case.spec.start_timeout:g} s"
-    life = case.enter(
-        State.STOPPING, trouble, then=AfterStop.JUDGE, outcome=Outcome(trouble=trouble)
-    )
-    return life, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
-
-
-def _put_down(case: _Case) -> Result:
-    """End what isn't well; asking what doesn't answer kindly would be pointless."""
-    assert isinstance(case.event, Unhealthy)
-    trouble = case.event.reason
-    failures = 0 if _was_stable(case) else case.life.failures
-    life = case.enter(
-        State.STOPPING,
-        trouble,
-        then=AfterStop.JUDGE,
-        outcome=Outcome(trouble=trouble),
-        failures=failures,
-    )
-    effect = Effect.TERMINATE if case.event.answers else Effect.KILL
-    return life, (effect, Arm(case.spec.stop_timeout))
-
-
-def _change_over(case: _Case) -> Result:
-    """Go on with another process; it is no restart, since the service was there all the time."""
-    assert isinstance(case.event, Replaced)
-    if case.event.ready:
-        return case.enter(State.RUNNING), ()
-    life = case.enter(State.STARTING, "the old process ended while it handed over")
-    return life, (Arm(case.spec.start_timeout),)
-
-
-def _clear_up(case: _Case) -> Result:
-    """Take down what the dead process has left in its session, before anything else happens."""
-    assert isinstance(case.event, Exited)
-    outcome = case.event.outcome
-    failures = 0 if _was_stable(case) else case.life.failures
-    life = case.enter(
-        State.STOPPING, outcome.describe(), then=AfterStop.JUDGE, outcome=outcome, failures=failures
-    )
-    return life, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
-
-
-def _note_outcome(case: _Case) -> Result:
-    """Remember how it ended; a trouble that was noted before explains more than the exit."""
-    assert isinstance(case.event, Exited)
-    outcome = case.event.outcome
-    if case.life.outcome is not None:
-        outcome = replace(outcome, trouble=case.life.outcome.trouble)
-    return replace(case.life, outcome=outcome), ()
-
-
-def _want_up(case: _Case) -> Result:
-    why = case.event.why if isinstance(case.event, Restart) else ""
-    return replace(case.life, then=AfterStop.START_AGAIN, because=why), ()
-
-
-def _want_down(case: _Case) -> Result:
-    assert isinstance(case.event, Stop)
-    return replace(case.life, then=AfterStop.STAY_DOWN, because=case.event.why), ()
-
-
-def _kill(case: _Case) -> Result:
-    return case.life, (Effect.KILL, Arm(case.spec.stop_timeout))
-
-
-def _conclude(case: _Case) -> Result:
-    if case.life.then is AfterStop.START_AGAIN:
-        return _begin(case, case.life.because)
-    if case.life.then is AfterStop.JUDGE:
-        return _judge(case)
-    return case.enter(State.STOPPED, case.life.because), (Disarm(),)
-
-
-def _rest(case: _Case) -> Result:
-    assert isinstance(case.event, Stop)
-    return case.enter(State.STOPPED, case.event.why), (Disarm(),)
-
-
-def _cannot_spawn(case: _Case) -> Result:
-    assert isinstance(case.event, SpawnFailed)
-    outcome = Outcome(trouble=case.event.reason)
-    return case.enter(State.FAILED, case.event.reason, outcome=outcome), (Disarm(),)
-
-
-def _judge(case: _Case) -> Result:
-    """Apply the restart policy to a run that ended by itself."""
-    spec, life = case.spec, case.life
-    outcome = life.outcome or Outcome(trouble="ended for an unknown reason")
-    said = outcome.describe()
-    if outcome.permanent:
-        return case.enter(State.FAILED, said), (Disarm(),)
-    success = outcome.succeeded(spec.success_exit)
-    if spec.restart == "never" or (spec.restart == "on-failure" and success):
-        return case.enter(State.EXITED if success else State.FAILED, said), (Disarm(),)
-    failures = life.failures + 1
-    delay = restart_delay(failures, spec.restart_delay, spec.restart_max_delay, case.chance)
-    if 0 < spec.start_limit <= len(_recent(life.starts, case.now + delay, spec)):
-        reason = f"{said}; given up after {spec.start_limit} starts in {spec.start_window:g} s"
-        return case.enter(State.FAILED, reason, failures=failures), (Disarm(),)
-    again = case.enter(State.BACKOFF, said, failures=failures)
-    if delay <= 0:
-        return _begin_again(replace(case, life=again))
-    return again, (Arm(delay),)
-
-
 def _recent(starts: tuple[float, ...], now: float, spec: ServiceSpec) -> tuple[float, ...]:
     window = spec.start_window if spec.start_limit else 0
     return tuple(start for start in starts if now - start < window)
 
 
 def _was_stable(case: _Case) -> bool:
-    """Tell whether it served for so long that this failure is a new one."""
-    lived = case.now - case.life.since
-    return case.life.state is State.RUNNING and lived >= case.spec.restart_max_delay
+    """Return whether it served for so long that this failure is unrelated to earlier ones."""
+    lived = case.now - case.before.since
+    return case.before.state is State.RUNNING and lived >= case.spec.restart_max_delay
 
 
 # --- the table ----------------------------------------------------------------------------------
 
 TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
     State.STOPPED: {
-        Start: _begin,
+        Start: _start,
         Stop: _ignore,
-        Restart: _begin,
+        Restart: _start,
         Ready: _ignore,
         Exited: _ignore,
         SessionEmpty: _ignore,
@@ -262,56 +269,56 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
     },
     State.STARTING: {
         Start: _ignore,
-        Stop: _go_down,
-        Restart: _go_down,
+        Stop: _stop,
+        Restart: _stop,
         Ready: _serve,
-        Exited: _clear_up,
+        Exited: _empty_session,
         SessionEmpty: _ignore,
-        Timeout: _too_slow,
-        SpawnFailed: _cannot_spawn,
+        Timeout: _abort_start,
+        SpawnFailed: _give_up,
         Unhealthy: _ignore,
         Replaced: _ignore,
     },
     State.RUNNING: {
         Start: _ignore,
-        Stop: _go_down,
-        Restart: _go_down,
+        Stop: _stop,
+        Restart: _stop,
         Ready: _ignore,
-        Exited: _clear_up,
+        Exited: _empty_session,
         SessionEmpty: _ignore,
         Timeout: _ignore,
         SpawnFailed: _ignore,
-        Unhealthy: _put_down,
-        Replaced: _change_over,
+        Unhealthy: _stop_unhealthy,
+        Replaced: _replace_process,
     },
     State.STOPPING: {
-        Start: _want_up,
-        Stop: _want_down,
-        Restart: _want_up,
+        Start: _start_afterwards,
+        Stop: _stay_down,
+        Restart: _start_afterwards,
         Ready: _ignore,
-        Exited: _note_outcome,
-        SessionEmpty: _conclude,
+        Exited: _record_outcome,
+        SessionEmpty: _complete_stop,
         Timeout: _kill,
         SpawnFailed: _ignore,
         Unhealthy: _ignore,
         Replaced: _ignore,
     },
     State.BACKOFF: {
-        Start: _begin,
-        Stop: _rest,
-        Restart: _begin,
+        Start: _start,
+        Stop: _settle,
+        Restart: _start,
         Ready: _ignore,
         Exited: _ignore,
         SessionEmpty: _ignore,
-        Timeout: _begin_again,
+        Timeout: _restart,
         SpawnFailed: _ignore,
         Unhealthy: _ignore,
         Replaced: _ignore,
     },
     State.EXITED: {
-        Start: _begin,
-        Stop: _rest,
-        Restart: _begin,
+        Start: _start,
+        Stop: _settle,
+        Restart: _start,
         Ready: _ignore,
         Exited: _ignore,
         SessionEmpty: _ignore,
@@ -321,9 +328,9 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Replaced: _ignore,
     },
     State.FAILED: {
-        Start: _begin,
-        Stop: _rest,
-        Restart: _begin,
+        Start: _start,
+        Stop: _settle,
+        Restart: _start,
         Ready: _ignore,
         Exited: _ignore,
         SessionEmpty: _ignore,

@@ -1,7 +1,6 @@
-"""What is known of a service, as a value that outlives the manager: to JSON and back. Pure.
+"""What the manager knows of a service, as a value that outlives it: to JSON and back. Pure.
 
-Times are monotonic seconds, which count from the start of the machine and so mean the same to all
-managers until it reboots.
+Times are monotonic seconds since boot, so they mean the same to every manager of one boot.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from pyroctl.core.history import History
 
 VERSION = 1
-"""Of the format; others are rejected."""
+"""The version of the format; other versions are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +31,10 @@ class RunRecord:
 
     pid: int
     started: int
-    """Its start in ticks since the machine's start, which distinguishes processes of one pid."""
+    """When the kernel started it, in ticks since boot: distinguishes uses of a pid."""
     notify_path: str
     stamp: int
-    """Of the specification that it was started with."""
+    """The stamp of the specification that it was started with."""
     uri: str | None = None
     status_text: str = ""
     ready_since: float | None = None
@@ -48,13 +47,14 @@ class RunRecord:
 class UnitRecord:
     """One service."""
 
-    life: ServiceState
+    state: ServiceState
+    """Its key in JSON is `life`."""
     due: float | None = None
-    """When its next Timeout is due."""
+    """When its next `Timeout` is due."""
     last_end: tuple[Outcome, datetime] | None = None
     history: History = ()
     listens: str | None = None
-    """The address of the listening socket that is held for it."""
+    """The address of the listening socket that the manager holds for it."""
     directory: str | None = None
     """Its state directory."""
     runs: tuple[RunRecord, ...] = ()
@@ -64,9 +64,9 @@ class UnitRecord:
 
 
 def stamp(spec: ServiceSpec) -> int:
-    """Return a number that changes when a new specification requires a new process.
+    """Return a number that changes whenever a changed specification needs a new process.
 
-    Keys with their default value don't count, so a new version of the program may add some.
+    Keys that have their default value don't count, so that a new version may add keys.
     """
     needed = {f.name: None for f in fields(spec.options) if f.default is MISSING}
     make: Any = type(spec.options)
@@ -76,8 +76,9 @@ def stamp(spec: ServiceSpec) -> int:
 
 
 def to_json(record: UnitRecord) -> dict[str, Any]:
-    """Return the record as values of JSON."""
+    """Return the record as JSON can carry it."""
     table = asdict(record)
+    table["life"] = table.pop("state")
     if record.last_end is not None:
         table["last_end"] = [asdict(record.last_end[0]), record.last_end[1].isoformat()]
     for ending in table["history"]:
@@ -86,15 +87,15 @@ def to_json(record: UnitRecord) -> dict[str, Any]:
 
 
 def from_json(table: Mapping[str, Any]) -> UnitRecord:
-    """Return the record of such values; raises ValueError, TypeError or LookupError."""
+    """Return the record; raise ValueError, TypeError or LookupError if it is not one."""
     if table["version"] != VERSION:
         raise ValueError(f"a record of version {table['version']}")
-    life = dict(table["life"])
-    life |= {"state": State(life["state"]), "then": AfterStop(life["then"])}
-    life |= {"outcome": _outcome(life["outcome"]), "starts": tuple(life["starts"])}
+    state = dict(table["life"])
+    state |= {"state": State(state["state"]), "then": AfterStop(state["then"])}
+    state |= {"outcome": _outcome(state["outcome"]), "starts": tuple(state["starts"])}
     end = table["last_end"]
     return UnitRecord(
-        life=ServiceState(**_known(ServiceState, life)),
+        state=ServiceState(**_known(ServiceState, state)),
         due=table["due"],
         last_end=None if end is None else (Outcome(**end[0]), datetime.fromisoformat(end[1])),
         history=tuple(map(_ending, table["history"])),
@@ -107,7 +108,7 @@ def from_json(table: Mapping[str, Any]) -> UnitRecord:
 
 
 def _known(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out fields that only another version has."""
+    """Leave out keys that only another version knows."""
     names = {field.name for field in fields(kind)}
     return {key: value for key, value in table.items() if key in names}
 

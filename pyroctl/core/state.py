@@ -1,6 +1,6 @@
-"""What a service's life is made of: its states, what can happen to it, and what is done about it.
+"""The states of a service, the events that change them, and the actions that follow.
 
-How they go together is the table in `pyroctl.core.lifecycle`.
+The table in `pyroctl.core.lifecycle` connects them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """Where a service is in its life; the words of `status`."""
+    """The state of a service, in the words of `status`."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -26,7 +26,9 @@ class State(StrEnum):
 
 
 SETTLED = frozenset({State.STOPPED, State.EXITED, State.FAILED})
-"""The states that a service leaves only when it is told to."""
+"""The states that a service leaves only on request."""
+USABLE = frozenset({State.RUNNING, State.EXITED})
+"""Services that need this one can start: it is ready, or has done its work."""
 
 
 # --- events: what can happen to a service -------------------------------------------------------
@@ -34,31 +36,31 @@ SETTLED = frozenset({State.STOPPED, State.EXITED, State.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Somebody wants it up."""
+    """A start was requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Somebody wants it down; `why` says what for, if it was no user."""
+    """A stop was requested; `why` gives the reason unless a user asked for it."""
 
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Somebody wants a fresh process, whether one is there or not; `why` as above."""
+    """A new process was requested, whether one is running or not; `why` as for `Stop`."""
 
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The service says that it can serve."""
+    """The service reported that it is ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The process ended; others of its session may still be there."""
+    """The process ended; others of its session may still be running."""
 
     outcome: Outcome
 
@@ -70,31 +72,31 @@ class SessionEmpty:
 
 @dataclass(frozen=True, slots=True)
 class Timeout:
-    """The timer that was armed last ran out."""
+    """The timer that was armed last expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:
-    """The system refused to create the process."""
+    """The process could not be created."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unhealthy:
-    """It lives, but isn't well: it doesn't answer any more, or takes more than it may."""
+    """The process runs, but does not answer any more, or exceeds its resource limits."""
 
     reason: str
     answers: bool = False
-    """Whether it would still hear the stop signal."""
+    """Whether it would still react to the stop signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """Another process, started beside the old one to take over from it, is the service now.
+    """The successor, started beside the old process for a handover, is the service now.
 
-    `ready`: it has said that it can serve. Otherwise the old process ended first, and it will say
-    so in a moment.
+    `ready`: it has reported that it is ready. Otherwise the old process ended first, and the
+    successor is about to report.
     """
 
     ready: bool
@@ -114,11 +116,11 @@ Event = (
 )
 
 
-# --- effects: what the shell has to do ----------------------------------------------------------
+# --- actions: what the shell has to do ----------------------------------------------------------
 
 
 class Effect(StrEnum):
-    """What a step asks for, besides the timer."""
+    """What a step requests, besides the timer."""
 
     SPAWN = "spawn"
     TERMINATE = "terminate"
@@ -128,50 +130,45 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Let `Timeout` happen in so many seconds; there is one timer, the new one replaces the old."""
+    """Raise `Timeout` after that many seconds; a new timer replaces the old one."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Disarm:
-    """No time-out any more."""
+    """Cancel the timer."""
 
 
 Action = Effect | Arm | Disarm
 
 
 class AfterStop(StrEnum):
-    """What follows once a service that is stopping is gone."""
+    """What follows once a service that is stopping is down."""
 
     STAY_DOWN = "stay down"
     START_AGAIN = "start again"
     JUDGE = "judge"
-    """It ended by itself: the restart policy decides."""
+    """It ended on its own: the restart policy decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """All that a service's future depends on."""
+    """Everything that the future of a service depends on."""
 
     state: State = State.STOPPED
     since: float = 0.0
-    """When the state was entered."""
+    """When it entered the state."""
     starts: tuple[float, ...] = ()
-    """The starts that still count for the start limit."""
+    """The starts that still count towards the start limit."""
     failures: int = 0
-    """Failures in a row; a run that lasted forgets them."""
+    """Failures in a row; a run that lasts resets them."""
     restarts: int = 0
-    """How often it was started again by itself."""
+    """How often it was restarted automatically."""
     then: AfterStop = AfterStop.STAY_DOWN
     outcome: Outcome | None = None
-    """How the last run ended; None while it hasn't."""
+    """How the last run ended; None while it lasts."""
     reason: str = ""
     """Why it is in this state, for people."""
     because: str = ""
-    """Why it is on its way down, if no user wanted that."""
-
-
-def is_usable(life: ServiceState) -> bool:
-    """Tell whether what needs this service can begin: it is ready, or has done its work."""
-    return life.state in {State.RUNNING, State.EXITED}
+    """Why it is stopping, unless a user asked for it."""

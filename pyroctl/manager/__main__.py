@@ -14,7 +14,7 @@ from pyroctl.paths import deployment_paths
 
 
 def run() -> None:
-    """Serve in the background; tell through the descriptor whether we could begin."""
+    """Serve in the background; report through a descriptor whether that could start."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--config")
     parser.add_argument("--root")
@@ -24,45 +24,45 @@ def run() -> None:
     if options.check:
         check(options.config)
         return
-    told = "PYROCTL_HANDOFF_FD" in os.environ  # then nobody waits for us, see reexec.py
-    if not told:
+    reported = "PYROCTL_HANDOFF_FD" in os.environ  # no command waits after a reexec
+    if not reported:
         os.set_inheritable(options.ready_fd, False)
 
-    def tell(message: dict[str, object]) -> None:
-        nonlocal told
-        if told:
+    def report(message: dict[str, object]) -> None:
+        nonlocal reported
+        if reported:
             return
-        told = True
+        reported = True
         with open(options.ready_fd, "w") as starter:
             json.dump(message, starter)
 
     paths = deployment_paths(options.config, options.root, os.environ)
     loading = Loading(options.config, os.environ, os.getcwd())
-    from pyroctl.manager import lock, main  # meanwhile
-    from pyroctl.manager.output.manager_log import ManagerLog
+    from pyroctl.manager import lock, main  # while the configuration loads
+    from pyroctl.manager.output.logfile import ManagerLog
 
     try:
         deployment = loading.deployment()
-        if not told:
+        if not reported:
             lock.make_directories(paths)
         logging.basicConfig(level=logging.INFO, handlers=[ManagerLog(paths.manager_log)])
         main.run(
             deployment,
             paths,
             autostart=False,
-            on_ready=lambda news: tell({"errors": [], "news": news}),
+            on_ready=lambda news: report({"errors": [], "news": news}),
         )
     except PyroctlError as error:
-        if told:
+        if reported:
             sys.exit(error.exit_code)
-        tell({"errors": error.entries(), "exit_code": error.exit_code})
+        report({"errors": error.entries(), "exit_code": error.exit_code})
 
 
 def check(config: str | None) -> None:
-    """Show on stdout whether we could go on in a manager's process; see reexec.py."""
+    """Print whether we could continue in a manager's process; see reexec.py."""
     import pyroctl
     from pyroctl.manager import (
-        main,  # noqa: F401 - to show that they can be imported
+        main,  # noqa: F401 - to check that they can be imported
         reexec,
     )
 

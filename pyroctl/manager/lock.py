@@ -1,4 +1,4 @@
-"""Makes this process the one manager of a deployment: the lock decides, nothing else."""
+"""Makes this process the manager of a deployment: the lock alone decides which process that is."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
     from pyroctl.paths import Paths
 
 
-GUARD_TIMEOUT = 5.0
-"""Seconds; a guard kills after 3 what its dead manager has left."""
+LOCK_TIMEOUT = 5.0
+"""Seconds; a cleanup process kills what its dead manager has left after 3."""
 PAUSE = 0.02
 
 log = logging.getLogger(__name__)
 
 
 def make_directories(paths: Paths) -> None:
-    """Create the deployment's directories, private to us; raises NotPermitted or PyroctlError."""
+    """Create the deployment's directories, private to us; raise NotPermitted or PyroctlError."""
     try:
         for path in (paths.run, paths.notify, paths.logs):
             os.makedirs(path, mode=0o700, exist_ok=True)
-            _check_ours(path)
+            if os.stat(path).st_uid != os.geteuid():
+                raise _not_ours(path)
         os.chmod(paths.run, 0o700)
     except PermissionError:
         raise _not_ours(path) from None
@@ -41,20 +42,17 @@ def make_directories(paths: Paths) -> None:
         raise PyroctlError(f"cannot create {path}: {error.strerror}") from None
 
 
-def _check_ours(path: str) -> None:
-    if os.stat(path).st_uid != os.geteuid():
-        raise _not_ours(path)
-
-
 def _not_ours(path: str) -> NotPermitted:
-    return NotPermitted(f"{path} belongs to somebody else", hint="choose another place with --root")
+    return NotPermitted(
+        f"{path} belongs to another user", hint="choose another directory with --root"
+    )
 
 
 def acquire(paths: Paths) -> tuple[int, LockOwner | None]:
-    """Take the deployment's lock and write our mark into it.
+    """Lock the deployment, and write into the lock file that we are its manager.
 
-    Gives the descriptor to keep open and to `release`, and the mark of the last manager, if it
-    didn't shut down; its guard has done its work then. Raises AlreadyRunning when another manager
+    Return the descriptor, to be kept open and passed to `release`, and the last manager if it did
+    not shut down; its cleanup process has finished then. Raise AlreadyRunning if another manager
     has the lock.
     """
     fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -64,18 +62,18 @@ def acquire(paths: Paths) -> tuple[int, LockOwner | None]:
         os.close(fd)
         raise AlreadyRunning(
             f"another manager (pid {manager_pid(paths)}) runs this deployment",
-            hint="look at it with pyroctl status, end it with pyroctl shutdown",
+            hint="pyroctl status shows it, pyroctl shutdown ends it",
         ) from None
     last = crash_report.read_owner(fd)
     crash_report.write_owner(fd)
-    _outlast_guard(paths)
+    _await_cleanup(paths)
     return fd, last
 
 
 def clear(paths: Paths, spared: Container[str]) -> None:
-    """Remove what services have left in the runtime directory, all but the spared ones."""
+    """Remove what services have left in the runtime directory, except the spared ones."""
     for name in os.listdir(paths.notify):
-        if name.rstrip("~") not in spared:  # see Unit: a successor's has that at its end
+        if name.rstrip("~") not in spared:  # see Unit: a successor's socket may end with it
             os.unlink(os.path.join(paths.notify, name))
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(paths.state()):
@@ -84,26 +82,26 @@ def clear(paths: Paths, spared: Container[str]) -> None:
 
 
 def release(fd: int) -> None:
-    """Let the lock go after an orderly end."""
+    """Release the lock after an orderly end."""
     os.ftruncate(fd, 0)
     os.close(fd)
 
 
-def _outlast_guard(paths: Paths) -> None:
-    """Wait until nothing of a killed manager's services is left, or we would start them twice."""
+def _await_cleanup(paths: Paths) -> None:
+    """Wait for the services of a killed manager to end, or they would run twice."""
     try:
-        os.close(take(paths.cleanup_lock))
+        os.close(lock_file(paths.cleanup_lock))
     except BlockingIOError:
-        log.warning("services of a manager that was killed don't end: going on")
+        log.warning("services left by a killed manager are still running; continuing")
 
 
-def take(path: str) -> int:
-    """Lock a file for ourselves and give its descriptor, to be inherited by whom it is for.
+def lock_file(path: str) -> int:
+    """Lock a file, and return its descriptor; another process that inherits it has the lock, too.
 
-    Whoever has it is about to end; raises BlockingIOError if that takes too long.
+    Waits for the process that has the lock to end; raises BlockingIOError if that takes too long.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + GUARD_TIMEOUT
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,9 +1,9 @@
-"""Replaces the manager's program by exec(2): another version of it, but the same process.
+"""Replaces the manager's program by exec(2): another version, but the same process.
 
 Services stay its children, so their exit codes stay known, and every descriptor stays open: the
-lock, the control socket in which clients wait meanwhile, the guard's pipe, and what connects us
-with the services. What else the next program has to know, it reads from a file in memory whose
-descriptor is in the environment.
+lock, the control socket where clients wait, the pipe of the cleanup process, and the connections to
+services. The next program reads everything else from a file in memory, whose descriptor is in the
+environment.
 """
 
 from __future__ import annotations
@@ -21,88 +21,90 @@ from pyroctl.core.record import stamp
 from pyroctl.errors import PyroctlError, Reported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Iterator, Mapping, MutableMapping
 
     from pyroctl.core.spec import Deployment
-    from pyroctl.manager.deployment.unit import Unit
 
 VARIABLE = "PYROCTL_HANDOFF_FD"
 CHECK_TIMEOUT = 30.0
-"""Seconds that the new program has to show that it could begin."""
+"""Seconds that the new program has to show that it can start."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
-"""They wait until the new program can take them."""
+"""They stay blocked until the new program can handle them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Handoff:
-    """What one program leaves to the next; descriptors are numbers."""
+class ReexecState:
+    """What one program leaves to the next, as JSON, so the fields must keep their names.
+
+    Descriptors are numbers.
+    """
 
     lock: int
     control: int
     guard: dict[str, Any]
-    """See Guardian.hand_off."""
+    """See CleanupClient.snapshot."""
     nonce: str
-    """By what the command knows that the next program is there."""
+    """Identifies the next program to the command that requested it."""
     records: dict[str, Any] = field(default_factory=dict)
     fds: dict[str, int] = field(default_factory=dict)
-    """By the names that the keeper would use."""
+    """Named as in the descriptor store."""
     unfinished: dict[str, list[str]] = field(default_factory=dict)
-    """The beginnings of lines that services have written so far: of stdout, of stderr."""
+    """The unfinished lines of each service, on stdout and on stderr."""
     pending: list[str] = field(default_factory=list)
-    """What is still to be started as soon as it can be."""
+    """Services that are still to be started."""
     lent: list[int] = field(default_factory=list)
-    """Listening sockets that our own manager has passed to us."""
+    """Listening sockets that the manager's own manager has passed."""
 
     def descriptors(self) -> Iterator[int]:
-        """Give all descriptors that have to stay open."""
+        """Return all descriptors that have to stay open."""
         yield from (self.lock, self.control, self.guard["pipe"], *self.fds.values(), *self.lent)
 
 
-def receive(environ: MutableMapping[str, str]) -> Handoff | None:
-    """Give what the program before us has left, once; None if there was none."""
+def receive(environ: MutableMapping[str, str]) -> ReexecState | None:
+    """Return what the previous program has left, None if there was none; clears the variable."""
     number = environ.pop(VARIABLE, None)
     if number is None:
         return None
     with open(int(number), encoding="utf-8") as file:
         file.seek(0)
-        handoff = Handoff(**json.load(file))
-    for fd in handoff.descriptors():
+        state = ReexecState(**json.load(file))
+    for fd in state.descriptors():
         os.set_inheritable(fd, False)
-    return handoff
+    return state
 
 
-def leave(handoff: Handoff, environ: Mapping[str, str]) -> None:
-    """Become the next program, with our own command line; raises OSError, and else never returns.
+def execute(state: ReexecState, environ: Mapping[str, str]) -> None:
+    """Become the next program, with our own command line; return only by raising OSError.
 
-    For the main thread; other threads end.
+    Call it in the main thread; all others end.
     """
     file = os.memfd_create("pyroctl-handoff", 0)
     try:
-        os.write(file, json.dumps(asdict(handoff)).encode())
-        for fd in handoff.descriptors():
+        os.write(file, json.dumps(asdict(state)).encode())
+        for fd in state.descriptors():
             os.set_inheritable(fd, True)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         arguments = [sys.executable, *sys.orig_argv[1:]]
         os.execve(sys.executable, arguments, {**environ, VARIABLE: str(file)})  # noqa: S606 - no shell
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        for fd in handoff.descriptors():
+        for fd in state.descriptors():
             os.set_inheritable(fd, False)
         os.close(file)
 
 
-async def check(deployment: Deployment, units: Iterable[Unit]) -> str:
-    """Let the program that is installed now show that it can go on; gives its version.
+async def check(deployment: Deployment, stamps: Mapping[str, int]) -> str:
+    """Check that the installed program can continue; return its version.
 
-    Raises PyroctlError if it can't; nothing has changed then.
+    `stamps` are those of the services' processes. Raise PyroctlError if it can't; then nothing has
+    changed.
     """
     where = ["--config", deployment.file] if deployment.file is not None else []
-    expected = {unit.name: _stamp_of(unit) for unit in units}
     try:
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "pyroctl.manager", "--check", *where],
-            input=json.dumps({"stamps": expected, "orphans": deployment.orphans}),
+            input=json.dumps({"stamps": stamps, "orphans": deployment.orphans}),
             capture_output=True,
             text=True,
             timeout=CHECK_TIMEOUT,
@@ -112,37 +114,33 @@ async def check(deployment: Deployment, units: Iterable[Unit]) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _refusal(str(error)) from None
     except ValueError:
-        *_, last = ["it says nothing", *done.stderr.strip().splitlines()]
+        *_, last = ["no output", *done.stderr.strip().splitlines()]
         raise _refusal(last) from None
     if found["errors"]:
         raise Reported(found["errors"], found["exit_code"])
     return str(found["version"])
 
 
-def _stamp_of(unit: Unit) -> int:
-    return unit.run.stamp if unit.run is not None else stamp(unit.spec)
-
-
 def _refusal(why: str) -> PyroctlError:
     return PyroctlError(
-        f"the program that is installed now doesn't start: {why}; the old one goes on",
-        hint="try it: python -m pyroctl.manager --check < /dev/null",
+        f"the installed program doesn't start: {why}; the old one continues",
+        hint="to try it: python -m pyroctl.manager --check < /dev/null",
     )
 
 
 def answer_check(deployment: Deployment, expected: Mapping[str, Any]) -> None:
-    """Raise PyroctlError if we couldn't go on with what is running, without a restart."""
+    """Raise PyroctlError if we could not continue with the running services without a restart."""
     ours = {name: stamp(spec) for name, spec in deployment.services.items()}
     theirs = expected.get("stamps", ours)
     changed = [name for name in {**theirs, **ours} if ours.get(name) != theirs.get(name)]
     if changed:
         raise PyroctlError(
             f"the configuration of {', '.join(changed)} has changed since it was loaded;"
-            " the old program goes on",
-            hint="apply that first: pyroctl reload",
+            " the old program continues",
+            hint="apply the change first: pyroctl reload",
         )
     if expected.get("orphans", deployment.orphans) != deployment.orphans:
         raise PyroctlError(
-            "manager.orphans has changed, which needs a new manager; the old program goes on",
+            "manager.orphans has changed, which needs a new manager; the old program continues",
             hint="pyroctl shutdown, then pyroctl start",
         )

@@ -1,4 +1,4 @@
-"""Tells systemd how the manager is: sd_notify(3), the watchdog, and levels for the journal."""
+"""Reports to systemd: sd_notify(3), the watchdog, and levels for the journal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from pyroctl.core.state import State, is_usable
+from pyroctl.core.state import USABLE, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping, Sequence
@@ -26,18 +26,18 @@ log = logging.getLogger(__name__)
 
 
 class SystemNotifier:
-    """Speaks for this process to whoever started it; says nothing when nobody listens.
+    """Reports on this process to the program that started it, if that listens.
 
-    It takes its variables out of `environ`: they aren't meant for the services. Belongs to the
+    It removes its variables from `environ`, because they are not meant for services. Belongs to the
     event loop's thread.
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
         self.environ = {name: environ[name] for name in VARIABLES if name in environ}
-        """What another program in this process needs to do the same."""
+        """The variables that it has removed, for the next program in this process."""
         address = environ.pop("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._said = ""
+        self._status = ""
         period = environ.pop("WATCHDOG_USEC", "")
         process = environ.pop("WATCHDOG_PID", str(os.getpid()))
         meant = period.isdecimal() and process == str(os.getpid())
@@ -46,37 +46,37 @@ class SystemNotifier:
 
     @property
     def listens(self) -> bool:
-        """Whether anybody wants to know."""
+        """Whether the starter listens."""
         return bool(self._address)
 
     def ready(self) -> None:
-        """Say that the manager and, as far as they can, its services are up."""
+        """Report that the manager and, as far as possible, its services are up."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """Say that the configuration is being read again; `ready` ends that."""
+        """Report that the configuration is being reloaded; `ready` ends that."""
         moment = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send(f"RELOADING=1\nMONOTONIC_USEC={moment}")
 
     def stopping(self) -> None:
-        """Say that the end has begun."""
+        """Report that the manager is stopping."""
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """Say in one line how things are, if that has changed."""
-        if text != self._said:
-            self._said = text
+        """Report a one-line status, if it has changed."""
+        if text != self._status:
+            self._status = text
             self._send(f"STATUS={text}")
 
     def start_watchdog(self) -> None:
-        """Give a sign of life twice in each period, if systemd wants one."""
+        """Send a heartbeat twice in each period, if systemd wants one."""
         if self._half_period:
             self._send("WATCHDOG=1")
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._half_period, self.start_watchdog)
 
     def close(self) -> None:
-        """Give no more signs of life."""
+        """Stop the heartbeat."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -88,23 +88,23 @@ class SystemNotifier:
                 sock.setblocking(False)
                 sock.sendto(message.encode(), self._address)
         except OSError as error:
-            log.warning("can't tell systemd %r: %s", message, error)
+            log.warning("cannot send %r to systemd: %s", message, error)
 
 
 async def first_outcome(units: Sequence[Unit]) -> None:
     """Wait until all of the services are up, or one of them has failed.
 
-    After that whoever waits for the manager shall wait no longer: its status says the rest.
+    Whoever waits for the manager then has its answer: the status has the details.
     """
 
     async def all_up() -> None:
         for unit in units:
-            await unit.wait_until(is_usable)
+            await unit.wait_until(USABLE)
 
     async def failure(unit: Unit) -> None:
-        await unit.wait_until(lambda life: life.state in FAILED)
+        await unit.wait_until(FAILED)
 
-    waiting = [asyncio.create_task(way) for way in (all_up(), *map(failure, units))]
+    waiting = [asyncio.create_task(either) for either in (all_up(), *map(failure, units))]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -114,7 +114,7 @@ async def first_outcome(units: Sequence[Unit]) -> None:
 
 
 def summary(units: Iterable[Unit]) -> str:
-    """Say how the services are: "2 of 3 services run; laser is failed"."""
+    """Return a summary such as "2 of 3 services run; laser is failed"."""
     wanted = [unit for unit in units if unit.spec.enabled or unit.state is not State.STOPPED]
     running = sum(unit.state is State.RUNNING for unit in wanted)
     others = [f"{unit.name} is {unit.state}" for unit in wanted if unit.state is not State.RUNNING]
@@ -122,7 +122,7 @@ def summary(units: Iterable[Unit]) -> str:
 
 
 def is_journal(stream: int, environ: Mapping[str, str]) -> bool:
-    """Tell whether a descriptor goes to the journal (systemd.exec(5), JOURNAL_STREAM)."""
+    """Return whether a descriptor is connected to the journal (systemd.exec(5), JOURNAL_STREAM)."""
     try:
         status = os.fstat(stream)
     except OSError:
@@ -131,12 +131,12 @@ def is_journal(stream: int, environ: Mapping[str, str]) -> bool:
 
 
 class JournalFormatter(logging.Formatter):
-    """Puts the level before each line as the journal understands it; the time it knows itself."""
+    """Prefixes each line with its level for the journal, which adds the time."""
 
     def __init__(self) -> None:
         super().__init__("%(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the record's lines, each with its level."""
+        """Return the lines of a record, each with its level."""
         level = next((number for least, number in LEVELS if record.levelno >= least), 7)
         return "\n".join(f"<{level}>{line}" for line in super().format(record).splitlines())

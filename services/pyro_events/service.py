@@ -19,7 +19,7 @@ from pyro_events._broker.errors import (
     NotRunning,
 )
 from pyro_events._broker.registration import Registration
-from pyro_events._broker.rpc.remote import make_items
+from pyro_events._broker.rpc.arguments import make_items
 from pyro_events._broker.settings import ServiceOptions, settings_of
 from pyro_events._protocol.subjects import check_subjects
 

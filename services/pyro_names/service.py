@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -60,7 +62,10 @@ def run(options: Options, reasons: StopReasons) -> None:
         if channel is not None:
             serve_control(channel, service.answer, lambda: reasons.put("the manager is gone"))
         service.start()
-        print(service.uri, flush=True)  # noqa: T201 - the one line of output
+        try:
+            print(service.uri, flush=True)  # noqa: T201 - the one line of output
+        except OSError:  # no reader, which must not make the flush at exit fail
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         notifier.ready(uri=service.uri)
         reason = reasons.get()
         _log.info("stopping: %s", reason)

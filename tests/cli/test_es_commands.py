@@ -81,7 +81,7 @@ def test_mistakes_are_sentences(deployment: Deployment) -> None:
     assert "subject is empty" in deployment.run("es", "publish", "", "x", code=1).stderr
     assert "not JSON" in deployment.run("es", "publish", "a", "{x", "--as-json", code=1).stderr
     failed = deployment.run("es", "subscriptions", "--service", "ns", code=1)
-    assert "ns is no event service" in failed.stderr
+    assert "ns is not an event service" in failed.stderr
     deployment.run("es", "subscriptions", "--service", "esx", code=5)
     deployment.run("stop", "es")
     assert "es is stopped" in deployment.run("es", "publish", "a", "x", code=1).stderr

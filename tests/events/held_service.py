@@ -75,7 +75,7 @@ class HeldService:
         self.become(self.spawn())
 
     def spawn(self, **environment: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        """Start a process; gives it and our end of its control channel."""
+        """Start a process; return it and our end of its control channel."""
         control, theirs = socket.socketpair()
         control.settimeout(20)
         number = fcntl.fcntl(theirs, fcntl.F_DUPFD, 100)
@@ -113,10 +113,10 @@ class HeldService:
 
     @property
     def meeting_place(self) -> str:
-        """Where a hand-over is offered."""
+        """Where a handover is offered."""
         return str(self.state / "handover")
 
-    def hand_over(self) -> None:
+    def handover(self) -> None:
         """Replace the process without anybody noticing."""
         assert self.ask("offer_handover", path=self.meeting_place)["offered"]
         started = self.spawn(PYROCTL_TAKE_OVER=self.meeting_place)
@@ -142,7 +142,7 @@ class HeldService:
         self.end(signal.SIGKILL)
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal and wait for the end; gives the exit status."""
+        """Send a signal and wait for the end; return the exit status."""
         assert self.process is not None
         self.process.send_signal(number)
         status = self.process.wait(10)
@@ -164,7 +164,7 @@ class HeldService:
         self.start()
 
     def restart(self) -> dict[str, Any]:
-        """Replace the process as planned; gives what the old one left."""
+        """Replace the process as planned; return what the old one left."""
         left = self.ask("retire", reason="restart")
         assert self.end(signal.SIGTERM) == 0
         self.start()

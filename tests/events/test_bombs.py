@@ -14,7 +14,7 @@ import serpent
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pyro_events._broker.delivery.callback.replies import batch_outcome
+from pyro_events._broker.delivery.callback.messages import batch_outcome
 from pyro_events._broker.delivery.encoder import UNENCODABLE, Encoder, Variant
 from pyro_events._broker.rpc.calls import decode_request
 from pyro_events._protocol.decode_limits import (
@@ -171,7 +171,7 @@ def test_large_messages_with_few_containers_are_no_bombs() -> None:
 
 
 def test_large_texts_with_few_containers_are_no_bombs() -> None:
-    """What counts in json are lists and dicts, not brackets inside of strings."""
+    """What counts in json are lists and dicts, not brackets inside strings."""
     for message in (["[{" * MIB], ['\\"[' * MIB], list(range(300_000)), [{}] * 999):
         check_json(json.dumps(message).encode(), 1000)
     with pytest.raises(LimitReached):

@@ -112,7 +112,7 @@ def test_bad_options_change_nothing(
 
 
 def test_a_bad_pattern_is_named(engine: Make) -> None:
-    """A pattern that is no regular expression is a ValueError with the pattern in it."""
+    """An invalid regular expression is a ValueError with the pattern in it."""
     with proxy(engine().uri) as es, pytest.raises(ValueError, match=r"\(oops"):
         es.subscribeMatch(["fine", "(oops"], "PYRO:x@localhost:1")
 
@@ -155,7 +155,7 @@ def test_a_subscriber_may_be_given_in_four_ways(
 
 
 def test_unsubscribe_takes_subject_and_pattern_of_one_text(engine: Make, stock: Stock) -> None:
-    """`unsubscribe` removes both in one call; what was not subscribed is no error."""
+    """`unsubscribe` removes both in one call; other texts are ignored."""
     running, recorder = engine(), Recorder()
     uri = stock().register(recorder)
     with proxy(running.uri) as es:
@@ -242,7 +242,7 @@ def test_private_and_unknown_methods_are_refused(engine: Make) -> None:
     """Only the methods of the interface can be called, whatever a client claims."""
     with proxy(engine().uri) as es:
         es._pyroBind()
-        for name in ("_hub", "__init__", "public", "nonsense", "publish.__self__"):
+        for name in ("_broker", "__init__", "public", "nonsense", "publish.__self__"):
             with pytest.raises(AttributeError, match="no exposed"):
                 es._pyroInvoke(name, [], {})
         with pytest.raises(TypeError):

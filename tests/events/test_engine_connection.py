@@ -6,15 +6,15 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
-from pyro_events._broker.net.connection import Nobody, ServerConnection
+from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.loop import Loop
 from pyro_wire import framing
 
 if TYPE_CHECKING:
-    from pyro_wire.framing import Frame
+    from pyro_wire.framing import Frame, FrameTooLarge
 
 
-class Hesitant(Nobody):
+class Hesitant:
     """Holds the connection for a while at every frame."""
 
     def __init__(self, loop: Loop) -> None:
@@ -26,6 +26,12 @@ class Hesitant(Nobody):
         self.seen += 1
         self.connection.pause()
         self.loop.call_soon(lambda: self.loop.call_soon(self.connection.resume))
+
+    def on_too_large(self, error: FrameTooLarge) -> None:
+        raise error
+
+    def on_closed(self, reason: str) -> None:
+        pass
 
 
 def test_who_is_held_again_and_again_is_not_read_ahead() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from Pyro5.core import _ExceptionWrapper
 from Pyro5.serializers import SerializerBase, serializers_by_id
 
-from pyro_events._broker.delivery.callback.replies import batch_outcome, describe
+from pyro_events._broker.delivery.callback.messages import batch_outcome, describe
 from pyro_events._broker.delivery.encoder import (
     UNENCODABLE,
     Encoder,
@@ -63,7 +63,7 @@ def item(message: object, subject: str = "Subject", time: float = 1.5) -> Any:
 
 
 def decode(group: Group, object_id: str = OBJECT) -> list[Any]:
-    """Decode a group as a stock daemon does it; gives the events."""
+    """Decode a group as a stock daemon does it, and return the events."""
     start = prefix(group.serializer, object_id)
     serializer = serializers_by_id[group.serializer]
     events = []
@@ -209,7 +209,7 @@ def test_damaged_bodies_are_never_spliced(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", DAMAGED)
 def test_damaged_bodies_are_refused_by_the_class(body: bytes) -> None:
-    """An Event with a body that is no message can't be made."""
+    """An Event with a body that is not a message can't be made."""
     group = Encoder().group([("Subject", 1.5, body, False)], EVENT)
     with pytest.raises(ValueError):  # noqa: PT011 - msgpack gives some without a text
         decode(group)
@@ -296,7 +296,7 @@ def test_exceptions_in_marshal_are_readable() -> None:
 
 
 def test_text_serializers_can_not_be_tricked() -> None:
-    """Quotes and brackets in subjects and messages stay inside of them."""
+    """Quotes and brackets in subjects and messages stay inside them."""
     nasty = "'),('__exit__',(),{}),('event',('\n\"\\"
     found = decode_all([item([nasty, Decimal(1)], subject=nasty)], DICT)
     assert found == [{"subject": nasty, "msg": [nasty, "1"], "time": 1.5}]

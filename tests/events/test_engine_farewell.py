@@ -1,4 +1,4 @@
-"""Who is sent away while there is no connection to him is told as soon as there is one."""
+"""A subscriber that is dropped without a connection is notified as soon as there is one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from tests.harness import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
     from tests.events.service_harness import Running
 
 FULL = {"queue_size": 2, "when_full": "disconnect"}
@@ -43,8 +42,8 @@ def silent() -> Iterator[socket.socket]:
         yield server
 
 
-def farewells(es: Running) -> set[DisconnectNotifier]:
-    return es.engine._hub.farewells
+def notifiers(es: Running) -> set[Any]:
+    return es.engine.broker.context.notifiers
 
 
 def fill(es: Running, uri: str) -> None:
@@ -76,7 +75,7 @@ def test_it_is_told_when_it_can_be_reached(
             thread.join(10)
     assert (notice["kind"], notice["reason"]) == ("disconnected", "full")
     assert notice["incarnation"] == es.statistics()["incarnation"]
-    eventually(lambda: not farewells(es), "nothing is left of it")
+    eventually(lambda: not notifiers(es), "nothing is left of it")
 
 
 def test_who_is_never_there_is_given_up(
@@ -85,5 +84,5 @@ def test_who_is_never_there_is_given_up(
     """Nobody is tried for ever."""
     es = engine(retry_delay=0.02, retry_max_delay=0.05, retry_for=0.2, reply_timeout=0.1)
     fill(es, f"PYRO:never@127.0.0.1:{silent.getsockname()[1]}")
-    assert farewells(es)
-    eventually(lambda: not farewells(es), "given up")
+    assert notifiers(es)
+    eventually(lambda: not notifiers(es), "given up")

@@ -68,7 +68,7 @@ def test_a_silent_connection_is_closed(engine: Make, start: bytes) -> None:
     ],
 )
 def test_garbage_is_hung_up_on(engine: Make, garbage: bytes) -> None:
-    """What is no handshake ends the connection at once."""
+    """Anything but a handshake ends the connection at once."""
     running = engine()
     with socket.create_connection(("127.0.0.1", running.port), 5) as sock:
         sock.sendall(garbage)
@@ -143,7 +143,7 @@ def test_a_compressed_bomb(engine: Make) -> None:
 
 
 def test_damaged_compression_ends_the_connection(engine: Make) -> None:
-    """What doesn't inflate is no request; others are served on."""
+    """Data that don't inflate end the connection; others are still served."""
     running = engine()
     with WireClient(running.port) as client:
         client.greet()

@@ -31,7 +31,7 @@ def fill(running: Running, subject: str = "full", queue: int = 2) -> None:
 
 
 def blocked_call(running: Running, *arguments: Any) -> tuple[threading.Thread, list[float]]:
-    """Publish on a thread; gives when the call was done."""
+    """Publish on a thread; return the thread, and when the call was done."""
     done: list[float] = []
 
     def publish() -> None:

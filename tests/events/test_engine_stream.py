@@ -107,10 +107,10 @@ def test_bad_attaches(engine: Make, wire_client: Connect, arguments: Any, name: 
 
 
 def test_calls_without_a_stream(engine: Make, wire_client: Connect) -> None:
-    """Stream methods on a connection that is none say so."""
+    """Stream methods on another connection raise ValueError."""
     client = wire_client(engine())
     for call in (("stream_subscribe", ["a"], []), ("stream_unsubscribe", ["a"]), ("detach",)):
-        with pytest.raises(ValueError, match="no stream"):
+        with pytest.raises(ValueError, match="not a stream"):
             client.call(*call)
 
 
@@ -188,7 +188,7 @@ def test_nonsense_for_an_acknowledgement(engine: Make, wire_client: Connect, dat
 
 
 def test_a_stream_resumes_where_it_broke(engine: Make, wire_client: Connect) -> None:
-    """What was not received is pushed again after a reconnect: nothing lost, nothing doubled."""
+    """What was not received is pushed again after a reconnect: nothing lost, nothing duplicated."""
     running = engine()
     client = wire_client(running)
     incarnation = client.attach("id", ["a"])["incarnation"]
@@ -241,7 +241,7 @@ def test_resuming_in_the_middle_of_a_frame(engine: Make, wire_client: Connect) -
 def test_a_stream_that_can_not_resume_starts_afresh(
     engine: Make, wire_client: Connect, options: dict[str, Any]
 ) -> None:
-    """Another incarnation, or numbers that are not there, mean a fresh start that says so."""
+    """Another incarnation, or unknown numbers, mean a fresh start, and the answer reports it."""
     running = engine()
     client = wire_client(running)
     client.attach("id", ["a"])
@@ -259,7 +259,7 @@ def test_a_stream_that_can_not_resume_starts_afresh(
 
 
 def test_a_second_connection_takes_the_stream_over(engine: Make, wire_client: Connect) -> None:
-    """Who comes back before the break was noticed takes over; the old connection is closed."""
+    """A subscriber that returns before the break is noticed wins; the old connection is closed."""
     running = engine()
     client, again = wire_client(running), wire_client(running)
     client.attach("id", ["a"])

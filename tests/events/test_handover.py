@@ -1,4 +1,4 @@
-"""A hand-over: another process goes on with everything, and nobody notices."""
+"""A handover: another process goes on with everything, and nobody notices."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def messages(events: list[Any]) -> list[Any]:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("delivery", "times"), [("stream", 20), ("callback", 5)])
 def test_handovers_at_full_speed(held: Held, delivery: str, times: int) -> None:
-    """Ten subscribers: none lost, doubled, or out of order; no gap, no hook, one incarnation."""
+    """Ten subscribers: none lost, duplicated, or out of order; no gap, no hook, one incarnation."""
     es = held()
     incarnation = es.ask("ping")["incarnation"]
     with ExitStack() as stack:
@@ -61,7 +61,7 @@ def test_handovers_at_full_speed(held: Held, delivery: str, times: int) -> None:
         flood = stack.enter_context(Flood(es.uri))
         for _ in range(times):
             all_get_more(subscribers)
-            es.hand_over()
+            es.handover()
             assert es.ask("ping")["incarnation"] == incarnation
         count = flood.stop()
         for each in subscribers:
@@ -88,7 +88,7 @@ def test_all_that_can_be_asked_stays_the_same(held: Held, stock: Stock, client: 
     reader.events(1)
     eventually(lambda: es.ask("statistics")["queued"] == 0)
     before = [es.ask("statistics"), es.ask("subscriptions"), es.ask("returned")]
-    es.hand_over()
+    es.handover()
     after = [es.ask("statistics"), es.ask("subscriptions"), es.ask("returned")]
     assert any(each["suspended"] for each in before[1])
     for each in (before[0], after[0]):
@@ -99,7 +99,7 @@ def test_all_that_can_be_asked_stays_the_same(held: Held, stock: Stock, client: 
     assert messages(reader.events(1)) == [2]
 
 
-def test_connections_in_any_state_go_on(held: Held, client: Client) -> None:
+def test_connections_in_any_state_continue(held: Held, client: Client) -> None:
     """Silent, greeted, a stock proxy, half of a greeting, half of a call: each is answered."""
     es = held()
     silent, half_greeted, half_called = (client(es, greet=False) for _ in range(3))
@@ -113,7 +113,7 @@ def test_connections_in_any_state_go_on(held: Held, client: Client) -> None:
     with proxy(es.uri) as remote:
         remote.publish("a", 1)
         eventually(lambda: es.ask("statistics")["connections"] == 4)
-        es.hand_over()
+        es.handover()
         remote.publish("a", 2)
     half_greeted.sock.sendall(hello[50:])
     half_called.sock.sendall(call[150_000:])
@@ -136,7 +136,7 @@ def test_output_that_a_client_has_not_read_arrives(held: Held, client: Client) -
         sent = [f"{number}" * 1_500_000 for number in range(10, 15)]
         publish(es, *sent)
         for _ in range(3):
-            es.hand_over()
+            es.handover()
         assert messages(reader.events(5)) == sent
         publish(es, "last")
         assert messages(reader.events(1)) == ["last"]
@@ -151,13 +151,13 @@ def test_a_stream_keeps_its_numbers(held: Held, client: Client) -> None:
     events = first.events(4, ack=False)
     first.ack(2)
     eventually(lambda: es.ask("statistics")["delivered"] == 2)
-    es.hand_over()
+    es.handover()
     first.ack(3)
     eventually(lambda: es.ask("statistics")["delivered"] == 3)
     first.sock.close()
     eventually(lambda: es.ask("subscriptions")[0]["state"] == "away")
     publish(es, "away")
-    es.hand_over()
+    es.handover()
     second = client(es)
     answer = second.attach("s", ["a"], last=3, last_incarnation=before)
     assert (answer["resumed"], answer["next"], answer["missed"]) == (True, 4, 0)
@@ -176,7 +176,7 @@ def test_a_publisher_that_waits_gets_its_answer(held: Held, client: Client) -> N
     its = other.start("publish_batch", "it", 1, batch)
     late = other.start("publish", "a", "late")
     eventually(lambda: es.ask("statistics")["held"] == 2)
-    es.hand_over()
+    es.handover()
     incarnation = es.ask("ping")["incarnation"]
     assert reader.finish(mine) == [incarnation, 3000]
     assert other.finish(its) == [incarnation, 3000]
@@ -201,7 +201,7 @@ def test_a_publisher_helper_waits_for_its_acknowledgement(held: Held) -> None:
         relay = Relay(es, "state")
         thread = threading.Thread(target=publisher.publish, args=("a", 1))
         thread.start()
-        relay.go_on()
+        relay.resume()
         es.see_off()
         es.become(relay.started)
         thread.join(10)
@@ -219,7 +219,7 @@ def test_one_closes_while_both_have_its_descriptor(held: Held, client: Client) -
     staying.attach("staying", ["a"])
     relay = Relay(es, "state")
     going.sock.close()
-    relay.go_on()
+    relay.resume()
     es.see_off()
     es.become(relay.started)
     eventually(lambda: [s["state"] for s in es.ask("subscriptions")] == ["away", "connected"])
@@ -235,7 +235,7 @@ def test_a_thousand_connections(held: Held, client: Client) -> None:
     for number, each in enumerate(readers):
         each.attach(f"s{number}", ["a"])
     publish(es, 1)
-    es.hand_over()
+    es.handover()
     assert es.ask("statistics")["subscribers"] == 1000
     publish(es, 2)
     for each in readers:
@@ -243,13 +243,13 @@ def test_a_thousand_connections(held: Held, client: Client) -> None:
 
 
 def test_the_roster_goes_on(held: Held, client: Client) -> None:
-    """A kill after a hand-over costs what it always costs: the numbers are right."""
+    """A kill after a handover costs what it always costs: the numbers are right."""
     es = held()
     first = client(es)
     before = first.attach("s", ["a"])["incarnation"]
     publish(es, *range(3))
     first.events(3)
-    es.hand_over()
+    es.handover()
     assert sorted(path.name for path in es.state.iterdir()) == ["roster", f"tallies-{before}"]
     other = client(es)
     other.attach("t", ["b"])
@@ -272,7 +272,7 @@ def test_a_unix_socket_keeps_its_file(held: Held, tmp_path: Path, holds: bool) -
         subscriber.start()
         for number in range(3):
             publisher.publish("a", number)
-            es.hand_over()
+            es.handover()
             assert path.is_socket()
         with Publisher(es.uri) as other:
             other.publish("a", 3)
@@ -288,7 +288,7 @@ def test_without_a_state_directory(held: Held, client: Client) -> None:
     reader.attach("s", ["a"])
     for number in range(3):
         publish(es, number)
-        es.hand_over()
+        es.handover()
     assert messages(reader.events(3)) == [0, 1, 2]
 
 
@@ -296,15 +296,15 @@ def test_the_name_stays_registered(held: Held, name_server: str) -> None:
     """The new process holds the name of the old one, and removes it at its own end."""
     es = held("--ns", name_server, "-q")
     with Pyro5.api.Proxy(f"PYRO:Pyro.NameServer@{name_server}") as names:
-        es.hand_over()
+        es.handover()
         assert str(names.lookup(EVENTSERVICE_NAME)) == es.uri
-        es.hand_over()
+        es.handover()
         es.close()
         assert EVENTSERVICE_NAME not in names.list()
 
 
 def test_a_planned_restart_and_a_handover_get_along(held: Held) -> None:
-    """In any order, under load: none lost, doubled or out of order."""
+    """In any order, under load: none lost, duplicated or out of order."""
     es = held()
     with Recording(es.uri) as subscriber, Flood(es.uri) as flood:
         subscriber.subscribe("flood")
@@ -312,7 +312,7 @@ def test_a_planned_restart_and_a_handover_get_along(held: Held) -> None:
         for _ in range(3):
             seen = len(subscriber.events)
             eventually(lambda seen=seen: len(subscriber.events) > seen)
-            es.hand_over()
+            es.handover()
             es.restart()
             es.await_return()
         count = flood.stop()
@@ -328,7 +328,7 @@ def test_one_who_was_sent_away_reads_why(held: Held, client: Client) -> None:
     wrong.send(framing.CONNECT, msgpack.packb({"handshake": {"pyro_events": 99}, "object": "x"}))
     eventually(lambda: es.ask("statistics")["connections"] == 2)
     began = time.monotonic()
-    es.hand_over()
+    es.handover()
     answer = wrong.frame()
     assert answer is not None
     assert answer.type == framing.CONNECTFAIL

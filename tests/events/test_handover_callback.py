@@ -37,7 +37,7 @@ def test_objects_that_are_called_back_keep_their_connection(held: Held, stock: S
     eventually(lambda: aware.running == plain.running == 1)
     connections = set(daemon.daemon.transportServer.pool.busy)
     for _ in range(3):
-        es.hand_over()
+        es.handover()
     gate.set()
     publish(es, 100)
     for each in (aware, plain):
@@ -67,7 +67,7 @@ def test_a_subscriber_in_the_middle_of_connecting(held: Held, stock: Stock) -> N
             remote.publish("a", 1)
         greeted, _ = slow.accept()
         stack.enter_context(greeted)
-        es.hand_over()
+        es.handover()
         assert {each["state"] for each in es.ask("subscriptions")} == {"connecting"}
         with WireClient(0, greeted) as daemon:
             hello = daemon.frame()
@@ -100,7 +100,7 @@ def test_one_that_is_tried_again_is_tried_on(held: Held, stock: Stock) -> None:
     daemon.close()
     eventually(lambda: es.ask("subscriptions")[0]["state"] == "retrying")
     publish(es, 2)
-    es.hand_over()
+    es.handover()
     assert es.ask("subscriptions")[0]["state"] == "retrying"
     stock(port=daemon.port).register(recorder, "recorder")
     eventually(lambda: recorder.messages() == [1, 2])

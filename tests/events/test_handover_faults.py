@@ -1,4 +1,4 @@
-"""A hand-over in which something goes wrong, at every step, with real processes."""
+"""A handover in which something goes wrong, at every step, with real processes."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def clients(es: HeldService) -> Iterator[Clients]:
 
 
 def serves_on(es: HeldService, pid: int, everybody: Clients) -> None:
-    """Check that the old process goes on as if nothing had been, and can still hand over."""
+    """Check that the old process continues as before, and can still hand over."""
     everybody.are_undisturbed()
     assert es.process is not None
     assert es.process.pid == pid
     es.ask("withdraw_handover")
-    es.hand_over()
+    es.handover()
     everybody.are_undisturbed()
 
 
@@ -147,7 +147,7 @@ def test_nothing_is_offered(held: Held) -> None:
     process.stdout.close()
     control.close()
     assert "nothing can be taken over" in es.log.read_text()
-    es.hand_over()
+    es.handover()
 
 
 @pytest.mark.parametrize("word", ["patterns", "state", "taken"])
@@ -189,7 +189,7 @@ def test_a_new_process_that_hangs_is_given_up(held: Held) -> None:
         fd_passing.send(relay.new, message)
         relay.drop()
         assert relay.end_of_new() == 125
-        assert "the old process goes on" in es.log.read_text()
+        assert "the old process continues" in es.log.read_text()
         serves_on(es, pid, everybody)
 
 
@@ -198,9 +198,9 @@ def test_who_has_everything_and_does_not_take_it_gets_nothing(held: Held) -> Non
     es = held()
     with clients(es) as everybody:
         es.ask("offer_handover", path=es.meeting_place)
-        inheritance = handover.inherit(es.meeting_place)
+        inheritance = handover.receive(es.meeting_place)
         assert inheritance is not None
-        with closing(inheritance.receiver):
+        with closing(inheritance.reader):
             everybody.talk()
             with pytest.raises(HandoverRefused, match="takes longer than 5 s"):
                 inheritance.take()
@@ -230,8 +230,8 @@ def test_two_at_once(held: Held) -> None:
         with pytest.raises(AssertionError, match="already in progress"):
             es.ask("offer_handover", path=es.meeting_place + "3")
         with pytest.raises(HandoverRefused, match="another process is taking over"):
-            handover.inherit(es.meeting_place)
-        relay.go_on()
+            handover.receive(es.meeting_place)
+        relay.resume()
         es.see_off()
         es.become(relay.started)
         everybody.are_undisturbed()
@@ -245,18 +245,17 @@ def test_a_new_process_with_another_format_is_refused(held: Held) -> None:
         with fd_passing.make_socket() as sock:
             sock.settimeout(10)
             sock.connect(es.meeting_place)
-            handover._say(sock, "hello", 99)
-            word, reason, _ = handover._hear(sock)
+            handover._send(sock, "hello", 99)
+            word, reason, _ = handover._receive(sock)
         assert word == "kept"
         assert reason == (
-            "the new process hands over in format 99, and the one that runs in format "
-            f"{handover.FORMAT}"
+            f"the new process uses handover format 99, and the running one format {handover.FORMAT}"
         )
         serves_on(es, es.pids[-1], everybody)
 
 
 def test_an_old_process_with_another_format_keeps_everything(held: Held) -> None:
-    """The new one says so and ends with 125: starting it again is pointless."""
+    """The new one reports it and ends with 125: starting it again is pointless."""
     es = held()
     with fd_passing.make_socket() as listener:
         listener.bind(es.meeting_place)
@@ -264,14 +263,14 @@ def test_an_old_process_with_another_format_keeps_everything(held: Held) -> None
         process, control = es.spawn(PYROCTL_TAKE_OVER=es.meeting_place)
         sock, _ = listener.accept()
         with sock:
-            assert handover._hear(sock)[:2] == ("hello", handover.FORMAT)
-            handover._say(sock, "kept", "it hands over in format 0")
+            assert handover._receive(sock)[:2] == ("hello", handover.FORMAT)
+            handover._send(sock, "kept", "it uses handover format 0")
             assert process.wait(20) == 125
     Path(es.meeting_place).unlink()
     assert process.stdout is not None
     process.stdout.close()
     control.close()
-    assert "es: the old process goes on: it hands over in format 0" in es.log.read_text()
+    assert "es: the old process continues: it uses handover format 0" in es.log.read_text()
 
 
 def test_one_that_has_retired_has_nothing_to_hand_over(held: Held) -> None:
@@ -308,10 +307,10 @@ def test_twenty_failures_leak_nothing(held: Held) -> None:
     before = descriptors()
     for _ in range(20):
         es.ask("offer_handover", path=es.meeting_place)
-        inheritance = handover.inherit(es.meeting_place)
+        inheritance = handover.receive(es.meeting_place)
         assert inheritance is not None
         inheritance.sock.close()
-        inheritance.receiver.close()
+        inheritance.reader.close()
         es.ask("withdraw_handover")
     eventually(lambda: descriptors() == before)
     assert is_alive(es.pids[0])
@@ -332,7 +331,7 @@ def test_who_comes_when_the_offer_is_taken_back(held: Held) -> None:
         es.process.send_signal(signal.SIGCONT)
         es.lines.readline()
         for sock in (first, second):
-            with pytest.raises(HandoverRefused, match="goes on"):
+            with pytest.raises(HandoverRefused, match="continues"):
                 handover._ask(sock)
     with pytest.raises(HandoverRefused, match="nothing can be taken over"):
-        handover.inherit(es.meeting_place)
+        handover.receive(es.meeting_place)

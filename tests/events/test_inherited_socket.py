@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyro_events import Publisher
-from pyro_events._broker.engine import location
+from pyro_events._broker.net.address import location
 from tests.events.client_fixtures import Recording
 from tests.events.service_harness import WireClient, proxy
 

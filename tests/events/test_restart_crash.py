@@ -66,7 +66,7 @@ def missed(subscriber: Recording) -> int:
 
 
 def test_no_gap_without_a_loss(held: Held) -> None:
-    """Who has everything hears of no gap, by a stream and by callbacks, however often."""
+    """A subscriber that has everything hears of no gap, by a stream and by callbacks."""
     es = held()
     with (
         Recording(es.uri) as stream,
@@ -246,7 +246,7 @@ def test_a_corrupt_journal_is_said(held: Held) -> None:
 
 
 def test_a_journal_that_cannot_be_written_is_given_up(held: Held) -> None:
-    """It is said once and counted; the service goes on, and a crash is an unknown gap."""
+    """It is logged once and counted; the service continues, and a crash is an unknown gap."""
     es = held("-N")
     assert es.process is not None
     resource.prlimit(es.process.pid, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))

@@ -1,4 +1,4 @@
-"""A planned restart: who is told, what waits, and that nothing is lost, doubled or reordered."""
+"""A planned restart: notices, queues, and that nothing is lost, duplicated or reordered."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def kinds(recorder: AwareRecorder) -> list[str]:
 
 @pytest.mark.timeout(180)
 def test_twenty_restarts_at_full_speed(held: Held) -> None:
-    """A publisher at full speed and ten subscribers: none lost, none doubled, none out of order."""
+    """A publisher at full speed, ten subscribers: none lost, none duplicated, none reordered."""
     es = held()
     with ExitStack() as stack:
         subscribers = [stack.enter_context(Recording(es.uri)) for _ in range(10)]
@@ -126,7 +126,7 @@ def test_aware_objects_are_told_before_and_after(held: Held, stock: Stock) -> No
 
 
 def test_callback_helpers_come_back_by_themselves(held: Held) -> None:
-    """Three restarts at full speed: none lost, none doubled, none out of order, no gap."""
+    """Three restarts at full speed: none lost, none duplicated, none out of order, no gap."""
     es = held()
     with Recording(es.uri, delivery="callback") as subscriber, Flood(es.uri) as flood:
         subscriber.subscribe("flood")
@@ -291,9 +291,9 @@ def test_who_does_not_come_back_is_given_up(tmp_path: Path, client: Client) -> N
         eventually(lambda: left)
         assert left[0]() == {"parted": True, "aware": 1, "kept_events": 1}
     with engine() as second:
-        assert second.ask(second.returned).result(5) == {"expected": 1, "back": 0}
+        assert second.ask(second.broker.reconnects.counts).result(5) == {"expected": 1, "back": 0}
         done = threading.Event()
-        second.loop.call_soon(lambda: second.await_return(20, done.set))
+        second.loop.call_soon(lambda: second.broker.reconnects.when_complete(20, done.set))
         assert done.wait(10)
         assert second.ask(second.subscriptions).result(5) == []
         assert second.ask(second.statistics).result(5)["dropped"] == 1

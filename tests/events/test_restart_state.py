@@ -108,7 +108,7 @@ def sample() -> list[bytes]:
 def test_later_records_of_a_slot_replace_earlier_ones() -> None:
     """A slot belongs to whoever had it last, or to nobody."""
     roster = journal.replay(b"".join(sample()))
-    assert (roster.incarnation, roster.tallies) == ("one", "tallies-one")
+    assert (roster.incarnation, roster.counter_file) == ("one", "tallies-one")
     assert roster.lost == [LostSubscriber("x", ["a"], [])]
     assert roster.subscribers == {2: PLAIN}
     assert roster.publishers == {4: "other"}
@@ -179,15 +179,15 @@ def keeper(directory: Path, incarnation: str = "one") -> RosterStore:
 def test_a_kill_leaves_who_was_there_and_how_far(tmp_path: Path) -> None:
     """Also after the journal was rewritten; numbers go on, queues are gone."""
     kept = keeper(tmp_path)
-    slot = kept.tallies.claim()
+    slot = kept.counter_file.claim()
     for _ in range(5000):  # more than fits between two rewritings
         kept.note(slot, lambda: journal.has(slot, STREAM))
         kept.flush()
-    publisher = kept.tallies.claim(42)
+    publisher = kept.counter_file.claim(42)
     kept.note(publisher, lambda: journal.pub(publisher, "p"))
     kept.flush()
     assert (tmp_path / "roster").stat().st_size < 400_000
-    kept.tallies.values[slot], kept.tallies.values[slot + 1] = 10, 3
+    kept.counter_file.values[slot], kept.counter_file.values[slot + 1] = 10, 3
     kept.close()
     past = recall(str(tmp_path))
     assert past is not None
@@ -195,7 +195,7 @@ def test_a_kill_leaves_who_was_there_and_how_far(tmp_path: Path) -> None:
     assert past.publishers == {"p": 42}
     (found,) = past.subscribers
     assert (found.lineage, found.promised, found.acked, found.lost) == (["one"], 10, 7, 7)
-    kept.tallies.close()
+    kept.counter_file.close()
 
 
 def test_until_it_begins_the_next_one_changes_nothing(tmp_path: Path) -> None:
@@ -212,8 +212,8 @@ def test_until_it_begins_the_next_one_changes_nothing(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"roster", "tallies-two"}
     second.remove()
     assert list(tmp_path.iterdir()) == []
-    first.tallies.close()
-    second.tallies.close()
+    first.counter_file.close()
+    second.counter_file.close()
 
 
 def test_without_numbers_nobody_knows_what_was_lost(tmp_path: Path) -> None:
@@ -226,17 +226,17 @@ def test_without_numbers_nobody_knows_what_was_lost(tmp_path: Path) -> None:
     past = recall(str(tmp_path))
     assert past is not None
     assert [(each.key, each.lineage) for each in past.subscribers] == [("id", [])]
-    kept.tallies.close()
+    kept.counter_file.close()
 
 
 def test_a_parting_takes_the_place_of_the_roster(tmp_path: Path) -> None:
     """Nothing else is left in the directory, and it is what the next one reads."""
     kept = keeper(tmp_path)
     parting = BrokerSnapshot("one", "restart", [STREAM], {"p": 3})
-    kept.part(parting)
+    kept.save(parting)
     assert [path.name for path in tmp_path.iterdir()] == ["parting"]
     assert recall(str(tmp_path)) == parting
-    kept.tallies.close()
+    kept.counter_file.close()
 
 
 def test_what_cannot_be_read_is_said_and_left_out(
@@ -245,7 +245,7 @@ def test_what_cannot_be_read_is_said_and_left_out(
     """A parting that is nonsense doesn't hide the roster; a corrupt roster is as good as none."""
     kept = keeper(tmp_path)
     kept.close()
-    kept.tallies.close()
+    kept.counter_file.close()
     (tmp_path / "parting").write_bytes(b"nonsense")
     past = recall(str(tmp_path))
     assert past is not None
@@ -260,9 +260,9 @@ def test_a_directory_that_is_not_there_is_said_once(
 ) -> None:
     """Everything else works on."""
     kept = keeper(tmp_path / "nowhere")
-    kept.note(kept.tallies.claim(), lambda: journal.has(0, STREAM))
+    kept.note(kept.counter_file.claim(), lambda: journal.has(0, STREAM))
     kept.flush()
     assert (kept.errors, kept.given_up) == (1, True)
     assert caplog.text.count("can't keep the roster") == 1
     kept.close()
-    kept.tallies.close()
+    kept.counter_file.close()

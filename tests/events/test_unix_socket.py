@@ -177,7 +177,7 @@ def test_a_socket_where_somebody_listens_is_left_alone(path: Path, backlog: int)
 def test_a_file_is_left_alone(path: Path) -> None:
     """Only sockets are ever replaced."""
     path.write_text("precious")
-    with pytest.raises(AddressUnusable, match="it is no socket"):
+    with pytest.raises(AddressUnusable, match="it is not a socket"):
         EventService(f"./u:{path}", register=False).start()
     assert path.read_text() == "precious"
 

@@ -52,12 +52,12 @@ def kill_manager(deployment: Deployment) -> int:
     return pid
 
 
-def keepers(deployment: Deployment) -> set[int]:
+def stores(deployment: Deployment) -> set[int]:
     return {pid for pid, c in deployment.processes().items() if "fdstore.server" in c}
 
 
-def keeper(deployment: Deployment) -> int:
-    (pid,) = keepers(deployment)
+def store(deployment: Deployment) -> int:
+    (pid,) = stores(deployment)
     return pid
 
 
@@ -105,7 +105,7 @@ def test_the_next_manager_goes_on_with_the_same_processes(deployment: Deployment
     manager = kill_manager(deployment)
     said = deployment.run("start").stderr
     assert f"the last manager (pid {manager}) ended without shutting down at 20" in said
-    assert "1 service was taken over" in said
+    assert "1 service was reattached" in said
     after = deployment.service("laser")
     kept = ("pid", "uri", "restarts", "exit", "history")
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
@@ -114,7 +114,7 @@ def test_the_next_manager_goes_on_with_the_same_processes(deployment: Deployment
     assert zoo(deployment) == [after["pid"]]
     assert deployment.state("off") == "stopped"
     deployment.run("start", "off")
-    assert "taken over from the manager before" in deployment.run("logs", "laser").stdout
+    assert "was reattached" in deployment.run("logs", "laser").stdout
 
 
 def test_a_hundred_services_are_taken_over(deployment: Deployment) -> None:
@@ -129,7 +129,7 @@ def test_a_hundred_services_are_taken_over(deployment: Deployment) -> None:
     deployment.run("start")
     before = pids()
     kill_manager(deployment)
-    assert "100 services were taken over" in deployment.run("start").stderr
+    assert "100 services were reattached" in deployment.run("start").stderr
     assert pids() == before
     os.kill(before["s7"], signal.SIGKILL)
     eventually(lambda: pids()["s7"] not in {before["s7"], None}, "it comes back")
@@ -144,7 +144,7 @@ def test_services_of_another_user_are_taken_over(deployment: Deployment, gate: P
     pid = deployment.service("laser")["pid"]
     kill_manager(deployment)
     gate.touch()
-    assert "1 service was taken over" in deployment.run("start").stderr
+    assert "1 service was reattached" in deployment.run("start").stderr
     row = eventually(lambda: (r := deployment.service("laser"))["detail"] and r)
     assert (row["pid"], row["detail"]) == (pid, "the gate is open")
     os.kill(pid, signal.SIGKILL)
@@ -243,7 +243,7 @@ def test_what_died_meanwhile_is_restarted_with_an_unknown_end(deployment: Deploy
     for pid in pids.values():
         os.kill(pid, signal.SIGKILL)
         eventually(lambda pid=pid: not is_alive(pid))
-    assert "1 service was taken over" in deployment.run("start", "other").stderr
+    assert "1 service was reattached" in deployment.run("start", "other").stderr
     row = eventually(lambda: (r := deployment.service("laser"))["state"] == "running" and r)
     assert row["pid"] != pids["laser"]
     assert row["restarts"] == 1
@@ -370,6 +370,6 @@ def test_a_reload_forgets_nobody(deployment: Deployment) -> None:
     deployment.run("reload")
     pid = deployment.service("feed")["pid"]
     kill_manager(deployment)
-    assert "1 service was taken over" in deployment.run("start").stderr
+    assert "1 service was reattached" in deployment.run("start").stderr
     assert deployment.service("feed")["pid"] == pid
     assert zoo(deployment) == [pid]

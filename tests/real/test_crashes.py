@@ -258,7 +258,7 @@ def test_somebody_elses_directory_is_not_taken(deployment: Deployment) -> None:
     run = deployment.root / "run"
     run.mkdir(mode=0o700)
     os.chown(run, 65534, 65534)
-    assert "belongs to somebody else" in deployment.run("start", code=4).stderr
+    assert "belongs to another user" in deployment.run("start", code=4).stderr
     run.rmdir()
 
 

@@ -104,7 +104,7 @@ def test_dependents_stop_with_what_they_need(deployment: Deployment, how: str) -
         os.kill(before["base"] or 0, signal.SIGKILL)
     eventually(lambda: deployment.state("leaf") == "stopped" and settled(deployment))
     row = deployment.service("feed")
-    words = "restart asked for" if how == "command" else "killed by SIGKILL"
+    words = "restart requested" if how == "command" else "killed by SIGKILL"
     assert (row["state"], row["detail"][:16]) == ("stopped", "base went down: ")
     assert words in row["detail"]
     assert pids(deployment)["other"] == before["other"]
@@ -205,4 +205,4 @@ def test_a_start_whose_essential_service_fails_says_so(deployment: Deployment) -
     assert "job did not become ready: exit code 9" in found.stderr
     assert "cannot find the instrument" in found.stderr
     eventually(lambda: not deployment.processes())
-    assert "job has failed, and everything is to end with it" in deployment.manager_log()
+    assert "job has failed, so everything stops" in deployment.manager_log()

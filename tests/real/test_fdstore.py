@@ -8,22 +8,22 @@ import signal
 from typing import TYPE_CHECKING
 
 from tests.harness import eventually, is_alive
-from tests.real.test_adoption import ADOPT, chatty, keeper, keepers, kill_manager, zoo
+from tests.real.test_adoption import ADOPT, chatty, kill_manager, store, stores, zoo
 from tests.real.test_start_and_stop import service
 
 if TYPE_CHECKING:
     from tests.harness import Deployment
 
 
-def test_the_death_of_the_keeper_is_made_good(deployment: Deployment) -> None:
+def test_the_death_of_the_store_is_made_good(deployment: Deployment) -> None:
     """Another one is started, and knows all that the first one knew."""
     deployment.configure(ADOPT + service("laser", "gate", "/") + chatty(deployment.root))
     deployment.run("start")
     pids = {name: deployment.service(name)["pid"] for name in ("laser", "chatty")}
-    first = keeper(deployment)
+    first = store(deployment)
     os.kill(first, signal.SIGKILL)
     eventually(lambda: "starting another" in deployment.manager_log())
-    eventually(lambda: keepers(deployment) - {first}, "another keeper")
+    eventually(lambda: stores(deployment) - {first}, "another store")
     log = deployment.root / "logs" / "chatty.log"
     inode = log.stat().st_ino
     eventually(lambda: log.stat().st_ino != inode, "it logs on, and the log is put aside")
@@ -32,13 +32,13 @@ def test_the_death_of_the_keeper_is_made_good(deployment: Deployment) -> None:
     assert {name: deployment.service(name)["pid"] for name in pids} == pids
 
 
-def test_without_manager_and_keeper_all_start_anew(deployment: Deployment) -> None:
+def test_without_manager_and_store_all_start_anew(deployment: Deployment) -> None:
     """What nobody can connect with any more is ended first: nothing is there twice."""
     mule = service("mule", "stubborn", more="stop_timeout = 0.3")
     deployment.configure(ADOPT + service("laser", "gate", "/") + mule)
     deployment.run("start")
     old = zoo(deployment)
-    other = keeper(deployment)
+    other = store(deployment)
     manager = deployment.manager_pid()
     os.kill(manager, signal.SIGSTOP)
     for pid in (other, manager):
@@ -49,20 +49,20 @@ def test_without_manager_and_keeper_all_start_anew(deployment: Deployment) -> No
     assert len(zoo(deployment)) == 3
 
 
-def test_a_frozen_keeper_doesnt_stop_the_next_manager(deployment: Deployment) -> None:
+def test_a_frozen_store_doesnt_stop_the_next_manager(deployment: Deployment) -> None:
     """It has five seconds to answer; then it is ended with all that it kept."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
     deployment.run("start")
-    frozen = keeper(deployment)
+    frozen = store(deployment)
     kill_manager(deployment)
     os.kill(frozen, signal.SIGSTOP)
     deployment.run("start")
     assert not is_alive(frozen)
-    assert "the keeper is of no use (it doesn't answer)" in deployment.manager_log()
+    assert "the descriptor store is unusable (it doesn't answer)" in deployment.manager_log()
     assert len(zoo(deployment)) == 1
 
 
-def test_the_keeper_leaves_when_nobody_is_left(deployment: Deployment) -> None:
+def test_the_store_leaves_when_nobody_is_left(deployment: Deployment) -> None:
     """After the manager and all services have died, no process of ours stays behind."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
     deployment.run("start")
@@ -71,4 +71,4 @@ def test_the_keeper_leaves_when_nobody_is_left(deployment: Deployment) -> None:
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not deployment.processes(), "all ended")
     assert deployment.run("status", code=3).stdout.startswith("no manager is running")
-    deployment.was_killed = True  # the keeper's and the manager's sockets lie there
+    deployment.was_killed = True  # the store's and the manager's sockets lie there

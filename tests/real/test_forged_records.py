@@ -14,7 +14,7 @@ from pyroctl.core.record import RunRecord, UnitRecord, to_json
 from pyroctl.core.state import ServiceState, State
 from pyroctl.manager import lock
 from pyroctl.manager.fdstore.client import FdStoreClient
-from pyroctl.manager.process.identity import start_time
+from pyroctl.manager.process.procfs import start_time
 from pyroctl.paths import deployment_paths
 from tests.harness import Deployment, eventually
 from tests.real.test_adoption import ADOPT
@@ -33,26 +33,26 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
-def keeper_with(deployment: Deployment, pid: int, record: dict[str, Any]) -> Iterator[None]:
-    """Let a keeper have that record of `laser`, and go away as a killed manager does."""
+def store_with(deployment: Deployment, pid: int, record: dict[str, Any]) -> Iterator[None]:
+    """Store that record of `laser`, and leave like a killed manager."""
     paths = deployment_paths(None, str(deployment.root), {})
     lock.make_directories(paths)
-    keeping = FdStoreClient(paths)
+    fdstore = FdStoreClient(paths)
 
-    async def tell() -> None:
-        keeping.start().decline()
-        keeping.attach(lambda: None)
+    async def store() -> None:
+        fdstore.start().close()
+        fdstore.attach(lambda: None)
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            keeping.sync("laser", {f"laser/{pid}/control": ours.fileno()}, {}, record)
-            await keeping.flush()
-        assert keeping._link is not None
-        keeping._link.close()
+            fdstore.sync("laser", {f"laser/{pid}/control": ours.fileno()}, {}, record)
+            await fdstore.flush()
+        assert fdstore._link is not None
+        fdstore._link.close()
 
-    asyncio.run(tell())
+    asyncio.run(store())
     yield
-    assert keeping._process is not None
-    keeping._process.wait(20)
+    assert fdstore._process is not None
+    fdstore._process.wait(20)
 
 
 def record_of(pid: int, started: int) -> UnitRecord:
@@ -68,7 +68,7 @@ def test_a_pid_that_is_used_again_is_neither_adopted_nor_killed(
     started = start_time(bystander.pid)
     assert started
     record = to_json(record_of(bystander.pid, started - 1))
-    with keeper_with(deployment, bystander.pid, record):
+    with store_with(deployment, bystander.pid, record):
         deployment.run("start")
         row = eventually(lambda: (r := deployment.service("laser"))["state"] == "running" and r)
         assert row["pid"] != bystander.pid
@@ -84,9 +84,9 @@ def test_a_record_that_cannot_be_read_is_none(
 ) -> None:
     """That is said in the log, and the service starts as if there had been none."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
-    with keeper_with(deployment, bystander.pid, record):
+    with store_with(deployment, bystander.pid, record):
         deployment.run("start")
-        assert "what is known of laser can't be read" in deployment.manager_log()
+        assert "the record of laser can't be read" in deployment.manager_log()
         assert (deployment.state("laser"), deployment.service("laser")["restarts"]) == (
             "running",
             0,

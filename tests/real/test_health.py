@@ -168,7 +168,7 @@ def test_the_history_shows_why(deployment: Deployment) -> None:
     eventually(lambda: (r := deployment.service("ill"))["restarts"] and r["state"] == "running")
     shown = deployment.run("status", "ill").stdout
     assert "ill: recent runs" in shown
-    died, asked = "killed by SIGSEGV", "restart asked for (killed by SIGTERM)"
+    died, asked = "killed by SIGSEGV", "restart requested (killed by SIGTERM)"
     assert shown.index(died) < shown.index(asked)
     keys = {"time", "pid", "exit", "reason", "uptime_s", "then"}
     assert all(entry.keys() == keys for entry in deployment.service("ill")["history"])

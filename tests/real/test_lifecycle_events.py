@@ -74,7 +74,7 @@ def test_every_change_is_published(deployment: Deployment) -> None:
             "deployment": "lab", "service": "job", "state": "running", "pid": row["pid"],
             "uri": None, "reason": None,
         }  # fmt: skip
-        assert (news.got[0][1]["pid"], news.got[0][1]["reason"]) == (pid, "restart asked for")
+        assert (news.got[0][1]["pid"], news.got[0][1]["reason"]) == (pid, "restart requested")
 
 
 def test_a_crash_is_published_with_its_reason(deployment: Deployment) -> None:

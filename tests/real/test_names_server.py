@@ -82,6 +82,16 @@ def test_ready_means_that_it_answers_and_the_uri_is_the_only_output(serve, tmp_p
     assert nobody_listens(port_of(served.uri))
 
 
+def test_a_reader_that_has_gone(serve):
+    """Nobody has to read the address."""
+    served = serve(*LOOPBACK)
+    served.process.stdout.close()
+    with Proxy(served.ready()) as names:
+        names.ping()
+    assert served.stop()[1] == 0
+    assert served.process.stderr.read() == "pyro_names: stopping: SIGTERM\n"
+
+
 def test_a_taken_port_is_an_error_and_no_other_port_is_tried(serve):
     """Whoever asked for a port gets that port or nothing."""
     port = port_of(serve(*LOOPBACK).ready())

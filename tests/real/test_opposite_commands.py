@@ -34,7 +34,7 @@ def test_a_start_that_hangs_is_given_up_for_a_stop(deployment: Deployment, stopp
         began = time.monotonic()
         said = deployment.run("stop", stopped).stderr
         assert time.monotonic() < began + 15  # and not the 30 s that a start may take
-        assert "another command is given up: start other feed" in said
+        assert "cancelling another command: start other feed" in said
         _, said = start.communicate(timeout=30)
     assert (start.returncode, f"another command stops {stopped}" in said) == (1, True)
     states = [deployment.state(name) for name in ("idle", "other", "laser", "feed")]

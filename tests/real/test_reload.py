@@ -138,7 +138,7 @@ def test_settings_with_which_a_service_does_not_run_are_taken_back(deployment: D
     )
     failed = deployment.run("reload", code=1)
     assert "no such instrument" in failed.stderr
-    assert "taken back" in failed.stderr
+    assert "undone" in failed.stderr
     after = pids(deployment)
     assert after.keys() == before.keys()
     assert after["a"] == before["a"]

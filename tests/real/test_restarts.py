@@ -141,7 +141,7 @@ def test_a_new_process_that_can_not_begin_leaves_the_old_one(stage: Stage) -> No
     envelope = stage.deployment.json("restart", "es", "--handover", code=1)
     (error,) = envelope["errors"]
     assert "the new process ended: exit code 1" in error["message"]
-    assert f"process {stage.first['pid']} goes on serving" in error["message"]
+    assert f"process {stage.first['pid']} continues to serve" in error["message"]
     assert error["output"] == ["ModuleNotFoundError: no module named numpy"]
     assert stage.is_whole()["pid"] == stage.first["pid"]
     stage.plan()
@@ -240,7 +240,7 @@ def test_only_event_services_hand_over(deployment: Deployment) -> None:
     deployment.run("start")
     pids = {name: deployment.service(name)["pid"] for name in ("es", "x")}
     failed = deployment.run("restart", "es", "x", "--handover", code=2)
-    assert "x is no event service" in failed.stderr
+    assert "x is not an event service" in failed.stderr
     assert pids == {name: deployment.service(name)["pid"] for name in ("es", "x")}
     deployment.run("stop", "es")
     deployment.run("restart", "es", "--handover")
@@ -256,7 +256,7 @@ def test_an_old_process_that_dies_while_it_retires_is_replaced_all_the_same(stag
         os.kill(stage.first["pid"], signal.SIGKILL)
     assert command.returncode == 0
     assert stage.is_whole()["restarts"] == 0
-    assert "leaves nothing to its successor" in stage.deployment.manager_log()
+    assert "saves nothing for its next process" in stage.deployment.manager_log()
 
 
 def test_a_new_process_that_fails_is_told_and_clients_wait_for_the_next(stage: Stage) -> None:
@@ -276,7 +276,7 @@ def test_the_second_of_two_restarts_is_refused(stage: Stage, how: str) -> None:
     """It says why, exits 1, and the first one goes on undisturbed."""
     with stage.restarting("started", how) as first:
         second = stage.deployment.run("restart", "es", "--yes", code=1)
-        assert "es is being restarted already, by another command" in second.stderr
+        assert "es is already being restarted by another command" in second.stderr
         assert "status es" in second.stderr
     assert first.returncode == 0
     stage.is_whole()

@@ -41,7 +41,7 @@ def test_who_has_no_process_of_before_needs_no_restart(state, has_process):
 
 
 @pytest.mark.parametrize(
-    ("life", "stops"),
+    ("state", "stops"),
     [
         (ServiceState(State.STOPPING, then=AfterStop.JUDGE), False),
         (ServiceState(State.EXITED), False),
@@ -54,15 +54,15 @@ def test_who_has_no_process_of_before_needs_no_restart(state, has_process):
         (ServiceState(State.FAILED), True),
     ],
 )
-def test_a_stop_is_followed_once_it_is_clear_that_the_need_is_away(life, stops):
+def test_a_stop_is_followed_once_it_is_clear_that_the_need_is_away(state, stops):
     """A job that has ended well is still good for those that need it."""
-    assert bool(follow("base", life, [dependent("stop")])) is stops
+    assert bool(follow("base", state, [dependent("stop")])) is stops
 
 
 def test_the_reason_is_passed_on():
     """Who is stopped is told why the need went down."""
-    life = ServiceState(State.FAILED, reason="exit code 3")
-    assert follow("base", life, [dependent("stop")]) == {
+    state = ServiceState(State.FAILED, reason="exit code 3")
+    assert follow("base", state, [dependent("stop")]) == {
         "feed": Stop("base went down: exit code 3")
     }
 

@@ -41,10 +41,10 @@ OK, BAD, PERMANENT = Outcome(code=0), Outcome(code=1), Outcome(code=125)
 
 def run(spec: ServiceSpec, *events: lifecycle.Event, now: float = 0.0) -> ServiceState:
     """Let events happen one after the other, at one time."""
-    life = ServiceState()
+    state = ServiceState()
     for event in events:
-        life, _ = step(spec, life, event, now)
-    return life
+        state, _ = step(spec, state, event, now)
+    return state
 
 
 def test_the_table_answers_every_event_in_every_state() -> None:
@@ -57,66 +57,66 @@ def test_the_table_answers_every_event_in_every_state() -> None:
 
 def test_a_start_spawns_and_waits_for_ready() -> None:
     """A service is only running once it has said so itself; until then a timer runs."""
-    life, actions = step(SPEC, ServiceState(), Start(), 5.0)
-    assert (life.state, life.since) == (State.STARTING, 5.0)
+    state, actions = step(SPEC, ServiceState(), Start(), 5.0)
+    assert (state.state, state.since) == (State.STARTING, 5.0)
     assert actions == (Effect.SPAWN, Arm(7.0))
-    life, actions = step(SPEC, life, Ready(), 6.0)
-    assert (life.state, actions) == (State.RUNNING, (Disarm(),))
+    state, actions = step(SPEC, state, Ready(), 6.0)
+    assert (state.state, actions) == (State.RUNNING, (Disarm(),))
 
 
 def test_stopping_terminates_then_kills_until_nothing_is_left() -> None:
     """TERM at first, KILL after stop_timeout, and again, until the session is empty."""
-    life, actions = step(SPEC, run(SPEC, Start(), Ready()), Stop(), 0.0)
+    state, actions = step(SPEC, run(SPEC, Start(), Ready()), Stop(), 0.0)
     assert actions == (Effect.TERMINATE, Arm(3.0))
     for _ in range(2):
-        life, actions = step(SPEC, life, Timeout(), 3.0)
-        assert (life.state, actions) == (State.STOPPING, (Effect.KILL, Arm(3.0)))
-    life, _ = step(SPEC, life, Exited(Outcome(signal=9)), 3.0)
-    assert life.state is State.STOPPING
-    life, actions = step(SPEC, life, SessionEmpty(), 3.0)
-    assert (life.state, actions) == (State.STOPPED, (Disarm(),))
+        state, actions = step(SPEC, state, Timeout(), 3.0)
+        assert (state.state, actions) == (State.STOPPING, (Effect.KILL, Arm(3.0)))
+    state, _ = step(SPEC, state, Exited(Outcome(signal=9)), 3.0)
+    assert state.state is State.STOPPING
+    state, actions = step(SPEC, state, SessionEmpty(), 3.0)
+    assert (state.state, actions) == (State.STOPPED, (Disarm(),))
 
 
 def test_a_crash_clears_the_session_before_anything_else() -> None:
     """What a dead process leaves in its session is ended before the next one starts."""
-    life, actions = step(SPEC, run(SPEC, Start(), Ready()), Exited(BAD), 0.0)
-    assert (life.state, life.then) == (State.STOPPING, AfterStop.JUDGE)
+    state, actions = step(SPEC, run(SPEC, Start(), Ready()), Exited(BAD), 0.0)
+    assert (state.state, state.then) == (State.STOPPING, AfterStop.JUDGE)
     assert actions == (Effect.TERMINATE, Arm(3.0))
-    life, actions = step(SPEC, life, SessionEmpty(), 0.0)
-    assert (life.state, actions) == (State.BACKOFF, (Arm(1.0),))
-    life, actions = step(SPEC, life, Timeout(), 1.0)
-    assert (life.state, life.restarts) == (State.STARTING, 1)
+    state, actions = step(SPEC, state, SessionEmpty(), 0.0)
+    assert (state.state, actions) == (State.BACKOFF, (Arm(1.0),))
+    state, actions = step(SPEC, state, Timeout(), 1.0)
+    assert (state.state, state.restarts) == (State.STARTING, 1)
     assert actions[0] is Effect.SPAWN
 
 
 def test_what_hangs_is_killed_at_once_and_judged_as_a_crash() -> None:
     """No TERM for what doesn't answer; the reason stays with it when it is back."""
-    life, actions = step(
+    state, actions = step(
         SPEC, run(SPEC, Start(), Ready()), Unhealthy("did not answer 3 pings"), 0.0
     )
-    assert (life.state, life.then) == (State.STOPPING, AfterStop.JUDGE)
+    assert (state.state, state.then) == (State.STOPPING, AfterStop.JUDGE)
     assert actions == (Effect.KILL, Arm(3.0))
-    life, _ = step(SPEC, life, Exited(Outcome(signal=9)), 0.0)
-    life, actions = step(SPEC, life, SessionEmpty(), 0.0)
-    assert (life.state, life.reason) == (
+    state, _ = step(SPEC, state, Exited(Outcome(signal=9)), 0.0)
+    state, actions = step(SPEC, state, SessionEmpty(), 0.0)
+    assert (state.state, state.reason) == (
         State.BACKOFF,
         "did not answer 3 pings (killed by SIGKILL)",
     )
     never = replace(SPEC, restart="on-failure")
-    life = run(never, Start(), Ready(), Unhealthy("x"), Exited(OK), SessionEmpty())
-    assert life.state is State.BACKOFF, "an exit code of 0 doesn't make a hang a success"
+    state = run(never, Start(), Ready(), Unhealthy("x"), Exited(OK), SessionEmpty())
+    assert state.state is State.BACKOFF, "an exit code of 0 doesn't make a hang a success"
 
 
 def test_a_successor_goes_on_with_the_life_of_the_service() -> None:
     """Ready: it runs since then, nothing else changed. Not yet ready: it doesn't say running."""
     before, _ = step(SPEC, run(SPEC, Start(), Ready()), Ready(), 0.0)
-    life, actions = step(SPEC, before, Replaced(ready=True), 50.0)
-    assert (life, actions) == (replace(before, since=50.0), ())
-    life, actions = step(SPEC, before, Replaced(ready=False), 50.0)
-    assert (life.state, life.restarts, life.starts) == (State.STARTING, 0, before.starts)
+    state, actions = step(SPEC, before, Replaced(ready=True), 50.0)
+    assert (state, actions) == (replace(before, since=50.0), ())
+    state, actions = step(SPEC, before, Replaced(ready=False), 50.0)
+    assert (state.state, state.restarts, state.starts) == (State.STARTING, 0, before.starts)
     assert actions == (Arm(7.0),)
-    life, actions = step(SPEC, life, Ready(), 51.0)
-    assert (life.state, actions) == (State.RUNNING, (Disarm(),))
+    state, actions = step(SPEC, state, Ready(), 51.0)
+    assert (state.state, actions) == (State.RUNNING, (Disarm(),))
 
 
 @pytest.mark.parametrize(
@@ -154,30 +154,30 @@ def test_exit_codes_can_be_declared_a_success() -> None:
 def test_the_start_limit_allows_exactly_that_many_starts_in_the_window() -> None:
     """start_limit = 5, start_window = 60: five starts happen, the sixth is refused."""
     spec = replace(SPEC, restart_delay=0.0, start_limit=5, start_window=60.0)
-    life, now, starts = ServiceState(), 0.0, 0
-    life, actions = step(spec, life, Start(), now)
-    while life.state is not State.FAILED:
+    state, now, starts = ServiceState(), 0.0, 0
+    state, actions = step(spec, state, Start(), now)
+    while state.state is not State.FAILED:
         starts += Effect.SPAWN in actions
         now += 1.0
-        life, _ = step(spec, life, Exited(BAD), now)
-        life, actions = step(spec, life, SessionEmpty(), now)
+        state, _ = step(spec, state, Exited(BAD), now)
+        state, actions = step(spec, state, SessionEmpty(), now)
     assert starts == 5
-    assert "5 starts in 60 s" in life.reason
+    assert "5 starts in 60 s" in state.reason
 
 
 def test_starts_that_lie_outside_of_the_window_do_not_count() -> None:
     """A service that dies every 20 s is not given up with a limit of 5 in 60 s."""
     spec = replace(SPEC, restart_delay=0.0, start_limit=5, start_window=60.0)
-    life, _ = step(spec, ServiceState(), Start(), 0.0)
+    state, _ = step(spec, ServiceState(), Start(), 0.0)
     for n in range(1, 50):
-        life, _ = step(spec, life, Exited(BAD), 20.0 * n)
-        life, _ = step(spec, life, SessionEmpty(), 20.0 * n)
-        assert life.state is State.STARTING
-    assert len(life.starts) <= 5
+        state, _ = step(spec, state, Exited(BAD), 20.0 * n)
+        state, _ = step(spec, state, SessionEmpty(), 20.0 * n)
+        assert state.state is State.STARTING
+    assert len(state.starts) <= 5
 
 
 def test_without_a_start_limit_it_is_never_given_up() -> None:
-    """start_limit = 0: the pauses grow up to restart_max_delay, and no starts are remembered."""
+    """start_limit = 0: the pauses grow up to restart_max_delay, and the list of starts does not."""
     spec = replace(SPEC, restart_delay=0.1, restart_max_delay=30.0, start_limit=0)
     life, now, pauses = ServiceState(), 0.0, []
     life, actions = step(spec, life, Start(), now)
@@ -196,31 +196,31 @@ def test_without_a_start_limit_it_is_never_given_up() -> None:
 def test_somebody_who_starts_it_by_hand_begins_anew() -> None:
     """After a start limit a start by hand is obeyed, and the old starts are forgotten."""
     spec = replace(SPEC, start_limit=1)
-    life = run(spec, Start(), Exited(BAD), SessionEmpty())
-    assert life.state is State.FAILED
-    life, actions = step(spec, life, Start(), 0.0)
-    assert (life.state, life.failures, actions[0]) == (State.STARTING, 0, Effect.SPAWN)
+    state = run(spec, Start(), Exited(BAD), SessionEmpty())
+    assert state.state is State.FAILED
+    state, actions = step(spec, state, Start(), 0.0)
+    assert (state.state, state.failures, actions[0]) == (State.STARTING, 0, Effect.SPAWN)
 
 
 def test_a_run_that_lasted_forgets_earlier_failures() -> None:
     """The delay begins small again after a run as long as the longest delay."""
-    life = run(SPEC, Start(), Exited(BAD), SessionEmpty(), Timeout(), Exited(BAD), SessionEmpty())
-    assert life.failures == 2
-    life, _ = step(SPEC, life, Timeout(), 2.0)
-    life, _ = step(SPEC, life, Ready(), 3.0)
-    life, _ = step(SPEC, life, Exited(BAD), 3.0 + SPEC.restart_max_delay)
-    life, actions = step(SPEC, life, SessionEmpty(), 3.0 + SPEC.restart_max_delay)
-    assert (life.failures, actions) == (1, (Arm(1.0),))
+    state = run(SPEC, Start(), Exited(BAD), SessionEmpty(), Timeout(), Exited(BAD), SessionEmpty())
+    assert state.failures == 2
+    state, _ = step(SPEC, state, Timeout(), 2.0)
+    state, _ = step(SPEC, state, Ready(), 3.0)
+    state, _ = step(SPEC, state, Exited(BAD), 3.0 + SPEC.restart_max_delay)
+    state, actions = step(SPEC, state, SessionEmpty(), 3.0 + SPEC.restart_max_delay)
+    assert (state.failures, actions) == (1, (Arm(1.0),))
 
 
 def test_a_start_that_takes_too_long_is_a_failure_with_a_reason() -> None:
     """Not ready in time: it is taken down, and the policy decides as after a crash."""
-    life, actions = step(SPEC, run(SPEC, Start()), Timeout(), 7.0)
+    state, actions = step(SPEC, run(SPEC, Start()), Timeout(), 7.0)
     assert actions == (Effect.TERMINATE, Arm(3.0))
-    life, _ = step(SPEC, life, Exited(OK), 7.0)
-    life, _ = step(SPEC, life, SessionEmpty(), 7.0)
-    assert life.state is State.BACKOFF
-    assert life.reason == "not ready within 7 s (exit code 0)"
+    state, _ = step(SPEC, state, Exited(OK), 7.0)
+    state, _ = step(SPEC, state, SessionEmpty(), 7.0)
+    assert state.state is State.BACKOFF
+    assert state.reason == "not ready within 7 s (exit code 0)"
 
 
 def test_a_start_during_a_stop_starts_again_when_it_is_gone() -> None:
@@ -233,14 +233,14 @@ def test_a_start_during_a_stop_starts_again_when_it_is_gone() -> None:
 
 def test_a_stop_during_a_backoff_is_at_once() -> None:
     """Nothing has to be waited for."""
-    life = run(SPEC, Start(), Exited(BAD), SessionEmpty(), Stop())
-    assert life.state is State.STOPPED
+    state = run(SPEC, Start(), Exited(BAD), SessionEmpty(), Stop())
+    assert state.state is State.STOPPED
 
 
 def test_what_cannot_be_spawned_has_failed_with_the_reason() -> None:
     """No loop over a program that can't be started at all."""
-    life = run(SPEC, Start(), SpawnFailed("no such directory"))
-    assert (life.state, life.reason) == (State.FAILED, "no such directory")
+    state = run(SPEC, Start(), SpawnFailed("no such directory"))
+    assert (state.state, state.reason) == (State.FAILED, "no such directory")
 
 
 EVENTS: list[lifecycle.Event] = [
@@ -256,13 +256,13 @@ EVENTS: list[lifecycle.Event] = [
 def test_no_series_of_events_breaks_it(events: list[lifecycle.Event], policy: typing.Any) -> None:
     """Even events that make no sense lead to a state, and an ignored one changes nothing at all."""
     spec = replace(SPEC, restart=policy)
-    life = ServiceState()
+    state = ServiceState()
     for event in events:
-        handler = TABLE[life.state][type(event)]
-        new, actions = step(spec, life, event, 1.0)
+        handler = TABLE[state.state][type(event)]
+        new, actions = step(spec, state, event, 1.0)
         if handler is TABLE[State.STOPPED][Stop]:
-            assert (new, actions) == (life, ())
-        life = new
+            assert (new, actions) == (state, ())
+        state = new
 
 
 class World(RuleBasedStateMachine):
@@ -271,7 +271,7 @@ class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.spec = replace(SPEC, restart_delay=0.5, start_limit=3, start_window=50.0)
-        self.life = ServiceState()
+        self.state = ServiceState()
         self.now = 0.0
         self.leader = False
         self.rest = 0
@@ -280,14 +280,14 @@ class World(RuleBasedStateMachine):
 
     def send(self, event: lifecycle.Event) -> None:
         by_hand = isinstance(event, Start | Restart)
-        self.life, actions = step(self.spec, self.life, event, self.now)
+        self.state, actions = step(self.spec, self.state, event, self.now)
         for action in actions:
             if action is Effect.SPAWN:
                 assert not self.leader, "two processes of one service"
                 assert not self.rest, "started while something of the last run is left"
                 self.leader = True
                 if by_hand or (
-                    isinstance(event, SessionEmpty) and self.life.then is AfterStop.START_AGAIN
+                    isinstance(event, SessionEmpty) and self.state.then is AfterStop.START_AGAIN
                 ):
                     self.spawns.clear()
                 self.spawns.append(self.now)
@@ -326,7 +326,7 @@ class World(RuleBasedStateMachine):
     def hang(self) -> None:
         self.send(Unhealthy("did not answer"))
 
-    @precondition(lambda self: self.leader and self.life.state is State.RUNNING)
+    @precondition(lambda self: self.leader and self.state.state is State.RUNNING)
     @rule(ready=st.booleans())
     def hand_over(self, ready: bool) -> None:
         self.send(Replaced(ready))
@@ -353,14 +353,14 @@ class World(RuleBasedStateMachine):
     @invariant()
     def a_process_is_there_exactly_when_the_state_says_so(self) -> None:
         alive = self.leader or self.rest > 0
-        assert alive == (self.life.state in {State.STARTING, State.RUNNING, State.STOPPING})
-        if self.life.state in {State.STARTING, State.RUNNING}:
+        assert alive == (self.state.state in {State.STARTING, State.RUNNING, State.STOPPING})
+        if self.state.state in {State.STARTING, State.RUNNING}:
             assert self.leader
 
     @invariant()
     def what_is_in_between_always_has_a_timer(self) -> None:
         between = {State.STARTING, State.STOPPING, State.BACKOFF}
-        assert (self.timer is not None) == (self.life.state in between)
+        assert (self.timer is not None) == (self.state.state in between)
 
     @invariant()
     def starts_by_itself_stay_within_the_limit(self) -> None:

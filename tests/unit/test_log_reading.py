@@ -50,7 +50,7 @@ def test_the_last_lines_are_read_from_the_end_across_files(
     with tempfile.TemporaryDirectory() as name:
         log = make(Path(name), max_bytes=max_bytes, keep=200, gzip=packed)
         for line in lines:
-            log.take_output(line.encode() + b"\n")
+            log.write_output(line.encode() + b"\n")
         log.close()
         found = files.last_lines([source(Path(name))], count)
         assert texts(found) == (lines[-count:] if count else [])
@@ -115,9 +115,9 @@ def test_a_file_that_was_just_compressed_is_read_once(tmp_path: Path) -> None:
 def test_reader_and_follower_share_a_line_to_neither(tmp_path: Path) -> None:
     """The reader has the lines before the start of the tail, and the tail the later ones."""
     log = make(tmp_path)
-    log.take_output(b"before\n")
+    log.write_output(b"before\n")
     tail = Tail(source(tmp_path))
-    log.take_output(b"after\n")
+    log.write_output(b"after\n")
     assert texts(files.last_lines([tail.source], 9)) == ["before"]
     assert texts(files.lines_since([tail.source], NOON - timedelta(days=9999))) == ["before"]
     assert texts(tail.read()) == ["after"]
@@ -132,7 +132,7 @@ def test_a_tail_of_a_file_that_is_missing_begins_with_its_first_line(tmp_path: P
     assert list(tail.read()) == []
     log = make(tmp_path, max_bytes=100)
     for number in range(10):
-        log.take_output(b"%d\n" % number)
+        log.write_output(b"%d\n" % number)
     assert files.last_lines([tail.source], 9) == []
     assert texts(tail.read()) == [str(n) for n in range(10)]
     log.close()
@@ -142,10 +142,10 @@ def test_a_tail_of_a_file_that_is_missing_begins_with_its_first_line(tmp_path: P
 def test_a_tail_says_when_lines_were_gone_before_it_read_them(tmp_path: Path) -> None:
     """A follower that was too slow reports that lines may be missing."""
     log = make(tmp_path, max_bytes=100, keep=1)
-    log.take_output(b"0\n")
+    log.write_output(b"0\n")
     tail = Tail(source(tmp_path))
     for number in range(1, 50):
-        log.take_output(b"%d\n" % number)
+        log.write_output(b"%d\n" % number)
     seen = texts(tail.read())
     assert seen[:2] == ["1", "2"]
     assert "may be missing" in seen[2]

@@ -41,7 +41,7 @@ class Log(ServiceLog):
             str(directory / "es.log"),
             str(directory / "es.err"),
             LogSpec(**{"max_bytes": 1000, "keep": 2} | spec),
-            tell=self.told.append,
+            warn=self.told.append,
             clock=Clock(),
         )
 
@@ -64,8 +64,8 @@ def names(directory: Path) -> list[str]:
 def test_each_line_gets_the_time_in_front(tmp_path: Path) -> None:
     """A line in the file is an ISO 8601 time with offset, a blank, and what was said."""
     log = Log(tmp_path)
-    log.take_output(b"one\ntw")
-    log.take_output(b"o\n")
+    log.write_output(b"one\ntw")
+    log.write_output(b"o\n")
     log.close()
     assert (tmp_path / "es.log").read_text() == (
         "2026-05-04T12:00:01.000+00:00 one\n2026-05-04T12:00:02.000+00:00 two\n"
@@ -75,9 +75,9 @@ def test_each_line_gets_the_time_in_front(tmp_path: Path) -> None:
 def test_stderr_goes_to_its_own_file_when_it_comes_apart(tmp_path: Path) -> None:
     """Half lines of one don't get into the other; the last lines are those of both."""
     log = Log(tmp_path)
-    log.take_output(b"half a ")
-    log.take_errors(b"oops\n")
-    log.take_output(b"line\n")
+    log.write_output(b"half a ")
+    log.write_errors(b"oops\n")
+    log.write_output(b"line\n")
     log.close()
     assert names(tmp_path) == ["es.err", "es.log"]
     assert (tmp_path / "es.err").read_text().endswith(" oops\n")
@@ -88,7 +88,7 @@ def test_stderr_goes_to_its_own_file_when_it_comes_apart(tmp_path: Path) -> None
 def test_what_has_no_newline_at_the_end_is_kept(tmp_path: Path) -> None:
     """The last words of a service that dies in the middle of a line are in the log."""
     log = Log(tmp_path)
-    log.take_output(b"aaargh")
+    log.write_output(b"aaargh")
     log.finish()
     log.close()
     assert texts(tmp_path) == ["aaargh"]
@@ -98,11 +98,11 @@ def test_what_has_no_newline_at_the_end_is_kept(tmp_path: Path) -> None:
 def test_the_last_lines_are_at_hand(tmp_path: Path) -> None:
     """Twenty of them, of the present run only."""
     log = Log(tmp_path, max_bytes=10**6)
-    log.take_output(b"old\n")
-    log.forget()
-    log.take_output(b"a\n\nb\n")
+    log.write_output(b"old\n")
+    log.begin_run()
+    log.write_output(b"a\n\nb\n")
     assert log.last_lines() == ["a", "", "b"]
-    log.take_output(b"".join(b"%d\n" % n for n in range(100)))
+    log.write_output(b"".join(b"%d\n" % n for n in range(100)))
     assert log.last_lines() == [str(n) for n in range(80, 100)]
     log.close()
 
@@ -113,7 +113,7 @@ def test_the_files_together_stay_within_their_bound(tmp_path: Path, at_once: boo
     log = Log(tmp_path, max_bytes=1000, keep=2)
     lines = [b"line %d\n" % number for number in range(500)]
     for data in [b"".join(lines)] if at_once else lines:
-        log.take_output(data)
+        log.write_output(data)
     log.close()
     assert names(tmp_path) == ["es.log", "es.log.1", "es.log.2"]
     assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
@@ -126,7 +126,7 @@ def test_keeping_no_other_file_is_possible(tmp_path: Path) -> None:
     """keep = 0 begins a new file each time."""
     log = Log(tmp_path, max_bytes=100, keep=0, gzip=True)
     for number in range(50):
-        log.take_output(b"line %d\n" % number)
+        log.write_output(b"line %d\n" % number)
     log.close()
     assert names(tmp_path) == ["es.log"]
 
@@ -135,10 +135,10 @@ def test_a_smaller_keep_removes_what_is_too_much(tmp_path: Path) -> None:
     """A bound that was tightened holds as soon as the next file is put aside."""
     log = Log(tmp_path, max_bytes=100, keep=9)
     for number in range(50):
-        log.take_output(b"line %d\n" % number)
+        log.write_output(b"line %d\n" % number)
     assert len(names(tmp_path)) == 10
     log.use(LogSpec(100, 1))
-    log.take_output(b"x\n" * 10)
+    log.write_output(b"x\n" * 10)
     log.close()
     assert names(tmp_path) == ["es.log", "es.log.1"]
 
@@ -147,11 +147,11 @@ def test_old_files_are_put_aside_whatever_their_size(tmp_path: Path) -> None:
     """max_age counts from a file's first line, also after the manager was started again."""
     log = Log(tmp_path, max_age=3)
     for number in range(3):  # at 12:00:01, :02, :03
-        log.take_output(b"%d\n" % number)
+        log.write_output(b"%d\n" % number)
     log.close()
     again = Log(tmp_path, max_age=3)
     again._clock.seconds = 3  # type: ignore[attr-defined] # the test's own clock
-    again.take_output(b"3\n")
+    again.write_output(b"3\n")
     again.close()
     assert (tmp_path / "es.log").read_text() == "2026-05-04T12:00:04.000+00:00 3\n"
     assert len((tmp_path / "es.log.1").read_text().splitlines()) == 3
@@ -161,7 +161,7 @@ def test_the_total_is_bounded(tmp_path: Path) -> None:
     """total_bytes lets the oldest files go, however many may be kept."""
     log = Log(tmp_path, max_bytes=1000, keep=50, total_bytes=3500)
     for number in range(500):
-        log.take_output(b"line %d\n" % number)
+        log.write_output(b"line %d\n" % number)
         assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 3500
     log.close()
     assert names(tmp_path) == ["es.log", "es.log.1", "es.log.2"]
@@ -171,9 +171,9 @@ def test_files_put_aside_are_compressed(tmp_path: Path) -> None:
     """They keep their numbers, their order and their lines; a compressed file ages on."""
     log = Log(tmp_path, max_bytes=1000, keep=50, gzip=True)
     for number in range(100):
-        log.take_output(b"line %d\n" % number)
+        log.write_output(b"line %d\n" % number)
     eventually(lambda: all(n.endswith(".gz") for n in names(tmp_path)[1:]), "compressed")
-    log.take_output(b"".join(b"line %d\n" % number for number in range(100, 130)))
+    log.write_output(b"".join(b"line %d\n" % number for number in range(100, 130)))
     log.close()
     assert texts(tmp_path) == [f"line {n}" for n in range(130)]
     assert not any(name.endswith(".part") for name in names(tmp_path))
@@ -186,7 +186,7 @@ def test_a_flood_outruns_the_compressor_without_loss_or_disorder(tmp_path: Path)
     log = Log(tmp_path, max_bytes=50_000, keep=1000, gzip=True)
     count = 40_000
     for start in range(0, count, 100):
-        log.take_output(b"".join(b"line %d\n" % n for n in range(start, start + 100)))
+        log.write_output(b"".join(b"line %d\n" % n for n in range(start, start + 100)))
     log.close()
     assert texts(tmp_path) == [f"line {n}" for n in range(count)]
 
@@ -195,18 +195,18 @@ def test_output_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
     """A log that can't be written costs the service nothing, and isn't lost silently."""
     missing = tmp_path / "missing"
     log = Log(missing)
-    log.take_output(b"hello\n")
-    log.take_output(b"are you\nthere\n")
+    log.write_output(b"hello\n")
+    log.write_output(b"are you\nthere\n")
     assert log.lost_lines == 3
     assert log.lost_bytes == len("2026-05-04T12:00:01.000+00:00 helloare youthere\n\n\n") + 60
     missing.mkdir()
-    log.take_output(b"again\n")
+    log.write_output(b"again\n")
     log.close()
     gap = f"[pyroctl] 3 lines ({log.lost_bytes} bytes) are missing here: No such file or directory"
     assert texts(missing) == [gap, "again"]
     assert [told.partition(" ")[2] for told in log.told] == [
         "can't be written: No such file or directory",
-        f"is written again; 3 lines ({log.lost_bytes} bytes) are missing",
+        f"can be written again; 3 lines ({log.lost_bytes} bytes) are missing",
     ]
 
 
@@ -223,13 +223,13 @@ def test_a_full_disk_costs_lines_but_cuts_none(tmp_path: Path) -> None:
     try:
         log = Log(small, max_bytes=10**6)
         for number in range(5000):
-            log.take_output(b"line %d\n" % number)
+            log.write_output(b"line %d\n" % number)
         (small / "es.log").rename(small / "full")
         kept = (small / "full").read_bytes()
         assert kept.endswith(b"\n")
         assert kept.count(b"\n") + log.lost_lines == 5000
         (small / "full").unlink()
-        log.take_output(b"again\n")
+        log.write_output(b"again\n")
         log.close()
         gap, again = texts(small)
         assert gap.startswith(f"[pyroctl] {log.lost_lines} lines (")
@@ -243,7 +243,7 @@ def test_a_full_disk_costs_lines_but_cuts_none(tmp_path: Path) -> None:
 def test_a_file_that_was_taken_away_is_begun_anew(tmp_path: Path, how: str) -> None:
     """People do that; nothing is written into a file without a name."""
     log = Log(tmp_path)
-    log.take_output(b"old\n")
+    log.write_output(b"old\n")
     path = tmp_path / "es.log"
     match how:
         case "rename":
@@ -252,7 +252,7 @@ def test_a_file_that_was_taken_away_is_begun_anew(tmp_path: Path, how: str) -> N
             path.unlink()
         case "truncate":
             os.truncate(path, 0)
-    log.take_output(b"new\n")
+    log.write_output(b"new\n")
     log.close()
     assert texts(tmp_path) == ["new"]
 
@@ -260,10 +260,10 @@ def test_a_file_that_was_taken_away_is_begun_anew(tmp_path: Path, how: str) -> N
 def test_after_reopen_a_moved_file_stays_as_it_is(tmp_path: Path) -> None:
     """What logrotate and its like need (SIGUSR1)."""
     log = Log(tmp_path)
-    log.take_output(b"old\n")
+    log.write_output(b"old\n")
     (tmp_path / "es.log").rename(tmp_path / "away")
     log.reopen()
-    log.take_output(b"new\n")
+    log.write_output(b"new\n")
     log.close()
     assert texts(tmp_path) == ["new"]
     assert (tmp_path / "away").read_text().endswith("old\n")

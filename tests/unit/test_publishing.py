@@ -7,14 +7,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core.state import State
-from pyroctl.manager.deployment.state_events import BATCH, ROOM, EventSink
+from pyroctl.manager.deployment.state_events import BATCH, QUEUE_SIZE, EventSink
 
 if TYPE_CHECKING:
     import pytest
 
 
 class Service:
-    """An event service as the outlet sees it: takes questions, or refuses them for a while."""
+    """An event service as the sink sees it: takes questions, or refuses them for a while."""
 
     def __init__(self, *, refusing: int = 0, bad: str = "") -> None:
         self.name = "es"
@@ -37,18 +37,18 @@ class Service:
 
 
 def publish(service: Service, *subjects: str) -> EventSink:
-    """Let an outlet take these while the service starts, and publish them when it runs."""
+    """Let an sink take these while the service starts, and publish them when it runs."""
 
     async def scenario() -> EventSink:
-        outlet = EventSink(service)
+        sink = EventSink(service)
         for subject in subjects[:-1]:
-            outlet.add((subject, {}))
-        assert outlet.sender is None
+            sink.add((subject, {}))
+        assert sink.sender is None
         service.state = State.RUNNING
-        outlet.add((subjects[-1], {}))
-        while outlet.sender is not None:
-            await asyncio.wait([outlet.sender])
-        return outlet
+        sink.add((subjects[-1], {}))
+        while sink.sender is not None:
+            await asyncio.wait([sink.sender])
+        return sink
 
     return asyncio.run(scenario())
 
@@ -57,8 +57,8 @@ def test_what_came_before_the_service_was_ready_is_published_in_order() -> None:
     """In as few questions as are allowed."""
     service = Service()
     subjects = [str(number) for number in range(3 * BATCH)]
-    outlet = publish(service, *subjects)
-    assert (service.published, service.asked, outlet.dropped) == (subjects, 3, 0)
+    sink = publish(service, *subjects)
+    assert (service.published, service.asked, sink.dropped) == (subjects, 3, 0)
 
 
 def test_what_was_refused_is_published_later_in_the_same_order() -> None:
@@ -71,20 +71,20 @@ def test_what_was_refused_is_published_later_in_the_same_order() -> None:
 def test_too_many_lose_their_oldest(caplog: pytest.LogCaptureFixture) -> None:
     """The log says that it happens, and in the end how many were lost."""
     service = Service()
-    subjects = [str(number) for number in range(ROOM + 5)]
-    outlet = publish(service, *subjects)
+    subjects = [str(number) for number in range(QUEUE_SIZE + 5)]
+    sink = publish(service, *subjects)
     assert service.published == subjects[5:]
-    assert outlet.dropped == 5
+    assert sink.dropped == 5
     assert [record.message for record in caplog.records] == [
-        "es: changes of state are not published: it doesn't run",
+        "es: changes of state are not published: it isn't running",
         "es: 5 changes of state were not published",
     ]
 
 
 def test_what_can_not_be_published_is_counted(caplog: pytest.LogCaptureFixture) -> None:
     """It holds up nothing behind it."""
-    outlet = publish(Service(bad="b"), "a", "b", "c")
-    assert outlet.dropped == 1
+    sink = publish(Service(bad="b"), "a", "b", "c")
+    assert sink.dropped == 1
     assert "not published: b" in caplog.text
 
 
@@ -94,18 +94,18 @@ def test_it_waits_for_a_service_that_stops_in_between() -> None:
     async def scenario() -> list[str]:
         service = Service(refusing=1)
         service.state = State.RUNNING
-        outlet = EventSink(service)
-        outlet.add(("a", {}))
+        sink = EventSink(service)
+        sink.add(("a", {}))
         await asyncio.sleep(0)
         service.state = State.STOPPING
-        outlet.add(("b", {}))
-        assert outlet.sender is not None
-        await asyncio.wait([outlet.sender])
+        sink.add(("b", {}))
+        assert sink.sender is not None
+        await asyncio.wait([sink.sender])
         assert service.published == []
         service.state = State.RUNNING
-        outlet.add(("c", {}))
-        assert outlet.sender is not None
-        await asyncio.wait([outlet.sender])
+        sink.add(("c", {}))
+        assert sink.sender is not None
+        await asyncio.wait([sink.sender])
         return service.published
 
     assert asyncio.run(scenario()) == ["a", "b", "c"]

@@ -25,7 +25,7 @@ from pyroctl.core.state import AfterStop, ServiceState, State
 
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 1000, tzinfo=UTC)
 KILLED = Outcome(signal=9, trouble="did not answer 3 pings")
-LIFE = ServiceState(
+STATE = ServiceState(
     state=State.STOPPING,
     since=12.5,
     starts=(1.0, 2.5),
@@ -36,7 +36,7 @@ LIFE = ServiceState(
     reason="did not answer 3 pings",
 )
 RECORD = UnitRecord(
-    life=LIFE,
+    state=STATE,
     due=99.5,
     last_end=(Outcome(code=3), MOMENT),
     history=(

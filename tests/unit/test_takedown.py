@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from pyroctl.errors import NotEnded
 from pyroctl.manager.deployment.stopping import take_down, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
@@ -39,16 +40,10 @@ class Stuck:
 
     def __init__(self, ends: float | None) -> None:
         self.spec = replace(ServiceSpec("disk", CommandOptions(("true",))), stop_timeout=10)
-        self.life = ServiceState(State.RUNNING)
+        self.state = State.RUNNING
+        self.processes = SimpleNamespace(pids=lambda: [812, 813])
         self._ends = ends
         self._changed = asyncio.Event()
-
-    @property
-    def state(self) -> State:
-        return self.life.state
-
-    def pids(self) -> list[int]:
-        return [812, 813]
 
     def send(self, event: object) -> None:
         self.enter(State.STOPPING)
@@ -56,14 +51,14 @@ class Stuck:
             asyncio.get_running_loop().call_later(self._ends, self.enter, State.STOPPED)
 
     def enter(self, state: State) -> None:
-        self.life = ServiceState(state)
+        self.state = state
         self._changed.set()
 
-    async def wait_until(self, condition: Callable[[ServiceState], bool]) -> ServiceState:
-        while not condition(self.life):
+    async def wait_until(self, states: Container[State]) -> ServiceState:
+        while self.state not in states:
             self._changed.clear()
             await self._changed.wait()
-        return self.life
+        return ServiceState(self.state)
 
 
 def run(work: Callable[[], Any]) -> float:
@@ -107,11 +102,11 @@ def test_only_stopping_is_bounded() -> None:
 
     async def work() -> None:
         unit: Any = Stuck(ends=None)
-        unit.life = ServiceState(State.STARTING)
+        unit.state = State.STARTING
         asyncio.get_running_loop().call_later(1000, unit.enter, State.STOPPING)
         asyncio.get_running_loop().call_later(1012, unit.enter, State.STARTING)
         asyncio.get_running_loop().call_later(2000, unit.enter, State.RUNNING)
-        life = await wait_until(unit, lambda life: life.state is State.RUNNING)
-        assert life.state is State.RUNNING
+        found = await wait_until(unit, {State.RUNNING})
+        assert found.state is State.RUNNING
 
     assert run(work) == pytest.approx(2000)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyroctl.core.spec import CommandOptions, ServiceSpec
 from pyroctl.core.state import SETTLED, Start, State, Stop
-from pyroctl.manager.deployment.unit import Unit
+from pyroctl.manager.deployment.unit import Unit, UnitParts
 from pyroctl.paths import Paths
 
 if TYPE_CHECKING:
@@ -18,21 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Nobody:
-    """Stands for the guard and for who looks after strays."""
-
-    def census(self) -> list[int]:
-        return []
-
-
-def unit(
-    tmp_path: Path, *, surroundings: Callable[..., Any], on_change: Callable[..., Any]
-) -> Unit:
+def unit(tmp_path: Path, on_change: Callable[..., Any]) -> Unit:
+    """A unit whose process can't be described, without a cleanup process."""
     (tmp_path / "logs").mkdir()
     paths = Paths(*(str(tmp_path / name) for name in ("run", "logs")))
     spec = ServiceSpec("laser", CommandOptions(("true",)))
-    nobody: Any = Nobody()
-    return Unit(spec, paths, surroundings, lambda _: None, nobody, on_change, strays=nobody)
+    nobody: Any = SimpleNamespace(snapshot=None)
+    return Unit(spec, UnitParts(paths, broken, lambda _: None, on_change, nobody, nobody))
 
 
 def broken(*_: object) -> Any:
@@ -45,9 +38,9 @@ def test_a_fault_in_starting_is_a_failed_start(
     """Not a service that is starting for ever; the log has the traceback."""
 
     async def run() -> None:
-        laser = unit(tmp_path, surroundings=broken, on_change=lambda *_: None)
+        laser = unit(tmp_path, lambda *_: None)
         laser.send(Start())
-        assert (laser.state, laser.life.reason) == (
+        assert (laser.state, laser.service_state.reason) == (
             State.FAILED,
             "cannot start: half an upgrade",
         )
@@ -62,12 +55,13 @@ def test_a_fault_in_telling_others_delays_no_later_event(tmp_path: Path) -> None
     """Who caused it hears of it; the next event is applied all the same."""
 
     async def run() -> None:
-        laser = unit(tmp_path, surroundings=broken, on_change=broken)
+        working: list[int] = []
+        laser = unit(tmp_path, lambda *_: None if working else broken())
         with pytest.raises(RuntimeError):
             laser.send(Start())
-        laser._on_change = lambda *_: None
+        working.append(1)
         laser.send(Stop())
-        assert (await laser.wait_until(lambda life: life.state in SETTLED)).state is State.STOPPED
+        assert (await laser.wait_until(SETTLED)).state is State.STOPPED
         laser.close()
 
     asyncio.run(run())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pyroctl.core.spec import WatchdogSpec
 from pyroctl.core.watchdog import count_missed, verdict
-from pyroctl.manager.health.watchdog import Watchdog
+from pyroctl.manager.health.health import Watchdog
 
 SPEC = WatchdogSpec(every=2.0, timeout=2.0, failures=3)
 

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import struct
+import sys
 import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
@@ -51,6 +52,7 @@ def follow(
         while True:
             for line in heapq.merge(*(tail.read() for tail in tails), key=LogLine.moment):
                 show(line)
+            sys.stdout.flush()  # a pipe gets each line at once, too
             if watch in select.select([watch, interrupted], [], [])[0]:
                 os.read(watch, 65536)
 

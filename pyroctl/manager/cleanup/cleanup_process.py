@@ -1,14 +1,15 @@
-"""Ends what a manager that was killed has left: `python -I -S guard.py FD MARK`, commands on stdin.
+"""Ends what a killed manager has left: `python -I -S cleanup_process.py FD MARK`.
 
-The ring that lets nobody outlive the manager. It is told of every session that the manager starts
-("+SID GRACE", or "~SID GRACE" if it is no service but a helper of one), of every one that is gone
-("-SID"), and of the manager's orderly end ("."). When the pipe closes without that, or while
-sessions are left, they get SIGTERM, and SIGKILL when their grace (seconds) is over. So does every
-process with PYROCTL_RUN=MARK in its environment: what has left its session, and what was only just
-started. The pipe doesn't close before that: a process on its way to exec holds it, too.
+The manager reports on stdin every session that it starts ("+SID GRACE", or "~SID GRACE" for a
+helper of a service), every one that is empty ("-SID"), and its orderly end ("."). If the pipe
+closes without the latter, or while sessions are left, their processes get SIGTERM, and SIGKILL
+after their grace (seconds). So does every process with PYROCTL_RUN=MARK in its environment: one
+that has left its session, or has only just started. The pipe does not close before that, because a
+process on its way to exec also holds it.
 
-The next manager finds in the file FD when that was, and how many services it concerned. It may
-import only what starts fast.
+In the file FD the next manager finds when this happened, and how many services were concerned.
+
+A self-contained script, which imports only what starts fast.
 """
 
 import os
@@ -18,19 +19,19 @@ import sys
 import time
 
 LONGEST_GRACE = 3.0
-"""Nobody is there to wait for a service that takes long over its end."""
-LAST = 2.0
-"""Seconds after which nobody waits any more for what was killed: it is stuck in the kernel."""
+"""Seconds: the next manager waits for this."""
+KILL_TIMEOUT = 2.0
+"""Seconds after which a killed process is given up: it is stuck in the kernel."""
 PAUSE = 0.05
-"""Seconds; what has closed the pipe by its exec gets its environment a moment later."""
-LOOKS = 5
-"""So often nobody must be found before that is believed."""
+"""Seconds; exec closes the pipe a moment before the environment is visible."""
+SCANS = 5
+"""How often in a row no process must be found."""
 
 
 def main() -> None:
-    """Keep the list until the manager is gone, then clear up."""
+    """Keep the list until the manager has ended, then clean up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # only the manager's end ends the guard
+        signal.signal(number, signal.SIG_IGN)  # only the end of the manager counts
     sessions: dict[int, float] = {}
     helpers: set[int] = set()
     orderly = False
@@ -47,43 +48,45 @@ def main() -> None:
         if line.startswith("~"):
             helpers.add(int(sid))
     if sessions:
-        leave_note(int(sys.argv[1]), len(sessions) - len(helpers))
+        write_note(int(sys.argv[1]), len(sessions) - len(helpers))
     if sessions or not orderly:
-        clear_up(sessions, os.fsencode(f"PYROCTL_RUN={sys.argv[2]}"))
+        clean_up(sessions, os.fsencode(f"PYROCTL_RUN={sys.argv[2]}"))
 
 
-def leave_note(fd: int, services: int) -> None:
-    """Say when the manager was found dead, and how many services it has left."""
+def write_note(fd: int, services: int) -> None:
+    """Record when the manager was found dead, and how many services it left."""
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{time.time():.3f} {services}\n".encode(), 0)
 
 
-def clear_up(sessions: dict[int, float], mark: bytes = b"") -> None:
-    """End all processes of these sessions, and those with that in their environment."""
+def clean_up(sessions: dict[int, float], mark: bytes = b"") -> None:
+    """End all processes of these sessions, and those with `mark` in their environment."""
     started = time.monotonic()
-    told: set[int] = set()
+    signalled: set[int] = set()
     killed: dict[int, float] = {}
-    looks = 0
-    while looks < LOOKS:
+    scans = 0
+    while scans < SCANS:
         lived = time.monotonic() - started
         found = find(set(sessions), mark)
-        left = {pid: sid for pid, sid in found.items() if lived < killed.get(pid, lived) + LAST}
+        left = {
+            pid: sid for pid, sid in found.items() if lived < killed.get(pid, lived) + KILL_TIMEOUT
+        }
         for pid, sid in left.items():
             if lived >= sessions.get(sid, LONGEST_GRACE):
                 killed.setdefault(pid, lived)
                 send(pid, signal.SIGKILL)
-            elif pid not in told:
+            elif pid not in signalled:
                 send(pid, signal.SIGTERM)
-        told |= set(left)
+        signalled |= set(left)
         if left:
             wait_for_any(list(left), 0.2)
         elif mark:
             time.sleep(PAUSE)
-        looks = 0 if left else looks + 1 if mark else LOOKS
+        scans = 0 if left else scans + 1 if mark else SCANS
 
 
 def find(sids: set[int], mark: bytes) -> dict[int, int]:
-    """Find the living processes of these sessions, or with that mark: pid to session id."""
+    """Return the living processes of these sessions or with that mark: pid to session id."""
     found = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -92,12 +95,12 @@ def find(sids: set[int], mark: bytes) -> dict[int, int]:
                 if (sid in sids or is_marked(entry, mark)) and is_alive(int(entry)):
                     found[int(entry)] = sid
             except OSError:
-                pass  # it ended while we looked, or is somebody else's
+                pass  # it has ended, or belongs to another user
     return found
 
 
 def is_marked(pid: str, mark: bytes) -> bool:
-    """Tell whether its environment has that entry."""
+    """Return whether its environment has that entry."""
     if not mark:
         return False
     with open(f"/proc/{pid}/environ", "rb") as environ:
@@ -105,13 +108,13 @@ def is_marked(pid: str, mark: bytes) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether it lives; a zombie only waits for somebody to read its exit code."""
+    """Return whether it is not a zombie; raise OSError without such a process."""
     with open(f"/proc/{pid}/stat", "rb") as stat:
         return stat.read().rpartition(b")")[2].split()[0] not in {b"Z", b"X"}
 
 
 def send(pid: int, number: int) -> None:
-    """Signal a process that may have ended meanwhile, and wake it up to take the signal."""
+    """Signal a process that may have ended, and continue it so that it notices."""
     try:
         os.kill(pid, number)
         os.kill(pid, signal.SIGCONT)
@@ -120,14 +123,14 @@ def send(pid: int, number: int) -> None:
 
 
 def wait_for_any(pids: list[int], seconds: float) -> None:
-    """Wait until one of the processes ends, at most so long."""
+    """Wait until one of the processes ends, for at most that long."""
     fds = []
     try:
         for pid in pids[:100]:
             try:
                 fds.append(os.pidfd_open(pid))
             except OSError:
-                return  # one ended already
+                return  # one has ended already
         select.select(fds, [], [], seconds)
     finally:
         for fd in fds:

@@ -1,7 +1,7 @@
-"""What becomes known, at the next start, of a manager that ended without shutting down.
+"""What is known, at the next start, about a manager that ended without shutting down.
 
-A manager leaves its mark, pid and boot, in the lock's file and removes it when it ends in order;
-its guard adds when it died. So the next one can say what happened, and look for what is left.
+A manager writes its pid and boot into the lock file, and removes them when it ends in order; its
+cleanup process adds when it died. So the next one can report this, and end what is left.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from pyroctl.paths import Paths
 
-MARK_LENGTH = 128
+NOTE_LENGTH = 128
 GRACE = 3.0
-"""Seconds that what is left has to end."""
+"""Seconds that processes which are left have to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockOwner:
-    """Which manager had the lock."""
+    """The manager that had the lock."""
 
     pid: int
     boot: str
@@ -33,30 +33,30 @@ class LockOwner:
 
 @dataclass(slots=True)
 class CrashReport:
-    """What became of the last manager."""
+    """What happened to the last manager."""
 
     pid: int
     rebooted: bool
-    """The machine was restarted since."""
+    """The machine has been restarted since."""
     when: datetime | None = None
-    """When its guard found it dead."""
+    """When its cleanup process found it dead."""
     services: int | None = None
-    """How many services its guard has ended then; None if there was no guard, either."""
+    """How many services its cleanup process ended; None if that was dead too."""
     ended: int = 0
-    """How many processes were still there now, and were ended."""
-    taken_over: int | None = None
-    """How many services went on without a manager and have one again; None if none was to."""
+    """How many processes were left, and have been ended now."""
+    reattached: int | None = None
+    """How many services have outlived it; None if none was meant to."""
 
     def describe(self) -> str:
-        """Say it in a sentence."""
+        """Return a sentence for users."""
         if self.rebooted:
             return f"the machine was restarted while a manager (pid {self.pid}) was running here"
         moment = f" at {self.when.isoformat(' ', 'seconds')}" if self.when is not None else ""
         facts = [f"the last manager (pid {self.pid}) ended without shutting down{moment}"]
         if self.services is not None:
             facts.append(f"{_count(self.services, 'service', 'services')} ended with it")
-        if self.taken_over is not None:
-            facts.append(f"{_count(self.taken_over, 'service', 'services')} taken over")
+        if self.reattached is not None:
+            facts.append(f"{_count(self.reattached, 'service', 'services')} reattached")
         if self.ended:
             facts.append(
                 f"{_count(self.ended, 'process left by it', 'processes left by it')} ended now"
@@ -69,46 +69,49 @@ def _count(number: int, one: str, many: str) -> str:
 
 
 def write_owner(fd: int) -> None:
-    """Write into the lock's file that this process has it."""
+    """Write into the lock file that this process has the lock."""
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()} {boot_id()}\n".encode(), 0)
 
 
 def read_owner(fd: int) -> LockOwner | None:
-    """Read who had the lock before, None if it went in order."""
-    words = os.pread(fd, MARK_LENGTH, 0).decode(errors="replace").split()
+    """Return who had the lock before; None if that manager ended in order."""
+    words = os.pread(fd, NOTE_LENGTH, 0).decode(errors="replace").split()
     if not words or not words[0].isdecimal():
         return None
     return LockOwner(int(words[0]), words[1] if len(words) > 1 else "")
 
 
 def examine(
-    last: LockOwner, paths: Paths, keeper: int = 0, but: Container[str] = ()
+    last: LockOwner, paths: Paths, store: int = 0, spared: Container[str] = ()
 ) -> CrashReport:
-    """Find out what became of it, and end what is left of it but the keeper and some services."""
+    """Report on the last manager, and end what it left except descriptor store and some services.
+
+    `store` is the pid of the descriptor store, `spared` are names of services.
+    """
     if last.boot and last.boot != boot_id():
         return CrashReport(last.pid, rebooted=True)
-    when, services = _guards_note(paths)
-    ended = end_all(paths, keeper, but)
+    when, services = _pop_note(paths)
+    ended = end_all(paths, store, spared)
     return CrashReport(last.pid, rebooted=False, when=when, services=services, ended=ended)
 
 
-def end_all(paths: Paths, keeper: int = 0, but: Container[str] = (), grace: float = GRACE) -> int:
-    """End what no manager knows, and give how many processes that were.
+def end_all(paths: Paths, store: int = 0, spared: Container[str] = (), grace: float = GRACE) -> int:
+    """End the deployment's orphans, after `grace` seconds by SIGKILL; return how many there were.
 
-    They have `grace` seconds before they are killed.
+    `store` and `spared` as for `examine`.
     """
-    left = {pid: sid for pid, sid in orphan_scan.find(paths.run, but).items() if pid != keeper}
+    left = {pid: sid for pid, sid in orphan_scan.find(paths.run, spared).items() if pid != store}
     if left:
-        cleanup_process.clear_up(dict.fromkeys(left.values(), grace))
+        cleanup_process.clean_up(dict.fromkeys(left.values(), grace))
     return len(left)
 
 
-def _guards_note(paths: Paths) -> tuple[datetime | None, int | None]:
-    """Take what the guard has noted; the note is used once."""
+def _pop_note(paths: Paths) -> tuple[datetime | None, int | None]:
+    """Return what the cleanup process has recorded, and delete it."""
     try:
         with open(paths.cleanup_lock, "r+") as file:
-            moment, count = file.read(MARK_LENGTH).split()
+            moment, count = file.read(NOTE_LENGTH).split()
             file.truncate(0)
             return datetime.fromtimestamp(float(moment), UTC).astimezone(), int(count)
     except (OSError, ValueError, OverflowError):
@@ -116,7 +119,7 @@ def _guards_note(paths: Paths) -> tuple[datetime | None, int | None]:
 
 
 def boot_id() -> str:
-    """Give what is different after each start of the machine (random(4))."""
+    """Return an id that changes with each boot (random(4))."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()

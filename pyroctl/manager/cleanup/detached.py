@@ -1,8 +1,8 @@
 """Processes that have left their service's session: daemons that went into the background.
 
-Whoever has forked and whose parent has died would belong to process 1. As a "subreaper"
-(prctl(2), PR_SET_CHILD_SUBREAPER) the manager gets them as children instead, so that none is lost.
-Their environment tells whose they are; one who has cleared that is nobody's, and left alone.
+An orphan normally becomes a child of process 1. As a "subreaper" (prctl(2),
+PR_SET_CHILD_SUBREAPER) the manager adopts them instead, so that none is lost. Their environment
+tells to which service they belong; one that has cleared its environment is left alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from pyroctl.manager.process import sessions
+from pyroctl.manager.process import procfs, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -23,32 +23,33 @@ log = logging.getLogger(__name__)
 
 
 def become_subreaper() -> None:
-    """Get what our descendants leave behind; somebody has to collect it, then."""
+    """Become the parent of orphaned descendants; they have to be reaped then."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        log.warning("can't see what services leave behind: %s", os.strerror(ctypes.get_errno()))
+        reason = os.strerror(ctypes.get_errno())
+        log.warning("cannot track processes that leave their session: %s", reason)
 
 
 class DetachedProcesses:
-    """Finds them among our children; `started` gives the pids of those that we have started.
+    """Finds them among our children; `started` returns the pids that the manager has started.
 
-    What it gives is true at that moment only, so it is asked each time before a signal is sent.
+    The answers are outdated a moment later, so every use asks again.
     """
 
     def __init__(self, started: Callable[[], Container[int]]) -> None:
         self._started = started
-        self.census = sessions.SessionSnapshot()
-        """Who is in which session, for all services."""
+        self.snapshot = sessions.SessionSnapshot()
+        """Which process is in which session, for all services."""
 
     def of(self, service: str) -> list[int]:
-        """Give the pids of a service's strays; those that they have forked aren't among them."""
-        children = _children()
+        """Return the pids of a service's detached processes, without what these have forked."""
+        children = procfs.children()
         if not children:
             return []
         started = self._started()
         return [pid for pid in children if pid not in started and _belongs(pid, service)]
 
     def signal(self, service: str, number: int) -> None:
-        """Signal everything in the sessions of a service's strays."""
+        """Signal all processes in the sessions of a service's detached processes."""
         for pid in self.of(service):
             try:
                 sid = os.getsid(pid)
@@ -57,36 +58,21 @@ class DetachedProcesses:
             sessions.send_signal(sid, number)
 
     def describe(self, service: str) -> list[str]:
-        """Say which processes they are."""
+        """Describe a service's detached processes."""
         return [_describe(pid) for pid in self.of(service)]
 
 
-def _describe(stray: int) -> str:
+def _describe(pid: int) -> str:
     try:
-        with open(f"/proc/{stray}/comm", encoding="utf-8", errors="replace") as comm:
-            return f"process {stray} ({comm.read().strip()})"
+        return f"process {pid} ({procfs.command_name(pid)})"
     except OSError:
-        return f"process {stray}"
-
-
-def _children() -> list[int]:
-    """Give our children, dead ones too; none on a system that doesn't tell (CONFIG_PROC_CHILDREN).
-
-    Orphans become those of our first thread.
-    """
-    pid = os.getpid()
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", "rb") as children:
-            return [int(child) for child in children.read().split()]
-    except FileNotFoundError:
-        return []
+        return f"process {pid}"
 
 
 def _belongs(pid: int, service: str) -> bool:
-    """Tell whether it descends from a process of the service; helpers aren't told of a socket."""
+    """Return whether it descends from a process of the service; helpers have no NOTIFY_SOCKET."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as environ:
-            entries = environ.read().split(b"\0")
+        entries = procfs.environ(pid)
     except OSError:
         return False
     ours = f"PYROCTL_SERVICE={service}".encode() in entries

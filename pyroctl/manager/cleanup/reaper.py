@@ -1,4 +1,4 @@
-"""Collects processes that nobody else does: what services leave behind comes to us."""
+"""Reaps orphans: what services leave behind becomes a child of the manager."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import os
 import signal
 
 from pyroctl.manager.cleanup.detached import become_subreaper
+from pyroctl.manager.process import procfs
 
-PATIENCE = 0.5
-"""Seconds that a dead child may wait for us: our own are collected at once, by who watches them."""
+PAUSE = 0.5
+"""Seconds that a zombie may wait: children that we started are reaped at once by their watchers."""
 
 log = logging.getLogger(__name__)
 
 
 class Reaper:
-    """Waits for children that we didn't start but inherited, so that no zombies pile up.
+    """Waits for children that we inherited but did not start, so that no zombies pile up.
 
-    Our own are known by elimination: their watchers collect them in the turn of the event loop in
-    which they die, so what is dead at two looks is a foreigner.
+    Their watchers reap our own children in the same turn of the event loop, so any zombie that is
+    seen twice is an inherited one.
     """
 
     def __init__(self) -> None:
@@ -28,45 +29,38 @@ class Reaper:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin; only the death of a child wakes us."""
+        """Start; only the end of a child wakes us."""
         become_subreaper()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._look_soon)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._scan_soon)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop."""
         asyncio.get_running_loop().remove_signal_handler(signal.SIGCHLD)
         if self._timer is not None:
             self._timer.cancel()
 
-    def _look_soon(self) -> None:
+    def _scan_soon(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._look)
+            self._timer = asyncio.get_running_loop().call_later(PAUSE, self._scan)
 
-    def _look(self) -> None:
+    def _scan(self) -> None:
         self._timer = None
         dead = _dead_children()
         for pid in dead & self._dead:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-                log.debug("collected process %d, which nobody waited for", pid)
+                log.debug("reaped orphaned process %d", pid)
         self._dead = dead - self._dead
         if self._dead:
-            self._look_soon()
+            self._scan_soon()
 
 
 def _dead_children() -> set[int]:
-    """Find our children that have ended and weren't waited for."""
+    """Return our children that have ended and were not reaped."""
     ours = str(os.getpid()).encode()
     return {
-        int(name)
-        for name in os.listdir("/proc")
-        if name.isdigit() and _state_and_parent(name) == [b"Z", ours]
+        pid
+        for pid in procfs.pids()
+        if (fields := procfs.stat(pid))
+        and (fields[procfs.STATE], fields[procfs.PARENT]) == (b"Z", ours)
     }
-
-
-def _state_and_parent(pid: str) -> list[bytes]:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            return stat.read().rpartition(b")")[2].split()[:2]
-    except (FileNotFoundError, ProcessLookupError):
-        return []

@@ -1,4 +1,4 @@
-"""Reads the configuration again, and carries out what is different: all of it, or nothing."""
+"""Reads the configuration again, and applies what has changed: all of it, or nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyroctl.config.subprocess_loader import load_apart
 from pyroctl.core.diff import manager_changes
 from pyroctl.core.reload_plan import INTERRUPTING, Action, Present, reload_plan
 from pyroctl.core.spec import EventServiceOptions
-from pyroctl.core.state import SETTLED, State, is_usable
+from pyroctl.core.state import SETTLED, USABLE, State
 from pyroctl.errors import NotEnded, PyroctlError
 from pyroctl.manager.commands import operations
 from pyroctl.manager.deployment.stopping import take_down
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Progress = Callable[[Unit], None]
 
 ADDRESS_KEYS = frozenset({"kind", "host", "port", "socket_mode"})
-"""What an event service must keep so that it can hand over."""
+"""The keys that must not change if an event service is to hand over."""
 TROUBLED = frozenset({State.BACKOFF, State.FAILED})
 
 log = logging.getLogger(__name__)
@@ -39,16 +39,16 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Reload:
-    """A configuration that was read and is good, and what it takes to get there."""
+    """A valid configuration, and the steps to apply it."""
 
     deployment: Deployment
-    """The new one; of `[manager]` it has what is in effect."""
+    """The new one, but with the `[manager]` table that is in effect."""
     steps: tuple[Step, ...]
     waiting: tuple[KeyChange, ...]
-    """Changes of `[manager]`: they take effect when the manager starts anew."""
+    """Changes of `[manager]`, which take effect when the manager restarts."""
 
     def interrupted(self) -> list[str]:
-        """Give the services that clients will miss for a while, or for good."""
+        """Return the services that will be interrupted or removed."""
         return [
             step.service
             for step in self.steps
@@ -56,7 +56,7 @@ class Reload:
         ]
 
     def _hands_over(self, step: Step) -> bool:
-        """Tell whether a restart is a hand-over, which nobody notices."""
+        """Return whether a restart is a handover, which is invisible to clients."""
         if step.action is not Action.RESTART:
             return False
         options = self.deployment.services[step.service].options
@@ -68,14 +68,14 @@ class Reload:
         )
 
     def fingerprint(self) -> str:
-        """Give a text that is the same for the same configuration.
+        """Return a text that identifies the configuration.
 
-        Not for the same steps: a service that fails again and again would change them.
+        It doesn't depend on the steps, which a service that fails repeatedly would change.
         """
         return f"{zlib.crc32(repr((self.deployment, self.waiting)).encode()):08x}"
 
     def entries(self) -> list[dict[str, Any]]:
-        """Give the plan as JSON has it."""
+        """Return the plan for JSON."""
         return [
             {
                 "action": str(step.action),
@@ -87,12 +87,12 @@ class Reload:
         ]
 
     def waiting_entries(self) -> list[dict[str, Any]]:
-        """Give the changes that wait for a new manager as JSON has them."""
+        """Return the changes that wait for a restart of the manager, for JSON."""
         return [{**_entry(change), "live": False} for change in self.waiting]
 
 
 async def prepare(supervisor: Supervisor) -> Reload:
-    """Read the manager's configuration again, and plan; raises ConfigError. Changes nothing."""
+    """Read the manager's configuration again, and plan; raise ConfigError. Changes nothing."""
     file, directory = supervisor.deployment.file, supervisor.deployment.directory
     found = await asyncio.to_thread(load_apart, file, os.environ, directory)
     old = supervisor.deployment
@@ -105,10 +105,10 @@ async def prepare(supervisor: Supervisor) -> Reload:
 async def carry_out(
     supervisor: Supervisor, reload: Reload, progress: Progress
 ) -> tuple[list[dict[str, object]], list[PyroctlError]]:
-    """Do the steps of a plan that was just made; give what was restarted, and what failed.
+    """Carry out a plan that was just made; return what was restarted, and what failed.
 
-    If a service doesn't become ready, the old deployment is put into effect again, with the
-    services that were up.
+    If a service doesn't become ready, apply the old deployment again, with the services that were
+    up.
     """
     old = supervisor.deployment
     were_up = _up(supervisor)
@@ -117,17 +117,17 @@ async def carry_out(
     if not failures:
         return done, []
     for failure in failures:
-        log.error("reload: %s; going back to the old configuration", failure)
+        log.error("reload: %s; returning to the old configuration", failure)
     present = _present(supervisor)
     missing = {*present.troubled, *(name for name in were_up if name not in present.processes)}
     present = dataclasses.replace(present, troubled=missing)
     back = reload_plan(reload.deployment, old, present, were_up)
     more, again = await _do(supervisor, old, back, progress)
     outcome = PyroctlError(
-        "the reload was taken back: the old configuration is in effect"
+        "the reload was undone: the old configuration is in effect"
         if not again
-        else "the reload was taken back, but not all that ran before runs again",
-        hint="mend the configuration, then pyroctl reload",
+        else "the reload was undone, but not all services that ran before are running again",
+        hint="correct the configuration, then pyroctl reload",
     )
     return done + more, [*failures, *again, outcome]
 
@@ -135,47 +135,37 @@ async def carry_out(
 async def _do(
     supervisor: Supervisor, new: Deployment, steps: Sequence[Step], progress: Progress
 ) -> tuple[list[dict[str, object]], Sequence[ServiceFailed]]:
-    """Carry out steps, up to the first that fails."""
+    """Carry out steps up to the first failure; return what was restarted, and what failed."""
     restarts: list[dict[str, object]] = []
     try:
-        failures = await _do_all(supervisor, new, steps, progress, restarts)
-    except NotEnded as failure:
-        failures = [failure]
-    return restarts, failures
-
-
-async def _do_all(
-    supervisor: Supervisor,
-    new: Deployment,
-    steps: Sequence[Step],
-    progress: Progress,
-    restarts: list[dict[str, object]],
-) -> Sequence[ServiceFailed]:
-    """Carry out steps; raises NotEnded."""
-    for step in steps:
-        if step.action is Action.REMOVE:
-            await take_down(supervisor.units[step.service], progress)
-    before = operations.processes(supervisor)
-    supervisor.adopt(new)
-    for step in steps:
-        if supervisor.closing:
-            raise PyroctlError("the manager is shutting down")
-        failures: Sequence[ServiceFailed] = ()
-        if step.action is Action.STOP:
-            await take_down(supervisor.units[step.service], progress)
-        elif step.action is Action.START:
-            failures = await operations.start(supervisor, [step.service], progress)
-        elif step.action is Action.RESTART:
+        for step in steps:
+            if step.action is Action.REMOVE:
+                await take_down(supervisor.units[step.service], progress)
+        before = operations.processes(supervisor)
+        supervisor.apply(new)
+        for step in steps:
+            if supervisor.closing:
+                raise PyroctlError("the manager is shutting down")
+            failures: Sequence[ServiceFailed] = ()
             names = [step.service]
-            done, failures = await operations.restart(supervisor, names, progress, before=before)
-            restarts += done
-        if failures:
-            return failures
-    return ()
+            if step.action is Action.STOP:
+                await take_down(supervisor.units[step.service], progress)
+            elif step.action is Action.START:
+                failures = await operations.start(supervisor, names, progress)
+            elif step.action is Action.RESTART:
+                done, failures = await operations.restart(
+                    supervisor, names, progress, before=before
+                )
+                restarts += done
+            if failures:
+                return restarts, failures
+    except NotEnded as failure:
+        return restarts, [failure]
+    return restarts, ()
 
 
 def _once(supervisor: Supervisor, progress: Progress) -> Progress:
-    """Report a service only when something has become of it: starts report what is up, too."""
+    """Report a service only if it has changed: a start also reports what was up before."""
     known = {unit.name: (unit.state, unit.pid) for unit in supervisor.units.values()}
 
     def report(unit: Unit) -> None:
@@ -189,14 +179,14 @@ def _once(supervisor: Supervisor, progress: Progress) -> Progress:
 def _present(supervisor: Supervisor) -> Present:
     units = supervisor.units.values()
     return Present(
-        processes={unit.name: unit.run.spec for unit in units if unit.run is not None},
+        processes={unit.name: unit.process.spec for unit in units if unit.process is not None},
         troubled={unit.name for unit in units if unit.state in TROUBLED},
-        usable={unit.name for unit in units if is_usable(unit.life)},
+        usable={unit.name for unit in units if unit.state in USABLE},
     )
 
 
 def _up(supervisor: Supervisor) -> Collection[str]:
-    """Give the services that are up, or are to come up again."""
+    """Return the services that are up or coming up."""
     return {unit.name for unit in supervisor.units.values() if unit.state not in SETTLED}
 
 

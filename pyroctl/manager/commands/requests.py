@@ -1,9 +1,8 @@
-"""What the manager does for the command line: one method for each verb of the control channel."""
+"""Answers the requests of the command line: one method for each verb of the control channel."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
@@ -20,115 +19,100 @@ from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.manager import reexec
 from pyroctl.manager.commands import impact, operations, reload, restarts
 from pyroctl.manager.commands.status import StatusReporter, manager_row
-from pyroctl.manager.deployment.supervisor import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
     from pyroctl.control.protocol import Message
     from pyroctl.core.spec import OnRestart
+    from pyroctl.manager.commands.gate import Gate, Send
     from pyroctl.manager.deployment.supervisor import Supervisor
     from pyroctl.manager.deployment.unit import Unit
 
-    Send = Callable[[Message], None]
-    Operation = Callable[[Sequence[str], Send], Awaitable[Message]]
+    Operation = Callable[[Sequence[str], Message, Send], Awaitable[Message]]
 
 log = logging.getLogger(__name__)
-
 
 RESTARTS: dict[str, OnRestart] = {"notify": "notify", "handover": "handover"}
 
 
 class Requests:
-    """Answers requests. Operations that change something are done one after the other."""
+    """Answers requests; operations that change something run one after the other.
+
+    `reexec` starts the installed program in this process, and gets the nonce of the request;
+    `reloaded` is called after each reload.
+    """
 
     def __init__(
         self,
         supervisor: Supervisor,
-        shutdown: Callable[[], Awaitable[None]],
+        gate: Gate,
+        *,
+        shut_down: Callable[[], Awaitable[None]],
+        reexec: Callable[[str], None],
         reloaded: Callable[[], None],
     ) -> None:
         self._supervisor = supervisor
-        self._shutdown = shutdown
+        self._gate = gate
+        self._shut_down_manager = shut_down
+        self._reexec_manager = reexec
         self._reloaded = reloaded
         self._reporter = StatusReporter()
         self._began = time.monotonic()
-        self._turn = asyncio.Lock()
-        self._doing = ""
         self._starting: Collection[str] = ()
-        self._unwanted: asyncio.Future[str] | None = None
-        """Gets the name of a service that isn't to be started any more, while a start goes on."""
-        self._restarting: set[str] = set()
-        self.stopping = False
-        self.replaced = False
-        """Another program is about to go on in this process."""
-        self.nonce = ""
-        """By what somebody recognises the program for which it has asked."""
-        self.replace: Callable[[str], None] = lambda _: None
+        self._cancelled: asyncio.Future[str] | None = None
+        """Gets the name of a service that a stop request wants down, during a start."""
 
     async def handle(self, do: str, args: Message, send: Send) -> Message:
-        """Do what a request asks for; the control server's handler."""
+        """Answer a request; the handler of the control server."""
         names = meant(_names(args), self._supervisor.units)
         self._check_config(args.get("config"))
-        if do == "status":
-            return await self._status(names, tree=bool(args.get("tree")))
-        if do == "shutdown":
-            return await self._shut_down(send)
-        if do == "foresee":
-            return await self._foresee(str(args.get("command")), names, self._how(args, names))
-        if do == "subscriptions":
-            return await self._subscriptions(names)
-        asking = {"eventservice": self._event_service_address, "reexecuted": self._reexecuted}
-        if do in asking:
-            return asking[do](names, args)
-        changing: dict[str, Operation] = {
-            "reexec": partial(self._reexec, args),
+        questions: dict[str, Operation] = {
+            "status": self._status,
+            "shutdown": self._shut_down,
+            "foresee": self._assess_impact,
+            "subscriptions": self._subscriptions,
+            "eventservice": self._event_service_address,
+            "reexecuted": self._reexecuted,
+        }
+        if do in questions:
+            return await questions[do](names, args, send)
+        changes: dict[str, Operation] = {
+            "reexec": self._reexec,
             "start": self._start,
             "stop": self._stop,
-            "restart": partial(self._restart, args),
-            "reload": partial(self._reload, args),
+            "restart": self._restart,
+            "reload": self._reload,
         }
-        operation = changing.get(do)
-        if operation is None:
+        if do not in changes:
             raise PyroctlError(f"the manager has no request {do!r}")
         self._supervisor.choose(names)
         if do == "stop":
-            self._overrule(names, send)
-        with self._alone(names if do == "restart" else ()):
-            return await self._in_turn(" ".join((do, *names)), send, partial(operation, names))
-
-    async def _in_turn(
-        self, what: str, send: Send, operation: Callable[[Send], Awaitable[Message]]
-    ) -> Message:
-        """Wait for the operation that is under way, and then do this one."""
-        if self._turn.locked():
-            send({"kind": "waiting", "text": f"waiting for another command: {self._doing}"})
-        async with self._turn:
-            self._doing = what
-            if self.stopping:
-                raise PyroctlError("the manager is shutting down")
-            if self.replaced:
-                raise PyroctlError("the manager is being replaced", hint="try again in a moment")
-            return await operation(send)
+            self._cancel_start(names, send)
+        with self._gate.restarting(names if do == "restart" else ()):
+            what = " ".join((do, *names))
+            return await self._gate.admit(what, send, partial(changes[do], names, args))
 
     def _check_config(self, wanted: object) -> None:
-        """Refuse a request that means another deployment below the same root."""
+        """Refuse a request that means another deployment with the same root."""
         ours = self._supervisor.deployment.file
         if wanted not in {None, ours}:
             raise UsageError(
                 f"the manager here runs {ours or 'the built-in deployment'}, not {wanted}",
-                hint="give each configuration a --root of its own, or shut this one down first",
+                hint="use a separate --root for each configuration, or shut this manager down",
             )
 
-    async def _status(self, names: Sequence[str], *, tree: bool) -> Message:
+    async def _status(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        tree = bool(args.get("tree"))
         units = list(self._supervisor.units.values())
-        self._reporter.forget_dead(units)
+        self._reporter.drop_dead(units)
         shown = plan.closure(names, self._supervisor.needs()) if tree else names
         known = [unit for unit in units if not names or unit.name in shown]
-        unknown = [UnknownService(n, self._supervisor.units) for n in names if not self._has(n)]
+        everyone = self._supervisor.units
+        unknown = [UnknownService(name, everyone) for name in names if name not in everyone]
         data = {
             "manager": manager_row(
-                "stopping" if self.stopping else "running",
+                "stopping" if self._gate.stopping else "running",
                 self._supervisor.deployment.file,
                 time.monotonic() - self._began,
             ),
@@ -138,11 +122,9 @@ class Requests:
         errors = [entry for error in unknown for entry in error.entries()]
         return {"data": data, "errors": errors, "exit_code": 0}
 
-    def _has(self, name: str) -> bool:
-        return name in self._supervisor.units
-
-    async def _foresee(self, command: str, names: Sequence[str], how: OnRestart | None) -> Message:
-        """Say what clients would lose by a stop, restart or shutdown."""
+    async def _assess_impact(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        """Return what clients would lose by a command."""
+        command, how = args.get("command"), self._how(args, names)
         chosen = [unit.name for unit in self._supervisor.choose(names)]
         if command == "stop":
             dependents = plan.reverse(self._supervisor.needs())
@@ -153,105 +135,91 @@ class Requests:
             chosen = self._affected((await reload.prepare(self._supervisor)).interrupted())
         elif command == "restart":
             units = self._supervisor.choose(chosen)
-            chosen = self._affected(u.name for u in units if restarts.way(u, how) != "handover")
+            chosen = self._affected(u.name for u in units if restarts.way_of(u, how) != "handover")
         units = [unit for name, unit in self._supervisor.units.items() if name in chosen]
-        found = await impact.assess_impact(units, self._supervisor.naming.our_uris())
+        found = await impact.assess_impact(units, self._supervisor.names.our_uris())
         return {"data": {"consequences": found}, "errors": [], "exit_code": 0}
 
     def _affected(self, names: Iterable[str]) -> list[str]:
-        """Give the services, and those that follow them."""
+        """Return the services and those that follow them."""
         units = self._supervisor.units
         policies = {name: unit.spec.on_needs for name, unit in units.items()}
         return list(affected(names, self._supervisor.needs(), policies))
 
-    async def _subscriptions(self, names: Sequence[str]) -> Message:
+    async def _subscriptions(self, names: Sequence[str], args: Message, send: Send) -> Message:
         unit = self._supervisor.event_service(names)
         try:
-            rows = await unit.ask("subscriptions", ANSWER_TIMEOUT)
+            rows = await unit.ask("subscriptions")
         except OSError as error:
             raise PyroctlError(
-                f"{unit.name} doesn't say who is subscribed: {error}", service=unit.name
+                f"{unit.name} doesn't report its subscriptions: {error}", service=unit.name
             ) from None
         data = {"service": unit.name, "subscriptions": rows}
         return {"data": data, "errors": [], "exit_code": 0}
 
-    def _event_service_address(self, names: Sequence[str], _: Message) -> Message:
+    async def _event_service_address(
+        self, names: Sequence[str], args: Message, send: Send
+    ) -> Message:
         unit = self._supervisor.event_service(names)
         options = unit.spec.options
         assert isinstance(options, EventServiceOptions)
         data = {"service": unit.name, "uri": unit.uri, "ident_file": options.ident_file}
         return {"data": data, "errors": [], "exit_code": 0}
 
-    async def _start(self, names: Sequence[str], send: Send) -> Message:
+    async def _start(self, names: Sequence[str], args: Message, send: Send) -> Message:
         chosen = names or self._supervisor.enabled()
         touched = plan.closure(chosen, self._supervisor.needs())
-        self._starting, self._unwanted = touched, asyncio.get_running_loop().create_future()
+        self._starting, self._cancelled = touched, asyncio.get_running_loop().create_future()
         try:
             failures = await operations.start(
-                self._supervisor, chosen, _reporting(send), self._unwanted
+                self._supervisor, chosen, _reporting(send), self._cancelled
             )
         finally:
-            self._starting, self._unwanted = (), None
-        return await self._outcome(list(touched), failures)
+            self._starting, self._cancelled = (), None
+        return await self._result(list(touched), failures)
 
-    def _overrule(self, names: Sequence[str], send: Send) -> None:
-        """Let nobody go on waiting until services are ready that are to be stopped now."""
+    def _cancel_start(self, names: Sequence[str], send: Send) -> None:
+        """Cancel a start that waits for services which are to stop now."""
         units = self._supervisor.units
         dependents = plan.reverse(self._supervisor.needs())
         stopped = [*names, *plan.closure(names or units, dependents)]
         both = [name for name in stopped if name in self._starting]
-        if both and self._unwanted is not None and not self._unwanted.done():
-            self._unwanted.set_result(both[0])
-            send({"kind": "progress", "text": f"another command is given up: {self._doing}"})
+        if both and self._cancelled is not None and not self._cancelled.done():
+            self._cancelled.set_result(both[0])
+            send({"kind": "progress", "text": f"cancelling another command: {self._gate.current}"})
         for name in stopped:
             if units[name].state is State.STARTING:
                 units[name].send(Stop())
 
-    async def _stop(self, names: Sequence[str], send: Send) -> Message:
+    async def _stop(self, names: Sequence[str], args: Message, send: Send) -> Message:
         chosen = names or list(self._supervisor.units)
         failures = await operations.stop(self._supervisor, chosen, _reporting(send))
         touched = plan.closure(chosen, plan.reverse(self._supervisor.needs()))
-        return await self._outcome(list(touched), failures)
+        return await self._result(list(touched), failures)
 
-    async def _restart(self, args: Message, names: Sequence[str], send: Send) -> Message:
+    async def _restart(self, names: Sequence[str], args: Message, send: Send) -> Message:
         how = self._how(args, names)
         done, failures = await operations.restart(self._supervisor, names, _reporting(send), how)
-        reply = await self._outcome(names, failures)
+        reply = await self._result(names, failures)
         reply["data"]["restarts"] = done
         return reply
 
     def _how(self, args: Message, names: Sequence[str]) -> OnRestart | None:
-        """Give how an event service is to be restarted, if the request says so."""
+        """Return how to restart an event service, if the request specifies it."""
         how = RESTARTS.get(str(args.get("how")))
         for unit in self._supervisor.choose(names) if how else ():
             if not isinstance(unit.spec.options, EventServiceOptions):
                 raise UsageError(
-                    f"{unit.name} is no event service: --{how} is only for those",
+                    f"{unit.name} is not an event service; --{how} is only for those",
                     hint=f"pyroctl restart {unit.name}",
                     service=unit.name,
                 )
         return how
 
-    @contextlib.contextmanager
-    def _alone(self, names: Sequence[str]) -> Iterator[None]:
-        """Refuse to restart what is being restarted, or is about to be."""
-        for name in names:
-            if name in self._restarting:
-                raise PyroctlError(
-                    f"{name} is being restarted already, by another command",
-                    hint=f"wait until that is done: pyroctl status {name}",
-                    service=name,
-                )
-        self._restarting.update(names)
-        try:
-            yield
-        finally:
-            self._restarting.difference_update(names)
+    async def _reload(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        """Read the configuration again; with `dry_run` only return what would be done.
 
-    async def _reload(self, args: Message, names: Sequence[str], send: Send) -> Message:
-        """Read the configuration again; with `dry_run` only say what would be done.
-
-        With `expect`, a fingerprint, no other configuration than that is applied.
+        With `expect`, a fingerprint, apply no other configuration than that.
         """
         found = await reload.prepare(self._supervisor)
         data: Message = {"plan": found.entries(), "manager": found.waiting_entries()}
@@ -260,29 +228,28 @@ class Requests:
             return {"data": data, "errors": [], "exit_code": 0}
         if args.get("expect") not in {None, found.fingerprint()}:
             raise PyroctlError(
-                "the configuration has changed meanwhile; nothing was done",
-                hint="look again: pyroctl reload",
+                "the configuration has changed again; nothing was done",
+                hint="see the new changes: pyroctl reload",
             )
         done, failures = await reload.carry_out(self._supervisor, found, _reporting(send))
         self._reloaded()
-        reply = await self._outcome([step.service for step in found.steps], failures)
+        reply = await self._result([step.service for step in found.steps], failures)
         reply["data"] |= {**data, "restarts": done}
         return reply
 
-    def _reexecuted(self, _: Sequence[str], args: Message) -> Message:
-        """Say whether this is the program that was asked for with that nonce."""
-        done = args.get("nonce") == self.nonce
+    async def _reexecuted(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        """Return whether this is the program that was requested with that nonce."""
+        done = args.get("nonce") == self._gate.nonce
         return {"data": {"done": done}, "errors": [], "exit_code": 0}
 
-    async def _reexec(self, args: Message, _: Sequence[str], send: Send) -> Message:
-        """Let the program that is installed now go on in this process, if it can."""
-        version = await reexec.check(self._supervisor.deployment, self._supervisor.units.values())
-        self.replaced = True
-        self.replace(str(args.get("nonce")))
+    async def _reexec(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        """Start the installed program in this process, if it can continue."""
+        version = await reexec.check(self._supervisor.deployment, self._supervisor.stamps())
+        self._reexec_manager(str(args.get("nonce")))
         return {"data": {"pid": os.getpid(), "version": version}, "errors": [], "exit_code": 0}
 
     async def reload(self) -> None:
-        """Do what a reload does, and log what comes of it; for a signal, which nobody waits for."""
+        """Reload, and log the result; for a signal, for which no command waits."""
         try:
             reply = await self.handle("reload", {}, lambda _: None)
         except PyroctlError as error:
@@ -293,15 +260,15 @@ class Requests:
         if not reply["errors"]:
             log.info("reload: done, %d steps", len(reply["data"]["plan"]))
 
-    async def _shut_down(self, send: Send) -> Message:
+    async def _shut_down(self, names: Sequence[str], args: Message, send: Send) -> Message:
         running = [unit for unit in self._supervisor.units.values() if unit.pid is not None]
         if running:
-            names = ", ".join(unit.name for unit in running)
-            send({"kind": "progress", "text": f"stopping {names}"})
-        await self._shutdown()
+            stopped = ", ".join(unit.name for unit in running)
+            send({"kind": "progress", "text": f"stopping {stopped}"})
+        await self._shut_down_manager()
         return {"data": {"stopped": [unit.name for unit in running]}, "errors": [], "exit_code": 0}
 
-    async def _outcome(self, names: Sequence[str], failures: Sequence[PyroctlError]) -> Message:
+    async def _result(self, names: Sequence[str], failures: Sequence[PyroctlError]) -> Message:
         units = [unit for name, unit in self._supervisor.units.items() if name in names]
         return {
             "data": {"services": await self._reporter.rows(units)},
@@ -318,7 +285,7 @@ def _names(args: Message) -> list[str]:
 
 
 def _reporting(send: Send) -> Callable[[Unit], None]:
-    """Tell the client about each service as it gets where it should be."""
+    """Return a function that reports each service to the client when it is done."""
 
     def report(unit: Unit) -> None:
         event: dict[str, Any] = {
@@ -327,7 +294,7 @@ def _reporting(send: Send) -> Callable[[Unit], None]:
             "state": str(unit.state),
             "pid": unit.pid,
             "uri": unit.uri,
-            "reason": unit.life.reason,
+            "reason": unit.service_state.reason,
         }
         send(event)
 

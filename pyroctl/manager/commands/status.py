@@ -1,4 +1,4 @@
-"""What `status` says: one row a service, and one of the manager's own."""
+"""The answer to `status`: a row for each service, and one for the manager."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyroctl
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import State
-from pyroctl.manager.health import usage
+from pyroctl.manager.process import procfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from pyroctl.core.outcome import Outcome
     from pyroctl.manager.deployment.unit import Unit
 
-ANSWER_TIMEOUT = 1.0
-"""Seconds that an event service has to give its numbers."""
+STATISTICS_TIMEOUT = 1.0
+"""Seconds that an event service has to report its statistics."""
 
 
 class StatusReporter:
-    """Makes the rows; remembers processes, because a CPU load is a difference of two looks."""
+    """Builds the rows; remembers processor times, because a load is a difference of two samples."""
 
     def __init__(self) -> None:
-        self._looks: dict[int, tuple[float, float]] = {}
-        """By pid: when, and the seconds of processor time that it had taken by then."""
+        self._samples: dict[int, tuple[float, float]] = {}
+        """By pid: the time, and the seconds of processor time used until then."""
 
     async def rows(self, units: Iterable[Unit], *, detailed: bool = False) -> list[dict[str, Any]]:
-        """Give a row for each unit, in their order; `detailed` ones say how its runs ended."""
+        """Return a row for each unit, in their order; `detailed` ones have the history."""
         units = list(units)
         rows = await asyncio.gather(*(self._row(unit) for unit in units))
         if detailed:
@@ -41,10 +41,10 @@ class StatusReporter:
                 row["history"] = [_ending(ending) for ending in unit.history]
         return list(rows)
 
-    def forget_dead(self, units: Iterable[Unit]) -> None:
+    def drop_dead(self, units: Iterable[Unit]) -> None:
         """Drop the processes that no unit has any more."""
         alive = {unit.pid for unit in units}
-        self._looks = {pid: look for pid, look in self._looks.items() if pid in alive}
+        self._samples = {pid: sample for pid, sample in self._samples.items() if pid in alive}
 
     async def _row(self, unit: Unit) -> dict[str, Any]:
         cpu, rss = self._usage(unit.pid)
@@ -55,7 +55,7 @@ class StatusReporter:
             "state": str(unit.state),
             "pid": unit.pid,
             "uptime_s": None if uptime is None else round(uptime, 3),
-            "restarts": unit.life.restarts,
+            "restarts": unit.service_state.restarts,
             "uri": unit.uri if unit.state is State.RUNNING else None,
             "exit": _last_end(unit),
             "needs": list(unit.spec.needs),
@@ -66,40 +66,40 @@ class StatusReporter:
         if unit.log.lost_bytes:
             lost = f"{unit.log.lost_lines} lines ({unit.log.lost_bytes} bytes)"
             row["detail"] += f" ({lost} of its log could not be written)"
-        left = unit.left_behind() if unit.pid is not None else []
+        left = unit.processes.detached() if unit.pid is not None else []
         if left:
             row["detail"] = f"{row['detail']} ({', '.join(left)} went into the background)".strip()
         if isinstance(unit.spec.options, EventServiceOptions):
-            row["es"] = await _event_service_numbers(unit)
+            row["es"] = await _statistics(unit)
         return row
 
     def _usage(self, pid: int | None) -> tuple[float | None, int | None]:
-        taken = None if pid is None else usage.of_process(pid)
-        if pid is None or taken is None:
+        used = None if pid is None else procfs.usage(pid)
+        if pid is None or used is None:
             return None, None
-        now, (cpu, rss) = time.monotonic(), taken
-        at, before = self._looks.get(pid, (now, cpu))
-        self._looks[pid] = now, cpu
+        now, (cpu, rss) = time.monotonic(), used
+        at, before = self._samples.get(pid, (now, cpu))
+        self._samples[pid] = now, cpu
         return round(100 * (cpu - before) / (now - at), 1) if now > at else 0.0, rss
 
 
-async def _event_service_numbers(unit: Unit) -> dict[str, Any] | None:
-    """Give all that the event service says about itself, as clients get it by `statistics`."""
+async def _statistics(unit: Unit) -> dict[str, Any] | None:
+    """Return what clients of the event service get from `statistics`."""
     if unit.state is not State.RUNNING:
         return None
     try:
-        numbers: dict[str, Any] = await unit.ask("statistics", ANSWER_TIMEOUT)
+        statistics: dict[str, Any] = await unit.ask("statistics", STATISTICS_TIMEOUT)
     except OSError:
         return None
-    return numbers
+    return statistics
 
 
 def _detail(unit: Unit) -> str:
     if unit.waiting_for is not None:
         return f"waiting for {unit.waiting_for}"
-    if unit.successor is not None:
-        return f"handing over to process {unit.successor.pid}"
-    return unit.life.reason or unit.status_text
+    if (successor := unit.processes.successor) is not None:
+        return f"handing over to process {successor.pid}"
+    return unit.service_state.reason or (unit.process.record.status_text if unit.process else "")
 
 
 def _last_end(unit: Unit) -> dict[str, Any] | None:
@@ -129,7 +129,7 @@ def _time(when: datetime) -> str:
 
 
 def manager_row(state: str, config: str | None, uptime: float) -> dict[str, Any]:
-    """Give the manager's own row."""
+    """Return the row of the manager."""
     return {
         "pid": os.getpid(),
         "state": state,

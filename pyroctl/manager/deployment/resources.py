@@ -1,4 +1,4 @@
-"""What the manager keeps for a service while its processes come and go."""
+"""What the manager holds for a service while its processes come and go."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from pyroctl.manager.process.listening import HeldSocket
 if TYPE_CHECKING:
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds import ListenAddress
-    from pyroctl.manager.process.listening import LentSocket
     from pyroctl.paths import Paths
 
 
 class ServiceResources:
     """The listening socket and the state directory of one service.
 
-    `lent` is a socket that our own manager holds for it, which is then never ours to close.
+    `lent` is a socket that the manager's own manager holds for it, and which is never closed.
     """
 
-    def __init__(self, paths: Paths, lent: LentSocket | None = None) -> None:
+    def __init__(self, paths: Paths, lent: int | None = None) -> None:
         self._paths = paths
         self._lent = lent
         self._held: HeldSocket | None = None
-        self._directory: str | None = None
+        self.directory: str | None = None
+        """The state directory, if there is one."""
 
     def listen(self, address: ListenAddress | None, spec: ServiceSpec) -> int | None:
-        """Give the descriptor of the socket that listens there, which is bound when there is none.
+        """Return the descriptor of the socket that listens there; bind it if there is none.
 
-        None when the service sees to that itself. Raises AddressRefused.
+        None if the service itself listens. Raises AddressRefused.
         """
         if address is None:
             return None
         if self._lent is not None:
-            return self._lent.fileno()
+            return self._lent
         if self._held is not None and self._held.address != address:
             self.release_socket()
         if self._held is None:
@@ -51,68 +51,63 @@ class ServiceResources:
         """The address of the socket that is held, in words."""
         return None if self._held is None else str(self._held.address)
 
-    @property
-    def directory(self) -> str | None:
-        """The state directory, if there is one."""
-        return self._directory
-
     def descriptors(self) -> dict[str, int]:
-        """Give the socket that is held, if there is one."""
+        """Return the descriptor of the socket that is held, if there is one."""
         return {} if self._held is None else {"listen": self._held.fileno()}
 
-    def resume(self, address: ListenAddress | None, fd: int | None, directory: str | None) -> None:
-        """Go on with what another manager has held."""
-        self._directory = directory
+    def restore(self, address: ListenAddress | None, fd: int | None, directory: str | None) -> None:
+        """Take what another manager has held."""
+        self.directory = directory
         if fd is not None and address is not None:
             self._held = HeldSocket(address, fd=fd)
 
     def holds(self, address: ListenAddress | None) -> bool:
-        """Tell whether a process that is started now gets the socket that is there."""
+        """Return whether a process that starts now gets the existing socket."""
         return self._lent is not None or (self._held is not None and self._held.address == address)
 
     def bound(self) -> tuple[str, int] | None:
-        """Give host and port where the socket that we hold listens; None without one of TCP."""
-        held = self._lent or self._held
-        if held is None:
+        """Return host and port of the socket that we hold; None without a TCP socket."""
+        fd = self._held.fileno() if self._lent is None and self._held is not None else self._lent
+        if fd is None:
             return None
-        with socket.socket(fileno=os.dup(held.fileno())) as listener:
+        with socket.socket(fileno=os.dup(fd)) as listener:
             if listener.family == socket.AF_UNIX:
                 return None
             host, port, *_ = listener.getsockname()
             return host, port
 
     def release_socket(self) -> None:
-        """Listen no longer: who connects now is refused."""
+        """Stop listening: connections are refused from now on."""
         if self._held is not None:
             self._held.close()
             self._held = None
 
     def state_directory(self, spec: ServiceSpec) -> str:
-        """Give a directory that only the service may enter; it stays as long as we do.
+        """Return a directory that only the service may enter; it exists until `close`.
 
-        A service that runs as another user can't enter ours: its directory is a temporary one.
+        A service that runs as another user can't enter ours, and gets a temporary directory.
         """
-        if self._directory is None:
+        if self.directory is None:
             if spec.user is None:
                 path = self._paths.state(spec.name)
                 os.makedirs(path, mode=0o700, exist_ok=True)
             else:
                 path = tempfile.mkdtemp(prefix=f"pyroctl-{spec.name}-")
                 os.chown(path, *_ids(spec))
-            self._directory = path
-        return self._directory
+            self.directory = path
+        return self.directory
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         self.release_socket()
-        if self._directory is not None:
+        if self.directory is not None:
             with contextlib.suppress(OSError):
-                shutil.rmtree(self._directory)
-            self._directory = None
+                shutil.rmtree(self.directory)
+            self.directory = None
 
 
 def _ids(spec: ServiceSpec) -> tuple[int, int]:
-    """Give the user and group of the service, -1 for those that are ours."""
+    """Return the user and group of the service, -1 for ours."""
     if spec.user is None:
         return -1, -1
     entry = pwd.getpwnam(spec.user)

@@ -1,14 +1,14 @@
-"""Notes how the runs of a service end, and why, in its history."""
+"""Records how the runs of a service end, and why."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pyroctl.core.history import Ending, conclude, remember
 from pyroctl.core.outcome import Outcome
 from pyroctl.core.state import Exited, SpawnFailed, State
-from pyroctl.manager.output.logs import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from pyroctl.manager.process.service_process import ServiceProcess
 
 
-def as_known(outcome: Outcome, state: State, left_behind: Callable[[], list[str]]) -> Outcome:
-    """Add to the end of a process what only we know: whether we wanted it, and who is left."""
+def as_known(outcome: Outcome, state: State, detached: Callable[[], list[str]]) -> Outcome:
+    """Add to an outcome what only the manager knows: whether it ended the process, or what is left.
+
+    `detached` describes the processes that have left the service's session.
+    """
     if state is State.STOPPING:
         return replace(outcome, ended_by_us=True)
-    left = left_behind()
+    left = detached()
     if not left:
         return outcome
     trouble = f"{', '.join(left)} went into the background: run it in the foreground"
@@ -30,16 +33,17 @@ def as_known(outcome: Outcome, state: State, left_behind: Callable[[], list[str]
 
 
 def note_event(
-    history: History, event: Event, life: ServiceState, run: ServiceProcess | None, at: float
+    history: History, event: Event, state: ServiceState, process: ServiceProcess | None, at: float
 ) -> History:
-    """Note what an event, about to happen to `life` at `at` by its clock, says of a run's end.
+    """Record the end of a run if an event reports one; it meets `state` at the time `at`.
 
-    The reason is what was wanted of it, or what has happened to it.
+    The reason is what was requested, or else what happened.
     """
     match event:
         case Exited(outcome):
-            wanted = life.reason if life.state is State.STOPPING else ""
-            return remember(history, _ending(run, outcome, wanted or outcome.describe(), at))
+            requested = state.reason if state.state is State.STOPPING else ""
+            reason = requested or outcome.describe()
+            return remember(history, _ending(process, outcome, reason, at))
         case SpawnFailed(reason):
             return remember(history, _ending(None, Outcome(trouble=reason), reason, at))
     return history
@@ -49,19 +53,20 @@ def note_other(
     history: History,
     other: ServiceProcess,
     outcome: Outcome,
+    at: float,
     state: State,
     pid: int | None,
-    at: float,
 ) -> History:
-    """Note the end of a process that isn't the service, which is `pid`: an old or a new one."""
-    if other.ready_since is not None:
+    """Record the end of a process that is not the service, which is `pid`: an old or a new one."""
+    if other.record.ready_since is not None:
         reason = f"process {pid} has taken over"
     else:
         reason = f"could not take over: {outcome.describe()}"
     return conclude(remember(history, _ending(other, outcome, reason, at)), state)
 
 
-def _ending(run: ServiceProcess | None, outcome: Outcome, reason: str, at: float) -> Ending:
-    since = run.ready_since if run is not None else None
+def _ending(process: ServiceProcess | None, outcome: Outcome, reason: str, at: float) -> Ending:
+    since = process.record.ready_since if process is not None else None
     uptime = None if since is None else at - since
-    return Ending(now(), run.pid if run is not None else None, outcome, reason, uptime)
+    pid = process.pid if process is not None else None
+    return Ending(datetime.now(UTC).astimezone(), pid, outcome, reason, uptime)

@@ -1,7 +1,7 @@
-"""Every change of a service's state, published by the deployment's event services.
+"""Publishes every change of a service's state through the deployment's event services.
 
-The subject is `pyroctl.DEPLOYMENT.SERVICE.STATE`, the message a dict. It goes over the control
-channel of each event service, so that the manager needs neither Pyro5 nor a connection.
+The subject is `pyroctl.DEPLOYMENT.SERVICE.STATE`, the message a dict. It uses the control socket of
+each event service, so that the manager needs neither Pyro5 nor a connection.
 """
 
 from __future__ import annotations
@@ -24,55 +24,55 @@ if TYPE_CHECKING:
 
     Event = tuple[str, dict[str, object]]
 
-ROOM = 1000
-"""Changes that wait for an event service that doesn't run; then the oldest are dropped."""
+QUEUE_SIZE = 1000
+"""Changes that wait for an event service that isn't running; then the oldest are dropped."""
 BATCH = 20
-"""Changes in one question, so that it fits the control channel."""
+"""Changes in one request, so that it fits into the control socket's buffer."""
 LONGEST_REASON = 300
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 60.0
 """Seconds between attempts, while an event service refuses."""
-LAST_WORDS = 0.5
-"""Seconds that the end of an event service waits until it has what is to be published."""
+FLUSH_TIMEOUT = 0.5
+"""Seconds that a stop of an event service waits for what is to be published."""
 
 log = logging.getLogger(__name__)
 
 
 class StateEvents:
-    """Gives each change to every event service there is. Lives in the event loop's thread.
+    """Passes each change to every event service. Lives in the event loop's thread.
 
-    `changed` never waits and never fails. What an event service can't take now waits, within
-    bounds and in order, until it runs.
+    `publish` never blocks and never fails. Changes wait, bounded and in order, until an event
+    service runs.
     """
 
     def __init__(self, deployment: str, units: Callable[[], Mapping[str, Unit]]) -> None:
         self._deployment = deployment
         self._units = units
-        self._outlets: dict[Unit, EventSink] = {}
+        self._sinks: dict[Unit, EventSink] = {}
         self._uris: dict[str, str] = {}
 
-    def changed(self, unit: Unit) -> None:
+    def publish(self, unit: Unit) -> None:
         """Publish the state that the unit has entered."""
         if unit.uri is not None:
             self._uris[unit.name] = unit.uri
         services = [u for u in self._units().values() if _is_event_service(u)]
-        self._outlets = {u: self._outlets.get(u) or EventSink(u) for u in services}
-        if not self._outlets:
+        self._sinks = {u: self._sinks.get(u) or EventSink(u) for u in services}
+        if not self._sinks:
             return
         event = self._event(unit)
-        for outlet in self._outlets.values():
-            outlet.add(event)
+        for sink in self._sinks.values():
+            sink.add(event)
 
     async def flush(self, names: Iterable[str]) -> None:
-        """Let those of the named services that publish say what there is, for a moment at most."""
-        busy = [o.sender for u, o in self._outlets.items() if u.name in names and o.sender]
+        """Wait, for a bounded time, until those of the named services have published everything."""
+        busy = [o.sender for u, o in self._sinks.items() if u.name in names and o.sender]
         if busy:
-            await asyncio.wait(busy, timeout=LAST_WORDS)
+            await asyncio.wait(busy, timeout=FLUSH_TIMEOUT)
 
     def close(self) -> None:
-        """Publish nothing more."""
-        for outlet in self._outlets.values():
-            outlet.close()
+        """Stop publishing."""
+        for sink in self._sinks.values():
+            sink.close()
 
     def _event(self, unit: Unit) -> Event:
         message: dict[str, object] = {
@@ -81,36 +81,36 @@ class StateEvents:
             "state": str(unit.state),
             "pid": unit.pid,
             "uri": self._uris.get(unit.name),
-            "reason": unit.life.reason[:LONGEST_REASON] or None,
+            "reason": unit.service_state.reason[:LONGEST_REASON] or None,
             "time": time.time(),
         }
         return f"pyroctl.{self._deployment}.{unit.name}.{unit.state}", message
 
 
 class EventSink:
-    """What is still to be published by one event service."""
+    """The changes that one event service has to publish."""
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
-        self._waiting: deque[Event] = deque()
-        self._news = asyncio.Event()
+        self._queue: deque[Event] = deque()
+        self._added = asyncio.Event()
         self._missed = 0
         self.sender: asyncio.Task[None] | None = None
-        """Works while there is something to publish and somebody to do it."""
+        """Runs while the queue is not empty and the event service is running."""
         self.dropped = 0
 
     def add(self, event: Event) -> None:
-        """Publish an event, after all that came before it."""
-        if len(self._waiting) >= ROOM:  # the latest states are worth more than the first
-            self._waiting.popleft()
-            self._drop(1, "it doesn't run")
-        self._waiting.append(event)
-        self._news.set()
+        """Publish an event after all earlier ones."""
+        if len(self._queue) >= QUEUE_SIZE:  # the latest states are worth more than the first
+            self._queue.popleft()
+            self._drop(1, "it isn't running")
+        self._queue.append(event)
+        self._added.set()
         if self.sender is None and self._unit.state is State.RUNNING:
             self.sender = asyncio.get_running_loop().create_task(self._send())
 
     def close(self) -> None:
-        """Give up what is left."""
+        """Discard the queue."""
         if self.sender is not None:
             self.sender.cancel()
 
@@ -122,23 +122,23 @@ class EventSink:
 
     async def _send_all(self) -> None:
         pause = FIRST_PAUSE
-        while self._waiting and self._unit.state is State.RUNNING:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            self._news.clear()
-            try:  # one that is frozen is waited for: asking again would publish twice
+        while self._queue and self._unit.state is State.RUNNING:
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            self._added.clear()
+            try:  # wait for a frozen one: asking again would publish twice
                 answer = await self._unit.ask("publish", math.inf, events=batch)
             except OSError as error:
-                self._waiting.extendleft(reversed(batch))
-                log.debug("%s publishes nothing now: %s", self._unit.name, error)
+                self._queue.extendleft(reversed(batch))
+                log.debug("%s can't publish at the moment: %s", self._unit.name, error)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
-                        await self._news.wait()
+                        await self._added.wait()
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 pause = FIRST_PAUSE
-                self._published(answer)
+                self._check(answer)
 
-    def _published(self, answer: object) -> None:
+    def _check(self, answer: object) -> None:
         refused = answer.get("refused") if isinstance(answer, dict) else None
         if refused:
             self._drop(len(refused), str(refused[0]))

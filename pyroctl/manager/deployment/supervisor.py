@@ -1,4 +1,4 @@
-"""All services of a deployment, and what they need to know of each other."""
+"""All services of a deployment, and how they depend on each other."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
 from pyroctl.core.dependents import Dependent, follow
+from pyroctl.core.record import stamp, to_json
 from pyroctl.core.spec import EventServiceOptions, NameServerOptions
-from pyroctl.core.state import SETTLED, State, Stop, is_usable
+from pyroctl.core.state import SETTLED, USABLE, State, Stop
 from pyroctl.errors import (
     EXIT_FAILED,
     NotEnded,
@@ -24,13 +25,13 @@ from pyroctl.errors import (
 from pyroctl.kinds import LaunchContext
 from pyroctl.manager.cleanup.cleanup_client import CleanupClient
 from pyroctl.manager.cleanup.detached import DetachedProcesses
+from pyroctl.manager.deployment import reattach
 from pyroctl.manager.deployment.name_registry import NameRegistry
 from pyroctl.manager.deployment.state_events import StateEvents
 from pyroctl.manager.deployment.stopping import take_down
-from pyroctl.manager.deployment.unit import Unit
-from pyroctl.manager.fdstore import reattach
+from pyroctl.manager.deployment.unit import Unit, UnitParts
 from pyroctl.manager.process.listening import lent_sockets
-from pyroctl.manager.reexec import Handoff
+from pyroctl.manager.reexec import ReexecState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -41,131 +42,140 @@ if TYPE_CHECKING:
     from pyroctl.manager.fdstore.startup import StartupState
     from pyroctl.paths import Paths
 
-ANSWER_TIMEOUT = 2.0
-"""Seconds that a service has to answer a question of ours."""
-
 log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Holds the units of a deployment. Lives in the event loop's thread."""
+    """Owns the units of a deployment. Lives in the event loop's thread."""
 
     def __init__(
         self,
         deployment: Deployment,
         paths: Paths,
         echo: Callable[[str, bytes], None] | None = None,
-        keeping: FdStoreClient | None = None,
+        fdstore: FdStoreClient | None = None,
     ) -> None:
         self.deployment = deployment
         self.observers: list[Callable[[Unit, State], None]] = []
-        """Called after each change with the unit and its old state; they must not wait."""
-        self._echo = echo
+        """Called after each change with the unit and its old state; they must not block."""
         self.closing = False
-        """Nothing is started any more."""
-        self._keeping = keeping
-        self._guardian = CleanupClient(paths.cleanup_lock, spare=keeping is not None)
-        self._chores: set[asyncio.Task[None]] = set()
-        self._paths = paths
-        self._strays = DetachedProcesses(self._started)
+        """Whether nothing may start any more."""
+        self._echo = echo
+        self._fdstore = fdstore
+        self._run_directory = paths.run
+        self._cleanup = CleanupClient(paths.cleanup_lock, helpers_only=fdstore is not None)
+        self._tasks: set[asyncio.Task[None]] = set()
         self._lent = lent_sockets(os.environ, os.getpid())
+        detached = DetachedProcesses(self._started)
+        self._parts = UnitParts(
+            *(paths, self._launch_context, self._missing_need, self._changed),
+            *(self._cleanup, detached, fdstore),
+        )
         self.units = {name: self._unit(spec) for name, spec in deployment.services.items()}
-        self.naming = NameRegistry(lambda: self.units, self._name_server_unit)
-        self._publishing = StateEvents(deployment.name, lambda: self.units)
+        self.names = NameRegistry(lambda: self.units, self._name_server_unit)
+        self._state_events = StateEvents(deployment.name, lambda: self.units)
 
-    def start(self, beginning: StartupState) -> None:
-        """Get ready to run services, and go on with those of the manager before us."""
-        if beginning.handoff is None:
-            self._guardian.start()
+    def start(self, startup: StartupState) -> None:
+        """Prepare to run services, and reattach those of the previous manager."""
+        if startup.reexec is None:
+            self._cleanup.start()
         else:
-            self._guardian.resume(beginning.handoff.guard)
-            for name, unfinished in beginning.handoff.unfinished.items():
-                self.units[name].log.go_on(unfinished)
-        if self._keeping is not None:
-            self._keeping.attach(self._keep_all)
-            for name in beginning.inheritance.records.keys() - self.units:
-                self._keeping.forget(name)
-        reattach.resume(self.units, beginning.known, beginning.inheritance)
-        self._keep_all()
+            self._cleanup.restore(startup.reexec.guard)
+            for name, unfinished in startup.reexec.unfinished.items():
+                self.units[name].log.restore(unfinished)
+        if self._fdstore is not None:
+            self._fdstore.attach(self._store_all)
+            for name in startup.stored.records.keys() - self.units:
+                self._fdstore.remove(name)
+        reattach.reattach(self.units, startup.records, startup.stored)
+        self._store_all()
 
-    async def hand_off(self, lock: int, control: int, nonce: str) -> Handoff:
-        """Let go of the services for another program in this process; only that may follow."""
+    async def prepare_reexec(self, lock: int, control: int, nonce: str) -> ReexecState:
+        """Return what the next program in this process needs; only `reexec.execute` may follow."""
         units = self.units.values()
         for unit in units:
-            unit.let_go()
-        self._keep_all()
-        if self._keeping is not None:
-            await self._keeping.flush()
-        handoff = Handoff(lock, control, self._guardian.hand_off(), nonce)
-        handoff.lent.extend(lent.fileno() for lent in self._lent.values())
-        for unit in units if self._keeping is None else ():
-            handoff.records[unit.name] = reattach.record(unit)
-            handoff.fds.update(reattach.belongings(unit))
-            handoff.unfinished[unit.name] = unit.log.unfinished()
-        return handoff
+            unit.stop_watching()
+        self._store_all()
+        if self._fdstore is not None:
+            await self._fdstore.flush()
+        state = ReexecState(lock, control, self._cleanup.snapshot(), nonce)
+        state.lent.extend(self._lent.values())
+        for unit in units if self._fdstore is None else ():
+            state.records[unit.name] = to_json(unit.snapshot())
+            state.fds.update(reattach.descriptors(unit))
+            state.unfinished[unit.name] = unit.log.unfinished()
+        return state
 
-    def _keep_all(self) -> None:
-        """Let the keeper have all that it takes to go on without us."""
+    def _store_all(self) -> None:
+        """Send the descriptor store everything that the next manager needs."""
         for unit in self.units.values():
-            self._keep(unit)
+            self._store(unit)
 
-    def _keep(self, unit: Unit) -> None:
-        if self._keeping is not None:
-            reattach.keep(self._keeping, unit)
+    def _store(self, unit: Unit) -> None:
+        if self._fdstore is not None:
+            reattach.store(self._fdstore, unit)
 
     async def stop(self) -> None:
-        """Stop everything, dependents first; what can't be ended keeps nothing else from it."""
+        """Stop everything, dependents first; what can't be ended delays nothing else."""
         self.closing = True
         for wave in plan.stop_waves(self.units, self.needs()):
-            await self._publishing.flush(wave)
+            await self._state_events.flush(wave)
             found = await asyncio.gather(*map(take_down, self.choose(wave)), return_exceptions=True)
             for failure in found:
                 if failure is not None and not isinstance(failure, NotEnded):
-                    log.error("a fault of our own in stopping", exc_info=failure)
+                    log.error("internal error in stopping", exc_info=failure)
         await self.settle()
 
     def close(self) -> None:
-        """Let go of everything; the guard ends what is left of services.
+        """Release everything; the cleanup process ends what is left of services.
 
-        Raises Reported then, with an entry for each.
+        Raises Reported if there is any, with an entry for each service.
         """
-        left = [NotEnded(u.name, u.pids()) for u in self.units.values() if u.state not in SETTLED]
-        self._publishing.close()
+        units = self.units.values()
+        left = [NotEnded(u.name, u.processes.pids()) for u in units if u.state not in SETTLED]
+        self._state_events.close()
         if left:
-            self._guardian.abandon()
+            self._cleanup.abandon()
         else:
-            self._guardian.stop()
-        for unit in self.units.values():
+            self._cleanup.stop()
+        for unit in units:
             unit.close()
-        if self._keeping is not None:
-            self._keeping.stop()
+        if self._fdstore is not None:
+            self._fdstore.stop()
         if left:
             raise Reported([entry for each in left for entry in each.entries()], EXIT_FAILED)
 
-    def adopt(self, deployment: Deployment) -> None:
-        """Take on another deployment; services that are none in it must be down."""
+    def apply(self, deployment: Deployment) -> None:
+        """Apply another configuration; services that are not in it have to be down."""
         self.deployment = deployment
-        gone = [unit for name, unit in self.units.items() if name not in deployment.services]
+        removed = [unit for name, unit in self.units.items() if name not in deployment.services]
         for name, spec in deployment.services.items():
             if name in self.units:
-                self.units[name].respecify(spec)
+                self.units[name].reconfigure(spec)
         self.units = {
             name: self.units.get(name) or self._unit(spec)
             for name, spec in deployment.services.items()
         }
-        for unit in gone:
+        for unit in removed:
             unit.close()
-            if self._keeping is not None:
-                self._keeping.forget(unit.name)
+            if self._fdstore is not None:
+                self._fdstore.remove(unit.name)
         for unit in self.units.values():
             unit.needs_changed()
 
+    def stamps(self) -> dict[str, int]:
+        """Return the stamp of each service's process, or of its specification without one."""
+        return {
+            name: unit.process.record.stamp if unit.process is not None else stamp(unit.spec)
+            for name, unit in self.units.items()
+        }
+
     def needs(self) -> dict[str, tuple[str, ...]]:
-        """Give who needs whom, in the configuration's order."""
+        """Return the needs of each service, in the order of the configuration."""
         return {name: unit.spec.needs for name, unit in self.units.items()}
 
     def choose(self, names: Iterable[str]) -> list[Unit]:
-        """Give the named units; raises UnknownService."""
+        """Return the named units; raise UnknownService."""
         chosen = []
         for name in names:
             if name not in self.units:
@@ -174,18 +184,22 @@ class Supervisor:
         return chosen
 
     def event_service(self, names: Sequence[str]) -> Unit:
-        """Give the event service of that name, or the only one; raises if it doesn't run."""
+        """Return the event service of that name, or the only one; raise if it is not running."""
         found = [u for u in self.units.values() if isinstance(u.spec.options, EventServiceOptions)]
         if names:
             found = [unit for unit in self.choose(names) if unit in found]
         if not found:
             raise PyroctlError(
-                f"{names[0]} is no event service" if names else "there is no event service here",
+                f"{names[0]} is not an event service"
+                if names
+                else "no event service is configured",
                 hint="pyroctl config show lists the services and their kinds",
             )
         if len(found) > 1:
             known = ", ".join(unit.name for unit in found)
-            raise UsageError("there are several event services", hint=f"--service, one of {known}")
+            raise UsageError(
+                "there are several event services", hint=f"choose one with --service: {known}"
+            )
         (unit,) = found
         if unit.state is not State.RUNNING:
             raise PyroctlError(
@@ -196,60 +210,50 @@ class Supervisor:
         return unit
 
     def enabled(self) -> list[str]:
-        """Give the names of the services that start when nobody names any."""
+        """Return the names of the services that start by default."""
         return [name for name, unit in self.units.items() if unit.spec.enabled]
 
     async def settle(self) -> None:
-        """Wait for what is still to be done about earlier changes of state."""
-        while self._chores:
-            await asyncio.wait(self._chores)
+        """Wait for tasks that earlier changes of state have caused."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def kill_all(self) -> None:
-        """End every service at once; somebody is in a hurry."""
+        """Kill all services."""
         for unit in self.units.values():
             unit.send(Stop())
-            unit.kill()
+            unit.processes.kill()
 
     def reopen_logs(self) -> None:
-        """Let every service's log begin a new file, after somebody moved the old ones away."""
+        """Open all logs again, after the files were moved away."""
         for unit in self.units.values():
             unit.log.reopen()
 
     def _unit(self, spec: ServiceSpec) -> Unit:
-        unit = Unit(
-            spec,
-            self._paths,
-            self._surroundings,
-            self._missing_need,
-            self._guardian,
-            self._changed,
-            lent=self._lent.get(spec.name),
-            keeping=self._keeping,
-            strays=self._strays,
-        )
+        unit = Unit(spec, self._parts, self._lent.get(spec.name))
         if self._echo is not None:
             unit.log.echo = partial(self._echo, spec.name)
         return unit
 
     def _started(self) -> set[int]:
-        return {run.pid for unit in self.units.values() for run in unit.runs}
+        return {process.pid for unit in self.units.values() for process in unit.processes.all}
 
-    # --- what services know of each other --------------------------------------------------------
+    # --- dependencies ---------------------------------------------------------------------------
 
-    def _surroundings(self, spec: ServiceSpec) -> LaunchContext:
+    def _launch_context(self, spec: ServiceSpec) -> LaunchContext:
         return LaunchContext(
             deployment=self.deployment.name,
             directory=self.deployment.directory,
             python=sys.executable,
             environ=os.environ,
             ns=self._name_server_for(spec),
-            run=self._paths.run,
+            run=self._run_directory,
             orphans=self.deployment.orphans,
-            mark=self._guardian.mark,
+            mark=self._cleanup.mark,
         )
 
     def _name_server_for(self, spec: ServiceSpec) -> str | None:
-        """Give HOST:PORT of the name server that the service is to use."""
+        """Return HOST:PORT of the name server for the service."""
         unit = self._name_server_unit(spec)
         if unit is None:
             return None
@@ -260,16 +264,16 @@ class Supervisor:
         return f"{options.host}:{options.port}" if options.port else None
 
     def _name_server_unit(self, spec: ServiceSpec) -> Unit | None:
-        """Give the name server that the service needs, or the only one there is."""
+        """Return the name server that the service needs, or else the first one."""
         needed = plan.closure(spec.needs, self.needs())
         servers = [u for u in self.units.values() if isinstance(u.spec.options, NameServerOptions)]
         chosen = [unit for unit in servers if unit.name in needed] or servers[:1]
         return chosen[0] if chosen and not isinstance(spec.options, NameServerOptions) else None
 
     def _missing_need(self, spec: ServiceSpec) -> str | None:
-        """Give a need that isn't ready; an event service without its name server can't begin."""
+        """Return a need of the service that is not ready."""
         for name in spec.needs:
-            if not is_usable(self.units[name].life):
+            if self.units[name].state not in USABLE:
                 return name
         return None
 
@@ -278,26 +282,26 @@ class Supervisor:
         for other in self.units.values():
             if unit.name in other.spec.needs:
                 other.needs_changed()
-        self._keep(unit)
+        self._store(unit)
         for observe in self.observers:
             observe(unit, old)
-        self._publishing.changed(unit)
-        self._do(self.naming.changed(unit))
+        self._state_events.publish(unit)
+        self._run(self.names.changed(unit))
         for name, event in following.items():
             self.units[name].send(event)
 
     def _following(self, unit: Unit) -> dict[str, Stop | Restart]:
-        """Say what becomes of those that need this service, now that it has changed."""
+        """Return the events for the services that need this one, now that it has changed."""
         if self.closing:
             return {}
         dependents = [each for each in self.units.values() if unit.name in each.spec.needs]
         return follow(
             unit.name,
-            unit.life,
+            unit.service_state,
             [Dependent(d.name, d.spec.on_needs, d.state, d.pid is not None) for d in dependents],
         )
 
-    def _do(self, chore: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(chore)
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

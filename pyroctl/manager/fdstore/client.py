@@ -1,4 +1,4 @@
-"""The manager's end of its keeper: see `pyroctl.manager.fdstore.server`."""
+"""The manager's end of the descriptor store: see `pyroctl.manager.fdstore.server`."""
 
 from __future__ import annotations
 
@@ -10,60 +10,69 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pyroctl.control.client import SocketAddress, peer_uid
 from pyroctl.core.record import VERSION
 from pyroctl.manager import lock
-from pyroctl.manager.cleanup.orphan_scan import MARK
+from pyroctl.manager.cleanup.orphan_scan import VARIABLE
 from pyroctl.manager.fdstore.packets import PacketLink, receive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pyroctl.manager.fdstore.packets import Message
-    from pyroctl.manager.fdstore.remote_log import RemoteLog
     from pyroctl.paths import Paths
 
-PATIENCE = 5.0
-"""Seconds that the keeper has to say what it has."""
+STORE_TIMEOUT = 5.0
+"""Seconds that the descriptor store has to send what it holds."""
 
 log = logging.getLogger(__name__)
 
 
+class StoreLog(Protocol):
+    """A log that the descriptor store writes."""
+
+    def open(self) -> None:
+        """Open it; again after the descriptor store was replaced."""
+
+    def receive(self, message: Message) -> None:
+        """Handle a message about it."""
+
+
 @dataclass(slots=True)
 class StoredState:
-    """What the manager before us has left to us."""
+    """What the previous manager has stored."""
 
-    keeper: int = 0
-    """The pid of the keeper."""
+    pid: int = 0
+    """The pid of the descriptor store."""
     since: float | None = None
-    """When it was gone, in seconds of the epoch; None if there was none."""
+    """When the previous manager ended, in seconds since the epoch; None if there was none."""
     records: dict[str, Any] = field(default_factory=dict)
     fds: dict[str, int] = field(default_factory=dict)
-    """By name; whoever takes one takes it out."""
-    said: dict[str, dict[str, str]] = field(default_factory=dict)
-    """What services have told their notification sockets meanwhile."""
+    """Descriptors by name, to be closed by whoever removes them."""
+    messages: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What services have sent to their notification sockets since then."""
 
-    def take(self, prefix: str) -> dict[str, int]:
-        """Take the descriptors whose names begin like that, by the rest of the name."""
+    def pop(self, prefix: str) -> dict[str, int]:
+        """Remove and return the descriptors with this prefix, by the rest of their names."""
         names = [name for name in self.fds if name.startswith(prefix)]
         return {name.removeprefix(prefix): self.fds.pop(name) for name in names}
 
-    def decline(self) -> None:
-        """Close what nobody has taken."""
+    def close(self) -> None:
+        """Close the descriptors that are left."""
         while self.fds:
             os.close(self.fds.popitem()[1])
 
 
 class UnusableStore(Exception):
-    """There is a keeper, but we can't go on with what it has; the text says why."""
+    """There is a descriptor store, but this manager can't use it; the text says why."""
 
 
 class FdStoreClient:
-    """Gives the keeper what it has to keep, and starts another one when it ends.
+    """Sends the descriptor store what it has to hold, and starts another one when it ends.
 
-    `start` comes first and blocks; all the rest belongs to the event loop's thread.
+    `start` comes first and blocks; everything else belongs to the event loop's thread.
     """
 
     def __init__(self, paths: Paths) -> None:
@@ -71,17 +80,17 @@ class FdStoreClient:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._link: PacketLink | None = None
-        self._known: dict[str, tuple[int, int]] = {}
+        self._stored: dict[str, tuple[int, int]] = {}
         self._drains: dict[int, Callable[[], None]] = {}
         self._last_number = 0
         self._on_lost: Callable[[], None] = lambda: None
-        self.logs: dict[str, RemoteLog] = {}
+        self.logs: dict[str, StoreLog] = {}
         """By service."""
-        self.lines: dict[str, Callable[[bytes], None]] = {}
-        """Who wants the lines of a run, by `SERVICE/PID`."""
+        self.line_handlers: dict[str, Callable[[bytes], None]] = {}
+        """Called with the lines of a process, by `SERVICE/PID`."""
 
     def start(self) -> StoredState:
-        """Connect to the keeper that is there, or to a new one; raises Unusable or OSError."""
+        """Connect to the existing or a new descriptor store; raise UnusableStore or OSError."""
         try:
             return self._connect()
         except (FileNotFoundError, ConnectionError):
@@ -89,11 +98,11 @@ class FdStoreClient:
             return self._connect()
 
     def launch(self) -> None:
-        """Start a keeper; raises OSError."""
+        """Start a descriptor store; raise OSError."""
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
-            _for_errors(self._paths.manager_log) as errors,
-            open(lock.take(self._paths.fdstore_lock)) as held,
+            _open_for_errors(self._paths.manager_log) as errors,
+            open(lock.lock_file(self._paths.fdstore_lock)) as store_lock,
         ):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._paths.fdstore_socket)
@@ -107,17 +116,17 @@ class FdStoreClient:
                 stderr=errors,
                 start_new_session=True,
                 cwd="/",
-                env={**os.environ, MARK: self._paths.run},
-                pass_fds=(listener.fileno(), held.fileno()),
+                env={**os.environ, VARIABLE: self._paths.run},
+                pass_fds=(listener.fileno(), store_lock.fileno()),
             )
 
     def attach(self, on_lost: Callable[[], None]) -> None:
-        """Go on in the event loop; `on_lost` has to `sync` everything with another keeper."""
+        """Continue in the event loop; `on_lost` has to `sync` everything with a new store."""
         assert self._socket is not None
         self._on_lost = on_lost
-        self._link = PacketLink(self._socket, self._told, self._keeper_ended)
-        for kept in self.logs.values():
-            kept.begin()
+        self._link = PacketLink(self._socket, self._received, self._store_ended)
+        for store_log in self.logs.values():
+            store_log.open()
 
     def sync(
         self,
@@ -126,132 +135,132 @@ class FdStoreClient:
         uids: Mapping[str, list[int]],
         record: Message | None,
     ) -> None:
-        """Let it have exactly these descriptors of a service, and this record.
+        """Store exactly these descriptors of a service, and this record.
 
-        `uids` says whose messages count at a notification socket.
+        `uids` are the users whose messages count, by notification socket.
         """
-        for name in [n for n in self._known if n.startswith(f"{service}/") and n not in fds]:
-            del self._known[name]
-            self.tell("drop", name=name)
+        for name in [n for n in self._stored if n.startswith(f"{service}/") and n not in fds]:
+            del self._stored[name]
+            self.send("drop", name=name)
         for name, fd in fds.items():
             identity = _identity(fd)
-            if self._known.get(name) != identity:
-                self._known[name] = identity
+            if self._stored.get(name) != identity:
+                self._stored[name] = identity
                 more = {"uids": uids[name]} if name in uids else {}
-                self.tell("hold", fd, name=name, **more)
-        self.tell("record", service=service, value=record)
+                self.send("hold", fd, name=name, **more)
+        self.send("record", service=service, value=record)
 
-    def forget(self, service: str) -> None:
-        """Let it forget a service that is none any more."""
+    def remove(self, service: str) -> None:
+        """Store nothing of a service any more."""
         self.sync(service, {}, {}, None)
 
-    def tell(self, do: str, *fds: int, **message: object) -> None:
-        """Send it a message, and descriptors."""
+    def send(self, do: str, *fds: int, **message: object) -> None:
+        """Send a message with descriptors."""
         if self._link is not None:
             self._link.send({"do": do, **message}, fds=fds)
 
     def drain(self, name: str, then: Callable[[], None]) -> None:
-        """Call `then` when all that a run, `SERVICE/PID`, has said so far is in its log."""
+        """Call `then` when all that the process `SERVICE/PID` has written so far is in its log."""
         if self._link is None:
             then()
             return
         self._last_number += 1
         self._drains[self._last_number] = then
-        self.tell("drain", name=name, number=self._last_number)
+        self.send("drain", name=name, number=self._last_number)
 
     async def flush(self) -> None:
-        """Wait until it has all that was sent, if that is soon."""
+        """Wait, for a bounded time, until everything was sent."""
         if self._link is not None and self._link.backlog:
             sent = asyncio.Event()
             self._link.on_sent = sent.set
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(sent.wait(), PATIENCE)
+                await asyncio.wait_for(sent.wait(), STORE_TIMEOUT)
 
     def stop(self) -> None:
-        """End it: nothing is left to be kept."""
+        """End the descriptor store: it holds nothing that is needed."""
         with contextlib.suppress(OSError):
             os.unlink(self._paths.fdstore_socket)
-        self.tell("end")
+        self.send("end")
         if self._link is not None:
             self._link.close()
             self._link = None
         try:
-            os.close(lock.take(self._paths.fdstore_lock))
+            os.close(lock.lock_file(self._paths.fdstore_lock))
         except BlockingIOError:
-            log.warning("the keeper doesn't end")
+            log.warning("the descriptor store doesn't end")
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
-    # --- what it says -----------------------------------------------------------------------------
+    # --- messages of the store --------------------------------------------------------------------
 
     def _connect(self) -> StoredState:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            sock.settimeout(PATIENCE)
+            sock.settimeout(STORE_TIMEOUT)
             with SocketAddress(self._paths.fdstore_socket) as address:
                 sock.connect(address)
-            found = self._take_all(sock)
+            stored = self._receive_all(sock)
         except BaseException as error:
             sock.close()
             if isinstance(error, TimeoutError | BlockingIOError):
                 raise UnusableStore("it doesn't answer") from None
             raise
         self._socket = sock
-        return found
+        return stored
 
-    def _take_all(self, sock: socket.socket) -> StoredState:
-        """Read what it has. Raises Unusable, OSError."""
-        found = StoredState()
+    def _receive_all(self, sock: socket.socket) -> StoredState:
+        """Return everything it holds; raise UnusableStore or OSError."""
+        stored = StoredState()
         try:
             while (packet := receive(sock)) is not None:
                 message, _, fds = packet
                 if "keeper" in message:
                     _check(message["keeper"], peer_uid(sock))
-                    found.keeper, found.since = message["pid"], message["since"]
+                    stored.pid, stored.since = message["pid"], message["since"]
                 if "record" in message:
-                    found.records[message["record"]] = message["value"]
+                    stored.records[message["record"]] = message["value"]
                 if "held" in message:
-                    (found.fds[message["held"]],) = fds
+                    (stored.fds[message["held"]],) = fds
                 if "said" in message:
-                    found.said[message["said"]] = message["fields"]
+                    stored.messages[message["said"]] = message["fields"]
                 if "all" in message:
-                    self._known = {name: _identity(fd) for name, fd in found.fds.items()}
-                    return found
+                    self._stored = {name: _identity(fd) for name, fd in stored.fds.items()}
+                    return stored
         except BaseException:
-            found.decline()
+            stored.close()
             raise
-        found.decline()
+        stored.close()
         raise ConnectionResetError("it is about to end")
 
-    def _told(self, message: Message, data: bytes, _: list[int]) -> None:
+    def _received(self, message: Message, data: bytes, _: list[int]) -> None:
         if "lines" in message:
-            self.lines.get(message["lines"], _ignore)(data)
+            self.line_handlers.get(message["lines"], _ignore)(data)
         elif "warning" in message:
             log.warning("%s", message["warning"])
         elif message.get("service") in self.logs:
-            self.logs[message["service"]].hear(message)
+            self.logs[message["service"]].receive(message)
         if "drained" in message:
             then = self._drains.pop(message["drained"], None)
             if then is not None:
                 then()
 
-    def _keeper_ended(self) -> None:
+    def _store_ended(self) -> None:
         self._link = None
         code = self._process.wait() if self._process is not None else "unknown"
-        log.warning("the keeper process ended (code %s): starting another", code)
+        log.warning("the descriptor store ended (code %s); starting another", code)
         waiting, self._drains = list(self._drains.values()), {}
         self.launch()
-        self._connect().decline()
+        self._connect().close()
         self.attach(self._on_lost)
-        self._known = {}
+        self._stored = {}
         self._on_lost()
         for then in waiting:
             then()
 
 
-def _for_errors(path: str) -> IO[bytes]:
-    """Open our log for what a keeper may say on its way down; on a read-only disk nothing hears."""
+def _open_for_errors(path: str) -> IO[bytes]:
+    """Open our log for the store's last words; on a read-only disk they are lost."""
     try:
         return open(path, "ab")
     except OSError:
@@ -259,15 +268,15 @@ def _for_errors(path: str) -> IO[bytes]:
 
 
 def _ignore(_: bytes) -> None:
-    """Hear what comes late, of a run that is gone."""
+    """Ignore late lines of a process that is gone."""
 
 
 def _check(version: int, uid: int) -> None:
-    """Raise Unusable if we can't trust it, or don't understand it."""
+    """Raise UnusableStore if we can't trust or understand it."""
     if uid not in {0, os.geteuid()}:
-        raise UnusableStore("it belongs to somebody else")
+        raise UnusableStore("it belongs to another user")
     if version != VERSION:
-        raise UnusableStore(f"it speaks version {version}, and we {VERSION}")
+        raise UnusableStore(f"its protocol has version {version} instead of {VERSION}")
 
 
 def _identity(fd: int) -> tuple[int, int]:

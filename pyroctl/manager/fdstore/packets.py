@@ -1,6 +1,6 @@
-"""Messages with descriptors between the manager and its keeper, over a SOCK_SEQPACKET socket.
+"""Messages between the manager and its descriptor store, over a SOCK_SEQPACKET socket.
 
-One packet is a line of JSON, and after it any bytes; descriptors come with it (SCM_RIGHTS).
+A packet is a line of JSON followed by any bytes; descriptors come with it (SCM_RIGHTS).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     Receiver = Callable[[Message, bytes, list[int]], None]
 
 LARGEST = 1 << 18
-"""Bytes in a packet; the system's buffers hold no more than about 200 KiB by default."""
+"""Bytes in a packet; the system's buffers hold about 200 KiB by default."""
 MOST_FDS = 4
 
 log = logging.getLogger(__name__)
 
 
 def encode(message: Message, data: bytes = b"") -> bytes:
-    """Make a packet."""
+    """Return a packet."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n" + data
 
 
 def receive(sock: socket.socket) -> tuple[Message, bytes, list[int]] | None:
-    """Take one packet; None at the end. Raises OSError, also BlockingIOError and TimeoutError."""
+    """Return a packet, None at the end; raise OSError, also BlockingIOError and TimeoutError."""
     packet, fds, _, _ = socket.recv_fds(sock, LARGEST, MOST_FDS, socket.MSG_CMSG_CLOEXEC)
     if not packet:
         return None
@@ -41,10 +41,10 @@ def receive(sock: socket.socket) -> tuple[Message, bytes, list[int]] | None:
 
 
 class PacketLink:
-    """One end of the conversation; lives in the event loop's thread and owns `sock`.
+    """One end of the connection; lives in the event loop's thread and owns `sock`.
 
-    `on_message` gets the message, the bytes after it, and descriptors, which are its to close.
-    `on_end` is called once, when the other end is gone. What can't be sent at once waits.
+    `on_message` gets the message, the bytes after it, and descriptors, which it has to close.
+    `on_end` is called once, when the other end has closed. What can't be sent at once is queued.
     """
 
     def __init__(
@@ -55,36 +55,36 @@ class PacketLink:
         self._on_message = on_message
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[tuple[bytes, list[int]]] = deque()
+        self._queue: deque[tuple[bytes, list[int]]] = deque()
         self.on_sent: Callable[[], None] = lambda: None
-        """Called when nothing waits any more."""
+        """Called when the queue is empty again."""
         self._loop.add_reader(sock, self._read)
 
     @property
     def backlog(self) -> int:
-        """How many packets wait for the other end to read."""
-        return len(self._waiting)
+        """The number of packets in the queue."""
+        return len(self._queue)
 
     def send(self, message: Message, data: bytes = b"", fds: Sequence[int] = ()) -> None:
-        """Send, after what waits; the descriptors stay the caller's."""
+        """Send after what is queued; the descriptors remain the caller's."""
         packet = encode(message, data)
-        if self._waiting or not self._send(packet, fds):
-            if not self._waiting:
-                self._loop.add_writer(self._socket, self._send_waiting)
-            self._waiting.append((packet, [os.dup(fd) for fd in fds]))
+        if self._queue or not self._send(packet, fds):
+            if not self._queue:
+                self._loop.add_writer(self._socket, self._send_queue)
+            self._queue.append((packet, [os.dup(fd) for fd in fds]))
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._socket.close()
-        while self._waiting:
-            for fd in self._waiting.popleft()[1]:
+        while self._queue:
+            for fd in self._queue.popleft()[1]:
                 os.close(fd)
 
     def _send(self, packet: bytes, fds: Sequence[int]) -> bool:
-        """Try to send; True also when nobody will ever read it, which `on_end` tells."""
+        """Return whether it was sent, or can never be: `on_end` reports that."""
         try:
             socket.send_fds(self._socket, [packet], fds, socket.MSG_NOSIGNAL)
         except BlockingIOError:
@@ -92,15 +92,15 @@ class PacketLink:
         except ConnectionError:
             return True
         except OSError as error:
-            log.error("a message of %d bytes was not sent: %s", len(packet), error)  # noqa: TRY400 - that says it all
+            log.error("a message of %d bytes could not be sent: %s", len(packet), error)  # noqa: TRY400 - a traceback adds nothing
         return True
 
-    def _send_waiting(self) -> None:
-        while self._waiting:
-            packet, fds = self._waiting[0]
+    def _send_queue(self) -> None:
+        while self._queue:
+            packet, fds = self._queue[0]
             if not self._send(packet, fds):
                 return
-            self._waiting.popleft()
+            self._queue.popleft()
             for fd in fds:
                 os.close(fd)
         self._loop.remove_writer(self._socket)

@@ -1,4 +1,4 @@
-"""A service's log that the keeper writes, so that it goes on without a manager."""
+"""A service's log that the descriptor store writes, so that it continues without a manager."""
 
 from __future__ import annotations
 
@@ -6,127 +6,143 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from pyroctl.manager.output.logs import ServiceLog
 from pyroctl.manager.output.pipes import make_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pyroctl.core.spec import LogSpec
+    from pyroctl.core.spec import LogSpec, ServiceSpec
     from pyroctl.manager.fdstore.client import FdStoreClient
     from pyroctl.manager.fdstore.packets import Message
     from pyroctl.paths import Paths
 
 
-def _nobody(_: bytes) -> None:
-    """Hear nothing."""
+def open_log(
+    paths: Paths, spec: ServiceSpec, warn: Callable[[str], None], fdstore: FdStoreClient | None
+) -> ServiceLog | RemoteLog:
+    """Open the log of a service; if there is a descriptor store, that writes it."""
+    files = (paths.service_log(spec.name), paths.service_errors(spec.name))
+    if fdstore is not None:
+        return RemoteLog(fdstore, spec.name, files, spec.log)
+    return ServiceLog(*files, spec.log, warn=warn)
+
+
+def _discard(_: bytes) -> None:
+    """Ignore the lines."""
 
 
 class RemoteLog:
-    """Has the methods of ServiceLog, and lets the keeper do it. Belongs to the event loop."""
+    """Has the methods of ServiceLog, and makes the descriptor store do the work.
 
-    def __init__(self, keeping: FdStoreClient, service: str, paths: Paths, spec: LogSpec) -> None:
+    Belongs to the event loop's thread.
+    """
+
+    def __init__(
+        self, fdstore: FdStoreClient, service: str, files: tuple[str, str], spec: LogSpec
+    ) -> None:
         self.lost_lines = self.lost_bytes = 0
-        self.echo: Callable[[bytes], None] = _nobody
-        """Gets all whole lines too, without the time."""
-        self._keeping = keeping
+        self.echo: Callable[[bytes], None] = _discard
+        """Also gets all whole lines, without the time."""
+        self._fdstore = fdstore
         self._service = service
-        self._paths = (paths.service_log(service), paths.service_errors(service))
+        self._files = files
         self._spec = spec
         self._last: list[str] = []
-        keeping.logs[service] = self
-        self.begin()
+        fdstore.logs[service] = self
+        self.open()
 
-    def begin(self) -> None:
-        """Let the keeper open it."""
+    def open(self) -> None:
+        """Open it; again after the descriptor store was replaced."""
         self.use(self._spec)
 
     def use(self, spec: LogSpec) -> None:
-        """Keep to other bounds from now on; whether stderr is apart is the next child's matter."""
+        """Change the limits; whether stderr is apart takes effect with the next process."""
         self._spec = spec
-        self._tell("log", paths=self._paths, spec=asdict(spec))
+        self._send("log", paths=self._files, spec=asdict(spec))
 
     def pipes(
         self,
         on_lines: Callable[[bytes], None],
         *,
         apart: bool,
-        fds: Mapping[str, int] | None = None,
         watched: bool,
+        fds: Mapping[str, int] | None,
     ) -> RemotePipes:
-        """Make the pipes of a child that speaks into this log, or go on with those of `fds`.
+        """Return the pipes of a process that writes into this log, or those of `fds`.
 
-        Only if it is `watched`, `on_lines` gets the whole lines.
+        `on_lines` gets whole lines only if it is `watched`.
         """
 
         def hear(lines: bytes) -> None:
             self.echo(lines)
             on_lines(lines)
 
-        heard = watched or self.echo is not _nobody
-        return RemotePipes(self._keeping, self._service, hear if heard else None, fds, apart=apart)
+        heard = watched or self.echo is not _discard
+        return RemotePipes(self._fdstore, self._service, hear if heard else None, fds, apart=apart)
 
     def note(self, text: str) -> None:
         """Write a line of the manager's own."""
-        self._tell("note", text=text)
+        self._send("note", text=text)
         self.echo(f"[pyroctl] {text}\n".encode())
 
     def finish(self) -> None:
-        """Write what came without a newline at its end; the service has ended."""
-        self._tell("finish")
+        """Write unfinished lines; the service has ended."""
+        self._send("finish")
 
     def unfinished(self) -> list[str]:
-        """Give nothing: the keeper has the beginnings of lines."""
+        """Return nothing: the descriptor store has the unfinished lines."""
         return []
 
-    def go_on(self, unfinished: Sequence[str]) -> None:
+    def restore(self, unfinished: Sequence[str]) -> None:
         """Do nothing, see `unfinished`."""
 
     def last_lines(self) -> list[str]:
-        """Give the last lines that the service wrote before it ended, oldest first."""
+        """Return the last lines of the service before it ended, oldest first."""
         return self._last
 
-    def forget(self) -> None:
-        """Begin a new run: the last lines are that run's only."""
+    def begin_run(self) -> None:
+        """Begin a new run, which has its own last lines."""
         self._last = []
-        self._tell("forget")
+        self._send("forget")
 
     def reopen(self) -> None:
-        """Let go of the files, because somebody moved them away."""
-        self._tell("reopen")
+        """Open the files again, because they were moved away."""
+        self._send("reopen")
 
     def close(self) -> None:
-        """Let go of the files."""
-        self._tell("close")
-        self._keeping.logs.pop(self._service, None)
+        """Close the files."""
+        self._send("close")
+        self._fdstore.logs.pop(self._service, None)
 
-    def _tell(self, do: str, **message: object) -> None:
-        self._keeping.tell(do, service=self._service, **message)
-
-    def hear(self, message: Message) -> None:
-        """Take what the keeper says about the log."""
+    def receive(self, message: Message) -> None:
+        """Handle a message about the log."""
         if "last" in message:
             self._last = message["last"]
         else:
             lost = message["lost"]
             self.lost_lines, self.lost_bytes = lost["lines"], lost["bytes"]
 
+    def _send(self, do: str, **message: object) -> None:
+        self._fdstore.send(do, service=self._service, **message)
+
 
 class RemotePipes:
-    """The pipes of a child that the keeper reads; we have copies of its ends and leave them alone.
+    """The pipes of a process that the descriptor store reads; the manager only has copies.
 
-    So a child isn't hit by SIGPIPE while a dead keeper is being replaced.
+    So SIGPIPE doesn't hit a process while a descriptor store that died is being replaced.
     """
 
     def __init__(
         self,
-        keeping: FdStoreClient,
+        fdstore: FdStoreClient,
         service: str,
         on_lines: Callable[[bytes], None] | None,
         fds: Mapping[str, int] | None,
         *,
         apart: bool,
     ) -> None:
-        self._keeping = keeping
+        self._fdstore = fdstore
         self._name = service
         self._on_lines = on_lines
         self._ours = dict(fds or {})
@@ -136,32 +152,32 @@ class RemotePipes:
                 self._ours[name], self._remotes[name] = make_pipe()
 
     def remotes(self) -> tuple[int, int]:
-        """Give what the child gets as stdout and stderr."""
+        """Return the descriptors for the process' stdout and stderr."""
         *_, last = self._remotes.values()
         return self._remotes["output"], last
 
     def release_remotes(self) -> None:
-        """Close the child's ends here."""
+        """Close the ends of the process here."""
         while self._remotes:
             os.close(self._remotes.popitem()[1])
 
     def start(self, pid: int) -> None:
-        """Say what we want to hear; that the keeper reads is `FdStoreClient.sync`'s business."""
+        """Request the lines, if wanted; `FdStoreClient.sync` makes the store read."""
         self._name += f"/{pid}"
         if self._on_lines is not None:
-            self._keeping.lines[self._name] = self._on_lines
-            self._keeping.tell("copy", name=self._name)
+            self._fdstore.line_handlers[self._name] = self._on_lines
+            self._fdstore.send("copy", name=self._name)
 
     def drain(self, then: Callable[[], None]) -> None:
-        """Call `then` when what is there now is in the log."""
-        self._keeping.drain(self._name, then)
+        """Call `then` when everything written so far is in the log."""
+        self._fdstore.drain(self._name, then)
 
     def close(self) -> None:
-        """Let go of our ends."""
-        self._keeping.lines.pop(self._name, None)
+        """Close our ends."""
+        self._fdstore.line_handlers.pop(self._name, None)
         while self._ours:
             os.close(self._ours.popitem()[1])
 
     def descriptors(self) -> dict[str, int]:
-        """Give our ends."""
+        """Return our ends, by name."""
         return dict(self._ours)

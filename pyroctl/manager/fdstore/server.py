@@ -1,14 +1,15 @@
-"""Keeps what services need to outlive the manager: `python -m pyroctl.manager.fdstore.server FD`.
+"""Holds what services need to outlive the manager: `python -m pyroctl.manager.fdstore.server FD`.
 
-With `orphans = "adopt"` this process, and not the manager, reads what the services say and writes
-their logs, so nothing changes for them when the manager is killed. It has copies of all that
-connects them with the manager: listening sockets, control sockets, notification sockets. And it
-has the manager's records of them. The next manager connects to the listening socket FD and gets it
-all; see `pyroctl.manager.fdstore.packets` for the form of the messages.
+With `orphans = "adopt"` this process instead of the manager reads the services' output and writes
+their logs, so nothing changes for them when the manager is killed. It has copies of all sockets
+that connect them with the manager, for listening, control and notification, and the manager's
+records of them. The next manager connects to the listening socket FD and receives all of it;
+`pyroctl.manager.fdstore.packets` describes the format of the messages.
 
 From the manager: `hold` (a descriptor), `drop`, `record`, and for the logs `log`, `note`, `finish`,
-`forget`, `reopen`, `close`, `copy`, `drain`; `end`. To the manager: first what is kept, `held`,
-`record`, `said`, `all`; then `lines`, `drained`, `lost`, `warning`.
+`forget`, `reopen`, `close`, `copy`, `drain`; `end`. To the manager: first the contents, `held`,
+`record`, `said`, `all`; then `lines`, `drained`, `lost`, `warning`. A newer manager may speak to an
+older descriptor store, so these names are fixed, as is `keeper` for the version.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,23 +29,24 @@ from pyroctl.control.client import peer_uid
 from pyroctl.core.record import VERSION
 from pyroctl.core.spec import LogSpec
 from pyroctl.manager.fdstore.packets import PacketLink
-from pyroctl.manager.fdstore.unattended import UnattendedMonitor
 from pyroctl.manager.output.logs import ServiceLog
 from pyroctl.manager.output.pipes import OutputPipe
+from pyroctl.manager.process.notify import NotifySocket
+from pyroctl.manager.process.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pyroctl.manager.fdstore.packets import Message
 
 LONGEST_SHOWN = 1000
-"""Characters of a last line: all of them have to fit a packet."""
+"""Characters of a last line: all last lines together have to fit into a packet."""
 MOST_WAITING = 64
-"""Packets for a manager that doesn't read; then services whose lines it wants have to wait."""
+"""Packets queued for a manager that doesn't read; then services that it watches have to wait."""
 
 
 class FdStore:
-    """Holds everything by its name, `SERVICE/listen` or `SERVICE/PID/control`."""
+    """Holds descriptors by name, such as `SERVICE/listen` or `SERVICE/PID/control`."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
@@ -55,8 +58,8 @@ class FdStore:
         self._records: dict[str, object] = {}
         self._copied: set[str] = set()
         self._manager: PacketLink | None = None
-        self._absence: UnattendedMonitor | None = None
-        self._over = asyncio.Event()
+        self._unattended: UnattendedMonitor | None = None
+        self._done = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._verbs: dict[str, Callable[[Message, list[int]], None]] = {
             "hold": self._hold,
@@ -65,19 +68,19 @@ class FdStore:
             "log": self._open_log,
             "note": lambda message, _: self._log(message).note(message["text"]),
             "finish": lambda message, _: self._log(message).finish(),
-            "forget": lambda message, _: self._log(message).forget(),
+            "forget": lambda message, _: self._log(message).begin_run(),
             "reopen": lambda message, _: self._log(message).reopen(),
             "close": lambda message, _: self._log(message).close(),
             "copy": lambda message, _: self._copied.add(message["name"]),
             "drain": self._drain,
-            "end": lambda *_: self._over.set(),
+            "end": lambda *_: self._done.set(),
         }
 
     async def serve(self) -> None:
-        """Keep, until a manager has no more use for it, or nothing is left to be kept."""
+        """Serve until a manager ends it, or no process is left."""
         self._listener.setblocking(False)
         self._loop.add_reader(self._listener, self._accept)
-        await self._over.wait()
+        await self._done.wait()
         for pipe in self._pipes.values():
             pipe.drain()
         for log in self._logs.values():
@@ -94,56 +97,56 @@ class FdStore:
             if peer_uid(sock) not in {0, os.geteuid()}:
                 sock.close()
                 return
-            if self._manager is not None:  # its end just isn't noticed yet: there is but one
+            if self._manager is not None:  # there is only one: its end was not noticed yet
                 self._manager.close()
-                self._manager_left()
-            self._manager = PacketLink(sock, self._told, self._manager_left)
-            self._manager.on_sent = self._go_on
-            self._hand_over(self._manager)
+                self._manager_ended()
+            self._manager = PacketLink(sock, self._received, self._manager_ended)
+            self._manager.on_sent = self._resume
+            self._send_all(self._manager)
 
-    def _hand_over(self, manager: PacketLink) -> None:
-        absence, self._absence = self._absence, None
-        since = None if absence is None else absence.since
+    def _send_all(self, manager: PacketLink) -> None:
+        unattended, self._unattended = self._unattended, None
+        since = None if unattended is None else unattended.since
         manager.send({"keeper": VERSION, "pid": os.getpid(), "since": since})
         for service, record in self._records.items():
             manager.send({"record": service, "value": record})
         outputs = {name: pipe.fd for name, pipe in self._pipes.items() if pipe.fd >= 0}
         for name, fd in {**self._held, **outputs}.items():
             manager.send({"held": name}, fds=[fd])
-        if absence is not None:
-            absence.end()
-            for name, fields in absence.said.items():
+        if unattended is not None:
+            unattended.stop()
+            for name, fields in unattended.messages.items():
                 if fields:
                     manager.send({"said": name, "fields": fields})
         manager.send({"all": True})
 
-    def _manager_left(self) -> None:
+    def _manager_ended(self) -> None:
         self._manager = None
         self._copied.clear()
-        self._go_on()
+        self._resume()
         sockets = {name: (self._held[name], uids) for name, uids in self._uids.items()}
         names = [name.split("/") for name in (*self._held, *self._pipes)]
         pids = {int(pid) for _, pid, *rest in names if rest}
-        self._absence = UnattendedMonitor(sockets, pids, self._over.set)
-        if self._absence.alone:
-            self._over.set()
+        self._unattended = UnattendedMonitor(sockets, pids, self._done.set)
+        if self._unattended.empty:
+            self._done.set()
 
-    def _told(self, message: Message, _: bytes, fds: list[int]) -> None:
+    def _received(self, message: Message, _: bytes, fds: list[int]) -> None:
         verb = self._verbs.get(message["do"])
-        if verb is None:  # of a newer manager
+        if verb is None:  # from a newer manager
             for fd in fds:
                 os.close(fd)
         else:
             verb(message, fds)
 
-    # --- what is kept -----------------------------------------------------------------------------
+    # --- contents ---------------------------------------------------------------------------------
 
     def _hold(self, message: Message, fds: list[int]) -> None:
         name: str = message["name"]
         (fd,) = fds
         self._drop(message, [])
         if name.endswith(("/output", "/errors")):
-            self._pipes[name] = OutputPipe(partial(self._take, name), fd)
+            self._pipes[name] = OutputPipe(partial(self._write, name), fd)
             self._pipes[name].start()
         else:
             self._held[name] = fd
@@ -175,58 +178,105 @@ class FdStore:
         log = self._logs.get(message["service"])
         if log is None:
             path, errors = message["paths"]
-            self._logs[message["service"]] = ServiceLog(path, errors, spec, tell=self._warn)
+            self._logs[message["service"]] = ServiceLog(path, errors, spec, warn=self._warn)
         else:
             log.use(spec)
 
     def _log(self, message: Message) -> ServiceLog:
         return self._logs[message["service"]]
 
-    def _take(self, name: str, data: bytes) -> None:
-        """Write what a service says into its log, and let the manager have it if it wants it."""
+    def _write(self, name: str, data: bytes) -> None:
+        """Write output into the service's log, and send it to the manager if that watches it."""
         service, _, stream = name.partition("/")
-        run = name.rpartition("/")[0]
+        process = name.rpartition("/")[0]
         log = self._logs[service]
-        lines = log.take_errors(data) if stream.endswith("errors") else log.take_output(data)
+        lines = log.write_errors(data) if stream.endswith("errors") else log.write_output(data)
         if self._manager is None:
             return
         if log.lost_bytes != self._lost.get(service, 0):
             self._lost[service] = log.lost_bytes
             lost = {"lines": log.lost_lines, "bytes": log.lost_bytes}
-            self._tell({"service": service, "lost": lost})
-        if lines and run in self._copied:
-            self._tell({"lines": run}, lines)
+            self._send({"service": service, "lost": lost})
+        if lines and process in self._copied:
+            self._send({"lines": process}, lines)
             if self._manager is not None and self._manager.backlog > MOST_WAITING:
-                self._loop.call_soon(self._pipes[name].pause)  # after it has read
+                self._loop.call_soon(self._pipes[name].pause)  # when this read is done
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         for pipe in self._pipes.values():
             pipe.start()
 
     def _drain(self, message: Message, _: list[int]) -> None:
-        """Read a process' last words now, and say so."""
+        """Read the last output of a process now, and report that."""
         service, _, _ = message["name"].partition("/")
         for name, pipe in self._pipes.items():
             if name.rpartition("/")[0] == message["name"]:
                 pipe.drain()
         last = self._logs[service].last_lines() if service in self._logs else []
         last = [line[:LONGEST_SHOWN] for line in last]
-        self._tell({"drained": message["number"], "service": service, "last": last})
+        self._send({"drained": message["number"], "service": service, "last": last})
 
     def _warn(self, text: str) -> None:
-        self._loop.call_soon_threadsafe(self._tell, {"warning": text})
+        self._loop.call_soon_threadsafe(self._send, {"warning": text})
 
-    def _tell(self, message: Message, data: bytes = b"") -> None:
+    def _send(self, message: Message, data: bytes = b"") -> None:
         if self._manager is not None:
             self._manager.send(message, data)
 
 
+class UnattendedMonitor:
+    """Watches services from the end of one manager to the start of the next.
+
+    `sockets` are the services' notification sockets with the users whose messages count: unread,
+    the sockets would fill up and block the services. `on_empty` is called when no process of `pids`
+    is left.
+    """
+
+    def __init__(
+        self,
+        sockets: Mapping[str, tuple[int, frozenset[int]]],
+        pids: Iterable[int],
+        on_empty: Callable[[], None],
+    ) -> None:
+        self.since = time.time()
+        self.messages: dict[str, dict[str, str]] = {name: {} for name in sockets}
+        """What has arrived, by socket; later values of a field replace earlier ones."""
+        self._sockets = [
+            NotifySocket("", uids, self.messages[name].update, fd=os.dup(fd))
+            for name, (fd, uids) in sockets.items()
+        ]
+        self._on_empty = on_empty
+        self._watches: dict[int, ProcessWatch] = {}
+        for pid in pids:
+            try:
+                self._watches[pid] = ProcessWatch(pid, partial(self._ended, pid))
+            except ProcessLookupError:
+                continue
+
+    @property
+    def empty(self) -> bool:
+        """Whether no process is left."""
+        return not self._watches
+
+    def stop(self) -> None:
+        """Leave everything to a manager."""
+        for sock in self._sockets:
+            sock.detach()
+        for watch in self._watches.values():
+            watch.cancel()
+
+    def _ended(self, pid: int) -> None:
+        del self._watches[pid]
+        if self.empty:
+            self._on_empty()
+
+
 def main() -> None:
-    """Keep, for the managers that come to that socket."""
+    """Serve the managers that connect to the socket."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # only the end of its duty ends the keeper
+        signal.signal(number, signal.SIG_IGN)  # only a manager, or the last process, ends it
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # it has them of all services
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the descriptors of all services
     with socket.socket(fileno=int(sys.argv[1])) as listener:
         listener.set_inheritable(False)
 

@@ -1,4 +1,4 @@
-"""What a manager finds when it begins: nothing, or what the one before it has left."""
+"""What a manager starts from: nothing, or what the previous one has left."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import logging
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pyroctl.core.record import from_json
 from pyroctl.errors import PyroctlError
 from pyroctl.manager import lock
-from pyroctl.manager.cleanup import cleanup_process, crash_report
-from pyroctl.manager.fdstore import reattach
+from pyroctl.manager.cleanup import crash_report
 from pyroctl.manager.fdstore.client import FdStoreClient, StoredState, UnusableStore
+from pyroctl.manager.process import procfs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pyroctl.core.record import UnitRecord
     from pyroctl.core.spec import Deployment
     from pyroctl.manager.cleanup.crash_report import LockOwner
-    from pyroctl.manager.reexec import Handoff
+    from pyroctl.manager.reexec import ReexecState
     from pyroctl.paths import Paths
 
 log = logging.getLogger(__name__)
@@ -29,74 +30,80 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StartupState:
-    """How a manager begins."""
+    """What a manager starts from."""
 
-    keeping: FdStoreClient | None = None
-    """What lets services outlive us; None if they aren't to."""
-    known: Mapping[str, UnitRecord] = field(default_factory=dict)
-    """Services that we go on with."""
-    inheritance: StoredState = field(default_factory=StoredState)
-    handoff: Handoff | None = None
-    """What another program in this process has left, if we go on with its work."""
+    fdstore: FdStoreClient | None = None
+    """The descriptor store, if services are to outlive the manager."""
+    records: Mapping[str, UnitRecord] = field(default_factory=dict)
+    """The services to reattach."""
+    stored: StoredState = field(default_factory=StoredState)
+    reexec: ReexecState | None = None
+    """What the previous program in this process has left, after a reexec."""
     news: str = ""
-    """What there is to say about the last manager."""
+    """A message for users about the last manager."""
 
 
-def begin(deployment: Deployment, paths: Paths, last: LockOwner | None) -> StartupState:
-    """Find out how to begin, after the lock was taken; ends what nobody is to go on with.
+def start(deployment: Deployment, paths: Paths, last: LockOwner | None) -> StartupState:
+    """Return what to start from, once the lock is taken; end what is not to be reattached.
 
-    Blocks for some seconds if that doesn't want to end. Raises PyroctlError.
+    Blocks for some seconds if that doesn't end. Raises PyroctlError.
     """
-    keeping, inheritance = None, StoredState()
+    fdstore, stored = None, StoredState()
     if deployment.orphans == "adopt":
-        keeping, inheritance = _inherit(paths)
-    records = reattach.read(inheritance.records)
-    known = {name: record for name, record in records.items() if name in deployment.services}
+        fdstore, stored = _connect(paths)
+    records = _read(stored.records)
+    records = {name: records[name] for name in records if name in deployment.services}
     news = ""
     if last is not None:
-        alive = [name for name, record in known.items() if _lives(record)]
-        found = crash_report.examine(last, paths, inheritance.keeper, alive)
-        found.taken_over = len(alive) if known else None
-        if inheritance.since is not None:
-            found.when = datetime.fromtimestamp(inheritance.since, UTC).astimezone()
-        news = found.describe()
+        alive = [name for name, record in records.items() if _is_alive(record)]
+        report = crash_report.examine(last, paths, stored.pid, alive)
+        report.reattached = len(alive) if records else None
+        if stored.since is not None:
+            report.when = datetime.fromtimestamp(stored.since, UTC).astimezone()
+        news = report.describe()
         log.warning("%s", news)
-    lock.clear(paths, known)
-    if keeping is None:
+    lock.clear(paths, records)
+    if fdstore is None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(paths.fdstore_socket)
-    return StartupState(keeping, known, inheritance, news=news)
+    return StartupState(fdstore, records, stored, news=news)
 
 
-def go_on(deployment: Deployment, paths: Paths, handoff: Handoff) -> StartupState:
-    """Begin where another program in this process has ended, see `adoption.reexec`."""
-    keeping, inheritance = None, StoredState(records=handoff.records, fds=handoff.fds)
+def resume(deployment: Deployment, paths: Paths, reexec: ReexecState) -> StartupState:
+    """Return what to start from after a reexec, see `pyroctl.manager.reexec`."""
+    fdstore, stored = None, StoredState(records=reexec.records, fds=reexec.fds)
     if deployment.orphans == "adopt":
-        keeping, inheritance = _inherit(paths)
-    known = reattach.read(inheritance.records)
-    return StartupState(keeping, known, inheritance, handoff)
+        fdstore, stored = _connect(paths)
+    return StartupState(fdstore, _read(stored.records), stored, reexec)
 
 
-def _inherit(paths: Paths) -> tuple[FdStoreClient, StoredState]:
-    keeping = FdStoreClient(paths)
+def _connect(paths: Paths) -> tuple[FdStoreClient, StoredState]:
+    fdstore = FdStoreClient(paths)
     try:
         try:
-            return keeping, keeping.start()
+            return fdstore, fdstore.start()
         except UnusableStore as trouble:
-            log.warning("the keeper is of no use (%s): all services start anew", trouble)
+            log.warning("the descriptor store is unusable (%s): all services restart", trouble)
             crash_report.end_all(paths)
-            return keeping, keeping.start()
+            return fdstore, fdstore.start()
     except (OSError, UnusableStore) as error:
         raise PyroctlError(
-            f"the process that keeps services alive doesn't start: {error}",
+            f"the descriptor store, which keeps services alive, doesn't start: {error}",
             hint='without orphans = "adopt" it isn\'t needed',
         ) from None
 
 
-def _lives(record: UnitRecord) -> bool:
-    """Tell whether the service has gone on without a manager."""
-    with contextlib.suppress(OSError):
-        return any(
-            reattach.is_meant(run) and cleanup_process.is_alive(run.pid) for run in record.runs
-        )
-    return False
+def _read(found: Mapping[str, dict[str, Any]]) -> dict[str, UnitRecord]:
+    """Return the records that can be read; log the others."""
+    records = {}
+    for service, table in found.items():
+        try:
+            records[service] = from_json(table)
+        except (ValueError, TypeError, LookupError) as error:
+            log.warning("the record of %s can't be read: %r", service, error)
+    return records
+
+
+def _is_alive(record: UnitRecord) -> bool:
+    """Return whether the service has outlived its manager."""
+    return any(procfs.is_same(r.pid, r.started) and procfs.is_alive(r.pid) for r in record.runs)

@@ -1,122 +1,163 @@
-"""Watches one run of a service while it serves: whether it is alive, and what it takes."""
+"""Watches a process of a service while it is running: whether it answers, and what it uses."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
+from pyroctl.core import usage, watchdog
 from pyroctl.core.state import Unhealthy
-from pyroctl.core.usage import Excess, compare, is_limited, pause, verdict
-from pyroctl.core.watchdog import GRACE, SilenceCheck, check_of
+from pyroctl.core.watchdog import SilenceCheck, check_of
 from pyroctl.manager.health.probes import probe_for
-from pyroctl.manager.health.usage import look
-from pyroctl.manager.health.watchdog import Watchdog
+from pyroctl.manager.process import procfs
+from pyroctl.manager.process.sessions import SessionSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from pyroctl.core.spec import ServiceSpec
+    from pyroctl.core.spec import ServiceSpec, WatchdogSpec
     from pyroctl.manager.process.service_process import ServiceProcess
 
 
 class Health:
-    """Says once what is wrong with a run; wakes nobody up if the service has asked for nothing.
+    """Reports once what is wrong with a process; without configured checks it never wakes up.
 
-    `on_ill` gets the run that it was found about, because by then there may be another one.
-    Begins at once and ends with `cancel`; all of it in the event loop's thread. `bound` and `busy`
-    as for `probe_for`.
+    `on_unhealthy` also gets the process, because by then another one may be the service. The checks
+    begin at once and end with `cancel`; all of it in the event loop's thread. `bound` and `busy` as
+    for `probe_for`.
     """
 
     def __init__(
         self,
         spec: ServiceSpec,
-        run: ServiceProcess,
+        process: ServiceProcess,
         bound: tuple[str, int] | None,
         busy: Callable[[], bool],
-        on_ill: Callable[[ServiceProcess, Unhealthy], None],
+        on_unhealthy: Callable[[ServiceProcess, Unhealthy], None],
     ) -> None:
-        self._run = run
-        self._on_ill = on_ill
-        self._watches: list[Watchdog | HeartbeatMonitor | ResourceMonitor] = []
-        told = check_of(run.spec)
-        if isinstance(told, SilenceCheck):  # what it was told at its start counts
+        self._process = process
+        self._on_unhealthy = on_unhealthy
+        self._monitors: list[Watchdog | HeartbeatMonitor | ResourceMonitor] = []
+        promised = check_of(process.spec)
+        if isinstance(promised, SilenceCheck):  # what the process was told at its start counts
             if spec.watchdog is not None:
-                self._watches.append(HeartbeatMonitor(run, told.period, self._hung))
+                self._monitors.append(HeartbeatMonitor(process, promised.period, self._report))
         elif spec.watchdog is not None:
-            probe = probe_for(check_of(spec), run, bound, busy)
+            probe = probe_for(check_of(spec), process, bound, busy)
             if probe is not None:
-                self._watches.append(Watchdog(spec.watchdog, probe, self._hung))
-        if is_limited(spec):
-            self._watches.append(ResourceMonitor(spec, run, self._greedy))
+                self._monitors.append(Watchdog(spec.watchdog, probe, self._report))
+        if usage.is_limited(spec):
+            excessive = partial(self._report, answers=True)
+            self._monitors.append(ResourceMonitor(spec, process, excessive))
 
     def cancel(self) -> None:
-        """Watch no longer."""
-        for watch in self._watches:
-            watch.cancel()
+        """Stop watching."""
+        for monitor in self._monitors:
+            monitor.cancel()
 
-    def _hung(self, reason: str) -> None:
-        self._say(Unhealthy(reason))
-
-    def _greedy(self, reason: str) -> None:
-        self._say(Unhealthy(reason, answers=True))
-
-    def _say(self, what: Unhealthy) -> None:
+    def _report(self, reason: str, *, answers: bool = False) -> None:
         self.cancel()
-        self._on_ill(self._run, what)
+        self._on_unhealthy(self._process, Unhealthy(reason, answers))
+
+
+class Watchdog:
+    """Calls `on_hung` once, with the reason, when a service has missed too many checks.
+
+    `probe` checks once, and returns whether there was an answer within the seconds that it gets.
+    """
+
+    def __init__(
+        self,
+        spec: WatchdogSpec,
+        probe: Callable[[float], Awaitable[bool]],
+        on_hung: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spec = spec
+        self._probe = probe
+        self._on_hung = on_hung
+        self._clock = clock
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    def cancel(self) -> None:
+        """Stop checking."""
+        self._task.cancel()
+
+    async def _watch(self) -> None:
+        missed, waited = 0, 0.0
+        while (reason := watchdog.verdict(missed, self._spec)) is None:
+            await asyncio.sleep(max(0.0, self._spec.every - waited))
+            asked = self._clock()
+            answered = await self._probe(self._spec.timeout)
+            waited = self._clock() - asked
+            missed = watchdog.count_missed(missed, waited, self._spec, answered=answered)
+        self._on_hung(reason)
 
 
 class HeartbeatMonitor:
-    """Calls `on_silent`, once, when a service hasn't said WATCHDOG=1 for `period` seconds."""
+    """Calls `on_silent` once, when a service hasn't sent WATCHDOG=1 for `period` seconds."""
 
     def __init__(
-        self, run: ServiceProcess, period: float, on_silent: Callable[[str], None]
+        self, process: ServiceProcess, period: float, on_silent: Callable[[str], None]
     ) -> None:
-        self._run = run
+        self._process = process
         self._period = period
         self._on_silent = on_silent
         self._loop = asyncio.get_running_loop()
         self._since = self._loop.time()
-        self._timer = self._loop.call_later(period, self._look)
+        self._timer = self._loop.call_later(period, self._check)
 
     def cancel(self) -> None:
-        """Listen no longer."""
+        """Stop checking."""
         self._timer.cancel()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._loop.time()
-        if now - self._timer.when() > GRACE:  # we were stopped ourselves: nobody is blamed
+        if now - self._timer.when() > watchdog.GRACE:  # the manager itself was stopped
             self._since = now
-        quiet = now - max(self._since, self._run.last_sign)
+        quiet = now - max(self._since, self._process.last_heartbeat)
         if quiet >= self._period:
             self._on_silent(f"gave no sign of life for {self._period:g} s")
         else:
-            self._timer = self._loop.call_later(self._period - quiet, self._look)
+            self._timer = self._loop.call_later(self._period - quiet, self._check)
 
 
 class ResourceMonitor:
-    """Calls `on_excess`, once, when a service takes more than it may for too long."""
+    """Calls `on_excess` once, when a service exceeds its resource limits for too long."""
 
     def __init__(
-        self, spec: ServiceSpec, run: ServiceProcess, on_excess: Callable[[str], None]
+        self, spec: ServiceSpec, process: ServiceProcess, on_excess: Callable[[str], None]
     ) -> None:
         self._spec = spec
-        self._run = run
+        self._process = process
         self._on_excess = on_excess
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
     def cancel(self) -> None:
-        """Look no longer."""
+        """Stop checking."""
         self._task.cancel()
 
     async def _watch(self) -> None:
-        excess, before = Excess(), look(self._run.pid, time.monotonic())
+        excess, before = usage.Excess(), self._sample()
         while True:
-            await asyncio.sleep(pause(self._spec.window))
-            now = look(self._run.pid, time.monotonic())
-            excess = compare(self._spec, excess, before, now)
-            reason = verdict(self._spec, excess, before, now)
+            await asyncio.sleep(usage.pause(self._spec.window))
+            now = self._sample()
+            excess = usage.compare(self._spec, excess, before, now)
+            reason = usage.verdict(self._spec, excess, before, now)
             if reason is not None:
                 self._on_excess(reason)
                 return
             before = now
+
+    def _sample(self) -> usage.UsageSample:
+        """Add up what the processes of the session use; what has just ended doesn't count."""
+        at, rss, cpu = time.monotonic(), 0, {}
+        for pid in SessionSnapshot().members(self._process.pid):
+            used = procfs.usage(pid)
+            if used is not None:
+                cpu[pid] = used[0]
+                rss += used[1]
+        return usage.UsageSample(at, rss, cpu)

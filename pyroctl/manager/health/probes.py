@@ -1,4 +1,4 @@
-"""The ways of asking a running service whether it is alive: each is asked once, and answers."""
+"""Probes: each checks once whether a running process is alive."""
 
 from __future__ import annotations
 
@@ -28,96 +28,99 @@ DEFAULT_NAME_SERVER = "localhost:9090"
 
 def probe_for(
     check: Check | None,
-    run: ServiceProcess,
+    process: ServiceProcess,
     bound: tuple[str, int] | None,
     busy: Callable[[], bool],
 ) -> Probe | None:
-    """Give what asks one run of a service, None if nobody does.
+    """Return the probe for a process, None if there is no check.
 
-    `bound` is where it listens, if the manager holds its socket; `busy` tells that it has a reason
-    not to answer.
+    `bound` is where it listens, if the manager holds its socket; `busy` returns whether it has a
+    reason not to answer.
     """
     match check:
         case AskCheck():
-            return lambda patience: _ask(run, patience, busy)
+            return lambda max_wait: _ask(process, max_wait, busy)
         case PortCheck(host, port):
-            return lambda patience: _connect(host, port, patience)
+            return lambda max_wait: _connect(host, port, max_wait)
         case CommandCheck(command):
-            return lambda patience: succeeds(run.beside, command, patience)
+            return lambda max_wait: succeeds(process.helpers, command, max_wait)
         case PyroCheck(None):
-            return _own_object(run, bound)
+            return _own_object(process, bound)
         case PyroCheck(name) if name is not None:
-            return _NamedObject(name, run.ns or DEFAULT_NAME_SERVER)
+            return _NamedObject(name, process.record.ns or DEFAULT_NAME_SERVER)
     return None
 
 
-async def _ask(run: ServiceProcess, patience: float, busy: Callable[[], bool]) -> bool:
+async def _ask(process: ServiceProcess, max_wait: float, busy: Callable[[], bool]) -> bool:
     """Ask over the control socket; a refusal is a sign of life."""
+    control = process.handle.control
+    if control is None:
+        return busy()
     try:
-        answer = await run.child.ask("ping", patience)
-    except (RequestRefused, ConnectionError):  # the latter: its end is noticed by others
+        answer = await control.ask("ping", max_wait)
+    except (RequestRefused, ConnectionError):  # the latter: others notice its end
         return True
     except OSError:
         return busy()
     return not isinstance(answer, dict) or answer.get("alive") is not False
 
 
-async def _connect(host: str, port: int, patience: float) -> bool:
+async def _connect(host: str, port: int, max_wait: float) -> bool:
     with contextlib.suppress(OSError):
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(max_wait):
             _, writer = await asyncio.open_connection(host, port)
             writer.close()
             return True
     return False
 
 
-async def succeeds(beside: HelperRunner, command: Sequence[str], patience: float) -> bool:
-    """Run a program; tell whether it exits with 0 in time. Nothing of it is left afterwards."""
+async def succeeds(helpers: HelperRunner, command: Sequence[str], max_wait: float) -> bool:
+    """Return whether a program exits with 0 in time. Nothing of it is left afterwards."""
     try:
-        process = beside.start(command)
-    except OSError:  # no more processes at the moment: that isn't the service's fault
+        process = helpers.start(command)
+    except OSError:  # no more processes at the moment: not the service's fault
         return True
     ended = asyncio.Event()
     watch = ProcessWatch(process.pid, ended.set)
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(max_wait):
             await ended.wait()
     except TimeoutError:
         return False
     finally:
         watch.cancel()
-        code = beside.end(process)
+        code = helpers.end(process)
     return code == 0
 
 
-def _own_object(run: ServiceProcess, bound: tuple[str, int] | None) -> Probe | None:
-    """Ping the object that the service has told us; where it listens, not where a router sends."""
-    if run.uri is None:
+def _own_object(process: ServiceProcess, bound: tuple[str, int] | None) -> Probe | None:
+    """Ping the object that the process has reported: where it listens, not at a router."""
+    if process.record.uri is None:
         return None
-    place = pyro_ping.place_of(run.uri)
+    place = pyro_ping.place_of(process.record.uri)
     if bound is not None:
         place = place._replace(host=bound[0], port=bound[1])
-    tls = _tls(run.spec.options)
-    return lambda patience: pyro_ping.ping(place, patience, tls)
+    tls = _tls(process.spec.options)
+    return lambda max_wait: pyro_ping.ping(place, max_wait, tls)
 
 
 def _tls(options: object) -> ssl.SSLContext | None:
-    """Give what it takes to talk to an object over TLS; who it is doesn't matter here."""
+    """Return a context to talk to an object over TLS; its identity doesn't matter here."""
     if not isinstance(options, ObjectOptions) or options.ssl_servercert is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if options.ssl_clientcert is not None:
-        with contextlib.suppress(OSError):  # without it we are refused, which is an answer
+        with contextlib.suppress(OSError):  # refused without it, which is an answer too
             context.load_cert_chain(options.ssl_clientcert, options.ssl_clientkey)
     return context
 
 
 class _NamedObject:
-    """Pings the object that has a name; looks it up again when it didn't answer.
+    """Pings the object with a name; looks the name up again after a missing answer.
 
-    A name server that doesn't say where it is says nothing about the object.
+    A name server that doesn't find it says nothing about the object.
     """
 
     def __init__(self, name: str, ns: str) -> None:
@@ -126,12 +129,12 @@ class _NamedObject:
         self._host, self._port = host.strip("[]"), int(port)
         self._place: pyro_ping.Place | None = None
 
-    async def __call__(self, patience: float) -> bool:
+    async def __call__(self, max_wait: float) -> bool:
         place = self._place
         if place is None:
-            place = await pyro_ping.look_up(self._name, self._host, self._port, patience)
+            place = await pyro_ping.look_up(self._name, self._host, self._port, max_wait)
         if place is None:
             return True
-        alive = await pyro_ping.ping(place, patience)
+        alive = await pyro_ping.ping(place, max_wait)
         self._place = place if alive else None
         return alive

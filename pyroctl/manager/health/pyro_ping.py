@@ -1,8 +1,8 @@
-"""Tells whether a Pyro object's daemon answers, as a client would see it, without Pyro5.
+"""Checks whether a Pyro object's daemon answers, as a client would see it, without Pyro5.
 
-A handshake, then a PING, which a daemon answers without looking at what is in it. Pyro5's wire
-protocol, version 502 (`Pyro5/protocol.py`): a header of 40 bytes, annotations, data. What is sent
-is JSON, a serializer that every Pyro5 daemon takes.
+A handshake, then a PING, which a daemon answers without reading its content. Pyro5's wire
+protocol, version 502 (`Pyro5/protocol.py`): a header of 40 bytes, annotations, data. Data is sent
+as JSON, which every Pyro5 daemon accepts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Place(NamedTuple):
     host: str
     port: int
     path: str | None = None
-    """Of a Unix socket, instead of host and port."""
+    """The path of a Unix socket, instead of host and port."""
 
 
 class _Answer(NamedTuple):
@@ -47,7 +47,7 @@ class _Answer(NamedTuple):
 
 
 def place_of(uri: str) -> Place:
-    """Read `PYRO:OBJECT@HOST:PORT` or `PYRO:OBJECT@./u:PATH`; raises ValueError."""
+    """Parse `PYRO:OBJECT@HOST:PORT` or `PYRO:OBJECT@./u:PATH`; raise ValueError."""
     object_id, _, location = uri.removeprefix("PYRO:").rpartition("@")
     if location.startswith("./u:"):
         return Place(object_id, "", 0, location.removeprefix("./u:"))
@@ -55,16 +55,18 @@ def place_of(uri: str) -> Place:
     return Place(object_id, host.strip("[]"), int(port))
 
 
-async def ping(place: Place, patience: float, tls: ssl.SSLContext | None = None) -> bool:
-    """Tell whether the daemon there answers within `patience` seconds.
+async def ping(place: Place, max_wait: float, tls: ssl.SSLContext | None = None) -> bool:
+    """Return whether the daemon there answers within `max_wait` seconds.
 
-    That it refuses us is an answer, too: it lives, although it has no free thread or no such
-    object, or wants an identification or a certificate that we haven't.
+    A refusal is an answer too: the daemon is alive, although it has no free thread or no such
+    object, or requires an identification or a certificate that we don't have.
     """
     trusted = True
     try:
-        async with asyncio.timeout(patience), _connection(place, tls) as connection:
-            trusted = tls is None  # over TLS we hear only now whether our certificate will do
+        async with asyncio.timeout(max_wait), _connection(place, tls) as connection:
+            trusted = (
+                tls is None
+            )  # over TLS only the answer shows whether our certificate is accepted
             greeting = {"handshake": "hello", "object": place.object_id}
             if (await _exchange(*connection, CONNECT, greeting)).kind == CONNECTOK:
                 await _exchange(*connection, PING, "ping")
@@ -77,12 +79,12 @@ async def ping(place: Place, patience: float, tls: ssl.SSLContext | None = None)
         return False
 
 
-async def look_up(name: str, host: str, port: int, patience: float) -> Place | None:
-    """Ask a name server where an object is; None if it doesn't say."""
+async def look_up(name: str, host: str, port: int, max_wait: float) -> Place | None:
+    """Ask a name server where an object is; return None without an answer."""
     place = Place(NAME_SERVER, host, port)
     call = {"object": NAME_SERVER, "method": "lookup", "params": [name], "kwargs": {}}
     try:
-        async with asyncio.timeout(patience), _connection(place, None) as connection:
+        async with asyncio.timeout(max_wait), _connection(place, None) as connection:
             await _exchange(*connection, CONNECT, {"handshake": "hello", "object": NAME_SERVER})
             answer = await _exchange(*connection, INVOKE, call)
         if answer.flags & EXCEPTION or answer.serializer != JSON:
@@ -93,7 +95,7 @@ async def look_up(name: str, host: str, port: int, patience: float) -> Place | N
 
 
 def _place_in(found: Any) -> Place:
-    """Read a URI as Pyro5's JSON serializer writes it: protocol, object, socket, host, port."""
+    """Parse a URI of Pyro5's JSON serializer: protocol, object, socket, host, port."""
     _, object_id, path, host, port = found["state"]
     return Place(str(object_id), str(host or ""), int(port or 0), path)
 
@@ -109,13 +111,13 @@ async def _connection(
     try:
         yield reader, writer
     finally:
-        writer.transport.abort()  # a TLS daemon that hangs would never let us close in good order
+        writer.transport.abort()  # a hanging TLS daemon would never let us close in order
 
 
 async def _exchange(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: int, message: object
 ) -> _Answer:
-    """Send a message and read the answer; raises OSError, EOFError or ValueError."""
+    """Send a message and return the answer; raise OSError, EOFError or ValueError."""
     data = json.dumps(message).encode()
     header = (TAG, VERSION, kind, JSON, 0, 0, len(data), 0, bytes(16), 0, MAGIC)
     writer.write(HEADER.pack(*header) + data)
@@ -124,6 +126,6 @@ async def _exchange(
         await reader.readexactly(HEADER.size)
     )
     if (tag, version, magic) != (TAG, VERSION, MAGIC) or size + more > LARGEST_ANSWER:
-        raise ValueError("what answers speaks no Pyro")
+        raise ValueError("the answer is not in Pyro's protocol")
     await reader.readexactly(more)
     return _Answer(answer, serializer, flags, await reader.readexactly(size))

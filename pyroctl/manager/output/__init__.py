@@ -1,1 +1,1 @@
-"""What services say, on its way into their logs."""
+"""The output of services, on its way into their logs."""

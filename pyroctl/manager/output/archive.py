@@ -1,4 +1,4 @@
-"""The files of a log that were put aside: numbered, bounded, compressed in the background."""
+"""The rotated files of a log: numbered, bounded, compressed in the background."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ LEVEL = 6
 
 
 class Archive:
-    """Keeps what becomes of one log file after it is full.
+    """Rotates one log file.
 
-    `put_aside`, `use` and `close` belong to the event loop's thread. A thread of its own compresses
-    while there is something to compress; renaming is done under a lock, by both. `tell` may be
-    called from that thread.
+    `rotate`, `use` and `close` belong to the event loop's thread. A separate thread compresses
+    while there is something to compress; both rename under a lock. `warn` may be called from that
+    thread.
     """
 
-    def __init__(self, path: str, spec: LogSpec, tell: Callable[[str], None]) -> None:
+    def __init__(self, path: str, spec: LogSpec, warn: Callable[[str], None]) -> None:
         self._path = path
         self._spec = spec
-        self._tell = tell
+        self._warn = warn
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._worker: threading.Thread | None = None
 
     def use(self, spec: LogSpec) -> None:
-        """Keep to other bounds from now on."""
+        """Change the limits."""
         self._spec = spec
 
-    def put_aside(self) -> None:
-        """Make the log file number 1, and number n number n + 1; let go of the oldest.
+    def rotate(self) -> None:
+        """Rename the log file to number 1, and each number n to n + 1; remove the oldest.
 
-        Raises OSError; then the log file is where it was.
+        Raises OSError; then the log file keeps its name.
         """
         with self._lock:
             for number, name in reversed(rotated_logs(self._path)):
@@ -57,7 +57,7 @@ class Archive:
                 self._worker.start()
 
     def close(self) -> None:
-        """Compress no more; what is unfinished stays as it was."""
+        """Stop compressing; a file that is not finished stays as it was."""
         self._closing.set()
         worker = self._worker
         if worker is not None:
@@ -74,7 +74,7 @@ class Archive:
             os.replace(name, f"{self._path}.{number + 1}{name.removeprefix(plain)}")
 
     def _trim(self) -> None:
-        """Let the oldest go while all of them, and a full log file, are more than is allowed."""
+        """Remove the oldest while all of them and a full log file exceed `total_bytes`."""
         if self._spec.total_bytes is None:
             return
         room = self._spec.total_bytes - self._spec.max_bytes
@@ -91,11 +91,11 @@ class Archive:
                 with source:
                     self._compress(source)
         except OSError as error:
-            self._tell(f"{self._path}: not compressed: {error.strerror or error}")
+            self._warn(f"{self._path}: not compressed: {error.strerror or error}")
             self._worker = None
 
     def _next_plain(self) -> BinaryIO | None:
-        """Open the oldest file that isn't compressed; None, and the thread is over, without one."""
+        """Open the oldest file that is not compressed; return None if the thread has to end."""
         with self._lock:
             for _, name in reversed(rotated_logs(self._path)):
                 if not name.endswith(".gz") and not self._closing.is_set():
@@ -113,7 +113,7 @@ class Archive:
                     while (block := source.read(BLOCK)) and not self._closing.is_set():
                         packed.write(block)
                 target.flush()
-                os.fsync(target.fileno())  # the plain one goes
+                os.fsync(target.fileno())  # before the original is removed
             if not self._closing.is_set():
                 os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))
                 self._replace(status.st_ino, part)
@@ -122,7 +122,7 @@ class Archive:
                 os.unlink(part)
 
     def _replace(self, inode: int, part: str) -> None:
-        """Put the compressed file in the place of the plain one, which may have moved on."""
+        """Replace the original, which may have a new name, by the compressed file."""
         with self._lock:
             for _, name in rotated_logs(self._path):
                 if os.stat(name).st_ino == inode:

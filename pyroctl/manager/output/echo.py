@@ -1,4 +1,4 @@
-"""Shows what the services say on the manager's own standard output."""
+"""Prints the output of services on the manager's standard output."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import threading
 from collections import deque
 
 MOST_WAITING = 4 << 20
-"""Bytes that wait for a reader who is slow; what comes then isn't shown (the logs have it)."""
-LAST_PATIENCE = 1.0
+"""Bytes that wait for a slow reader; further lines are not shown (the logs have them)."""
+FLUSH_TIMEOUT = 1.0
 """Seconds for the rest, at the end."""
 
 
 class Echo:
-    """Writes lines with their service's name in front, in a thread of its own.
+    """Writes lines with their service's name in front, in a separate thread.
 
-    So a terminal that was stopped, or a pipe that nobody reads, keeps nobody waiting. `take` and
-    `close` may be called from any thread.
+    So a terminal that was stopped, or a pipe without a reader, blocks nothing. `write` and `close`
+    may be called from any thread.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -28,8 +28,8 @@ class Echo:
         self._thread = threading.Thread(target=self._write_all, name="echo", daemon=True)
         self._thread.start()
 
-    def take(self, service: str, lines: bytes) -> None:
-        """Show whole lines, each with its newline."""
+    def write(self, service: str, lines: bytes) -> None:
+        """Print whole lines, each with its newline."""
         label = f"{service} | ".encode()
         block = label + lines[:-1].replace(b"\n", b"\n" + label) + b"\n"
         with self._changed:
@@ -37,19 +37,19 @@ class Echo:
                 self._dropped += lines.count(b"\n")
                 return
             if self._dropped:
-                said = f"[pyroctl] {self._dropped} lines are not shown here: nobody read them\n"
-                block = said.encode() + block
+                notice = f"[pyroctl] {self._dropped} lines are not shown here: output was blocked\n"
+                block = notice.encode() + block
                 self._dropped = 0
             self._waiting.append(block)
             self._bytes += len(block)
             self._changed.notify()
 
     def close(self) -> None:
-        """Write what waits, if it is read soon, and end."""
+        """Write what is left, if it is read soon, and end."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(LAST_PATIENCE)
+        self._thread.join(FLUSH_TIMEOUT)
 
     def _write_all(self) -> None:
         while (block := self._next()) is not None:
@@ -58,7 +58,7 @@ class Echo:
                 while rest:
                     rest = rest[os.write(self._descriptor, rest) :]
             except OSError:
-                return  # nobody will ever read it; the logs have it
+                return  # the reader has gone; the logs have it
             with self._changed:
                 self._bytes -= len(block)
 

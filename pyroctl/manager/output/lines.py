@@ -1,76 +1,76 @@
-"""Makes whole lines of what comes in pieces. Pure: bytes in, bytes out."""
+"""Assembles lines from pieces. Pure: bytes in, bytes out."""
 
 from __future__ import annotations
 
 LONGEST_LINE = 65536
-"""Bytes; a longer line is broken up, so that memory stays bounded."""
+"""Bytes; a longer line is broken, so that memory stays bounded."""
 GOES_ON = b"[pyroctl] the line goes on: it has more than %d bytes\n" % LONGEST_LINE
-"""Stands after the first piece of a line that was broken up."""
+"""Follows the first piece of a broken line."""
 CONTINUATION_BITS, CONTINUATION = 0xC0, 0x80
 LONGEST_CHARACTER = 4
 """Bytes of a character in UTF-8 (RFC 3629)."""
 
 
 class LineAssembler:
-    """Holds back an unfinished line until the rest comes. Bytes are never changed."""
+    """Holds an unfinished line until the rest arrives. Never changes bytes."""
 
     def __init__(self) -> None:
         self._unfinished = b""
-        self._said = False
-        """The unfinished line's beginning was given already, with GOES_ON after it."""
+        self._noted = False
+        """Whether GOES_ON was already inserted into the unfinished line."""
 
     def feed(self, data: bytes) -> bytes:
-        """Give the lines that are complete now, each with its newline; b"" if none is."""
+        """Return the lines that are complete now, each with its newline, or b""."""
         if self._unfinished:
             data = self._unfinished + data
         breaks = self._breaks(data)
         end = data.rfind(b"\n") + 1
         if breaks and breaks[-1][0] > end:
-            end, self._said = breaks[-1][0], True
+            end, self._noted = breaks[-1][0], True
         elif end:
-            self._said = False
+            self._noted = False
         self._unfinished = data[end:]
         return _broken(data, breaks, end) if breaks else data[:end]
 
     @property
     def unfinished(self) -> bytes:
-        """What is held back."""
+        """The unfinished line."""
         return self._unfinished
 
     def finish(self) -> bytes:
-        """Give what came without a newline at its end, as a line."""
-        rest, self._unfinished, self._said = self._unfinished, b"", False
+        """Return the unfinished line, completed by a newline, or b""."""
+        rest, self._unfinished, self._noted = self._unfinished, b"", False
         return rest + b"\n" if rest else b""
 
     def _breaks(self, data: bytes) -> list[tuple[int, bool]]:
-        """Find where lines that are too long must be broken, and whether to say so there.
+        """Return where to break lines that are too long, and whether to insert GOES_ON there.
 
-        Looks at a few places only, not at every line.
+        Examines only a few places, not every line.
         """
         found = []
-        start, said = 0, self._said
+        start, noted = 0, self._noted
         while len(data) - start > LONGEST_LINE:
             newline = data.rfind(b"\n", start, start + LONGEST_LINE + 1)
             if newline >= 0:
-                start, said = newline + 1, False
+                start, noted = newline + 1, False
             else:
                 start = _between_characters(data, start + LONGEST_LINE)
-                found.append((start, not said))
-                said = True
+                found.append((start, not noted))
+                noted = True
         return found
 
 
 def _broken(data: bytes, breaks: list[tuple[int, bool]], end: int) -> bytes:
     pieces = []
     start = 0
-    for place, say in breaks:
-        pieces += [data[start:place], b"\n", GOES_ON if say else b""]
+    for place, note in breaks:
+        pieces += [data[start:place], b"\n", GOES_ON if note else b""]
         start = place
     return b"".join([*pieces, data[start:end]])
 
 
 def _between_characters(data: bytes, place: int) -> int:
-    """Go back to where a character of UTF-8 begins, if one does nearby."""
+    """Return the start of the UTF-8 character at `place`, if there is one nearby."""
     for start in range(place, place - LONGEST_CHARACTER, -1):
         if data[start] & CONTINUATION_BITS != CONTINUATION:
             return start

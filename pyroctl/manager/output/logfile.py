@@ -1,54 +1,59 @@
-"""A log file that is put aside when it is full or old, and survives a full disk."""
+"""A log file that is rotated by size and age, and survives a full disk."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pyroctl.core.spec import LogSpec
 from pyroctl.manager.output.archive import Archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyroctl.core.spec import LogSpec
-
-LOOK_AGAIN = 1.0
-"""Seconds after which a file may be found to be gone."""
+CHECK_PERIOD = 1.0
+"""Seconds between checks whether the file was moved or removed."""
 STAMP_LENGTH = len("2026-01-31T12:00:00.000+01:00")
 
 
+def now() -> datetime:
+    """Return the time of day, with the local offset."""
+    return datetime.now(UTC).astimezone()
+
+
 def stamp(moment: datetime) -> bytes:
-    """Give what stands before each line: ISO 8601 with offset, and a blank."""
+    """Return the prefix of a line: ISO 8601 with offset, and a blank."""
     return moment.isoformat(timespec="milliseconds").encode() + b" "
 
 
 class LogFile:
-    """Appends lines to `path`; what can't be written is counted, and costs its writer nothing.
+    """Appends lines to `path`; counts what can't be written, and never raises.
 
-    It writes again when it can, and then says in the file itself how much is missing there; `tell`
-    is called with a sentence when that begins and when it ends. A file that somebody moved away or
-    removed is begun anew. Belongs to one thread.
+    When it can write again, it reports in the file itself how much is missing there; `warn` gets a
+    sentence when that starts and when it ends. A file that was moved or removed is created again.
+    Belongs to one thread.
     """
 
-    def __init__(self, path: str, spec: LogSpec, tell: Callable[[str], None]) -> None:
+    def __init__(self, path: str, spec: LogSpec, warn: Callable[[str], None]) -> None:
         self._path = path
         self._spec = spec
-        self._tell = tell
-        self._archive = Archive(path, spec, tell)
+        self._warn = warn
+        self._archive = Archive(path, spec, warn)
         self._fd = -1
         self._inode = self._size = 0
-        self._looked = 0.0
+        self._checked = 0.0
         self._began: datetime | None = None
         self._missing_lines = self._missing_bytes = 0
         self._trouble = ""
         self.lost_lines = self.lost_bytes = 0
-        """In all, since it was made."""
+        """Totals of this object."""
 
     def use(self, spec: LogSpec) -> None:
-        """Keep to other bounds from now on."""
+        """Change the limits."""
         self._spec = spec
         self._archive.use(spec)
 
@@ -59,7 +64,7 @@ class LogFile:
             if self._missing_lines:
                 gap = self._gap(moment)
                 while not self._write_some(gap, 0, moment):
-                    pass  # the file was full, and was put aside
+                    pass  # the file was full, and was rotated
                 self._recovered()
             while written < len(block):
                 written += self._write_some(block, written, moment)
@@ -67,27 +72,27 @@ class LogFile:
             self._lose(block[written:], error)
 
     def append_stamped(self, lines: bytes, moment: datetime) -> None:
-        """Write whole lines with the time in front of each."""
+        """Write whole lines, each with the time in front."""
         prefix = stamp(moment)
-        stamped = lines.replace(b"\n", b"\n" + prefix)  # one copy of it all, and no more
+        stamped = lines.replace(b"\n", b"\n" + prefix)  # the only copy of the data
         if not self._write_whole(prefix, stamped, moment):
             self.append(prefix + stamped[: -len(prefix)], moment)
 
     def reopen(self) -> None:
-        """Let go of the file, because somebody moved it away."""
+        """Close the file; the next `append` opens it again, also if it was moved away."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
     def close(self) -> None:
-        """Let go of everything; the next `append` would open it again."""
+        """Close the file and its archive."""
         self.reopen()
         self._archive.close()
 
     def _write_whole(self, prefix: bytes, stamped: bytes, moment: datetime) -> bool:
-        """Write lines of which the first has no prefix yet, and the last one too many.
+        """Write `prefix` and `stamped` without the prefix at its end, if nothing is special.
 
-        Only if that is nothing special: False is for `append`, which knows what to do.
+        Otherwise return False: `append` handles all cases.
         """
         size = len(stamped)
         try:
@@ -106,24 +111,24 @@ class LogFile:
         return True
 
     def _write_some(self, block: bytes, start: int, moment: datetime) -> int:
-        """Write as many whole lines as fit, and give their bytes; 0: the file was put aside."""
+        """Write as many whole lines as fit; return their bytes, 0 if the file was rotated."""
         self._make_ready(moment)
         end = len(block)
         room = self._spec.max_bytes - self._size
         if end - start > room:
             end = block.rfind(b"\n", start, start + max(room, 0)) + 1
             if not end and self._size:
-                self._put_aside()
+                self._rotate()
                 return 0
-            end = end or block.find(b"\n", start) + 1  # one line is larger than a file may be
+            end = end or block.find(b"\n", start) + 1  # a single line exceeds the limit
         count = os.write(self._fd, memoryview(block)[start:end])
         if count < end - start:
-            count = self._take_back_half_a_line(block, start, count)
+            count = self._truncate_partial_line(block, start, count)
         self._size += count
         return count
 
-    def _take_back_half_a_line(self, block: bytes, start: int, count: int) -> int:
-        """Let the file end with a whole line after the disk filled up in the middle of one."""
+    def _truncate_partial_line(self, block: bytes, start: int, count: int) -> int:
+        """Cut off a partial line, written when the disk became full; return the bytes that stay."""
         whole = max(block.rfind(b"\n", start, start + count) + 1 - start, 0)
         os.ftruncate(self._fd, self._size + whole)
         if not whole:
@@ -133,20 +138,20 @@ class LogFile:
     # --- the file -------------------------------------------------------------------------------
 
     def _make_ready(self, moment: datetime) -> None:
-        if self._fd >= 0 and moment.timestamp() - self._looked >= LOOK_AGAIN:
-            self._look_again()
-            self._looked = moment.timestamp()
+        if self._fd >= 0 and moment.timestamp() - self._checked >= CHECK_PERIOD:
+            self._check_file()
+            self._checked = moment.timestamp()
         if self._fd < 0:
             self._open()
         if self._spec.max_age and self._size:
             if self._began is None:
                 self._began = _first_time(self._path) or moment
             if (moment - self._began).total_seconds() >= self._spec.max_age:
-                self._put_aside()
+                self._rotate()
                 self._open()
 
-    def _look_again(self) -> None:
-        """Notice that the file was removed, replaced or cut: people do such things to logs."""
+    def _check_file(self) -> None:
+        """Notice that the file was removed, replaced or truncated."""
         try:
             status = os.stat(self._path)
         except FileNotFoundError:
@@ -162,9 +167,9 @@ class LogFile:
         self._inode, self._size = status.st_ino, status.st_size
         self._began = None
 
-    def _put_aside(self) -> None:
+    def _rotate(self) -> None:
         self.reopen()
-        self._archive.put_aside()
+        self._archive.rotate()
         self._size = 0
 
     # --- what can't be written ------------------------------------------------------------------
@@ -176,7 +181,7 @@ class LogFile:
         self.lost_bytes += len(block)
         if not self._missing_lines:
             self._trouble = error.strerror or str(error)
-            self._tell(f"{self._path} can't be written: {self._trouble}")
+            self._warn(f"{self._path} can't be written: {self._trouble}")
         self._missing_lines += lines
         self._missing_bytes += len(block)
 
@@ -187,13 +192,31 @@ class LogFile:
         return f"{self._missing_lines} lines ({self._missing_bytes} bytes) are missing"
 
     def _recovered(self) -> None:
-        self._tell(f"{self._path} is written again; {self._missing()}")
+        self._warn(f"{self._path} can be written again; {self._missing()}")
         self._missing_lines = self._missing_bytes = 0
 
 
 def _first_time(path: str) -> datetime | None:
-    """Read the time of a log's first line."""
+    """Return the time of a log's first line."""
     with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
         moment = datetime.fromisoformat(file.read(STAMP_LENGTH).decode("ascii", "replace"))
         return moment if moment.tzinfo is not None else None
     return None
+
+
+class ManagerLog(logging.Handler):
+    """The manager's own log; usable from any thread, like all handlers of logging."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._file = LogFile(path, LogSpec(max_bytes=5_000_000, keep=2), lambda _: None)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; if that fails, the file reports the number later."""
+        self._file.append(f"{self.format(record)}\n".encode(errors="replace"), now())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()

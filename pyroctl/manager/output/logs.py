@@ -1,46 +1,28 @@
-"""What a service says, on its way into its log: lines with the time in front."""
+"""The log of a service: its output as lines with a timestamp."""
 
 from __future__ import annotations
 
 from collections import deque
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pyroctl.manager.fdstore.remote_log import RemoteLog
 from pyroctl.manager.output.lines import LineAssembler
-from pyroctl.manager.output.logfile import LogFile, stamp
+from pyroctl.manager.output.logfile import LogFile, now, stamp
 from pyroctl.manager.output.pipes import OutputPipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
-    from pyroctl.core.spec import LogSpec, ServiceSpec
-    from pyroctl.manager.fdstore.client import FdStoreClient
-    from pyroctl.paths import Paths
+    from pyroctl.core.spec import LogSpec
 
 REMEMBERED_LINES = 20
-"""How many last lines are at hand for an error message."""
-
-
-def now() -> datetime:
-    """Give the time of day, with the local offset."""
-    return datetime.now(UTC).astimezone()
-
-
-def open_log(
-    paths: Paths, spec: ServiceSpec, tell: Callable[[str], None], keeping: FdStoreClient | None
-) -> ServiceLog | RemoteLog:
-    """Open the log of a service; with `keeping`, the keeper writes it."""
-    if keeping is not None:
-        return RemoteLog(keeping, spec.name, paths, spec.log)
-    path, errors_path = paths.service_log(spec.name), paths.service_errors(spec.name)
-    return ServiceLog(path, errors_path, spec.log, tell=tell)
+"""How many last lines an error message can show."""
 
 
 class ServiceLog:
-    """Writes one service's output to `path`, and its stderr to `errors_path` if that is kept apart.
+    """Writes the output of a service to `path`, and its stderr to `errors_path` if that is apart.
 
-    Each line gets the time it was read in front; the last ones are kept in memory. `tell` gets a
+    Each line starts with the time at which it was read; the last ones stay in memory. `warn` gets a
     sentence when a file can't be written, and may be called from another thread.
     """
 
@@ -50,28 +32,28 @@ class ServiceLog:
         errors_path: str,
         spec: LogSpec,
         *,
-        tell: Callable[[str], None] = lambda _: None,
+        warn: Callable[[str], None] = lambda _: None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._clock = clock
-        self._output = _Stream(LogFile(path, spec, tell))
-        self._errors = _Stream(LogFile(errors_path, spec, tell))
+        self._output = _Stream(LogFile(path, spec, warn))
+        self._errors = _Stream(LogFile(errors_path, spec, warn))
         self._last: deque[bytes] = deque(maxlen=REMEMBERED_LINES)
         self.echo: Callable[[bytes], None] = lambda _: None
-        """Gets all whole lines too, without the time."""
+        """Also gets all whole lines, without the time."""
 
     @property
     def lost_bytes(self) -> int:
-        """How much could not be written so far."""
+        """How many bytes could not be written so far."""
         return self._output.file.lost_bytes + self._errors.file.lost_bytes
 
     @property
     def lost_lines(self) -> int:
-        """The same in lines."""
+        """How many lines could not be written so far."""
         return self._output.file.lost_lines + self._errors.file.lost_lines
 
     def use(self, spec: LogSpec) -> None:
-        """Keep to other bounds from now on; whether stderr is apart is the next child's matter."""
+        """Change the limits; whether stderr is apart takes effect with the next process."""
         for stream in (self._output, self._errors):
             stream.file.use(spec)
 
@@ -80,25 +62,25 @@ class ServiceLog:
         on_lines: Callable[[bytes], None],
         *,
         apart: bool,
+        watched: bool = True,
         fds: Mapping[str, int] | None = None,
-        **_: bool,
     ) -> OutputPipes:
-        """Make the pipes of a child that speaks into this log.
+        """Return the pipes of a process that writes into this log; `on_lines` gets whole lines.
 
-        `on_lines` gets the whole lines, too. `fds` as for OutputPipes.
+        `fds` as for OutputPipes.
         """
         return OutputPipes(
-            lambda data: on_lines(self.take_output(data)),
-            (lambda data: on_lines(self.take_errors(data))) if apart else None,
+            lambda data: on_lines(self.write_output(data)),
+            (lambda data: on_lines(self.write_errors(data))) if apart else None,
             fds,
         )
 
-    def take_output(self, data: bytes) -> bytes:
-        """Take output as it comes, and give the lines that are complete now."""
+    def write_output(self, data: bytes) -> bytes:
+        """Write output as it arrives; return the lines that are complete now."""
         return self._write(self._output, self._output.lines.feed(data))
 
-    def take_errors(self, data: bytes) -> bytes:
-        """Do the same for stderr, when it is kept apart."""
+    def write_errors(self, data: bytes) -> bytes:
+        """Do the same for stderr, if it is apart."""
         return self._write(self._errors, self._errors.lines.feed(data))
 
     def note(self, text: str) -> None:
@@ -109,35 +91,35 @@ class ServiceLog:
         self.echo(line)
 
     def finish(self) -> None:
-        """Write what came without a newline at its end; the service has ended."""
+        """Write unfinished lines; the service has ended."""
         for stream in (self._output, self._errors):
             self._write(stream, stream.lines.finish())
 
     def unfinished(self) -> list[str]:
-        """Give the beginnings of lines so far, one char a byte; for `go_on`."""
+        """Return the unfinished lines of stdout and stderr, as Latin-1; for `restore`."""
         streams = (self._output, self._errors)
         return [stream.lines.unfinished.decode("latin-1") for stream in streams]
 
-    def go_on(self, unfinished: Sequence[str]) -> None:
-        """Go on with lines that another program in this process has begun."""
+    def restore(self, unfinished: Sequence[str]) -> None:
+        """Continue the unfinished lines of the previous program in this process."""
         for stream, text in zip((self._output, self._errors), unfinished, strict=True):
             self._write(stream, stream.lines.feed(text.encode("latin-1")))
 
     def last_lines(self) -> list[str]:
-        """Give the last lines that the service wrote, oldest first."""
+        """Return the last lines of the service, oldest first."""
         return [line.decode(errors="replace") for line in self._last]
 
-    def forget(self) -> None:
-        """Begin a new run: the last lines are that run's only."""
+    def begin_run(self) -> None:
+        """Begin a new run, which has its own last lines."""
         self._last.clear()
 
     def reopen(self) -> None:
-        """Let go of the files, because somebody moved them away."""
+        """Open the files again, because they were moved away."""
         for stream in (self._output, self._errors):
             stream.file.reopen()
 
     def close(self) -> None:
-        """Let go of the files, and of the thread that may be compressing."""
+        """Close the files, and end the thread that may be compressing."""
         for stream in (self._output, self._errors):
             stream.file.close()
 
@@ -150,7 +132,7 @@ class ServiceLog:
 
 
 class _Stream:
-    """One of the child's pipes, and the file that it goes to."""
+    """One output of a process, and its file."""
 
     def __init__(self, file: LogFile) -> None:
         self.file = file

@@ -1,4 +1,4 @@
-"""The pipes that a child writes to, read a bounded piece a turn of the event loop."""
+"""The pipes that a process writes to, read in bounded pieces, one per turn of the event loop."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PIPE_SIZE = 1 << 18
-"""Bytes that a child can write before it has to wait for us; the system's default is 64 KiB."""
+"""Bytes that a process can write before it has to wait for us; the default is 64 KiB."""
 READ_SIZE = 1 << 16
-"""Bytes a turn: what fits a processor's cache is stamped three times as fast as 256 KiB."""
+"""Bytes per turn: what fits a processor's cache is stamped three times as fast as 256 KiB."""
 LITTLE = 1 << 14
 """Bytes."""
 REST = 0.002
-"""Seconds: a child that writes little, and again and again, isn't read at each time."""
+"""Seconds without reading after a small write, so that many small writes are read together."""
 HURRY = 0.1
-"""Seconds without rest for a child that has filled what we read at once: it would wait for us."""
+"""Seconds without rests after a full read: the process would have to wait for us."""
 LAST_READS = 64
-"""So often a pipe is read after the end of its process: others of the session may write on."""
+"""The maximum number of reads after the end: others of the session may still be writing."""
 
 
 class OutputPipe:
-    """The manager's end of a pipe; what comes goes to `on_data`, in the event loop's thread.
+    """The manager's end of a pipe; passes data to `on_data`, in the event loop's thread.
 
-    A child that writes faster than we read waits for us, as for any pipe. One turn of the loop
-    reads a pipe once, so a flood on one doesn't keep the others, or a command, waiting. Many small
-    writes are read together: each wakes us up otherwise, and the child waits for the processor.
-    `fd` is the end of a pipe that is there already.
+    A process that writes faster than we read waits for us, as with any pipe. One turn of the loop
+    reads a pipe once, so a flood on one doesn't delay the others, or a command. Many small writes
+    are read together: otherwise each would wake us, and the process would wait for the processor.
+    `fd` is our end of an existing pipe.
     """
 
     def __init__(self, on_data: Callable[[bytes], None], fd: int | None = None) -> None:
@@ -47,25 +47,25 @@ class OutputPipe:
         return self._fd
 
     def release_remote(self) -> None:
-        """Close the child's end here: the child has it now, or never will."""
+        """Close the end of the process here: the process has its copy, or will never need one."""
         if self.remote >= 0:
             os.close(self.remote)
             self.remote = -1
 
     def start(self) -> None:
-        """Begin to read, or go on."""
-        self._rest_no_longer()
+        """Begin or continue to read."""
+        self._cancel_rest()
         if self._fd >= 0:
             self._loop.add_reader(self._fd, self._read)
 
     def pause(self) -> None:
-        """Read no more until `start`: the child will have to wait."""
-        self._rest_no_longer()
+        """Stop reading until `start`: the process will have to wait."""
+        self._cancel_rest()
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
 
     def drain(self) -> None:
-        """Read what is there now; bounded."""
+        """Read what has been written so far; bounded."""
         for _ in range(LAST_READS):
             data = self._read_once() if self._fd >= 0 else None
             if not data:
@@ -73,7 +73,7 @@ class OutputPipe:
             self._on_data(data)
 
     def close(self) -> None:
-        """Read no more. Harmless when that is so already."""
+        """Close our end; calling it again does no harm."""
         if self._fd >= 0:
             self.pause()
             os.close(self._fd)
@@ -98,13 +98,13 @@ class OutputPipe:
             self._timer = self._loop.call_later(REST, self.start)
         self._last = now
 
-    def _rest_no_longer(self) -> None:
+    def _cancel_rest(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _read_once(self) -> bytes | None:
-        """Give what the pipe has: b"" at its end, None when there is nothing at the moment."""
+        """Return what the pipe has: b"" at its end, None if it is empty at the moment."""
         try:
             return os.read(self._fd, READ_SIZE)
         except BlockingIOError:
@@ -112,18 +112,18 @@ class OutputPipe:
 
 
 def make_pipe() -> tuple[int, int]:
-    """Give the two ends of a large pipe; ours, the first, doesn't block."""
+    """Return the two ends of a large pipe; the first one, ours, doesn't block."""
     ours, remote = os.pipe()
-    with contextlib.suppress(OSError):  # beyond what our user may have: smaller works, too
+    with contextlib.suppress(OSError):  # beyond our user's limit; a smaller one works too
         fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
     os.set_blocking(ours, False)
     return ours, remote
 
 
 class OutputPipes:
-    """All pipes of one child: its output, and its stderr if that has `on_errors` of its own.
+    """The pipes of one process: for its output, and for its stderr if there is `on_errors`.
 
-    `fds` are the ends of pipes that are there already, by "output" and "errors".
+    `fds` are our ends of existing pipes, as "output" and "errors".
     """
 
     def __init__(
@@ -143,12 +143,12 @@ class OutputPipes:
                 raise
 
     def remotes(self) -> tuple[int, int]:
-        """Give what the child gets as stdout and stderr."""
+        """Return the descriptors for the process' stdout and stderr."""
         *_, last = self._pipes.values()
         return self._pipes["output"].remote, last.remote
 
     def release_remotes(self) -> None:
-        """Close the child's ends here."""
+        """Close the ends of the process here."""
         for pipe in self._pipes.values():
             pipe.release_remote()
 
@@ -158,16 +158,16 @@ class OutputPipes:
             pipe.start()
 
     def drain(self, then: Callable[[], None]) -> None:
-        """Read what is there now, and call `then`."""
+        """Read what has been written so far, and call `then`."""
         for pipe in self._pipes.values():
             pipe.drain()
         then()
 
     def close(self) -> None:
-        """Read no more."""
+        """Close our ends."""
         for pipe in self._pipes.values():
             pipe.close()
 
     def descriptors(self) -> dict[str, int]:
-        """Give our ends, of those that are open."""
+        """Return our ends that are open, by name."""
         return {name: pipe.fd for name, pipe in self._pipes.items() if pipe.fd >= 0}

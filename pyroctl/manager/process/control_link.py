@@ -10,22 +10,24 @@ import socket
 import time
 from typing import Any
 
+ANSWER_TIMEOUT = 2.0
+"""Seconds for what a service answers at once."""
 READ_SIZE = 1 << 18
 LONGEST_ANSWER = 1 << 24
-"""Bytes; a list of a hundred thousand subscriptions fits."""
+"""Bytes; enough for a list of a hundred thousand subscriptions."""
 
 log = logging.getLogger(__name__)
 
 
 class RequestRefused(OSError):
-    """The service answered that it doesn't answer that."""
+    """The service answered with an error."""
 
 
 class ControlLink:
-    """Asks a service and hands each answer to whoever asked.
+    """Asks a service and returns each answer to its question.
 
-    `remote` is the service's end, to be inherited by it and then let go with `release_remote`.
-    `fd` is our end of a pair that another manager has made.
+    The service inherits the `remote` end; `release_remote` then closes our copy. `fd` is our end of
+    a pair that another manager created.
     """
 
     def __init__(self, fd: int | None = None) -> None:
@@ -37,28 +39,28 @@ class ControlLink:
         self._local.setblocking(False)
         self._buffer = b""
         self._last_id = 0 if fd is None else time.monotonic_ns()
-        """Answers to another manager's questions may still come."""
+        """Answers to another manager's questions may still arrive."""
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._local, self._read)
 
     def release_remote(self) -> None:
-        """Close our copy of the service's end, so that both ends notice when the other is gone."""
+        """Close our copy of the service's end, so that each end notices when the other closes."""
         self.remote.close()
 
     def fileno(self) -> int:
-        """Give our end's descriptor."""
+        """Return the descriptor of our end."""
         return self._local.fileno()
 
-    async def ask(self, question: str, patience: float, parameters: dict[str, object]) -> Any:
-        """Ask, and give the answer; raises OSError (TimeoutError is one) when there is none."""
+    async def ask(self, question: str, max_wait: float, **parameters: object) -> Any:
+        """Return the answer; raise OSError if there is none: TimeoutError, RequestRefused, …."""
         self._last_id += 1
         number = self._last_id
         line = json.dumps({"id": number, "ask": question, **parameters}).encode() + b"\n"
         answer: asyncio.Future[Any] = self._loop.create_future()
         self._waiting[number] = answer
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(max_wait):
                 self._local.send(line)  # a question is short: it fits the socket's buffer or fails
                 return await answer
         finally:
@@ -76,17 +78,17 @@ class ControlLink:
             return
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            self._take(line)
+            self._receive(line)
         if len(self._buffer) > LONGEST_ANSWER:
-            log.error("a service's answer is longer than %d bytes: dropped", LONGEST_ANSWER)
+            log.error("dropped a service's answer of more than %d bytes", LONGEST_ANSWER)
             self._stop_reading()
 
-    def _take(self, line: bytes) -> None:
+    def _receive(self, line: bytes) -> None:
         try:
             message = json.loads(line)
             future = self._waiting.get(message["id"])
         except (ValueError, KeyError, TypeError):
-            log.warning("a service sent what is no answer: %.200r", line)
+            log.warning("a service sent a malformed answer: %.200r", line)
             return
         if future is not None and not future.done():
             if "answer" in message:
@@ -101,7 +103,7 @@ class ControlLink:
                 future.set_exception(ConnectionResetError("it closed its control socket"))
 
     def close(self) -> None:
-        """End it; who still waits for an answer gets ConnectionResetError."""
+        """Close our end; pending questions get ConnectionResetError."""
         with contextlib.suppress(ValueError, OSError):
             self._stop_reading()
         self._local.close()

@@ -1,8 +1,8 @@
 """Listening sockets that the manager holds for its services.
 
 They are bound before a service's first start and outlive its processes: over a restart, a crash and
-a back-off. Nobody is refused meanwhile; who connects waits in the backlog for the next process.
-A process finds its socket as descriptor 3, announced by LISTEN_FDS as in sd_listen_fds(3).
+a backoff. So no connection is refused; it waits in the backlog for the next process. A process
+finds its socket as descriptor 3, announced by LISTEN_FDS as in sd_listen_fds(3).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACKLOG = 4096
-"""How many connections may wait while no process takes them; the system may allow fewer."""
-LOOK_UP_PATIENCE = 2.0
-"""Seconds that the name of a host may take; the manager does nothing else meanwhile."""
+"""How many connections may wait while no process accepts them; the system may allow fewer."""
+LOOKUP_TIMEOUT = 2.0
+"""Seconds that looking up a host may take; it blocks the manager."""
 FIRST_FD = 3
 """The first descriptor of sd_listen_fds(3)."""
 
@@ -49,34 +49,23 @@ class AddressRefused(Exception):
 class HeldSocket:
     """A listening socket of one service, open until `close`.
 
-    `owner`, a user and a group id, gets the file of a Unix socket; -1 leaves one as it is. Raises
-    AddressRefused. The host's name is looked up, which blocks for a moment. `fd` is the socket if
-    another manager has bound it.
+    `owner`, a user and a group id, gets the file of a Unix socket; -1 changes nothing. `fd` is the
+    socket if another manager has bound it. Raises AddressRefused; looking up a host blocks.
     """
 
     def __init__(
         self, address: ListenAddress, owner: tuple[int, int] = (-1, -1), fd: int | None = None
     ) -> None:
         self.address = address
-        self._file: tuple[int, int] | None = None
-        try:
-            if fd is not None:
-                self._socket = socket.socket(fileno=fd)
-                self._file = _identity(address.path) if isinstance(address, UnixAddress) else None
-            elif isinstance(address, UnixAddress):
-                self._socket = _bind_path(address, owner)
-                self._file = _identity(address.path)
-            else:
-                self._socket = _bind_port(address)
-        except (OSError, ValueError) as error:  # the latter: a name that can't be one
-            raise _refusal(address, error) from None
+        self._socket = _bind(address, owner) if fd is None else socket.socket(fileno=fd)
+        self._file = _identity(address.path) if isinstance(address, UnixAddress) else None
 
     def fileno(self) -> int:
-        """Give the descriptor, for the process to inherit."""
+        """Return the descriptor, for a process to inherit."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Listen no longer; the file of a Unix socket goes, unless it is somebody else's by now."""
+        """Stop listening, and remove the file of a Unix socket unless it was replaced."""
         self._socket.close()
         file, self._file = self._file, None
         if file is not None and isinstance(self.address, UnixAddress):
@@ -86,28 +75,11 @@ class HeldSocket:
                     os.unlink(path)
 
 
-class LentSocket:
-    """A listening socket that our own manager, such as systemd, holds for a service of ours.
+def lent_sockets(environ: Mapping[str, str], pid: int) -> dict[str, int]:
+    """Return the sockets that were passed to this process, by name (LISTEN_FDNAMES).
 
-    Raises OSError if the descriptor is none.
-    """
-
-    def __init__(self, fd: int) -> None:
-        with socket.socket(fileno=os.dup(fd)) as sock:
-            if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                raise OSError(errno.EINVAL, "it doesn't listen")
-        os.set_inheritable(fd, False)
-        self._fd = fd
-
-    def fileno(self) -> int:
-        """Give the descriptor, for the process to inherit."""
-        return self._fd
-
-
-def lent_sockets(environ: Mapping[str, str], pid: int) -> dict[str, LentSocket]:
-    """Give the sockets that were passed to this process, by their names (LISTEN_FDNAMES).
-
-    What doesn't listen is logged and left out.
+    The manager's own manager, such as systemd, holds them for services. Log and leave out what
+    doesn't listen.
     """
     if environ.get("LISTEN_PID") != str(pid) or not environ.get("LISTEN_FDS", "").isdecimal():
         return {}
@@ -116,10 +88,28 @@ def lent_sockets(environ: Mapping[str, str], pid: int) -> dict[str, LentSocket]:
     found = {}
     for fd, name in zip(fds, names, strict=False):
         try:
-            found[name] = LentSocket(fd)
+            _check_listens(fd)
         except OSError as error:
-            log.warning("descriptor %d of LISTEN_FDS, for %s, is of no use: %s", fd, name, error)
+            log.warning("descriptor %d of LISTEN_FDS, for %s, is unusable: %s", fd, name, error)
+        else:
+            os.set_inheritable(fd, False)
+            found[name] = fd
     return found
+
+
+def _check_listens(fd: int) -> None:
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise OSError(errno.EINVAL, "it doesn't listen")
+
+
+def _bind(address: ListenAddress, owner: tuple[int, int]) -> socket.socket:
+    try:
+        if isinstance(address, UnixAddress):
+            return _bind_path(address, owner)
+        return _bind_port(address)
+    except (OSError, ValueError) as error:  # the latter: a malformed host
+        raise _refusal(address, error) from None
 
 
 def _bind_port(address: TcpAddress) -> socket.socket:
@@ -137,7 +127,7 @@ def _bind_port(address: TcpAddress) -> socket.socket:
 
 
 def _look_up(host: str, port: int) -> list[Any]:
-    """Give the addresses of a host; a network that is down must not stop the manager for long."""
+    """Return the addresses of a host; a broken network must not block the manager for long."""
     look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     with contextlib.suppress(socket.gaierror):
         return look_up(flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST)
@@ -150,7 +140,7 @@ def _look_up(host: str, port: int) -> list[Any]:
             answer.set_exception(error)
 
     threading.Thread(target=work, name=f"look up {host}", daemon=True).start()
-    return answer.result(LOOK_UP_PATIENCE)
+    return answer.result(LOOKUP_TIMEOUT)
 
 
 def _bind_path(address: UnixAddress, owner: tuple[int, int]) -> socket.socket:
@@ -162,7 +152,7 @@ def _bind_path(address: UnixAddress, owner: tuple[int, int]) -> socket.socket:
         if owner != (-1, -1):
             os.chown(address.path, *owner)
         os.chmod(address.path, address.mode)
-        return _listen(sock)  # only now can anybody connect
+        return _listen(sock)  # only now clients can connect
     except BaseException:
         sock.close()
         raise
@@ -175,15 +165,45 @@ def _listen(sock: socket.socket) -> socket.socket:
 
 
 def _is_abandoned(path: str) -> bool:
-    """Tell whether it is a socket where nobody listens."""
+    """Return whether it is a socket without a listener."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             return False
     except FileNotFoundError:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # a full backlog is somebody, too
+        probe.setblocking(False)  # a full backlog has a listener, too
         return probe.connect_ex(path) == errno.ECONNREFUSED
+
+
+def _refusal(address: ListenAddress, error: OSError | ValueError) -> AddressRefused:
+    other = "another port" if isinstance(address, TcpAddress) else "another path"
+    number = None if isinstance(error, socket.gaierror) else getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return AddressRefused(
+            f"{address} is taken by another program; stop that program, or choose {other}"
+        )
+    if number in {errno.EACCES, errno.EPERM}:
+        where = "a port from 1024 on" if isinstance(address, TcpAddress) else other
+        return AddressRefused(
+            f"the manager has no permission to listen on {address}; choose {where}", permanent=True
+        )
+    if isinstance(address, TcpAddress):
+        why = getattr(error, "strerror", None) or str(error) or "the host lookup timed out"
+        return AddressRefused(
+            f"cannot listen on {address}: {why}; is the host a name or address of this machine?"
+        )
+    if number == errno.ENOENT:
+        return AddressRefused(
+            f"cannot listen on {address}: its directory doesn't exist; create one that"
+            " others can't write to",
+            permanent=True,
+        )
+    return AddressRefused(
+        f"cannot listen on {address}: {getattr(error, 'strerror', None) or error}; choose another"
+        " path, of at most 100 characters",
+        permanent=True,
+    )
 
 
 def _identity(path: str) -> tuple[int, int] | None:
@@ -192,33 +212,3 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _refusal(address: ListenAddress, error: OSError | ValueError) -> AddressRefused:
-    other = "another port" if isinstance(address, TcpAddress) else "another path"
-    number = None if isinstance(error, socket.gaierror) else getattr(error, "errno", None)
-    if number == errno.EADDRINUSE:
-        return AddressRefused(
-            f"{address} is taken by another program; stop what listens there, or choose {other}"
-        )
-    if number in {errno.EACCES, errno.EPERM}:
-        where = "a port from 1024 on" if isinstance(address, TcpAddress) else other
-        return AddressRefused(
-            f"{address} needs more rights than the manager has; choose {where}", permanent=True
-        )
-    if isinstance(address, TcpAddress):
-        why = getattr(error, "strerror", None) or str(error) or "its name isn't found in time"
-        return AddressRefused(
-            f"cannot listen on {address}: {why}; is the host a name or address of this machine?"
-        )
-    if number == errno.ENOENT:
-        return AddressRefused(
-            f"cannot listen on {address}: its directory doesn't exist; make it first, one that"
-            " others may not write to",
-            permanent=True,
-        )
-    return AddressRefused(
-        f"cannot listen on {address}: {getattr(error, 'strerror', None) or error}; choose another"
-        " path, of at most 100 characters",
-        permanent=True,
-    )

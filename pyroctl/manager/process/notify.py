@@ -1,4 +1,4 @@
-"""Listens for what a service says about itself: sd_notify(3), one socket for each service."""
+"""Receives what a service reports about itself: sd_notify(3), one socket per process."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ log = logging.getLogger(__name__)
 
 
 class NotifySocket:
-    """A datagram socket; calls back with the fields of each message.
+    """A datagram socket that calls `on_message` with the fields of each message.
 
-    It lies at `path`, in the deployment's private directory. Where that can't be, because the path
-    is too long or the service runs as another user, it is an abstract socket. `uids` are the users
-    whose messages count; what others send is logged and dropped. `fd` is such a socket that is
-    there already.
+    It is at `path`, in the deployment's private directory, or an abstract socket if the path is too
+    long or the service runs as another user (not `private`). Messages of other users than `uids`
+    are logged and dropped. `fd` is an existing socket.
     """
 
     def __init__(
@@ -53,9 +52,9 @@ class NotifySocket:
         self._loop.add_reader(self._socket, self._read)
 
     def _bind(self) -> str:
-        """Bind to the path if that can be, for instance not on a read-only disk; give the address.
+        """Bind to the path, or else, for example on a read-only disk, to an abstract name.
 
-        Otherwise to a name that is nowhere on a disk.
+        Return the address.
         """
         if self._path is not None:
             with contextlib.suppress(OSError):
@@ -79,27 +78,27 @@ class NotifySocket:
             if uid in self._uids:
                 self._on_message(parse(data))
             else:
-                log.warning("a message of user id %s to %s was dropped", uid, self.address)
+                log.warning("dropped a message of user id %s to %s", uid, self.address)
 
     def fileno(self) -> int:
-        """Give the descriptor."""
+        """Return the descriptor."""
         return self._socket.fileno()
 
-    def leave(self) -> None:
-        """Stop listening; the socket stays for others who have it."""
+    def detach(self) -> None:
+        """Stop listening; the socket stays usable for other processes."""
         self._loop.remove_reader(self._socket)
         self._socket.close()
 
     def close(self) -> None:
         """Stop listening and remove the socket."""
-        self.leave()
+        self.detach()
         if self._path is not None:
-            with contextlib.suppress(OSError):  # there is none, or the disk has become read-only
+            with contextlib.suppress(OSError):  # it doesn't exist, or the disk has become read-only
                 os.unlink(self._path)
 
 
 def sender(ancillary: list[tuple[int, int, bytes]]) -> int | None:
-    """Give the sender's user id, as the kernel attests it."""
+    """Return the sender's user id, as the kernel attests it."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
             uid: int = CREDENTIALS.unpack(data[: CREDENTIALS.size])[1]
@@ -108,6 +107,6 @@ def sender(ancillary: list[tuple[int, int, bytes]]) -> int | None:
 
 
 def parse(message: bytes) -> dict[str, str]:
-    """Read the KEY=VALUE lines of a message; lines of another form are skipped."""
+    """Return the KEY=VALUE lines of a message; skip other lines."""
     pairs = (line.partition("=") for line in message.decode(errors="replace").splitlines())
     return {key: value for key, equals, value in pairs if equals}

@@ -1,4 +1,4 @@
-"""Lets the system tell when a process ends: pidfd_open(2) in the event loop."""
+"""Notices when a process ends: pidfd_open(2) in the event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ProcessWatch:
-    """Calls `on_end` once, when the process ends; raises ProcessLookupError when it is gone."""
+    """Calls `on_end` once, when the process ends; raises ProcessLookupError if there is none."""
 
     def __init__(self, pid: int, on_end: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -25,20 +25,20 @@ class ProcessWatch:
         self._on_end()
 
     def cancel(self) -> None:
-        """Watch no longer; harmless when that is so already."""
+        """Stop watching; calling it again does no harm."""
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
             os.close(self._fd)
             self._fd = -1
 
 
-def has_ended(pid: int, patience: float) -> bool:
-    """Wait, at most so many seconds, for the end of a process; blocks."""
+def has_ended(pid: int, timeout: float) -> bool:
+    """Return whether a process ends within `timeout` seconds; blocks."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([fd], [], [], patience)[0])
+        return bool(select.select([fd], [], [], timeout)[0])
     finally:
         os.close(fd)

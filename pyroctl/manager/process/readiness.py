@@ -1,4 +1,4 @@
-"""Finds out when a service is ready, in the way its specification says."""
+"""Detects when a service is ready, in the way its specification requests."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import contextlib
 import os
 import re
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.core.spec import CommandReady, DelayReady, LogReady, NameReady, NotifyReady, PortReady
-from pyroctl.manager.process.handle import SHIM
 from pyroctl.manager.process.pidfd import ProcessWatch
 from pyroctl.manager.process.probe_command import CommandProbe
+from pyroctl.manager.process.spawn import FOLLOW, SHIM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,25 +22,24 @@ if TYPE_CHECKING:
     from pyroctl.manager.process.probe_command import HelperRunner
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
-"""Seconds between attempts to connect to a port: nobody tells when one opens."""
+"""Seconds between attempts to connect to a port: there is no notification when one opens."""
 FOREVER = "86400"
-"""Seconds that the probe for a name tries; the start time-out ends it sooner."""
+"""Seconds that the probe for a name tries; `start_timeout` ends it sooner."""
 
 
 class ReadinessWatch:
-    """Calls `on_ready` once, when one run of a service is ready.
+    """Calls `on_ready` once, when a process of a service is ready.
 
-    `beside` starts programs that run as the service does.
-    `on_lines` and `on_notify` are to be called with what the service says; `cancel` when the run
-    is over.
+    The owner calls `on_lines` and `on_notify` with what the process writes and reports, and
+    `cancel` when it has ended.
     """
 
     def __init__(
         self,
         readiness: Readiness,
         on_ready: Callable[[], None],
-        surroundings: LaunchContext,
-        beside: HelperRunner,
+        context: LaunchContext,
+        helpers: HelperRunner,
     ) -> None:
         self._on_ready = on_ready
         self._done = False
@@ -54,19 +52,19 @@ class ReadinessWatch:
             case PortReady(port, host):
                 self._cancel = loop.create_task(self._await_port(host, port)).cancel
             case NameReady(name):
-                self._cancel = _Probe(name, self._ready, surroundings).cancel
+                self._cancel = _Probe(name, self._ready, context).cancel
             case CommandReady(command, every):
-                self._cancel = CommandProbe(beside, command, every, self._ready).cancel
+                self._cancel = CommandProbe(helpers, command, every, self._ready).cancel
             case NotifyReady() | LogReady():
                 pass
 
     def on_notify(self, fields: Mapping[str, str]) -> None:
-        """Take a message of the service."""
+        """Handle a notification."""
         if isinstance(self._readiness, NotifyReady) and fields.get("READY") == "1":
             self._ready()
 
     def on_lines(self, lines: bytes) -> None:
-        """Take lines of the service's output, each with its newline."""
+        """Handle lines of its output, each with its newline."""
         if isinstance(self._readiness, LogReady) and not self._done:
             pattern = re.compile(self._readiness.log)
             if any(
@@ -75,7 +73,7 @@ class ReadinessWatch:
                 self._ready()
 
     def cancel(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._cancel()
         self._done = True
         self._on_ready = lambda: None
@@ -99,22 +97,20 @@ class ReadinessWatch:
 
 
 class _Probe:
-    """Waits for a name in a process of its own: the manager itself has no Pyro5 in it."""
+    """Waits for a name in a separate process, since the manager doesn't import Pyro5."""
 
-    def __init__(
-        self, name: str, on_found: Callable[[], None], surroundings: LaunchContext
-    ) -> None:
+    def __init__(self, name: str, on_found: Callable[[], None], context: LaunchContext) -> None:
         self._on_found = on_found
-        where = ("--ns", surroundings.ns) if surroundings.ns else ()
+        where = ("--ns", context.ns) if context.ns else ()
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-I", "-S", SHIM, f"parent={os.getpid()}", "--"),
-                *(surroundings.python, "-m", "pyro_names.wait", name, *where, "--timeout", FOREVER),
+                *(*SHIM, FOLLOW.format(os.getpid()), "--"),
+                *(context.python, "-m", "pyro_names.wait", name, *where, "--timeout", FOREVER),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=dict(surroundings.environ),
+            env=dict(context.environ),
         )
         self._watch = ProcessWatch(self._process.pid, self._ended)
 

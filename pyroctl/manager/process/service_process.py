@@ -1,46 +1,74 @@
-"""One run of a service: a process, and what it says about itself."""
+"""One process of a service, and what it reports about itself."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import pwd
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pyroctl.core.record import stamp
+from pyroctl.core.record import RunRecord, stamp
 from pyroctl.core.spec import LogReady, NotifyReady
+from pyroctl.manager.process import procfs
 from pyroctl.manager.process.control_link import ControlLink
-from pyroctl.manager.process.handle import ProcessHandle, spawn
-from pyroctl.manager.process.identity import ReattachedProcess, start_time
+from pyroctl.manager.process.handle import ProcessHandle, ReattachedProcess
 from pyroctl.manager.process.notify import NotifySocket
 from pyroctl.manager.process.probe_command import HelperRunner
 from pyroctl.manager.process.readiness import ReadinessWatch
+from pyroctl.manager.process.spawn import spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyroctl.core.outcome import Outcome
-    from pyroctl.core.record import RunRecord
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds import Launch, LaunchContext
-    from pyroctl.manager.cleanup.cleanup_client import CleanupClient
-    from pyroctl.manager.fdstore.remote_log import RemoteLog
-    from pyroctl.manager.output.logs import ServiceLog
+    from pyroctl.manager.process.handle import Process
+    from pyroctl.manager.process.probe_command import Cleanup
     from pyroctl.manager.process.sessions import SessionSnapshot
+    from pyroctl.manager.process.spawn import Pipes
 
 
-class ProcessCallbacks(NamedTuple):
-    """What a run tells its unit, each at most once and in this order."""
+class Log(Protocol):
+    """Where the output of a service goes."""
 
-    ready: Callable[[ServiceProcess], None]
-    ended: Callable[[ServiceProcess, Outcome], None]
+    def pipes(
+        self,
+        on_lines: Callable[[bytes], None],
+        *,
+        apart: bool,
+        watched: bool,
+        fds: Mapping[str, int] | None,
+    ) -> Pipes:
+        """Return the pipes of a process that writes into this log, see ServiceLog, RemoteLog."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessParts:
+    """What all processes of a service share; callbacks come at most once and in this order."""
+
+    log: Log
+    cleanup: Cleanup
+    snapshot: SessionSnapshot
+    on_ready: Callable[[ServiceProcess], None]
+    on_exit: Callable[[ServiceProcess, Outcome], None]
     """The process ended; its output was read."""
-    gone: Callable[[ServiceProcess], None]
-    """Nothing of its session is left."""
+    on_gone: Callable[[ServiceProcess], None]
+    """Its session is empty."""
+
+
+class StartPlan(NamedTuple):
+    """How a process is started, or was."""
+
+    spec: ServiceSpec
+    launch: Launch
+    context: LaunchContext
+    notify_path: str
 
 
 class PriorProcess(NamedTuple):
-    """What another manager knew of a run, and its descriptors."""
+    """A process that another manager started: its record and its descriptors."""
 
     record: RunRecord
     fds: dict[str, int]
@@ -49,131 +77,111 @@ class PriorProcess(NamedTuple):
 class ServiceProcess:
     """A process of a service from its start to its end. Lives in the event loop's thread.
 
-    `listen_fd` is the listening socket that it inherits. Raises OSError or ValueError when the
-    process can't be created, and then nothing is left of it. With `before` it is one that another
-    manager has started, and nothing is created.
+    It inherits the listening socket `listen_fd`. With `prior` it is reattached instead of started.
+    Raises OSError or ValueError if the process can't be created; then nothing is left of it.
     """
 
     def __init__(
         self,
-        spec: ServiceSpec,
-        what: Launch,
-        surroundings: LaunchContext,
-        log: ServiceLog | RemoteLog,
-        notify_path: str,
-        guardian: CleanupClient,
-        *,
-        census: SessionSnapshot,
-        hooks: ProcessCallbacks,
-        listen_fd: int | None,
-        before: PriorProcess | None = None,
+        parts: ProcessParts,
+        plan: StartPlan,
+        listen_fd: int | None = None,
+        prior: PriorProcess | None = None,
     ) -> None:
-        record, fds = before or (None, {})
-        self.spec = spec
-        """What it was started with; its unit may know better by now."""
-        self.stamp = stamp(spec) if record is None else record.stamp
-        """What tells whether it was started with another specification than a given one."""
-        self.uri = record.uri if record is not None else None
-        self.status_text = record.status_text if record is not None else ""
-        """What it says about itself (STATUS=)."""
-        self.first_sign: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
-        """Done when it is ready, with None, or has ended, with how."""
-        self.last_sign = 0.0 if record is None else asyncio.get_running_loop().time()
-        """When it said WATCHDOG=1 last, by the event loop's clock."""
-        self.ready_since = record.ready_since if record is not None else None
-        """When it became ready, by its unit's clock."""
-        self.ns = surroundings.ns if record is None else record.ns
-        """The name server that it was told at its start."""
-        self.beside = HelperRunner(spec, what, guardian)
+        loop = asyncio.get_running_loop()
+        self._parts = parts
+        self.spec = plan.spec
+        """The specification it was started with; its unit may have a newer one."""
+        self.record, fds = prior or PriorProcess(_new_record(plan), {})
+        """What another manager has to know to reattach the process."""
+        self.ready_or_ended: asyncio.Future[Outcome | None] = loop.create_future()
+        """Done when it is ready, with None, or has ended, with its outcome."""
+        self.last_heartbeat = 0.0 if prior is None else loop.time()
+        """When it last sent WATCHDOG=1, by the event loop's clock."""
+        self.uids = user_ids(plan.spec)
+        """The users whose notifications count."""
+        self.helpers = HelperRunner(plan.spec, plan.launch, parts.cleanup)
         """Starts programs that run as the service does."""
         self.ended = False
         self.gone = asyncio.Event()
-        self.notify_path = notify_path
-        self.apart = spec.log.stderr == "apart" if record is None else record.apart
-        """Whether its stderr has a pipe of its own."""
-        self.uids = user_ids(spec)
-        """Whose messages count."""
-        self._log = log
-        self._hooks = hooks
         self._notify: NotifySocket | None = NotifySocket(
-            notify_path,
+            plan.notify_path,
             self.uids,
-            self.hear,
-            private=spec.user is None,
+            self.receive,
+            private=plan.spec.user is None,
             fd=fds.pop("notify", None),
         )
-        env = {**what.env, "NOTIFY_SOCKET": self._notify.address}
-        self._readiness = ReadinessWatch(
-            what.readiness if self.ready_since is None else NotifyReady(),
-            self._became_ready,
-            surroundings,
-            self.beside,
-        )
+        readiness = plan.launch.readiness if self.record.ready_since is None else NotifyReady()
+        self._readiness = ReadinessWatch(readiness, self._became_ready, plan.context, self.helpers)
         try:
-            control = fds.pop("control", None)
-            pipes = log.pipes(
-                self._readiness.on_lines,
-                apart=self.apart,
-                watched=isinstance(what.readiness, LogReady),
-                fds=fds if record is not None else None,
-            )
-            if record is None:
-                self.child = spawn(
-                    *(spec, what, env, pipes, self._ended, self._gone),
-                    census=census,
-                    listen_fd=listen_fd,
-                )
-            else:
-                link = None if control is None else ControlLink(control)
-                process = ReattachedProcess(record.pid)
-                self.child = ProcessHandle(
-                    process, pipes, link, self._ended, self._gone, census=census
-                )
+            self.handle = self._connect(plan, self._notify.address, listen_fd, prior)
         except BaseException:
             self._stop_listening()
             raise
-        self.started = (start_time(self.pid) or 0) if record is None else record.started
-        """When the kernel has started it, in its own ticks."""
+        if prior is None:
+            started = procfs.start_time(self.pid) or 0
+            self.record = replace(self.record, pid=self.pid, started=started)
+
+    def _connect(
+        self, plan: StartPlan, notify: str, listen_fd: int | None, prior: PriorProcess | None
+    ) -> ProcessHandle:
+        """Start the process, or reattach it, and connect it with its log."""
+        control = None if prior is None else prior.fds.pop("control", None)
+        pipes = self._parts.log.pipes(
+            self._readiness.on_lines,
+            apart=self.record.apart,
+            watched=isinstance(plan.launch.readiness, LogReady),
+            fds=None if prior is None else prior.fds,
+        )
+        process: Process
+        if prior is None:
+            launch = replace(plan.launch, env={**plan.launch.env, "NOTIFY_SOCKET": notify})
+            process, link = spawn(plan.spec, launch, pipes, listen_fd)
+        else:
+            process = ReattachedProcess(prior.record.pid)
+            link = None if control is None else ControlLink(control)
+        return ProcessHandle(process, pipes, link, self._parts.snapshot, self._ended, self._gone)
 
     @property
     def pid(self) -> int:
-        """Its process id, which is its session's id as well."""
-        return self.child.pid
+        """Its process id, which is also the id of its session."""
+        return self.handle.pid
 
-    def let_go(self) -> None:
-        """Look no more after its readiness, because another program is to do that."""
+    def stop_watching(self) -> None:
+        """Stop watching its readiness, because another program takes over."""
         self._readiness.cancel()
 
     def descriptors(self) -> dict[str, int]:
-        """Give our ends of what connects us with its process."""
+        """Return our ends of its connections, by name."""
         notify = {} if self._notify is None else {"notify": self._notify.fileno()}
-        return {**self.child.descriptors(), **notify}
+        return {**self.handle.descriptors(), **notify}
 
-    def hear(self, fields: dict[str, str]) -> None:
-        """Take what it says about itself."""
-        self.uri = fields.get("X_PYRO_URI", self.uri)
-        self.status_text = fields.get("STATUS", self.status_text)
+    def receive(self, fields: dict[str, str]) -> None:
+        """Handle a notification."""
+        uri = fields.get("X_PYRO_URI", self.record.uri)
+        status = fields.get("STATUS", self.record.status_text)
+        self.record = replace(self.record, uri=uri, status_text=status)
         if fields.get("WATCHDOG") == "1":
-            self.last_sign = asyncio.get_running_loop().time()
+            self.last_heartbeat = asyncio.get_running_loop().time()
         self._readiness.on_notify(fields)
 
     def _became_ready(self) -> None:
-        self._decide(None)
-        self._hooks.ready(self)
+        self._settle(None)
+        self._parts.on_ready(self)
 
     def _ended(self, outcome: Outcome) -> None:
         self.ended = True
         self._stop_listening()
-        self._decide(outcome)
-        self._hooks.ended(self, outcome)
+        self._settle(outcome)
+        self._parts.on_exit(self, outcome)
 
-    def _decide(self, sign: Outcome | None) -> None:
-        if not self.first_sign.done():
-            self.first_sign.set_result(sign)
+    def _settle(self, outcome: Outcome | None) -> None:
+        if not self.ready_or_ended.done():
+            self.ready_or_ended.set_result(outcome)
 
     def _gone(self) -> None:
         self.gone.set()
-        self._hooks.gone(self)
+        self._parts.on_gone(self)
 
     def _stop_listening(self) -> None:
         self._readiness.cancel()
@@ -182,8 +190,17 @@ class ServiceProcess:
             self._notify = None
 
 
+def _new_record(plan: StartPlan) -> RunRecord:
+    """Return what is known of a process before its start."""
+    return RunRecord(
+        *(0, 0, plan.notify_path, stamp(plan.spec)),
+        ns=plan.context.ns,
+        apart=plan.spec.log.stderr == "apart",
+    )
+
+
 def user_ids(spec: ServiceSpec) -> frozenset[int]:
-    """Whose messages count: the service's user's, ours and root's."""
+    """Return the users whose notifications count: the service's user, ours and root."""
     users = {0, os.geteuid()}
     if spec.user is not None:
         users.add(pwd.getpwnam(spec.user).pw_uid)

@@ -1,12 +1,12 @@
-"""Runs between fork and exec of every service: `python -I -S shim.py KEY=VALUE… -- COMMAND…`.
+"""Runs between fork and exec of a service: `python -I -S shim.py KEY=VALUE… -- COMMAND…`.
 
-A separate little program instead of `preexec_fn`, which isn't safe beside threads. It asks the
-kernel for a signal when the manager dies (the first of the rings that let no service outlive its
-manager), applies the service's limits and identity, and becomes the service. A failure is said on
-stderr and ends with 125: trying again is pointless.
+A separate program instead of `preexec_fn`, which isn't safe with threads. It asks the kernel for a
+signal when the manager dies (one of the rings that let no service outlive its manager), applies the
+service's limits and identity, and becomes the service. It reports a failure on stderr and exits
+with 125: trying again is pointless.
 
-Every start of a service waits for this program, so it imports next to nothing: even `signal` and
-`json` would double its time.
+Every start of such a service waits for this self-contained script, so it imports next to nothing:
+`signal` and `json` alone would double its time.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ libc = ctypes.CDLL(None)
 
 
 def main() -> None:
-    """Prepare this process and replace it by the service."""
+    """Prepare this process, and replace it with the service."""
     split = sys.argv.index("--")
     settings = [argument.partition("=")[::2] for argument in sys.argv[1:split]]
     command = sys.argv[split + 1 :]
@@ -31,18 +31,18 @@ def main() -> None:
             SETTERS[key](value)
     except (OSError, ValueError, LookupError) as error:
         give_up(f"cannot prepare the service ({key} {value!r}): {error}")
-    for number in (SIGPIPE, SIGXFSZ):  # Python ignores them; the service must not inherit that
+    for number in (SIGPIPE, SIGXFSZ):  # Python ignores them; the service must not
         libc.signal(number, SIG_DFL)
     try:
-        os.execvp(command[0], command)  # noqa: S606 - this is what it is for
+        os.execvp(command[0], command)  # noqa: S606 - its purpose
     except OSError as error:
         give_up(f"cannot execute {command[0]!r}: {error.strerror}")
 
 
 def follow(parent: str) -> None:
-    """Get SIGTERM when the manager ends, also if that happened before we could ask for it.
+    """Request SIGTERM for the end of the manager; exit if that has already happened.
 
-    It comes last: a change of user would clear it.
+    It comes last, because a change of user would clear the request.
     """
     libc.prctl(PR_SET_PDEATHSIG, SIGTERM)
     if os.getppid() != int(parent):
@@ -50,7 +50,7 @@ def follow(parent: str) -> None:
 
 
 def pass_socket(fd: str) -> None:
-    """Let the service find its listening socket where sd_listen_fds(3) looks for it."""
+    """Pass the listening socket as sd_listen_fds(3) expects it."""
     if os.environ.get("PYROCTL_CONTROL_FD") == str(LISTEN_FD):
         elsewhere = os.dup(LISTEN_FD)
         os.set_inheritable(elsewhere, True)
@@ -76,7 +76,7 @@ def set_nice(nice: str) -> None:
 
 
 def set_group(group: str) -> None:
-    """Become that group."""
+    """Change the group."""
     import grp
 
     gid = grp.getgrnam(group).gr_gid
@@ -85,7 +85,7 @@ def set_group(group: str) -> None:
 
 
 def set_user(user: str) -> None:
-    """Become that user, with the user's groups (unless one was chosen), home and shell."""
+    """Change the user, with its groups (unless one was chosen), home and shell."""
     import pwd
     import warnings  # noqa: F401 - execvp imports it, and that user may not be able to read it
 
@@ -104,8 +104,8 @@ def set_umask(umask: str) -> None:
 
 
 def give_up(message: str) -> None:
-    """Say why, and that it is for good."""
-    print(f"pyroctl: {message}", file=sys.stderr)  # noqa: T201 - goes to the service's log
+    """Report a permanent failure."""
+    print(f"pyroctl: {message}", file=sys.stderr)  # noqa: T201 - for the service's log
     sys.exit(PERMANENT_FAILURE)
 
 

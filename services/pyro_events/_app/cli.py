@@ -17,7 +17,7 @@ from pyro_events._app.options import options_of, parser
 from pyro_events._app.process import EventServiceProcess
 from pyro_events._broker.engine import Engine
 from pyro_events._broker.errors import HandoverRefused, ServiceFault
-from pyro_events._broker.recovery.handover import ReceivedHandover, inherit
+from pyro_events._broker.recovery.handover import ReceivedHandover, receive
 from pyro_events._broker.registration import Registration
 from pyro_events._broker.settings import settings_of
 
@@ -61,7 +61,7 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
     received = _inherit(path) if path else None
     with contextlib.ExitStack() as stack:
         if received is not None:
-            stack.callback(received.receiver.close)
+            stack.callback(received.reader.close)
         with _handover_errors(received):
             engine = Engine(
                 options.host,
@@ -70,7 +70,7 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
                 version,
                 listening=listening,
                 state_dir=os.environ.get("PYROCTL_STATE_DIR") or None,
-                inheritance=received,
+                received=received,
             )
         stack.callback(engine.close)
         names = _names(options, engine, received)
@@ -82,7 +82,7 @@ def _inherit(path: str) -> ReceivedHandover | None:
     """Receive the handover offered at `path`, with the garbage collector off until it is taken."""
     gc.freeze()
     gc.disable()
-    received = inherit(path)
+    received = receive(path)
     if received is None:
         gc.enable()
     return received
@@ -105,7 +105,7 @@ def _names(
     options: argparse.Namespace, engine: Engine, received: ReceivedHandover | None
 ) -> Registration | None:
     if received is not None:
-        handed = received.receiver.values["names"]
+        handed = received.reader.values["names"]
         return handed and Registration.restore(handed, engine.uri, engine.incarnation)
     if not options.register:
         return None

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 from pyro_child import AskRefused, ControlChannel, Deferred, Notifier
@@ -82,7 +84,7 @@ class EventServiceProcess:
     def _take(self, received: ReceivedHandover) -> None:
         received.take()
         gc.enable()
-        pause = self._loop.clock() - received.receiver.values["since"]
+        pause = self._loop.clock() - received.reader.values["since"]
         _log.info("took over; clients were not served for %.1f ms", pause * 1000)
 
     @property
@@ -107,7 +109,8 @@ class EventServiceProcess:
         name = f"registered in the name server at {where}" if where else "not registered"
         try:
             print(f"{uri} is ready, {name}", flush=True)  # noqa: T201 - the command's output
-        except OSError:  # no reader
+        except OSError:  # no reader, which must not make the flush at exit fail
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             _log.info("%s is ready, %s", uri, name)
         self._notifier.ready(uri=uri, status=name)
 
@@ -185,15 +188,16 @@ class EventServiceProcess:
 
     def _returned(self, wait: object) -> object:
         """Report which subscribers are back after a restart, within `wait` seconds."""
+        reconnects = self._engine.broker.reconnects
         if not isinstance(wait, (int, float)) or not wait > 0:
-            return self._engine.returned()
+            return reconnects.counts()
         answer = Deferred()
 
         def done() -> None:
-            answer.finish(self._engine.returned)
+            answer.finish(reconnects.counts)
             self._watch_channel()
 
-        self._engine.await_return(wait, done)
+        reconnects.when_complete(wait, done)
         return answer
 
     def _retire(self, reason: str) -> Deferred:
@@ -214,27 +218,31 @@ class EventServiceProcess:
         if self._offer is not None:
             raise AskRefused("a handover is already in progress")
         with _refusals():
-            self._engine.check_willing()
+            self._engine.check_running()
         try:
             self._offer = HandoverOffer(
-                self._loop, path, self._engine.patterns, self._snapshot, self._relinquish
+                self._loop,
+                path,
+                self._engine.broker.router.patterns,
+                self._snapshot,
+                self._relinquish,
             )
         except OSError as error:
             raise AskRefused(f"can't listen at {path}: {error.strerror or error}") from None
         return {"offered": True, "format": FORMAT}
 
-    def _snapshot(self, sender: SnapshotWriter) -> dict[str, object]:
+    def _snapshot(self, writer: SnapshotWriter) -> dict[str, object]:
         if self._executor.busy:
             raise Failed("a call to a name server is in progress")
         since = self._loop.clock()
-        self._engine.settle()
+        self._engine.broker.quiesce()
         names = self._names and self._names.snapshot()
-        return {"since": since, "names": names, "engine": self._engine.hand_over(sender)}
+        return {"since": since, "names": names, "engine": self._engine.snapshot(writer)}
 
     def _relinquish(self) -> None:
         _log.info("handed over")
         self._stopping = True
-        self._engine.part()
+        self._engine.relinquish()
         self._withdraw("it was already handed over")
 
     def _withdraw(self, reason: str) -> dict[str, object]:

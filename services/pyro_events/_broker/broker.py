@@ -1,67 +1,75 @@
-"""The centre: who is subscribed, what was published, and what has to be sent this round."""
+"""The subscribers, what is published to them, and what has to be sent in this round."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from Pyro5.core import URI
+from Pyro5.errors import PyroError
 
 from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
 from pyro_events._broker.delivery.callback.subscriber import CallbackSubscriber
-from pyro_events._broker.delivery.encoder import Encoder
+from pyro_events._broker.delivery.context import DeliveryContext
+from pyro_events._broker.delivery.options import Options
 from pyro_events._broker.delivery.publication import Publication
 from pyro_events._broker.delivery.stream import StreamSubscriber
-from pyro_events._broker.delivery.subscriber import Options
-from pyro_events._broker.net.connection import Nobody, ServerConnection
 from pyro_events._broker.publishers import Publishers
 from pyro_events._broker.recovery.reconnects import ReconnectTracker
-from pyro_events._broker.router import Router
 from pyro_events._broker.snapshot import journal
 from pyro_events._broker.snapshot.counters import CounterFile
-from pyro_events._broker.snapshot.model import SubscriberSnapshot
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._protocol.patterns import Pattern
+from pyro_events._protocol.subjects import check_patterns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pyro_events._broker.delivery.encoder import Item
-    from pyro_events._broker.delivery.pending_result import PendingResult
+    from pyro_events._broker.delivery.publication import PendingResult
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.net.dialer import Resolver
     from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.publishers import PublisherRecord
     from pyro_events._broker.recovery.roster_store import RosterStore
     from pyro_events._broker.settings import Settings
-    from pyro_events._broker.snapshot.model import LostSubscriber
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._broker.snapshot.model import (
+        BrokerSnapshot,
+        Kind,
+        LostSubscriber,
+        SubscriberSnapshot,
+    )
+    from pyro_events._broker.snapshot.transfer import SnapshotReader
+    from pyro_events._protocol.event import Item
 
 _LEAVING = 1000
 _PAUSE = 0.002
-"""Seconds without a publish after which an event is taken for a single one."""
+"""Seconds without a publish after which an event counts as a single one."""
 
 _log = logging.getLogger("pyro_events")
 
 
-@dataclass(slots=True)
-class Counters:
-    """What happened since the start."""
-
-    published: int = 0
-    delivered: int = 0
-    errors: int = 0
-    retries: int = 0
-    announced: int = 0
-    """Events of the manager; `published` has none of them."""
-    refused: int = 0
-    """Calls that ended with an exception."""
-    dropped_with_subscriber: int = 0
-    """Events lost to subscribers that are gone."""
+_NAMED = Codec(lambda named, writer: [each.snapshot(writer) for each in named.values()])
 
 
-class Broker:
-    """Brings published events into mailboxes, and mailboxes onto connections."""
+class Broker(Snapshotted):
+    """Moves published events into mailboxes, and from mailboxes onto connections.
+
+    `lost` lists plain subscribers that a crash has cost, `more_slots` counts those of an earlier
+    process that have to fit in addition to ours.
+    """
+
+    SNAPSHOT: ClassVar = Fields(
+        parts=("context", "counter_file", "publishers", "reconnects"),
+        init=("callbacks", "streams", "lost"),
+        callbacks=_NAMED,
+        streams=_NAMED,
+        lost=Codec(lambda lost, _: [each.plain() for each in lost]),
+    )
+    TRANSIENT: ClassVar = (
+        "loop", "settings", "identity", "version", "store",
+        "router", "counters",  # the context's
+        "_last_publish",  # a matter of milliseconds
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -70,238 +78,120 @@ class Broker:
         settings: Settings,
         identity: dict[str, str],
         version: str,
-        keeper: RosterStore | None = None,
+        store: RosterStore | None,
         *,
+        lost: list[LostSubscriber],
         more_slots: int = 0,
     ) -> None:
         self.loop = loop
-        self.resolver = resolver
         self.settings = settings
-        self.version = version
         self.identity = identity
-        """`uri` and `incarnation`, for notices."""
-        self.router: Router[BrokerSubscriber] = Router()
-        self.encoder = Encoder()
-        self.counters = Counters()
+        self.version = version
+        self.store = store
+        self.lost = lost
+        room = slots(settings) + more_slots
+        self.counter_file = store.counter_file if store else CounterFile.in_memory(room)
+        defaults = Options(False, False, settings.when_full, settings.queue_size)
+        self.context: DeliveryContext[BrokerSubscriber] = DeliveryContext(
+            loop, resolver, settings, defaults, identity, self.counter_file,
+            drop=self.drop, record=self.record, flush_if_idle=self._flush_if_idle,
+        )  # fmt: skip
+        self.router = self.context.router
+        self.counters = self.context.counters
         self.callbacks: dict[str, CallbackSubscriber] = {}
         self.streams: dict[str, StreamSubscriber] = {}
-        self.dirty: list[BrokerSubscriber] = []
-        self._placed = 0.0
-        self.held = 0
-        """Publications that wait for a full queue."""
-        self.leaving: set[CallbackSubscriber] = set()
-        """Those who were dismissed and may not have read it yet."""
-        self.farewells: set[DisconnectNotifier] = set()
-        """The same, of those to whom there was no connection."""
-        self.frozen = False
-        """Nothing is sent to subscribers any more: the next process will do it."""
-        self.keeper = keeper
-        room = slots(settings) + more_slots
-        self.tallies = keeper.tallies if keeper is not None else CounterFile.in_memory(room)
+        self._last_publish = 0.0
         self.publishers = Publishers(
-            loop.clock, settings.publisher_memory, settings.max_publishers, self.tallies, keeper
+            loop.clock, settings.publisher_memory, settings.max_publishers, self.counter_file, store
         )
-        self.awaited = ReconnectTracker(loop)
-        self.lost: list[LostSubscriber] = []
-        """Plain subscribers that a crash has cost."""
+        self.reconnects = ReconnectTracker(loop)
         loop.after_round.append(self.pump)
-        if keeper is not None:
-            loop.after_round.append(keeper.flush)
+        if store is not None:
+            loop.after_round.append(store.flush)
 
     def subscribers(self) -> Iterator[BrokerSubscriber]:
-        """Give everybody, oldest first within each kind."""
+        """Yield all subscribers, oldest first within each kind."""
         yield from list(self.callbacks.values())
         yield from list(self.streams.values())
+
+    # Publishing
 
     def publish(
         self, items: Sequence[Item], publisher: PublisherRecord | None = None
     ) -> PendingResult:
-        """Put the events into the queues, in order; gives what is done when they are there."""
+        """Put the events into the queues, in order; the result is done when all are there."""
         self.counters.published += len(items)
-        publication = Publication(self, items)
+        publication = Publication(self.context, items)
         if publisher is not None:
             self.publishers.keep(publisher)  # after the promise: a kill in between loses nothing
         publication.advance()
         return publication
 
     def announce(self, items: Sequence[Item]) -> None:
-        """Publish what the manager tells, which doesn't count as published by clients."""
+        """Publish events of the manager, which don't count as published by clients."""
         self.counters.announced += len(items)
-        Publication(self, items).advance()
+        Publication(self.context, items).advance()
 
-    def placed(self) -> None:
+    def _flush_if_idle(self) -> None:
         """Send what was published after a pause at once, before its publisher is answered.
 
-        When publishes come thick and fast, their publishers are answered first, and the events of
-        a round leave together.
+        While publishes follow each other closely, their publishers are answered first, and the
+        events of a round leave together.
         """
         now = self.loop.clock()
-        pause, self._placed = now - self._placed, now
+        pause, self._last_publish = now - self._last_publish, now
         if pause > _PAUSE:
             self.pump()
 
     def pump(self) -> None:
         """Send what this round has brought; the loop calls it after each round."""
-        if self.dirty:
-            dirty, self.dirty = self.dirty, []
+        context = self.context
+        if context.dirty:
+            dirty, context.dirty = context.dirty, []
             for subscriber in dirty:
                 subscriber.pump()
-            self.encoder.clear()
+            context.encoder.clear()
         if self.router.suspensions:
-            self._tell_suspensions()
+            self._report_suspensions()
 
-    def _tell_suspensions(self) -> None:
+    def _report_suspensions(self) -> None:
         for subscriber, pattern in self.router.take_suspensions():
             _log.warning("%s: pattern %r takes too long, it is suspended", subscriber, pattern)
             subscriber.notify({"kind": "pattern", "pattern": pattern, "reason": "pattern"})
 
+    # Subscribers
+
     def callback(self, uri: URI, options: Options) -> CallbackSubscriber:
-        """Give the subscriber at that address, a new one if need be; ValueError if too many."""
+        """Return the subscriber at that address, a new one if need be."""
         name = str(uri)
         subscriber = self.callbacks.get(name)
         if subscriber is None:
-            self._check_room()
-            subscriber = self.callbacks[name] = CallbackSubscriber(self, uri, options)
+            subscriber = self.callbacks[name] = CallbackSubscriber(self.context, uri, options)
         subscriber.configure(options)
-        self.awaited.returned(subscriber)
+        self.reconnects.returned(subscriber)
         subscriber.returned()
         return subscriber
 
     def stream(self, subscriber_id: str, name: str, options: Options) -> StreamSubscriber:
-        """Give a new stream subscriber; one of the same id goes. ValueError if too many."""
+        """Return a new stream subscriber, which replaces one of the same id."""
         old = self.streams.get(subscriber_id)
-        if old is None:
-            self._check_room()
-        else:
+        if old is not None:
             old.hang_up("the subscriber came back over another connection")
             self.remove(old)
-        subscriber = StreamSubscriber(self, subscriber_id, name, options)
+        subscriber = StreamSubscriber(self.context, subscriber_id, name, options)
         self.streams[subscriber_id] = subscriber
         subscriber.configure(options)
         return subscriber
 
-    def note(self, subscriber: BrokerSubscriber) -> None:
-        """Have the roster say how the subscriber stands now."""
-        if self.keeper is not None and not subscriber.gone:
-            slot = subscriber.slot
-            self.keeper.note(slot, lambda: journal.has(slot, subscriber.standing()))
-
-    def remember(self) -> None:
-        """Have the roster written before somebody is told that it is so."""
-        if self.keeper is not None and self.keeper.changes:
-            self.keeper.flush()
-
-    def adopt(self, standing: SubscriberSnapshot, patterns: Sequence[Pattern]) -> BrokerSubscriber:
-        """Make a subscriber of an earlier process, which is expected to come back.
-
-        Raises ValueError, TypeError or PyroError when it isn't one that can be.
-        """
-        options = Options(**standing.options)
-        subscriber: BrokerSubscriber
-        if standing.kind == "stream":
-            subscriber = StreamSubscriber(self, standing.key, standing.name, options)
-            self.streams[standing.key] = subscriber
-        else:
-            subscriber = CallbackSubscriber(self, URI(standing.key), options)
-            self.callbacks[subscriber.name] = subscriber
-        subscriber.restore(standing)
-        subscriber.configure(options)
-        self.router.subscribe(subscriber, standing.subjects)
-        self.router.subscribe_match(subscriber, patterns)
-        self.awaited.expect(subscriber)
-        self.note(subscriber)
-        return subscriber
-
-    def settle(self) -> None:
-        """Come to a point where nobody waits for room and nothing is half done.
-
-        Who was held because of a full queue is held no longer. Reads nothing.
-        """
-        for subscriber in self.subscribers():
-            subscriber.lift_limit()
-        while self.loop.pending or self.dirty:
-            self.loop.run_pending()
-            self.pump()
-        for subscriber in self.subscribers():
-            subscriber.restore_limit()
-        if self.keeper is not None:
-            self.keeper.flush()
-
-    def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
-        """Say everything, when it is settled; this hub goes on all the same."""
-        return {
-            "counters": asdict(self.counters),
-            "tallies": self.tallies.hand_over(),
-            "publishers": self.publishers.hand_over(),
-            "subscribers": [each.hand_over(sender) for each in self.subscribers()],
-            "timeouts": self.router.timeouts(),
-            "awaited": self.awaited.hand_over(),
-            "leaving": [each.hand_over(sender)["connection"] for each in self.leaving],
-            "farewells": [each.hand_over() for each in self.farewells],
-        }
-
-    def take_over(
-        self, receiver: SnapshotReader, values: Mapping[str, Any], patterns: Mapping[str, Pattern]
-    ) -> None:
-        """Go on from what another process has handed over; nothing may have happened here yet.
-
-        `patterns` are those that were compiled in advance.
-        """
-        self.counters = Counters(**values["counters"])
-        self.tallies.take_over(values["tallies"])
-        self.publishers.take_over(values["publishers"])
-        for each in values["subscribers"]:
-            self._take_over(receiver, each, patterns)
-        self.router.restore_timeouts(values["timeouts"])
-        self.awaited.take_over(
-            values["awaited"],
-            lambda kind, key: (self.streams if kind == "stream" else self.callbacks)[key],
-        )
-        for each in values["leaving"]:
-            size = self.settings.handshake_size
-            ServerConnection.take_over(self.loop, receiver, each, size, Nobody())
-        for uri, notice in values["farewells"]:
-            DisconnectNotifier(self, URI(uri), notice)
-
-    def _take_over(
-        self, receiver: SnapshotReader, values: Mapping[str, Any], patterns: Mapping[str, Pattern]
-    ) -> None:
-        standing = SubscriberSnapshot.of(values["standing"])
-        options, slot = Options(**standing.options), values["slot"]
-        subscriber: BrokerSubscriber
-        if standing.kind == "stream":
-            subscriber = StreamSubscriber(self, standing.key, standing.name, options, slot)
-            self.streams[standing.key] = subscriber
-        else:
-            subscriber = CallbackSubscriber(self, URI(standing.key), options, slot)
-            self.callbacks[subscriber.name] = subscriber
-        self.router.set_once(subscriber, bool(options.once))
-        self.router.subscribe(subscriber, standing.subjects)
-        wanted = [patterns.get(text) or Pattern(text) for text in standing.patterns]
-        self.router.subscribe_match(subscriber, wanted)
-        subscriber.take_over(receiver, values)
-
-    def close(self) -> None:
-        """Release what belongs to subscribers."""
-        for subscriber in (*self.subscribers(), *self.leaving):
-            subscriber.close()
-        for farewell in list(self.farewells):
-            farewell.close()
-
-    def _check_room(self) -> None:
-        limit = self.settings.max_subscribers
-        if len(self.callbacks) + len(self.streams) >= limit:
-            raise ValueError(f"the event service has its {limit} subscribers")
-
     def remove(self, subscriber: BrokerSubscriber) -> None:
-        """Let a subscriber go that wants to, or has no subscription left."""
+        """Remove a subscriber that has unsubscribed, or has no subscription left."""
         if subscriber.gone:
             return
         subscriber.close()
-        self.tallies.release(subscriber.slot)
-        if self.keeper is not None:
-            self.keeper.forget(subscriber.slot)
-        self.awaited.given_up(subscriber)
+        self.counter_file.release(subscriber.slot)
+        if self.store is not None:
+            self.store.forget(subscriber.slot)
+        self.reconnects.given_up(subscriber)
         self.counters.dropped_with_subscriber += subscriber.dropped
         self.router.remove(subscriber)
         if isinstance(subscriber, StreamSubscriber):
@@ -310,7 +200,7 @@ class Broker:
             del self.callbacks[subscriber.name]
 
     def drop(self, subscriber: BrokerSubscriber, reason: str) -> None:
-        """Give a subscriber up; what waited for it is lost, counted, and told by name."""
+        """Remove a subscriber that can't be served; what was queued for it is counted as lost."""
         if subscriber.gone:
             return
         lost = subscriber.queued
@@ -322,14 +212,98 @@ class Broker:
         self.counters.dropped_with_subscriber += lost
         self.remove(subscriber)
 
-    def log_stalled(self, subscriber: BrokerSubscriber) -> None:
-        """Tell that a full queue has held a publisher for too long."""
-        _log.warning(
-            "subscriber %s takes nothing for %g s and its queue of %d is full: events are dropped",
-            subscriber, self.settings.block_timeout, subscriber.options.queue_size,
-        )  # fmt: skip
+    def close(self) -> None:
+        """Release what belongs to subscribers."""
+        for subscriber in self.subscribers():
+            subscriber.close()
+        for notifier in list(self.context.notifiers):
+            notifier.close()
+
+    # The roster
+
+    def record(self, subscriber: BrokerSubscriber) -> None:
+        """Write the subscriber's present state to the roster, at the end of the round."""
+        if self.store is not None and not subscriber.gone:
+            slot = subscriber.slot
+            self.store.note(slot, lambda: journal.has(slot, subscriber.roster_entry()))
+
+    def flush_roster(self) -> None:
+        """Write the roster's changes, before a client is told of them."""
+        if self.store is not None and self.store.changes:
+            self.store.flush()
+
+    # From one process to the next
+
+    def resume(self, past: BrokerSnapshot) -> None:
+        """Make the subscribers of an earlier process that can come back, and expect them."""
+        for saved in past.subscribers:
+            if not saved.aware:
+                continue
+            try:
+                subscriber = self._adopt(saved)
+            except (TypeError, ValueError, PyroError) as error:
+                _log.error("subscriber %s can't be restored: %s", saved.name, error)
+                continue
+            subscriber.notify({"kind": "restarted", "reason": past.reason})
+        self.publishers.adopt(past.publishers)
+        if past.subscribers or past.lost:
+            _log.info(
+                "after a %s: %d subscribers are expected back",
+                past.reason, self.reconnects.expected,
+            )  # fmt: skip
+
+    def _adopt(self, saved: SubscriberSnapshot) -> BrokerSubscriber:
+        patterns = check_patterns(saved.patterns) if saved.patterns else ()
+        options = Options(**saved.options)
+        subscriber = self._make(saved.kind, saved.key, saved.name, options)
+        subscriber.adopt(saved)
+        subscriber.configure(options)
+        self.router.subscribe(subscriber, saved.subjects)
+        self.router.subscribe_match(subscriber, patterns)
+        self.reconnects.expect(subscriber)
+        self.record(subscriber)
+        return subscriber
+
+    def _make(
+        self, kind: Kind, key: str, name: str, options: Options, slot: int | None = None
+    ) -> BrokerSubscriber:
+        if kind == "stream":
+            stream = self.streams[key] = StreamSubscriber(self.context, key, name, options, slot)
+            return stream
+        callback = self.callbacks[key] = CallbackSubscriber(self.context, URI(key), options, slot)
+        return callback
+
+    def quiesce(self) -> None:
+        """Reach a point where no publisher waits for room and nothing is half done.
+
+        Publishers blocked on a full queue are released. Reads nothing.
+        """
+        for subscriber in self.subscribers():
+            subscriber.lift_limit()
+        while self.loop.pending or self.context.dirty:
+            self.loop.run_pending()
+            self.pump()
+        for subscriber in self.subscribers():
+            subscriber.restore_limit()
+        if self.store is not None:
+            self.store.flush()
+
+    def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
+        """Continue where another process has stopped; nothing may have happened here yet."""
+        for each in (*values["callbacks"], *values["streams"]):
+            options = Options(**each["options"])
+            made = self._make(each["kind"], each["key"], each["name"], options, each["slot"])
+            self.router.set_once(made, bool(options.once))
+            self.router.subscribe(made, each["subjects"])
+            patterns = [reader.patterns.get(text) or Pattern(text) for text in each["patterns"]]
+            self.router.subscribe_match(made, patterns)
+            made.restore(each, reader)
+        super().restore(values, reader)
+        self.router.restore_timeouts(values["context"]["router"])
+        for each in values["context"]["notifiers"]:
+            DisconnectNotifier(self.context, URI(each["daemon"]["uri"]), {}).restore(each, reader)
 
 
 def slots(settings: Settings) -> int:
-    """Give how many subscribers and publishers there may be, those just leaving included."""
+    """Return how many subscribers and publishers there may be, those just leaving included."""
     return settings.max_subscribers + settings.max_publishers + _LEAVING

@@ -1,10 +1,10 @@
-"""What can go wrong with the event service itself, said so that somebody can act on it."""
+"""What can go wrong with the event service itself, and what to do about it."""
 
 from __future__ import annotations
 
 
 class ServiceFault(Exception):
-    """The event service can't do its work; `message` says why and `hint` what to do about it."""
+    """The event service can't work; `message` gives the reason and `hint` a remedy."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -13,11 +13,11 @@ class ServiceFault(Exception):
 
 
 class AddressUnusable(ServiceFault):
-    """The event service can't listen where it was told to."""
+    """The event service can't listen at the given address."""
 
 
 class NameServerUnreachable(ServiceFault):
-    """No name server answers where one was looked for."""
+    """No name server answers at the given place."""
 
 
 class NameTaken(ServiceFault):
@@ -29,4 +29,4 @@ class NotRunning(ServiceFault):
 
 
 class HandoverRefused(ServiceFault):
-    """The process that runs keeps its work, and goes on."""
+    """The running process doesn't hand over, and continues to serve."""

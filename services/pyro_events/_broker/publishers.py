@@ -3,72 +3,84 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
-from pyro_events._broker.delivery.pending_result import PendingResult
+from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.snapshot import journal
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from pyro_events._broker.recovery.roster_store import RosterStore
     from pyro_events._broker.snapshot.counters import CounterFile
 
 
-class PublisherRecord:
-    """What is known of one publisher: the last number, and what of it is still under way."""
+class PublisherRecord(Snapshotted):
+    """What is known of one publisher: its last number, and what is still under way."""
 
     __slots__ = ("busy", "last", "seen", "slot")
 
-    def __init__(self, slot: int) -> None:
+    SNAPSHOT: ClassVar = Fields("last", "seen", "slot")
+    TRANSIENT: ClassVar = ("busy",)  # nothing is, when the broker is quiescent
+
+    def __init__(self, slot: int, last: int | None = None, seen: float = 0.0) -> None:
         self.slot = slot
-        self.last: int | None = None
-        self.seen = 0.0
+        self.last = last
+        self.seen = seen
         self.busy: PendingResult | None = None
 
-    def news(self, first: int, count: int) -> int:
-        """Say how many of `count` publishes from number `first` on are known already."""
+    def repeated(self, first: int, count: int) -> int:
+        """Return how many of `count` publishes from number `first` on are known already."""
         if self.last is None:
             return 0
         return min(max(0, self.last + 1 - first), count)
 
     def in_turn(self, start: Callable[[], PendingResult]) -> PendingResult:
-        """Call `start` when what came before it is finished; gives what finishes with it."""
+        """Call `start` when what came before it is finished; the result finishes with it."""
         if self.busy is None or self.busy.done:
             self.busy = start()
             return self.busy
-        held = PendingResult()
-        self.busy.when_done(lambda: self.in_turn(start).when_done(held.finish))
-        return held
+        pending = PendingResult()
+        self.busy.when_done(lambda: self.in_turn(start).when_done(pending.finish))
+        return pending
 
 
-class Publishers:
-    """A bounded table: the ones that were idle longest are forgotten first.
+class Publishers(Snapshotted):
+    """A bounded table: the publishers that were idle longest are forgotten first.
 
-    `memory` is in seconds, `limit` a number of publishers. The roster and the tallies know the
-    numbers, too, for the next process.
+    `memory` is in seconds, `limit` a number of publishers. The numbers are also in the counter file
+    and, by slots, in the roster, for the next process.
     """
+
+    SNAPSHOT: ClassVar = Fields(
+        _table=Codec(
+            lambda table, writer: [(name, each.snapshot(writer)) for name, each in table.items()],
+            lambda values, _: OrderedDict((name, PublisherRecord(**each)) for name, each in values),
+        )
+    )
+    TRANSIENT: ClassVar = ("_clock", "_memory", "_limit", "_counter_file", "_store")
 
     def __init__(
         self,
         clock: Callable[[], float],
         memory: float,
         limit: int,
-        tallies: CounterFile,
-        keeper: RosterStore | None,
+        counter_file: CounterFile,
+        store: RosterStore | None,
     ) -> None:
         self._clock = clock
         self._memory = memory
         self._limit = limit
-        self._tallies = tallies
-        self._keeper = keeper
+        self._counter_file = counter_file
+        self._store = store
         self._table: OrderedDict[str, PublisherRecord] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._table)
 
     def seen(self, publisher_id: str) -> PublisherRecord:
-        """Give what is known of a publisher that has just shown up."""
+        """Return the record of a publisher that sends something now."""
         now = self._clock()
         publisher = self._table.get(publisher_id) or self._new(publisher_id)
         publisher.seen = now
@@ -78,43 +90,32 @@ class Publishers:
         return publisher
 
     def keep(self, publisher: PublisherRecord) -> None:
-        """Have the publisher's last number outlive the process."""
-        self._tallies.values[publisher.slot] = publisher.last or 0
+        """Write the publisher's last number where it outlives the process."""
+        self._counter_file.values[publisher.slot] = publisher.last or 0
 
     def export(self) -> dict[str, int]:
-        """Give the last number of each."""
+        """Return the last number of each, for a planned restart."""
         return {name: each.last for name, each in self._table.items() if each.last is not None}
 
-    def restore(self, last: Mapping[str, int]) -> None:
-        """Know what an earlier process knew; numbers of 0 say nothing."""
+    def adopt(self, last: Mapping[str, int]) -> None:
+        """Continue with the numbers of an earlier process; 0 means that there is none."""
         for publisher_id, number in last.items():
             if number:
                 publisher = self.seen(publisher_id)
                 publisher.last = number
                 self.keep(publisher)
 
-    def hand_over(self) -> list[tuple[object, ...]]:
-        """Say everything, when no publish is under way."""
-        return [(name, p.slot, p.last, p.seen) for name, p in self._table.items()]
-
-    def take_over(self, values: Iterable[tuple[Any, ...]]) -> None:
-        """Go on from what another process has handed over."""
-        for name, slot, last, seen in values:
-            publisher = self._table[name] = PublisherRecord(slot)
-            publisher.last, publisher.seen = last, seen
-
     def _new(self, publisher_id: str) -> PublisherRecord:
-        slot = self._tallies.claim()
-        if self._keeper is not None:
-            self._keeper.note(slot, lambda: journal.pub(slot, publisher_id))
-        made = self._table[publisher_id] = PublisherRecord(slot)
-        return made
+        slot = self._counter_file.claim()
+        if self._store is not None:
+            self._store.note(slot, lambda: journal.pub(slot, publisher_id))
+        return self._table.setdefault(publisher_id, PublisherRecord(slot))
 
     def _forget_oldest(self) -> None:
         _, publisher = self._table.popitem(last=False)
-        self._tallies.release(publisher.slot)
-        if self._keeper is not None:
-            self._keeper.forget(publisher.slot)
+        self._counter_file.release(publisher.slot)
+        if self._store is not None:
+            self._store.forget(publisher.slot)
 
     def _oldest(self) -> float:
         return next(iter(self._table.values())).seen

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import ClassVar, Final
 
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LIMITS: Final = (
     "handshake_timeout",
@@ -21,11 +19,13 @@ LIMITS: Final = (
     "queue_bytes",
     "trusted",
 )
-"""The settings in whose name something may be refused."""
+"""The settings that may be the reason for a rejection."""
 
 
-class RejectionCounters:
-    """Counts refusals. For the loop's thread."""
+class RejectionCounters(Snapshotted):
+    """Counts rejections. For the loop's thread."""
+
+    SNAPSHOT: ClassVar = Fields(_counts=Codec(lambda it, _: dict(it), lambda it, _: Counter(it)))
 
     def __init__(self) -> None:
         self._counts = Counter(dict.fromkeys(LIMITS, 0))
@@ -35,10 +35,6 @@ class RejectionCounters:
         if isinstance(error, LimitReached):
             self._counts[error.limit] += 1
 
-    def take_over(self, counts: Mapping[str, int]) -> None:
-        """Go on from the counts of another process."""
-        self._counts.update(counts)
-
     def as_dict(self) -> dict[str, int]:
-        """Give the number of refusals for every limit."""
+        """Return the number of rejections for every limit."""
         return dict(self._counts)

@@ -1,6 +1,6 @@
-"""Who gets what: subscriptions by subject and by pattern. Pure: it knows keys, no connections.
+"""Subscriptions by subject and by pattern. Pure: subscribers are keys of any kind.
 
-A router belongs to one thread at a time; whoever shares it brings the lock.
+A router belongs to one thread at a time; code that shares it needs a lock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_TIMEOUTS = 3
 
 
 class _Member:
-    """One subscriber: what it asked for, as it wrote it."""
+    """One subscriber: its subscriptions, as it wrote them."""
 
     __slots__ = ("once", "order", "patterns", "subjects")
 
@@ -37,7 +37,7 @@ class _Member:
 
 
 class _Watch(Generic[K]):
-    """One pattern and everybody who subscribed to it."""
+    """One pattern and its subscribers."""
 
     __slots__ = ("keys", "pattern", "timeouts")
 
@@ -64,7 +64,7 @@ class Router(Generic[K]):
         self._cache: OrderedDict[str, tuple[int, tuple[tuple[K, int], ...]]] = OrderedDict()
 
     def subscribe(self, key: K, subjects: Iterable[str]) -> None:
-        """Give `key` the events of these subjects; those that it has already change nothing."""
+        """Subscribe `key` to these subjects; those that it has already change nothing."""
         member = self._member(key)
         for subject in subjects:
             name = subject.lower()
@@ -73,7 +73,7 @@ class Router(Generic[K]):
         self._changed(key)
 
     def subscribe_match(self, key: K, patterns: Iterable[Pattern]) -> None:
-        """Give `key` the events whose subjects match; a suspended pattern is told of at once."""
+        """Subscribe `key` to these patterns; a suspended one is reported at once."""
         member = self._member(key)
         for pattern in patterns:
             watch = self._patterns.setdefault(pattern.text, _Watch(pattern))
@@ -84,7 +84,7 @@ class Router(Generic[K]):
         self._changed(key)
 
     def unsubscribe(self, key: K, texts: Iterable[str]) -> None:
-        """Take away the subjects and the patterns of these texts; what isn't there is no error."""
+        """Remove the subjects and the patterns of these texts, as far as there are any."""
         member = self._members.get(key)
         if member is None:
             return
@@ -97,7 +97,7 @@ class Router(Generic[K]):
         self._changed(key)
 
     def remove(self, key: K) -> None:
-        """Forget everything about `key`."""
+        """Remove all subscriptions of `key`."""
         member = self._members.pop(key, None)
         if member is None:
             return
@@ -109,15 +109,15 @@ class Router(Generic[K]):
         self._generation += 1
 
     def set_once(self, key: K, once: bool) -> None:
-        """Say whether `key` wants one copy of an event however many subscriptions match."""
+        """Set whether `key` gets only one copy of an event, however many subscriptions match."""
         self._member(key).once = once
         self._changed(key)
 
     def targets(self, subject: str) -> tuple[tuple[K, int], ...]:
-        """Give who gets an event of that subject, and how many copies, in order of arrival.
+        """Return which keys get an event of that subject, and how many copies, in order of arrival.
 
-        One copy a matching subscription, unless the subscriber is set to once. A pattern whose
-        match is cut off counts as not matching this time.
+        There is one copy for each matching subscription, unless the key is set to once. A pattern
+        whose match is cut off counts as not matching this time.
         """
         name = subject.lower()
         cached = self._cache.get(name)
@@ -135,39 +135,39 @@ class Router(Generic[K]):
         return found
 
     def subscriptions(self, key: K) -> tuple[list[str], list[str]]:
-        """Give the subjects and the patterns of `key` as it wrote them, suspended ones included."""
+        """Return the subjects and the patterns of `key`, as it wrote them and also if suspended."""
         member = self._members.get(key)
         return (list(member.subjects.values()), list(member.patterns)) if member else ([], [])
 
     def suspended(self, key: K) -> list[str]:
-        """Give the patterns of `key` that are no longer matched because they took too long."""
+        """Return the patterns of `key` that are no longer matched because they took too long."""
         member = self._members.get(key)
         return (
             [text for text in member.patterns if self._patterns[text].suspended()] if member else []
         )
 
     def empty(self, key: K) -> bool:
-        """Say whether `key` has no subscription at all."""
+        """Return whether `key` has no subscription at all."""
         member = self._members.get(key)
         return member is None or not (member.subjects or member.patterns)
 
     def patterns(self) -> list[str]:
-        """Give the texts of all patterns that somebody subscribed to."""
+        """Return the texts of all patterns."""
         return list(self._patterns)
 
     def timeouts(self) -> dict[str, int]:
-        """Give how often the matching of each pattern was cut off, where it ever was."""
+        """Return how often the match of each pattern was cut off, if ever."""
         return {text: watch.timeouts for text, watch in self._patterns.items() if watch.timeouts}
 
     def restore_timeouts(self, timeouts: Mapping[str, int]) -> None:
-        """Go on from what another router has counted; nobody is told of it again."""
+        """Continue the counts of another router, without reporting suspensions again."""
         for text, count in timeouts.items():
             if text in self._patterns:
                 self._patterns[text].timeouts = count
         self._generation += 1
 
     def take_suspensions(self) -> list[tuple[K, str]]:
-        """Give, once, the subscribers and pattern texts that were suspended since the last call."""
+        """Return the subscribers and pattern texts that were suspended since the last call."""
         taken, self.suspensions = self.suspensions, []
         return taken
 

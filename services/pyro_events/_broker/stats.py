@@ -1,4 +1,4 @@
-"""What the event service tells about itself: counters, and who is subscribed to what."""
+"""What the event service reports about itself: counters, and who is subscribed to what."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 def statistics(
-    hub: Broker, *, connections: int, refusals: dict[str, int], uptime_s: float
+    broker: Broker, *, connections: int, refusals: dict[str, int], uptime_s: float
 ) -> EventServiceStatistics:
     """Return the counters since the start, and the present state."""
-    counters = hub.counters
-    subscribers = list(hub.subscribers())
+    counters = broker.counters
+    subscribers = list(broker.subscribers())
     return {
-        "uri": hub.identity["uri"],
-        "incarnation": hub.identity["incarnation"],
-        "version": hub.version,
+        "uri": broker.identity["uri"],
+        "incarnation": broker.identity["incarnation"],
+        "version": broker.version,
         "uptime_s": round(uptime_s, 3),
         "connections": connections,
         "subscribers": len(subscribers),
         "subscriptions": sum(
-            sum(map(len, hub.router.subscriptions(subscriber))) for subscriber in subscribers
+            sum(map(len, broker.router.subscriptions(subscriber))) for subscriber in subscribers
         ),
         "published": counters.published,
         "delivered": counters.delivered,
@@ -35,26 +35,26 @@ def statistics(
         "retries": counters.retries,
         "refused": counters.refused,
         "refusals": refusals,
-        "held": hub.held,
-        "lost": [lost.plain() for lost in hub.lost],
-        "roster_errors": hub.keeper.errors if hub.keeper is not None else 0,
+        "held": broker.context.held,
+        "lost": [lost.plain() for lost in broker.lost],
+        "roster_errors": broker.store.errors if broker.store is not None else 0,
     }
 
 
-def subscriptions(hub: Broker) -> list[SubscriberInfo]:
-    """Return every subscriber with its subscriptions."""
-    return [_describe(hub, subscriber) for subscriber in hub.subscribers()]
+def subscriptions(broker: Broker) -> list[SubscriberInfo]:
+    """Return every subscriber with its subscriptions, as it wrote them."""
+    return [_describe(broker, subscriber) for subscriber in broker.subscribers()]
 
 
-def _describe(hub: Broker, subscriber: BrokerSubscriber) -> SubscriberInfo:
-    subjects, patterns = hub.router.subscriptions(subscriber)
+def _describe(broker: Broker, subscriber: BrokerSubscriber) -> SubscriberInfo:
+    subjects, patterns = broker.router.subscriptions(subscriber)
     return {
         "subscriber": subscriber.name,
         "kind": subscriber.kind,
         "aware": subscriber.aware,
         "subjects": subjects,
         "patterns": patterns,
-        "suspended": hub.router.suspended(subscriber),
+        "suspended": broker.router.suspended(subscriber),
         "queued": subscriber.queued,
         "queue_size": cast("int", subscriber.options.queue_size),
         "when_full": cast("WhenFull", subscriber.options.when_full),

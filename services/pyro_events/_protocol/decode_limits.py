@@ -1,4 +1,4 @@
-"""Messages that would take far more memory and time to decode than their size tells.
+"""Messages that would take far more memory and time to decode than their size suggests.
 
 Serpent's text is parsed as Python, at about a kilobyte of memory and two microseconds for every
 value: 16 MB can take 7 GB and most of a minute (seen on Python 3.11, serpent 1.43). msgpack and
@@ -20,7 +20,7 @@ from pyro_wire import framing
 FEW: Final = 20_000
 """Marks of punctuation that are always allowed: about 20 MB."""
 _HARMLESS: Final = 1000
-"""Bytes that can't do harm: not even 3 MB are made of as many lists, each said to be as long."""
+"""Bytes that are harmless: as many lists, each announced to be as long, take less than 3 MB."""
 _BYTES_FOR_A_MARK: Final = 80
 _BYTES_FOR_A_CONTAINER: Final = 128
 _WORDS: Final = (string.ascii_letters + string.digits + "_").encode()
@@ -42,7 +42,7 @@ class LimitReached(ValueError):
 
 
 def check_request(serializer: int, data: bytes, max_message_size: int) -> None:
-    """Raise LimitReached if decoding the request would cost far more than its size tells."""
+    """Raise LimitReached if decoding the request would cost far more than its size suggests."""
     if len(data) <= _HARMLESS:
         return
     containers = max(FEW, max_message_size // _BYTES_FOR_A_CONTAINER)
@@ -57,7 +57,7 @@ def check_request(serializer: int, data: bytes, max_message_size: int) -> None:
 def check_serpent(data: bytes, max_message_size: int) -> None:
     """Raise LimitReached if the text has more values than a message of that size may have.
 
-    They are counted by the marks between them; what is inside of strings costs next to nothing.
+    They are counted by the marks between them; what is inside strings costs next to nothing.
     """
     limit = max(FEW, max_message_size // _BYTES_FOR_A_MARK)
     if len(data) <= limit or _marks(data) <= limit:

@@ -25,6 +25,9 @@ CALLS_NAME = "pyro_events.Calls"
 _MAX_BATCH = 1 << 16
 """Events that a batch may have; the event service sends far fewer."""
 
+Item = tuple[str, float, bytes, bool]
+"""An event under way: subject, time, packed message, and whether the message is opaque bytes."""
+
 Call = tuple[str, "Iterable[Event]", dict[str, Any]]
 """A method, its arguments, its keyword arguments."""
 

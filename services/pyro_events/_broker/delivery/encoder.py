@@ -1,11 +1,11 @@
 """Events as bytes for subscribers, encoded once however many subscribers share them.
 
 A stream gets the msgpack list of its events. A stock Pyro5 daemon gets calls of `event`: many in
-one `<batch>` request where that is possible. The serializer is ours to choose per request, since
+one `<batch>` request where that is possible. We may choose the serializer for each request, since
 every daemon reads all of those that it has (Pyro5/server.py, handleRequest):
 
 * msgpack, in a batch, for every `Event`: it carries what a stream carries, the packed messages as
-  they came from the publishers. `pyro_events._protocol.event` makes the calls of it over there,
+  they came from the publishers. `pyro_events._protocol.event` makes the calls of it in the daemon,
   with all the types that the codec knows.
 
 Subscribers that want dicts, and daemons without msgpack, get plain values of the message:
@@ -13,7 +13,7 @@ Subscribers that want dicts, and daemons without msgpack, get plain values of th
 * msgpack, in a batch, for messages that it carries without change. The message's own bytes are
   spliced in; they were checked to be one complete value.
 * marshal, one request an event, for what else it carries (tuples, sets, …). Not in a batch: a
-  daemon can't encode an exception among the results in marshal, and then nobody knows how many
+  daemon can't encode an exception among the results in marshal, and then it is unknown how many
   of the calls ran. Version 2, because later ones refer back by index and can't be spliced.
 * serpent, in a batch, for everything else.
 """
@@ -36,8 +36,7 @@ from pyro_wire import framing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Item = tuple[str, float, bytes, bool]
-"""An event under way: subject, time, packed message, and whether the message is opaque bytes."""
+    from pyro_events._protocol.event import Item
 
 T = TypeVar("T")
 
@@ -59,7 +58,7 @@ class Variant(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The first `events` of some events, ready for one flight to a subscriber.
+    """The first `events` of some events, ready to be sent to a subscriber.
 
     `parts` is the shared rest of the one request (a batch), or of each request (marshal).
     """
@@ -70,11 +69,11 @@ class Group(NamedTuple):
 
 
 class _PlainOnly(Exception):
-    """The message has something that msgpack alone doesn't carry."""
+    """The message has a value that msgpack alone doesn't carry."""
 
 
 class Encoder:
-    """Encodes with a memory that lasts until `clear`, which the loop calls after every round."""
+    """Encodes, and keeps the results until `clear`, which is called after every round."""
 
     def __init__(self) -> None:
         self._pack: Callable[[object], bytes] = msgpack.Packer().pack
@@ -89,16 +88,16 @@ class Encoder:
             self._calls.clear()
 
     def stream_body(self, items: list[Item]) -> bytes:
-        """Give the list of events as a stream carries it."""
+        """Return the list of events as a stream carries it."""
         return self._shared("stream", items, self._pack)
 
     def group(self, items: list[Item], variant: Variant) -> Group:
-        """Give the first of these events, as many as one flight can have, as calls of `event`."""
+        """Return the first of these events, as many as fit one request, as calls of `event`."""
         return self._shared(variant, items, lambda items: self._group(items, variant))
 
     def _shared(self, kind: object, items: list[Item], encode: Callable[[Any], T]) -> T:
-        # Lists of the same objects are compared in no time. And the memory keeps the items alive,
-        # so that their ids stay theirs.
+        # Lists of the same objects are compared in no time. The items are kept alive, so that their
+        # ids stay unique.
         key = (kind, id(items[0]), len(items))
         known = self._bodies.get(key)
         if known is None or known[0] != items:
@@ -153,13 +152,13 @@ class Encoder:
         ):
             try:
                 return serializer, encode(event)
-            except Exception:  # noqa: BLE001, S112 - each refuses in its own way; the next may take it
+            except Exception:  # noqa: BLE001, S112 - each fails in its own way; the next may work
                 continue
         return UNENCODABLE, b""
 
 
 def prefix(serializer: int, object_id: str) -> bytes:
-    """Give the start of a request to that object, before the shared rest of a Group."""
+    """Return the start of a request to that object, before the shared rest of a Group."""
     if serializer == framing.MSGPACK:
         return b"\x94" + _packb(object_id) + _packb("<batch>")
     if serializer == framing.MARSHAL:
@@ -170,7 +169,7 @@ def prefix(serializer: int, object_id: str) -> bytes:
 
 
 def array_header(count: int) -> bytes:
-    """Give msgpack's start of a list of so many elements."""
+    """Return msgpack's start of a list of `count` elements."""
     if count < 16:  # noqa: PLR2004 - the format's limits
         return bytes((0x90 | count,))
     if count < 1 << 16:
@@ -196,12 +195,12 @@ _double: Final = struct.Struct(">d").pack
 
 
 def _is_plain(body: bytes) -> bool:
-    """Say whether Pyro5's msgpack serializer gives the same message for these bytes."""
+    """Return whether Pyro5's msgpack serializer makes the same message of these bytes."""
     if b"__class__" in body:
         return False
     try:
         msgpack.unpackb(body, raw=False, ext_hook=_refuse_extension)
-    except Exception:  # noqa: BLE001 - whatever is wrong, the message takes the other way
+    except Exception:  # noqa: BLE001 - whatever is wrong, another serializer is tried
         return False
     return True
 

@@ -1,15 +1,17 @@
 """The bounded queue of one subscriber, and what happens when it is full. Pure: no clock, no locks.
 
-A mailbox belongs to one thread at a time; whoever shares it brings the lock.
+A mailbox belongs to one thread at a time; code that shares it needs a lock.
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from enum import Enum, auto
 from itertools import accumulate, repeat
-from typing import TYPE_CHECKING, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args
 
+from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 from pyro_events.types import WhenFull
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ class Verdict(Enum):
 
     ACCEPTED = auto()
     DROPPED_OLDEST = auto()
-    """Taken; the oldest item went for it."""
+    """Taken; the oldest item was dropped for it."""
     DROPPED_NEWEST = auto()
     """Not taken, and counted as dropped."""
     FULL = auto()
@@ -32,7 +34,7 @@ class Verdict(Enum):
     """Not taken, and counted as dropped: the subscriber has to go."""
 
 
-class Mailbox(Generic[T]):
+class Mailbox(Snapshotted, Generic[T]):
     """A queue of at most `limit` items, which takes items until `max_bytes` are reached.
 
     The last item may overshoot `max_bytes`, so that one of any size gets through.
@@ -42,6 +44,9 @@ class Mailbox(Generic[T]):
     __slots__ = (
         "_bytes", "_items", "_limit", "_max_bytes", "_policy", "_sizes", "_start", "dropped"
     )  # fmt: skip
+
+    SNAPSHOT: ClassVar = Fields("_bytes", "_items", "_sizes", "_start", "dropped")
+    TRANSIENT: ClassVar = ("_limit", "_max_bytes", "_policy")  # as the options say
 
     def __init__(self, limit: int, max_bytes: int, policy: WhenFull) -> None:
         if limit < 1 or max_bytes < 1:
@@ -67,8 +72,20 @@ class Mailbox(Generic[T]):
         return iter(self._items[self._start :])
 
     def sizes(self) -> list[int]:
-        """Give the sizes of what waits, in order."""
+        """Return the sizes of what waits, in order."""
         return self._sizes[self._start :]
+
+    def snapshot(self, writer: Any) -> dict[str, Any]:
+        """Return what waits, and how much was lost."""
+        sizes = array("Q", self.sizes()).tobytes()
+        return {"items": writer.share(list(self)), "sizes": sizes, "dropped": self.dropped}
+
+    def restore(self, values: dict[str, Any], reader: Any) -> None:
+        """Continue with what waited, even if it is more than there is room for."""
+        self._items = reader.shared(values["items"])
+        self._sizes = array("Q", values["sizes"]).tolist()
+        self._start, self._bytes = 0, sum(self._sizes)
+        self.dropped = values["dropped"]
 
     @property
     def bytes(self) -> int:
@@ -76,11 +93,11 @@ class Mailbox(Generic[T]):
         return self._bytes
 
     def room(self) -> bool:
-        """Say whether the next offer will be taken without loss."""
+        """Return whether the next offer will be taken without loss."""
         return len(self) < self._limit and self._bytes < self._max_bytes
 
     def offer(self, item: T, size: int) -> Verdict:
-        """Put an item of `size` bytes at the end, or do what the policy says."""
+        """Put an item of `size` bytes at the end, or apply the policy."""
         if self.room():
             self._append(item, size)
             return Verdict.ACCEPTED
@@ -96,7 +113,7 @@ class Mailbox(Generic[T]):
         return Verdict.DROPPED_OLDEST
 
     def offer_many(self, items: Sequence[T], sizes: Sequence[int]) -> int:
-        """Put in as many of the items as there is room for; gives how many. Loses nothing."""
+        """Put in as many of the items as there is room for; return how many. Drops nothing."""
         count, room = len(items), self._limit + self._start - len(self._items)
         if count > room:
             count = max(0, room)
@@ -141,7 +158,7 @@ class Mailbox(Generic[T]):
         return taken
 
     def _fitting(self, sizes: Sequence[int]) -> tuple[int, int]:
-        """Give how many of these are taken until the bytes are reached, and their size."""
+        """Return how many of these are taken until the bytes are reached, and their size."""
         total = list(accumulate(sizes))
         room = self._max_bytes - self._bytes
         count = min(len(total), bisect_left(total, room) + 1) if room > 0 else 0

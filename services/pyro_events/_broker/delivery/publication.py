@@ -1,4 +1,4 @@
-"""One publish on its way to everybody who wants it, in order, however long that takes."""
+"""One publish on its way to all subscribers that want it, and its result, which may come later."""
 
 from __future__ import annotations
 
@@ -6,47 +6,77 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from pyro_events._broker.delivery.pending_result import PendingResult
-from pyro_events._broker.delivery.subscriber import ITEM_OVERHEAD
-from pyro_events._broker.net.loop import Deadline
+from pyro_events._broker.delivery.subscriber import ITEM_OVERHEAD, BlockedOffer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from pyro_events._broker.broker import Broker
-    from pyro_events._broker.delivery.encoder import Item
+    from pyro_events._broker.delivery.context import DeliveryContext
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
+    from pyro_events._protocol.event import Item
 
 _subject = itemgetter(0)
 
 
-class Publication(PendingResult):
-    """Offers each run of events about one subject to all who get it, before it turns to the next.
+class PendingResult:
+    """Finishes exactly once. For the loop's thread only."""
 
-    Who gets what is settled, and promised in the tallies, when it is made. A full queue whose
-    policy is to block holds the publication, and so its publisher and nobody else. It is done when
-    everything is in the queues.
+    __slots__ = ("_callbacks", "done", "value")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.value: object = None
+        self._callbacks: list[Callable[[], None]] = []
+
+    def finish(self, value: object = None) -> None:
+        """Set the value, and call what waits for it."""
+        self.done = True
+        self.value = value
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def when_done(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when it is finished, at once if it is."""
+        if self.done:
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def then(self, value: Callable[[], object]) -> PendingResult:
+        """Return a result that finishes after this one, with what `value` returns then."""
+        result = PendingResult()
+        self.when_done(lambda: result.finish(value()))
+        return result
+
+
+class Publication(PendingResult):
+    """Offers each run of events about one subject to all its subscribers before the next run.
+
+    The subscribers are determined, and their events promised in the counter file, when it is made.
+    A full queue whose policy is to block holds the publication, and so its publisher and no other.
+    It is done when everything is in the queues.
     """
 
-    __slots__ = ("_hub", "_open", "_runs")
+    __slots__ = ("_context", "_open", "_runs")
 
-    def __init__(self, hub: Broker, items: Sequence[Item]) -> None:
+    def __init__(self, context: DeliveryContext[BrokerSubscriber], items: Sequence[Item]) -> None:
         super().__init__()
-        self._hub = hub
+        self._context = context
         self._open = 0
         runs = []
-        targets, tallies = hub.router.targets, hub.tallies.values
+        targets, counter_file = context.router.targets, context.counter_file.values
         for subject, group in groupby(items, _subject):
             found = targets(subject)
             if found:
                 run = list(group)
                 runs.append((run, found))
                 for subscriber, copies in found:
-                    tallies[subscriber.slot] += len(run) * copies
+                    counter_file[subscriber.slot] += len(run) * copies
         self._runs = iter(runs)
 
     def advance(self) -> None:
-        """Go on until everything is delivered to the queues, or a queue is full."""
+        """Continue until everything is in the queues, or a queue is full."""
         for run, found in self._runs:
             overhead = len(run[0][0]) + ITEM_OVERHEAD
             sizes = [len(body) + overhead for _, _, body, _ in run]
@@ -57,73 +87,25 @@ class Publication(PendingResult):
                 taken = subscriber.offer(events, counts)
                 if taken < len(events):
                     self._open += 1
-                    subscriber.wait(BlockedOffer(self, subscriber, events[taken:], counts[taken:]))
+                    subscriber.wait(
+                        BlockedOffer(subscriber, events[taken:], counts[taken:], self.settled)
+                    )
             if self._open:
-                self._hub.held += 1
+                self._context.held += 1
                 return
-        self._hub.placed()
+        self._context.flush_if_idle()
         self.finish()
 
     def settled(self) -> None:
-        """Learn that one subscriber has everything of the present run, or will not get it."""
+        """Record that one subscriber has all of the present run, or will not get it."""
         self._open -= 1
         if not self._open:
-            self._hub.held -= 1
-            self._hub.loop.call_soon(self.advance)
-
-
-class BlockedOffer:
-    """What a full queue has not taken of a run yet.
-
-    It waits for at most `block_timeout` seconds after the queue took something the last time.
-    """
-
-    __slots__ = ("_deadline", "_items", "_publication", "_sizes", "_subscriber")
-
-    def __init__(
-        self,
-        publication: Publication,
-        subscriber: BrokerSubscriber,
-        items: list[Item],
-        sizes: list[int],
-    ) -> None:
-        self._publication = publication
-        self._subscriber = subscriber
-        self._items = items
-        self._sizes = sizes
-        self._deadline = Deadline(subscriber.hub.loop, self._too_late)
-        self._put_off()
-
-    def retry(self) -> bool:
-        """Offer it again to the subscriber, which has room now; True when nothing is left."""
-        taken = self._subscriber.accept(self._items, self._sizes)
-        if taken == len(self._items):
-            self.forget()
-            return True
-        if taken:
-            self._items, self._sizes = self._items[taken:], self._sizes[taken:]
-            self._put_off()
-        return False
-
-    def forget(self) -> None:
-        """Wait no longer for that subscriber."""
-        self._deadline.cancel()
-        self._publication.settled()
-
-    def _put_off(self) -> None:
-        self._deadline.set(self._subscriber.hub.settings.block_timeout)
-
-    def _too_late(self) -> None:
-        subscriber = self._subscriber
-        subscriber.unwait(self)
-        subscriber.stall()
-        subscriber.hub.log_stalled(subscriber)
-        subscriber.accept(self._items, self._sizes)
-        self.forget()
+            self._context.held -= 1
+            self._context.loop.call_soon(self.advance)
 
 
 def _repeated(run: list[Item], sizes: list[int], copies: int) -> tuple[list[Item], list[int]]:
-    """Give every event as often as a subscriber gets it."""
+    """Return every event as often as a subscriber gets it."""
     return (
         [item for item in run for _ in range(copies)],
         [size for size in sizes for _ in range(copies)],

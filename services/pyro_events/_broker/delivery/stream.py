@@ -2,32 +2,30 @@
 
 An event is numbered when it is sent; the subscriber acknowledges numbers. What it has not
 acknowledged is kept, and sent again when it comes back within `reconnect_grace` seconds. The
-numbers go on in the next process, if that knows who was there: then they are what was promised,
-less what is accounted for (`engine/subscriber.py`).
+numbers continue in the next process, if that knows the subscriber: the last one is then what was
+promised, less what is accounted for (see BrokerSubscriber).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import msgpack
 
 from pyro_events._broker.delivery.subscriber import BrokerSubscriber, item_size
-from pyro_events._broker.net.loop import Deadline, Timer
+from pyro_events._broker.net.loop import Deadline
+from pyro_events._broker.snapshot.fields import Codec, Fields
 from pyro_wire import framing
 from pyro_wire.framing import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pyro_events._broker.broker import Broker
-    from pyro_events._broker.delivery.encoder import Item
-    from pyro_events._broker.delivery.subscriber import Options
+    from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_events._broker.delivery.options import Options
     from pyro_events._broker.net.connection import ServerConnection
     from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._protocol.event import Item
 
 _ACK_SIZE = 8
 
@@ -43,30 +41,58 @@ class _Sent(NamedTuple):
         return self.first + len(self.items) - 1
 
 
+_SENT = Codec(
+    lambda sent, writer: [(each.first, writer.share(each.items)) for each in sent],
+    lambda values, reader: deque(_Sent(first, reader.shared(items)) for first, items in values),
+)
+_AGAIN = Codec(
+    lambda lists, writer: list(map(writer.share, lists)),
+    lambda values, reader: deque(map(reader.shared, values)),
+)
+
+
 class StreamSubscriber(BrokerSubscriber):
     """A helper's subscriber. `name` is for people, `id` is chosen by the helper."""
 
     kind: ClassVar[Kind] = "stream"
 
+    SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
+        "_next", "_acked", "_lost", "_absence",
+        parts=("_grace", "_heartbeat"),
+        init=("id",),
+        _sent=_SENT,
+        _again=_AGAIN,
+    )  # fmt: skip
+    TRANSIENT: ClassVar = (
+        *BrokerSubscriber.TRANSIENT,
+        "_connection",  # the session's; see `rejoin`
+    )
+    HANDOVER_ONLY: ClassVar = BrokerSubscriber.HANDOVER_ONLY | {
+        "_next",  # follows from the others
+        "_grace", "_absence", "_heartbeat",  # the connection ends
+    }  # fmt: skip
+
     def __init__(
         self,
-        hub: Broker,
+        context: DeliveryContext[BrokerSubscriber],
         subscriber_id: str,
         name: str,
         options: Options,
         slot: int | None = None,
     ) -> None:
-        super().__init__(hub, name, options, slot)
+        super().__init__(context, name, options, slot)
         self.id = subscriber_id
         self._connection: ServerConnection | None = None
         self._sent: deque[_Sent] = deque()
         self._again: deque[list[Item]] = deque()
+        """Events that have to be sent again."""
         self._next = 1
         self._acked = 0
         self._lost = 0
-        """What has a number up to this one and did not arrive went down with a process."""
-        self._grace: Timer | None = None
-        self._heartbeat = Deadline(hub.loop, self._check_pulse)
+        """Events with a number up to this one that did not arrive were lost with a process."""
+        self._grace = Deadline(context.loop, self._not_returned)
+        self._absence = "it did not come back"
+        self._heartbeat = Deadline(context.loop, self._check_pulse)
 
     @property
     def key(self) -> str:
@@ -80,7 +106,7 @@ class StreamSubscriber(BrokerSubscriber):
 
     @property
     def state(self) -> str:
-        """Say `connected`, or `away` while it may come back."""
+        """Either `connected`, or `away` while it may come back."""
         return "connected" if self._connection else "away"
 
     @property
@@ -90,52 +116,52 @@ class StreamSubscriber(BrokerSubscriber):
         return super().queued + again + sum(len(sent.items) for sent in self._sent)
 
     def hang_up(self, reason: str) -> None:
-        """Close the connection after everything that was sent, a notice for example."""
+        """Close the connection after everything that was sent, such as a notice."""
         if self._connection is not None:
             self._connection.finish(reason)
 
-    def farewell(self, reason: str) -> None:
-        """Hang up for the end of the service, and tell the subscriber if it has got everything."""
+    def finish(self, reason: str) -> None:
+        """Hang up at the end of the service, after a notice if everything was delivered."""
         if not self._again and not len(self._mailbox):
             self.notify({"kind": "complete", "last": self._next - 1})
         self.hang_up(reason)
 
     def resumable(self, incarnation: str | None, last: int | None) -> bool:
-        """Say whether it is known what came after the number `last` of that incarnation."""
-        known = incarnation == self.hub.identity["incarnation"] or incarnation in self.lineage
+        """Return whether it is known what came after the number `last` of that incarnation."""
+        known = incarnation == self.context.identity["incarnation"] or incarnation in self.lineage
         if not known or last is None:
             return False
         return last < self._lost or self._acked <= last < self._next
 
     def attach(self, connection: ServerConnection, last: int | None) -> tuple[int, int]:
-        """Deliver over this connection, from after `last` on; None is one who knows no number.
+        """Deliver over this connection, from after `last` on; None if no number is known.
 
-        Gives the number of the next event, and how many were lost without a word.
+        Returns the number of the next event, and how many were lost without a notice.
         """
         if self._connection is not None:
             self._connection.close("the subscriber came back over another connection")
         self._connection = connection
-        self._stop_waiting()
+        self._grace.cancel()
         if last is None:
             self._renumber()
             missed = 0
         else:
             missed = max(0, self._lost - last)
             self._rewind(max(self._lost, last))
-        missed += self._take_untold()
-        self._heartbeat.set(self.hub.settings.ping_after)
+        missed += self._take_unreported()
+        self._heartbeat.set(self.context.settings.ping_after)
         self._touch()
         return self._next, missed
 
     def detached(self, connection: ServerConnection) -> None:
-        """Learn that the connection has ended; the subscriber may come back."""
+        """Wait for the subscriber to come back, when its connection has ended."""
         if connection is self._connection and not self.gone:
             self._connection = None
             self._heartbeat.clear()
-            self._wait("its connection broke and it did not come back")
+            self._await_return("its connection broke and it did not come back")
 
     def acknowledge(self, data: bytes) -> None:
-        """Take note of what the subscriber has handled; raises ProtocolError for nonsense."""
+        """Record what the subscriber has handled; raises ProtocolError for an invalid number."""
         number = int.from_bytes(data, "big")
         if len(data) != _ACK_SIZE or number >= self._next:
             raise ProtocolError("an event is acknowledged that was never sent")
@@ -146,14 +172,14 @@ class StreamSubscriber(BrokerSubscriber):
     def pump(self) -> None:
         """Send frames while the window is open."""
         self._dirty = False
-        connection = self._connection
-        if connection is None or self.hub.frozen:
+        connection, context = self._connection, self.context
+        if connection is None or context.frozen:
             return
-        settings = self.hub.settings
+        settings = context.settings
         while len(self._sent) < settings.window and (self._again or len(self._mailbox)):
             items = self._again.popleft() if self._again else self._take(settings.batch_events)
-            self._tell_gap()
-            body = self.hub.encoder.stream_body(items)
+            self._notify_gap()
+            body = context.encoder.stream_body(items)
             start = b"\x92\xcf" + self._next.to_bytes(8, "big")
             header = framing.encode_header(
                 framing.INVOKE, framing.MSGPACK, framing.ONEWAY, 0, len(start) + len(body)
@@ -163,7 +189,7 @@ class StreamSubscriber(BrokerSubscriber):
             connection.send(header + start, body)
 
     def notify(self, notice: dict[str, object]) -> None:
-        """Push a notice, if the subscriber is there."""
+        """Push a notice, if the subscriber is connected."""
         if self._connection is not None:
             data = msgpack.packb([None, notice])
             self._connection.send(
@@ -175,8 +201,17 @@ class StreamSubscriber(BrokerSubscriber):
         self.notify({"kind": "disconnected", "reason": reason})
         self.hang_up(f"dismissed: {reason}")
 
+    def close(self) -> None:
+        """End the subscription; the connection stays, it may be used for other calls."""
+        super().close()
+        self._connection = None
+        self._heartbeat.cancel()
+        self._grace.cancel()
+
+    # From one process to the next
+
     def export(self) -> SubscriberSnapshot:
-        """Say everything; nothing changes here."""
+        """Return what a planned restart saves; this subscriber is not changed."""
         sent = [item for each in self._sent for item in each.items]
         if self._sent:
             sent = sent[self._acked + 1 - self._sent[0].first :]
@@ -189,71 +224,39 @@ class StreamSubscriber(BrokerSubscriber):
             waiting=[*waiting, *self._mailbox],
         )
 
-    def restore(self, standing: SubscriberSnapshot) -> None:
-        """Go on; the subscriber has to come back within `reconnect_grace` seconds."""
-        super().restore(standing)
-        self._acked, self._lost = standing.acked, standing.lost
-        self._next = self._acked + 1 + len(standing.sent)
-        if standing.sent:
-            self._sent.append(_Sent(self._acked + 1, list(standing.sent)))
-        room = max(0, len(standing.waiting) - (self.options.queue_size or 1))
-        size = self.hub.settings.batch_events
-        early, late = standing.waiting[:room], standing.waiting[room:]
+    def adopt(self, saved: SubscriberSnapshot) -> None:
+        """Continue; the subscriber has to come back within `reconnect_grace` seconds."""
+        super().adopt(saved)
+        self._acked, self._lost = saved.acked, saved.lost
+        self._next = self._acked + 1 + len(saved.sent)
+        if saved.sent:
+            self._sent.append(_Sent(self._acked + 1, list(saved.sent)))
+        room = max(0, len(saved.waiting) - (self.options.queue_size or 1))
+        size = self.context.settings.batch_events
+        early, late = saved.waiting[:room], saved.waiting[room:]
         self._again.extend(early[at : at + size] for at in range(0, len(early), size))
         self._mailbox.offer_many(late, list(map(item_size, late)))
-        self._wait("it did not come back after a restart")
-
-    def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
-        """Say everything but the connection, which belongs to a session."""
-        return {
-            **super().hand_over(sender),
-            "sent": [(sent.first, sender.share(sent.items)) for sent in self._sent],
-            "again": [sender.share(items) for items in self._again],
-            "next": self._next,
-            "acked": self._acked,
-            "lost": self._lost,
-            "grace": self._grace and self._grace.at,
-            "heartbeat": self._heartbeat.at,
-        }
-
-    def take_over(self, receiver: SnapshotReader, values: Mapping[str, Any]) -> None:
-        """Go on from what another process has handed over; `rejoin` has the connection."""
-        super().take_over(receiver, values)
-        shared = receiver.shared
-        self._sent.extend(_Sent(first, shared(items)) for first, items in values["sent"])
-        self._again.extend(map(shared, values["again"]))
-        self._next, self._acked, self._lost = values["next"], values["acked"], values["lost"]
-        if values["grace"] is not None:
-            self._wait("it did not come back", values["grace"])
-        self._heartbeat.set_at(values["heartbeat"])
+        self._await_return("it did not come back after a restart")
 
     def rejoin(self, connection: ServerConnection) -> None:
-        """Go on over the connection that was ours in another process."""
+        """Continue over the connection that another process had."""
         self._connection = connection
 
-    def close(self) -> None:
-        """Go for good; the connection stays, it may be used for other calls."""
-        super().close()
-        self._connection = None
-        self._heartbeat.cancel()
-        self._stop_waiting()
+    def _await_return(self, absence: str) -> None:
+        self._absence = absence
+        self._grace.set(self.context.settings.reconnect_grace)
 
-    def _wait(self, failure: str, until: float | None = None) -> None:
-        loop = self.hub.loop
-        until = until or loop.clock() + self.hub.settings.reconnect_grace
-        self._grace = loop.call_at(until, lambda: self.hub.drop(self, failure))
+    def _not_returned(self) -> None:
+        self.context.drop(self, self._absence)
 
-    def _stop_waiting(self) -> None:
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
+    # Numbers
 
     def _renumber(self) -> None:
         """Begin with 1, whatever there was before."""
         self._rewind(self._acked)
         self._next, self._acked, self._lost = 1, 0, 0
-        values = self.hub.tallies.values
-        values[self.slot] = self.queued + self._untold
+        values = self.context.counter_file.values
+        values[self.slot] = self.queued + self._unreported
         values[self.slot + 1] = 0
 
     def _settle(self, number: int) -> None:
@@ -271,10 +274,10 @@ class StreamSubscriber(BrokerSubscriber):
         self._next = last + 1
 
     def _check_pulse(self) -> None:
-        connection, settings = self._connection, self.hub.settings
+        connection, settings = self._connection, self.context.settings
         if connection is None:
             return
-        silent = self.hub.loop.clock() - connection.last_received
+        silent = self.context.loop.clock() - connection.last_received
         if silent >= settings.silence:
             connection.close(f"silent for {silent:.0f} s")
             return

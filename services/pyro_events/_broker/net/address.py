@@ -7,18 +7,19 @@ import logging
 import os
 import socket
 import stat
+from typing import Any
 
 from pyro_events._broker.errors import AddressUnusable
 
 _BACKLOG = 512
 UNIX = "./u:"
-"""What a host begins with that is the path of a Unix socket; Pyro5's notation."""
+"""The prefix of a host that is the path of a Unix socket; Pyro5's notation."""
 
 _log = logging.getLogger("pyro_events")
 
 
 class UnixSocket(socket.socket):
-    """A listening socket with a path, which goes with it unless somebody else has it by then.
+    """A listening socket with a path, which it removes unless another process owns it by then.
 
     `passed` is a descriptor that another process of ours has bound there.
     """
@@ -33,14 +34,14 @@ class UnixSocket(socket.socket):
             self._bind()
             self._file = _identity(path)
             os.chmod(path, mode)  # noqa: PTH101 - it is a socket's name
-            self.listen(_BACKLOG)  # only now can anybody connect
+            self.listen(_BACKLOG)  # only now can clients connect
             self.setblocking(False)
         except BaseException:
             self.close()
             raise
 
     def own(self) -> None:
-        """Remove the file at the end if it was passed to us: the other process will not."""
+        """Remove the file at the end if it was passed to us: the other process does not."""
         if self._file is None:
             self._file = _identity(self.path)
 
@@ -61,7 +62,7 @@ class UnixSocket(socket.socket):
         except OSError as error:
             if error.errno != errno.EADDRINUSE or not _abandoned(self.path):
                 raise
-            _log.info("%s was left behind by a process that is gone: replaced", self.path)
+            _log.info("%s was left behind by a process that has ended: replaced", self.path)
             os.unlink(self.path)  # noqa: PTH108 - the same
             self.bind(self.path)
 
@@ -75,18 +76,18 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def _abandoned(path: str) -> bool:
-    """Say whether it is a socket where nobody listens."""
+    """Return whether it is a socket on which no process listens."""
     if not stat.S_ISSOCK(os.lstat(path).st_mode):
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.setblocking(False)  # a full backlog is somebody, too
+        sock.setblocking(False)  # with a full backlog, a process listens
         return sock.connect_ex(path) == errno.ECONNREFUSED
 
 
 def bind(host: str, port: int, mode: int = 0o600) -> socket.socket:
-    """Give a socket that listens there; raises AddressUnusable, which says what is wrong.
+    """Return a socket that listens there; raises AddressUnusable, which explains what is wrong.
 
-    A host that begins with `UNIX` is the path of a Unix socket, whose file gets the `mode`.
+    A host that begins with `UNIX` is followed by the path of a Unix socket, with that file mode.
     """
     if host.startswith(UNIX):
         return _bind_path(host.removeprefix(UNIX), port, mode)
@@ -113,6 +114,19 @@ def bind(host: str, port: int, mode: int = 0o600) -> socket.socket:
     return sock
 
 
+def location(host: str, sock: socket.socket) -> str:
+    """Return what follows the @ of the URI: a host that clients can connect to, and the port."""
+    address: Any = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"{UNIX}{address}"
+    port = address[1]
+    if host.startswith(UNIX):  # the socket that was passed on is another kind
+        host = address[0]
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - what must not be in an address
+        host = socket.gethostname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _bind_path(path: str, port: int, mode: int) -> socket.socket:
     if not path or ":" in path:  # Pyro5's URIs can't hold it
         raise AddressUnusable(
@@ -133,7 +147,7 @@ def _bind_path(path: str, port: int, mode: int) -> socket.socket:
 def _path_unusable(path: str, error: OSError | ValueError) -> AddressUnusable:
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
-        what = "another program listens there" if _is_socket(path) else "it is no socket"
+        what = "another program listens there" if _is_socket(path) else "it is not a socket"
         return AddressUnusable(
             f"{path} is in use: {what}", hint="stop or remove it, or choose another path"
         )

@@ -7,49 +7,66 @@ import logging
 import socket
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from pyro_events._broker.net.loop import READ, WRITE
+from pyro_events._broker.snapshot.fields import SOCKET, Codec, Fields, Snapshotted
 from pyro_wire.framing import Frame, FrameReader, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pyro_events._broker.net.loop import Loop
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._broker.snapshot.transfer import SnapshotReader
 
 _RECEIVE: Final = 64 << 10
-"""Bytes at a time; more would let one busy peer delay the others."""
+"""Bytes at a time; with more, one busy peer would delay the others."""
 _UNREAD_REPLIES: Final = 1 << 20
-"""Bytes that may wait for a peer that doesn't read before we stop reading from it."""
+"""Bytes that may wait for a peer that doesn't read, before we stop reading from it."""
 _BUFFERS: Final = 64
 _SHORT: Final = 4 << 10
 _KEEPALIVE: Final = 10
 _GIVE_UP: Final = 60
-"""Seconds after which the system gives a peer up that acknowledges nothing."""
+"""Seconds after which the system gives up a peer that acknowledges nothing."""
 
 _log = logging.getLogger("pyro_events")
 
 
 class ConnectionOwner(Protocol):
-    """Who a connection works for."""
+    """What a connection works for."""
 
     def on_frame(self, frame: Frame) -> None:
         """Handle one frame; an exception closes the connection."""
 
     def on_too_large(self, error: FrameTooLarge) -> None:
-        """Answer for a frame that was thrown away because of its size."""
+        """Answer a frame that was discarded because of its size."""
 
     def on_closed(self, reason: str) -> None:
-        """Learn, once and not within another call, that the connection has ended."""
+        """React, once and not within another call, to the end of the connection."""
 
 
-class ServerConnection:
+class ServerConnection(Snapshotted):
     """Owns a connected socket and registers it with the loop, whose thread it belongs to."""
 
     __slots__ = (
-        "_blocked", "_end", "_finishing", "_loop", "_mask", "_out", "_out_bytes", "_owner",
-        "_paused", "_sock", "closed", "last_received", "reader",
+        "_blocked", "_end", "_loop", "_mask", "_out", "_out_bytes", "_owner",
+        "_paused", "_sock", "closed", "finishing", "last_received", "reader",
+    )  # fmt: skip
+
+    SNAPSHOT: ClassVar = Fields(
+        "_end", "finishing", "last_received",
+        init=("_sock", "reader"),
+        _sock=SOCKET,
+        reader=Codec(lambda reader, _: (reader.leftover(), reader.skipping)),
+        _out=Codec(
+            lambda out, writer: writer.share([b if type(b) is bytes else bytes(b) for b in out]),
+            lambda values, reader: deque(reader.shared(values)),
+        ),
+    )  # fmt: skip
+    TRANSIENT: ClassVar = (
+        "_loop", "_owner",
+        "closed", "_paused",  # neither is, while the service runs and is quiescent
+        "_blocked", "_mask", "_out_bytes",  # they follow from the others
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +88,8 @@ class ServerConnection:
         self._out_bytes = 0
         self._paused = False
         self._blocked = False
-        self._finishing: str | None = None
+        self.finishing: str | None = None
+        """Why it is to end, once `finish` was called."""
         self._end = 0.0
         self._mask = 0
         sock.setblocking(False)
@@ -80,12 +98,12 @@ class ServerConnection:
         self._watch()
 
     def send(self, *buffers: bytes) -> None:
-        """Send, or keep until the peer takes it; on a closed connection nothing happens."""
+        """Send, or keep until the peer takes it; do nothing on a closed connection."""
         if self.closed:
             return
         size = sum(map(len, buffers))
         if size <= _SHORT:
-            buffers = (b"".join(buffers),)  # quicker than to name the parts to the system
+            buffers = (b"".join(buffers),)  # faster than passing the parts to the system
         sent = 0 if self._out else self._write(buffers)
         if sent == size or self.closed:
             return
@@ -96,7 +114,7 @@ class ServerConnection:
         self._watch()
 
     def pause(self) -> None:
-        """Read nothing more until `resume`: the peer feels that it has to wait."""
+        """Read nothing more until `resume`, so that the peer has to wait."""
         self._paused = True
         self._watch()
 
@@ -104,17 +122,17 @@ class ServerConnection:
         """Read again, first what has arrived already."""
         if self._paused:
             self._paused = False
-            self._loop.call_later(0.0, self._go_on)  # only afterwards more is read
+            self._loop.call_later(0.0, self._continue)  # only then is more read
 
     def finish(self, reason: str, patience: float = 1.0) -> None:
         """Close when everything is sent and the peer has closed, too, or after `patience` seconds.
 
-        What still comes is thrown away, but read: bytes that are left unread when a socket is
-        closed make the system throw away at the peer what we have sent last.
+        What still arrives is read and discarded: bytes that are left unread when a socket is closed
+        make the peer's system discard what we have sent last.
         """
-        if self.closed or self._finishing is not None:
+        if self.closed or self.finishing is not None:
             return
-        self._finishing = reason
+        self.finishing = reason
         self._paused = False
         self._end = self._loop.call_later(patience, lambda: self.close(reason)).at
         if self._out:
@@ -135,51 +153,38 @@ class ServerConnection:
         self._out_bytes = 0
         self._loop.call_soon(lambda: self._owner.on_closed(reason))
 
-    def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
-        """Say everything, and pass the socket on; this connection goes on all the same."""
-        return {
-            "socket": sender.descriptor(self._sock),
-            "input": self.reader.leftover(),
-            "skipping": self.reader.skipping,
-            "output": sender.share([b if type(b) is bytes else bytes(b) for b in self._out]),
-            "received": self.last_received,
-            "finishing": self._finishing,
-            "end": self._end,
-        }
-
     @classmethod
-    def take_over(
+    def restored(
         cls,
         loop: Loop,
-        receiver: SnapshotReader,
-        values: Mapping[str, Any],
+        values: dict[str, Any],
+        reader: SnapshotReader,
         max_size: int,
         owner: ConnectionOwner,
     ) -> ServerConnection:
-        """Go on, when the loop runs, from what another process has handed over."""
-        made = cls(loop, receiver.socket(values["socket"]), max_size, owner, configured=True)
-        made.restore(receiver, values)
+        """Return the connection that another process had, to be served when the loop runs."""
+        sock = reader.socket(values["_sock"])
+        made = cls(loop, sock, max_size, owner, configured=True)
+        made.restore(values, reader)
         return made
 
-    def restore(self, receiver: SnapshotReader, values: Mapping[str, Any]) -> None:
-        """Be where another process was with the same socket."""
-        self.reader.restore(values["input"], values["skipping"])
-        self.last_received = values["received"]
-        self._out.extend(receiver.shared(values["output"]))
+    def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
+        """Continue where another process was with the same socket."""
+        super().restore(values, reader)
+        leftover, skipping = values["reader"]
+        self.reader.restore(leftover, skipping)
         self._out_bytes = sum(map(len, self._out))
         self._blocked = bool(self._out)
-        reason, self._end = values["finishing"], values["end"]
-        if reason is not None:
-            self._finishing = reason
+        if (reason := self.finishing) is not None:
             self._loop.call_at(self._end, lambda: self.close(reason))
         self._watch()
-        if values["input"]:
+        if leftover:
             self._loop.call_soon(self._process)
 
     def _watch(self) -> None:
         if self.closed:
             return
-        reading = self._finishing is not None or (
+        reading = self.finishing is not None or (
             not self._paused and self._out_bytes <= _UNREAD_REPLIES
         )
         mask = (READ if reading else 0) | (WRITE if self._blocked else 0)
@@ -196,7 +201,7 @@ class ServerConnection:
             self._blocked = False
             self._flush()
             if not self._blocked:
-                self._go_on()
+                self._continue()
         if mask & READ and not self.closed and not self._paused:
             self._receive()
 
@@ -209,21 +214,21 @@ class ServerConnection:
             self.close(f"lost: {error.strerror or error}")
             return
         if not data:
-            self.close(self._finishing or "closed by the peer")
+            self.close(self.finishing or "closed by the peer")
             return
-        if self._finishing is not None:
+        if self.finishing is not None:
             return
         self.last_received = self._loop.clock()
         self.reader.feed(data)
         self._process()
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         """Handle what has arrived already, and read again."""
         self._process()
         self._watch()
 
     def _process(self) -> None:
-        """Handle what has arrived, as far as the owner wants to."""
+        """Handle what has arrived, unless the owner pauses."""
         owner, next_frame = self._owner, self.reader.next_frame
         try:
             while self._willing():
@@ -238,18 +243,18 @@ class ServerConnection:
         except ProtocolError as error:
             _log.debug("protocol error of %s: %s", owner, error)
             self.close(str(error))
-        except Exception:  # noqa: BLE001 - one connection's trouble is not the others'
+        except Exception:  # noqa: BLE001 - one connection must not disturb the others
             _log.exception("error while serving %s; its connection is closed", owner)
             self.close("internal error")
 
     def _willing(self) -> bool:
-        """Say whether the next frame may be handled."""
-        if self._paused or self.closed or self._finishing is not None:
+        """Return whether the next frame may be handled."""
+        if self._paused or self.closed or self.finishing is not None:
             return False
         return self._out_bytes <= _UNREAD_REPLIES
 
     def _end_sending(self) -> None:
-        with contextlib.suppress(OSError):  # the peer was quicker
+        with contextlib.suppress(OSError):  # the peer has closed already
             self._sock.shutdown(socket.SHUT_WR)
         self._watch()
 
@@ -262,7 +267,7 @@ class ServerConnection:
             if self._out_bytes == size:
                 break
         self._blocked = bool(out)
-        if self._finishing is not None and not out and not self.closed:
+        if self.finishing is not None and not out and not self.closed:
             self._end_sending()
         else:
             self._watch()
@@ -279,7 +284,7 @@ class ServerConnection:
             return 0
 
     def _sent(self, size: int) -> None:
-        """Forget so many of the bytes that were kept."""
+        """Forget `size` of the bytes that were kept."""
         out = self._out
         self._out_bytes -= size
         while out and size >= len(out[0]):
@@ -289,7 +294,7 @@ class ServerConnection:
 
 
 def configure(sock: socket.socket) -> None:
-    """Make a socket prompt, and aware of a peer that has vanished."""
+    """Make a socket send at once, and detect a peer that has vanished."""
     if sock.family == socket.AF_UNIX:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -301,16 +306,3 @@ def configure(sock: socket.socket) -> None:
     ):
         if hasattr(socket, option):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-
-class Nobody:
-    """Owns connections that only have to come to their end."""
-
-    def on_frame(self, frame: Frame) -> None:
-        """Ignore it."""
-
-    def on_too_large(self, error: FrameTooLarge) -> None:
-        """Ignore it."""
-
-    def on_closed(self, reason: str) -> None:
-        """Ignore it."""

@@ -22,7 +22,7 @@ Address = tuple[socket.AddressFamily, Any]
 
 
 class Resolver:
-    """Looks host names up on one thread, which is started when the first real name comes."""
+    """Looks up host names on one thread, which starts with the first real name."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -46,7 +46,7 @@ class Resolver:
         self._questions.put(look_up)
 
     def close(self, patience: float = 0.2) -> None:
-        """End the thread; one that hangs in the system's resolver is left to end by itself."""
+        """End the thread, unless it hangs in the system's resolver; then it ends later."""
         if self._thread is not None:
             self._questions.put(None)
             self._thread.join(patience)
@@ -57,7 +57,7 @@ class Resolver:
 
 
 def numeric(host: str, port: int) -> Address | None:
-    """Give the address of a host that needs no look-up, or None."""
+    """Return the address of a host that needs no lookup, or None."""
     if host == "localhost":
         host = "127.0.0.1"
     try:
@@ -75,7 +75,7 @@ def _look_up(host: str, port: int) -> Address | OSError:
     except OSError as error:
         return error
     except UnicodeError:
-        return OSError(f"{host!r} is no host name")
+        return OSError(f"{host!r} is not a host name")
     return family, address
 
 
@@ -106,7 +106,7 @@ class Dial:
         self._connect(socket.AF_UNIX, path)
 
     def cancel(self) -> None:
-        """Give up; `done` will not be called."""
+        """Stop trying; `done` will not be called."""
         self._done = None
         self._release()
 

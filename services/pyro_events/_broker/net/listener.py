@@ -1,73 +1,77 @@
-"""The listening socket: takes connections while there is room, and refuses the others kindly."""
+"""The listening socket: accepts connections up to a limit, and tells the others why not."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events._broker.net.address import UnixSocket
 from pyro_events._broker.net.loop import READ
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.rejections import RejectionCounters
     from pyro_events._broker.settings import Settings
-    from pyro_events._broker.snapshot.transfer import SnapshotWriter
+    from pyro_events._broker.snapshot.transfer import SnapshotReader
 
 _AT_ONCE = 64
 _PAUSE = 0.5
-"""Seconds without accepting after the system ran out of descriptors."""
+"""Seconds without accepting after the system has run out of descriptors."""
 _EXTRA = 100
 """Connections beyond the limit that are told why they are refused."""
 
 _log = logging.getLogger("pyro_events")
 
 
-class Listener:
+class Listener(Snapshotted):
     """Accepts on a listening socket, which it owns.
 
     `accepted` gets the socket, the peer's address, and why it is refused, or None.
     """
+
+    SNAPSHOT: ClassVar = Fields(
+        init=("_sock",),
+        _sock=Codec(
+            lambda sock, writer: (writer.descriptor(sock.fileno()), isinstance(sock, UnixSocket))
+        ),
+    )
+    TRANSIENT: ClassVar = (
+        "_loop", "_settings", "_rejections", "_accepted",
+        "_peers", "connections",  # each restored session is counted
+        "closed",  # then there is no handover
+    )  # fmt: skip
 
     def __init__(
         self,
         loop: Loop,
         sock: socket.socket,
         settings: Settings,
-        refusals: RejectionCounters,
+        rejections: RejectionCounters,
         accepted: Callable[[socket.socket, str | None, LimitReached | None], None],
     ) -> None:
         self._loop = loop
         self._sock = sock
         self._settings = settings
-        self._refusals = refusals
+        self._rejections = rejections
         self._accepted = accepted
         self._peers: Counter[str | None] = Counter()
         self.connections = 0
         self.closed = False
         loop.watch(sock, READ, self._ready)
 
-    def hand_over(self, sender: SnapshotWriter) -> int:
-        """Pass the socket on; this listener goes on all the same."""
-        return sender.descriptor(self._sock)
-
-    @property
-    def owns_file(self) -> bool:
-        """Whether the socket has a file that goes with it."""
-        return isinstance(self._sock, UnixSocket)
-
     def own(self) -> None:
-        """Remove the file, if the socket has one, when it is closed."""
+        """When the socket is closed, remove its file, if it has one."""
         if isinstance(self._sock, UnixSocket):
             self._sock.own()
 
-    def part(self) -> None:
-        """Leave the socket, and its file if it has one, to the process that it was passed to."""
+    def relinquish(self) -> None:
+        """Leave the socket, and its file if it has one, to the process that received it."""
         if isinstance(self._sock, UnixSocket):
             self._sock.disown()
         self.close()
@@ -85,7 +89,7 @@ class Listener:
             del self._peers[peer]
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         if not self.closed:
             self.closed = True
             self._loop.unwatch(self._sock)
@@ -105,7 +109,7 @@ class Listener:
             peer = address[0].removeprefix("::ffff:") if isinstance(address, tuple) else None
             refusal = self._refusal(peer)
             if refusal is not None:
-                self._refusals.count(refusal)
+                self._rejections.count(refusal)
                 if self.connections >= self._settings.max_connections + _EXTRA:
                     sock.close()
                     continue
@@ -129,7 +133,7 @@ class Listener:
         return None
 
     def _rest(self, error: OSError) -> None:
-        _log.error("can't take more connections for the moment: %s", error.strerror or error)
+        _log.error("can't accept connections for the moment: %s", error.strerror or error)
         self._loop.unwatch(self._sock)
 
         def again() -> None:
@@ -137,3 +141,10 @@ class Listener:
                 self._loop.watch(self._sock, READ, self._ready)
 
         self._loop.call_later(_PAUSE, again)
+
+
+def passed_listener(values: Mapping[str, Any], reader: SnapshotReader) -> socket.socket:
+    """Return the socket that another process's listener has passed on."""
+    number, has_file = values["_sock"]
+    sock = reader.socket(number)
+    return UnixSocket(sock.getsockname(), 0, sock.detach()) if has_file else sock

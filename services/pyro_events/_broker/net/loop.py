@@ -12,7 +12,9 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+
+from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,15 +23,15 @@ READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 _KNOWN: Final = READ | WRITE
 
-_FAULT: Final = "error in the event service; it goes on"
+_FAULT: Final = "internal error in the event service; it continues"
 _log = logging.getLogger("pyro_events")
 
 
 class Watchable(Protocol):
-    """Whatever has a descriptor."""
+    """An object with a descriptor."""
 
     def fileno(self) -> int:
-        """Give the descriptor."""
+        """Return the descriptor."""
 
 
 class Timer:
@@ -43,16 +45,16 @@ class Timer:
         self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
-        """Make sure that the call won't happen."""
+        """Prevent the call."""
         self.callback = None
 
 
 class Loop:
-    """Waits for sockets and times, and calls back. All but `call_soon` and `stop` belong to it.
+    """Waits for sockets and times, and calls back, in the thread that runs it.
 
-    A callback that raises is logged and does not disturb the others. `after_round` holds what is
-    called after everything that one wait gave has been handled: the place to do things once
-    that many events have asked for.
+    Other threads may only use `call_soon` and `stop`. An exception of a callback is logged and does
+    not disturb the others. What is in `after_round` is called when everything that one wait
+    returned has been handled: for work that many events ask for and that is done once.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -73,7 +75,7 @@ class Loop:
         self.watch(self._wake_read, READ, self._woken)
 
     def watch(self, sock: Watchable, mask: int, callback: Callable[[int], None]) -> None:
-        """Call `callback(mask)` whenever the socket is ready; replaces an earlier watch."""
+        """Call `callback(mask)` whenever the socket is ready; replaces an earlier callback."""
         file = sock.fileno()
         if file in self._watched:
             self._epoll.modify(file, mask)
@@ -82,7 +84,7 @@ class Loop:
         self._watched[file] = mask, callback
 
     def unwatch(self, sock: Watchable) -> None:
-        """Forget the socket; to be called before it is closed."""
+        """Stop watching the socket; call this before it is closed."""
         file = sock.fileno()
         del self._watched[file]
         self._epoll.unregister(file)
@@ -98,27 +100,27 @@ class Loop:
         return timer
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """Call in the loop's thread, in order. Any thread may ask for it."""
+        """Call `callback` in the loop's thread, in order. Any thread may call this."""
         self._soon.append(callback)
         if threading.get_ident() != self._thread:
             self._wake()
 
     @property
     def pending(self) -> bool:
-        """Whether something is to be called soon."""
+        """Whether calls of `call_soon` wait."""
         return bool(self._soon)
 
     def run_pending(self) -> None:
-        """Call what is to be called soon, and what that asks for, looking at nothing else."""
+        """Make the calls of `call_soon`, and those that they add, and handle nothing else."""
         while self._soon:
             self._guarded(self._soon.popleft())
 
     def on_signals(self, callback: Callable[[int], None], *numbers: signal.Signals) -> None:
-        """Call back, in the loop, for each of these signals; for a loop of the main thread.
+        """Call `callback` in the loop for each of these signals; for a loop of the main thread.
 
-        A handler in Python runs in the main thread only, and so may have to wait for it: the
-        descriptor that the kernel's handler writes to, in whatever thread, is what wakes it. If
-        that is full, the loop is awake already.
+        A handler in Python runs in the main thread only, and may have to wait for it: the
+        descriptor to which CPython's handler writes, in any thread, wakes the loop. If its buffer
+        is full, the loop is awake already.
         """
 
         def handle(number: int, _frame: object) -> None:
@@ -130,7 +132,7 @@ class Loop:
             signal.signal(number, handle)
 
     def stop(self) -> None:
-        """Let `run` return after the present round. Any thread may ask for it."""
+        """Make `run` return after the present round. Any thread may call it."""
         self._stopped = True
         self._wake()
 
@@ -144,14 +146,14 @@ class Loop:
             self._thread = None
 
     def run_once(self, timeout: float | None = 0.0) -> None:
-        """Do one round: wait at most `timeout` seconds (None: for ever), and handle what came."""
+        """Wait at most `timeout` seconds (None: forever), and handle what is ready."""
         for file, events in self._epoll.poll(timeout):
             watch = self._watched.get(file)
-            if watch is not None:  # one of those before may have closed it
+            if watch is not None:  # an earlier callback may have closed it
                 mask, ready = watch
                 try:
                     ready(events & mask if events & _KNOWN == events else mask)
-                except Exception:  # noqa: BLE001 - as for `_guarded`, which would be a call more
+                except Exception:  # noqa: BLE001 - as in `_guarded`, without another call
                     _log.exception(_FAULT)
         if self._timers:
             self._run_timers()
@@ -163,7 +165,7 @@ class Loop:
     def close(self) -> None:
         """Release the loop's own descriptors; `run` must have returned."""
         if self._signalled:
-            signal.set_wakeup_fd(-1)  # what comes now is ignored
+            signal.set_wakeup_fd(-1)  # signals are ignored from now on
         self._epoll.close()
         self._wake_read.close()
         self._wake_write.close()
@@ -185,11 +187,11 @@ class Loop:
     def _guarded(self, callback: Callable[[], None]) -> None:
         try:
             callback()
-        except Exception:  # noqa: BLE001 - whatever it is, the others are served on
+        except Exception:  # noqa: BLE001 - the other callbacks must not be disturbed
             _log.exception(_FAULT)
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: it is awake anyway; closed: nobody is there
+        with contextlib.suppress(OSError):  # full: it is awake; closed: it has ended
             self._wake_write.send(b"\0")
 
     def _woken(self, _mask: int) -> None:
@@ -198,53 +200,54 @@ class Loop:
                 pass
 
 
-class Deadline:
-    """A time-out that is put off often: moving it costs next to nothing."""
+class Deadline(Snapshotted):
+    """A timeout that is moved to a later time often, which costs next to nothing."""
 
-    __slots__ = ("_at", "_callback", "_loop", "_timer")
+    __slots__ = ("_callback", "_loop", "_timer", "at")
+
+    SNAPSHOT: ClassVar = Fields("at")
+    TRANSIENT: ClassVar = ("_callback", "_loop", "_timer")
 
     def __init__(self, loop: Loop, callback: Callable[[], None]) -> None:
         self._loop = loop
         self._callback = callback
-        self._at: float | None = None
+        self.at: float | None = None
+        """When it expires, by the loop's clock; None: not at all."""
         self._timer: Timer | None = None
 
     def set(self, seconds: float) -> None:
-        """Expire so many seconds from now, and not before."""
-        self._at = self._loop.clock() + seconds
+        """Expire `seconds` from now, and not before."""
+        self.at = self._loop.clock() + seconds
         if self._timer is None:
             self._timer = self._loop.call_later(seconds, self._due)
 
-    @property
-    def at(self) -> float | None:
-        """When it expires, by the loop's clock; None: not at all."""
-        return self._at
+    def snapshot(self, _writer: object) -> float | None:
+        """Return when it expires."""
+        return self.at
 
-    def set_at(self, at: float | None) -> None:
-        """Expire then, by the loop's clock; None: not at all."""
-        if at is None:
-            self.clear()
-        else:
-            self.set(at - self._loop.clock())
+    def restore(self, values: float | None, _reader: object) -> None:
+        """Expire when it would have in the other process."""
+        if values is not None:
+            self.set(values - self._loop.clock())
 
     def clear(self) -> None:
         """Don't expire."""
-        self._at = None
+        self.at = None
 
     def cancel(self) -> None:
-        """Don't expire, and let the loop forget about it at once."""
-        self._at = None
+        """Don't expire, and release the loop's timer."""
+        self.at = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _due(self) -> None:
         self._timer = None
-        if self._at is None:
+        if self.at is None:
             return
-        left = self._at - self._loop.clock()
+        left = self.at - self._loop.clock()
         if left > 0:
             self._timer = self._loop.call_later(left, self._due)
         else:
-            self._at = None
+            self.at = None
             self._callback()

@@ -1,23 +1,23 @@
-"""How one process of the event service hands over to the next, so that nobody notices.
+"""How one process of the event service hands over to the next, so that no client notices.
 
-    the old one                                      the new one
-    ───────────                                      ───────────
-    listens at a path, and serves on
+    the old process                                  the new process
+    ───────────────                                  ───────────────
+    listens at a path, and continues to serve
                        ◀── hello: the format ──      has imported everything
     patterns ──▶                                     compiles them
                        ◀── ready ──
-    stops, between two things
-    state ──▶                                        makes everything of it, touches nothing
+    stops serving, between two calls
+    state ──▶                                        restores everything, touches nothing
                                                      takes the token: the commit point
                        ◀── taken ──                  serves
-    ends, telling nobody
+    ends without a notice
 
 The state is a file in memory, followed by all descriptors. Among them is a token, which only one of
-the two can take, so that neither has to wait for the other's word. When the new one has ended, or
-was silent for 5 s, the old one takes it back and serves as if nothing had been: what it hands over
-doesn't change by that. It then says `kept`, with the reason, and the new one ends. If the token is
-gone, so is the old one. A connection that ends without a word means that the old one is dead. The
-new one serves then, with what it has if that is everything, and as after a crash if not.
+the two can take, so that neither has to wait for the other's answer. When the new process has
+ended, or was silent for 5 s, the old one takes the token back and serves as before: a snapshot does
+not change anything. It then sends `kept`, with the reason, and the new one ends. If the token is
+gone, the old process ends. A connection that ends without a message means that the old process is
+dead: then the new one serves, with the state if it has all of it, else as after a crash.
 
 Messages are msgpack lists of a word and a value. Both ends run as the same user, or as root.
 """
@@ -46,27 +46,27 @@ if TYPE_CHECKING:
 
     from pyro_events._broker.net.loop import Loop
 
-FORMAT: Final = 2
-"""Grows whenever an older process could misunderstand a newer one, or the other way round; also
-with the one of `engine/state.py`."""
+FORMAT: Final = 3
+"""Grows whenever an older process could misunderstand a newer one, or the other way round: also
+when the attributes change that classes list in SNAPSHOT."""
 _PATIENCE: Final = 5.0
-"""Seconds that nobody is served while the new process takes everything."""
+"""Seconds that no client is served while the new process takes everything."""
 _ANSWER: Final = 30.0
-"""Seconds that the new one waits for the old one."""
+"""Seconds that the new process waits for the old one."""
 _CREDENTIALS: Final = struct.Struct("3i")
 
 _log = logging.getLogger("pyro_events")
 
 
 class Failed(Exception):
-    """The hand-over can't go on; the text says why."""
+    """The handover can't continue; the text gives the reason."""
 
 
 class HandoverOffer:
-    """The old one's side. Everything happens in the loop.
+    """The old process's side. Everything happens in the loop.
 
-    `patterns` gives the texts of all patterns, `say` says everything that there is, and `part` is
-    called when it belongs to the new process. Raises OSError when the path can't be used.
+    `patterns` returns the texts of all patterns, `snapshot` the whole state, and `relinquish` is
+    called when the new process has it. Raises OSError when the path can't be used.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class HandoverOffer:
         loop: Loop,
         path: str,
         patterns: Callable[[], list[str]],
-        say: Callable[[SnapshotWriter], dict[str, Any]],
-        part: Callable[[], None],
+        snapshot: Callable[[SnapshotWriter], dict[str, Any]],
+        relinquish: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._path = path
         self._patterns = patterns
-        self._say = say
-        self._part = part
+        self._snapshot = snapshot
+        self._relinquish = relinquish
         self._successor: socket.socket | None = None
         self._listener = fd_passing.make_socket()
         try:
@@ -94,12 +94,12 @@ class HandoverOffer:
         loop.watch(self._listener, READ, self._connected)
 
     def withdraw(self, reason: str) -> None:
-        """Take it back; whoever is there hears why."""
+        """Take the offer back; a process that has connected is told why."""
         with suppress(OSError):
             os.unlink(self._path)  # noqa: PTH108 - it is text
         self._turn_away(reason)
         with suppress(OSError):
-            while True:  # who came just now must not take our silence for our death
+            while True:  # a process that has just connected must not think that we are dead
                 _refuse(self._listener.accept()[0], reason)
         self._loop.unwatch(self._listener)
         self._listener.close()
@@ -117,64 +117,64 @@ class HandoverOffer:
             return
         sock.setblocking(False)
         self._successor = sock
-        self._loop.watch(sock, READ, self._spoken)
+        self._loop.watch(sock, READ, self._ready)
 
-    def _spoken(self, _mask: int) -> None:
+    def _ready(self, _mask: int) -> None:
         sock = self._successor
         if sock is None:
             return
         try:
-            self._answer_to(sock, *_hear(sock))
+            self._answer(sock, *_receive(sock))
         except BlockingIOError:
             pass
-        except Exception as error:  # noqa: BLE001 - whatever it is, this process goes on
+        except Exception as error:  # noqa: BLE001 - whatever it is, this process continues
             reason = _reason(error)
-            _log.warning("not handed over: %s; this process goes on", reason)
+            _log.warning("not handed over: %s; this process continues", reason)
             self._turn_away(reason)
 
-    def _answer_to(self, sock: socket.socket, word: str, value: object, _files: object) -> None:
+    def _answer(self, sock: socket.socket, word: str, value: object, _files: object) -> None:
         if word == "hello":
             self._greet(sock, value)
         elif word == "ready":
             with _no_collection():
-                self._hand_over(sock)
+                self._transfer(sock)
         else:
             raise Failed(f"the new process says {word!r:.40}" if word else "the new process ended")
 
     def _greet(self, sock: socket.socket, version: object) -> None:
         if version != FORMAT:
             raise Failed(
-                f"the new process hands over in format {version!r:.20}, "
-                f"and the one that runs in format {FORMAT}"
+                f"the new process uses handover format {version!r:.20}, "
+                f"and the running one format {FORMAT}"
             )
         with _memory(bytes(msgpack.packb(self._patterns()))) as file:
-            _say(sock, "patterns", None, [file])
+            _send(sock, "patterns", None, [file])
 
-    def _hand_over(self, sock: socket.socket) -> None:
-        """Do it, or raise whatever prevents it."""
+    def _transfer(self, sock: socket.socket) -> None:
+        """Send everything, and end; or raise whatever prevents that."""
         began = self._loop.clock()
-        sender = SnapshotWriter()
-        values = self._say(sender)
+        writer = SnapshotWriter()
+        values = self._snapshot(writer)
         with closing(fd_passing.Token()) as token:
-            values["token"] = sender.descriptor(token)
-            with _memory(sender.pack(values)) as file:
-                self._send(sock, began, [file, *sender.descriptors])
+            values["token"] = writer.descriptor(token.fileno())
+            with _memory(writer.pack(values)) as file:
+                self._send_state(sock, began, [file, *writer.descriptors])
             reason = self._await_taking(sock, began)
             if token.take():
                 raise Failed(reason)
         self._loop.unwatch(sock)
         sock.close()
         self._successor = None
-        self._part()
+        self._relinquish()
 
-    def _send(self, sock: socket.socket, began: float, descriptors: list[int]) -> None:
+    def _send_state(self, sock: socket.socket, began: float, descriptors: list[int]) -> None:
         """Send them all, with one message if possible: each one wakes the new process up."""
         for at in range(0, len(descriptors), fd_passing.AT_ONCE):
             sock.settimeout(self._left(began))
-            _say(sock, "state", len(descriptors), descriptors[at : at + fd_passing.AT_ONCE])
+            _send(sock, "state", len(descriptors), descriptors[at : at + fd_passing.AT_ONCE])
 
     def _await_taking(self, sock: socket.socket, began: float) -> str:
-        """Wait until the token is taken, or will not be; gives why that could be."""
+        """Wait for the token to be taken; return the reason in case it is not."""
         sock.settimeout(self._left(began))
         try:
             _, unwanted = fd_passing.receive(sock)
@@ -197,38 +197,37 @@ class HandoverOffer:
 
 @dataclass(frozen=True)
 class ReceivedHandover:
-    """The new one's side: everything that it has got, but is not to touch yet.
+    """The new process's side: everything that it has received, and must not touch yet.
 
-    `receiver` has to be closed at the end.
+    `reader` has to be closed at the end.
     """
 
     sock: socket.socket
-    receiver: SnapshotReader
-    patterns: dict[str, Pattern]
+    reader: SnapshotReader
 
     def take(self) -> None:
         """Make everything ours, and the old process end. Raises HandoverRefused."""
-        descriptor = self.receiver.descriptor(self.receiver.values["token"])
+        descriptor = self.reader.descriptor(self.reader.values["token"])
         with self.sock as sock, closing(fd_passing.Token(descriptor)) as token:
             if token.take():
-                _tell(sock, "taken", None)
+                _notify(sock, "taken", None)
                 return
             with suppress(ConnectionError):
-                _ask(sock)  # it says why
-            raise HandoverRefused("the old process went on")
+                _ask(sock)  # raises HandoverRefused with the reason
+            raise HandoverRefused("the old process continues")
 
 
-def inherit(path: str) -> ReceivedHandover | None:
-    """Get everything from the process that offers it at that path; None if that one is dead.
+def receive(path: str) -> ReceivedHandover | None:
+    """Return the state of the process that offers it at that path; None if that one is dead.
 
-    Raises HandoverRefused when it lives and keeps everything.
+    Raises HandoverRefused when it is alive and keeps everything.
     """
     sock = fd_passing.make_socket()
     sock.settimeout(_ANSWER)
     try:
         sock.connect(path)
-        return _inherit(sock)
-    except ConnectionError:  # also when the path is there, and nobody has it any more
+        return _receive_state(sock)
+    except ConnectionError:  # also when the path exists, and no process listens there any more
         sock.close()
         _log.error("the old process died before it had handed over; starting as after a crash")
         return None
@@ -240,34 +239,34 @@ def inherit(path: str) -> ReceivedHandover | None:
         raise
 
 
-def _inherit(sock: socket.socket) -> ReceivedHandover:
-    _tell(sock, "hello", FORMAT)
+def _receive_state(sock: socket.socket) -> ReceivedHandover:
+    _notify(sock, "hello", FORMAT)
     _, (file,) = _ask(sock)
     patterns = {text: Pattern(text) for text in msgpack.unpackb(fd_passing.contents(file))}
-    _tell(sock, "ready", None)
+    _notify(sock, "ready", None)
     count, descriptors = _ask(sock)
     try:
         while len(descriptors) < count:
             descriptors += _ask(sock)[1]
         data = fd_passing.contents(descriptors.pop(0))
-        return ReceivedHandover(sock, SnapshotReader(data, descriptors), patterns)
+        return ReceivedHandover(sock, SnapshotReader(data, descriptors, patterns))
     except BaseException:
         fd_passing.close(descriptors)
         raise
 
 
-def _say(sock: socket.socket, word: str, value: object, descriptors: Sequence[int] = ()) -> None:
+def _send(sock: socket.socket, word: str, value: object, descriptors: Sequence[int] = ()) -> None:
     fd_passing.send(sock, bytes(msgpack.packb([word, value])), descriptors)
 
 
 def _refuse(sock: socket.socket, reason: str) -> None:
-    with sock, suppress(OSError):  # then it is gone itself
+    with sock, suppress(OSError):  # then the other process has ended
         sock.setblocking(False)
-        _say(sock, "kept", reason)
+        _send(sock, "kept", reason)
 
 
-def _hear(sock: socket.socket) -> tuple[str, Any, list[int]]:
-    """Give a word, what belongs to it, and descriptors; an empty word at the end."""
+def _receive(sock: socket.socket) -> tuple[str, Any, list[int]]:
+    """Return a word, its value, and descriptors; an empty word at the end."""
     message, descriptors = fd_passing.receive(sock)
     if not message:
         return "", None, []
@@ -275,30 +274,30 @@ def _hear(sock: socket.socket) -> tuple[str, Any, list[int]]:
     return word, value, descriptors
 
 
-def _tell(sock: socket.socket, word: str, value: object) -> None:
-    with suppress(ConnectionError):  # whether it is dead, or why it left, is heard next
-        _say(sock, word, value)
+def _notify(sock: socket.socket, word: str, value: object) -> None:
+    with suppress(ConnectionError):  # the next `_ask` finds out whether it is dead, or why it left
+        _send(sock, word, value)
 
 
 def _ask(sock: socket.socket) -> tuple[Any, list[int]]:
-    """Hear what the old process says; ConnectionError if it is dead, or HandoverRefused."""
+    """Receive from the old process; ConnectionError if it is dead, or HandoverRefused."""
     try:
         try:
-            word, value, descriptors = _hear(sock)
-        except ConnectionResetError:  # it is told, once, before what was said last
-            word, value, descriptors = _hear(sock)
+            word, value, descriptors = _receive(sock)
+        except ConnectionResetError:  # it is reported, once, before the last message
+            word, value, descriptors = _receive(sock)
     except TimeoutError:
         raise HandoverRefused("the old process doesn't answer") from None
     if not word:
         raise ConnectionResetError
     if word == "kept":
-        raise HandoverRefused(f"the old process goes on: {value}")
+        raise HandoverRefused(f"the old process continues: {value}")
     return value, descriptors
 
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Have nobody wait for the garbage collector."""
+    """Keep clients from waiting for the garbage collector."""
     gc.disable()
     try:
         yield

@@ -1,61 +1,64 @@
-"""Those who were there before a restart, and are expected back."""
+"""The subscribers of the previous process, which are expected back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
+
+from pyro_events._broker.snapshot.fields import Fields, Snapshotted, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.net.loop import Loop
 
 
-class ReconnectTracker:
-    """Counts who comes back. For the loop's thread only."""
+class ReconnectTracker(Snapshotted):
+    """Counts subscribers that come back. For the loop's thread only."""
+
+    SNAPSHOT: ClassVar = Fields("expected", "back", _missing=plain(set))
+    TRANSIENT: ClassVar = (
+        "_loop",
+        "_waiting",  # its callbacks answer this process's manager
+    )
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._missing: set[BrokerSubscriber] = set()
+        self._missing: set[tuple[str, str]] = set()
+        """Their kinds and keys."""
         self._waiting: list[Callable[[], None]] = []
         self.expected = 0
         self.back = 0
 
     def expect(self, subscriber: BrokerSubscriber) -> None:
-        """Count somebody who was there before."""
+        """Count a subscriber of the previous process."""
         self.expected += 1
-        self._missing.add(subscriber)
+        self._missing.add((subscriber.kind, subscriber.key))
 
     def expects(self, subscriber: BrokerSubscriber) -> bool:
-        """Say whether that one is missing."""
-        return subscriber in self._missing
+        """Return whether that one is missing."""
+        return (subscriber.kind, subscriber.key) in self._missing
 
     def returned(self, subscriber: BrokerSubscriber) -> None:
-        """Learn that somebody is here, whoever it is."""
-        if subscriber in self._missing:
+        """Record that a subscriber is here, expected or not."""
+        if self.expects(subscriber):
             self.back += 1
             self.given_up(subscriber)
 
     def given_up(self, subscriber: BrokerSubscriber) -> None:
-        """Learn that nobody has to wait for that one any more."""
-        self._missing.discard(subscriber)
+        """Record that this one is not waited for any more."""
+        self._missing.discard((subscriber.kind, subscriber.key))
         if not self._missing:
             waiting, self._waiting = self._waiting, []
             for callback in waiting:
                 callback()
 
-    def hand_over(self) -> dict[str, Any]:
-        """Say everything but who asks."""
-        missing = [(each.kind, each.key) for each in self._missing]
-        return {"expected": self.expected, "back": self.back, "missing": missing}
-
-    def take_over(self, values: Mapping[str, Any], found: Callable[..., BrokerSubscriber]) -> None:
-        """Go on from what another process has handed over; `found` gives who has kind and key."""
-        self.expected, self.back = values["expected"], values["back"]
-        self._missing = {found(*each) for each in values["missing"]}
+    def counts(self) -> dict[str, object]:
+        """Return how many subscribers were expected, and how many of them are back."""
+        return {"expected": self.expected, "back": self.back}
 
     def when_complete(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call, once, when nobody is missing any more, or after so many seconds."""
+        """Call once, when none is missing any more, or after `seconds`."""
 
         def done() -> None:
             timer.cancel()

@@ -1,13 +1,13 @@
-"""Keeps the roster in the state directory, and what a planned restart hands on.
+"""Keeps the roster in the state directory, and what a planned restart saves.
 
-    roster      the journal: who is subscribed, and who publishes (`engine/journal.py`)
-    tallies-…   their numbers, mapped into memory (`engine/tallies.py`)
-    parting     the state at a planned restart (`engine/state.py`)
+    roster      the journal: who is subscribed, and who publishes (`snapshot/journal.py`)
+    tallies-…   their numbers, mapped into memory (`snapshot/counters.py`)
+    parting     the state at a planned restart (`snapshot/model.py`)
 
-What changes is written together in one write(2), once a round of the loop or when an answer is
-about to say so, without waiting for a disk: it has to survive the process and not the machine. A
-journal that can't be written is given up, once and for all; the service goes on, and a crash then
-costs what it would cost without a state directory.
+Changes are written together in one write(2), once a round of the loop or before a client is told of
+them, without waiting for a disk: they have to survive the process and not the machine. A journal
+that can't be written is given up for good; the service continues, and a crash then costs what it
+would cost without a state directory.
 """
 
 from __future__ import annotations
@@ -16,31 +16,45 @@ import contextlib
 import logging
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events._broker.snapshot import counters, journal, model
 from pyro_events._broker.snapshot.counters import CounterFile
-from pyro_events._broker.snapshot.model import BrokerSnapshot, UnreadableSnapshot
+from pyro_events._broker.snapshot.fields import Fields, Snapshotted
+from pyro_events._broker.snapshot.model import BrokerSnapshot, LostSubscriber, UnreadableSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from pyro_events._broker.snapshot.model import LostSubscriber, SubscriberSnapshot
+    from pyro_events._broker.snapshot.model import SubscriberSnapshot
+    from pyro_events._broker.snapshot.transfer import SnapshotWriter
 
-_TALLIES = "tallies-"
+_PREFIX = "tallies-"
 _SLACK = 256 << 10
-"""Bytes that a journal may be too long before it is written anew."""
+"""Bytes that a journal may be too long before it is rewritten."""
+_MOST_LOST = 1000
+"""Lost subscribers that are remembered by name."""
+
 _log = logging.getLogger("pyro_events")
 
 
-class RosterStore:
+class RosterStore(Snapshotted):
     """Writes the roster of one process. For the loop's thread only.
 
-    `slots` is how many subscribers and publishers there may be. What the process before has left
-    stays until `begin`, so that a kill in between costs nothing. With `past`, what another process
-    of the same incarnation has handed over, it goes on with the files of that one, and doesn't
-    touch them before that one has ended; raises OSError then.
+    `slots` is how many subscribers and publishers there may be. The files of the previous process
+    stay until `begin`, so that a kill in between costs nothing. With `past`, the snapshot of
+    another process of the same incarnation, it continues that one's files, without touching them
+    before that process has ended; raises OSError then.
     """
+
+    SNAPSHOT: ClassVar = Fields("_records", "_size")
+    TRANSIENT: ClassVar = (
+        "counter_file",  # the broker carries it
+        "_directory", "_numbers", "_header", "_live",  # they follow from the others
+        "_file",  # opened again
+        "changes",  # written before
+        "errors", "given_up",  # then nothing is carried
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -48,7 +62,7 @@ class RosterStore:
         slots: int,
         incarnation: str,
         lost: Sequence[LostSubscriber],
-        past: Mapping[str, Any] | None = None,
+        past: dict[str, Any] | None = None,
     ) -> None:
         self.errors = 0
         """How often the state directory could not be written to."""
@@ -56,7 +70,7 @@ class RosterStore:
         self._file: int | None = None
         self.given_up = False
         """Whether there is no roster any more, because it could not be written."""
-        self._numbers = f"{_TALLIES}{incarnation}"
+        self._numbers = f"{_PREFIX}{incarnation}"
         self._header = journal.header(incarnation, self._numbers, lost)
         self._records: dict[int, bytes] = {}
         self._live = len(self._header)
@@ -64,22 +78,27 @@ class RosterStore:
         self.changes: dict[int, Callable[[], bytes] | None] = {}
         """What has to be written, by slots; None for one that is free."""
         if past is not None:
-            self._take_over(past, slots)
+            self.counter_file = CounterFile.reopen(self._path(self._numbers), slots)
+            self.restore(past, None)
             return
         try:
-            self.tallies = CounterFile.create(self._path(self._numbers), slots)
+            self.counter_file = CounterFile.create(self._path(self._numbers), slots)
         except OSError as error:
-            self.tallies = CounterFile.in_memory(slots)
+            self.counter_file = CounterFile.in_memory(slots)
             self._give_up(error)
 
-    def hand_over(self) -> dict[str, Any] | None:
-        """Say everything, when nothing is left to write; None if there is no roster any more."""
-        if self._file is None:
-            return None
-        return {"records": self._records, "size": self._size}
+    def snapshot(self, writer: SnapshotWriter) -> dict[str, Any] | None:
+        """Return what the journal has, when all is written; None if there is no roster any more."""
+        return None if self._file is None else super().snapshot(writer)
+
+    def restore(self, values: dict[str, Any], reader: object) -> None:
+        """Continue with the journal of another process of the same incarnation."""
+        super().restore(values, reader)
+        self._live += sum(map(len, self._records.values()))
+        self._file = self._open()
 
     def begin(self) -> None:
-        """Put what was noted so far in the place of what the process before has left."""
+        """Replace the files of the previous process by what was noted so far."""
         if self.given_up:
             return
         self._collect()
@@ -90,11 +109,11 @@ class RosterStore:
             self._give_up(error)
 
     def note(self, slot: int, record: Callable[[], bytes]) -> None:
-        """Have the slot's record written at the end of the round."""
+        """Write the slot's record at the end of the round."""
         self.changes[slot] = record
 
     def forget(self, slot: int) -> None:
-        """Have it written that the slot is free."""
+        """Write, at the end of the round, that the slot is free."""
         self.changes[slot] = None
 
     def flush(self) -> None:
@@ -111,13 +130,13 @@ class RosterStore:
         except OSError as error:
             self._give_up(error)
 
-    def part(self, parting: BrokerSnapshot) -> None:
+    def save(self, snapshot: BrokerSnapshot) -> None:
         """Leave everything to the next process, instead of the roster. Raises OSError."""
-        self._replace("parting", model.encode(parting))
+        self._replace("parting", model.encode(snapshot))
         self.remove()
 
     def remove(self) -> None:
-        """Remove the roster: nobody has to remember those subscriptions."""
+        """Remove the roster, when its subscriptions have ended."""
         self.close()
         self._clear({"parting"})
 
@@ -127,15 +146,8 @@ class RosterStore:
         if file is not None:
             os.close(file)
 
-    def _take_over(self, past: Mapping[str, Any], slots: int) -> None:
-        self._records = dict(past["records"])
-        self._live += sum(map(len, self._records.values()))
-        self._size = past["size"]
-        self.tallies = CounterFile.reopen(self._path(self._numbers), slots)
-        self._file = self._open()
-
     def _collect(self) -> bytes:
-        """Give the records of what has changed, and keep them for when the journal is rewritten."""
+        """Return the records of what has changed, and keep them for rewriting the journal."""
         changes, self.changes = self.changes, {}
         written = []
         for slot, make in changes.items():
@@ -153,11 +165,11 @@ class RosterStore:
         assert self._file is not None
         written = os.write(self._file, data)
         if written < len(data):
-            os.write(self._file, data[written:])  # says what is wrong
+            os.write(self._file, data[written:])  # raises what is wrong
         self._size += len(data)
 
     def _rewrite(self) -> None:
-        """Begin the journal anew, with what is true now."""
+        """Write a new journal, with the present state."""
         self.close()
         data = self._header + b"".join(self._records.values())
         self._replace("roster", data)
@@ -175,7 +187,7 @@ class RosterStore:
         os.replace(path, self._path(name))  # noqa: PTH105 - text
 
     def _give_up(self, error: OSError) -> None:
-        """Go on without: half a roster would be worse than none."""
+        """Continue without a roster: half a roster would be worse than none."""
         self.errors += 1
         self.given_up = True
         _log.error(
@@ -185,10 +197,10 @@ class RosterStore:
         self.remove()
 
     def _clear(self, keep: set[str]) -> None:
-        """Remove what is ours in the directory, but for these."""
+        """Remove our files in the directory, except these."""
         with contextlib.suppress(OSError):
             for name in os.listdir(self._directory):  # noqa: PTH208 - text
-                ours = name.startswith(("roster", "parting", _TALLIES))
+                ours = name.startswith(("roster", "parting", _PREFIX))
                 if ours and name not in keep:
                     os.unlink(self._path(name))  # noqa: PTH108 - text
 
@@ -197,9 +209,9 @@ class RosterStore:
 
 
 def recall(directory: str) -> BrokerSnapshot | None:
-    """Give what the process before has left in the directory, None if there is nothing.
+    """Return what the previous process has left in the directory, None if there is nothing.
 
-    What can't be read is said in the log and counts as nothing.
+    A file that can't be used is logged and ignored.
     """
     for name, read in (("parting", _parting), ("roster", _roster)):
         path = os.path.join(directory, name)  # noqa: PTH118 - text
@@ -215,50 +227,59 @@ def recall(directory: str) -> BrokerSnapshot | None:
     return None
 
 
+def lost_with(past: BrokerSnapshot) -> list[LostSubscriber]:
+    """Return the plain subscribers that crashes have cost so far, and log the new ones by name."""
+    new = [
+        LostSubscriber(each.name, each.subjects, each.patterns)
+        for each in past.subscribers
+        if not each.aware
+    ]
+    for lost in new:
+        _log.warning(
+            "subscriber %s was lost in a crash and can't be notified: subjects %s, patterns %s",
+            lost.subscriber, lost.subjects, lost.patterns,
+        )  # fmt: skip
+    by_name = {lost.subscriber: lost for lost in (*past.lost, *new)}
+    return list(by_name.values())[-_MOST_LOST:]
+
+
 def _parting(data: bytes, _directory: str) -> BrokerSnapshot:
     return model.decode(data)
 
 
 def _roster(data: bytes, directory: str) -> BrokerSnapshot:
-    """Put together what a killed process has left: nothing of its queues."""
+    """Return what a killed process has left: nothing of its queues."""
     roster = journal.replay(data)
     try:
-        numbers = counters.read(os.path.join(directory, roster.tallies))  # noqa: PTH118 - text
+        numbers = counters.read(os.path.join(directory, roster.counter_file))  # noqa: PTH118 - text
     except OSError:
         numbers = None
+    publishers: dict[str, int] = {}
     if numbers is None:
-        _log.error("%s/%s is missing: nobody knows what was lost", directory, roster.tallies)
-        return BrokerSnapshot(
-            incarnation=roster.incarnation,
-            reason="crash",
-            subscribers=[
-                replace(standing, lineage=[roster.incarnation], promised=1)
-                if standing.kind == "callback"
-                else standing
-                for standing in roster.subscribers.values()
-            ],
-            lost=roster.lost,
-        )
-    return BrokerSnapshot(
-        incarnation=roster.incarnation,
-        reason="crash",
-        subscribers=[
-            _cut_off(standing, roster.incarnation, *numbers[slot : slot + 2])
-            for slot, standing in roster.subscribers.items()
-        ],
-        publishers={name: numbers[slot] for slot, name in roster.publishers.items()},
-        lost=roster.lost,
-    )
+        _log.error("%s/%s is missing: what was lost is unknown", directory, roster.counter_file)
+        subscribers = [
+            replace(each, lineage=[roster.incarnation], promised=1)
+            if each.kind == "callback"
+            else each
+            for each in roster.subscribers.values()
+        ]
+    else:
+        subscribers = [
+            _cut_off(each, roster.incarnation, *numbers[slot : slot + 2])
+            for slot, each in roster.subscribers.items()
+        ]
+        publishers = {name: numbers[slot] for slot, name in roster.publishers.items()}
+    return BrokerSnapshot(roster.incarnation, "crash", subscribers, publishers, roster.lost)
 
 
 def _cut_off(
-    standing: SubscriberSnapshot, incarnation: str, promised: int, accounted: int
+    saved: SubscriberSnapshot, incarnation: str, promised: int, accounted: int
 ) -> SubscriberSnapshot:
-    """Say how a subscriber stands whose events went down with the process."""
-    last = promised - accounted if standing.kind == "stream" else 0
+    """Return the state of a subscriber whose events were lost with the process."""
+    last = promised - accounted if saved.kind == "stream" else 0
     return replace(
-        standing,
-        lineage=[*standing.lineage, incarnation],
+        saved,
+        lineage=[*saved.lineage, incarnation],
         promised=promised,
         accounted=accounted,
         acked=last,

@@ -1,7 +1,7 @@
 """Requests and answers of stock Pyro5 clients, in all of its serializers.
 
-Pyro5's own serializers do the work, so that a stock proxy gets the objects and the exceptions
-that it would get from a stock daemon.
+Pyro5's own serializers are used, so that a stock proxy gets the objects and the exceptions that it
+would get from a stock daemon.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Call = tuple[str, "Sequence[Any]", dict[str, Any]]
 
 
 def serializer_of(number: int, *, trusted: bool) -> Any:
-    """Give Pyro5's serializer for what a client sent; raises what it is to be told otherwise."""
+    """Return Pyro5's serializer of that number; raises an error for the client otherwise."""
     if number == framing.MARSHAL and not trusted:
         raise LimitReached(
             "trusted",
@@ -38,7 +38,7 @@ def serializer_of(number: int, *, trusted: bool) -> Any:
 
 
 def decode_connect(frame: Frame, *, trusted: bool) -> tuple[object, str]:
-    """Give the handshake data and the wanted object of a CONNECT frame; raises what it may."""
+    """Return the handshake data and the wanted object of a CONNECT frame; may raise anything."""
     data = serializer_of(frame.serializer, trusted=trusted).loads(frame.data)
     if not isinstance(data, dict) or not isinstance(data.get("object"), str):
         raise errors.ProtocolError("the handshake names no object")
@@ -46,9 +46,9 @@ def decode_connect(frame: Frame, *, trusted: bool) -> tuple[object, str]:
 
 
 def decode_request(frame: Frame, *, trusted: bool, max_message_size: int) -> tuple[str, list[Call]]:
-    """Give what an INVOKE frame asks which object for: one call, or any number in a batch.
+    """Return the object id and the calls of an INVOKE frame: one call, or any number in a batch.
 
-    Raises whatever is wrong with it, for the client to see.
+    Raises any exception for an invalid request; it is sent to the client.
     """
     if frame.flags & framing.KEEPSERIALIZED:
         raise errors.SerializeError("a SerializedBlob can't be published; pass the message itself")
@@ -64,7 +64,7 @@ def _checked(method: Any, args: Any, kwargs: Any) -> Call:
     if not isinstance(method, str) or not isinstance(args, (list, tuple)):
         raise errors.ProtocolError("the request is not a method call")
     if not isinstance(kwargs or {}, dict):
-        raise errors.ProtocolError("the keyword arguments are no dict")
+        raise errors.ProtocolError("the keyword arguments are not a dict")
     return method, args, kwargs or {}
 
 
@@ -72,7 +72,7 @@ def encode_result(request: Frame, value: object) -> bytes:
     """Encode the answer to a request; a value that can't be encoded becomes an exception."""
     try:
         data = serializers_by_id[request.serializer].dumps(value)
-    except Exception as error:  # noqa: BLE001 - the client has to hear of it, whatever it is
+    except Exception as error:  # noqa: BLE001 - it is sent to the client, whatever it is
         return encode_exception(request, error)
     return framing.encode_frame(
         framing.RESULT, request.serializer, request.flags & framing.BATCH, request.seq, data
@@ -84,7 +84,7 @@ def encode_exception(request: Frame, error: Exception) -> bytes:
     serializer = serializers_by_id.get(request.serializer, serializers_by_id[framing.SERPENT])
     try:
         data = serializer.dumps(portable(error))
-    except Exception:  # noqa: BLE001 - its arguments are not for this serializer; its text is
+    except Exception:  # noqa: BLE001 - this serializer may not take its arguments; it takes its text
         data = serializer.dumps(errors.PyroError(describe(error)))
     return framing.encode_frame(
         framing.RESULT, serializer.serializer_id, framing.EXCEPTION, request.seq, data
@@ -92,7 +92,7 @@ def encode_exception(request: Frame, error: Exception) -> bytes:
 
 
 def wrap_exception(error: Exception) -> object:
-    """Give what stands for an exception in the results of a batch."""
+    """Return what stands for an exception in the results of a batch."""
     return core._ExceptionWrapper(portable(error))  # noqa: SLF001 - it is part of the protocol
 
 
@@ -104,7 +104,7 @@ def encode_connect(request: Frame, kind: int, value: object) -> bytes:
 
 
 def portable(error: Exception) -> Exception:
-    """Give the error itself if every Pyro5 client knows its class, else one that says the same."""
+    """Return the error itself if every Pyro5 client knows its class, else one with its text."""
     if type(error) in all_exceptions.values():
         return error
     if isinstance(error, ValueError):
@@ -114,6 +114,6 @@ def portable(error: Exception) -> Exception:
 
 
 def describe(error: BaseException) -> str:
-    """Give the class and the text of an exception in one line."""
+    """Return the class and the text of an exception in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,12 +1,11 @@
 """What clients may call: the event service's methods, and the few of a Pyro5 daemon.
 
 Every argument is checked before anything is done; ValueError and TypeError name what is wrong.
-A method may give a `PendingResult` instead of a result that has to wait.
+A method whose result has to wait returns a `PendingResult`.
 """
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from Pyro5.core import DAEMON_NAME
@@ -14,36 +13,37 @@ from Pyro5.errors import DaemonError
 
 from pyro_events import codec
 from pyro_events._broker import stats
-from pyro_events._broker.delivery.subscriber import ITEM_OVERHEAD, Options
+from pyro_events._broker.delivery.options import Options
+from pyro_events._broker.rpc.arguments import (
+    batch_items,
+    check_id,
+    check_number,
+    check_options,
+    check_texts,
+    make_items,
+)
 from pyro_events._broker.rpc.targets import subscriber_uri
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.event import EVENTSERVICE_NAME
-from pyro_events._protocol.subjects import (
-    MAX_SUBJECT,
-    check_patterns,
-    check_subjects,
-    check_texts,
-)
+from pyro_events._protocol.subjects import check_patterns, check_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyro_events._broker.broker import Broker
-    from pyro_events._broker.delivery.encoder import Item
-    from pyro_events._broker.delivery.pending_result import PendingResult
+    from pyro_events._broker.delivery.publication import PendingResult
     from pyro_events._broker.delivery.stream import StreamSubscriber
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.rpc.session import Session
     from pyro_events._protocol.patterns import Pattern
     from pyro_events.types import EventServiceStatistics, SubscriberInfo
 
-_MAX_ID = 255
-_LARGEST = 1 << 63
 
-
-def remote_objects(hub: Broker, statistics: Callable[[], EventServiceStatistics]) -> dict[str, Any]:
-    """Give the objects that clients reach, by their ids."""
-    service = EventServiceObject(hub, statistics)
+def remote_objects(
+    broker: Broker, statistics: Callable[[], EventServiceStatistics]
+) -> dict[str, Any]:
+    """Return the objects that clients reach, by their ids."""
+    service = EventServiceObject(broker, statistics)
     objects: dict[str, Any] = {EVENTSERVICE_NAME: service}
     objects[DAEMON_NAME] = DaemonObject(objects)
     return objects
@@ -60,55 +60,47 @@ class EventServiceObject:
         "subscriptions",
         "unsubscribe",
     )
-    """What stock proxies are told of."""
+    """The methods in the metadata of stock proxies."""
     callable = frozenset((
         *public, "attach", "detach", "publish_batch", "remembers", "stream_subscribe",
         "stream_unsubscribe",
     ))  # fmt: skip
 
-    def __init__(self, hub: Broker, statistics: Callable[[], EventServiceStatistics]) -> None:
-        self._hub = hub
+    def __init__(self, broker: Broker, statistics: Callable[[], EventServiceStatistics]) -> None:
+        self._broker = broker
         self._statistics = statistics
+        self._settings = broker.settings
+        self._router = broker.router
 
     # For every Pyro5 proxy
 
     def publish(self, _session: Session, subjects: object, message: object) -> object:
-        """Send one event per subject to everybody who wants it."""
+        """Send one event per subject to all subscribers that want it."""
         texts = check_subjects(subjects)
-        items = make_items(texts, codec.pack(message), self._hub.settings.queue_bytes)
-        return self._hub.publish(items)
+        items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
+        return self._broker.publish(items)
 
     def subscribe(
         self, session: Session, subjects: object, subscriber: object, **options: Any
     ) -> None:
         """Call the subscriber's `event` for events about these subjects."""
-        texts = check_subjects(subjects)
-        uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
-        self._check_room(self._hub.callbacks.get(str(uri)), subjects=texts)
-        known = self._hub.callback(uri, wanted)
-        self._hub.router.subscribe(known, texts)
-        self._hub.note(known)
+        self._subscribe(session, subscriber, options, subjects=check_subjects(subjects))
 
     def subscribeMatch(  # noqa: N802 - the original's name
         self, session: Session, patterns: object, subscriber: object, **options: Any
     ) -> None:
         """Call the subscriber's `event` for events whose subject matches one of the patterns."""
-        compiled = check_patterns(patterns)
-        uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
-        self._check_room(self._hub.callbacks.get(str(uri)), patterns=compiled)
-        known = self._hub.callback(uri, wanted)
-        self._hub.router.subscribe_match(known, compiled)
-        self._hub.note(known)
+        self._subscribe(session, subscriber, options, patterns=check_patterns(patterns))
 
     def unsubscribe(self, session: Session, subjects: object, subscriber: object) -> None:
-        """Take subjects, and patterns of the same texts, away from the subscriber."""
+        """Remove subjects, and patterns of the same texts, from the subscriber."""
         texts = check_texts(subjects)
-        known = self._hub.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
+        known = self._broker.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
         if known is not None:
-            self._hub.router.unsubscribe(known, texts)
-            self._hub.note(known)
-            if self._hub.router.empty(known):
-                self._hub.remove(known)
+            self._router.unsubscribe(known, texts)
+            self._broker.record(known)
+            if self._router.empty(known):
+                self._broker.remove(known)
 
     def statistics(self, _session: Session) -> EventServiceStatistics:
         """Return the counters since the start, and the present state."""
@@ -116,28 +108,28 @@ class EventServiceObject:
 
     def subscriptions(self, _session: Session) -> list[SubscriberInfo]:
         """Return every subscriber with its subscriptions."""
-        return stats.subscriptions(self._hub)
+        return stats.subscriptions(self._broker)
 
     # For the helpers of this package
 
     def publish_batch(
         self, _session: Session, publisher_id: object, first_seq: object, batch: object
     ) -> object:
-        """Publish many; what has a number that this publisher used before is left out."""
-        number = _check_number("first_seq", first_seq)
-        limit = self._hub.settings.queue_bytes
+        """Publish many; those with a number that this publisher has used before are skipped."""
+        number = check_number("first_seq", first_seq)
+        limit = self._settings.queue_bytes
         items = batch_items(batch, limit)
         assert isinstance(batch, list)
-        publisher = self._hub.publishers.seen(_check_id("publisher_id", publisher_id))
+        publisher = self._broker.publishers.seen(check_id("publisher_id", publisher_id))
 
         def start() -> PendingResult:
-            known = publisher.news(number, len(batch))
+            known = publisher.repeated(number, len(batch))
             publisher.last = max(number + len(batch) - 1, publisher.last or 0)
-            news = batch_items(batch[known:], limit) if known else items
-            return self._hub.publish(news, publisher)
+            new = batch_items(batch[known:], limit) if known else items
+            return self._broker.publish(new, publisher)
 
         def answer() -> list[object]:
-            return [self._hub.identity["incarnation"], publisher.last]
+            return [self._broker.identity["incarnation"], publisher.last]
 
         taken = publisher.in_turn(start)
         return answer() if taken.done else taken.then(answer)
@@ -151,44 +143,42 @@ class EventServiceObject:
         options: object,
     ) -> dict[str, object]:
         """Make the calling connection the stream of a subscriber, a new or a returning one."""
-        given = _check_options(options)
-        subscriber_id = _check_id("subscriber_id", subscriber_id)
+        given = check_options(options)
+        subscriber_id = check_id("subscriber_id", subscriber_id)
         texts = check_subjects(subjects) if subjects else ()
         compiled = check_patterns(patterns) if patterns else ()
         last = given.pop("last", None)
         if last is not None:
-            last = _check_number("last", last)
-        incarnation = self._hub.identity["incarnation"]
+            last = check_number("last", last)
+        incarnation = self._broker.identity["incarnation"]
         before = given.pop("last_incarnation", None)
-        name = _check_id("name", given.pop("name", None) or subscriber_id)
+        name = check_id("name", given.pop("name", None) or subscriber_id)
         wanted = Options(**given)
         session.check_no_stream()
 
-        known = self._hub.streams.get(subscriber_id)
+        known = self._broker.streams.get(subscriber_id)
         resumed = known is not None and known.resumable(before, last)
         self._check_room(known, texts, compiled, instead=True)
-        if known is None or not (resumed or self._hub.awaited.expects(known)):
-            known = self._hub.stream(subscriber_id, name, wanted)
+        if known is None or not (resumed or self._broker.reconnects.expects(known)):
+            known = self._broker.stream(subscriber_id, name, wanted)
         else:
-            self._hub.router.remove(known)
+            self._router.remove(known)
             known.configure(wanted)
-            known.believes(before)
-        self._hub.router.subscribe(known, texts)
-        self._hub.router.subscribe_match(known, compiled)
-        self._hub.awaited.returned(known)
-        self._hub.note(known)
+            known.forget_before(before)
+        self._add(known, texts, compiled)
+        self._broker.reconnects.returned(known)
         number, missed = session.attach(known, last if resumed else None)
         return {
             "incarnation": incarnation,
             "resumed": resumed,
             "next": number,
             "missed": missed if resumed else None,
-            "published": self._hub.counters.published,
+            "published": self._broker.counters.published,
         }
 
     def detach(self, session: Session) -> None:
-        """End the stream's subscription for good; the connection stays."""
-        self._hub.remove(_stream_of(session))
+        """End all subscriptions of the stream; the connection stays."""
+        self._broker.remove(_stream_of(session))
 
     def stream_subscribe(
         self, session: Session, subjects: object, patterns: object, once: object = None
@@ -201,23 +191,40 @@ class EventServiceObject:
         self._check_room(stream, texts, compiled)
         if wanted.once is not None:
             stream.configure(wanted)
-        self._hub.router.subscribe(stream, texts)
-        self._hub.router.subscribe_match(stream, compiled)
-        self._hub.note(stream)
+        self._add(stream, texts, compiled)
 
     def stream_unsubscribe(self, session: Session, texts: object) -> None:
-        """Take subscriptions away from the stream; it goes on when none is left."""
+        """Remove subscriptions from the stream; it stays when none is left."""
         stream = _stream_of(session)
-        self._hub.router.unsubscribe(stream, check_texts(texts))
-        self._hub.note(stream)
+        self._router.unsubscribe(stream, check_texts(texts))
+        self._broker.record(stream)
 
     def remembers(self, session: Session, subscriber: object, incarnation: object) -> bool:
-        """Say whether a subscriber of an earlier incarnation is still known.
+        """Return whether a subscriber of an earlier incarnation is still known.
 
-        It is told of a gap, then, if there was one; otherwise nobody can know.
+        If so, it is notified of a gap, if there was one; otherwise the gap is unknown.
         """
-        known = self._hub.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
+        known = self._broker.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
         return known is not None and incarnation in known.lineage
+
+    def _subscribe(
+        self,
+        session: Session,
+        subscriber: object,
+        options: dict[str, Any],
+        subjects: Sequence[str] = (),
+        patterns: Sequence[Pattern] = (),
+    ) -> None:
+        uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
+        self._check_room(self._broker.callbacks.get(str(uri)), subjects, patterns)
+        self._add(self._broker.callback(uri, wanted), subjects, patterns)
+
+    def _add(
+        self, known: BrokerSubscriber, subjects: Sequence[str], patterns: Sequence[Pattern]
+    ) -> None:
+        self._router.subscribe(known, subjects)
+        self._router.subscribe_match(known, patterns)
+        self._broker.record(known)
 
     def _check_room(
         self,
@@ -231,14 +238,14 @@ class EventServiceObject:
 
         `known` is the subscriber if there is one already; what it has goes if this is `instead`.
         """
-        settings, hub = self._hub.settings, self._hub
+        settings, broker = self._settings, self._broker
         limit = settings.max_subscribers
-        if known is None and len(hub.callbacks) + len(hub.streams) >= limit:
+        if known is None and len(broker.callbacks) + len(broker.streams) >= limit:
             raise LimitReached(
                 "max_subscribers",
                 f"the event service has its {limit} subscribers (max_subscribers)",
             )
-        old = ([], []) if known is None or instead else hub.router.subscriptions(known)
+        old = ([], []) if known is None or instead else self._router.subscriptions(known)
         wanted = {subject.lower() for subject in (*old[0], *subjects)}
         count = len(wanted) + len({*old[1], *(pattern.text for pattern in patterns)})
         limit = settings.max_subscriptions
@@ -267,90 +274,18 @@ class DaemonObject:
         return f"{DAEMON_NAME} of an event service, {len(self._objects)} objects registered"
 
     def registered(self, _session: Session) -> list[str]:
-        """Give the ids of the objects here."""
+        """Return the ids of the objects here."""
         return list(self._objects)
 
     def get_metadata(self, _session: Session | None, objectId: str) -> dict[str, object]:  # noqa: N803 - Pyro5's name
-        """Give what a proxy wants to know of an object."""
+        """Return what a proxy asks about an object."""
         found = self._objects.get(objectId)
         if found is None:
             raise DaemonError("unknown object")
         return {"methods": set(found.public), "oneway": set(), "attrs": set()}
 
 
-def make_items(
-    subjects: tuple[str, ...], body: bytes, limit: int, *, opaque: bool = False
-) -> list[Item]:
-    """Make the events of one publish, which all have the same time; ValueError if too large."""
-    _check_size(body, limit)
-    now = time.time()
-    return [(subject, now, body, opaque) for subject in subjects]
-
-
-def batch_items(batch: object, limit: int) -> list[Item]:
-    """Make the events of many publishes; raises ValueError or TypeError before anything is done."""
-    if not isinstance(batch, list):
-        raise TypeError(f"batch must be a list, not {type(batch).__name__}")
-    now = time.time()
-    items: list[Item] = []
-    try:
-        for subjects, body, opaque in batch:
-            if type(body) is not bytes or type(opaque) is not bool or type(subjects) is not list:
-                raise TypeError("batch must hold [subjects, body, opaque]")
-            if len(body) > limit - _SUBJECT_ROOM:
-                _check_size(body, limit)
-            if not subjects:
-                check_subjects(subjects)
-            for subject in subjects:
-                if type(subject) is not str or not 0 < len(subject) <= MAX_SUBJECT:
-                    check_subjects(subjects)
-                items.append((subject, now, body, opaque))
-    except ValueError as error:
-        if "unpack" in str(error):
-            raise TypeError("batch must hold [subjects, body, opaque]") from None
-        raise
-    return items
-
-
-_SUBJECT_ROOM = MAX_SUBJECT + ITEM_OVERHEAD
-
-
-def _check_size(body: bytes, limit: int) -> None:
-    if len(body) > limit - _SUBJECT_ROOM:
-        raise LimitReached(
-            "queue_bytes",
-            f"the message is too large: {len(body)} bytes; at most {limit - _SUBJECT_ROOM} fit "
-            "into a subscriber's queue (queue_bytes)",
-        )
-
-
-def _check_id(what: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{what} must be a str, not {type(value).__name__}")
-    if not 0 < len(value) <= _MAX_ID:
-        raise ValueError(f"{what} must have from 1 to {_MAX_ID} characters")
-    return value
-
-
-def _check_number(what: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{what} must be an int, not {type(value).__name__}")
-    if not 0 <= value < _LARGEST:
-        raise ValueError(f"{what} is out of range: {value}")
-    return value
-
-
-def _check_options(options: object) -> dict[str, Any]:
-    if not isinstance(options, dict):
-        raise TypeError(f"options must be a dict, not {type(options).__name__}")
-    known = {"name", "once", "when_full", "queue_size", "last", "last_incarnation"}
-    unknown = [name for name in options if name not in known]
-    if unknown:
-        raise ValueError(f"unknown options: {', '.join(map(str, unknown))}")
-    return dict(options)
-
-
 def _stream_of(session: Session) -> StreamSubscriber:
     if session.stream is None or session.stream.gone:
-        raise ValueError("this connection is no stream: call attach first")
+        raise ValueError("this connection is not a stream: call attach first")
     return session.stream

@@ -4,57 +4,73 @@ from __future__ import annotations
 
 import hmac
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from Pyro5.errors import DaemonError, PyroError
 
-from pyro_events._broker.delivery.pending_result import PendingResult
+from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.rpc import calls
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.stream import StreamSubscriber
     from pyro_events._broker.net.loop import Timer
     from pyro_events._broker.rejections import RejectionCounters
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
+    from pyro_events._broker.snapshot.transfer import SnapshotReader
 
 HELPER_PROTOCOL = 1
-"""The version of what helpers and event service have agreed on beyond Pyro5's protocol."""
+"""The version of the protocol between helpers and event service, beyond Pyro5's."""
 
 _log = logging.getLogger("pyro_events")
 
 
-class Session:
-    """Serves one client. `refusal` is why it is sent away, or None."""
+class Session(Snapshotted):
+    """Serves one client. `refusal` is the reason why it is refused, or None."""
 
     __slots__ = (
-        "_deadline", "_ended", "_ending", "_hub", "_objects", "_refusal", "_refusals", "_streamed",
-        "_welcome", "connection", "peer", "stream",
+        "_broker", "_deadline", "_ended", "_ending", "_objects", "_refusal", "_rejections",
+        "_streamed", "_welcome", "connection", "peer", "stream",
+    )  # fmt: skip
+
+    SNAPSHOT: ClassVar = Fields(
+        "_streamed", "_welcome",
+        init=("peer", "connection", "stream", "_deadline"),
+        stream=Codec(lambda stream, _: None if stream is None or stream.gone else stream.key),
+        _deadline=Codec(lambda timer, _: timer and timer.at),
+        _refusal=Codec(
+            lambda refusal, _: refusal and (refusal.limit, str(refusal)),
+            lambda values, _: values and LimitReached(*values),
+        ),
+    )  # fmt: skip
+    TRANSIENT: ClassVar = (
+        "_broker", "_objects", "_rejections", "_ended",
+        "_ending",  # then there is no handover
     )  # fmt: skip
 
     def __init__(
         self,
-        hub: Broker,
+        broker: Broker,
         objects: dict[str, Any],
         peer: str | None,
         *,
         refusal: LimitReached | None,
-        refusals: RejectionCounters,
+        rejections: RejectionCounters,
         ended: Callable[[Session], None],
     ) -> None:
         self.peer = peer
         self.stream: StreamSubscriber | None = None
-        self._hub = hub
+        self._broker = broker
         self._objects = objects
         self._refusal = refusal
-        self._refusals = refusals
+        self._rejections = rejections
         self._ended = ended
         self._welcome = False
         self._ending = False
@@ -67,36 +83,23 @@ class Session:
 
     def begin(self, sock: socket.socket) -> None:
         """Serve the client at the other end of this socket."""
-        settings = self._hub.settings
-        self.connection = ServerConnection(self._hub.loop, sock, settings.handshake_size, self)
-        self._deadline = self._hub.loop.call_later(settings.handshake_timeout, self._too_late)
+        settings = self._broker.settings
+        self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
+        self._deadline = self._broker.loop.call_later(settings.handshake_timeout, self._too_late)
 
-    def hand_over(self, sender: SnapshotWriter) -> dict[str, Any]:
-        """Say everything, when no call is under way; this session goes on all the same."""
-        refusal, stream = self._refusal, self.stream
-        return {
-            "connection": self.connection.hand_over(sender),
-            "peer": self.peer,
-            "welcome": self._welcome,
-            "deadline": self._deadline and self._deadline.at,
-            "refusal": refusal and (refusal.limit, str(refusal)),
-            "stream": stream.key if stream is not None and not stream.gone else None,
-            "streamed": self._streamed,
-        }
-
-    def take_over(self, receiver: SnapshotReader, values: Mapping[str, Any]) -> None:
-        """Serve on, when the loop runs, the client that another process has served."""
-        settings = self._hub.settings
-        self._welcome, self._streamed = values["welcome"], values["streamed"]
-        self._refusal = values["refusal"] and LimitReached(*values["refusal"])
+    def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
+        """Continue to serve, when the loop runs, the client that another process has served."""
+        super().restore(values, reader)
+        broker = self._broker
+        settings = broker.settings
         size = settings.max_message_size if self._welcome else settings.handshake_size
-        self.connection = ServerConnection.take_over(
-            self._hub.loop, receiver, values["connection"], size, self
+        self.connection = ServerConnection.restored(
+            broker.loop, values["connection"], reader, size, self
         )
-        if values["deadline"] is not None:
-            self._deadline = self._hub.loop.call_at(values["deadline"], self._too_late)
+        if values["_deadline"] is not None:
+            self._deadline = broker.loop.call_at(values["_deadline"], self._too_late)
         if values["stream"] is not None:
-            self.stream = self._hub.streams[values["stream"]]
+            self.stream = broker.streams[values["stream"]]
             self.stream.rejoin(self.connection)
 
     def check_no_stream(self) -> None:
@@ -110,11 +113,11 @@ class Session:
         return stream.attach(self.connection, last)
 
     def pause(self) -> None:
-        """Read nothing more for good: the client's requests are the next process' business."""
+        """Read nothing more: the next process handles the client's requests."""
         self._ending = True
         self.connection.pause()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Read the next request, after one that had to wait."""
         if not self._ending:
             self.connection.resume()
@@ -139,14 +142,14 @@ class Session:
             raise ProtocolError(f"a message of type {kind} is out of place")
 
     def on_too_large(self, error: FrameTooLarge) -> None:
-        """Answer a request whose arguments were thrown away."""
+        """Answer a request whose arguments were discarded."""
         if not self._welcome or error.frame.type != framing.INVOKE:
             raise error
         text = f"the message is too large: {error} (max_message_size)"
         self._failed(error.frame, LimitReached("max_message_size", text))
 
     def on_closed(self, reason: str) -> None:
-        """Let go of everything that belongs to the connection."""
+        """Release everything that belongs to the connection."""
         _log.debug("%s: %s", self, reason)
         self._handshake_done()
         if self.stream is not None:
@@ -157,28 +160,28 @@ class Session:
 
     def _handshake(self, frame: Frame) -> None:
         if frame.type != framing.CONNECT:
-            raise ProtocolError("the first message is no CONNECT")
+            raise ProtocolError("the first message is not a CONNECT")
         try:
             if self._refusal is not None:
-                raise self._refusal  # noqa: TRY301 - one way to say no
+                raise self._refusal  # noqa: TRY301 - one way to refuse
             answer = self._greet(frame)
-        except Exception as error:  # noqa: BLE001 - whatever a client's data make the serializer raise
+        except Exception as error:  # noqa: BLE001 - a client's data can make the serializer raise anything
             if error is not self._refusal:
-                self._refusals.count(error)
+                self._rejections.count(error)
             _log.info("%s is refused: %s", self, calls.describe(error))
             self.connection.send(calls.encode_connect(frame, framing.CONNECTFAIL, str(error)))
             self.connection.finish("refused")
             return
         self._welcome = True
         self._handshake_done()
-        self.connection.reader.max_size = self._hub.settings.max_message_size
+        self.connection.reader.max_size = self._broker.settings.max_message_size
         self.connection.send(calls.encode_connect(frame, framing.CONNECTOK, answer))
 
     def _greet(self, frame: Frame) -> dict[str, object]:
-        data, object_id = calls.decode_connect(frame, trusted=self._hub.settings.trusted)
+        data, object_id = calls.decode_connect(frame, trusted=self._broker.settings.trusted)
         helper = isinstance(data, dict) and "pyro_events" in data
         given = data.get("ident") if isinstance(data, dict) else data
-        wanted = self._hub.settings.ident
+        wanted = self._broker.settings.ident
         if wanted is not None and not (isinstance(given, str) and _equal(given, wanted)):
             raise LimitReached("ident", "wrong identification")
         greeting: object = "hello"
@@ -190,16 +193,16 @@ class Session:
                 )
             greeting = {
                 "pyro_events": HELPER_PROTOCOL,
-                "incarnation": self._hub.identity["incarnation"],
-                "version": self._hub.version,
+                "incarnation": self._broker.identity["incarnation"],
+                "version": self._broker.version,
             }
         daemon = self._objects["Pyro.Daemon"]
         return {"handshake": greeting, "meta": daemon.get_metadata(self, object_id)}
 
     def _too_late(self) -> None:
-        limit = self._hub.settings.handshake_timeout
+        limit = self._broker.settings.handshake_timeout
         error = LimitReached("handshake_timeout", f"no handshake within {limit:g} s")
-        self._refusals.count(error)
+        self._rejections.count(error)
         self.connection.close(str(error))
 
     def _handshake_done(self) -> None:
@@ -211,14 +214,14 @@ class Session:
 
     def _invoke(self, frame: Frame) -> None:
         try:
-            settings = self._hub.settings
+            settings = self._broker.settings
             object_id, requests = calls.decode_request(
                 frame, trusted=settings.trusted, max_message_size=settings.max_message_size
             )
             target = self._objects.get(object_id)
             if target is None:
-                raise DaemonError("unknown object")  # noqa: TRY301 - one way to say no
-        except Exception as error:  # noqa: BLE001 - the client made the serializer raise whatever it may
+                raise DaemonError("unknown object")  # noqa: TRY301 - one way to refuse
+        except Exception as error:  # noqa: BLE001 - a client's data can make the serializer raise anything
             self._failed(frame, error)
             return
         if frame.flags & framing.BATCH:
@@ -227,10 +230,10 @@ class Session:
             self._execute(frame, target, requests[0])
 
     def _execute(self, frame: Frame, target: Any, request: calls.Call) -> None:
-        """Answer a call, when it is done; one that is held keeps the client's connection unread."""
+        """Answer a call, when it is done; one that waits keeps the client's connection unread."""
         try:
             result = _call(self, target, *request)
-        except Exception as error:  # noqa: BLE001 - the caller has to hear of it
+        except Exception as error:  # noqa: BLE001 - it is sent to the caller
             self._failed(frame, error)
             return
         if not isinstance(result, PendingResult):
@@ -241,9 +244,9 @@ class Session:
             self.connection.pause()
             result.when_done(lambda: self._answer_at_last(frame, result))
 
-    def _answer_at_last(self, frame: Frame, held: PendingResult) -> None:
-        self._answer(frame, held.value)
-        self.go_on()
+    def _answer_at_last(self, frame: Frame, pending: PendingResult) -> None:
+        self._answer(frame, pending.value)
+        self.resume()
 
     def _failed(self, frame: Frame, error: Exception) -> None:
         self._count_failure(error)
@@ -253,11 +256,11 @@ class Session:
             self.connection.send(calls.encode_exception(frame, error))
 
     def _count_failure(self, error: Exception) -> None:
-        self._hub.counters.refused += 1
-        self._refusals.count(error)
+        self._broker.counters.refused += 1
+        self._rejections.count(error)
 
     def _answer(self, frame: Frame, value: object) -> None:
-        self._hub.remember()
+        self._broker.flush_roster()
         if not frame.flags & framing.ONEWAY:
             self.connection.send(calls.encode_result(frame, value))
 
@@ -278,11 +281,11 @@ class _Batch:
         self._paused = False
 
     def advance(self) -> None:
-        """Execute call after call; one that is held keeps the client's connection unread."""
+        """Execute call after call; one that waits keeps the client's connection unread."""
         for request in self._calls:
             try:
                 result = _call(self._session, self._target, *request)
-            except Exception as error:  # noqa: BLE001 - the caller has to hear of it
+            except Exception as error:  # noqa: BLE001 - it is sent to the caller
                 self._session._count_failure(error)  # noqa: SLF001 - a part of the session
                 self._results.append(calls.wrap_exception(error))
                 break
@@ -290,16 +293,16 @@ class _Batch:
                 if not result.done:
                     self._paused = True
                     self._session.connection.pause()
-                    result.when_done(lambda held=result: self._continue(held))  # type: ignore[misc] # bound now
+                    result.when_done(lambda pending=result: self._continue(pending))  # type: ignore[misc] # bound now
                     return
                 result = result.value
             self._results.append(result)
         self._session._answer(self._frame, self._results)  # noqa: SLF001 - the same
         if self._paused:
-            self._session.go_on()
+            self._session.resume()
 
-    def _continue(self, held: PendingResult) -> None:
-        self._results.append(held.value)
+    def _continue(self, pending: PendingResult) -> None:
+        self._results.append(pending.value)
         self.advance()
 
 

@@ -1,4 +1,4 @@
-"""Whom to call back: what a client may give as a subscriber, made into one usable address."""
+"""The address of a subscriber, made of what a client passes as one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - what must not be in an address
 
 
 def subscriber_uri(subscriber: object, peer: str | None) -> URI:
-    """Give the address of a subscriber: a proxy, an autoproxied object (it arrives as a proxy), a
+    """Return the address of a subscriber: a proxy, an autoproxied object (it arrives as a proxy), a
     URI or its text.
 
     `peer` is the caller's own address, None if it called over a Unix socket. It stands in for
-    an address that only makes sense there: 0.0.0.0, and localhost of another machine. A subscriber
-    on a Unix socket is called only for one who came over ours: anybody else could have us open
-    sockets that are closed to him.
+    an address that is only valid there: 0.0.0.0, and localhost of another machine. A subscriber on
+    a Unix socket is called only for clients of our own Unix socket: others could have us open
+    sockets that are closed to them.
     Raises TypeError for anything else, ValueError for an address that can't be called.
     """  # noqa: D205 - the list doesn't fit a line
     if isinstance(subscriber, Proxy):
@@ -38,7 +38,7 @@ def subscriber_uri(subscriber: object, peer: str | None) -> URI:
 
 
 def is_loopback(address: str | None) -> bool:
-    """Say whether the address is this machine's own; None and the empty name count as such."""
+    """Return whether the address is this machine's own, as None and the empty name are."""
     if not address or address == "localhost":
         return True
     try:
@@ -51,7 +51,7 @@ def _parse(text: str) -> URI:
     try:
         return URI(text)
     except PyroError as error:
-        raise ValueError(f"subscriber {text!r} is no Pyro URI: {error}") from None
+        raise ValueError(f"subscriber {text!r} is not a Pyro URI: {error}") from None
 
 
 def _usable(uri: URI, peer: str | None) -> URI:
@@ -59,7 +59,7 @@ def _usable(uri: URI, peer: str | None) -> URI:
         raise ValueError(f"subscriber {str(uri)[:40]}… is longer than {_MAX_URI} characters")
     if uri.protocol != "PYRO":
         raise ValueError(
-            f"subscriber {uri} must be resolved first: give a PYRO: URI or a bound proxy"
+            f"subscriber {uri} must be resolved first: pass a PYRO: URI or a bound proxy"
         )
     if uri.sockname is not None:
         if peer is not None:

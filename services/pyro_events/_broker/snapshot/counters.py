@@ -1,10 +1,10 @@
-"""Numbers that outlive the process, kill -9 included: two to a slot, in a mapped file.
+"""Numbers that outlive the process, even if it is killed: two to a slot, in a mapped file.
 
-Changing one costs no system call. What a slot's numbers mean is up to who claims it:
+Changing one needs no system call. A slot belongs to
 
 * a subscriber: how many events were ever promised to it, and how many of them are accounted for
-  without it having to say so. `engine/subscriber.py` explains it;
-* a publisher: the last sequence number that was taken of it.
+  without its help (see BrokerSubscriber), or
+* a publisher: the last sequence number that was accepted from it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from __future__ import annotations
 import mmap
 import os
 from array import array
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, ClassVar, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
 _MAGIC: Final = int.from_bytes(b"tallies1", "little")
 _HEADER: Final = 1
@@ -25,10 +24,13 @@ SLOT: Final = 2
 """Words of a slot; a slot is known by the index of its first one."""
 
 
-class CounterFile:
+class CounterFile(Snapshotted):
     """Hands out slots. For the loop's thread only."""
 
     __slots__ = ("_free", "_memory", "_next", "_size", "_whole", "values")
+
+    SNAPSHOT: ClassVar = Fields("_free", "_next", "values")
+    TRANSIENT: ClassVar = ("_memory", "_size", "_whole")
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
@@ -42,12 +44,12 @@ class CounterFile:
 
     @classmethod
     def in_memory(cls, slots: int) -> CounterFile:
-        """Make tallies that end with the process."""
+        """Return counters that end with the process."""
         return cls(mmap.mmap(-1, _bytes(slots)))
 
     @classmethod
     def create(cls, path: str, slots: int) -> CounterFile:
-        """Make tallies in a new file. Raises OSError; on a full disk at once, and not later."""
+        """Return counters in a new file. Raises OSError; on a full disk now rather than later."""
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(file, 0, _bytes(slots))
@@ -57,7 +59,7 @@ class CounterFile:
 
     @classmethod
     def reopen(cls, path: str, slots: int) -> CounterFile:
-        """Go on with the file of another process, which may be larger than `slots`; OSError."""
+        """Return the counters in another process's file, which may be larger. Raises OSError."""
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             os.posix_fallocate(file, 0, _bytes(slots))
@@ -65,24 +67,19 @@ class CounterFile:
         finally:
             os.close(file)
 
-    @property
-    def used(self) -> int:
-        """How many slots were ever handed out."""
-        return self._next // SLOT
+    def snapshot(self, _writer: object) -> dict[str, Any]:
+        """Return all numbers, and which slots are free."""
+        words = self.values[: self._next].tobytes()
+        return {"used": self._next // SLOT, "words": words, "free": self._free}
 
-    def hand_over(self) -> dict[str, Any]:
-        """Say everything."""
-        words = self.values[: self._next]
-        return {"words": words.tobytes(), "free": self._free}
-
-    def take_over(self, values: Mapping[str, Any]) -> None:
-        """Go on from what another process has handed over; nothing must be claimed yet."""
+    def restore(self, values: dict[str, Any], _reader: object) -> None:
+        """Continue from the numbers of another process; nothing may be claimed yet."""
         words = array("Q", values["words"])
         self._next, self._free = len(words), list(values["free"])
         self.values[: self._next] = memoryview(words)
 
     def claim(self, first: int = 0, second: int = 0) -> int:
-        """Give a free slot, with these numbers in it."""
+        """Return a free slot, with these numbers in it."""
         if self._free:
             slot = self._free.pop()
         else:
@@ -92,18 +89,18 @@ class CounterFile:
         return slot
 
     def release(self, slot: int) -> None:
-        """Take a slot back; its numbers stay until somebody else claims it."""
+        """Free a slot; its numbers stay until it is claimed again."""
         self._free.append(slot)
 
     def close(self) -> None:
-        """Let go of the memory; the file stays."""
+        """Release the memory; the file stays."""
         self.values.release()
         self._whole.release()
         self._memory.close()
 
 
 def read(path: str) -> array[int] | None:
-    """Give the numbers of an earlier process, None if that is no such file. Raises OSError."""
+    """Return the numbers of an earlier process, None if the file has none. Raises OSError."""
     with open(path, "rb") as file:  # noqa: PTH123 - the module knows paths as text
         data = file.read()
     words = array("Q", data[: len(data) // _WORD * _WORD])

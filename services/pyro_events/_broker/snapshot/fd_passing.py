@@ -1,7 +1,7 @@
-"""Descriptors on their way to another process, over a Unix socket that keeps messages apart.
+"""Passing descriptors to another process, over a Unix socket that keeps messages apart.
 
-See SCM_RIGHTS in unix(7); the kernel takes at most 253 of them with one message. What is large
-goes as a file in memory, which is one more descriptor: the other end gets all of it or nothing.
+See SCM_RIGHTS in unix(7); the kernel takes at most 253 of them with one message. Large data are
+passed as a file in memory, which is one more descriptor: the other end gets all of it or nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _INT: Final = array("i").itemsize
 
 
 def make_socket() -> socket.socket:
-    """Give a socket of the kind that both ends have to use; others than its user can't connect."""
+    """Return a socket of the kind that both ends use; other users can't connect to it."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     os.fchmod(sock.fileno(), 0o600)  # what a bind makes gets these permissions
     return sock
@@ -35,7 +35,7 @@ def send(sock: socket.socket, message: bytes, descriptors: Sequence[int] = ()) -
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
-    """Give one message and its descriptors, which are the caller's to close; b"" at the end.
+    """Return one message and its descriptors, which the caller has to close; b"" at the end.
 
     Raises OSError, also when this process is not allowed as many descriptors as were sent.
     """
@@ -52,9 +52,9 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
 
 
 class Token:
-    """What only one of the processes that have it can take, and only once.
+    """An eventfd(2) that only one of the processes that have it can take, and only once.
 
-    It is an eventfd(2). Without a descriptor a new one is made. Raises OSError.
+    Without a descriptor a new one is made. Raises OSError.
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
@@ -62,18 +62,18 @@ class Token:
         self._descriptor = os.eventfd(1, flags) if descriptor is None else descriptor
 
     def fileno(self) -> int:
-        """Give the descriptor."""
+        """Return the descriptor."""
         return self._descriptor
 
     def take(self) -> bool:
-        """Take it; False if somebody has taken it before."""
+        """Take it; return False if it was taken before."""
         try:
             return os.eventfd_read(self._descriptor) > 0
         except BlockingIOError:
             return False
 
     def close(self) -> None:
-        """Close the descriptor; others who have it may still take it."""
+        """Close the descriptor; other processes that have one may still take the token."""
         os.close(self._descriptor)
 
 
@@ -85,7 +85,7 @@ def close(descriptors: Iterable[int]) -> None:
 
 
 def memory_file(data: bytes) -> int:
-    """Give the descriptor of a file in memory that has these bytes. Raises OSError."""
+    """Return the descriptor of a file in memory with these bytes. Raises OSError."""
     descriptor = os.memfd_create("handover")
     with open(descriptor, "wb", closefd=False) as file:
         file.write(data)
@@ -93,7 +93,7 @@ def memory_file(data: bytes) -> int:
 
 
 def contents(descriptor: int) -> bytes:
-    """Give what is in such a file, which is closed. Raises OSError."""
+    """Return what is in such a file, and close it. Raises OSError."""
     with open(descriptor, "rb") as file:
         file.seek(0)
         return file.read()

@@ -1,8 +1,8 @@
 """The roster's journal: records, with lengths and checksums, and what they add up to. Pure.
 
-The first record is a header; then come, in any order, `has` (a slot of the tallies belongs to a
-subscriber that stands like this), `pub` (it belongs to a publisher) and `gone`. A later
-record about a slot replaces the earlier ones. A process that is killed may leave half a record at
+The first record is a header; then come, in any order, `has` (a slot of the counter file belongs to
+this subscriber), `pub` (it belongs to this publisher) and `gone` (it is free). A later record about
+a slot replaces the earlier ones. A process that is killed may leave half a record at
 the end, which counts as not written; anything else that doesn't fit makes the whole unreadable.
 """
 
@@ -28,49 +28,49 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _FRAME = struct.Struct(">III")
-"""The record's length, the CRC-32 of that, and the record's own."""
+"""The record's length, the CRC-32 of the length, and that of the record."""
 
 
 @dataclass(slots=True)
 class Roster:
-    """What a journal adds up to. The keys are slots of the `tallies`, a file's name."""
+    """What a journal adds up to. The keys are slots of `counter_file`, a file name."""
 
     incarnation: str
-    tallies: str
+    counter_file: str
     lost: list[LostSubscriber]
     subscribers: dict[int, SubscriberSnapshot] = field(default_factory=dict)
     publishers: dict[int, str] = field(default_factory=dict)
 
 
-def header(incarnation: str, tallies: str, lost: Sequence[LostSubscriber]) -> bytes:
-    """Give the record that a journal begins with."""
-    return _record(["roster", FORMAT, incarnation, tallies, [each.plain() for each in lost]])
+def header(incarnation: str, counter_file: str, lost: Sequence[LostSubscriber]) -> bytes:
+    """Return the record that a journal begins with."""
+    return _record(["roster", FORMAT, incarnation, counter_file, [each.plain() for each in lost]])
 
 
-def has(slot: int, standing: SubscriberSnapshot) -> bytes:
-    """Give the record of a subscriber."""
-    return _record(["has", slot, standing.plain()])
+def has(slot: int, saved: SubscriberSnapshot) -> bytes:
+    """Return the record of a subscriber."""
+    return _record(["has", slot, saved.plain()])
 
 
 def pub(slot: int, publisher_id: str) -> bytes:
-    """Give the record of a publisher."""
+    """Return the record of a publisher."""
     return _record(["pub", slot, publisher_id])
 
 
 def gone(slot: int) -> bytes:
-    """Give the record that says that a slot is free."""
+    """Return the record of a slot that is free."""
     return _record(["gone", slot])
 
 
 def replay(data: bytes) -> Roster:
-    """Give what a journal adds up to; raises Unreadable."""
+    """Return what a journal adds up to; raises UnreadableSnapshot."""
     records = _records(data)
     try:
-        kind, version, incarnation, tallies, lost = next(records)
+        kind, version, incarnation, counter_file, lost = next(records)
         check_format(version)
         if kind != "roster":
             raise UnreadableSnapshot("it doesn't begin with a header")
-        roster = Roster(incarnation, tallies, lost_of(lost))
+        roster = Roster(incarnation, counter_file, lost_of(lost))
         for what, slot, *rest in records:
             roster.subscribers.pop(slot, None)
             roster.publishers.pop(slot, None)
@@ -83,7 +83,7 @@ def replay(data: bytes) -> Roster:
     except StopIteration:
         raise UnreadableSnapshot("it is empty") from None
     except (TypeError, ValueError, IndexError) as error:
-        raise UnreadableSnapshot(f"a record is not what it should be: {error}") from None
+        raise UnreadableSnapshot(f"an invalid record: {error}") from None
     return roster
 
 

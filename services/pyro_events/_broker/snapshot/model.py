@@ -1,12 +1,12 @@
 """What one process of the event service leaves to the next: plain values, with a format. Pure.
 
-    State ── incarnation, reason
-      ├── subscribers   Standing: who, what it wants, what waits for it, how far it has come
+    BrokerSnapshot ── incarnation, reason
+      ├── subscribers   SubscriberSnapshot: its subscriptions, its queue, what it has received
       ├── publishers    the last sequence number of each
       └── lost          plain subscribers that an earlier crash has cost
 
-A planned restart writes one (`parting`); after a crash one is put together from the roster's
-journal and tallies, with nothing in the queues. Everything is what msgpack carries.
+A planned restart writes one (`parting`); after a crash one is made of the roster's journal and
+counter file, with empty queues. msgpack carries all the values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pyro_events import types
-    from pyro_events._broker.delivery.encoder import Item
+    from pyro_events._protocol.event import Item
 
 FORMAT: Final = 1
 """Grows whenever an older process could misunderstand what a newer one writes."""
@@ -29,12 +29,12 @@ Kind = Literal["stream", "callback"]
 
 
 class UnreadableSnapshot(Exception):
-    """What an earlier process left can't be used; the text says why."""
+    """What an earlier process has left can't be used; the text gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriberSnapshot:
-    """One subscriber: what the roster knows, and in a parting what waits for it, too."""
+    """One subscriber: what the roster records, and after a planned restart its queue, too."""
 
     kind: Kind
     key: str
@@ -45,23 +45,23 @@ class SubscriberSnapshot:
     patterns: list[str]
     options: dict[str, Any]
     lineage: list[str] = field(default_factory=list)
-    """Incarnations that the subscriber may think it is in, and whose numbers go on."""
+    """Incarnations that the subscriber may take for the present one; their numbers continue."""
     promised: int = 0
     accounted: int = 0
-    """Both as in `engine/subscriber.py`."""
+    """Both as in BrokerSubscriber."""
     untold: int = 0
-    """Events that were dropped, and it was not told so yet."""
+    """Events that were dropped without a notice so far."""
     acked: int = 0
     """The last delivery number that it has acknowledged."""
     lost: int = 0
-    """Events with a number up to this one that did not arrive will not come any more."""
+    """Events with a number up to this one that did not arrive are lost."""
     sent: list[Item] = field(default_factory=list)
-    """Events that went out after `acked`."""
+    """Events that were sent after `acked`."""
     waiting: list[Item] = field(default_factory=list)
-    """Events that did not go out yet."""
+    """Events that were not sent yet."""
 
     def plain(self) -> dict[str, Any]:
-        """Give what is not as usual, for msgpack."""
+        """Return all values but empty optional ones, for msgpack."""
         found = {name: getattr(self, name) for name in _ALWAYS}
         for name in _SELDOM:
             if value := getattr(self, name):
@@ -70,14 +70,12 @@ class SubscriberSnapshot:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> SubscriberSnapshot:
-        """Make it from what `plain` gave; raises Unreadable."""
+        """Return the snapshot with these values, or raise UnreadableSnapshot."""
         try:
             items = {name: [_item(i) for i in values.get(name, ())] for name in ("sent", "waiting")}
             made = cls(**{**values, **items})
         except (TypeError, ValueError) as error:
-            raise UnreadableSnapshot(
-                f"a subscriber is not described as it should be: {error}"
-            ) from None
+            raise UnreadableSnapshot(f"an invalid subscriber: {error}") from None
         if made.kind not in ("stream", "callback"):
             raise UnreadableSnapshot(f"a subscriber of the unknown kind {made.kind!r}")
         return made
@@ -89,7 +87,7 @@ _SELDOM = tuple(each.name for each in fields(SubscriberSnapshot) if each.name no
 
 @dataclass(frozen=True, slots=True)
 class LostSubscriber:
-    """A plain subscriber that a crash has cost, for people."""
+    """A plain subscriber that a crash has cost."""
 
     subscriber: str
     subjects: list[str]
@@ -102,7 +100,7 @@ class LostSubscriber:
 
 @dataclass(frozen=True, slots=True)
 class BrokerSnapshot:
-    """Everything that the next process goes on with."""
+    """Everything with which the next process continues."""
 
     incarnation: str
     reason: str
@@ -117,20 +115,20 @@ class BrokerSnapshot:
         return len(self.subscribers) + len(self.publishers)
 
 
-def encode(state: BrokerSnapshot) -> bytes:
-    """Give the state as bytes."""
+def encode(snapshot: BrokerSnapshot) -> bytes:
+    """Return the snapshot as bytes."""
     values = {
-        "incarnation": state.incarnation,
-        "reason": state.reason,
-        "subscribers": [standing.plain() for standing in state.subscribers],
-        "publishers": state.publishers,
-        "lost": [lost.plain() for lost in state.lost],
+        "incarnation": snapshot.incarnation,
+        "reason": snapshot.reason,
+        "subscribers": [saved.plain() for saved in snapshot.subscribers],
+        "publishers": snapshot.publishers,
+        "lost": [lost.plain() for lost in snapshot.lost],
     }
     return bytes(msgpack.packb([FORMAT, values]))
 
 
 def decode(data: bytes) -> BrokerSnapshot:
-    """Give the state that `encode` was given; raises Unreadable."""
+    """Return the snapshot that was encoded; raises UnreadableSnapshot."""
     try:
         version, values = msgpack.unpackb(data)
     except Exception as error:  # noqa: BLE001 - msgpack raises many things for bad bytes
@@ -149,13 +147,13 @@ def decode(data: bytes) -> BrokerSnapshot:
 
 
 def check_format(version: object) -> None:
-    """Raise Unreadable for a format that this program doesn't know."""
+    """Raise UnreadableSnapshot for another format."""
     if version != FORMAT:
         raise UnreadableSnapshot(f"it has format {version!r:.20}, and this program knows {FORMAT}")
 
 
 def lost_of(plain: Iterable[Mapping[str, Any]]) -> list[LostSubscriber]:
-    """Make them from what `LostSubscriber.plain` gave; raises TypeError."""
+    """Return those with these values; raises TypeError."""
     return [LostSubscriber(**each) for each in plain]
 
 

@@ -1,114 +1,61 @@
-"""Tells an object that it is no subscriber any more, when there was no connection to say so."""
+"""Notifies an object that it is not a subscriber any more."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyro_events._broker.delivery.callback import requests
-from pyro_events._broker.delivery.callback.replies import describe, load
-from pyro_events._broker.delivery.callback.retries import Retries
-from pyro_events._broker.net.connection import ServerConnection
-from pyro_events._broker.net.dialer import Dial
-from pyro_wire import framing
-from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
+from pyro_events._broker.delivery.callback.connection import DaemonConnection
+from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
 if TYPE_CHECKING:
-    import socket
-
     from Pyro5.core import URI
 
-    from pyro_events._broker.broker import Broker
-    from pyro_events._broker.net.loop import Timer
-
-_MAX_REPLY = 1 << 20
+    from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_wire.framing import Frame
 
 
-class DisconnectNotifier:
-    """Connects, as often as to a subscriber, calls `es_notice` if there is one, and is gone."""
+class DisconnectNotifier(Snapshotted):
+    """Calls `es_notice` if the object has it, as soon as the object can be reached, and ends.
 
-    def __init__(self, hub: Broker, uri: URI, notice: dict[str, object]) -> None:
-        self._hub = hub
-        self._uri = uri
+    It tries as often as for a subscriber. `daemon` is a connection that has the notice already and
+    is to end.
+    """
+
+    SNAPSHOT: ClassVar = Fields("_notice", parts=("daemon",))
+    TRANSIENT: ClassVar = ("_context",)
+
+    def __init__(
+        self,
+        context: DeliveryContext[Any],
+        uri: URI,
+        notice: dict[str, object],
+        daemon: DaemonConnection | None = None,
+    ) -> None:
+        self._context = context
         self._notice = notice
-        self._msgpack = True
-        self._dial: Dial | None = None
-        self._connection: ServerConnection | None = None
-        self._told = False
-        self._timer: Timer | None = None
-        self._retries = Retries(hub.loop.clock, hub.settings)
-        hub.farewells.add(self)
-        self._connect()
+        self.daemon = daemon or DaemonConnection(context, uri, self)
+        self.daemon.owner = self
+        context.notifiers.add(self)
 
     def close(self) -> None:
-        """Give up, or be done."""
-        self._hub.farewells.discard(self)
-        self._told = True
-        self._stop_timer()
-        if self._dial is not None:
-            self._dial.cancel()
-        if self._connection is not None:
-            self._connection.close("told, or given up")
+        """End, whether the object was notified or not."""
+        self._context.notifiers.discard(self)
+        self.daemon.close()
 
-    def hand_over(self) -> tuple[str, dict[str, object]]:
-        """Say what is to be told, and to whom."""
-        return str(self._uri), self._notice
+    # The daemon connection's owner
 
-    def on_frame(self, frame: Frame) -> None:
-        """Tell it, now that it has greeted us and said what methods it has."""
-        assert self._connection is not None
-        if frame.type == framing.CONNECTFAIL:
-            raise ProtocolError(f"refused: {describe(frame)}")
-        answer = load(frame)
-        try:
-            aware = "es_notice" in answer["meta"]["methods"]
-        except (TypeError, KeyError):
-            raise ProtocolError("the subscriber's daemon answers nonsense") from None
-        self._told = True
-        self._stop_timer()
-        if aware:
-            self._connection.send(
-                requests.notice(self._uri.object, self._notice, 0, packed=self._msgpack)
-            )
-        self._connection.finish("dismissed", self._hub.settings.reply_timeout)
+    def on_greeted(self) -> None:
+        """Send the notice."""
+        if self.daemon.aware:
+            self.daemon.send_notice(self._notice, 0)
+        self.daemon.finish("dismissed", self._context.settings.reply_timeout)
 
-    def on_too_large(self, error: FrameTooLarge) -> None:
-        """Take an absurd answer for a broken connection."""
-        raise error
+    def on_answer(self, frame: Frame) -> None:
+        """Ignore it."""
 
-    def on_closed(self, reason: str) -> None:  # noqa: ARG002 - an owner's signature
-        """Try again, unless it was told."""
-        if self._told:
-            self.close()
-        else:
-            self._msgpack = not self._msgpack  # a daemon without it hangs up without a word
-            self._again()
+    def on_lost(self, reason: str) -> None:
+        """Wait for the next attempt."""
 
-    def _connect(self) -> None:
-        self._dial = Dial(self._hub.loop, self._hub.settings.connect_timeout, self._dialled)
-        self._dial.to(self._uri, self._hub.resolver)
-
-    def _dialled(self, outcome: socket.socket | OSError) -> None:
-        self._dial = None
-        if isinstance(outcome, OSError):
-            self._again()
-            return
-        connection = ServerConnection(self._hub.loop, outcome, _MAX_REPLY, self)
-        self._connection = connection
-        connection.send(requests.greeting(self._uri.object, packed=self._msgpack))
-        self._timer = self._hub.loop.call_later(
-            self._hub.settings.reply_timeout, lambda: connection.close("no answer")
-        )
-
-    def _again(self) -> None:
-        self._stop_timer()
-        self._connection = None
-        delay = self._retries.failed()
-        if delay is None:
-            self.close()
-        else:
-            self._timer = self._hub.loop.call_later(delay, self._connect)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def on_ended(self, reason: str) -> None:  # noqa: ARG002 - an owner's signature
+        """End."""
+        self.close()

@@ -1,60 +1,78 @@
-"""Requests to a callback subscriber that are under way."""
+"""Requests to a callback subscriber that are under way, and the log of those that failed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import logging
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from pyro_events._broker.snapshot.fields import EVENTS, Fields, Snapshotted
 
 if TYPE_CHECKING:
-    from pyro_events._broker.delivery.encoder import Item
-    from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
-
+    from pyro_events._protocol.event import Item
 
 _QUICK: Final = 0.25
 _SLOW: Final = 1.0
 """Seconds: a batch that takes less may grow, one that takes more has to shrink."""
+_LOG_PAUSE: Final = 1.0
+_log = logging.getLogger("pyro_events")
 
 
-class InFlightBatch:
-    """Requests that are not answered yet: one batch, or single calls with successive numbers."""
+class InFlightBatch(Snapshotted):
+    """Unanswered requests: one batch, single calls with successive numbers, or one notice."""
 
     __slots__ = ("batch", "items", "notice", "seq", "since")
 
+    SNAPSHOT: ClassVar = Fields("batch", "notice", "seq", "since", items=EVENTS)
+
     def __init__(
         self,
-        seq: int,
-        items: list[Item],
-        since: float,
+        seq: int = 0,
+        items: list[Item] | None = None,
+        since: float = 0.0,
         *,
-        batch: bool,
+        batch: bool = False,
         notice: dict[str, object] | None = None,
     ) -> None:
         self.seq = seq
-        self.items = items
+        self.items = items or []
         self.since = since
         self.batch = batch
         self.notice = notice
 
     def answered(self) -> Item:
-        """Give the event of the first single call, which is under way no more."""
+        """Remove and return the event of the first single call."""
         self.seq = (self.seq + 1) & 0xFFFF
         return self.items.pop(0)
 
     def next_limit(self, limit: int, most: int, now: float, *, full: bool) -> int:
-        """Give how many events the next one may have: an `event` that is slow has to answer, too.
+        """Return how many events the next batch may have, so that a slow `event` answers in time.
 
-        `limit` is how many this one might have had, `full` whether it had as many.
+        `limit` is how many this one was allowed, `full` whether it had as many.
         """
         took = now - self.since
         if took > _SLOW:
             return max(1, limit // 4)
         return min(limit * 2, most) if took < _QUICK and full else limit
 
-    def hand_over(self, sender: SnapshotWriter) -> tuple[Any, ...]:
-        """Say everything."""
-        return self.seq, sender.share(self.items), self.since, self.batch, self.notice
 
-    @classmethod
-    def take_over(cls, receiver: SnapshotReader, values: tuple[Any, ...]) -> InFlightBatch:
-        """Make it from what another process has handed over."""
-        seq, items, since, batch, notice = values
-        return cls(seq, receiver.shared(items), since, batch=batch, notice=notice)
+class ErrorLog(Snapshotted):
+    """Logs failed events of one subscriber, but not more than one a second."""
+
+    __slots__ = ("_at", "_quiet")
+
+    SNAPSHOT: ClassVar = Fields("_at", "_quiet")
+
+    def __init__(self) -> None:
+        self._at = float("-inf")
+        self._quiet = 0
+
+    def warn(self, subscriber: str, item: Item, error: str, now: float) -> None:
+        """Log a failure, or count it for the next line."""
+        if now - self._at < _LOG_PAUSE:
+            self._quiet += 1
+            return
+        if "unsupported serialized class" in error:
+            error += " (import pyro_events there, or subscribe with as_dict=True)"
+        more = f" (and {self._quiet} more since the last such line)" if self._quiet else ""
+        _log.warning("%s: event about %r failed: %s%s", subscriber, item[0], error, more)
+        self._at, self._quiet = now, 0

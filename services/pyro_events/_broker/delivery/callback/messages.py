@@ -1,27 +1,63 @@
-"""What a callback subscriber's daemon answers, read without making any object of its choice.
+"""The requests to a subscriber's daemon, as frames, and its replies.
 
-Pyro5 would build the exceptions that a reply names, and raise them; here they are only counted
-and described. A reply in marshal is never decoded at all.
+Replies are read without making objects of the daemon's choice: Pyro5 would build the exceptions
+that a reply names, and raise them; here they are only counted and described. A reply in marshal is
+never decoded at all.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgpack
 import serpent
 
-from pyro_events._broker.delivery.encoder import array_header
+from pyro_events._broker.delivery.encoder import array_header, prefix
 from pyro_events._protocol.decode_limits import FEW, check_msgpack, check_serpent
 from pyro_wire import framing
 from pyro_wire.framing import Frame, ProtocolError
+
+if TYPE_CHECKING:
+    from pyro_events._broker.delivery.encoder import Group
 
 _NILS: Final = b"\xc0" * 1000
 _SHOWN: Final = 300
 _WRAPPER: Final = "Pyro5.core._ExceptionWrapper"
 _NAMED: Final = re.compile(r"[A-Za-z_][\w.]*: .+")
 _TEXT: Final = re.compile(rb"[\x20-\x7e]{4,}")
+
+
+def greeting(object_id: str, *, packed: bool) -> bytes:
+    """Return the CONNECT frame for that object, in msgpack if `packed`, else in serpent."""
+    number, data = _encode({"handshake": "hello", "object": object_id}, packed)
+    return framing.encode_frame(framing.CONNECT, number, 0, 0, data)
+
+
+def notice(object_id: str, content: dict[str, object], seq: int, *, packed: bool) -> bytes:
+    """Return the call of `es_notice`."""
+    number, data = _encode((object_id, "es_notice", [content], {}), packed)
+    return framing.encode_frame(framing.INVOKE, number, 0, seq, data)
+
+
+def events(object_id: str, group: Group, seq: int) -> list[bytes]:
+    """Return calls of `event`, numbered from `seq` on, as buffers; `group` has the shared rest."""
+    start = prefix(group.serializer, object_id)
+    batch = group.serializer != framing.MARSHAL
+    flags = framing.BATCH if batch else 0
+    frames: list[bytes] = []
+    for part in group.parts:
+        size = len(start) + len(part)
+        header = framing.encode_header(framing.INVOKE, group.serializer, flags, seq, size)
+        frames += (header + start, part)
+        seq = (seq + 1) & 0xFFFF
+    return frames if batch else [b"".join(frames)]
+
+
+def _encode(value: Any, packed: bool) -> tuple[int, bytes]:
+    if packed:
+        return framing.MSGPACK, msgpack.packb(value)
+    return framing.SERPENT, serpent.dumps(value)
 
 
 class BatchOutcome(NamedTuple):
@@ -66,7 +102,7 @@ def load(frame: Frame) -> Any:
 
 
 def describe(frame: Frame) -> str:
-    """Give the text or the exception that a reply carries, in one line for a log."""
+    """Return the text or the exception that a reply carries, in one line for a log."""
     if frame.serializer in (framing.MSGPACK, framing.SERPENT):
         try:
             return describe_exception(load(frame))

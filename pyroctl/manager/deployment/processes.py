@@ -1,0 +1,121 @@
+"""The processes of one service: the current one, its successor in a handover, and ending ones."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from pyroctl.manager.process.pidfd import ProcessWatch
+from pyroctl.manager.process.service_process import PriorProcess, ProcessParts, ServiceProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyroctl.core.outcome import Outcome
+    from pyroctl.core.record import UnitRecord
+    from pyroctl.manager.cleanup.cleanup_client import CleanupClient
+    from pyroctl.manager.cleanup.detached import DetachedProcesses
+    from pyroctl.manager.process.service_process import Log, StartPlan
+
+
+class UnitProcesses:
+    """Starts and signals the processes of the service `name`; lives in the event loop's thread.
+
+    `current` is the service. During a handover its `successor` runs beside it, until `promote`.
+    The owner assigns both; they are None again when `on_empty` is called.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        log: Log,
+        cleanup: CleanupClient,
+        detached: DetachedProcesses,
+        *,
+        on_ready: Callable[[ServiceProcess], None],
+        on_exit: Callable[[ServiceProcess, Outcome], None],
+        on_empty: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._cleanup = cleanup
+        self._detached = detached
+        self._on_empty = on_empty
+        snapshot = detached.snapshot
+        self._parts = ProcessParts(log, cleanup, snapshot, on_ready, on_exit, self._gone)
+        self.current: ServiceProcess | None = None
+        self.successor: ServiceProcess | None = None
+        self.all: list[ServiceProcess] = []
+        """Every process whose session is not empty yet."""
+
+    def start(self, plan: StartPlan, listen_fd: int | None) -> ServiceProcess:
+        """Start a process; raise OSError or ValueError."""
+        process = ServiceProcess(self._parts, plan, listen_fd)
+        self.all.append(process)
+        self._cleanup.protect(process.pid, plan.spec.stop_timeout)
+        return process
+
+    def promote(self) -> None:
+        """Make the successor the current process."""
+        self.current, self.successor = self.successor, None
+
+    def restore(
+        self,
+        record: UnitRecord,
+        fds: Mapping[int, dict[str, int]],
+        plan: Callable[[str], StartPlan],
+    ) -> None:
+        """Reattach the processes whose descriptors are in `fds`, by pid.
+
+        `plan` returns how a process would start today, with that notification socket.
+        """
+        for entry in record.runs:
+            if entry.pid not in fds:
+                continue
+            prior = PriorProcess(entry, fds[entry.pid])
+            process = ServiceProcess(self._parts, plan(entry.notify_path), prior=prior)
+            self.all.append(process)
+            if entry.pid == record.run:
+                self.current = process
+            elif entry.pid == record.successor:
+                self.successor = process
+
+    def terminate(self, number: int) -> None:
+        """Send the stop signal to all processes of the service."""
+        for process in self.all:
+            process.handle.terminate(number)
+        self._detached.signal(self._name, number)
+
+    def kill(self) -> None:
+        """Kill all processes of the service."""
+        for process in self.all:
+            process.handle.kill()
+        self._detached.signal(self._name, signal.SIGKILL)
+
+    def pids(self) -> list[int]:
+        """Return the pids of all processes of the service, in whatever session."""
+        found = {process.pid for process in self.all if not process.ended}
+        for process in self.all:
+            found.update(self._detached.snapshot.members(process.pid))
+        return sorted(found.union(self._detached.of(self._name)))
+
+    def detached(self) -> list[str]:
+        """Describe the processes that have left the service's session."""
+        return self._detached.describe(self._name)
+
+    def _gone(self, process: ServiceProcess) -> None:
+        self._cleanup.release(process.pid)
+        self.all.remove(process)
+        if not self.all:
+            self._await_detached()
+
+    def _await_detached(self) -> None:
+        """Wait for detached processes as well: they may hold what the next process needs."""
+        for pid in self._detached.of(self._name):
+            try:
+                ProcessWatch(pid, self._await_detached)
+            except ProcessLookupError:
+                continue
+            return
+        if not self.all:
+            self.current = self.successor = None
+            self._on_empty()

@@ -1,0 +1,116 @@
+"""Starts processes as services: in a session of their own, through the shim where necessary."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from pyroctl.manager.process.control_link import ControlLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyroctl.core.spec import ServiceSpec
+    from pyroctl.kinds import Launch
+
+SHIM = (sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "shim.py"))
+FOLLOW = "parent={}"
+"""The shim's argument for a process that must not outlive us; the last one, as a change of user
+undoes it."""
+
+
+class Pipes(Protocol):
+    """The pipes that a process writes to."""
+
+    def remotes(self) -> tuple[int, int]:
+        """Return the descriptors for the process' stdout and stderr."""
+
+    def release_remotes(self) -> None:
+        """Close the ends of the process here."""
+
+    def start(self, pid: int, /) -> None:
+        """Begin to read what the process `pid` writes."""
+
+    def drain(self, then: Callable[[], None]) -> None:
+        """Call `then` when everything written so far has been read."""
+
+    def close(self) -> None:
+        """Stop reading."""
+
+    def descriptors(self) -> dict[str, int]:
+        """Return our ends that are open, by name."""
+
+
+def spawn(
+    spec: ServiceSpec, launch: Launch, pipes: Pipes, listen_fd: int | None
+) -> tuple[subprocess.Popen[bytes], ControlLink | None]:
+    """Start the process of a service, which inherits the listening socket `listen_fd`.
+
+    Return it and our end of its control socket. Raise OSError or ValueError; then nothing is left
+    of the process or its pipes.
+    """
+    control = ControlLink() if launch.controlled else None
+    try:
+        return _popen(spec, launch, pipes, control, listen_fd), control
+    except BaseException:
+        pipes.close()
+        if control is not None:
+            control.close()
+        raise
+    finally:
+        pipes.release_remotes()
+        if control is not None:
+            control.release_remote()
+
+
+def _popen(
+    spec: ServiceSpec,
+    launch: Launch,
+    pipes: Pipes,
+    control: ControlLink | None,
+    listen_fd: int | None,
+) -> subprocess.Popen[bytes]:
+    stdout, stderr = pipes.remotes()
+    env = dict(launch.env)
+    inherited = [] if listen_fd is None else [listen_fd]
+    if control is not None:
+        inherited.append(control.remote.fileno())
+        env["PYROCTL_CONTROL_FD"] = str(control.remote.fileno())
+    start: partial[subprocess.Popen[bytes]] = partial(
+        subprocess.Popen,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env=env,
+        start_new_session=True,
+        pass_fds=inherited,
+    )
+    needs_shim = spec.limits or (spec.nice, spec.group, spec.user) != (None, None, None)
+    if listen_fd is None and not needs_shim:  # the shim costs 10 ms
+        with contextlib.suppress(OSError):  # the shim tries again, and reports the error in the log
+            umask = -1 if spec.umask is None else spec.umask
+            return start(launch.argv, cwd=launch.cwd, umask=umask)
+    settings = shim_settings(spec, launch)
+    if not launch.outlives:
+        settings.append(FOLLOW.format(os.getpid()))
+    if listen_fd is not None:
+        settings.append(f"listen={listen_fd}")
+    return start([*SHIM, *settings, "--", *launch.argv], cwd="/")
+
+
+def shim_settings(spec: ServiceSpec, launch: Launch) -> list[str]:
+    """Return the shim's arguments for a program that runs as the service."""
+    settings = [f"limit={name}:{value}" for name, value in spec.limits.items()]
+    if spec.nice is not None:
+        settings.append(f"nice={spec.nice}")
+    if spec.group is not None:
+        settings.append(f"group={spec.group}")
+    if spec.user is not None:
+        settings.append(f"user={spec.user}:{spec.group or ''}")
+    if spec.umask is not None:
+        settings.append(f"umask={spec.umask}")
+    return [*settings, f"cwd={launch.cwd}"]

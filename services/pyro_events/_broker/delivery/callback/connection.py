@@ -1,0 +1,241 @@
+"""A connection of our own to an object in a Pyro5 daemon: dialled, greeted, and tried again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pyro_events._broker.delivery.callback import messages
+from pyro_events._broker.net.connection import ServerConnection
+from pyro_events._broker.net.dialer import Dial
+from pyro_events._broker.net.loop import Deadline
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted, plain
+from pyro_wire import framing
+from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from Pyro5.core import URI
+
+    from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_events._broker.settings import Settings
+    from pyro_events._broker.snapshot.transfer import SnapshotReader
+
+_MAX_GREETING = 1 << 20
+_MAX_REPLY = 16 << 20
+_MAX_ATTEMPTS = 20
+"""More don't change the delay."""
+
+
+class DaemonOwner(Protocol):
+    """What a DaemonConnection works for."""
+
+    def on_greeted(self) -> None:
+        """React to the daemon's greeting: the object's methods are known."""
+
+    def on_answer(self, frame: Frame) -> None:
+        """Handle an answer; an exception closes the connection."""
+
+    def on_lost(self, reason: str) -> None:
+        """React to a lost connection or a failed attempt, before the next attempt."""
+
+    def on_ended(self, reason: str) -> None:
+        """React to the last failed attempt, or to the end of the connection after `finish`."""
+
+
+class DaemonConnection(Snapshotted):
+    """Connects to the daemon of a PYRO: URI, greets it, and repeats that as Retries allows."""
+
+    SNAPSHOT: ClassVar = Fields(
+        "packed", "greeted",
+        parts=("deadline", "retries", "_retry"),
+        init=("uri", "connection"),
+        uri=Codec(lambda uri, _: str(uri)),
+        methods=plain(frozenset),
+    )  # fmt: skip
+    TRANSIENT: ClassVar = (
+        "owner", "_context",
+        "_dial",  # begun again in the next process
+    )  # fmt: skip
+
+    def __init__(self, context: DeliveryContext[Any], uri: URI, owner: DaemonOwner) -> None:
+        self.owner = owner
+        self.uri = uri
+        self.connection: ServerConnection | None = None
+        self.greeted = False
+        self.packed = True
+        """Whether we speak msgpack, or else serpent."""
+        self.methods: frozenset[str] = frozenset()
+        self.deadline = Deadline(context.loop, self._unanswered)
+        """For the answer that is due next."""
+        self.retries = Retries(context.loop.clock, context.settings)
+        self._retry = Deadline(context.loop, self.connect)
+        self._dial: Dial | None = None
+        self._context = context
+
+    def __str__(self) -> str:
+        return str(self.uri)
+
+    @property
+    def aware(self) -> bool:
+        """Whether the object has an exposed `es_notice` method."""
+        return "es_notice" in self.methods
+
+    def connect(self) -> None:
+        """Make the next attempt."""
+        context = self._context
+        self._dial = Dial(context.loop, context.settings.connect_timeout, self._dialled)
+        self._dial.to(self.uri, context.resolver)
+
+    def expect_answer(self) -> None:
+        """Close the connection unless an answer comes within `reply_timeout` seconds."""
+        self.deadline.set(self._context.settings.reply_timeout)
+
+    def send_notice(self, notice: dict[str, object], seq: int) -> None:
+        """Call `es_notice`; there must be a connection."""
+        assert self.connection is not None
+        data = messages.notice(self.uri.object, notice, seq, packed=self.packed)
+        self.connection.send(data)
+
+    def finish(self, reason: str, patience: float) -> None:
+        """Close when the daemon has read everything, or after `patience` seconds."""
+        assert self.connection is not None
+        self.deadline.clear()
+        self.connection.finish(reason, patience)
+
+    def close(self) -> None:
+        """Close at once; the owner is not called any more."""
+        connection, self.connection = self.connection, None
+        self.greeted = False
+        self.deadline.cancel()
+        self._retry.cancel()
+        if self._dial is not None:
+            self._dial.cancel()
+        if connection is not None:
+            connection.close("unsubscribed")
+
+    def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
+        """Continue; an attempt that was under way is made again."""
+        super().restore(values, reader)
+        if (connection := values["connection"]) is not None:
+            size = _MAX_REPLY if self.greeted else _MAX_GREETING
+            self.connection = ServerConnection.restored(
+                self._context.loop, connection, reader, size, self
+            )
+        elif self._retry.at is None:
+            self._retry.set(0.0)
+
+    # The connection's owner
+
+    def on_frame(self, frame: Frame) -> None:
+        """Pass an answer on to the owner, after the daemon's greeting."""
+        if self.greeted:
+            self.owner.on_answer(frame)
+            return
+        if frame.type == framing.CONNECTFAIL:
+            raise ProtocolError(f"refused: {messages.describe(frame)}")
+        answer = messages.load(frame)
+        try:
+            self.methods = frozenset(answer["meta"]["methods"])
+        except (TypeError, KeyError):
+            raise ProtocolError("the subscriber's daemon sends an invalid greeting") from None
+        assert self.connection is not None
+        self.connection.reader.max_size = _MAX_REPLY
+        self.greeted = True
+        self.retries.connected()
+        self.deadline.clear()
+        self.owner.on_greeted()
+
+    def on_too_large(self, error: FrameTooLarge) -> None:
+        """Treat an absurd answer as a broken connection."""
+        raise error
+
+    def on_closed(self, reason: str) -> None:
+        """Try again, unless the connection was to end."""
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return
+        if connection.finishing is not None:
+            self.owner.on_ended(reason)
+            return
+        if not self.greeted and reason.startswith(("closed", "lost")):
+            self.packed = not self.packed  # a daemon without msgpack hangs up without a word
+        self._lost(reason)
+
+    def _dialled(self, outcome: socket.socket | OSError) -> None:
+        self._dial = None
+        if isinstance(outcome, OSError):
+            self._lost(f"can't connect: {outcome.strerror or outcome}")
+            return
+        self.connection = ServerConnection(self._context.loop, outcome, _MAX_GREETING, self)
+        self.connection.send(messages.greeting(self.uri.object, packed=self.packed))
+        self.expect_answer()
+
+    def _lost(self, reason: str) -> None:
+        self.greeted = False
+        self.deadline.clear()
+        delay = self.retries.failed()
+        if delay is None:
+            tried = self._context.settings.retry_for
+            self.owner.on_ended(f"not reached for {tried:g} s ({reason})")
+        else:
+            self._retry.set(delay)
+            self.owner.on_lost(reason)
+
+    def _unanswered(self) -> None:
+        if self.connection is not None:
+            timeout = self._context.settings.reply_timeout
+            self.connection.close(f"no answer for {timeout:g} s")
+
+
+class Retries(Snapshotted):
+    """When to try again: delays that double up to `retry_max_delay`, for `retry_for` seconds.
+
+    A connection that lasts for `retry_max_delay` ends the series, as an answer does.
+    """
+
+    __slots__ = ("_attempts", "_broken_since", "_clock", "_healthy_at", "_settings")
+
+    SNAPSHOT: ClassVar = Fields("_attempts", "_broken_since", "_healthy_at")
+    TRANSIENT: ClassVar = ("_clock", "_settings")
+
+    def __init__(self, clock: Callable[[], float], settings: Settings) -> None:
+        self._clock = clock
+        self._settings = settings
+        self._broken_since: float | None = None
+        self._attempts = 0
+        self._healthy_at: float | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether a series of attempts is under way."""
+        return self._broken_since is not None
+
+    @property
+    def first(self) -> bool:
+        """Whether the last failure was the first one of its series."""
+        return self._attempts == 1
+
+    def connected(self) -> None:
+        """Record that there is a connection."""
+        self._healthy_at = self._clock() + self._settings.retry_max_delay
+
+    def answered(self) -> None:
+        """End the series: the subscriber does its work."""
+        self._broken_since = None
+
+    def failed(self) -> float | None:
+        """Record a failure; return the seconds to wait, or None when it is too late."""
+        now, settings = self._clock(), self._settings
+        if self._healthy_at is not None and now >= self._healthy_at:
+            self._broken_since = None
+        self._healthy_at = None
+        if self._broken_since is None:
+            self._broken_since, self._attempts = now, 0
+        left = self._broken_since + settings.retry_for - now
+        if left <= 0:
+            return None
+        delay = float(min(settings.retry_delay * 2**self._attempts, settings.retry_max_delay, left))
+        self._attempts = min(self._attempts + 1, _MAX_ATTEMPTS)
+        return delay

@@ -1,0 +1,87 @@
+"""What subscribers and publications share with the broker. For the loop's thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from pyro_events._broker.delivery.encoder import Encoder
+from pyro_events._broker.router import Router
+from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyro_events._broker.delivery.options import Options
+    from pyro_events._broker.net.dialer import Resolver
+    from pyro_events._broker.net.loop import Loop
+    from pyro_events._broker.settings import Settings
+    from pyro_events._broker.snapshot.counters import CounterFile
+
+S = TypeVar("S")
+
+
+@dataclass(slots=True)
+class Counters(Snapshotted):
+    """What happened since the start."""
+
+    SNAPSHOT: ClassVar = Fields(
+        "published", "delivered", "errors", "retries", "announced", "refused",
+        "dropped_with_subscriber",
+    )  # fmt: skip
+
+    published: int = 0
+    delivered: int = 0
+    errors: int = 0
+    retries: int = 0
+    announced: int = 0
+    """Events of the manager; `published` does not include them."""
+    refused: int = 0
+    """Calls that ended with an exception."""
+    dropped_with_subscriber: int = 0
+    """Events lost to subscribers that are gone."""
+
+
+@dataclass(slots=True)
+class DeliveryContext(Snapshotted, Generic[S]):
+    """What delivery needs to know and to call; `S` is what the router calls a subscriber."""
+
+    SNAPSHOT: ClassVar = Fields(
+        parts=("counters",),
+        init=("router", "notifiers"),
+        router=Codec(lambda router, _: router.timeouts()),  # subscribers carry the rest
+        notifiers=Codec(lambda notifiers, writer: [each.snapshot(writer) for each in notifiers]),
+    )
+    TRANSIENT: ClassVar = (
+        "loop", "resolver", "settings", "defaults", "identity", "encoder", "drop", "record",
+        "flush_if_idle",
+        "counter_file",  # the broker carries it
+        "dirty", "held",  # nothing is, when the broker is quiescent
+        "frozen",  # then there is no handover
+    )  # fmt: skip
+
+    loop: Loop
+    resolver: Resolver
+    settings: Settings
+    defaults: Options
+    """The options of a subscriber that asks for nothing."""
+    identity: dict[str, str]
+    """`uri` and `incarnation`, for notices."""
+    counter_file: CounterFile
+    drop: Callable[[S, str], None]
+    """Removes a subscriber for the reason given; counts and logs what was queued for it."""
+    record: Callable[[S], None]
+    """Writes the subscriber's present state to the roster."""
+    flush_if_idle: Callable[[], None]
+    """Called when a publication is in the queues; may send at once."""
+    router: Router[S] = field(default_factory=Router)
+    encoder: Encoder = field(default_factory=Encoder)
+    counters: Counters = field(default_factory=Counters)
+    notifiers: set[Any] = field(default_factory=set)
+    """DisconnectNotifiers that are at work."""
+    dirty: list[S] = field(default_factory=list)
+    """Subscribers with something to send in this round."""
+    held: int = 0
+    """Publications that wait for a full queue."""
+    frozen: bool = False
+    """Nothing is sent to subscribers any more: the next process sends it."""
