@@ -25,6 +25,7 @@ class App:
         self.config_option: str | None = None
         self.root: str | None = os.environ.get("PYROCTL_ROOT") or None
         self.output = Output()
+        self.output.deployment = self._selection
 
     @functools.cached_property
     def config(self) -> str | None:
@@ -36,11 +37,12 @@ class App:
     @functools.cached_property
     def paths(self) -> Paths:
         """The places of the deployment's socket, lock and logs."""
-        if self.root not in {None, os.environ.get("PYROCTL_ROOT")}:
-            self.output.deployment = f"--root {self.root} "
-        if self.config_option:
-            self.output.deployment += f"-c {self.config_option} "
         return deployment_paths(self.config, self.root, os.environ)
+
+    def _selection(self) -> list[str]:
+        """Return the options that select this deployment, for other commands."""
+        root = [] if self.root in {None, os.environ.get("PYROCTL_ROOT")} else ["--root", self.root]
+        return [*root, *(["-c", self.config_option] if self.config_option else [])]
 
     def require_config(self) -> str:
         """Return the configuration file; raises PyroctlError for the built-in deployment."""

@@ -9,27 +9,10 @@ import click
 
 import pyroctl
 from pyroctl.cli.app import App
+from pyroctl.cli.commands import COMMANDS
 from pyroctl.cli.options import global_options
-from pyroctl.cli.output import Result
+from pyroctl.cli.output import OutputLost, Result
 from pyroctl.errors import UsageError
-
-COMMANDS = (
-    "run",
-    "start",
-    "stop",
-    "restart",
-    "reload",
-    "status",
-    "logs",
-    "reexec",
-    "shutdown",
-    "init",
-    "config",
-    "es",
-    "unit",
-    "completion",
-)
-"""In the order of the help; each is the `command` of a module in `commands`."""
 
 EXAMPLES = """\b
 Examples:
@@ -76,7 +59,9 @@ def make_group() -> click.Group:
 
     def show_help(ctx: click.Context, **_: Any) -> Result:
         if ctx.invoked_subcommand is None:
-            click.echo(ctx.get_help())
+            app = ctx.ensure_object(App)
+            for line in ctx.get_help().splitlines():
+                app.output.print(line)
         return Result()
 
     group = LazyGroup(
@@ -107,6 +92,12 @@ def _invoke(app: App, args: list[str]) -> Result:
         raise _usage_error(error) from None
     except click.Abort:
         raise KeyboardInterrupt from None
+    except OSError as error:
+        if app.output.command:
+            raise
+        raise OutputLost(error) from None  # click was printing help
+    except SystemExit:  # and for click, a reader who has left is an error
+        raise OutputLost(BrokenPipeError()) from None
     if isinstance(outcome, Result):
         return outcome
     app.output.streamed = True  # --help or --version

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from pyroctl.cli.commands import COMMANDS
+from pyroctl.cli.printable import log_text, shown, styled
 from pyroctl.errors import EXIT_INTERRUPTED, EXIT_OK, PyroctlError, system_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 ENVELOPE_VERSION = 1
+_COMMAND = re.compile(rf"\bpyroctl (?=(?:{'|'.join(COMMANDS)})\b)(?![\w ]+ --help)")
+"""The beginning of a command in a text; help is the same for every deployment."""
 STYLES = {
     "running": "32",
     "starting": "33",
@@ -34,6 +41,17 @@ class Result(NamedTuple):
     partial: bool = False
 
 
+class OutputLost(Exception):
+    """Standard output can't be written: its reader has left, or the disk is full.
+
+    Not an OSError, because click would exit on one of a closed pipe.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror)
+        self.reader_left = isinstance(error, BrokenPipeError)
+
+
 class Output:
     """Writes data to stdout; progress, warnings and errors to stderr."""
 
@@ -42,56 +60,71 @@ class Output:
         self.color = "auto"
         self.verbose = 0
         self.command: list[str] = []
-        self.deployment = ""
-        """The options that select the deployment, for the commands in hints."""
+        self.deployment: Callable[[], Sequence[str]] = lambda: ()
+        """Returns the options that select the deployment, for the commands in hints."""
         self.streamed = False
         """The command has printed its output itself, so no envelope follows."""
 
-    def print(self, text: str) -> None:
-        """Print data as text; with --json nothing, as the envelope contains it."""
+    def print(self, line: str) -> None:
+        """Print a line of text; with --json nothing, as the envelope contains the data."""
         if not self.json:
-            _write(text)
+            _write(shown(line))
+
+    def verbatim(self, text: str, label: str = "") -> None:
+        """Print a line of data as it is, and on a terminal made printable; with --json nothing."""
+        if not self.json:
+            _write(shown(label) + (log_text(text) if sys.stdout.isatty() else text))
 
     def emit(self, value: Mapping[str, Any]) -> None:
         """Print one object of a stream."""
         self.streamed = True
         _write(json.dumps(value))
-        sys.stdout.flush()
+        _flush()
 
-    def progress(self, text: str) -> None:
+    def progress(self, line: str) -> None:
         """Report progress on stderr; with --json nothing."""
         if not self.json:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the one place for it
+            _report(line)
 
     def style(self, text: str, name: str, stream: TextIO | None = None) -> str:
         """Return a text in colour if the options and the stream allow it."""
         code = STYLES.get(name)
         if code is None or not self._wants_color(stream or sys.stdout):
             return text
-        return f"\x1b[{code}m{text}\x1b[0m"
+        return styled(text, code)
 
     def suggest(self, text: str) -> str:
         """Return a text whose commands have the options that select this deployment."""
-        return text.replace("pyroctl ", f"pyroctl {self.deployment}")
+        options = shlex.join(self.deployment())
+        return _COMMAND.sub(lambda _: f"pyroctl {options} ", text) if options else text
 
     def report(self, action: Callable[[], Result]) -> int:
         """Run a command, print its envelope or errors, and return the exit code."""
         try:
-            result = action()
+            result = self._result(action)
+            if not self.json:
+                self.print_errors(result.errors)
+            elif not self.streamed or result.errors:
+                _write(json.dumps(self._envelope(result)))
+            _flush()
+        except OutputLost as error:
+            _discard(sys.stdout)
+            if error.reader_left:  # it has seen enough (| head)
+                return EXIT_OK
+            result = _failure(PyroctlError(f"cannot write to standard output: {error}"))
+            self.print_errors(result.errors)
+        return result.exit_code
+
+    def _result(self, action: Callable[[], Result]) -> Result:
+        try:
+            return action()
         except PyroctlError as error:
-            result = _failure(error)
-        except BrokenPipeError:
-            raise
+            return _failure(error)
         except OSError as error:
-            result = _failure(system_error(error))
+            return _failure(system_error(error))
         except KeyboardInterrupt:
             self.progress("")
-            result = Result(exit_code=EXIT_INTERRUPTED)
-        if not self.json:
-            self.print_errors(result.errors)
-        elif not self.streamed or result.errors:
-            _write(json.dumps(self._envelope(result)))
-        return result.exit_code
+            return Result(exit_code=EXIT_INTERRUPTED)
 
     def print_errors(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Report errors on stderr, each with its place and hint."""
@@ -117,7 +150,8 @@ class Output:
         lines += [f"    | {line}" for line in entry.get("output") or ()]
         if entry.get("hint"):
             lines.append(f"    hint: {self.suggest(entry['hint'])}")
-        print("\n".join(lines), file=sys.stderr)  # noqa: T201 - as above
+        for line in lines:
+            _report(line)
 
     def _wants_color(self, stream: TextIO) -> bool:
         if self.color != "auto":
@@ -133,13 +167,35 @@ def _failure(error: PyroctlError) -> Result:
     return Result(None, error.entries(), error.exit_code)
 
 
+def _discard(stream: TextIO) -> None:
+    """Send what else is written to a standard stream to /dev/null."""
+    with contextlib.suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
 def _write(text: str) -> None:
-    """Print to stdout; exit silently when the reader has seen enough (| head)."""
+    """Print to stdout; raises OutputLost."""
     try:
-        print(text)  # noqa: T201 - as above
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_OK)
+        print(text)  # noqa: T201 - this is the one place for it
+    except OSError as error:
+        raise OutputLost(error) from None
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputLost(error) from None
+
+
+def _report(line: str) -> None:
+    """Print a line to stderr; if nobody can read it, the command continues."""
+    try:
+        print(shown(line), file=sys.stderr, flush=True)  # noqa: T201 - as above
+    except OSError:
+        _discard(sys.stderr)
 
 
 def table(

@@ -62,7 +62,7 @@ def path(app: App) -> Result:
     else:
         app.output.progress(f"no configuration file: {BUILT_IN}")
     for file in files:
-        app.output.print(file)
+        app.output.verbatim(file)
     return Result({"file": app.config, "files": files})
 
 
@@ -72,7 +72,8 @@ def schema(app: App) -> Result:
     from pyroctl.config.edit.json_schema import json_schema
 
     found = json_schema()
-    app.output.print(json.dumps(found, indent=2))
+    for line in json.dumps(found, indent=2).splitlines():
+        app.output.print(line)
     return Result(found)
 
 

@@ -37,7 +37,7 @@ def get(app: App, key: str) -> Result:
     if value is None:
         raise PyroctlError(f"{dotted(path)} has no value")
     for line in _bare(value):
-        app.output.print(line)
+        app.output.verbatim(line)
     origin = None if isinstance(value, dict) else loaded.origin(path).entry()
     return Result({"key": dotted(path), "value": value, "origin": origin})
 

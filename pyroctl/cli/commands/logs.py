@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
+import sys
 from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -70,7 +72,9 @@ def command(
     if follow:
         from pyroctl.cli.log_reader.follow import follow as follow_files
 
-        follow_files(sources, before, _matching(pattern, show))
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # a pipe gets each line at once, too
+        follow_files(sources, before, _matching(pattern, show), sys.stdout.fileno())
         return Result()
     if app.output.json:
         return Result({"lines": [line._asdict() for line in before(sources)]})
@@ -119,7 +123,7 @@ def _printer(app: App, sources: Sequence[Source]) -> Callable[[LogLine], None]:
         name = f"{line.service:<{width}} " if several else ""
         mark = "!" if line.stream == "stderr" else "|"
         label = f"{name}{mark} " if several or separate else ""
-        app.output.print(f"{app.output.style(line.time, 'dim')} {label}{line.text}")
+        app.output.verbatim(line.text, f"{app.output.style(line.time, 'dim')} {label}")
 
     return show
 

@@ -31,9 +31,11 @@ def follow(
     sources: Sequence[Source],
     before: Callable[[Sequence[Source]], Iterable[LogLine]],
     show: Callable[[LogLine], None],
+    output: int,
 ) -> None:
     """Show the lines `before`, then new ones as they arrive, until KeyboardInterrupt.
 
+    Returns when nobody reads the pipe `output`, a descriptor, any more.
     `before` returns lines of the sources up to their `end`, so each line is shown once. Missing
     directories are created; files may be missing, and may be rotated at any time.
     """
@@ -45,13 +47,20 @@ def follow(
         stack.callback(os.close, watch)
         interrupted = _wake_on_signals()
         stack.callback(os.close, interrupted)
+        events = select.poll()
+        for descriptor in (watch, interrupted):
+            events.register(descriptor, select.POLLIN)
+        events.register(output, 0)  # for POLLERR
         tails = [stack.enter_context(contextlib.closing(Tail(source))) for source in sources]
         for line in before([tail.source for tail in tails]):
             show(line)
         while True:
             for line in heapq.merge(*(tail.read() for tail in tails), key=LogLine.moment):
                 show(line)
-            if watch in select.select([watch, interrupted], [], [])[0]:
+            found = dict(events.poll())
+            if found.get(output, 0) & select.POLLERR:
+                return
+            if watch in found:
                 os.read(watch, 65536)
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Result
+from pyroctl.cli.printable import shown
 from pyroctl.cli.status.view import query, render
 from pyroctl.errors import PyroctlError
 
@@ -34,7 +35,8 @@ def watch_status(
     with Live(auto_refresh=False, screen=True) as live:
 
         def show(result: Result) -> None:
-            live.update(Text.from_ansi("\n".join(_picture(app, result, tree=tree))), refresh=True)
+            lines = map(shown, _picture(app, result, tree=tree))
+            live.update(Text.from_ansi("\n".join(lines)), refresh=True)
 
         return _repeat(query_again, interval, show)
 
