@@ -15,9 +15,13 @@ from pyroctl.cli.printable import log_text, shown, styled
 from pyroctl.errors import EXIT_INTERRUPTED, EXIT_OK, PyroctlError, system_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ENVELOPE_VERSION = 1
+DEFAULT_WIDTH = 100
+"""Columns of a terminal of unknown size."""
+LEAST_WRAPPED = 20
+"""Columns; a narrower cell is not wrapped."""
 _COMMAND = re.compile(rf"\bpyroctl (?=(?:{'|'.join(COMMANDS)})\b)(?![\w ]+ --help)")
 """The beginning of a command in a text; help is the same for every deployment."""
 STYLES = {
@@ -26,6 +30,7 @@ STYLES = {
     "stopping": "33",
     "backoff": "33",
     "failed": "31",
+    "stopped": "2",
     "error": "31",
     "head": "1",
     "dim": "2",
@@ -201,19 +206,51 @@ def _report(line: str) -> None:
 def table(
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
-    paint: Callable[[str], str] = lambda cell: cell,
+    paint: Callable[[int, str], str] = lambda _, cell: cell,
+    width: int | None = None,
 ) -> list[str]:
-    """Return the lines of a table; `paint` adds colour to a cell without its padding."""
+    """Return the lines of a table.
+
+    More lines of a row's last cell go below the row, from its second column on. `paint` adds colour
+    to the cell of a column, without its padding. With a `width`, last cells are wrapped to it.
+    """
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
+    last = sum(widths) + 2 * len(widths)
 
-    def line(cells: Sequence[str]) -> str:
+    def lines(cells: Sequence[str]) -> Iterator[str]:
         padded = [
-            paint(cell) + " " * (width - len(cell))
-            for cell, width in zip(cells, widths, strict=False)
+            paint(column, cell) + " " * (space - len(cell))
+            for column, (cell, space) in enumerate(zip(cells, widths, strict=False))
         ]
-        return "  ".join([*padded, cells[-1]]).rstrip()
+        text, *below = cells[-1].split("\n")
+        first, *rest = _wrapped(text, None if width is None else width - last)
+        yield "  ".join([*padded, first]).rstrip()
+        yield from (" " * last + line for line in rest)
+        yield from (" " * (widths[0] + 2) + line for line in below)
 
-    return [line(row) for row in (head, *rows)]
+    return [line for row in (head, *rows) for line in lines(row)]
+
+
+def _wrapped(text: str, width: int | None) -> list[str]:
+    if width is None or width < LEAST_WRAPPED or len(text) <= width:
+        return [text]
+    import textwrap
+
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def terminal_width() -> int | None:
+    """Return how many columns the terminal has; None if standard output is not a terminal."""
+    if not sys.stdout.isatty():
+        return None
+    with contextlib.suppress(OSError):
+        return os.get_terminal_size(sys.stdout.fileno()).columns or DEFAULT_WIDTH
+    return DEFAULT_WIDTH
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 subscriber` or `2 subscribers`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def subscriptions_of(subscriber: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import click
 from pyroctl.cli import command as cli
 from pyroctl.cli.commands.config_edit import edit
 from pyroctl.cli.commands.config_values import get, set_, unset
-from pyroctl.cli.output import Result
+from pyroctl.cli.output import Result, counted
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App
@@ -26,7 +26,7 @@ def check(app: App) -> Result:
     """Check the configuration, and report every error with its place and a suggestion."""
     deployment = app.load().deployment
     count = len(deployment.services)
-    app.output.print(f"{app.config or BUILT_IN}: valid, {count} service{'' if count == 1 else 's'}")
+    app.output.print(f"{app.config or BUILT_IN}: valid, {counted(count, 'service')}")
     return Result({"file": app.config, "services": list(deployment.services)})
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Result
 from pyroctl.cli.printable import shown
-from pyroctl.cli.status.view import query, render
+from pyroctl.cli.status.view import public, query, render
 from pyroctl.errors import PyroctlError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def watch_status(
         return _query(app, services, tree=tree)
 
     if app.output.json:
-        return _repeat(query_again, interval, lambda result: app.output.emit(result.data))
+        return _repeat(query_again, interval, lambda result: app.output.emit(public(result.data)))
     if not sys.stdout.isatty():
         return _repeat(query_again, interval, lambda result: _print(app, result, tree=tree))
     from rich.live import Live
