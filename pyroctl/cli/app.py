@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Output
+from pyroctl.cli.progress import Progress
 from pyroctl.control.client import call, manager_pid
 from pyroctl.errors import PyroctlError, Reported
 from pyroctl.paths import Paths, deployment_paths
@@ -26,6 +27,8 @@ class App:
         self.root: str | None = os.environ.get("PYROCTL_ROOT") or None
         self.output = Output()
         self.output.deployment = self._selection
+        self.touched = False
+        """The last request has changed some service."""
 
     @functools.cached_property
     def config(self) -> str | None:
@@ -66,7 +69,12 @@ class App:
         """
         chosen = {"config": self.config} if self.config_option else {}
         args = {"services": list(services), **chosen, **more}
-        reply = call(self.paths, do, args, self._show)
+        progress = Progress(self.output, self.paths, do, services)
+        try:
+            reply = call(self.paths, do, args, progress.show)
+        finally:
+            progress.clear()
+        self.touched = progress.touched
         if reply["data"] is None:
             raise Reported(reply["errors"], reply["exit_code"])
         return reply
@@ -75,22 +83,3 @@ class App:
         """Print how to apply a change of the configuration if there is a manager."""
         if manager_pid(self.paths) is not None:
             self.output.progress(self.output.suggest("to apply it: pyroctl reload"))
-
-    def _show(self, event: Message) -> None:
-        if event["kind"] == "progress" and "service" in event:
-            self.output.progress(self._progress_line(event))
-        elif event["kind"] in {"progress", "waiting"}:
-            self.output.progress(event["text"])
-
-    def _progress_line(self, event: Message) -> str:
-        import sys
-
-        facts = [f"pid {event['pid']}"] if event["pid"] else []
-        facts += [event["uri"]] if event["uri"] and event["state"] == "running" else []
-        facts += [event["reason"]] if event["reason"] and event["state"] != "running" else []
-        state = self.output.style(event["state"], event["state"], sys.stderr)
-        line = f"{event['service']} {state}"
-        line += f" ({', '.join(facts)})" if facts else ""
-        if event["state"] == "running":
-            line += self.output.suggest(f" · logs: pyroctl logs -f {event['service']}")
-        return line
