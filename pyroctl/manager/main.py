@@ -9,6 +9,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
+from pyroctl.control import registry
 from pyroctl.control.server import ControlServer
 from pyroctl.core.state import State
 from pyroctl.errors import EXIT_FAILED, EssentialFailed, Reported
@@ -67,10 +68,12 @@ def run(
             beginning = go_on(deployment, paths, handoff)
         manager = Manager(deployment, paths, system or SystemNotifier({}), echo, beginning)
         manager.on_leaving(held, farewell)
+        registry.enter(paths, deployment.name, deployment.file, os.environ)
         _serve(manager, paths, beginning, autostart=autostart, on_ready=on_ready)
     except BaseException:
         os.close(held)  # with our mark in it: the next one looks for what we have left
         raise
+    registry.leave(paths, os.environ)
     lock.release(held)
     if manager.failure is not None:
         raise manager.failure

@@ -58,6 +58,7 @@ def command(
     """
     names = _every_name(app, follow=follow)
     sources = _sources(app, meant(services, names) if services else names)
+    _report_missing(app, sources, services)
     start = None if since is None else _moment(since)
     pattern = None if grep is None else _pattern(grep)
 
@@ -97,6 +98,16 @@ def _sources(app: App, services: Sequence[str]) -> list[Source]:
                 raise UnknownService(name, known)
         sources += [output, errors]
     return sources
+
+
+def _report_missing(app: App, sources: Sequence[Source], services: Sequence[str]) -> None:
+    """Report named services, or a whole deployment, without any output."""
+    written = {source.service for source in sources if log_versions(source.path)}
+    missing = dict.fromkeys(s.service for s in sources if s.service not in written)
+    if services and missing:
+        app.output.progress(f"no output yet: {', '.join(missing)} was never started here")
+    elif not written:
+        app.output.progress("no output yet: no service was ever started here")
 
 
 def _every_name(app: App, *, follow: bool) -> list[str]:
