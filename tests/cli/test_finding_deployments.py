@@ -80,9 +80,10 @@ def test_programs_find_the_name_server(deployment: Deployment) -> None:
     expected = {"env": {"PYRO_NS_HOST": host, "PYRO_NS_PORT": port}}
     assert deployment.json("env")["data"] == expected
     program = "import Pyro5.api; print(Pyro5.api.locate_ns()._pyroUri.port); raise SystemExit(9)"
-    done = deployment.run("exec", "--", "python", "-c", program, code=9)
+    done = deployment.run("exec", "--", sys.executable, "-c", program, code=9)
     assert done.stdout == f"{port}\n"
-    done = deployment.run("exec", "lamp", "--", "sh", "-c", "echo $1; kill -PIPE $$", "-", "--x", code=-13)  # fmt: skip
+    script = "echo $1; kill -PIPE $$"
+    done = deployment.run("exec", "lamp", "--", "sh", "-c", script, "-", "--x", code=-13)
     assert done.stdout == "--x\n"
     assert "cannot run nosuch" in deployment.run("exec", "--", "nosuch", code=1).stderr
     assert "exec -- ls -l" in deployment.run("exec", "ls", "-l", code=2).stderr
@@ -120,7 +121,8 @@ def test_words_of_other_tools_are_understood(deployment: Deployment) -> None:
     assert deployment.run("help", "ps").stdout == deployment.run("status", "--help").stdout
     assert deployment.run("help", "config", "set").stdout.startswith("Usage: pyroctl config set")
     assert deployment.run("version").stdout == deployment.run("--version").stdout
-    for word, right in (("list", "status"), ("stat", "'status'"), ("kill", "stop"), ("log", "'logs'")):  # fmt: skip
+    hints = {"list": "status", "stat": "'status'", "kill": "stop", "log": "'logs'"}
+    for word, right in hints.items():
         assert right in deployment.run(word, code=2).stderr.splitlines()[1]
 
 
