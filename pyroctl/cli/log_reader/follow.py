@@ -50,7 +50,7 @@ def follow(
         events = select.poll()
         for descriptor in (watch, interrupted):
             events.register(descriptor, select.POLLIN)
-        events.register(output, 0)  # for POLLERR
+        events.register(output, 0)  # for errors only: the other end was closed
         tails = [stack.enter_context(contextlib.closing(Tail(source))) for source in sources]
         for line in before([tail.source for tail in tails]):
             show(line)
@@ -58,7 +58,7 @@ def follow(
             for line in heapq.merge(*(tail.read() for tail in tails), key=LogLine.moment):
                 show(line)
             found = dict(events.poll())
-            if found.get(output, 0) & select.POLLERR:
+            if output in found:
                 return
             if watch in found:
                 os.read(watch, 65536)
