@@ -4,7 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 USE    := $(VENV)/.for-use
 WORK   := $(VENV)/.for-work
-ROOT   ?= run
+ROOT   ?=
+PYROCTL = $(BIN)/pyroctl $(if $(ROOT),--root $(ROOT))
+# Programs look for a name server at port 9090; if another program has it, any free port will do.
+NS_PORT = $$($(BIN)/python -c 'import socket; print(0 if socket.socket().connect_ex(("localhost", 9090)) == 0 else 9090)')
 
 # The suite passes with these, too; without them it is fast (each of the thousands of processes that
 # tests start would compile all its modules) and sees what a user's plain environment does.
@@ -13,11 +16,11 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 .PHONY: start stop test check format docs bench bench-events clean
 
 start: $(USE)            ## name server and event service up, status shown
-	$(BIN)/pyroctl --root $(ROOT) start
-	$(BIN)/pyroctl --root $(ROOT) status
+	PYROCTL_SERVICES_NS_PORT=$(NS_PORT) $(PYROCTL) start
+	$(PYROCTL) status
 
 stop: $(USE)
-	$(BIN)/pyroctl --root $(ROOT) shutdown
+	$(PYROCTL) shutdown
 
 test: $(WORK)
 	$(BIN)/python -m pytest -n 4 --dist worksteal

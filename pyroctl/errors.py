@@ -6,6 +6,8 @@ pyroctl(1), EXIT STATUS.
 
 from __future__ import annotations
 
+import errno
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -147,6 +149,8 @@ def system_error(error: OSError) -> PyroctlError:
     what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, PermissionError):
         return NotPermitted(what, hint="run the command as the owner, or as root")
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return PyroctlError(what, hint="allow more open files: ulimit -n 1024")
     return PyroctlError(what)
 
 

@@ -79,11 +79,20 @@ def deployment_paths(config: str | None, root: str | None, environ: Mapping[str,
         base = os.path.abspath(root)
         return Paths(os.path.join(base, "run"), os.path.join(base, "logs"))
     identity = _identity(config)
-    state_home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    state = os.path.join(state_home, "pyroctl", identity)
+    state = os.path.join(_state_home(environ), identity)
     runtime_home = environ.get("XDG_RUNTIME_DIR")
     run = os.path.join(runtime_home, "pyroctl", identity) if runtime_home else None
     return Paths(run or os.path.join(state, "run"), os.path.join(state, "logs"))
+
+
+def registry_directory(environ: Mapping[str, str]) -> str:
+    """Return the directory in which the user's managers record that they run."""
+    return os.path.join(_state_home(environ), "running")
+
+
+def _state_home(environ: Mapping[str, str]) -> str:
+    home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(home, "pyroctl")
 
 
 def _identity(config: str | None) -> str:

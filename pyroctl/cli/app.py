@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Output
+from pyroctl.cli.progress import Progress
 from pyroctl.control.client import call, manager_pid
 from pyroctl.errors import PyroctlError, Reported
 from pyroctl.paths import Paths, deployment_paths
@@ -25,6 +26,9 @@ class App:
         self.config_option: str | None = None
         self.root: str | None = os.environ.get("PYROCTL_ROOT") or None
         self.output = Output()
+        self.output.deployment = self._selection
+        self.touched = False
+        """The last request has changed some service."""
 
     @functools.cached_property
     def config(self) -> str | None:
@@ -36,11 +40,12 @@ class App:
     @functools.cached_property
     def paths(self) -> Paths:
         """The places of the deployment's socket, lock and logs."""
-        if self.root not in {None, os.environ.get("PYROCTL_ROOT")}:
-            self.output.deployment = f"--root {self.root} "
-        if self.config_option:
-            self.output.deployment += f"-c {self.config_option} "
         return deployment_paths(self.config, self.root, os.environ)
+
+    def _selection(self) -> list[str]:
+        """Return the options that select this deployment, for other commands."""
+        root = [] if self.root in {None, os.environ.get("PYROCTL_ROOT")} else ["--root", self.root]
+        return [*root, *(["-c", self.config_option] if self.config_option else [])]
 
     def require_config(self) -> str:
         """Return the configuration file; raises PyroctlError for the built-in deployment."""
@@ -64,7 +69,12 @@ class App:
         """
         chosen = {"config": self.config} if self.config_option else {}
         args = {"services": list(services), **chosen, **more}
-        reply = call(self.paths, do, args, self._show)
+        progress = Progress(self.output, self.paths, do, services)
+        try:
+            reply = call(self.paths, do, args, progress.show)
+        finally:
+            progress.clear()
+        self.touched = progress.touched
         if reply["data"] is None:
             raise Reported(reply["errors"], reply["exit_code"])
         return reply
@@ -74,22 +84,3 @@ class App:
         if manager_pid(self.paths) is not None:
             how = "pyroctl shutdown, then pyroctl start" if restart else "pyroctl reload"
             self.output.progress(self.output.suggest(f"to apply it: {how}"))
-
-    def _show(self, event: Message) -> None:
-        if event["kind"] == "progress" and "service" in event:
-            self.output.progress(self._progress_line(event))
-        elif event["kind"] in {"progress", "waiting"}:
-            self.output.progress(event["text"])
-
-    def _progress_line(self, event: Message) -> str:
-        import sys
-
-        facts = [f"pid {event['pid']}"] if event["pid"] else []
-        facts += [event["uri"]] if event["uri"] and event["state"] == "running" else []
-        facts += [event["reason"]] if event["reason"] and event["state"] != "running" else []
-        state = self.output.style(event["state"], event["state"], sys.stderr)
-        line = f"{event['service']} {state}"
-        line += f" ({', '.join(facts)})" if facts else ""
-        if event["state"] == "running":
-            line += self.output.suggest(f" · logs: pyroctl logs -f {event['service']}")
-        return line

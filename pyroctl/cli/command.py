@@ -8,11 +8,10 @@ import click
 
 from pyroctl.cli.app import App
 from pyroctl.cli.options import global_options
+from pyroctl.cli.output import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pyroctl.cli.output import Result
 
 
 class Command(click.Command):
@@ -23,6 +22,14 @@ class Command(click.Command):
         self.params += global_options()
         self.context_settings.setdefault("help_option_names", ["-h", "--help"])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; every usage error belongs to this command and its help."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def invoke(self, ctx: click.Context) -> Result:
         """Run the command, and store its name for the envelope."""
         app = ctx.find_root().ensure_object(App)
@@ -31,22 +38,36 @@ class Command(click.Command):
         return result
 
 
+def show_help(ctx: click.Context, **_: Any) -> Result:
+    """Print the help of a group that was given no command."""
+    if ctx.invoked_subcommand is None:
+        app = ctx.find_root().ensure_object(App)
+        for line in ctx.get_help().splitlines():
+            app.output.print(line)
+    return Result()
+
+
 pass_app = click.make_pass_decorator(App, ensure=True)
 
 
-def command(name: str, **more: Any) -> Callable[[Callable[..., Result]], click.Command]:
+def command(
+    name: str, cls: type[Command] = Command, **more: Any
+) -> Callable[[Callable[..., Result]], click.Command]:
     """Make a function a command; its docstring is the help."""
 
     def make(function: Callable[..., Result]) -> click.Command:
-        return click.command(name, cls=Command, **more)(pass_app(function))
+        return click.command(name, cls=cls, **more)(pass_app(function))
 
     return make
 
 
 def group(name: str, purpose: str) -> click.Group:
-    """Return a group of commands that does nothing by itself."""
+    """Return a group of commands; by itself it prints its help."""
     return click.Group(
         name,
+        callback=click.pass_context(show_help),
+        invoke_without_command=True,
+        no_args_is_help=False,
         help=purpose,
         params=list(global_options()),
         context_settings={"help_option_names": ["-h", "--help"]},

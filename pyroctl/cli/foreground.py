@@ -7,9 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Result
+from pyroctl.cli.printable import log_text, printable
 from pyroctl.config.subprocess_loader import Loading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyroctl.cli.app import App
 
 
@@ -30,13 +33,14 @@ def run_manager(app: App, *, show_logs: bool | None) -> Result:
     if show_logs is None:
         show_logs = sys.stdout.isatty() or os.getpid() == 1
     echo = Echo(sys.stdout.fileno()) if show_logs and not app.output.json else None
+    take = None if echo is None else _made_printable(echo.write)
     try:
         run(
             deployment,
             app.paths,
             autostart=True,
             system=system,
-            echo=None if echo is None else echo.write,
+            echo=take,
             before_reexec=echo.close if echo is not None else lambda: None,
         )
     finally:
@@ -45,8 +49,27 @@ def run_manager(app: App, *, show_logs: bool | None) -> Result:
     return Result({"config": app.config})
 
 
+def _made_printable(take: Callable[[str, bytes], None]) -> Callable[[str, bytes], None]:
+    """Return `take`, on a terminal such that no escape sequence of a service reaches it."""
+    if not sys.stdout.isatty():
+        return take
+
+    def take_printable(service: str, lines: bytes) -> None:
+        texts = lines.decode(errors="replace").removesuffix("\n").split("\n")
+        take(service, "".join(f"{log_text(text)}\n" for text in texts).encode())
+
+    return take_printable
+
+
 def _log_to_stderr(*, verbose: bool) -> None:
     import logging
+
+    class OneLine(logging.Formatter):
+        """Shows a message as one printable line, whatever it quotes."""
+
+        def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+            """Return the line; a traceback follows it."""
+            return printable(super().formatMessage(record))
 
     from pyroctl.manager.systemd import JournalFormatter, is_journal
 
@@ -54,5 +77,5 @@ def _log_to_stderr(*, verbose: bool) -> None:
     if is_journal(sys.stderr.fileno(), os.environ):
         handler.setFormatter(JournalFormatter())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])

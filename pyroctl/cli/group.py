@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 import click
 
 import pyroctl
 from pyroctl.cli.app import App
+from pyroctl.cli.command import show_help
+from pyroctl.cli.commands import COMMANDS
 from pyroctl.cli.options import global_options
-from pyroctl.cli.output import Result
+from pyroctl.cli.output import OutputLost, Result
 from pyroctl.errors import UsageError
 
-COMMANDS = (
-    "run",
-    "start",
-    "stop",
-    "restart",
-    "reload",
-    "status",
-    "logs",
-    "reexec",
-    "shutdown",
-    "init",
-    "config",
-    "es",
-    "unit",
-    "completion",
-)
-"""In the order of the help; each is the `command` of a module in `commands`."""
-
+ALIASES = {"up": "start", "down": "shutdown", "ps": "status"}
+"""Words of other tools that mean exactly the same."""
+HINTS = {
+    "list": "pyroctl status lists the services, pyroctl ls the deployments that run",
+    "stat": "did you mean 'status'?",
+    "show": "pyroctl status shows the services, pyroctl config show the settings",
+    "kill": "pyroctl stop stops services, pyroctl shutdown everything",
+    "log": "did you mean 'logs'?",
+    "tail": "pyroctl logs -f follows the output",
+    "check": "did you mean 'config check'?",
+    "publish": "did you mean 'es publish'?",
+    "listen": "did you mean 'es listen'?",
+}
 EXAMPLES = """\b
 Examples:
   pyroctl start             start the services of pyroctl.toml, or a name server and event service
@@ -58,27 +54,30 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest the nearest command for one that doesn't exist."""
-        from pyroctl.suggestions import nearest_name
-
-        name = args[0]
+        """Understand the usual words for commands, and suggest one for others that don't exist."""
+        name = ALIASES.get(args[0], args[0])
+        if name == "help" and len(args) > 1:
+            return self.resolve_command(ctx, [*args[1:], "--help"])
+        if name in {"help", "version"}:
+            version = f"pyroctl, version {pyroctl.__version__}"
+            click.echo(ctx.get_help() if name == "help" else version)
+            ctx.exit()
         if name not in COMMANDS and not name.startswith("-"):
-            nearest = nearest_name(name, COMMANDS)
-            raise UsageError(
-                f"there is no command {name!r}",
-                hint=f"did you mean {nearest!r}?" if nearest else "pyroctl --help lists them",
-            )
-        return super().resolve_command(ctx, args)
+            raise UsageError(f"there is no command {name!r}", hint=_hint(name))
+        return super().resolve_command(ctx, [name, *args[1:]])
+
+
+def _hint(name: str) -> str:
+    from pyroctl.suggestions import nearest_name
+
+    if name in HINTS:
+        return HINTS[name]
+    nearest = nearest_name(name, COMMANDS)
+    return f"did you mean {nearest!r}?" if nearest else "pyroctl --help lists them"
 
 
 def make_group() -> click.Group:
     """Return the top of the command line."""
-
-    def show_help(ctx: click.Context, **_: Any) -> Result:
-        if ctx.invoked_subcommand is None:
-            click.echo(ctx.get_help())
-        return Result()
-
     group = LazyGroup(
         "pyroctl",
         callback=click.pass_context(show_help),
@@ -107,6 +106,12 @@ def _invoke(app: App, args: list[str]) -> Result:
         raise _usage_error(error) from None
     except click.Abort:
         raise KeyboardInterrupt from None
+    except OSError as error:
+        if app.output.command:
+            raise
+        raise OutputLost(error) from None  # click was printing help
+    except SystemExit:  # and for click, a reader who has left is an error
+        raise OutputLost(BrokenPipeError()) from None
     if isinstance(outcome, Result):
         return outcome
     app.output.streamed = True  # --help or --version

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 
-from pyroctl.errors import EXIT_INTERRUPTED
+from pyroctl.errors import EXIT_FAILED, EXIT_INTERRUPTED
 
 
 def entry() -> None:
     """Run the command line of this process, and exit."""
     try:
+        _prepare_streams()
         code = run(sys.argv[1:])
-        sys.stdout.flush()
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader has seen enough (| head)
+    except (OSError, ImportError) as error:  # for example too few descriptors for the imports
         with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+            sys.stderr.write(f"pyroctl: cannot run: {error}\n")
+        code = EXIT_FAILED
     sys.exit(code)
 
 
@@ -36,3 +37,21 @@ def run(args: list[str]) -> int:
 
         code = group.run(args)
     return code
+
+
+def _prepare_streams() -> None:
+    """Open standard streams that are closed, and escape what their encoding does not have.
+
+    Otherwise the next socket or file of this process or its children would become, for example, its
+    standard output.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, number)
+            os.set_inheritable(number, True)
+            if null != number:
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from pyroctl.cli.commands import COMMANDS
+from pyroctl.cli.printable import log_text, shown, styled
 from pyroctl.errors import EXIT_INTERRUPTED, EXIT_OK, PyroctlError, system_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ENVELOPE_VERSION = 1
+DEFAULT_WIDTH = 100
+"""Columns of a terminal of unknown size."""
+LEAST_WRAPPED = 20
+"""Columns; a narrower cell is not wrapped."""
+_COMMAND = re.compile(rf"\bpyroctl (?=(?:{'|'.join(COMMANDS)})\b)(?![\w ]+ --help)")
+"""The beginning of a command in a text; help is the same for every deployment."""
 STYLES = {
     "running": "32",
     "starting": "33",
     "stopping": "33",
     "backoff": "33",
     "failed": "31",
+    "stopped": "2",
     "error": "31",
     "head": "1",
     "dim": "2",
@@ -34,6 +46,17 @@ class Result(NamedTuple):
     partial: bool = False
 
 
+class OutputLost(Exception):
+    """Standard output can't be written: its reader has left, or the disk is full.
+
+    Not an OSError, because click would exit on one of a closed pipe.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror)
+        self.reader_left = isinstance(error, BrokenPipeError)
+
+
 class Output:
     """Writes data to stdout; progress, warnings and errors to stderr."""
 
@@ -42,56 +65,71 @@ class Output:
         self.color = "auto"
         self.verbose = 0
         self.command: list[str] = []
-        self.deployment = ""
-        """The options that select the deployment, for the commands in hints."""
+        self.deployment: Callable[[], Sequence[str]] = lambda: ()
+        """Returns the options that select the deployment, for the commands in hints."""
         self.streamed = False
         """The command has printed its output itself, so no envelope follows."""
 
-    def print(self, text: str) -> None:
-        """Print data as text; with --json nothing, as the envelope contains it."""
+    def print(self, line: str) -> None:
+        """Print a line of text; with --json nothing, as the envelope contains the data."""
         if not self.json:
-            _write(text)
+            _write(shown(line))
+
+    def verbatim(self, text: str, label: str = "") -> None:
+        """Print a line of data as it is, and on a terminal made printable; with --json nothing."""
+        if not self.json:
+            _write(shown(label) + (log_text(text) if sys.stdout.isatty() else text))
 
     def emit(self, value: Mapping[str, Any]) -> None:
         """Print one object of a stream."""
         self.streamed = True
         _write(json.dumps(value))
-        sys.stdout.flush()
+        _flush()
 
-    def progress(self, text: str) -> None:
+    def progress(self, line: str) -> None:
         """Report progress on stderr; with --json nothing."""
         if not self.json:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the one place for it
+            _report(line)
 
     def style(self, text: str, name: str, stream: TextIO | None = None) -> str:
         """Return a text in colour if the options and the stream allow it."""
         code = STYLES.get(name)
         if code is None or not self._wants_color(stream or sys.stdout):
             return text
-        return f"\x1b[{code}m{text}\x1b[0m"
+        return styled(text, code)
 
     def suggest(self, text: str) -> str:
         """Return a text whose commands have the options that select this deployment."""
-        return text.replace("pyroctl ", f"pyroctl {self.deployment}")
+        options = shlex.join(self.deployment())
+        return _COMMAND.sub(lambda _: f"pyroctl {options} ", text) if options else text
 
     def report(self, action: Callable[[], Result]) -> int:
         """Run a command, print its envelope or errors, and return the exit code."""
         try:
-            result = action()
+            result = self._result(action)
+            if not self.json:
+                self.print_errors(result.errors)
+            elif not self.streamed or result.errors:
+                _write(json.dumps(self._envelope(result)))
+            _flush()
+        except OutputLost as error:
+            _discard(sys.stdout)
+            if error.reader_left:  # it has seen enough (| head)
+                return EXIT_OK
+            result = _failure(PyroctlError(f"cannot write to standard output: {error}"))
+            self.print_errors(result.errors)
+        return result.exit_code
+
+    def _result(self, action: Callable[[], Result]) -> Result:
+        try:
+            return action()
         except PyroctlError as error:
-            result = _failure(error)
-        except BrokenPipeError:
-            raise
+            return _failure(error)
         except OSError as error:
-            result = _failure(system_error(error))
+            return _failure(system_error(error))
         except KeyboardInterrupt:
             self.progress("")
-            result = Result(exit_code=EXIT_INTERRUPTED)
-        if not self.json:
-            self.print_errors(result.errors)
-        elif not self.streamed or result.errors:
-            _write(json.dumps(self._envelope(result)))
-        return result.exit_code
+            return Result(exit_code=EXIT_INTERRUPTED)
 
     def print_errors(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Report errors on stderr, each with its place and hint."""
@@ -117,7 +155,8 @@ class Output:
         lines += [f"    | {line}" for line in entry.get("output") or ()]
         if entry.get("hint"):
             lines.append(f"    hint: {self.suggest(entry['hint'])}")
-        print("\n".join(lines), file=sys.stderr)  # noqa: T201 - as above
+        for line in lines:
+            _report(line)
 
     def _wants_color(self, stream: TextIO) -> bool:
         if self.color != "auto":
@@ -133,31 +172,85 @@ def _failure(error: PyroctlError) -> Result:
     return Result(None, error.entries(), error.exit_code)
 
 
+def _discard(stream: TextIO) -> None:
+    """Send what else is written to a standard stream to /dev/null."""
+    with contextlib.suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
 def _write(text: str) -> None:
-    """Print to stdout; exit silently when the reader has seen enough (| head)."""
+    """Print to stdout; raises OutputLost."""
     try:
-        print(text)  # noqa: T201 - as above
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_OK)
+        print(text)  # noqa: T201 - this is the one place for it
+    except OSError as error:
+        raise OutputLost(error) from None
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputLost(error) from None
+
+
+def _report(line: str) -> None:
+    """Print a line to stderr; if nobody can read it, the command continues."""
+    try:
+        print(shown(line), file=sys.stderr, flush=True)  # noqa: T201 - as above
+    except OSError:
+        _discard(sys.stderr)
 
 
 def table(
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
-    paint: Callable[[str], str] = lambda cell: cell,
+    paint: Callable[[int, str], str] = lambda _, cell: cell,
+    width: int | None = None,
 ) -> list[str]:
-    """Return the lines of a table; `paint` adds colour to a cell without its padding."""
+    """Return the lines of a table.
+
+    More lines of a row's last cell go below the row, from its second column on. `paint` adds colour
+    to the cell of a column, without its padding. With a `width`, last cells are wrapped to it.
+    """
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
+    last = sum(widths) + 2 * len(widths)
 
-    def line(cells: Sequence[str]) -> str:
+    def lines(cells: Sequence[str]) -> Iterator[str]:
         padded = [
-            paint(cell) + " " * (width - len(cell))
-            for cell, width in zip(cells, widths, strict=False)
+            paint(column, cell) + " " * (space - len(cell))
+            for column, (cell, space) in enumerate(zip(cells, widths, strict=False))
         ]
-        return "  ".join([*padded, cells[-1]]).rstrip()
+        text, *below = cells[-1].split("\n")
+        first, *rest = _wrapped(text, None if width is None else width - last)
+        yield "  ".join([*padded, first]).rstrip()
+        yield from (" " * last + line for line in rest)
+        yield from (" " * (widths[0] + 2) + line for line in below)
 
-    return [line(row) for row in (head, *rows)]
+    return [line for row in (head, *rows) for line in lines(row)]
+
+
+def _wrapped(text: str, width: int | None) -> list[str]:
+    if width is None or width < LEAST_WRAPPED or len(text) <= width:
+        return [text]
+    import textwrap
+
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def terminal_width() -> int | None:
+    """Return how many columns the terminal has; None if standard output is not a terminal."""
+    if not sys.stdout.isatty():
+        return None
+    with contextlib.suppress(OSError):
+        return os.get_terminal_size(sys.stdout.fileno()).columns or DEFAULT_WIDTH
+    return DEFAULT_WIDTH
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 subscriber` or `2 subscribers`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def subscriptions_of(subscriber: Mapping[str, Any]) -> list[str]:

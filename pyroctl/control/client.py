@@ -95,6 +95,21 @@ def manager_pid(paths: Paths) -> int | None:
     return None
 
 
+def crashed_manager(paths: Paths) -> int | None:
+    """Return the pid of the last manager if it ended without shutting down, else None.
+
+    A manager that shuts down leaves its lock's file empty. Raises NotPermitted.
+    """
+    if manager_pid(paths) is not None:
+        return None
+    try:
+        with open(paths.lock, "rb") as file:
+            content = file.read(32).split()
+    except FileNotFoundError:
+        return None
+    return int(content[0]) if content and content[0].isdigit() else None
+
+
 def services_await_manager(paths: Paths) -> bool:
     """Return whether services of an ended manager wait for the next (`orphans = "adopt"`).
 

@@ -9,6 +9,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
+from pyroctl.control import registry
 from pyroctl.control.server import ControlServer
 from pyroctl.core.state import State
 from pyroctl.errors import EXIT_FAILED, EssentialFailed, Reported
@@ -71,6 +72,7 @@ def run(
         system = system or SystemNotifier({})
         manager = Manager(deployment, paths, start, system, echo, lock=held)
         manager.before_reexec = before_reexec
+        registry.enter(paths, deployment.name, deployment.file, os.environ)
         asyncio.run(manager.serve(autostart=autostart, on_ready=lambda: on_ready(start.news)))
         if start.fdstore is not None:  # a reattached service may have left detached processes
             grace = crash_report.GRACE if manager.left is None else 0
@@ -79,6 +81,7 @@ def run(
     except BaseException:
         os.close(held)  # with our pid in it: the next manager looks for what we have left
         raise
+    registry.leave(paths, os.environ)
     lock.release(held)
     if manager.failure is not None:
         raise manager.failure

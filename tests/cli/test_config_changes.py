@@ -169,7 +169,8 @@ def test_what_is_without_effect_is_said(deployment: Deployment, main: Path) -> N
 
 def test_without_a_file_there_is_nothing_to_change(deployment: Deployment) -> None:
     """The built-in deployment cannot be changed; the error suggests `init`."""
-    assert "pyroctl init" in deployment.run("config", "set", "services.es.port", "1", code=1).stderr
+    refused = deployment.run("config", "set", "services.es.port", "1", code=1)
+    assert "init writes one" in refused.stderr
     assert deployment.run("config", "get", "services.ns.port").stdout == "9090\n"
     assert deployment.run("config", "path").stdout == ""
 

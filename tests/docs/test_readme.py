@@ -58,6 +58,47 @@ def test_the_configuration_of_the_readme_is_good(deployment: Deployment) -> None
     assert "3 services" in deployment.run("config", "check").stdout
 
 
+def test_the_first_screen_works_as_it_stands(deployment: Deployment) -> None:
+    """The class and its configuration start, and the commands print what is shown."""
+    (program,), (toml,), (session,) = blocks("py"), blocks("toml"), blocks("text")
+    (deployment.root / "thermometer.py").write_text(program)
+    deployment.configure(toml)
+    env = deployment.env | {"PATH": f"{BIN}:{deployment.env['PATH']}", "LANG": "C.UTF-8"}
+    env["PYROCTL_ROOT"] = str(deployment.root)
+    said = ""
+    for line in session.splitlines():
+        if line.startswith("$ "):
+            done = subprocess.run(
+                line[2:],
+                shell=True,
+                env=env,
+                cwd=deployment.root,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=50,
+            )
+            progress = done.stderr if line.endswith(" start") else ""
+            said += f"{line}\n{done.stdout}{progress}"
+    assert words(said) == words(session)
+
+
+def words(session: str) -> list[str]:
+    """Return the words of a session without numbers and paths, which differ each time.
+
+    Services that do not need each other become ready in any order.
+    """
+    return sorted(re.sub(r"\d+(?!\.\d)|/[^ )]+", "N", word) for word in session.split())
+
+
+def test_what_make_start_starts_is_what_the_next_commands_see() -> None:
+    """Both use the built-in deployment in its default place."""
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(r"^ROOT\s*\?=\s*$", makefile, re.MULTILINE)
+    assert "make start\nmake test\n" in README
+    assert ". .venv/bin/activate" in README
+
+
 def test_the_programs_of_the_readme_talk_to_each_other(deployment: Deployment) -> None:
     """The five lines that listen print what the two lines publish."""
     deployment.configure(PAIR)

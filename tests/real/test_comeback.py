@@ -57,7 +57,7 @@ def test_who_was_lost_in_a_crash_is_named_until_the_next_restart(deployment: Dep
             {"subscriber": plain, "subjects": ["cars", "lorries"], "patterns": ["b.*"]}
         ]
         shown = deployment.run("status").stdout
-        assert "es: 1 plain subscribers were lost in a crash:" in shown
+        assert "es: 1 plain subscriber was lost in a crash:" in shown
         assert f"    {plain}: cars, lorries, /b.*/" in shown
         deliver(publisher, quotes, "after")
         deployment.run("restart", "es", "--yes")

@@ -98,7 +98,7 @@ def test_a_restart_lists_what_plain_subscribers_lose_and_counts_the_aware(
         restarted = deployment.run("restart", "es")
         assert f"{uri}: cars, lorries, /b.*/" in restarted.stderr
         assert "aware subscribers of es that will be notified: 1" in restarted.stderr
-        assert "1 aware subscribers notified, 1 returned, 1 plain ones lost" in restarted.stderr
+        assert "1 aware subscriber notified, 1 returned, 1 plain one lost" in restarted.stderr
         (again,) = deployment.json("restart", "es")["data"]["restarts"]
     assert (again["service"], again["how"], again["lost"], again["carried"]) == (
         "es",

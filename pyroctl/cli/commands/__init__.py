@@ -1,1 +1,23 @@
 """One module per command."""
+
+COMMANDS = (
+    "run",
+    "start",
+    "stop",
+    "restart",
+    "reload",
+    "status",
+    "ping",
+    "logs",
+    "reexec",
+    "shutdown",
+    "init",
+    "ls",
+    "env",
+    "exec",
+    "config",
+    "es",
+    "unit",
+    "completion",
+)
+"""In the order of the help; each is the `command` of a module of that name."""

@@ -25,7 +25,8 @@ fish: pyroctl completion fish | source       (in ~/.config/fish/config.fish)
 def command(app: App, shell: str) -> Result:
     """Print the completion script for a shell."""
     script = completion_script(shell)
-    app.output.print(script.rstrip())
+    for line in script.rstrip().split("\n"):
+        app.output.verbatim(line)
     return Result({"shell": shell, "script": script})
 
 

@@ -11,7 +11,7 @@ import click
 from pyroctl.cli import command as cli
 from pyroctl.cli.commands.config_edit import edit
 from pyroctl.cli.commands.config_values import get, set_, unset
-from pyroctl.cli.output import Result
+from pyroctl.cli.output import Result, counted
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App
@@ -37,8 +37,8 @@ def check(app: App, *, no_env_checks: bool) -> Result:
     for warning in warnings:
         hint = f"\n    hint: {warning.hint}" if warning.hint else ""
         app.output.progress(f"warning: {warning}{hint}")
-    counts = [f"{len(services)} service{'' if len(services) == 1 else 's'}"]
-    counts += [f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"] if warnings else []
+    counts = [counted(len(services), "service")]
+    counts += [counted(len(warnings), "warning")] if warnings else []
     app.output.print(f"{app.config or BUILT_IN}: valid, {', '.join(counts)}")
     entries = [entry for warning in warnings for entry in warning.entries()]
     return Result({"file": app.config, "services": services, "warnings": entries})
@@ -77,7 +77,7 @@ def path(app: App) -> Result:
     else:
         app.output.progress(f"no configuration file: {BUILT_IN}")
     for file in files:
-        app.output.print(file)
+        app.output.verbatim(file)
     return Result({"file": app.config, "files": files})
 
 
@@ -87,7 +87,8 @@ def schema(app: App) -> Result:
     from pyroctl.config.edit.json_schema import json_schema
 
     found = json_schema()
-    app.output.print(json.dumps(found, indent=2))
+    for line in json.dumps(found, indent=2).splitlines():
+        app.output.print(line)
     return Result(found)
 
 

@@ -41,7 +41,7 @@ def get(app: App, key: str, *, reveal: bool) -> Result:
         raise PyroctlError(f"{dotted(path)} has no value")
     value = value if reveal else masked(path, value)
     for line in _bare(value):
-        app.output.print(line)
+        app.output.verbatim(line)
     origin = None if isinstance(value, dict) else loaded.origin(path).entry()
     return Result({"key": dotted(path), "value": value, "origin": origin})
 

@@ -40,7 +40,9 @@ def publish(app: App, subject: str, text: str, *, as_json: bool, service: str | 
     """
     tool = [*_tool(app, "publish", service), *(["--as-json"] if as_json else [])]
     with _sigint_blocked():
-        process = subprocess.Popen([*tool, "--", subject, text], stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*tool, "--", subject, text], stderr=subprocess.PIPE, errors="backslashreplace"
+        )
     with process:
         _, errors = process.communicate()
     if process.returncode:

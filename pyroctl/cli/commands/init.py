@@ -38,6 +38,6 @@ def command(app: App, file: str | None) -> Result:
         ) from None
     except OSError as error:
         raise PyroctlError(f"cannot write {path}: {error.strerror}") from None
-    app.output.print(path)
+    app.output.verbatim(path)
     app.output.progress("next: edit the file, then run pyroctl config check and pyroctl start")
     return Result({"file": path})

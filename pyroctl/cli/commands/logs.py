@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
+import sys
 from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -56,6 +58,7 @@ def command(
     """
     names = _every_name(app, follow=follow)
     sources = _sources(app, meant(services, names) if services else names)
+    _report_missing(app, sources, services)
     start = None if since is None else _moment(since)
     pattern = None if grep is None else _pattern(grep)
 
@@ -70,7 +73,9 @@ def command(
     if follow:
         from pyroctl.cli.log_reader.follow import follow as follow_files
 
-        follow_files(sources, before, _matching(pattern, show))
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # a pipe gets each line at once, too
+        follow_files(sources, before, _matching(pattern, show), sys.stdout.fileno())
         return Result()
     if app.output.json:
         return Result({"lines": [line._asdict() for line in before(sources)]})
@@ -93,6 +98,16 @@ def _sources(app: App, services: Sequence[str]) -> list[Source]:
                 raise UnknownService(name, known)
         sources += [output, errors]
     return sources
+
+
+def _report_missing(app: App, sources: Sequence[Source], services: Sequence[str]) -> None:
+    """Report named services, or a whole deployment, without any output."""
+    written = {source.service for source in sources if log_versions(source.path)}
+    missing = dict.fromkeys(s.service for s in sources if s.service not in written)
+    if services and missing:
+        app.output.progress(f"no output yet: {', '.join(missing)} was never started here")
+    elif not written:
+        app.output.progress("no output yet: no service was ever started here")
 
 
 def _every_name(app: App, *, follow: bool) -> list[str]:
@@ -119,7 +134,7 @@ def _printer(app: App, sources: Sequence[Source]) -> Callable[[LogLine], None]:
         name = f"{line.service:<{width}} " if several else ""
         mark = "!" if line.stream == "stderr" else "|"
         label = f"{name}{mark} " if several or separate else ""
-        app.output.print(f"{app.output.style(line.time, 'dim')} {label}{line.text}")
+        app.output.verbatim(line.text, f"{app.output.style(line.time, 'dim')} {label}")
 
     return show
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli import command as cli
-from pyroctl.cli.output import Result, table
+from pyroctl.cli.output import Result, counted, table
 from pyroctl.cli.warn import warn, warning_options
 
 if TYPE_CHECKING:
@@ -37,11 +37,17 @@ def command(app: App, *, dry_run: bool, yes: bool, safe: bool) -> Result:
         app.output.print(line)
     expected = found.pop("fingerprint")
     if dry_run:
+        if found["plan"]:
+            app.output.progress(
+                app.output.suggest("nothing was changed; to apply it: pyroctl reload")
+            )
         return Result(found)
     if not found["plan"]:
         return Result({**found, "restarts": [], "services": []})
     warn(app, "reload", (), yes=yes, safe=safe)
     reply = app.call("reload", expect=expected, **config)
+    if not reply["errors"]:
+        app.output.progress(f"done: {counted(len(found['plan']), 'change')} in effect")
     return Result(reply["data"], reply["errors"], reply["exit_code"])
 
 
@@ -70,6 +76,13 @@ def _change(change: Entry) -> str:
 
 
 def _value(value: Any) -> str:
+    """Return a value as TOML, which has no null: keys without a value are left out."""
     from pyroctl.config.edit.show import format_value
 
-    return "none" if value is None else format_value(value)
+    return "(not set)" if value is None else format_value(_without_none(value))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value

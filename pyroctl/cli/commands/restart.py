@@ -8,7 +8,7 @@ import click
 
 from pyroctl.cli import command as cli
 from pyroctl.cli.arguments import ServiceName
-from pyroctl.cli.output import Result
+from pyroctl.cli.output import Result, counted
 from pyroctl.cli.warn import warn, warning_options
 
 if TYPE_CHECKING:
@@ -53,10 +53,11 @@ def command(
 def _describe(entry: dict[str, Any]) -> str:
     """Return what a restart meant for the subscribers; an empty text without any."""
     if entry.get("how") == "handover":
-        kept = f"handed over with {entry['carried']} subscribers"
+        kept = f"handed over with {counted(entry['carried'], 'subscriber')}"
         return f"{entry['service']}: {kept} ({entry['seconds']:g} s)"
     if not entry.get("notified") and not entry.get("lost"):
         return ""
-    aware = f"{entry['notified']} aware subscribers notified, {entry['resubscribed']} returned"
-    lost = f", {len(entry['lost'])} plain ones lost" if entry["lost"] else ""
+    aware = counted(entry["notified"], "aware subscriber")
+    aware += f" notified, {entry['resubscribed']} returned"
+    lost = f", {counted(len(entry['lost']), 'plain one')} lost" if entry["lost"] else ""
     return f"{entry['service']}: {aware}{lost} ({entry['seconds']:g} s)"

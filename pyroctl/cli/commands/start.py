@@ -34,4 +34,7 @@ def command(app: App, services: tuple[str, ...]) -> Result:
         if launched and failed:
             with contextlib.suppress(ManagerNotRunning, NoAnswer):  # another command was faster
                 app.call("shutdown")
+    if not app.touched and not failed:
+        running = ", ".join(row["name"] for row in reply["data"]["services"])
+        app.output.progress(f"already running: {running}" if running else "no service is enabled")
     return Result(reply["data"], reply["errors"], reply["exit_code"])

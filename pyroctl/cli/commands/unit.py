@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -45,11 +46,14 @@ def systemd(app: App, *, for_user: bool) -> Result:
     deployment = app.load().deployment
     root = None if app.root is None else os.path.abspath(app.root)
     place = root or (None if for_user else f"/var/lib/pyroctl/{deployment.name}")
-    unit = "\n".join(_lines(app, deployment, place, for_user=for_user))
-    app.output.print(unit)
-    if place != root:
-        app.output.progress(f"to address this deployment: pyroctl --root {place} status")
-    return Result({"unit": unit, "name": f"pyroctl-{deployment.name}.service", "root": place})
+    lines = list(_lines(app, deployment, place, for_user=for_user))
+    for line in lines:
+        app.output.verbatim(line)
+    if place is not None and place != root:
+        command = shlex.join(["pyroctl", "--root", place, "status"])
+        app.output.progress(f"to address this deployment: {command}")
+    name = f"pyroctl-{deployment.name}.service"
+    return Result({"unit": "\n".join(lines), "name": name, "root": place})
 
 
 command.add_command(systemd)

@@ -10,7 +10,6 @@ import os
 import select
 import signal
 import struct
-import sys
 import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
@@ -32,9 +31,11 @@ def follow(
     sources: Sequence[Source],
     before: Callable[[Sequence[Source]], Iterable[LogLine]],
     show: Callable[[LogLine], None],
+    output: int,
 ) -> None:
     """Show the lines `before`, then new ones as they arrive, until KeyboardInterrupt.
 
+    Returns when nobody reads the pipe `output`, a descriptor, any more.
     `before` returns lines of the sources up to their `end`, so each line is shown once. Missing
     directories are created; files may be missing, and may be rotated at any time.
     """
@@ -46,14 +47,20 @@ def follow(
         stack.callback(os.close, watch)
         interrupted = _wake_on_signals()
         stack.callback(os.close, interrupted)
+        events = select.poll()
+        for descriptor in (watch, interrupted):
+            events.register(descriptor, select.POLLIN)
+        events.register(output, 0)  # for errors only: the other end was closed
         tails = [stack.enter_context(contextlib.closing(Tail(source))) for source in sources]
         for line in before([tail.source for tail in tails]):
             show(line)
         while True:
             for line in heapq.merge(*(tail.read() for tail in tails), key=LogLine.moment):
                 show(line)
-            sys.stdout.flush()  # a pipe gets each line at once, too
-            if watch in select.select([watch, interrupted], [], [])[0]:
+            found = dict(events.poll())
+            if output in found:
+                return
+            if watch in found:
                 os.read(watch, 65536)
 
 

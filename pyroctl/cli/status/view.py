@@ -7,8 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.cli.output import Output, Result, duration, subscriber_line, table
-from pyroctl.control.client import services_await_manager
+from pyroctl.cli.output import (
+    Output,
+    Result,
+    counted,
+    duration,
+    subscriber_line,
+    table,
+    terminal_width,
+)
+from pyroctl.cli.printable import printable
+from pyroctl.control.client import crashed_manager, services_await_manager
 from pyroctl.errors import (
     EXIT_NOT_RUNNING,
     EXIT_OK,
@@ -25,24 +34,36 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 ORPHANED = "running without a manager; pyroctl start reattaches it"
+IN_HANDOVER = "handing over "
 MOST_LOST = 10
 """Lost subscribers in the text; JSON has all."""
 HISTORY_HEAD = ("ENDED", "PID", "UPTIME", "THEN", "WHY")
-HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "WHERE / WHY")
+HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS")
+USAGE_HEAD = ("CPU", "MEMORY")
+"""Shown with -v."""
+LAST_HEAD = "WHERE / WHY"
+STATE = HEAD.index("STATE")
 
 
 def show(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
     """Print the status once, and return its data and exit code."""
     result = query(app, services, tree=tree)
-    for line in render(result.data, app.output, tree=tree):
-        app.output.print(line)
+    if result.data["services"] or not result.errors:
+        for line in render(result.data, app.output, tree=tree):
+            app.output.print(line)
+    result = result._replace(data=public(result.data))
     return result if app.output.json else result._replace(errors=_not_in_table(result.errors))
+
+
+def public(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of a status as documented, without what only the table needs."""
+    return {key: data[key] for key in ("manager", "services")}
 
 
 def query(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
     """Return the status and the exit code; raises NoAnswer, NotPermitted or ConfigError.
 
-    `tree` adds the services' needs.
+    `tree` adds the services' needs. The data also have the names of the `enabled` services.
     """
     try:
         reply = app.call("status", services, **({"tree": "yes"} if tree else {}))
@@ -54,16 +75,15 @@ def query(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
     code = EXIT_UNKNOWN if errors else EXIT_NOT_RUNNING if down else EXIT_OK
     if data["manager"]["pid"] is None:
         code = max(code, EXIT_NOT_RUNNING)
-    del data["enabled"]
     errors += [_not_running(row) for row in down]
     return Result(data, errors, code, partial=len(down) < len(counted))
 
 
 def _not_running(row: Row) -> dict[str, Any]:
-    why = f": {row['detail']}" if row["detail"] else ""
+    reason = why(row)
     return {
         "code": "not-running",
-        "message": f"{row['name']} is {row['state']}{why}",
+        "message": f"{row['name']} is {row['state']}{': ' if reason else ''}{reason}",
         "hint": f"pyroctl start {row['name']}",
         "service": row["name"],
         "file": None,
@@ -96,6 +116,8 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
     needs = {spec.name: spec.needs for spec in specs.values()}
     shown = plan.closure(services, needs) if tree else services
     orphans = _orphans(app)
+    crashed = crashed_manager(app.paths)
+    down = "" if crashed is None else f"down: the manager (pid {crashed}) did not shut down"
     rows = [
         {
             "name": spec.name,
@@ -109,7 +131,7 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
             "needs": list(spec.needs),
             "cpu_percent": None,
             "rss_bytes": None,
-            "detail": ORPHANED if spec.name in orphans else "",
+            "detail": ORPHANED if spec.name in orphans else down if spec.enabled else "",
         }
         | ({"es": None} if spec.kind == "eventservice" else {})
         | ({"on_needs": spec.on_needs, "history": []} if services or tree else {})
@@ -142,8 +164,14 @@ def render(data: Mapping[str, Any], output: Output, *, tree: bool = False) -> li
         first = f"manager {manager['state']} (pid {manager['pid']}, up {up}, {config})"
     if tree:
         return [output.style(first, "dim"), *_draw_tree(data["services"], output)]
-    rows = [_cells(row) for row in data["services"]]
-    head, *lines = table(HEAD, rows, lambda cell: output.style(cell, cell))
+    usage = bool(output.verbose)
+    titles = [*HEAD, *(USAGE_HEAD if usage else ()), LAST_HEAD]
+    rows = [_cells(row, data["enabled"], usage=usage) for row in data["services"]]
+
+    def paint(column: int, cell: str) -> str:
+        return output.style(cell, cell) if column == STATE else cell
+
+    head, *lines = table(titles, rows, paint, terminal_width())
     lost = [line for row in data["services"] for line in _lost(row)]
     more = [line for row in data["services"] if row.get("history") for line in _history(row)]
     return [output.style(first, "dim"), output.style(head, "head"), *lines, *lost, *more]
@@ -157,14 +185,19 @@ def _lost(row: Row) -> list[str]:
     shown = [subscriber_line(entry) for entry in lost[:MOST_LOST]]
     if len(lost) > MOST_LOST:
         shown.append(f"    and {len(lost) - MOST_LOST} more: pyroctl status {row['name']} --json")
-    return [f"{row['name']}: {len(lost)} plain subscribers were lost in a crash:", *shown]
+    what = f"{counted(len(lost), 'plain subscriber')} {'was' if len(lost) == 1 else 'were'}"
+    return [f"{row['name']}: {what} lost in a crash:", *shown]
 
 
-def _cells(row: Row) -> list[str]:
-    where = [row["uri"] or row["detail"] or (row["exit"] or {}).get("text", "")]
+def _cells(row: Row, enabled: Sequence[str], *, usage: bool) -> list[str]:
+    reason = why(row)
+    facts = [row["uri"] or reason, "" if row["name"] in enabled else "disabled"]
+    lines = [" · ".join(printable(fact) for fact in facts if fact)]
+    if row["uri"] and reason.startswith(("(", IN_HANDOVER)):
+        lines.append(printable(reason))
     if es := row.get("es"):
-        where.append(
-            f"{es['subscribers']} subscribers, {es['published']} published,"
+        lines.append(
+            f"{counted(es['subscribers'], 'subscriber')}, {es['published']} published,"
             f" {es['delivered']} delivered, {es['dropped']} dropped"
         )
     return [
@@ -173,8 +206,31 @@ def _cells(row: Row) -> list[str]:
         str(row["pid"] or "-"),
         duration(row["uptime_s"]),
         str(row["restarts"]),
-        " · ".join(part for part in where if part),
+        *(_usage(row) if usage else ()),
+        "\n".join(lines),
     ]
+
+
+def why(row: Row) -> str:
+    """Return why a service is in its state, as far as that is still true.
+
+    What a service that is up again reports may begin with the reason of its last end, which is
+    over; notes about the present, in parentheses, follow it.
+    """
+    detail: str = row["detail"]
+    end = row["exit"]
+    if row["state"] in {"running", "starting"} and end is not None:
+        past, bracket, notes = detail.partition(" (")
+        if not past.startswith(("waiting for ", IN_HANDOVER)) and (
+            row["restarts"] or end["text"] in past
+        ):
+            return f"{bracket}{notes}".strip()
+    return detail or ("" if end is None or row["state"] == "running" else end["text"])
+
+
+def _usage(row: Row) -> tuple[str, str]:
+    cpu, rss = row["cpu_percent"], row["rss_bytes"]
+    return "-" if cpu is None else f"{cpu:.1f} %", "-" if rss is None else f"{rss / 1e6:.0f} MB"
 
 
 def _history(row: Row) -> list[str]:
@@ -220,6 +276,6 @@ def _label(row: Row, output: Output) -> str:
     words = [row["name"], output.style(row["state"], row["state"])]
     if row["needs"] and row["on_needs"] != "keep":
         words.append(f"on_needs = {row['on_needs']}")
-    if row["detail"] and row["state"] != "running":
-        words.append(row["detail"])
+    if row["state"] != "running" and (reason := why(row)):
+        words.append(reason)
     return "  ".join(words)

@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Result
-from pyroctl.cli.status.view import query, render
+from pyroctl.cli.printable import shown
+from pyroctl.cli.status.view import public, query, render
 from pyroctl.errors import PyroctlError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def watch_status(
         return _query(app, services, tree=tree)
 
     if app.output.json:
-        return _repeat(query_again, interval, lambda result: app.output.emit(result.data))
+        return _repeat(query_again, interval, lambda result: app.output.emit(public(result.data)))
     if not sys.stdout.isatty():
         return _repeat(query_again, interval, lambda result: _print(app, result, tree=tree))
     from rich.live import Live
@@ -34,7 +35,8 @@ def watch_status(
     with Live(auto_refresh=False, screen=True) as live:
 
         def show(result: Result) -> None:
-            live.update(Text.from_ansi("\n".join(_picture(app, result, tree=tree))), refresh=True)
+            lines = map(shown, _picture(app, result, tree=tree))
+            live.update(Text.from_ansi("\n".join(lines)), refresh=True)
 
         return _repeat(query_again, interval, show)
 

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.kinds import TcpAddress, UnixAddress
+from pyroctl.manager.process import port_owner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,8 +181,11 @@ def _refusal(address: ListenAddress, error: OSError | ValueError) -> AddressRefu
     other = "another port" if isinstance(address, TcpAddress) else "another path"
     number = None if isinstance(error, socket.gaierror) else getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
+        owner = "another program"
+        if isinstance(address, TcpAddress):
+            owner = port_owner.describe(address.port)
         return AddressRefused(
-            f"{address} is taken by another program; stop that program, or choose {other}"
+            f"{address} is taken by {owner}; stop that program, or choose {other}"
         )
     if number in {errno.EACCES, errno.EPERM}:
         where = "a port from 1024 on" if isinstance(address, TcpAddress) else other

@@ -1,0 +1,36 @@
+"""`pyroctl ls`: list the deployments that run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pyroctl.cli import command as cli
+from pyroctl.cli.output import Result, table
+from pyroctl.cli.printable import printable
+from pyroctl.control.registry import running
+
+if TYPE_CHECKING:
+    from pyroctl.cli.app import App
+
+HEAD = ("NAME", "PID", "ROOT", "CONFIGURATION")
+
+
+@cli.command("ls")
+def command(app: App) -> Result:
+    """List this user's deployments that run.
+
+    Each has a name, its manager's pid, its --root directory and its configuration file.
+    """
+    found = running(os.environ)
+    rows = [
+        [*map(printable, (entry.name, str(entry.pid), entry.root or "-", entry.config or "-"))]
+        for entry in found
+    ]
+    if rows:
+        for line in table(HEAD, rows):
+            app.output.print(line)
+    else:
+        app.output.progress("no deployment is running")
+    facts = ("name", "pid", "root", "config")
+    return Result({"deployments": [{key: getattr(entry, key) for key in facts} for entry in found]})

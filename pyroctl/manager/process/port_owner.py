@@ -1,0 +1,84 @@
+"""Who listens at a TCP port, as far as this user may see: for the error about a taken port."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shlex
+from typing import TYPE_CHECKING
+
+from pyroctl.control import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LISTEN = "0A"
+"""The state of a listening socket in /proc/net/tcp (proc(5), net/tcp_states.h)."""
+TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+PROMETHEUS = 9090
+LONGEST_COMMAND = 100
+
+
+def describe(port: int) -> str:
+    """Return who listens there, such as `another program (pid 42: nginx -g ...)`."""
+    sockets = dict(_listeners(port))
+    pids = list(_holders(set(sockets)))
+    deployments = {entry.pid: entry for entry in registry.running(os.environ)}
+    for pid in pids:
+        if pid == os.getpid():
+            return "another service of this deployment"
+        if pid in deployments:
+            entry = deployments[pid]
+            root = [] if entry.root is None else ["--root", entry.root]
+            config = [] if root or entry.config is None else ["-c", entry.config]
+            command = shlex.join(["pyroctl", *root, *config, "status"])
+            return f"the pyroctl deployment {entry.name} (pid {pid}: {command})"
+    if pids:
+        known = f" (pid {pids[0]}: {_command(pids[0])})"
+    else:
+        known = "".join(f" (of user {_user(uid)})" for uid in sorted(set(sockets.values()))[:1])
+    also = "; it is Prometheus's default port, too" if port == PROMETHEUS else ""
+    return f"another program{known}{also}"
+
+
+def _listeners(port: int) -> Iterator[tuple[str, int]]:
+    """Return inode and user ID of the sockets that listen at the port."""
+    for table in TABLES:
+        with contextlib.suppress(OSError), open(table) as file:
+            for line in file.readlines()[1:]:
+                words = line.split()
+                if words[3] == LISTEN and int(words[1].rpartition(":")[2], 16) == port:
+                    yield words[9], int(words[7])
+
+
+def _holders(inodes: set[str]) -> Iterator[int]:
+    """Return the processes that have one of the sockets open, oldest first."""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    pids = sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()) if wanted else ()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            directory = f"/proc/{pid}/fd"
+            if any(_target(f"{directory}/{fd}") in wanted for fd in os.listdir(directory)):
+                yield pid
+
+
+def _target(link: str) -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(link)
+    return ""
+
+
+def _command(pid: int) -> str:
+    """Return the command line of a process, shortened."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        words = file.read().removesuffix(b"\0").split(b"\0")
+        text = shlex.join(word.decode(errors="replace") for word in words)
+        return text if len(text) <= LONGEST_COMMAND else f"{text[:LONGEST_COMMAND]}..."
+    return "?"
+
+
+def _user(uid: int) -> str:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return str(uid)

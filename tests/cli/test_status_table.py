@@ -1,0 +1,132 @@
+"""The table of `pyroctl status`: it fits, it is current, and it marks what is not meant to run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyroctl.cli.output import Output, table
+from pyroctl.cli.status.view import render, why
+from tests.harness import eventually
+from tests.real.test_main_job import PAIR
+from tests.real.test_start_and_stop import service
+
+if TYPE_CHECKING:
+    from tests.harness import Deployment
+
+ENDED = {"code": None, "signal": 15, "text": "killed by SIGTERM", "time": "2026-01-31T12:00:00"}
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "name": "laser", "kind": "command", "state": "running", "pid": 12345, "uptime_s": 300.0,
+        "restarts": 0, "uri": None, "exit": None, "needs": [], "cpu_percent": 12.3,
+        "rss_bytes": 27_000_000, "detail": "",
+    }  # fmt: skip
+    return facts | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"detail": "killed by SIGTERM", "exit": ENDED}, ""),
+        ({"detail": "killed by SIGTERM", "exit": ENDED, "state": "starting"}, ""),
+        ({"detail": "did not answer", "exit": ENDED, "restarts": 1}, ""),
+        ({"detail": "killed by SIGTERM (3 lines lost)", "exit": ENDED}, "(3 lines lost)"),
+        ({"detail": "waiting for ns", "exit": ENDED, "state": "starting"}, "waiting for ns"),
+        ({"detail": "measuring"}, "measuring"),
+        ({"detail": "measuring", "exit": ENDED}, "measuring"),
+        ({"exit": ENDED}, ""),
+        ({"detail": "killed by SIGTERM", "exit": ENDED, "state": "backoff"}, "killed by SIGTERM"),
+        ({"exit": ENDED, "state": "failed", "restarts": 5}, "killed by SIGTERM"),
+    ],
+)
+def test_a_reason_is_shown_as_long_as_it_is_true(changes: dict[str, Any], expected: str) -> None:
+    """A service that is up again shows nothing about its last end."""
+    assert why(row(**changes)) == expected
+
+
+def test_only_states_are_coloured() -> None:
+    """A service may be called like a state."""
+    data = {
+        "manager": {"pid": 1, "state": "running", "config": "x.toml", "uptime_s": 1.0},
+        "services": [row(name="failed")],
+        "enabled": ["failed"],
+    }
+    output = Output()
+    plain = render(data, output)[2]
+    output.color = "always"
+    coloured = render(data, output)[2]
+    assert plain.startswith("failed   running  12345")
+    assert coloured.startswith("failed   ")
+    assert coloured != plain
+
+
+def test_the_last_column_wraps_below_itself() -> None:
+    """Long reasons continue in the same column and stay within the width."""
+    reason = "the controller of the stage was not found on any of the ports that were tried"
+    lines = table(("A", "WHY"), [("stage", reason)], width=40)
+    assert max(map(len, lines)) <= 40
+    assert all(line.startswith("       ") for line in lines[2:])
+    assert " ".join(line[7:] for line in lines[1:]) == reason
+
+
+def test_the_table_of_an_event_service_fits_a_hundred_columns(deployment: Deployment) -> None:
+    """Its counters have a line of their own; CPU and memory come with -v."""
+    deployment.configure(PAIR)
+    deployment.run("start")
+    for args in (["status"], ["status", "-v"]):
+        lines = deployment.run(*args).stdout.splitlines()[1:]
+        assert max(map(len, lines)) <= 100, lines
+        assert lines[-1].strip() == "0 subscribers, 0 published, 0 delivered, 0 dropped"
+        assert ("MEMORY" in lines[0]) is ("-v" in args)
+    assert " MB " in lines[1]
+
+
+def test_a_restarted_service_shows_no_old_reason(deployment: Deployment) -> None:
+    """Once it runs again, the table doesn't show how it ended before."""
+    deployment.configure(service("laser", "gate", "/", more="restart_delay = 0.01"))
+    deployment.run("start")
+    os.kill(deployment.service("laser")["pid"], signal.SIGKILL)
+    eventually(lambda: (r := deployment.service("laser"))["restarts"] and r["state"] == "running")
+    assert "SIGKILL" not in deployment.run("status").stdout
+
+
+def test_disabled_services_are_marked(deployment: Deployment) -> None:
+    """Those that `start` does not start differ from those that are down."""
+    deployment.configure(
+        service("laser", "gate", "/") + service("spare", "gate", "/", more="enabled = false")
+    )
+    for code, command in ((3, "status"), (0, "start"), (0, "status")):
+        shown = deployment.run(command, code=code).stdout.splitlines()
+        assert all(line.endswith("disabled") is ("spare" in line) for line in shown), shown
+
+
+def test_after_a_crash_of_the_manager_services_are_down_and_not_just_stopped(
+    deployment: Deployment,
+) -> None:
+    """The status says so until the next start; after a shutdown it does not."""
+    deployment.configure(service("laser", "gate", "/"))
+    deployment.run("start")
+    pid = deployment.manager_pid()
+    deployment.kill_manager()
+    eventually(lambda: not deployment.processes())
+    expected = f"down: the manager (pid {pid}) did not shut down"
+    assert expected in deployment.run("status", code=3).stdout
+    assert deployment.json("status", code=3)["data"]["services"][0]["detail"] == expected
+    deployment.run("start")
+    deployment.run("shutdown")
+    assert "down" not in deployment.run("status", code=3).stdout.partition("\n")[2]
+
+
+def test_an_unknown_service_is_an_error_without_a_table(deployment: Deployment) -> None:
+    """An empty table would say nothing."""
+    deployment.configure(service("laser", "gate", "/"))
+    for start in (False, True):
+        if start:
+            deployment.run("start")
+        found = deployment.run("status", "lasr", code=4)
+        assert (found.stdout, "did you mean 'laser'?" in found.stderr) == ("", True)
