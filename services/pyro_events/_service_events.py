@@ -129,6 +129,10 @@ class LifeCycle(Subscriber):
         """Make all watchers check: with the event service, a whole deployment may be back."""
         self._notify_watchers(None)
 
+    def _after_fork(self, inherited: Any) -> None:
+        super()._after_fork(inherited)
+        self._watching, self._thread = inherited, None
+
     def _notify_watchers(self, change: ServiceEvent | None) -> None:
         with self._watching:
             watchers = list(self._watchers)

@@ -56,7 +56,7 @@ class Publisher(Closeable):
         self._timeout = timeout
         self._sender = Sender(es, ident, max_pending, max_pending_bytes)
         self._subjects: dict[str, tuple[str, ...]] = {}
-        self._closed = False
+        self._ready()
 
     def publish(self, subjects: str | Sequence[str], message: Any, *, opaque: bool = False) -> None:
         """Send a message about one subject or several; returns when the event service has it.
@@ -135,6 +135,16 @@ class Publisher(Closeable):
             self._subjects[subjects] = checked
         return checked
 
-    def _abandon(self) -> str:
-        lost = self._sender.close(wait=False)
+    def _unclosed(self) -> str:
+        lost = self._sender.pending
         return f"publisher with {lost} events that were not sent" if lost else "publisher"
+
+    def _abandon(self) -> None:
+        self._sender.close(wait=False)
+
+    def _at_exit(self, began: float) -> None:
+        if not self._closed:
+            self._sender.finish(began + self._timeout)
+
+    def _after_fork(self, inherited: Any) -> None:
+        self._sender, self._closed = inherited, True

@@ -99,7 +99,7 @@ class ReconnectingProxy(Closeable):
         elif events is not None and not isinstance(events, LifeCycle):
             raise TypeError(f"events must be a URI or a LifeCycle, not {type(events).__name__}")
         self._events = events
-        self._closed = False
+        self._ready()
         if events is not None:
             events.watch(self)
 
@@ -151,12 +151,17 @@ class ReconnectingProxy(Closeable):
         state = f"connected to {self._uri}" if self._connected else "not connected"
         return f"<{type(self).__name__} {self._target}; {state}>"
 
-    def _abandon(self) -> str | None:
-        used = self._connected or self._own_events is not None
+    def _unclosed(self) -> str | None:
+        return "proxy" if self._connected or self._own_events is not None else None
+
+    def _abandon(self) -> None:
         self._pool.close()
         if self._own_events is not None:
             threading.Thread(target=self._own_events.close, daemon=True).start()
-        return "proxy" if used else None
+
+    def _after_fork(self, inherited: Any) -> None:
+        self._pool, self._changed, self._wakers = inherited, threading.Condition(), set()
+        self._events = self._own_events = self._connected = None
 
     # -- the remote object
 

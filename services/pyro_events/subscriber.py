@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pyro_events._client.closeable import Closeable
 from pyro_events._client.receiving.base import SubscriberBase
@@ -13,7 +13,6 @@ from pyro_events._client.receiving.inbox import Failure, Notice, Wake
 from pyro_events._client.receiving.pushes import Undecodable
 from pyro_events._client.receiving.workers import Workers
 from pyro_events._client.waker import Waker
-from pyro_events.errors import Closed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,8 +102,6 @@ class Subscriber(SubscriberBase, Closeable):
                     self._listener = me
             if self._listener is not me:
                 raise RuntimeError("listen() is running already")
-            if self._closed:
-                raise Closed("the subscriber was closed")
             self._subscription.start()
             self._process_items()
         finally:
@@ -239,6 +236,14 @@ class Subscriber(SubscriberBase, Closeable):
         if not succeeded:
             self._count("errors")
         return succeeded
+
+    def _after_fork(self, inherited: Any) -> None:
+        super()._after_fork(inherited)
+        self._listener, self._count_lock = None, threading.Lock()
+        self._aborted = True  # if a handler has forked, its `listen` ends here
+        if self._opened is not None:
+            self._opened.delivery = inherited
+        self._workers.disown()
 
     def _count(self, what: str, number: int = 1) -> None:
         with self._count_lock:

@@ -95,7 +95,7 @@ class ReconnectingConnection:
         self._silence = silence
         self._clock = clock
         self._backoff = Backoff(chance)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may start what is being started
         self._waker: Waker | None = None
         self._thread: threading.Thread | None = None
         self._welcomed = False
@@ -103,7 +103,10 @@ class ReconnectingConnection:
         self._failing = False
 
     def start(self) -> None:
-        """Start to connect, unless that has begun already; returns at once."""
+        """Start to connect, unless that has begun already; returns at once.
+
+        Raises Unreachable when the system starts no threads, or the interpreter ends.
+        """
         with self._lock:
             if self._thread is None or not self._thread.is_alive():  # interrupted before it began
                 waker = Waker()
@@ -111,7 +114,12 @@ class ReconnectingConnection:
                     target=self._run, args=(waker,), name="pyro_events link", daemon=True
                 )
                 self._waker, self._thread = waker, thread
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    self._waker = self._thread = None
+                    waker.close()
+                    raise Unreachable(f"no thread for the connection: {error}") from None
 
     def wake(self) -> None:
         """Call the owner's `woken` soon, in the link's thread."""
@@ -132,6 +140,7 @@ class ReconnectingConnection:
     def _run(self, waker: Waker) -> None:
         with self._lock:
             if self._thread is not threading.current_thread():
+                waker.close()
                 return  # the starting thread was interrupted, and has started another one
         try:
             while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyro_events._client.closeable import Helper
 from pyro_events._client.receiving.inbox import Inbox
@@ -50,7 +50,7 @@ class SubscriberBase(Helper):
         else:
             raise ValueError(f"delivery must be 'stream' or 'callback', not {delivery!r}")
         self._prepare()
-        self._closed = False
+        self._ready()
 
     def _prepare(self) -> None:
         """Set up what a subclass needs; the last step of the constructor."""
@@ -85,6 +85,11 @@ class SubscriberBase(Helper):
         notice = {"kind": "gap", "missed": 1, "reason": "undecodable", "subject": event.subject}
         self._call_hook("gap", {**notice, "detail": event.reason})
 
-    def _abandon(self) -> str:
-        self._subscription.close(wait=False)
+    def _unclosed(self) -> str:
         return "subscriber"
+
+    def _abandon(self) -> None:
+        self._subscription.close(wait=False)
+
+    def _after_fork(self, inherited: Any) -> None:
+        self._subscription, self._inbox.on_put, self._closed = inherited, None, True

@@ -9,6 +9,7 @@ from uuid import uuid4
 import Pyro5.server
 
 from pyro_events._client.connection import ConnectionLost
+from pyro_events._client.process import process
 from pyro_events._client.receiving.inbox import Notice
 from pyro_events._client.receiving.subscription import Subscription
 from pyro_events._client.waker import Stopped
@@ -47,7 +48,7 @@ class Callback(Subscription):
         """Whether we connect again because the event service has dismissed us."""
         self._requested: set[str] = set()
         """Texts that the event service may have heard of and not have forgotten."""
-        self._daemon = Pyro5.server.Daemon(**daemon)
+        self._daemon = _Daemon(**daemon)
         target = CallbackTarget(self, inbox, self._backlog)
         name = f"{options.pop('name', None) or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
         self._options = options
@@ -136,6 +137,19 @@ class Callback(Subscription):
 
     def _unsubscribing(self, texts: Sequence[str]) -> Call:
         return "unsubscribe", [list(texts), self._uri], {}
+
+
+class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
+    """A daemon whose sockets are closed in forked children."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        process.add_socket(self.transportServer.sock)
+
+    def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: N802 - Pyro5's name
+        """Accept everybody, as Pyro5 does."""
+        process.add_socket(conn.sock)
+        return super().validateHandshake(conn, data)
 
 
 class _Backlog:
