@@ -312,9 +312,12 @@ class ReconnectingProxy(Closeable):
             before, self._connected = self._connected, True
             self._uri, self._methods, self._attributes = proxy.uri, proxy.methods, proxy.attributes
             self._counts["connections"] += 1
-        if not before:
+        if before is None:
             _log.info("connected to %s at %s", self._target, self._uri)
-            self._notify("connected", None if before is None else "it is back")
+            self._notify("connected", None)
+        elif not before:
+            _log.warning("connected again to %s, at %s", self._target, self._uri)
+            self._notify("connected", "it is back")
 
     def _connection_lost(self, reason: object) -> None:
         with self._changed:

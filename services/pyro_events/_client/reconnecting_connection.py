@@ -90,6 +90,7 @@ class ReconnectingConnection:
     ) -> None:
         """Prepare a link, which counts as broken after `silence` seconds without a byte."""
         self.target = names.parse(es)
+        _check_ident(ident)
         self._hello = {"pyro_events": PROTOCOL, "role": role, "ident": ident}
         self._owner = owner
         self._silence = silence
@@ -101,6 +102,8 @@ class ReconnectingConnection:
         self._welcomed = False
         self._served = False
         self._failing = False
+        self._outage = False
+        """Whether the last thing that was logged is that there is no connection."""
 
     def start(self) -> None:
         """Start to connect, unless that has begun already; returns at once.
@@ -162,6 +165,7 @@ class ReconnectingConnection:
     def _log_outage(self, failure: Exception, lived: float) -> None:
         """Log the start of an outage, and not every attempt to end it."""
         if lived or not self._failing:
+            self._outage = True
             _log.warning("no connection to the event service, trying again: %s", failure)
         self._failing = not lived
 
@@ -216,7 +220,10 @@ class ReconnectingConnection:
         self._served = False
         try:
             owner.connected(connection, welcome)
-            self._served = self._welcomed = True
+            if self._outage:
+                again = " again" if self._welcomed else ""
+                _log.warning("connected%s to the event service: %s", again, welcome.uri)
+            self._outage, self._served, self._welcomed = False, True, True
             while True:
                 if connection.acquire():
                     try:
@@ -250,6 +257,16 @@ class ReconnectingConnection:
         patience = None if self._silence is None else self._clock() + self._silence / _CHECKS
         if connection.watch(patience):
             self._owner.woken()
+
+
+def _check_ident(ident: object) -> None:
+    """Raise TypeError or ValueError, without the secret itself."""
+    if ident is not None and not isinstance(ident, str):
+        raise TypeError(f"ident must be a str, not {type(ident).__name__}")
+    try:
+        (ident or "").encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"ident can't be encoded: {error.reason}") from None
 
 
 def _welcome(uri: URI, answer: Any) -> Welcome:
