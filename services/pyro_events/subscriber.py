@@ -29,13 +29,15 @@ _log = logging.getLogger("pyro_events")
 class Subscriber(SubscriberBase, Closeable):
     """Receives events: subclass it, override `event`, subscribe, and `listen`.
 
-    `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name
-    server, again for every connection. `ident` is the identification, if the event service wants
-    one. `delivery` is `"stream"`, over a connection that the subscriber opens, or `"callback"`, to
-    a Pyro5 daemon of its own on `host`, `port`, `nathost` and `natport`. `name` is shown to people.
-    With `once` an event comes once however many subscriptions match. `queue_size` (events) and
-    `when_full` (`"block"`, `"drop-oldest"`, `"drop-newest"`, `"disconnect"`) set the subscriber's
-    queue at the event service; None means the event service's default.
+    `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name server,
+    again for every connection. That is at Pyro5's NS_HOST and NS_PORT, localhost unless set; with
+    `broadcast` it is searched in the network, too. `esURI` is the old name of `es`. `ident` is the
+    identification, if the event service wants one. `delivery` is `"stream"`, over a connection that
+    the subscriber opens, or `"callback"`, to a Pyro5 daemon of its own on `host`, `port`, `nathost`
+    and `natport`. `name` is shown to people. With `once` an event comes once however many
+    subscriptions match. `queue_size` (events) and `when_full` (`"block"`, `"drop-oldest"`,
+    `"drop-newest"`, `"disconnect"`) set the subscriber's queue at the event service; None means the
+    event service's default.
 
     Any thread may call any method, `event` included. A subscriber connects when it first
     subscribes or listens, and has to be closed; as a context manager it closes itself. A signal
@@ -115,6 +117,18 @@ class Subscriber(SubscriberBase, Closeable):
         """
         self._aborted = True
         self._inbox.put(Wake())
+
+    @property
+    def abortListen(self) -> bool:  # noqa: N802 - the original's name
+        """Whether `abort` was called and `listen` hasn't returned yet; True calls it."""
+        return self._aborted
+
+    @abortListen.setter
+    def abortListen(self, value: object) -> None:  # noqa: N802 - the same
+        if value:
+            self.abort()
+        else:
+            self._aborted = False
 
     def setThreading(self, threaded: bool) -> None:  # noqa: N802 - the original's name
         """Set whether up to 8 threads call `event` at once, from the next `listen` on.

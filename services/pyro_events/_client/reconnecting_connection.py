@@ -79,7 +79,7 @@ class ReconnectingConnection:
 
     def __init__(
         self,
-        es: str | None,
+        service: names.Service,
         role: str,
         ident: str | None,
         owner: LinkOwner,
@@ -89,7 +89,7 @@ class ReconnectingConnection:
         chance: Callable[[], float] = _CHANCE,
     ) -> None:
         """Prepare a link, which counts as broken after `silence` seconds without a byte."""
-        self.target = names.parse(es)
+        self._service = service
         _check_ident(ident)
         self._hello = {"pyro_events": PROTOCOL, "role": role, "ident": ident}
         self._owner = owner
@@ -196,7 +196,7 @@ class ReconnectingConnection:
 
     def _connect(self, waker: Waker) -> tuple[Connection, Welcome]:
         deadline = self._clock() + CONNECT_TIMEOUT
-        uri = names.resolve(self.target, waker, self._clock, deadline)
+        uri = names.resolve(self._service, waker, self._clock, deadline)
         connection = Connection.open(uri, waker, self._clock, deadline)
         try:
             answer = connection.handshake(uri.object, self._hello, framing.MSGPACK, deadline)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyro_events._client.connection import Connection
+    from pyro_events._client.names import Service
     from pyro_events._client.outbox import Batch
     from pyro_events._client.reconnecting_connection import Welcome
     from pyro_events.errors import Refused
@@ -41,10 +42,10 @@ class Sender:
     """The owner of a publisher's link, which calls it in its thread. Any thread may call it."""
 
     def __init__(
-        self, es: str | None, ident: str | None, max_pending: int, max_pending_bytes: int
+        self, service: Service, ident: str | None, max_pending: int, max_pending_bytes: int
     ) -> None:
         self._outbox = Outbox(max_pending, max_pending_bytes)
-        self.link = ReconnectingConnection(es, "publisher", ident, self)
+        self.link = ReconnectingConnection(service, "publisher", ident, self)
         self._id = uuid4().hex
         self._lock = threading.RLock()  # collecting garbage may call `close`
         self._changed = InterruptSafeCondition(self._lock)
@@ -337,7 +338,6 @@ class Sender:
         self._counts["retries"] += self._outbox.rewind()
 
     # -- without the lock
-
     def _amid_a_call(self) -> bool:
         """Whether this thread holds the lock already, in whatever was interrupted."""
         return bool(self._lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001 - as `Condition` asks it

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pyro_events._client.calls import Calls
     from pyro_events._client.connection import Connection
+    from pyro_events._client.names import Service
     from pyro_events._client.receiving.inbox import Inbox
     from pyro_events._client.receiving.subscription import Call
     from pyro_events._client.reconnecting_connection import Welcome
@@ -35,13 +36,13 @@ class Callback(Subscription):
 
     def __init__(
         self,
-        es: str | None,
+        service: Service,
         ident: str | None,
         inbox: Inbox,
         options: dict[str, Any],
         daemon: dict[str, Any],
     ) -> None:
-        super().__init__(es, ident, inbox, None)
+        super().__init__(service, ident, inbox, None)
         self._backlog = _Backlog(MAX_WAITING)
         self._incarnation: str | None = None
         self._was_dismissed = False
