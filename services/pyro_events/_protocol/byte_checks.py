@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LIST16, LIST32 = 0xDC, 0xDD
-_TIMESTAMPS = (b"\xd6\xff", b"\xd7\xff", b"\xc7\x0c\xff")
+_TIME32, _TIME64, _TIME96 = b"\xd6\xff", b"\xd7\xff", b"\xc7\x0c\xff"
 """How msgpack's timestamps of 32, 64 and 96 bits begin."""
 
 
@@ -32,7 +32,7 @@ def check_timestamps(data: bytes) -> None:
 
     The messages that only look as if there was one, such as bytes, are read once more for it.
     """
-    if not any(start in data for start in _TIMESTAMPS):
+    if _TIME32 not in data and _TIME64 not in data and _TIME96 not in data:
         return
 
     def check(items: Iterable[Any]) -> None:
