@@ -77,8 +77,12 @@ class LifeCycle(Subscriber):
     proxy on, waits for an event service that isn't there, and has to be closed.
     """
 
-    def __init__(self, es: str | None = None, *, ident: str | None = None) -> None:
-        super().__init__(es, ident=ident, name="life cycle", when_full="drop-oldest")
+    def __init__(
+        self, es: str | None = None, *, ident: str | None = None, broadcast: bool = False
+    ) -> None:
+        super().__init__(
+            es, ident=ident, broadcast=broadcast, name="life cycle", when_full="drop-oldest"
+        )
         self._watchers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._locations: dict[tuple[str, str], str] = {}
         self._watching = threading.Lock()
@@ -128,6 +132,10 @@ class LifeCycle(Subscriber):
     def connected(self, notice: ConnectionNotice) -> None:  # noqa: ARG002 - the same
         """Make all watchers check: with the event service, a whole deployment may be back."""
         self._notify_watchers(None)
+
+    def _after_fork(self, inherited: Any) -> None:
+        super()._after_fork(inherited)
+        self._watching, self._thread = inherited, None
 
     def _notify_watchers(self, change: ServiceEvent | None) -> None:
         with self._watching:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from queue import Empty
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pyro_events._client.receiving.base import SubscriberBase
 from pyro_events._client.receiving.inbox import Failure, Notice, Wake
@@ -48,6 +48,10 @@ class AsyncSubscriber(SubscriberBase):
     async def unsubscribe(self, subjects: str | Sequence[str]) -> None:
         """Stop receiving events about these subjects; see `Subscriber.unsubscribe`."""
         await asyncio.to_thread(self._subscription.unsubscribe, subjects)
+
+    def _after_fork(self, inherited: Any) -> None:
+        super()._after_fork(inherited)
+        self._delivery = inherited
 
     async def close(self) -> None:
         """End the subscriptions and the iteration, and disconnect.

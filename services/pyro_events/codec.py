@@ -12,17 +12,19 @@ in proportion to their number.
 
 from __future__ import annotations
 
+from itertools import chain
 from secrets import randbits
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgpack
 
 from pyro_events._protocol import tags
+from pyro_events._protocol.byte_checks import LIST32, check_lengths, check_timestamps
 from pyro_events._protocol.collisions import check_keys
 from pyro_events._protocol.tags import MARK, UnsendableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["register", "unregister"]
 
@@ -31,9 +33,8 @@ T = TypeVar("T")
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 _all_plain = _PLAIN.issuperset
 
-_LIST16, _LIST32 = 0xDC, 0xDD
 _LARGE = 1 << 20
-_LIST32_START = bytes((_LIST32,))
+_LIST32_START = bytes((LIST32,))
 _FENCE_NUMBER = 1 << 63 | randbits(63)
 _FENCE = msgpack.packb(_FENCE_NUMBER)
 
@@ -105,8 +106,8 @@ class Codec:
     def pack(self, message: Any) -> bytes:
         """Return the message as bytes.
 
-        Raises TypeError, with its place in the message, for a value of any other type, and
-        ValueError for too deep nesting and for text that is not valid Unicode.
+        Raises TypeError for a value of any other type and ValueError for text that is not valid
+        Unicode, both with the place in the message, and ValueError for too deep nesting.
         """
         # Making a packer takes as long as packing does, and two threads must not share one.
         try:
@@ -120,6 +121,11 @@ class Codec:
             raise error.named("message") from None
         except RecursionError:
             raise ValueError("message is nested too deeply") from None
+        except UnicodeEncodeError as error:
+            place = "message" + (self._find_unencodable(message) or "")
+            raise ValueError(
+                f"{place}: {error.object!r:.60} can't be sent: {error.reason}"
+            ) from None
         if len(packed) < _LARGE:  # a packer keeps the room that it needed
             self._packers.append(packer)
         return packed
@@ -134,6 +140,7 @@ class Codec:
             data = bytes(data)
         try:
             check_lengths(data)
+            check_timestamps(data)
             if tags.MARK_START in data:
                 return _Tagged(self._decoders).read(data)
             return msgpack.unpackb(data, strict_map_key=False, ext_hook=_refuse_extension)
@@ -197,6 +204,26 @@ class Codec:
             flat.append(item)
         return flat
 
+    def _find_unencodable(self, value: Any) -> str | None:
+        """Return the path to the first text that is not valid Unicode, None if there is none."""
+        kind = type(value)
+        if kind is str:
+            return None if value.isascii() or _is_encodable(value) else ""
+        steps: Iterable[tuple[str, Any]] = ()
+        if kind is dict:
+            keys = ((f" (key {key!r:.40})", key) for key in value)
+            steps = chain(keys, ((f"[{key!r:.40}]", item) for key, item in value.items()))
+        elif kind in (list, tuple):
+            steps = ((f"[{index}]", item) for index, item in enumerate(value))
+        elif kind in (set, frozenset):
+            steps = (("{…}", item) for item in value)
+        elif kind in self._names:
+            steps = [("", self._encoders[kind](value)[2])]
+        for step, item in steps:
+            if (path := self._find_unencodable(item)) is not None:
+                return step + path
+        return None
+
     def _class(self, value: Any, name: str, to_dict: Callable[[Any], dict[str, Any]]) -> Any:
         try:
             state = to_dict(value)
@@ -217,6 +244,14 @@ class Codec:
         raise ValueError(
             f"the class {name!r:.100} of an object in the message isn't registered here"
         )
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_plain(value: Any) -> bool:
@@ -242,18 +277,6 @@ def _big_int(value: Any) -> Any:
     return [MARK[tags.INT], value.to_bytes(size, "big", signed=True)]
 
 
-def check_lengths(data: bytes) -> None:
-    """Raise an exception for a message with fewer items than its lists claim.
-
-    msgpack allocates a list of the claimed length before it has read the items, gigabytes for a few
-    kilobytes of bytes. Skipping allocates nothing.
-    """
-    if _LIST16 in data or _LIST32 in data:
-        walker = msgpack.Unpacker(max_buffer_size=len(data))
-        walker.feed(data)
-        walker.skip()
-
-
 def _unpack_together(bodies: Sequence[bytes]) -> list[Any]:
     """Unpack messages without tags; raises some exception for any others.
 
@@ -263,6 +286,7 @@ def _unpack_together(bodies: Sequence[bytes]) -> list[Any]:
     count = len(bodies)
     data = _LIST32_START + (2 * count).to_bytes(4, "big") + _FENCE + _FENCE.join(bodies)
     check_lengths(data)
+    check_timestamps(data)
     read = msgpack.unpackb(data, strict_map_key=False, ext_hook=_refuse_extension)
     if read[::2].count(_FENCE_NUMBER) != count:
         raise ValueError("not a message in each")

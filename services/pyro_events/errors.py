@@ -5,7 +5,8 @@ from __future__ import annotations
 from Pyro5.errors import CommunicationError
 
 __all__ = [
-    "Closed", "EventServiceError", "NotPublished", "OutcomeUnknown", "Refused", "Unreachable",
+    "Closed", "EventServiceError", "Forked", "NotPublished", "OutcomeUnknown", "Refused",
+    "Unreachable",
 ]  # fmt: skip
 
 
@@ -35,3 +36,7 @@ class NotPublished(EventServiceError):
 
 class Closed(EventServiceError):
     """The helper was closed before or during the call."""
+
+
+class Forked(EventServiceError):
+    """The helper was made before a fork: it belongs to the parent process."""

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pyro_events._client.closeable import Closeable
+from pyro_events._client.names import service
 from pyro_events._client.sender import Sender
 from pyro_events._protocol.subjects import check_subjects
 from pyro_events.codec import pack
@@ -30,10 +31,12 @@ _log = logging.getLogger("pyro_events")
 class Publisher(Closeable):
     """Publishes events, across restarts of the event service and broken connections.
 
-    `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name
-    server, again for every connection. `ident` is the identification, if the event service wants
-    one. At most `max_pending` events, and about `max_pending_bytes` of them, wait to be
-    acknowledged. `timeout` (seconds) bounds every wait of `publish`, `post` and `close`.
+    `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name server,
+    again for every connection. That is at Pyro5's NS_HOST and NS_PORT, localhost unless set; with
+    `broadcast` it is searched in the network, too. `esURI` is the old name of `es`. `ident` is the
+    identification, if the event service wants one. At most `max_pending` events, and about
+    `max_pending_bytes` of them, wait to be acknowledged. `timeout` (seconds) bounds every wait of
+    `publish`, `post` and `close`.
 
     Any thread may call any method; events keep the order of the calls. A publisher connects when
     it is first used, and has to be closed; as a context manager it closes itself. A signal handler
@@ -47,6 +50,8 @@ class Publisher(Closeable):
         es: str | None = None,
         *,
         ident: str | None = None,
+        broadcast: bool = False,
+        esURI: str | None = None,  # noqa: N803 - the original's name
         max_pending: int = MAX_PENDING,
         max_pending_bytes: int = MAX_PENDING_BYTES,
         timeout: float = TIMEOUT,
@@ -54,9 +59,9 @@ class Publisher(Closeable):
         if timeout <= 0:
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
         self._timeout = timeout
-        self._sender = Sender(es, ident, max_pending, max_pending_bytes)
+        self._sender = Sender(service(es, esURI, broadcast), ident, max_pending, max_pending_bytes)
         self._subjects: dict[str, tuple[str, ...]] = {}
-        self._closed = False
+        self._ready()
 
     def publish(self, subjects: str | Sequence[str], message: Any, *, opaque: bool = False) -> None:
         """Send a message about one subject or several; returns when the event service has it.
@@ -135,6 +140,16 @@ class Publisher(Closeable):
             self._subjects[subjects] = checked
         return checked
 
-    def _abandon(self) -> str:
-        lost = self._sender.close(wait=False)
+    def _unclosed(self) -> str:
+        lost = self._sender.pending
         return f"publisher with {lost} events that were not sent" if lost else "publisher"
+
+    def _abandon(self) -> None:
+        self._sender.close(wait=False)
+
+    def _at_exit(self, began: float) -> None:
+        if not self._closed:
+            self._sender.finish(began + self._timeout)
+
+    def _after_fork(self, inherited: Any) -> None:
+        self._sender, self._closed = inherited, True

@@ -51,7 +51,8 @@ class ReconnectingProxy(Closeable):
     connection breaks after a call was sent, the call may or may not have been executed: it is sent
     again if its method is among the `repeatable`, otherwise it raises `OutcomeUnknown` (both of
     `pyro_events.errors`). `timeout` is how many seconds an answer may take (None: Pyro5's
-    COMMTIMEOUT); `handshake` and `serializer` are as in Pyro5. With `events`, a `LifeCycle` or the
+    COMMTIMEOUT); `handshake` and `serializer` are as in Pyro5. With `broadcast` a name
+    server that isn't at NS_HOST is searched in the network. With `events`, a `LifeCycle` or the
     URI of an event service, the manager's state events show when a service has gone or is back.
 
     Methods and attributes of the object are used as with a Pyro5 proxy; `method` reaches those
@@ -70,11 +71,13 @@ class ReconnectingProxy(Closeable):
         timeout: float | None = None,
         handshake: Any = None,
         serializer: str | None = None,
+        broadcast: bool = False,
         events: LifeCycle | str | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = _CHANCE,
     ) -> None:
         self._target = _parse(uri)
+        self._broadcast = broadcast
         self._repeatable = _check_names(repeatable)
         self._patience = _check_seconds("patience", patience)
         if timeout is not None:
@@ -95,11 +98,11 @@ class ReconnectingProxy(Closeable):
         self._counts = dict.fromkeys(ProxyStatistics.__annotations__, 0)
         self._own_events: LifeCycle | None = None
         if isinstance(events, str):
-            events = self._own_events = LifeCycle(events)
+            events = self._own_events = LifeCycle(events, broadcast=broadcast)
         elif events is not None and not isinstance(events, LifeCycle):
             raise TypeError(f"events must be a URI or a LifeCycle, not {type(events).__name__}")
         self._events = events
-        self._closed = False
+        self._ready()
         if events is not None:
             events.watch(self)
 
@@ -151,12 +154,17 @@ class ReconnectingProxy(Closeable):
         state = f"connected to {self._uri}" if self._connected else "not connected"
         return f"<{type(self).__name__} {self._target}; {state}>"
 
-    def _abandon(self) -> str | None:
-        used = self._connected or self._own_events is not None
+    def _unclosed(self) -> str | None:
+        return "proxy" if self._connected or self._own_events is not None else None
+
+    def _abandon(self) -> None:
         self._pool.close()
         if self._own_events is not None:
             threading.Thread(target=self._own_events.close, daemon=True).start()
-        return "proxy" if used else None
+
+    def _after_fork(self, inherited: Any) -> None:
+        self._pool, self._changed, self._wakers = inherited, threading.Condition(), set()
+        self._events = self._own_events = self._connected = None
 
     # -- the remote object
 
@@ -251,14 +259,14 @@ class ReconnectingProxy(Closeable):
                 return made
 
     def _connect(self, deadline: float) -> PooledProxy:
-        waker = Waker()
+        waker, service = Waker(), names.Service(self._target, self._broadcast)
         try:
             with self._changed:
                 if self._closed:
                     raise Closed("the proxy was closed")
                 self._wakers.add(waker)
             try:
-                uri = names.resolve(self._target, waker, self._clock, deadline)
+                uri = names.resolve(service, waker, self._clock, deadline)
             except Stopped:
                 raise Closed("the proxy was closed") from None
             except TimeoutError:
@@ -307,9 +315,12 @@ class ReconnectingProxy(Closeable):
             before, self._connected = self._connected, True
             self._uri, self._methods, self._attributes = proxy.uri, proxy.methods, proxy.attributes
             self._counts["connections"] += 1
-        if not before:
+        if before is None:
             _log.info("connected to %s at %s", self._target, self._uri)
-            self._notify("connected", None if before is None else "it is back")
+            self._notify("connected", None)
+        elif not before:
+            _log.warning("connected again to %s, at %s", self._target, self._uri)
+            self._notify("connected", "it is back")
 
     def _connection_lost(self, reason: object) -> None:
         with self._changed:

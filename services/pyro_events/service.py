@@ -21,6 +21,7 @@ from pyro_events._broker.errors import (
 from pyro_events._broker.registration import Registration
 from pyro_events._broker.rpc.arguments import make_items
 from pyro_events._broker.settings import ServiceOptions, settings_of
+from pyro_events._client.process import process
 from pyro_events._protocol.subjects import check_subjects
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class EventService:
             target=_run, args=(self._engine, self.ended), name="event service", daemon=True
         )
         self._thread.start()
+        process.add(self)
         if self._register:
             try:
                 registration = Registration(self._ns, self.uri, self.incarnation)
@@ -192,10 +194,17 @@ class EventService:
             warnings.warn(f"unstopped EventService {engine.uri}", ResourceWarning, stacklevel=2)
             engine.stop("forgotten")
 
+    def _after_fork(self, _inherited: object) -> None:
+        self._engine = self._registration = self._thread = None
+        self._lock = threading.Lock()
+
+    def _at_exit(self, began: float) -> None:
+        """Do nothing: it serves exit handlers, too."""
+
     @property
     def _running(self) -> Engine:
         if self._engine is None:
-            raise NotRunning("the event service was not started")
+            raise NotRunning("the event service was not started in this process")
         return self._engine
 
     def _result(self, future: Future[T]) -> T:

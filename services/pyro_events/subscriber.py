@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pyro_events._client.closeable import Closeable
 from pyro_events._client.receiving.base import SubscriberBase
@@ -13,7 +13,6 @@ from pyro_events._client.receiving.inbox import Failure, Notice, Wake
 from pyro_events._client.receiving.pushes import Undecodable
 from pyro_events._client.receiving.workers import Workers
 from pyro_events._client.waker import Waker
-from pyro_events.errors import Closed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,13 +29,15 @@ _log = logging.getLogger("pyro_events")
 class Subscriber(SubscriberBase, Closeable):
     """Receives events: subclass it, override `event`, subscribe, and `listen`.
 
-    `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name
-    server, again for every connection. `ident` is the identification, if the event service wants
-    one. `delivery` is `"stream"`, over a connection that the subscriber opens, or `"callback"`, to
-    a Pyro5 daemon of its own on `host`, `port`, `nathost` and `natport`. `name` is shown to people.
-    With `once` an event comes once however many subscriptions match. `queue_size` (events) and
-    `when_full` (`"block"`, `"drop-oldest"`, `"drop-newest"`, `"disconnect"`) set the subscriber's
-    queue at the event service; None means the event service's default.
+    `es` is the event service's URI (`PYRO:…` or `PYRONAME:…`); None looks it up in the name server,
+    again for every connection. That is at Pyro5's NS_HOST and NS_PORT, localhost unless set; with
+    `broadcast` it is searched in the network, too. `esURI` is the old name of `es`. `ident` is the
+    identification, if the event service wants one. `delivery` is `"stream"`, over a connection that
+    the subscriber opens, or `"callback"`, to a Pyro5 daemon of its own on `host`, `port`, `nathost`
+    and `natport`. `name` is shown to people. With `once` an event comes once however many
+    subscriptions match. `queue_size` (events) and `when_full` (`"block"`, `"drop-oldest"`,
+    `"drop-newest"`, `"disconnect"`) set the subscriber's queue at the event service; None means the
+    event service's default.
 
     Any thread may call any method, `event` included. A subscriber connects when it first
     subscribes or listens, and has to be closed; as a context manager it closes itself. A signal
@@ -103,8 +104,6 @@ class Subscriber(SubscriberBase, Closeable):
                     self._listener = me
             if self._listener is not me:
                 raise RuntimeError("listen() is running already")
-            if self._closed:
-                raise Closed("the subscriber was closed")
             self._subscription.start()
             self._process_items()
         finally:
@@ -118,6 +117,18 @@ class Subscriber(SubscriberBase, Closeable):
         """
         self._aborted = True
         self._inbox.put(Wake())
+
+    @property
+    def abortListen(self) -> bool:  # noqa: N802 - the original's name
+        """Whether `abort` was called and `listen` hasn't returned yet; True calls it."""
+        return self._aborted
+
+    @abortListen.setter
+    def abortListen(self, value: object) -> None:  # noqa: N802 - the same
+        if value:
+            self.abort()
+        else:
+            self._aborted = False
 
     def setThreading(self, threaded: bool) -> None:  # noqa: N802 - the original's name
         """Set whether up to 8 threads call `event` at once, from the next `listen` on.
@@ -239,6 +250,14 @@ class Subscriber(SubscriberBase, Closeable):
         if not succeeded:
             self._count("errors")
         return succeeded
+
+    def _after_fork(self, inherited: Any) -> None:
+        super()._after_fork(inherited)
+        self._listener, self._count_lock = None, threading.Lock()
+        self._aborted = True  # if a handler has forked, its `listen` ends here
+        if self._opened is not None:
+            self._opened.delivery = inherited
+        self._workers.disown()
 
     def _count(self, what: str, number: int = 1) -> None:
         with self._count_lock:

@@ -100,20 +100,24 @@ def test_what_make_start_starts_is_what_the_next_commands_see() -> None:
 
 
 def test_the_programs_of_the_readme_talk_to_each_other(deployment: Deployment) -> None:
-    """The five lines that listen print what the two lines publish."""
+    """The listener prints what the two lines publish, and Ctrl-C ends it without a traceback."""
     deployment.configure(PAIR)
     deployment.run("start")
     host, _, port = deployment.service("ns")["uri"].rpartition("@")[2].rpartition(":")
     env = deployment.env | {"PYRO_NS_HOST": host, "PYRO_NS_PORT": port, "PYTHONUNBUFFERED": "1"}
     listening, publishing = blocks("python")
     publishing = "from pyro_events import Publisher\n" + publishing
+    pipe = subprocess.PIPE
     with subprocess.Popen(
-        [sys.executable, "-c", listening], env=env, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", listening], env=env, stdout=pipe, stderr=pipe, text=True
     ) as subscriber:
         try:
             eventually(lambda: deployment.service("es")["es"]["subscribers"] == 1)
             subprocess.run([sys.executable, "-c", publishing], env=env, check=True, timeout=30)
             assert subscriber.stdout is not None
             assert subscriber.stdout.readline() == "STOCKS.SUN ('SUN', 22.44)\n"
+            subscriber.send_signal(signal.SIGINT)
+            assert subscriber.communicate(timeout=20) == ("", "")
+            assert subscriber.returncode == 0
         finally:
             subscriber.kill()

@@ -189,10 +189,35 @@ def test_depth_is_an_error_or_no_problem(depth: int) -> None:
         assert codec.unpack(packed) == message
 
 
-def test_lone_surrogates_are_refused() -> None:
-    """They are no Unicode text; silently changing them is no choice."""
-    with pytest.raises(ValueError, match="surrogates"):
-        codec.pack("\ud800")
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [
+        ("\ud800", "message"),
+        (["a", {"b": ("x", {"\udfff"})}], "message[1]['b'][1]{…}"),
+        ({1: {"\ud801": 1}}, "message[1] (key '\\ud801')"),
+        ({("x", "\ud801"): 1}, "message (key ('x', '\\ud801'))[1]"),
+    ],
+)
+def test_lone_surrogates_are_refused(message: Any, place: str) -> None:
+    """They are no Unicode text; the error says where they are."""
+    with pytest.raises(ValueError, match=re.escape(f"{place}: '") + ".*surrogates not allowed"):
+        codec.pack(message)
+    assert codec.unpack(codec.pack("Ö")) == "Ö"
+
+
+@pytest.mark.parametrize("stamp", [msgpack.Timestamp(1), msgpack.Timestamp(1 << 40, 1)])
+def test_timestamps_of_msgpack_are_refused(stamp: Any) -> None:
+    """The codec never sends them, and nobody expects them; bytes that look alike arrive."""
+    for message in (stamp, [stamp], {"a": {"b": stamp}}, {stamp: 1}):
+        raw = msgpack.packb(message)
+        for received in (raw, codec.pack((1, None))[:-1] + raw):
+            with pytest.raises(ValueError, match="extension type -1"):
+                codec.unpack(received)
+            with pytest.raises(ValueError, match="extension type -1"):
+                codec.unpack_all([codec.pack(1), received])
+    alike = {"bytes": msgpack.packb(stamp), (1,): b"\xd6\xff\xd7\xff"}
+    assert codec.unpack(codec.pack(alike)) == alike
+    assert codec.unpack_all([codec.pack(b"\xd6\xff"), codec.pack(1)]) == [b"\xd6\xff", 1]
 
 
 @settings(deadline=None)

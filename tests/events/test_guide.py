@@ -7,6 +7,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,16 @@ def test_publish(es: EventService) -> None:
         sub.start()
         expected = [("SUN", 22.44), ("SUN", 22.45), ("SUN", 22.45), 20.5, 20.6]
         assert sub.wait(5) == expected
+
+
+def test_workers(es: EventService) -> None:
+    """The initializer makes what a worker publishes with."""
+    names = run(
+        block("def start_worker"), Publisher=Publisher, ProcessPoolExecutor=ProcessPoolExecutor
+    )
+    names["start_worker"]()
+    with names["pub"] as pub:
+        pub.publish("a", 1)
 
 
 def test_a_queue_of_one_s_own(es: EventService) -> None:

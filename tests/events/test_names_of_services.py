@@ -13,7 +13,7 @@ from Pyro5.core import URI
 
 from pyro_events import Publisher, Subscriber
 from pyro_events._client import names
-from pyro_events._client.names import Unregistered, parse, resolve
+from pyro_events._client.names import Unregistered, parse, resolve, service
 from pyro_events._client.waker import Stopped, Waker
 from pyro_events.errors import Unreachable
 
@@ -32,8 +32,9 @@ def waker() -> Iterator[Waker]:
     made.close()
 
 
-def find(text: str | None, waker: Waker, timeout: float = 10) -> str:
-    return str(resolve(parse(text), waker, time.monotonic, time.monotonic() + timeout))
+def find(text: str | None, waker: Waker, timeout: float = 10, *, broadcast: bool = False) -> str:
+    place = service(text, None, broadcast)
+    return str(resolve(place, waker, time.monotonic, time.monotonic() + timeout))
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_looking_up_can_be_cut_short(waker: Waker) -> None:
 def test_without_a_place_the_network_is_asked(
     waker: Waker, free_port: int, name_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Pyro5 does: when nobody answers at NS_HOST, by broadcast."""
+    """When nobody answers at NS_HOST: by broadcast, but only if the program wants that."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as responder:
         responder.bind(("127.0.0.1", 0))
         responder.settimeout(10)
@@ -119,12 +120,14 @@ def test_without_a_place_the_network_is_asked(
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(Unregistered, match=f"{name_server} knows no 'Pyro.EventService'"):
+        with pytest.raises(Unreachable, match="no name server found"):
             find(None, waker)
+        with pytest.raises(Unregistered, match=f"{name_server} knows no 'Pyro.EventService'"):
+            find(None, waker, broadcast=True)
         thread.join()
         monkeypatch.setattr(names, "_BROADCAST_WAIT", 0.05)
         with pytest.raises(Unreachable, match="no name server found"):
-            find(None, waker)
+            find(None, waker, broadcast=True)
 
 
 def test_ipv6_and_unix_places_are_understood(waker: Waker, tmp_path: object) -> None:

@@ -46,6 +46,7 @@ def test_subjects_stay_as_written_and_in_order(subjects: list[str]) -> None:
         (["a", 7], TypeError, r"subjects\[1\] must be a str, not int: 7"),
         ([["a"]], TypeError, "subject must be a str, not list"),
         ("\udc80", ValueError, "can't be encoded"),
+        (["a", "\udc80"], ValueError, r"subjects\[1\] '.udc80' can't be encoded"),
     ],
 )
 def test_a_bad_subject_is_named(subjects: object, error: type[Exception], words: str) -> None:
@@ -58,6 +59,7 @@ def test_a_bad_subject_is_named(subjects: object, error: type[Exception], words:
     ("patterns", "error", "words"),
     [
         ("", ValueError, "pattern is empty"),
+        (["a", "\udc80"], ValueError, r"patterns\[1\] '.udc80' can't be encoded"),
         ([], ValueError, "no pattern given"),
         (["a", "(b"], ValueError, r"pattern '\(b' is refused: missing \)"),
         ("*", ValueError, "nothing to repeat"),

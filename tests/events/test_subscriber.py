@@ -154,7 +154,7 @@ def test_senseless_options_are_errors_at_once(options: dict[str, Any]) -> None:
         Subscriber(**options)
 
 
-@pytest.mark.parametrize("options", [{"queue_size": 0}, {"when_full": "explode"}])
+@pytest.mark.parametrize("options", [{"queue_size": 1 << 40}])
 def test_options_that_the_event_service_refuses_are_errors(
     es: Running, delivery: Any, options: dict[str, Any]
 ) -> None:

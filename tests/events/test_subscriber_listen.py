@@ -306,6 +306,18 @@ def test_closing_ends_a_call_in_another_thread(tidy: None) -> None:
         assert len(failures) == 1
 
 
+def test_the_end_of_an_outage_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever was warned that there is no connection is told, as loudly, that there is one."""
+    with caplog.at_level(logging.INFO), FakeES() as es, Recording(es.uri) as sub:
+        sub.subscribe("a")
+        es.cut()
+        eventually(lambda: sub.statistics()["reconnects"] == 1)
+        eventually(lambda: len(caplog.records) == 2)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "no connection" in caplog.messages[0]
+    assert caplog.messages[1] == f"connected again to the event service: {es.uri}"
+
+
 def test_what_happens_is_logged_sparingly(caplog: pytest.LogCaptureFixture) -> None:
     """One warning an outage, not one an attempt."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyro_events.errors import EventServiceError
 from pyro_events.publisher import Publisher
@@ -24,61 +25,148 @@ from pyro_events.subscriber import Subscriber
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyro_events._client.receiving.pushes import Undecodable
     from pyro_events._protocol.event import Event
     from pyro_events.types import ConnectionNotice, GapNotice
 
 INTERRUPTED = 130
+QUEUE_SIZE = 1000
+"""Events that may wait for a slow terminal; then the oldest are dropped, and counted."""
 
 
 class Printer(Subscriber):
     """Prints each event as it comes, a line each; ends after `count`."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        super().__init__(options.es, ident=_ident(options), name="pyroctl es listen")
+        super().__init__(
+            options.es,
+            ident=_ident(options),
+            name="pyroctl es listen",
+            queue_size=QUEUE_SIZE,
+            when_full="drop-oldest",
+        )
         self._json = options.json
         self._quiet = options.rate
         self._left = options.count
         self.seen = 0
+        self.missed = 0
+        self.failure: OSError | None = None
 
     def event(self, event: Event) -> None:
         """Print one event."""
-        self.seen += 1
         if not self._quiet:
-            self.write(json_line(event) if self._json else text_line(event))
+            try:
+                line = json_line(event) if self._json else text_line(event)
+            except RecursionError:
+                warn(f"an event about {event.subject!r} can't be shown: it is nested too deeply")
+            else:
+                self.write(line)
+        self._count_event()
+
+    def _report_undecodable(self, event: Undecodable) -> None:
+        """Count an event of a class that isn't known here, too, and print what can be."""
+        if not self._quiet:
+            warn(f"an event about {event.subject!r} can't be shown: {event.reason}")
+        self._count_event()
+
+    def _count_event(self) -> None:
+        self.seen += 1
         if self._left is not None and self.seen >= self._left:
             self.abort()
 
     def gap(self, notice: GapNotice) -> None:
         """Report what was missed."""
         missed = notice.get("missed")
-        what = "some events" if missed is None else f"{missed} events"
-        print(f"missed {what}: {notice['reason']}", file=sys.stderr)  # noqa: T201 - for people
+        what = "some events" if missed is None else "1 event" if missed == 1 else f"{missed} events"
+        self.missed += missed or 0
+        total = f" ({self.missed} so far)" if self.missed != missed and missed else ""
+        why = (
+            "they came faster than they were read"
+            if notice["reason"] == "full"
+            else notice["reason"]
+        )
+        warn(f"missed {what}{total}: {why}")
 
     def disconnected(self, notice: ConnectionNotice) -> None:
         """Report that no events arrive at the moment."""
         reason = notice.get("reason")
-        print(f"disconnected: {reason}; reconnecting", file=sys.stderr)  # noqa: T201 - as above
+        warn(f"disconnected: {reason}; reconnecting")
 
     def write(self, line: str) -> None:
-        """Print a line at once; end if the reader has closed the pipe."""
+        """Print a line at once; end if the reader has gone, or nothing can be written."""
         try:
             print(line, flush=True)  # noqa: T201 - the command's output
-        except BrokenPipeError:
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                self.failure = error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self.abort()
 
 
+def warn(text: str) -> None:
+    """Print a line for people."""
+    with contextlib.suppress(OSError):
+        print(_one_line(text), file=sys.stderr, flush=True)  # noqa: T201 - the command's output
+
+
 def json_line(event: Event) -> str:
-    """Return an event as JSON; values that JSON can't express become text."""
-    value = {"subject": event.subject, "time": event.time, "msg": event.msg}
+    """Return an event as JSON; values that JSON can't express become text, NaN becomes null."""
+    value = {"subject": event.subject, "time": event.time, "msg": _jsonable(event.msg)}
     return json.dumps(value, default=str)
+
+
+def _jsonable(value: Any) -> Any:
+    value = _brief(value)
+    if isinstance(value, dict):
+        plain = (str, int, float, bool, type(None))
+        return {k if isinstance(k, plain) else str(k): _jsonable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return list(map(_jsonable, value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _readable(value: Any) -> Any:
+    """Return the value with everything within it in brief."""
+    value = _brief(value)
+    if isinstance(value, dict):
+        return {_readable(key): _readable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return type(value)(map(_readable, value))
+    return value
+
+
+class _Brief(str):
+    """A text that stands for a value, and is shown without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _brief(value: Any) -> Any:
+    """Return shape and dtype for numpy's arrays, Python's values for its scalars."""
+    np = sys.modules.get("numpy")
+    if np is None or not isinstance(value, (np.ndarray, np.generic)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    shape = "×".join(map(str, value.shape)) or "scalar"
+    return _Brief(f"array({shape}, {value.dtype})")
+
+
+def _one_line(text: str) -> str:
+    """Return the text with escapes for what would control a terminal, or begin another line."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def text_line(event: Event) -> str:
     """Return an event for people: time, subject and message."""
     when = datetime.fromtimestamp(event.time, UTC).astimezone().isoformat(timespec="milliseconds")
-    message = event.msg if isinstance(event.msg, str) else repr(event.msg)
-    return f"{when} {event.subject} {message}"
+    message = event.msg if isinstance(event.msg, str) else repr(_readable(event.msg))
+    return _one_line(f"{when} {event.subject} {message}")
 
 
 def publish(options: argparse.Namespace) -> int:
@@ -91,6 +179,10 @@ def publish(options: argparse.Namespace) -> int:
 
 def listen(options: argparse.Namespace) -> int:
     """Print events until interrupted, or until `count` is reached."""
+    with contextlib.suppress(ImportError):
+        from pyro_events import numpy_codec  # noqa: PLC0415 - if numpy is there
+
+        numpy_codec.register()
     with Printer(options) as printer:
         if options.subjects:
             printer.subscribe(options.subjects)
@@ -103,6 +195,8 @@ def listen(options: argparse.Namespace) -> int:
             printer.listen()
         finally:
             ended.set()
+        if printer.failure is not None:
+            raise printer.failure
     return 0
 
 
@@ -113,7 +207,7 @@ def _print_rate(printer: Printer, ended: threading.Event, as_json: bool) -> None
         seen, now = printer.seen, time.monotonic()
         rate = round((seen - before) / (now - then), 1)
         before, then = seen, now
-        value = {"rate": rate, "total": seen}
+        value = {"rate": rate, "total": seen, "missed": printer.missed}
         printer.write(json.dumps(value) if as_json else f"{rate:g}/s, {seen} in all")
 
 
@@ -148,6 +242,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     options = parser().parse_args(arguments)
+    for name in ("stdout", "stderr"):  # closed ones are missing; no locale has all characters
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for good
+        getattr(sys, name).reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         signal.pthread_sigmask(
@@ -163,8 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    with contextlib.suppress(OSError):
-        print(message, file=sys.stderr)  # noqa: T201 - the command's output
+    warn(message)
     return 1
 
 

@@ -43,7 +43,7 @@ class Calls:
 
     def __init__(self, target: str = EVENTSERVICE_NAME) -> None:
         self._target = target
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # collecting garbage may call
         self._seq = 0
         self._waiting: dict[int, Answer] = {}
         self._failure: Exception | None = None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
-from typing import Self
+from typing import Any, Self
+
+from pyro_events._client.process import process
 
 _log = logging.getLogger("pyro_events")
 
@@ -12,14 +15,29 @@ _log = logging.getLogger("pyro_events")
 class Helper:
     """Holds a connection, and warns when it is dropped unclosed.
 
-    `_closed` is False from the end of the constructor on, until `close` was called.
+    `_closed` is False from `_ready` on, with which constructors end, until `close` was called.
     """
 
     _closed = True
 
-    def _abandon(self) -> str | None:
-        """Release what was not closed, without waiting; return what it was, None for nothing."""
+    def _ready(self) -> None:
+        self._closed = False
+        process.add(self)
+
+    def _unclosed(self) -> str | None:
+        """Return what was not closed, None if there is nothing to close. Takes no locks."""
         raise NotImplementedError
+
+    def _abandon(self) -> None:
+        """Release what was not closed, without waiting."""
+        raise NotImplementedError
+
+    def _after_fork(self, inherited: Any) -> None:
+        """Put `inherited` in the place of everything that belongs to the parent process."""
+        raise NotImplementedError
+
+    def _at_exit(self, began: float) -> None:
+        """Finish what can't wait: the interpreter has been ending since `began`."""
 
     def _call_hook(self, hook: str, notice: object) -> bool:
         """Call the user's method of that name; return whether it raised no exception."""
@@ -30,8 +48,19 @@ class Helper:
             return False
         return True
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"a {type(self).__name__} can't be copied or pickled: its connection is its own; "
+            "make another one, with the same arguments"
+        )
+
     def __del__(self) -> None:
-        if not self._closed and (what := self._abandon()) is not None:
+        if self._closed:
+            return
+        what = self._unclosed()
+        if not sys.is_finalizing():  # when it is, locks may be held by threads that don't run
+            self._abandon()
+        if what is not None:
             warnings.warn(f"unclosed {what}: {self!r}", ResourceWarning, source=self)  # noqa: B028 - there is no caller
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from Pyro5 import config
 
 from pyro_events._client.condition import TimedOut
+from pyro_events._client.process import process
 from pyro_events.errors import EventServiceError, Refused, Unreachable
 from pyro_wire import framing
 from pyro_wire.messages import ConnectRefused, UnexpectedAnswer, decode_connect, encode_connect
@@ -58,7 +59,7 @@ class Connection:
         self._waker = waker
         self._clock = clock
         self._reader = framing.FrameReader(config.MAX_MESSAGE_SIZE)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # collecting garbage may write
         self._unsent = bytearray()
         self._finished = False
         self._failure: EventServiceError | None = None
@@ -298,6 +299,7 @@ def _connect(uri: URI, waker: Waker, clock: Callable[[], float], deadline: float
     failure: OSError | str = "no address"
     for family, address in _addresses(uri):
         sock = socket.socket(family, socket.SOCK_STREAM)
+        process.add_socket(sock)
         try:
             sock.setblocking(False)
             code = sock.connect_ex(address)

@@ -1,7 +1,8 @@
 """Where the event service is: URIs, and lookups in the name server.
 
-Name servers are searched in the same order as by `Pyro5.core.locate_ns`, but nothing here can
-hang: each step has a deadline, and ends at once when the helper is closed.
+Name servers are searched in the same order as by `Pyro5.core.locate_ns`, by broadcast only when
+asked to. Nothing here can hang: each step has a deadline, and ends at once when the helper is
+closed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from Pyro5 import config
 from Pyro5.core import URI
@@ -32,6 +33,23 @@ _BROADCAST_WAIT = 0.7
 """Seconds for an answer."""
 
 
+class Service(NamedTuple):
+    """Where the event service is: an URI, and whether a name server may be found by broadcast."""
+
+    uri: URI
+    broadcast: bool
+
+
+def service(es: str | None, old: str | None, broadcast: bool) -> Service:
+    """Return the service that a helper's arguments `es`, `esURI` and `broadcast` mean.
+
+    Raises as `parse`, and TypeError when it is given twice.
+    """
+    if es is not None and old is not None:
+        raise TypeError("es and esURI, its old name, are both given")
+    return Service(parse(old if es is None else es), broadcast)
+
+
 def parse(es: str | None) -> URI:
     """Return the URI for `es`; None stands for the event service's name in the name server.
 
@@ -52,8 +70,9 @@ def parse(es: str | None) -> URI:
     return uri
 
 
-def resolve(uri: URI, waker: Waker, clock: Callable[[], float], deadline: float) -> URI:
+def resolve(service: Service, waker: Waker, clock: Callable[[], float], deadline: float) -> URI:
     """Return the PYRO: URI behind a PYRONAME: one. Raises Unreachable, Unregistered and Stopped."""
+    uri = service.uri
     if uri.protocol == "PYRO":
         return uri
     try:
@@ -61,7 +80,7 @@ def resolve(uri: URI, waker: Waker, clock: Callable[[], float], deadline: float)
     except Unreachable as error:
         if uri.location:
             raise
-        elsewhere = _broadcast(waker)
+        elsewhere = _broadcast(waker) if service.broadcast else None
         if elsewhere is None:
             raise Unreachable(f"no name server found: {error}") from None
     return _ask(elsewhere, uri.object, waker, clock, deadline)

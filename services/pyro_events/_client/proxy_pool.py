@@ -17,6 +17,7 @@ from Pyro5.client import Proxy
 from Pyro5.errors import CommunicationError
 
 from pyro_events._client.connection import ConnectionLost
+from pyro_events._client.process import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,6 +59,7 @@ class PooledProxy:
             raise
         proxy._pyroTimeout = default_timeout if options.timeout is None else options.timeout
         self._sock: socket.socket = proxy._pyroConnection.sock
+        process.add_socket(self._sock)
         if self._sock.family != socket.AF_UNIX:
             with contextlib.suppress(OSError):  # it has broken already; the first call will notice
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -107,7 +109,7 @@ class Pool:
     """The proxies of one client, each used by one thread at a time. Any thread may call."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # collecting garbage may call
         self._idle: list[PooledProxy] = []
         self._in_use: set[PooledProxy] = set()
         self._closed = False

@@ -79,7 +79,7 @@ class ReconnectingConnection:
 
     def __init__(
         self,
-        es: str | None,
+        service: names.Service,
         role: str,
         ident: str | None,
         owner: LinkOwner,
@@ -89,21 +89,27 @@ class ReconnectingConnection:
         chance: Callable[[], float] = _CHANCE,
     ) -> None:
         """Prepare a link, which counts as broken after `silence` seconds without a byte."""
-        self.target = names.parse(es)
+        self._service = service
+        _check_ident(ident)
         self._hello = {"pyro_events": PROTOCOL, "role": role, "ident": ident}
         self._owner = owner
         self._silence = silence
         self._clock = clock
         self._backoff = Backoff(chance)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may start what is being started
         self._waker: Waker | None = None
         self._thread: threading.Thread | None = None
         self._welcomed = False
         self._served = False
         self._failing = False
+        self._outage = False
+        """Whether the last thing that was logged is that there is no connection."""
 
     def start(self) -> None:
-        """Start to connect, unless that has begun already; returns at once."""
+        """Start to connect, unless that has begun already; returns at once.
+
+        Raises Unreachable when the system starts no threads, or the interpreter ends.
+        """
         with self._lock:
             if self._thread is None or not self._thread.is_alive():  # interrupted before it began
                 waker = Waker()
@@ -111,7 +117,12 @@ class ReconnectingConnection:
                     target=self._run, args=(waker,), name="pyro_events link", daemon=True
                 )
                 self._waker, self._thread = waker, thread
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    self._waker = self._thread = None
+                    waker.close()
+                    raise Unreachable(f"no thread for the connection: {error}") from None
 
     def wake(self) -> None:
         """Call the owner's `woken` soon, in the link's thread."""
@@ -132,6 +143,7 @@ class ReconnectingConnection:
     def _run(self, waker: Waker) -> None:
         with self._lock:
             if self._thread is not threading.current_thread():
+                waker.close()
                 return  # the starting thread was interrupted, and has started another one
         try:
             while True:
@@ -153,6 +165,7 @@ class ReconnectingConnection:
     def _log_outage(self, failure: Exception, lived: float) -> None:
         """Log the start of an outage, and not every attempt to end it."""
         if lived or not self._failing:
+            self._outage = True
             _log.warning("no connection to the event service, trying again: %s", failure)
         self._failing = not lived
 
@@ -183,7 +196,7 @@ class ReconnectingConnection:
 
     def _connect(self, waker: Waker) -> tuple[Connection, Welcome]:
         deadline = self._clock() + CONNECT_TIMEOUT
-        uri = names.resolve(self.target, waker, self._clock, deadline)
+        uri = names.resolve(self._service, waker, self._clock, deadline)
         connection = Connection.open(uri, waker, self._clock, deadline)
         try:
             answer = connection.handshake(uri.object, self._hello, framing.MSGPACK, deadline)
@@ -207,7 +220,10 @@ class ReconnectingConnection:
         self._served = False
         try:
             owner.connected(connection, welcome)
-            self._served = self._welcomed = True
+            if self._outage:
+                again = " again" if self._welcomed else ""
+                _log.warning("connected%s to the event service: %s", again, welcome.uri)
+            self._outage, self._served, self._welcomed = False, True, True
             while True:
                 if connection.acquire():
                     try:
@@ -241,6 +257,16 @@ class ReconnectingConnection:
         patience = None if self._silence is None else self._clock() + self._silence / _CHECKS
         if connection.watch(patience):
             self._owner.woken()
+
+
+def _check_ident(ident: object) -> None:
+    """Raise TypeError or ValueError, without the secret itself."""
+    if ident is not None and not isinstance(ident, str):
+        raise TypeError(f"ident must be a str, not {type(ident).__name__}")
+    try:
+        (ident or "").encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"ident can't be encoded: {error.reason}") from None
 
 
 def _welcome(uri: URI, answer: Any) -> Welcome:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyro_events._client.connection import Connection
+    from pyro_events._client.names import Service
     from pyro_events._client.outbox import Batch
     from pyro_events._client.reconnecting_connection import Welcome
     from pyro_events.errors import Refused
@@ -40,13 +42,14 @@ class Sender:
     """The owner of a publisher's link, which calls it in its thread. Any thread may call it."""
 
     def __init__(
-        self, es: str | None, ident: str | None, max_pending: int, max_pending_bytes: int
+        self, service: Service, ident: str | None, max_pending: int, max_pending_bytes: int
     ) -> None:
         self._outbox = Outbox(max_pending, max_pending_bytes)
-        self.link = ReconnectingConnection(es, "publisher", ident, self)
+        self.link = ReconnectingConnection(service, "publisher", ident, self)
         self._id = uuid4().hex
         self._lock = threading.RLock()  # collecting garbage may call `close`
         self._changed = InterruptSafeCondition(self._lock)
+        self._inserted: deque[Entry] = deque()  # posted while their thread held the lock
         self._connection: Connection | None = None
         self._calls: dict[int, int] = {}
         self._seq = 0
@@ -60,6 +63,7 @@ class Sender:
         self._rejected = 0
         self._counts = dict.fromkeys(("published", "failed", "retries"), 0)
         self._connections_made = 0
+        self._left = 0.0
 
     # -- for the publisher, in any thread
 
@@ -70,6 +74,8 @@ class Sender:
         seconds, Refused and Closed.
         """
         deadline, number, error = time.monotonic() + timeout, 0, None
+        if self._amid_a_call():
+            raise RuntimeError("a signal handler or finalizer amid another call has to use post()")
         try:
             while not number:
                 self._wait_for_room(deadline, timeout)
@@ -101,6 +107,10 @@ class Sender:
     def post(self, entry: Entry, timeout: float) -> None:
         """Add the event to the outbox; waits for room, and raises Unreachable after `timeout` s."""
         deadline = 0.0
+        if self._amid_a_call():
+            self._inserted.append(entry)
+            self.link.wake()
+            return
         try:
             while True:
                 with self._lock:
@@ -120,6 +130,7 @@ class Sender:
         """Wait until all events so far are settled; raises Unreachable, or NotPublished."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._lock:
+            self._take_inserted()
             last = self._outbox.last
             if not self._outbox.settled(last):
                 self._pump()
@@ -132,16 +143,43 @@ class Sender:
         if error is not None:
             raise NotPublished(f"{_events(count)} not published: {error}", count) from error
 
-    def close(self, *, wait: bool = True) -> int:
-        """End the link, whatever is pending; return how many events are lost with it."""
+    @property
+    def pending(self) -> int:
+        """How many events aren't settled yet."""
+        return len(self._outbox) + len(self._inserted)
+
+    def close(self, *, wait: bool = True) -> None:
+        """End the link, whatever is pending."""
         self._closed = True
         try:
             with self._lock:
                 self._changed.notify_all()
         finally:
             self.link.stop(wait=wait)
-        with self._lock:
-            return len(self._outbox)
+
+    def finish(self, deadline: float) -> None:
+        """Flush until the deadline, since the interpreter ends, and log what is lost.
+
+        What is posted later, by exit handlers, is published, as long as that time isn't used up.
+        """
+        self._left = max(0.0, deadline - time.monotonic())
+        self.post = self._post_late  # type: ignore[method-assign] # `post` itself has to be quick
+        try:
+            self.flush(self._left)
+        except BaseException as error:
+            if lost := self.pending:
+                reason = str(error) or type(error).__name__
+                _log.error("%s lost when the program ended: %s", _events(lost), reason)
+            if not isinstance(error, EventServiceError):
+                raise
+        self._left = max(0.0, deadline - time.monotonic())
+
+    def _post_late(self, entry: Entry, timeout: float) -> None:  # noqa: ARG002 - as `post`
+        began = time.monotonic()
+        try:
+            self.publish(entry, self._left)
+        finally:
+            self._left = max(0.0, self._left - (time.monotonic() - began))
 
     def statistics(self) -> PublisherStatistics:
         """Return the counts so far."""
@@ -210,6 +248,7 @@ class Sender:
 
     def received(self, frame: Frame) -> None:
         """Process an answer to a batch."""
+        rejected = 0
         with self._lock:
             first = self._calls.get(frame.seq)
             if frame.type != RESULT or first is None:
@@ -223,16 +262,18 @@ class Sender:
             if error is None:
                 self._outbox.acknowledge(number)
             else:
-                self._settle_rejected(self._outbox.reject(first), error)
+                rejected = self._settle_rejected(self._outbox.reject(first), error)
             del self._calls[frame.seq]
             if self._outbox.due():
                 self._send()
             self._changed.notify_all()
+        if rejected:  # without the lock: the program's log handler may publish, or wait
+            _log.error("%s refused by the event service: %s", _events(rejected), error)
 
     def woken(self) -> None:
         """Send what an interrupted thread has left; normally, the posting threads send."""
         with self._lock:
-            if self._interrupted or self._outbox.due():
+            if self._interrupted or self._inserted or self._outbox.due():
                 self._pump()
 
     def disconnected(self, error: Exception) -> None:
@@ -255,9 +296,14 @@ class Sender:
 
     def _pump(self) -> None:
         """Send what may be sent, and ensure that a thread reads while an answer is due."""
+        self._take_inserted()
         self._send()
         if self._outbox.in_flight and self._connection is not None:
             self._connection.ensure_reader()
+
+    def _take_inserted(self) -> None:
+        while self._inserted:
+            self._outbox.add(self._inserted.popleft())
 
     def _send(self) -> None:
         """Send batches while there are events and the window is open."""
@@ -292,6 +338,9 @@ class Sender:
         self._counts["retries"] += self._outbox.rewind()
 
     # -- without the lock
+    def _amid_a_call(self) -> bool:
+        """Whether this thread holds the lock already, in whatever was interrupted."""
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001 - as `Condition` asks it
 
     def _wait(self, settled: Callable[[], bool], deadline: float | None) -> bool:
         """Wait; False when the time is over. Raises Closed, and Refused of a first connection."""
@@ -330,9 +379,10 @@ class Sender:
             f"the event service did not take the event within {timeout:g} s; {state}: {reason}"
         )
 
-    def _settle_rejected(self, batch: Batch | None, error: Exception) -> None:
+    def _settle_rejected(self, batch: Batch | None, error: Exception) -> int:
+        """Note why these events were rejected; return how many of them nobody waits for."""
         if batch is None:
-            return
+            return 0
         self._counts["failed"] += len(batch.entries)
         posted = 0
         for number in range(batch.first, batch.last + 1):
@@ -341,9 +391,9 @@ class Sender:
             else:
                 posted += 1
         if posted:
-            _log.error("%s refused by the event service: %s", _events(posted), error)
             self._first_rejection = self._first_rejection or error
             self._rejected += posted
+        return posted
 
 
 def _events(count: int) -> str:

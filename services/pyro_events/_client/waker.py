@@ -7,6 +7,8 @@ import select
 import socket
 from collections.abc import Callable
 
+from pyro_events._client.process import process
+
 Wait = Callable[[socket.socket, float | None, int], tuple[bool, bool]]
 """A function like `Waker.wait`."""
 
@@ -32,6 +34,8 @@ class Waker:
     def __init__(self) -> None:
         self._stopped = False
         self._receiver, self._sender = socket.socketpair()
+        process.add_socket(self._receiver)
+        process.add_socket(self._sender)
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
         self._poll = select.poll()

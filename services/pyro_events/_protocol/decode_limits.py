@@ -14,7 +14,7 @@ from typing import Final
 
 import msgpack
 
-from pyro_events.codec import check_lengths
+from pyro_events._protocol.byte_checks import check_lengths
 from pyro_wire import framing
 
 FEW: Final = 20_000

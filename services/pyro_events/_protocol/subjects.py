@@ -24,8 +24,6 @@ def check_subjects(subjects: object) -> tuple[str, ...]:
                 f"subject {text[:40]!r}… has {len(text)} characters; "
                 f"at most {MAX_SUBJECT} are allowed"
             )
-        if not text.isascii():
-            _check_encodable(text)
     return texts
 
 
@@ -46,6 +44,8 @@ def check_texts(texts: object) -> tuple[str, ...]:
     if isinstance(texts, str):
         texts = [texts]
     if isinstance(texts, (list, tuple)) and texts and all(isinstance(t, str) and t for t in texts):
+        for text in texts:
+            check_encodable(text, "subject")
         return tuple(texts)
     return check_subjects(texts)
 
@@ -71,11 +71,15 @@ def _text(text: object, place: str) -> str:
         raise TypeError(f"{place} must be a str, not {type(text).__name__}: {text!r:.60}")
     if not text:
         raise ValueError(f"{place} is empty")
+    check_encodable(text, place)
     return str(text)
 
 
-def _check_encodable(text: str) -> None:
+def check_encodable(text: str, place: str) -> None:
+    """Raise ValueError, with the place, for text that is not valid Unicode."""
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"subject {text!r} can't be encoded: {error.reason}") from None
+        raise ValueError(f"{place} {text!r:.60} can't be encoded: {error.reason}") from None

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pyro_events._client.closeable import Helper
+from pyro_events._client.names import service
 from pyro_events._client.receiving.inbox import Inbox
+from pyro_events._protocol.subjects import check_encodable
+from pyro_events.types import WhenFull
 
 if TYPE_CHECKING:
     from pyro_events._client.receiving.pushes import Undecodable
     from pyro_events._client.receiving.subscription import Subscription
-    from pyro_events.types import ConnectionNotice, GapNotice, WhenFull
+    from pyro_events.types import ConnectionNotice, GapNotice
 
 _log = logging.getLogger("pyro_events")
+
+
+def _check(options: dict[str, Any]) -> None:
+    name, queue_size, when_full = map(options.get, ("name", "queue_size", "when_full"))
+    if when_full is not None and when_full not in get_args(WhenFull):
+        allowed = ", ".join(map(repr, get_args(WhenFull)))
+        raise ValueError(f"when_full must be one of {allowed}, not {when_full!r:.60}")
+    if queue_size is not None and type(queue_size) is not int:
+        raise TypeError(f"queue_size must be a number of events, not {queue_size!r:.60}")
+    if queue_size is not None and queue_size < 1:
+        raise ValueError(f"queue_size must be at least 1, not {queue_size!r:.60}")
+    if name is not None:
+        check_encodable(name, "name")
 
 
 class SubscriberBase(Helper):
@@ -24,6 +40,8 @@ class SubscriberBase(Helper):
         es: str | None = None,
         *,
         ident: str | None = None,
+        broadcast: bool = False,
+        esURI: str | None = None,  # noqa: N803 - the original's name
         delivery: Literal["stream", "callback"] = "stream",
         host: str | None = None,
         port: int = 0,
@@ -36,21 +54,23 @@ class SubscriberBase(Helper):
     ) -> None:
         given = {"name": name, "once": once, "when_full": when_full, "queue_size": queue_size}
         options = {key: value for key, value in given.items() if value is not None}
+        _check(options)
+        es_at = service(es, esURI, broadcast)
         self._inbox = Inbox()
         self._subscription: Subscription
         if delivery == "stream":
             from pyro_events._client.receiving.stream import Stream  # noqa: PLC0415 - one of the two is needed
 
-            self._subscription = Stream(es, ident, self._inbox, options)
+            self._subscription = Stream(es_at, ident, self._inbox, options)
         elif delivery == "callback":
             from pyro_events._client.receiving.callback import Callback  # noqa: PLC0415 - the same
 
             daemon = {"host": host, "port": port, "nathost": nathost, "natport": natport}
-            self._subscription = Callback(es, ident, self._inbox, options, daemon)
+            self._subscription = Callback(es_at, ident, self._inbox, options, daemon)
         else:
             raise ValueError(f"delivery must be 'stream' or 'callback', not {delivery!r}")
         self._prepare()
-        self._closed = False
+        self._ready()
 
     def _prepare(self) -> None:
         """Set up what a subclass needs; the last step of the constructor."""
@@ -85,6 +105,11 @@ class SubscriberBase(Helper):
         notice = {"kind": "gap", "missed": 1, "reason": "undecodable", "subject": event.subject}
         self._call_hook("gap", {**notice, "detail": event.reason})
 
-    def _abandon(self) -> str:
-        self._subscription.close(wait=False)
+    def _unclosed(self) -> str:
         return "subscriber"
+
+    def _abandon(self) -> None:
+        self._subscription.close(wait=False)
+
+    def _after_fork(self, inherited: Any) -> None:
+        self._subscription, self._inbox.on_put, self._closed = inherited, None, True

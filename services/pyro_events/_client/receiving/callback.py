@@ -9,6 +9,7 @@ from uuid import uuid4
 import Pyro5.server
 
 from pyro_events._client.connection import ConnectionLost
+from pyro_events._client.process import process
 from pyro_events._client.receiving.inbox import Notice
 from pyro_events._client.receiving.subscription import Subscription
 from pyro_events._client.waker import Stopped
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from pyro_events._client.calls import Calls
     from pyro_events._client.connection import Connection
+    from pyro_events._client.names import Service
     from pyro_events._client.receiving.inbox import Inbox
     from pyro_events._client.receiving.subscription import Call
     from pyro_events._client.reconnecting_connection import Welcome
@@ -34,20 +36,20 @@ class Callback(Subscription):
 
     def __init__(
         self,
-        es: str | None,
+        service: Service,
         ident: str | None,
         inbox: Inbox,
         options: dict[str, Any],
         daemon: dict[str, Any],
     ) -> None:
-        super().__init__(es, ident, inbox, None)
+        super().__init__(service, ident, inbox, None)
         self._backlog = _Backlog(MAX_WAITING)
         self._incarnation: str | None = None
         self._was_dismissed = False
         """Whether we connect again because the event service has dismissed us."""
         self._requested: set[str] = set()
         """Texts that the event service may have heard of and not have forgotten."""
-        self._daemon = Pyro5.server.Daemon(**daemon)
+        self._daemon = _Daemon(**daemon)
         target = CallbackTarget(self, inbox, self._backlog)
         name = f"{options.pop('name', None) or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
         self._options = options
@@ -136,6 +138,19 @@ class Callback(Subscription):
 
     def _unsubscribing(self, texts: Sequence[str]) -> Call:
         return "unsubscribe", [list(texts), self._uri], {}
+
+
+class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
+    """A daemon whose sockets are closed in forked children."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        process.add_socket(self.transportServer.sock)
+
+    def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: N802 - Pyro5's name
+        """Accept everybody, as Pyro5 does."""
+        process.add_socket(conn.sock)
+        return super().validateHandshake(conn, data)
 
 
 class _Backlog:

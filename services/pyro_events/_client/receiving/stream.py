@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pyro_events._client.calls import Calls
     from pyro_events._client.connection import Connection
+    from pyro_events._client.names import Service
     from pyro_events._client.receiving.inbox import Inbox
     from pyro_events._client.receiving.pushes import Undecodable
     from pyro_events._client.receiving.subscription import Call
@@ -40,9 +41,9 @@ class Stream(Subscription):
     """Keeps one subscriber attached, and its events coming into the inbox."""
 
     def __init__(
-        self, es: str | None, ident: str | None, inbox: Inbox, options: dict[str, Any]
+        self, service: Service, ident: str | None, inbox: Inbox, options: dict[str, Any]
     ) -> None:
-        super().__init__(es, ident, inbox, SILENCE)
+        super().__init__(service, ident, inbox, SILENCE)
         self._id = uuid4().hex
         self._options = options
         self._mailbox: MailboxView | None = None

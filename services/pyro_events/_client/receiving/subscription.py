@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pyro_events._client.connection import Connection
+    from pyro_events._client.names import Service
     from pyro_events._client.receiving.inbox import Inbox
     from pyro_events._client.reconnecting_connection import Welcome
     from pyro_events._client.waker import Waker
@@ -75,10 +76,10 @@ class Subscription:
     """
 
     def __init__(
-        self, es: str | None, ident: str | None, inbox: Inbox, silence: float | None
+        self, service: Service, ident: str | None, inbox: Inbox, silence: float | None
     ) -> None:
         self.inbox = inbox
-        self.link = ReconnectingConnection(es, "subscriber", ident, self, silence=silence)
+        self.link = ReconnectingConnection(service, "subscriber", ident, self, silence=silence)
         self.subscriptions = SubscriptionSet()
         self.connections_made = 0
         self._lock = threading.RLock()  # collecting garbage may call `close`

@@ -126,8 +126,12 @@ class Workers:
                 thread.join()
         self._threads.clear()
 
+    def disown(self) -> None:
+        """Leave all events to the parent of this forked child, and end the worker that forked."""
+        self._stopping, self._tracker = True, _DeliveryTracker()
+
     def _work(self, handle: Callable[[Event | Undecodable], None]) -> None:
-        while True:
+        while not self._stopping:
             self._wakeups.get()
             if self._stopping:
                 return
