@@ -48,6 +48,9 @@ PARTNERS = {
 }
 """Keys of an object, each with the one without which it means nothing."""
 
+BOUND_DEFAULTS = {"restart_max_delay"}
+"""Keys whose default must be checked, too: another key may exclude it."""
+
 READY_FORMS: dict[str, Any] = {
     keys_of(form)[0].name: form for form in get_args(Readiness) if keys_of(form)
 }
@@ -57,9 +60,7 @@ READY_FORMS: dict[str, Any] = {
 class Table(BaseModel):
     """A table of the configuration: strict, and without unknown keys."""
 
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, defer_build=True, validate_default=True
-    )
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 T = TypeVar("T", bound=Table)
@@ -88,8 +89,10 @@ def _declared_by(*tables: Any, forms: Container[str] = ()) -> Callable[[type[T]]
 def _field(key: Key, *, optional: bool) -> tuple[Any, Any]:
     if optional:
         return types.type_of(key) | None, None
+    if key.default is MISSING:
+        return types.type_of(key), ...
     default = list(key.default) if isinstance(key.default, tuple) else key.default
-    return types.type_of(key), ... if default is MISSING else default
+    return types.type_of(key), Field(default, validate_default=key.name in BOUND_DEFAULTS)
 
 
 class Top(Table):
