@@ -27,8 +27,11 @@ MARK = "DEPLOYMENT_UNDER_TEST"
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], what: str = "", deadline: float = DEADLINE) -> T:
-    """Wait until the condition returns something true, and return that."""
+def eventually(condition: Callable[..., T], what: str = "", deadline: float = DEADLINE) -> T:
+    """Wait until the condition returns something true, and return that.
+
+    `Callable[..., T]` because mypy cannot infer `lambda each=each: …` for `Callable[[], T]`.
+    """
     end = time.monotonic() + deadline
     while not (value := condition()):
         assert time.monotonic() < end, f"never happened: {what or condition}"

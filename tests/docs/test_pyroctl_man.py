@@ -23,7 +23,7 @@ def commands() -> dict[str, click.Command]:
     """Return every command by its full name."""
     group = make_group()
     context = click.Context(group)
-    found = {}
+    found: dict[str, click.Command] = {}
     for name in COMMANDS:
         command = group.get_command(context, name)
         assert command is not None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pyro_events import Event, Publisher
+    from pyro_events.types import ConnectionNotice, GapNotice
 
 _msgpack = serializers_by_id[framing.MSGPACK]
 
@@ -235,7 +236,7 @@ class Recording(Subscriber):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.events: list[Event] = []
-        self.hooks: list[tuple[str, dict[str, Any]]] = []
+        self.hooks: list[tuple[str, Any]] = []
         self.threads: set[int] = set()
         self.on_event: Callable[[Event], object] = lambda _event: None
         self.failure: BaseException | None = None
@@ -246,13 +247,13 @@ class Recording(Subscriber):
         self.events.append(event)
         self.on_event(event)
 
-    def connected(self, notice: dict[str, Any]) -> None:
+    def connected(self, notice: ConnectionNotice) -> None:
         self.hooks.append(("connected", notice))
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
+    def disconnected(self, notice: ConnectionNotice) -> None:
         self.hooks.append(("disconnected", notice))
 
-    def gap(self, notice: dict[str, Any]) -> None:
+    def gap(self, notice: GapNotice) -> None:
         self.hooks.append(("gap", notice))
 
     def messages(self) -> list[Any]:
@@ -261,7 +262,7 @@ class Recording(Subscriber):
     def told(self) -> list[str]:
         return [name for name, _ in self.hooks]
 
-    def gaps(self) -> list[dict[str, Any]]:
+    def gaps(self) -> list[GapNotice]:
         return [notice for name, notice in self.hooks if name == "gap"]
 
     def start(self) -> Recording:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.events.held_service import HeldService
+from tests.events.market_fixtures import MARKET, Market
 from tests.events.service_harness import (
     NAME_SERVER,
     STOCK_SUBSCRIBER,
@@ -69,6 +70,12 @@ def stock_process(process: Callable[..., Process]) -> Callable[..., Process]:
 def name_server(process: Callable[..., Process]) -> str:
     """A real name server; gives its HOST:PORT."""
     return process("-c", NAME_SERVER).first_line.strip()
+
+
+@pytest.fixture
+def market(process: Callable[..., Process]) -> Callable[..., Market]:
+    """Starts processes with a market to call: `market(port, name_server)`."""
+    return lambda port=0, ns="-": Market(process("-c", MARKET, str(port), ns))
 
 
 @pytest.fixture

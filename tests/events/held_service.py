@@ -165,13 +165,13 @@ class HeldService:
 
     def restart(self) -> dict[str, Any]:
         """Replace the process as planned; gives what the old one left."""
-        left = self.ask("retire", reason="restart")
+        left: dict[str, Any] = self.ask("retire", reason="restart")
         assert self.end(signal.SIGTERM) == 0
         self.start()
         return left
 
     def await_return(self, seconds: float = 20) -> dict[str, Any]:
-        found = self.ask("returned", wait=seconds)
+        found: dict[str, Any] = self.ask("returned", wait=seconds)
         assert found["back"] == found["expected"], (found, self.log.read_text())
         return found
 

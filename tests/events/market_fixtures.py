@@ -13,6 +13,7 @@ from tests.harness import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pyro_events.types import ProxyNotice
     from tests.events.service_harness import Process
 
 MARKET = """
@@ -101,13 +102,13 @@ class Watched(ReconnectingProxy):
     """Remembers what its hooks were told."""
 
     def __init__(self, uri: str, **options: Any) -> None:
-        self._told: list[dict[str, Any]] = []
+        self._told: list[ProxyNotice] = []
         super().__init__(uri, **options)
 
-    def connected(self, notice: dict[str, Any]) -> None:
+    def connected(self, notice: ProxyNotice) -> None:
         self._told.append(notice)
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
+    def disconnected(self, notice: ProxyNotice) -> None:
         self._told.append(notice)
 
     def kinds(self) -> list[str]:

@@ -31,6 +31,8 @@ from tests.harness import eventually, is_alive
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pyro_events.types import EventServiceStatistics, SubscriberInfo
+
 ROOT = Path(__file__).parents[2]
 SERIALIZERS = ("serpent", "json", "msgpack")
 
@@ -51,13 +53,13 @@ class Running:
     def port(self) -> int:
         return int(self.uri.rpartition(":")[2])
 
-    def statistics(self) -> dict[str, Any]:
+    def statistics(self) -> EventServiceStatistics:
         return self.engine.ask(self.engine.statistics).result(5)
 
-    def subscriptions(self) -> list[dict[str, Any]]:
+    def subscriptions(self) -> list[SubscriberInfo]:
         return self.engine.ask(self.engine.subscriptions).result(5)
 
-    def subscriber(self) -> dict[str, Any]:
+    def subscriber(self) -> SubscriberInfo:
         (only,) = self.subscriptions()
         return only
 

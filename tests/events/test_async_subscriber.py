@@ -16,6 +16,7 @@ from tests.harness import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from pyro_events.types import ConnectionNotice, GapNotice
     from tests.events.service_harness import Running
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -212,14 +213,14 @@ class Hooked(AsyncSubscriber):
         super().__init__(*args)
         self.told: list[str] = []
 
-    def connected(self, notice: dict[str, Any]) -> None:
+    def connected(self, notice: ConnectionNotice) -> None:
         self.told.append("connected")
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
+    def disconnected(self, notice: ConnectionNotice) -> None:
         self.told.append("disconnected")
         raise LookupError("a hook's own fault")
 
-    def gap(self, notice: dict[str, Any]) -> None:
+    def gap(self, notice: GapNotice) -> None:
         self.told.append(f"gap {notice['reason']}")
 
 

@@ -124,6 +124,7 @@ def test_a_bomb_costs_neither_time_nor_memory(process: Start, name: str) -> None
         before, began = largest(es.pid), time.monotonic()
         client.send(framing.INVOKE, call, seq=9, serializer=framing.SERPENT)
         answer = client.frame()
+        assert answer is not None
         assert answer.flags & framing.EXCEPTION
         assert b"too many values" in answer.data
         assert time.monotonic() - began < 10
@@ -172,7 +173,8 @@ def test_large_messages_with_few_containers_are_no_bombs() -> None:
 
 def test_large_texts_with_few_containers_are_no_bombs() -> None:
     """What counts in json are lists and dicts, not brackets inside of strings."""
-    for message in (["[{" * MIB], ['\\"[' * MIB], list(range(300_000)), [{}] * 999):
+    messages: list[list[Any]] = [["[{" * MIB], ['\\"[' * MIB], list(range(300_000)), [{}] * 999]
+    for message in messages:
         check_json(json.dumps(message).encode(), 1000)
     with pytest.raises(LimitReached):
         check_json(json.dumps([{}] * 1000).encode(), 1000)

@@ -74,9 +74,9 @@ bodies = st.recursive(
 def write(value: Any) -> bytes:
     if isinstance(value, Pairs):
         head = msgpack.Packer().pack_map_header(len(value))
-        return head + b"".join(write(key) + write(item) for key, item in value)
+        return bytes(head) + b"".join(write(key) + write(item) for key, item in value)
     if isinstance(value, list):
-        return msgpack.Packer().pack_array_header(len(value)) + b"".join(map(write, value))
+        return bytes(msgpack.Packer().pack_array_header(len(value))) + b"".join(map(write, value))
     return bytes(msgpack.packb(value))
 
 

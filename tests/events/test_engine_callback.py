@@ -122,7 +122,7 @@ def test_an_event_that_can_not_be_decoded_costs_only_itself(engine: Make, stock:
     with proxy(running.uri) as es:
         es.subscribe("a", uri)
     strange = codec.Codec()
-    strange.register(Recorder, "un.known", vars, lambda _: None)
+    strange.register(Recorder, "un.known", vars, lambda _: recorder)
     bodies = list(map(codec.pack, range(100)))
     send(running, "a", *bodies[:50], strange.pack(Recorder.__new__(Recorder)), *bodies[50:])
     eventually(lambda: running.subscriber()["delivered"] == 100)
@@ -146,9 +146,11 @@ def test_subscribers_without_the_class(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """Without Event an event is an error with a hint; with as_dict=True it is a dict."""
-    wrap: Callable[[int], Any] = {"msgpack": int, "marshal": lambda n: (n,), "serpent": Decimal}[
-        kind
-    ]
+    wrap: Callable[[int], Any] = {
+        "msgpack": lambda n: n,
+        "marshal": lambda n: (n,),
+        "serpent": Decimal,
+    }[kind]
     running, recorder = engine(), Recorder()
     uri = stock().register(recorder)
     registry = serializers.SerializerBase._SerializerBase__custom_dict_to_class_registry

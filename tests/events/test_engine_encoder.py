@@ -168,8 +168,9 @@ def test_opaque_messages_are_bytes() -> None:
 def test_registered_classes_arrive_as_pyro5_sends_them() -> None:
     """An object of a class that only the publisher registered is passed on for Pyro5 to rebuild."""
     codec = Codec()
-    codec.register(Frame, "lab.Frame", lambda frame: {"seq": frame.seq}, lambda _: None)
-    body = codec.pack(Frame(1, 2, 3, 4, b"", b""))
+    frame = Frame(1, 2, 3, 4, b"", b"")
+    codec.register(Frame, "lab.Frame", lambda frame: {"seq": frame.seq}, lambda _: frame)
+    body = codec.pack(frame)
     group = Encoder().group([("Subject", 1.5, body, False)], DICT)
     assert group.serializer == framing.MARSHAL
     args = marshal.loads(group.parts[0])
@@ -186,7 +187,7 @@ class Probe:
 def test_classes_that_only_pyro5_knows_arrive() -> None:
     """A subscriber that registered a class with Pyro5 alone gets objects of it all the same."""
     codec = Codec()
-    codec.register(Probe, "lab.Probe", lambda probe: {"value": probe.value}, lambda _: None)
+    codec.register(Probe, "lab.Probe", lambda probe: {"value": probe.value}, lambda _: Probe(0))
     body = codec.pack([(Probe(4),)])
     SerializerBase.register_dict_to_class("lab.Probe", lambda _, state: Probe(state["value"]))
     try:
@@ -289,7 +290,7 @@ def test_no_class_is_built_from_a_reply() -> None:
 
 def test_exceptions_in_marshal_are_readable() -> None:
     """The text of an exception is found in marshal without decoding it."""
-    error = {"__class__": "builtins.ValueError", "args": ("boom",)}
+    error: dict[str, Any] = {"__class__": "builtins.ValueError", "args": ("boom",)}
     error["attributes"] = {"_pyroTraceback": ["Traceback:\n", "ValueError: boom\n"]}
     frame = Frame(framing.RESULT, framing.MARSHAL, framing.EXCEPTION, 1, b"", marshal.dumps(error))
     assert describe(frame).endswith("ValueError: boom")

@@ -26,11 +26,11 @@ class Aware:
     def __init__(self) -> None:
         self.notices: list[dict[str, Any]] = []
 
-    @Pyro5.api.expose
+    @Pyro5.api.expose  # type: ignore[untyped-decorator] # Pyro5 ships no types
     def event(self, event: Any) -> None:
         pass
 
-    @Pyro5.api.expose
+    @Pyro5.api.expose  # type: ignore[untyped-decorator] # Pyro5 ships no types
     def es_notice(self, notice: dict[str, Any]) -> None:
         self.notices.append(notice)
 

@@ -42,7 +42,7 @@ def refusals(running: Running) -> dict[str, int]:
 def serves(running: Running) -> bool:
     with proxy(running.uri) as es:
         es._pyroTimeout = 3
-        return es.statistics()["incarnation"] == running.engine.incarnation
+        return bool(es.statistics()["incarnation"] == running.engine.incarnation)
 
 
 @pytest.mark.parametrize("start", [b"", b"PYRO", greeting()[:30], greeting()[:-1]])
@@ -97,6 +97,7 @@ def test_a_bad_handshake_is_refused_in_words(engine: Make, data: bytes, serializ
     with WireClient(running.port) as client:
         client.send(framing.CONNECT, data, serializer=serializer)
         answer = client.frame()
+        assert answer is not None
         assert answer.type == framing.CONNECTFAIL
         assert client.frame() is None
     assert serves(running)
@@ -126,6 +127,7 @@ def test_a_bad_request_is_an_exception(engine: Make, data: bytes, flags: int) ->
         client.send(framing.INVOKE, data, flags, 9)
         if not flags & framing.ONEWAY:
             answer = client.frame()
+            assert answer is not None
             assert (answer.type, answer.seq) == (framing.RESULT, 9)
             assert answer.flags & framing.EXCEPTION
         assert client.call("statistics")["refused"] == 1
@@ -174,7 +176,9 @@ def test_fuzz(shared_engine: Running, data: bytes, framed: bool, serializer: int
         client.greet()
         if framed:
             client.send(framing.INVOKE, data, seq=1, serializer=serializer)
-            assert client.frame().flags & framing.EXCEPTION
+            answer = client.frame()
+            assert answer is not None
+            assert answer.flags & framing.EXCEPTION
         else:
             client.sock.sendall(data)
     assert shared_engine.statistics()["published"] == 0
@@ -309,7 +313,9 @@ def test_marshal_is_for_the_trusted(engine: Make) -> None:
     with WireClient(running.port) as client:
         client.greet()
         client.send(framing.INVOKE, call, seq=1, serializer=framing.MARSHAL)
-        assert b"marshal is not accepted" in client.frame().data
+        answer = client.frame()
+        assert answer is not None
+        assert b"marshal is not accepted" in answer.data
     with proxy(running.uri, "marshal") as es, pytest.raises(CommunicationError, match="marshal"):
         es._pyroBind()
     assert refusals(running) == {"trusted": 2}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,7 +44,7 @@ def test_timers_run_in_order_of_time(loop: Loop, clock: Clock) -> None:
     """Timers run when their time has come, the earlier first, equals in order of creation."""
     ran: list[str] = []
     for delay, name in ((2, "c"), (1, "a"), (1, "b"), (3, "d")):
-        loop.call_later(delay, lambda name=name: ran.append(name))
+        loop.call_later(delay, partial(ran.append, name))
     loop.run_once()
     assert ran == []
     clock.now += 2
@@ -65,10 +66,14 @@ def test_a_failing_callback_disturbs_nobody(
     loop: Loop, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An exception is logged, and the other callbacks run."""
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
     ran: list[str] = []
-    loop.call_later(1, lambda: 1 / 0)
+    loop.call_later(1, fail)
     loop.call_later(1, lambda: ran.append("timer"))
-    loop.call_soon(lambda: 1 / 0)
+    loop.call_soon(fail)
     loop.call_soon(lambda: ran.append("soon"))
     clock.now += 1
     loop.run_once()
@@ -107,7 +112,7 @@ def test_other_threads_wake_the_loop(loop: Loop) -> None:
     thread = threading.Thread(target=loop.run)
     thread.start()
     for number in range(1000):
-        loop.call_soon(lambda number=number: ran.append(number))
+        loop.call_soon(partial(ran.append, number))
     eventually(lambda: len(ran) == 1000)
     loop.stop()
     thread.join(5)
@@ -158,7 +163,8 @@ def run_until(loop: Loop, found: list[object]) -> None:
 @pytest.mark.parametrize("host", ["no such host", "x" * 300, "host.invalid", ""])
 def test_unknown_hosts_fail_without_blocking(loop: Loop, host: str) -> None:
     """A name is looked up on a thread; an error comes back like any failure to connect."""
-    resolver, found = Resolver(loop), []
+    resolver = Resolver(loop)
+    found: list[object] = []
     Dial(loop, 60, found.append).to_host(resolver, host, 1)
     run_until(loop, found)
     assert isinstance(found[0], OSError)
@@ -170,7 +176,9 @@ def test_a_refused_connection_is_told_once(loop: Loop) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-        resolver, found, cancelled = Resolver(loop), [], []
+        resolver = Resolver(loop)
+        found: list[object] = []
+        cancelled: list[object] = []
         Dial(loop, 60, found.append).to_host(resolver, "localhost", port)
         dial = Dial(loop, 60, cancelled.append)
         dial.to_host(resolver, "localhost", port)

@@ -97,6 +97,7 @@ def test_a_publisher_is_held_for_a_limited_time(
         assert es.statistics()["dropped"] == 21
         assert "takes nothing" in caplog.text
         first, _ = client.push()
+        assert first is not None
         client.ack(first)
         eventually(lambda: running.subscriber()["queued"] < 6)
         es.publish("full", "taken")
@@ -173,12 +174,12 @@ def test_dropping(engine: Make, wire_client: Connect, policy: str, kept: list[in
         for number in range(10):
             es.publish("a", number)
         assert es.statistics()["dropped"] == 4
-    found = []
+    found: list[int] = []
     while len(found) < 6:
-        number, events = client.push()
-        if number is not None:
+        first, events = client.push()
+        if first is not None:
             found += messages(events)
-            client.ack(number + len(events) - 1)
+            client.ack(first + len(events) - 1)
     assert found == kept
 
 

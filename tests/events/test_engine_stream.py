@@ -109,7 +109,12 @@ def test_bad_attaches(engine: Make, wire_client: Connect, arguments: Any, name: 
 def test_calls_without_a_stream(engine: Make, wire_client: Connect) -> None:
     """Stream methods on a connection that is none say so."""
     client = wire_client(engine())
-    for call in (("stream_subscribe", ["a"], []), ("stream_unsubscribe", ["a"]), ("detach",)):
+    calls: list[tuple[Any, ...]] = [
+        ("stream_subscribe", ["a"], []),
+        ("stream_unsubscribe", ["a"]),
+        ("detach",),
+    ]
+    for call in calls:
         with pytest.raises(ValueError, match="not a stream"):
             client.call(*call)
 
@@ -168,9 +173,11 @@ def test_frames_are_bounded(engine: Make, wire_client: Connect) -> None:
     small = [[["a"], pack(n), False] for n in range(2000)]
     large = [[["a"], pack("x" * 100_000), False]] * 9 + [[["a"], pack("x" * 900_000), False]]
     client.start("publish_batch", "p", 1, small + large)
-    counts, sizes = [], []
+    counts: list[int] = []
+    sizes: list[int] = []
     while sum(counts) < 2010:
         first, events = client.push()
+        assert first is not None
         counts.append(len(events))
         sizes.append(sum(len(body) for _, _, body, _ in events))
         client.ack(first + len(events) - 1)
@@ -204,9 +211,11 @@ def test_a_stream_resumes_where_it_broke(engine: Make, wire_client: Connect) -> 
     published = answer.pop("published")
     assert answer == {"incarnation": incarnation, "resumed": True, "next": 3, "missed": 0}
     assert published == 7
-    numbers, found = [], []
+    numbers: list[int] = []
+    found: list[int] = []
     while len(found) < 5:
         first, events = again.push()
+        assert first is not None
         numbers.append(first)
         found += messages(events)
         again.ack(first + len(events) - 1)
@@ -331,6 +340,7 @@ def test_silent_streams_are_pinged_and_given_up(engine: Make, wire_client: Conne
     pings = 0
     while pings < 8:
         frame = alive.frame()
+        assert frame is not None
         assert (frame.type, frame.data) == (framing.PING, b"ping")
         alive.send(framing.PING, b"pong", seq=frame.seq)
         pings += 1

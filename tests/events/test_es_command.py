@@ -319,7 +319,8 @@ class Manager:
 
     def ask(self, ask: str, **parameters: object) -> dict[str, Any]:
         self.ours.sendall(json.dumps({"id": 7, "ask": ask, **parameters}).encode() + b"\n")
-        return json.loads(self.lines.readline())
+        found: dict[str, Any] = json.loads(self.lines.readline())
+        return found
 
     def close(self) -> None:
         self.lines.close()

@@ -172,7 +172,7 @@ class World:
             sent.append(carried)
         self._count += len(sent)
         for kind, messages in self._kinds.items():
-            eventually(lambda got=messages: len(got()) >= self._count, f"{kind} of {message!r}")  # type: ignore[misc] # mypy can't infer it
+            eventually(lambda got=messages: len(got()) >= self._count, f"{kind} of {message!r}")
             expected = [as_dict(each) for each in sent] if kind == "as_dict" else sent
             got = messages()[-len(sent) :]
             assert list(map(shape, got)) == list(map(shape, expected)), kind

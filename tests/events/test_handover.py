@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.events.service_harness import Stock
 
     Held = Callable[..., HeldService]
-    Client = Callable[[HeldService], WireClient]
+    Client = Callable[..., WireClient]
 
 
 def port_of(es: HeldService) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pyro_events import Event
+    from pyro_events.types import GapNotice
     from tests.events.service_harness import Running
 
 pytestmark = [
@@ -58,7 +59,8 @@ class Interrupter:
         self.places: list[str] = []
         """The names of the functions that were interrupted."""
 
-    def handle(self, _number: int, frame: FrameType) -> None:
+    def handle(self, _number: int, frame: FrameType | None) -> None:
+        assert frame is not None
         self.places.append(frame.f_code.co_name)
         raise Interrupted
 
@@ -180,7 +182,7 @@ class Numbers(Subscriber):
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
         self.seen: list[int] = []
-        self.gaps: list[dict[str, Any]] = []
+        self.gaps: list[GapNotice] = []
         self.last = 0
 
     def event(self, event: Event) -> None:
@@ -188,7 +190,7 @@ class Numbers(Subscriber):
         if event.msg >= self.last:
             self.abort()
 
-    def gap(self, notice: dict[str, Any]) -> None:
+    def gap(self, notice: GapNotice) -> None:
         self.gaps.append(notice)
 
 

@@ -130,7 +130,7 @@ def test_scalars_round_trip(registered: None, scalar: Any) -> None:
         assert list(again) == list(scalar)
 
 
-class Mine(np.ndarray):
+class Mine(np.ndarray):  # type: ignore[misc,name-defined] # numpy may be missing
     """Somebody's subclass."""
 
 

@@ -55,7 +55,8 @@ class Manager:
         self.ours.sendall(line.encode() + b"\n")
 
     def reply(self) -> dict[str, Any]:
-        return json.loads(self.lines.readline())
+        found: dict[str, Any] = json.loads(self.lines.readline())
+        return found
 
     def ask(self, ask: str, **parameters: object) -> dict[str, Any]:
         self.send(1, ask, **parameters)
@@ -273,7 +274,12 @@ def test_errands_run_in_order_and_leave_no_thread(tidy: None) -> None:
     errands.run(slow, lambda done: seen.append(done.result()))
     errands.run(lambda: 1 / 0, lambda done: seen.append(type(done.exception())))
     errands.run(lambda: 3, lambda done: seen.append(done.result()))
-    eventually(lambda: loop.run_once(0.01) or len(seen) == 3)
+
+    def all_seen() -> bool:
+        loop.run_once(0.01)
+        return len(seen) == 3
+
+    eventually(all_seen)
     assert seen == [1, ZeroDivisionError, 3]
     assert errands.finish(5)
     errands.run(lambda: 4, lambda done: seen.append(done.result()))

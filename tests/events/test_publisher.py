@@ -124,7 +124,8 @@ def test_attempts_to_connect_leave_the_programs_random_numbers_alone() -> None:
     with Publisher(NOBODY, timeout=0.3) as pub:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(backoff, "LAST", 0.01)
-            before, failures = random.getstate(), []
+            before = random.getstate()
+            failures: list[object] = []
             patch.setattr(pub._sender, "disconnected", failures.append)
             pub._sender.link.start()
             eventually(lambda: len(failures) > 5)

@@ -10,7 +10,6 @@ from Pyro5.errors import CommunicationError
 
 from pyro_events.errors import OutcomeUnknown
 from tests.events.market_fixtures import (
-    MARKET,
     Market,
     Watched,
     await_hanging,
@@ -20,14 +19,6 @@ from tests.harness import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tests.events.service_harness import Process
-
-
-@pytest.fixture
-def market(process: Callable[..., Process]) -> Callable[..., Market]:
-    """Opens a market: `market(port, name_server)`."""
-    return lambda port=0, ns="-": Market(process("-c", MARKET, str(port), ns))
 
 
 def test_a_call_that_was_sent_is_not_sent_again(

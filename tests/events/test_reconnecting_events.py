@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pyro_events.types import ProxyNotice
     from tests.events.service_harness import Process
 
 SERVICE = """
@@ -95,10 +96,10 @@ def test_a_call_to_a_dead_service_ends(
     """When the manager says that its process has gone, its connection is dropped."""
     first = service()
     uri = first.first_line.strip()
-    told: list[dict[str, Any]] = []
+    told: list[ProxyNotice] = []
 
     class Watched(ReconnectingProxy):
-        def disconnected(self, notice: dict[str, Any]) -> None:
+        def disconnected(self, notice: ProxyNotice) -> None:
             told.append(notice)
 
     with Watched(uri, events=es.uri) as proxy, ThreadPoolExecutor(1) as pool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.events.service_harness import Stock
 
     Held = Callable[..., HeldService]
-    Client = Callable[[HeldService | Engine], WireClient]
+    Client = Callable[..., WireClient]
 
 
 def kinds(recorder: AwareRecorder) -> list[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+        return int(sock.getsockname()[1])
 
 
 def test_it_serves_while_it_is_open(stock: Stock) -> None:
@@ -104,6 +104,7 @@ def test_a_forgotten_service_warns(tidy: None) -> None:
     del service
     with pytest.warns(ResourceWarning, match=r"unstopped EventService PYRO:Pyro\.EventService@"):
         holder.clear()
+    assert thread is not None
     thread.join(5)
     assert not thread.is_alive()
 
@@ -114,7 +115,7 @@ def test_a_busy_port_says_what_to_do(tidy: None) -> None:
         port = other.getsockname()[1]
         with pytest.raises(AddressUnusable, match=f"port {port}.*in use") as caught:
             EventService(port=port, register=False).start()
-        assert "-p 0" in caught.value.hint
+        assert "-p 0" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.1"])
@@ -122,7 +123,7 @@ def test_a_host_that_is_not_ours(tidy: None, host: str) -> None:
     """A host where nobody can listen is an error that says what would be right."""
     with pytest.raises(AddressUnusable) as caught:
         EventService(host, register=False).start()
-    assert "localhost" in caught.value.hint
+    assert "localhost" in str(caught.value.hint)
 
 
 def test_without_a_name_server(tidy: None, free_port: int) -> None:
@@ -130,7 +131,7 @@ def test_without_a_name_server(tidy: None, free_port: int) -> None:
     service = EventService(ns=f"localhost:{free_port}")
     with pytest.raises(NameServerUnreachable, match=f"localhost:{free_port}") as caught:
         service.start()
-    assert "-N" in caught.value.hint
+    assert "-N" in str(caught.value.hint)
     assert service.ended.done()
 
 

@@ -23,7 +23,7 @@ for found in pkgutil.walk_packages(broker_package.__path__, f"{broker_package.__
 
 
 def subclasses(base: type) -> set[type[Any]]:
-    direct = set(base.__subclasses__())
+    direct: set[type[Any]] = set(base.__subclasses__())
     return direct.union(*map(subclasses, direct))
 
 

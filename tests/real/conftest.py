@@ -58,6 +58,7 @@ def names():
     command = [sys.executable, "-m", "pyro_names", "--host", "127.0.0.1", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
+            assert process.stdout is not None
             uri = process.stdout.readline().strip()
             with Proxy(uri) as proxy:
                 proxy._pyroTimeout = WAIT

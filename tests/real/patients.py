@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from zoo import notify, serve, wait_for_file
+from zoo import notify, serve, wait_for_file  # type: ignore[import-not-found] # beside this script
 
 
 def count(path: str) -> None:
@@ -45,7 +45,7 @@ def pyro(path: str, servertype: str) -> None:
         def block(self, seconds: float) -> None:
             time.sleep(seconds)
 
-    class Daemon(Pyro5.api.Daemon):
+    class Daemon(Pyro5.api.Daemon):  # type: ignore[misc] # Pyro5 ships no types
         def validateHandshake(self, conn: object, data: object) -> object:
             count(path)
             return super().validateHandshake(conn, data)

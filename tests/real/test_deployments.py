@@ -145,7 +145,7 @@ def test_behind_systemd(copy: Callable[[str], None], deployment: Deployment) -> 
         "NOTIFY_SOCKET": f"@{address}",
         "STATE_DIRECTORY": str(deployment.root / "data"),
     }
-    run = [BIN / "pyroctl", "--root", deployment.root, "run", "--no-logs"]
+    run = [str(BIN / "pyroctl"), "--root", str(deployment.root), "run", "--no-logs"]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind("\0" + address)
         systemd.settimeout(20)

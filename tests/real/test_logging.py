@@ -219,7 +219,7 @@ def test_a_full_disk_costs_the_service_nothing(deployment: Deployment) -> None:
 
     logs = deployment.root / "logs"
     logs.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", logs]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(logs)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting isn't permitted here")
     try:

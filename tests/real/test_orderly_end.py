@@ -54,7 +54,8 @@ def test_sigterm_takes_down_what_tests_have_started(
         start_new_session=True,
     ) as run:
         started = [tmp_path / f"test_waits[{number}].pid" for number in range(workers or 1)]
-        texts = eventually(lambda: all(t := [p.exists() and p.read_text() for p in started]) and t)
+        eventually(lambda: all(path.exists() and path.read_text() for path in started))
+        texts = [path.read_text() for path in started]
         assert all(text.endswith(".") for text in texts)
         (os.killpg if group else os.kill)(run.pid, signal.SIGTERM)
         said, _ = run.communicate(timeout=30)

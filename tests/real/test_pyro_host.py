@@ -161,9 +161,12 @@ def test_a_call_that_is_being_answered_gets_its_answer(host):
     with hosted.proxy() as proxy:
         proxy._pyroBind()
         answers = []
-        caller = threading.Thread(
-            target=lambda: (proxy._pyroClaimOwnership(), answers.append(proxy.sleep(0.5)))
-        )
+
+        def call() -> None:
+            proxy._pyroClaimOwnership()
+            answers.append(proxy.sleep(0.5))
+
+        caller = threading.Thread(target=call)
         caller.start()
         assert "asleep\n" in hosted.process.stdout
         assert hosted.ask("statistics")["answer"]["connections"] == 1

@@ -45,7 +45,7 @@ def systemd(deployment: Deployment) -> Iterator[socket.socket]:
 
 def hear(systemd: socket.socket, wanted: str) -> list[str]:
     """Return the messages up to one that contains a text."""
-    heard = []
+    heard: list[str] = []
     while not heard or wanted not in heard[-1]:
         heard.append(systemd.recv(4096).decode())
     return heard
@@ -150,7 +150,7 @@ def test_lines_for_the_journal_have_levels(deployment: Deployment) -> None:
         deployment.env["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
         with running(deployment, stderr=writing) as manager:
             os.close(writing)
-            lines = []
+            lines: list[str] = []
             while not lines or "lamp is failed" not in lines[-1]:
                 lines.append(journal.readline())
             manager.send_signal(signal.SIGTERM)
@@ -173,13 +173,13 @@ def test_the_unit_passes_systemds_own_check(
     config = directory / "lab.toml"
     config.write_text('[manager]\nname = "lab"\n' + service("laser", "gate", "/"))
     env = {k: v for k, v in deployment.env.items() if k != "PYROCTL_ROOT"}
-    args = ["-c", config, "unit", "systemd", *(["--user"] if user else [])]
+    args = ["-c", str(config), "unit", "systemd", *(["--user"] if user else [])]
     unit = subprocess.run(
         [BIN / "pyroctl", *args], env=env, text=True, capture_output=True, check=True
     ).stdout
     file = tmp_path / "pyroctl-lab.service"
     file.write_text(unit)
-    verify = ["systemd-analyze", "verify", *(["--user"] if user else []), file]
+    verify = ["systemd-analyze", "verify", *(["--user"] if user else []), str(file)]
     env["XDG_RUNTIME_DIR"] = str(tmp_path)
     found = subprocess.run(verify, env=env, text=True, capture_output=True, check=False)
     assert (found.returncode, found.stdout + found.stderr) == (0, "")
@@ -214,7 +214,7 @@ def test_as_process_1_it_collects_orphans_and_obeys(deployment: Deployment) -> N
     deployment.configure(DOUBLE_FORK + service("laser", "gate", "/"))
     with running(deployment, *IN_A_PID_NAMESPACE) as container:
         assert container.stdout is not None
-        printed = []
+        printed: list[str] = []
         while not {"laser | serving\n", "forker | [pyroctl] running\n"} <= set(printed):
             printed.append(container.stdout.readline())
         (manager,) = (
@@ -240,7 +240,7 @@ def test_run_prints_what_services_say_if_asked(deployment: Deployment) -> None:
     deployment.configure(
         service("laser", "gate", "/") + service("feed", "chatter", "200000", ready="{ delay = 0 }")
     )
-    command = [BIN / "pyroctl", "--root", deployment.root, "run", "--logs"]
+    command = [str(BIN / "pyroctl"), "--root", str(deployment.root), "run", "--logs"]
     with subprocess.Popen(
         command, env=deployment.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as manager:

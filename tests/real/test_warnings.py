@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Plain:
     """A subscriber without notices."""
 
-    @Pyro5.api.expose
+    @Pyro5.api.expose  # type: ignore[untyped-decorator] # Pyro5 ships no types
     def event(self, event: Any) -> None:
         pass
 

@@ -22,7 +22,7 @@ class Counting:
         self.calls += 1
         return self.calls
 
-    @expose
+    @expose  # type: ignore[prop-decorator] # mypy supports none
     @property
     def pid(self):
         return os.getpid()

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -253,7 +254,7 @@ def test_an_ask_before_the_end_is_harmless(ends):
 def test_a_deferred_answer_lets_later_ones_pass(ends, caplog):
     """What takes long is answered when it is done, and everything else meanwhile."""
     manager, channel = ends
-    deferred = {}
+    deferred: dict[str, Any] = {}
 
     def answer(ask, _parameters):
         return "quick" if ask == "quick" else deferred.setdefault(ask, Deferred())

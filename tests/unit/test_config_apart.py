@@ -9,7 +9,7 @@ import pytest
 
 from pyroctl.config.load import load
 from pyroctl.config.subprocess_loader import load_apart
-from pyroctl.core.spec import builtin_deployment
+from pyroctl.core.spec import CommandOptions, builtin_deployment
 from pyroctl.errors import ConfigError, PyroctlError
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def test_it_gives_the_same_deployment(tmp_path: Path) -> None:
     environ = {**os.environ, "SPEED": "slow"}
     found = load_apart(str(file), environ, str(tmp_path))
     assert found == load(str(file), environ, str(tmp_path)).deployment
-    assert found.services["feed"].options.command == ("feed", "slow")
+    options = found.services["feed"].options
+    assert isinstance(options, CommandOptions)
+    assert options.command == ("feed", "slow")
 
 
 def test_it_gives_the_same_errors(tmp_path: Path) -> None:

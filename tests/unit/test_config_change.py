@@ -16,8 +16,9 @@ from pyroctl.config.check.schema_info import keys
 from pyroctl.config.edit.change import DROPIN, is_in_effect, set_value, unset_value
 from pyroctl.config.edit.json_schema import json_schema
 from pyroctl.config.edit.keys import parse_key, parse_value, value_of
-from pyroctl.config.load import load
+from pyroctl.config.load import Loaded, load
 from pyroctl.config.source.diagnostics import dotted
+from pyroctl.core.spec import NameServerOptions
 from pyroctl.errors import ConfigError, UnknownService, UsageError
 
 MAIN = """\
@@ -41,20 +42,26 @@ def file(tmp_path) -> str:
 
 @pytest.fixture
 def dropin(tmp_path) -> Path:
-    return tmp_path / "lab.d" / DROPIN
+    return Path(tmp_path, "lab.d", DROPIN)
+
+
+def port(loaded: Loaded) -> int | None:
+    options = loaded.deployment.services["ns"].options
+    assert isinstance(options, NameServerOptions)
+    return options.port
 
 
 def test_set_writes_the_drop_in_and_nothing_else(file, dropin):
     """People's own file stays as it is, to the byte."""
     changed = set_value(file, PORT, 9000, {})
     assert changed.file == str(dropin)
-    assert changed.loaded.deployment.services["ns"].options.port == 9000
+    assert port(changed.loaded) == 9000
     assert Path(file).read_text(encoding="utf-8") == MAIN
     assert tomllib.loads(dropin.read_text(encoding="utf-8")) == {"services": {"ns": {"port": 9000}}}
     set_value(file, ("services", "my.es", "log", "keep"), 1, {})
     set_value(file, PORT, 9001, {})
-    services = load(file, {}, "/").deployment.services
-    assert (services["ns"].options.port, services["my.es"].log.keep) == (9001, 1)
+    loaded = load(file, {}, "/")
+    assert (port(loaded), loaded.deployment.services["my.es"].log.keep) == (9001, 1)
     assert [path.name for path in dropin.parent.iterdir()] == [DROPIN]
 
 

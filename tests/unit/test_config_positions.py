@@ -101,7 +101,7 @@ def written(draw, key) -> str:
         forms.append(key)
     if "'" not in key:
         forms.append(f"'{key}'")
-    return draw(st.sampled_from(forms))
+    return str(draw(st.sampled_from(forms)))
 
 
 @st.composite

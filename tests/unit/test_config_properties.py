@@ -225,16 +225,16 @@ def test_a_mutation_is_a_config_error_or_a_deployment(directory, document):
     try:
         load_text(text, directory, {"A": "1"})
     except ConfigError as error:
-        told = error.diagnostics
+        found = error.diagnostics
     else:
         return
-    assert told
-    for error in told:
-        assert error.file
-        assert error.key
-        assert error.message
-        assert error.line in range(1, text.count("\n") + 2)
-        assert error.column in range(1, len(text) + 2)
+    assert found
+    for each in found:
+        assert each.file
+        assert each.key
+        assert each.message
+        assert each.line in range(1, text.count("\n") + 2)
+        assert each.column in range(1, len(text) + 2)
 
 
 @settings(max_examples=100, deadline=None)

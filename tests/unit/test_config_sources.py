@@ -7,7 +7,7 @@ import pytest
 from pyroctl.config.edit.show import show
 from pyroctl.config.load import load
 from pyroctl.config.source.sources import read_sources
-from pyroctl.core.spec import LogReady
+from pyroctl.core.spec import CommandOptions, LogReady, NameServerOptions
 from pyroctl.errors import ConfigError
 
 MAIN = """\
@@ -62,6 +62,7 @@ def test_dropins_are_merged_in_the_order_of_their_names(write, tmp_path):
     )
     deployment = load(file, {}, "/").deployment
     ns, run = deployment.services["ns"], deployment.services["run"]
+    assert isinstance(ns.options, NameServerOptions)
     assert (deployment.name, ns.options.port, ns.success_exit) == ("b", 2, (3,))
     assert (ns.log.keep, ns.log.max_bytes) == (1, 7)
     assert run.env == {"A": "1", "B": "2"}
@@ -72,7 +73,9 @@ def test_forms_of_readiness_exclude_each_other_in_drop_ins_too(write, tmp_path):
     """A `ready` replaces the other whole: it isn't merged with it, nor is its origin."""
     file = write({"lab.toml": MAIN, "lab.d/a.toml": '[services.run]\nready = { log = "up" }\n'})
     loaded = load(file, {}, "/")
-    assert loaded.deployment.services["run"].options.ready == LogReady("up")
+    options = loaded.deployment.services["run"].options
+    assert isinstance(options, CommandOptions)
+    assert options.ready == LogReady("up")
     assert str(loaded.origins["services.run.ready.log"]) == f"{tmp_path}/lab.d/a.toml:2"
 
 
@@ -108,6 +111,7 @@ def test_includes(write, tmp_path):
     assert names == ["lab.toml", "sub/a.toml", "deep.toml", "sub/b.toml", "extra.toml"]
     deployment = load(file, {"EXTRA": "extra.toml"}, "/").deployment
     options = deployment.services["ns"].options
+    assert isinstance(options, NameServerOptions)
     assert (deployment.name, options.port, options.host) == ("b", 1, "deep")
 
 

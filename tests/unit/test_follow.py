@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyroctl.core.dependents import Dependent, affected, follow
 from pyroctl.core.state import AfterStop, Restart, ServiceState, State, Stop
+
+if TYPE_CHECKING:
+    from pyroctl.core.spec import OnNeeds
 
 RUNNING = ServiceState(State.RUNNING)
 
@@ -78,5 +83,11 @@ def test_who_keeps_is_left_alone_whatever_happens(state, then, own, has_process)
 def test_who_would_be_affected_is_known_beforehand():
     """Through all that follow in turn; a service that keeps ends the chain."""
     needs = {"a": (), "b": ("a",), "c": ("b",), "d": ("c",), "e": ("a",)}
-    policies = {"a": "keep", "b": "restart", "c": "stop", "d": "keep", "e": "keep"}
+    policies: dict[str, OnNeeds] = {
+        "a": "keep",
+        "b": "restart",
+        "c": "stop",
+        "d": "keep",
+        "e": "keep",
+    }
     assert affected(["a"], needs, policies) == {"a", "b", "c"}

@@ -17,7 +17,7 @@ def ending(pid):
 
 def test_the_last_twenty_are_kept():
     """The oldest go; the order is that of time."""
-    history = ()
+    history: tuple[Ending, ...] = ()
     for pid in range(50):
         history = remember(history, ending(pid))
     assert [each.pid for each in history] == list(range(50 - KEPT, 50))

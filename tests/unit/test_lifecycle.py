@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pyroctl.core import lifecycle
 from pyroctl.core.lifecycle import TABLE, step
 from pyroctl.core.outcome import Outcome
 from pyroctl.core.spec import CommandOptions, ServiceSpec
@@ -19,6 +18,7 @@ from pyroctl.core.state import (
     Arm,
     Disarm,
     Effect,
+    Event,
     Exited,
     Ready,
     Replaced,
@@ -39,7 +39,7 @@ SPEC = ServiceSpec(
 OK, BAD, PERMANENT = Outcome(code=0), Outcome(code=1), Outcome(code=125)
 
 
-def run(spec: ServiceSpec, *events: lifecycle.Event, now: float = 0.0) -> ServiceState:
+def run(spec: ServiceSpec, *events: Event, now: float = 0.0) -> ServiceState:
     """Let events happen one after the other, at one time."""
     state = ServiceState()
     for event in events:
@@ -49,7 +49,7 @@ def run(spec: ServiceSpec, *events: lifecycle.Event, now: float = 0.0) -> Servic
 
 def test_the_table_answers_every_event_in_every_state() -> None:
     """No pair of state and event was forgotten."""
-    events = set(typing.get_args(lifecycle.Event))
+    events = set(typing.get_args(Event))
     assert set(TABLE) == set(State)
     for state in State:
         assert set(TABLE[state]) == events, state
@@ -226,7 +226,7 @@ def test_what_cannot_be_spawned_has_failed_with_the_reason() -> None:
     assert (state.state, state.reason) == (State.FAILED, "no such directory")
 
 
-EVENTS: list[lifecycle.Event] = [
+EVENTS: list[Event] = [
     *(Start(), Stop(), Restart(), Ready(), SessionEmpty(), Timeout(), SpawnFailed("no")),
     *(Exited(OK), Exited(BAD), Exited(PERMANENT)),
 ]
@@ -236,7 +236,7 @@ EVENTS: list[lifecycle.Event] = [
     st.lists(st.sampled_from(EVENTS), max_size=40),
     st.sampled_from(["always", "on-failure", "never"]),
 )
-def test_no_series_of_events_breaks_it(events: list[lifecycle.Event], policy: typing.Any) -> None:
+def test_no_series_of_events_breaks_it(events: list[Event], policy: typing.Any) -> None:
     """Even events that make no sense lead to a state, and an ignored one changes nothing at all."""
     spec = replace(SPEC, restart=policy)
     state = ServiceState()
@@ -261,7 +261,7 @@ class World(RuleBasedStateMachine):
         self.timer: float | None = None
         self.spawns: list[float] = []
 
-    def send(self, event: lifecycle.Event) -> None:
+    def send(self, event: Event) -> None:
         by_hand = isinstance(event, Start | Restart)
         self.state, actions = step(self.spec, self.state, event, self.now)
         for action in actions:

@@ -217,7 +217,7 @@ def test_a_full_disk_costs_lines_but_cuts_none(tmp_path: Path) -> None:
 
     small = tmp_path / "small"
     small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", small]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(small)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting isn't permitted here")
     try:

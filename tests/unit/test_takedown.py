@@ -15,6 +15,7 @@ from pyroctl.errors import NotEnded
 from pyroctl.manager.deployment.stopping import take_down, wait_until
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Container
 
 
@@ -26,11 +27,14 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
+    _scheduled: list[asyncio.TimerHandle]
+    _ready: deque[asyncio.Handle]
+
     def _run_once(self) -> None:
         due = [timer.when() for timer in self._scheduled if not timer.cancelled()]
         if due and not self._ready:
             self.now = max(self.now, min(due))
-        super()._run_once()
+        super()._run_once()  # type: ignore[misc] # not in typeshed
 
 
 class Stuck:

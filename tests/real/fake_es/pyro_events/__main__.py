@@ -98,7 +98,7 @@ class Service:
                 elif ready is self.offer:
                     self.successor, _ = self.offer.accept()
                     self.successor.sendall(self.incarnation.encode())
-                elif ready is self.successor:
+                else:
                     if ready.recv(100) == b"TAKEN":
                         sys.exit(0)
                     self.successor = None
