@@ -52,7 +52,7 @@ class Results:
     missing: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON can hold it."""
+        """Return it in a form that JSON can hold."""
 
         def texts(values: dict[Any, list[Any]]) -> dict[str, Any]:
             return {str(key): [asdict(each) for each in runs] for key, runs in values.items()}
@@ -122,7 +122,7 @@ class Runs:
             self._results.patterns[system.name, patterns > 0].append(result)
 
     def _count(self, key: tuple[str, int]) -> int:
-        """Say how many messages fill the time of a run."""
+        """Return how many messages fill the time of a run."""
         fan_out = key[1]
         speed = self._speeds.get(key)
         deliveries = _FIRST if speed is None else speed * self.size.seconds

@@ -88,7 +88,7 @@ class Subscribers:
 
     @property
     def pids(self) -> list[int]:
-        """Give their process numbers."""
+        """Return their process numbers."""
         return [worker._process.pid or 0 for worker in self._workers]  # noqa: SLF001 - the same file
 
     def collect(self, deadline: float) -> list[Received]:
@@ -124,7 +124,7 @@ class Subscribers:
 def subscribers(
     system: System, address: str, number: int, count: int, *, timed: bool = False
 ) -> Iterator[Subscribers]:
-    """Have subscribers that wait for `count` messages each, all of them subscribed."""
+    """Start subscribers that wait for `count` messages each, all of them subscribed."""
     with contextlib.ExitStack() as stack:
         workers = []
         for _ in range(number):
@@ -138,7 +138,7 @@ def subscribers(
 
 @contextlib.contextmanager
 def publisher(system: System, address: str, count: int, rate: float | None) -> Iterator[Worker]:
-    """Have a connected publisher that waits for GO."""
+    """Start a connected publisher that waits for GO."""
     worker = Worker(_publish, system, address, count, rate)
     try:
         worker.expect(READY, PATIENCE)
@@ -149,7 +149,7 @@ def publisher(system: System, address: str, count: int, rate: float | None) -> I
 
 @contextlib.contextmanager
 def holder(system: System, method: str, address: str, number: int) -> Iterator[None]:
-    """Have a process that has called `idle` or `patterns`, and keeps what that gave."""
+    """Start a process that has called `idle` or `patterns`, and keeps the result."""
     worker = Worker(_hold, system, method, address, number)
     try:
         worker.expect(READY, 2 * PATIENCE)

@@ -68,4 +68,4 @@ def test_a_chat_goes_on_through_restarts_and_a_crash(
     for person in people:
         person.types("/quit")
         person.says("Goodbye.")
-        assert not [line for line in person.lines if "may have been said" in line]
+        assert not [line for line in person.lines if "may have missed" in line]

@@ -36,8 +36,8 @@ log = { max_bytes = 5_000_000 }
 """
 
 
-def test_it_gives_the_same_deployment(tmp_path: Path) -> None:
-    """Every value survives the way from the other process."""
+def test_it_returns_the_same_deployment(tmp_path: Path) -> None:
+    """Every value survives the transfer from the other process."""
     file = tmp_path / "lab.toml"
     file.write_text(ALL_KINDS)
     environ = {**os.environ, "SPEED": "slow"}
@@ -48,8 +48,8 @@ def test_it_gives_the_same_deployment(tmp_path: Path) -> None:
     assert options.command == ("feed", "slow")
 
 
-def test_it_gives_the_same_errors(tmp_path: Path) -> None:
-    """All of them, with their places."""
+def test_it_returns_the_same_errors(tmp_path: Path) -> None:
+    """The error has all diagnostics, with their places."""
     file = tmp_path / "lab.toml"
     file.write_text('[services.es]\nkind = "eventservice"\nport = "x"\nneeds = ["nobody"]\n')
     with pytest.raises(ConfigError) as here:
@@ -61,7 +61,7 @@ def test_it_gives_the_same_errors(tmp_path: Path) -> None:
 
 
 def test_the_builtin_deployment_needs_no_process(tmp_path: Path) -> None:
-    """There is nothing to check about it."""
+    """The built-in deployment needs no check."""
     assert load_apart(None, {}, str(tmp_path)) == builtin_deployment(str(tmp_path))
 
 

@@ -16,7 +16,7 @@ def feed(*pieces: bytes) -> list[bytes]:
 
 
 def test_lines_are_given_when_they_are_complete() -> None:
-    """Half a line waits for the rest; at the end it is a line."""
+    """Half a line waits for the rest; at the end of the output it counts as a line."""
     assert feed(b"a", b"b\nc", b"\n\nd") == [b"", b"ab\n", b"c\n\n", b"d\n"]
 
 
@@ -30,10 +30,10 @@ def test_every_byte_comes_out_in_order(pieces: list[bytes]) -> None:
 
 
 @given(st.lists(st.integers(0, 3 * LONGEST_LINE), max_size=5), st.integers(1000, 300_000))
-def test_a_line_that_is_too_long_is_broken_up_and_that_is_said_once(
+def test_a_line_that_is_too_long_is_broken_up_and_reported_once(
     lengths: list[int], size: int
 ) -> None:
-    """However the output comes in pieces; without the breaks it is what was written."""
+    """Without the breaks it is what was written, whatever pieces the output comes in."""
     said = b"".join(b"x" * length + b"\n" for length in lengths)
     blocks = feed(*(said[start : start + size] for start in range(0, len(said), size)))
     lines = b"".join(blocks).splitlines(keepends=True)
@@ -44,7 +44,7 @@ def test_a_line_that_is_too_long_is_broken_up_and_that_is_said_once(
 
 
 def test_a_line_without_end_does_not_fill_the_memory() -> None:
-    """It is given away while it grows."""
+    """It is passed on while it grows."""
     lines = LineAssembler()
     given_ = [lines.feed(b"x" * 10_000) for _ in range(1000)]
     assert sum(map(len, given_)) > 9_900_000
@@ -52,7 +52,7 @@ def test_a_line_without_end_does_not_fill_the_memory() -> None:
     assert b"".join(given_).count(GOES_ON) == 1
 
 
-def test_characters_are_not_torn_apart() -> None:
+def test_characters_are_not_split() -> None:
     """A break comes before a character of UTF-8, not in the middle."""
     text = "€" * LONGEST_LINE
     blocks = feed(text.encode() + b"\n")

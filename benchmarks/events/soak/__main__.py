@@ -17,7 +17,7 @@ from benchmarks.events.soak import soak, verdict
 
 
 def main() -> int:
-    """Run, print, and say whether all was well."""
+    """Run, print, and return whether all was well."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.events.soak",
         description=__doc__,
@@ -57,7 +57,7 @@ def _positive(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
 
 

@@ -32,9 +32,9 @@ IDLE = 10
 SAMPLE_EVERY = 10.0
 CENSUS_EVERY = 300.0
 SETTLE = 90.0
-"""Seconds after which nobody is remembered who has gone: the longest is an unreachable callback."""
+"""Seconds after which clients that have gone are forgotten: unreachable callbacks take longest."""
 _EMPTY = 15.0
-"""Seconds within which the service must have closed the connections of those who were killed."""
+"""Seconds within which the service must have closed the connections of killed clients."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,17 @@ class Plan:
 
     @property
     def sample_every(self) -> float:
-        """Give the seconds between samples."""
+        """Return the seconds between samples."""
         return min(SAMPLE_EVERY, self.seconds / 8)
 
     @property
     def census_every(self) -> float:
-        """Give the seconds between looks at the healthy alone."""
+        """Return the seconds between looks at the healthy alone."""
         return min(CENSUS_EVERY, self.seconds / 2)
 
     @property
     def settle(self) -> float:
-        """Give the seconds to wait in the end until nobody is remembered who has gone."""
+        """Return the seconds to wait in the end until clients that have gone are forgotten."""
         return SETTLE if self.seconds >= SETTLE else 0.0
 
 
@@ -129,7 +129,7 @@ class _Soak:
         self._began = time.monotonic()
 
     def cpu(self) -> float:
-        """Give the processor time of all actors, when they have ended."""
+        """Return the processor time of all actors, when they have ended."""
         return self._scene.cpu + sum(actor.cpu for actor in self._healthy)
 
     def play(self) -> None:
@@ -160,7 +160,7 @@ class _Soak:
         return made
 
     def _mingle(self) -> None:
-        """Let the others come and go beside the healthy, and look."""
+        """Play the other clients beside the healthy ones, and take samples."""
         clock, plan = time.monotonic, self._plan
         begun = clock()
         while self._look().delivered < 10 * len(RECEIVERS) and not self._stop.wait(0.05):
@@ -224,7 +224,7 @@ class _Soak:
         self._outcome.healthy_troubles += [f"{who}: {trouble}" for trouble in troubles]
 
     def _wait_settled(self) -> Sample | None:
-        """Wait until everybody who has gone is forgotten."""
+        """Wait until all clients that have gone are forgotten."""
         usual = self._outcome.censuses[0].subscribers
         end = time.monotonic() + self._plan.settle
         while (found := self._look()).subscribers > usual and time.monotonic() < end:
