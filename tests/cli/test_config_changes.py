@@ -70,7 +70,7 @@ def test_what_was_set_is_taken_back(deployment: Deployment, main: Path) -> None:
     assert main.read_text() == TEXT
 
 
-def test_a_bad_value_changes_nothing_and_names_the_fault(
+def test_a_bad_value_changes_nothing_and_names_the_error(
     deployment: Deployment, main: Path
 ) -> None:
     """The exit status is 6, as for every error in the configuration."""
@@ -105,7 +105,7 @@ def test_the_schema_is_printed(deployment: Deployment, main: Path) -> None:
     assert json.loads(deployment.run("config", "schema").stdout) == schema
 
 
-def test_a_setting_from_the_environment_says_so(deployment: Deployment, main: Path) -> None:
+def test_a_setting_from_the_environment_has_its_origin(deployment: Deployment, main: Path) -> None:
     """Its origin is the variable's name instead of file and line."""
     deployment.env["PYROCTL_SERVICES_NS_HOST"] = "127.0.0.1"
     host = deployment.json("config", "get", "services.ns.host")["data"]
@@ -125,14 +125,14 @@ def test_a_setting_from_the_environment_says_so(deployment: Deployment, main: Pa
         (("unset", "services.es.prot"), 2, "there is no setting"),
     ],
 )
-def test_keys_that_can_not_be(
+def test_invalid_keys(
     deployment: Deployment, main: Path, command: tuple[str, ...], code: int, words: str
 ) -> None:
     """An invalid key is an error that suggests a valid one."""
     assert words in deployment.run("config", *command, code=code).stderr
 
 
-def test_what_is_without_effect_is_said(deployment: Deployment, main: Path) -> None:
+def test_a_value_without_effect_is_reported(deployment: Deployment, main: Path) -> None:
     """The environment takes precedence over a value, which is still written."""
     deployment.env["PYROCTL_SERVICES_ES_PORT"] = "9001"
     said = deployment.run("config", "set", "services.es.port", "9000").stderr

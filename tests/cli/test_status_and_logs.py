@@ -126,7 +126,7 @@ def test_logs_follow_across_a_rotation(deployment: Deployment) -> None:
     assert (deployment.root / "logs" / "feed.log.1").exists()
 
 
-def test_a_closed_pipe_is_no_error(deployment: Deployment) -> None:
+def test_a_closed_pipe_is_not_an_error(deployment: Deployment) -> None:
     """`pyroctl logs | head -1` exits silently."""
     deployment.configure(service("feed", "chatter", "20000", ready='{ log = "half a line" }'))
     deployment.run("start")

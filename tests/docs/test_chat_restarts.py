@@ -1,4 +1,4 @@
-"""A chat under a managed event service goes on, whatever becomes of the service."""
+"""A chat under a managed event service continues, whatever happens to the service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def people(deployment: Deployment) -> Iterator[list[Program]]:
 
 
 def talk(people: list[Program], about: str) -> None:
-    """Everybody says something, and everybody hears all of it once."""
+    """Everybody writes something, and everybody receives all of it once."""
     for number, person in enumerate(people):
         person.types(f"{about} {number}")
     for person in people:
@@ -42,10 +42,10 @@ def talk(people: list[Program], about: str) -> None:
             assert person.lines.count(person.says(f"{about} {number}")) == 1
 
 
-def test_a_chat_goes_on_through_restarts_and_a_crash(
+def test_a_chat_continues_through_restarts_and_a_crash(
     deployment: Deployment, people: list[Program]
 ) -> None:
-    """A restart says who is told and back, a hand-over isn't noticed, a kill is survived."""
+    """Clients are notified of a restart, don't notice a handover, and survive a kill."""
     talk(people, "before")
 
     told = deployment.run("restart", "es").stderr

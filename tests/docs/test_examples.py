@@ -53,7 +53,7 @@ class Program:
             reader.start()
 
     def says(self, text: str) -> str:
-        """Wait for a line that contains the text, and give it."""
+        """Wait for a line that contains the text, and return it."""
 
         def found() -> str | None:
             return next((line for line in [*self.lines] if text in line), None)
@@ -68,7 +68,7 @@ class Program:
         self.process.stdin.flush()
 
     def end(self, number: int | None = None) -> list[str]:
-        """Wait for a good end, after a signal if one is given; gives all that was said."""
+        """Wait for a successful end, after a signal if one is given; returns all output."""
         if number is not None:
             self.process.send_signal(number)
         assert self.process.wait(30) == 0, self.errors
@@ -95,7 +95,7 @@ class Program:
 
 
 class Stage:
-    """Starts programs, and sees to it that nothing of them is left."""
+    """Starts programs, and ends all of them."""
 
     def __init__(self) -> None:
         self.programs: list[Program] = []
@@ -139,7 +139,7 @@ def quotes(lines: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("by_name", [False, True])
 def test_stocks(by_name: bool, request: pytest.FixtureRequest) -> None:
-    """The ticker shows the stock that was asked for and those that match, and nothing else."""
+    """The ticker shows the requested stock and those that match, and nothing else."""
     stage: Stage = request.getfixturevalue("named_stage" if by_name else "stage")
     ticker = stage.example("stocks/subscriber.py", "--count", 20)
     ticker.says("Connected to PYRO:Pyro.EventService@")
@@ -164,7 +164,7 @@ def test_stocks_counts_what_it_publishes(stage: Stage) -> None:
 
 
 def test_cars(named_stage: Stage) -> None:
-    """Each kind is counted until it is enough, and then no longer looked for."""
+    """Each kind is counted up to its limit, and then unsubscribed."""
     stage = named_stage
     options = ("--count", 5, "--colour", "green", "--brand", "fiat", "--brand", "seat")
     counter = stage.example("cars/counter.py", *options)
@@ -189,7 +189,7 @@ def test_cars_end_in_order_before_all_are_seen(stage: Stage) -> None:
 
 
 def test_chat(stage: Stage) -> None:
-    """Whoever is in a room hears what is said there, and only there."""
+    """A member of a room receives its messages, and only those."""
     ann = stage.example("chat/chat.py", "ann")
     ann.says("[lobby] * ann is here")
     bob = stage.example("chat/chat.py", "bob")
@@ -216,7 +216,7 @@ def test_chat(stage: Stage) -> None:
 
 
 def test_chat_reads_a_pipe_to_its_end(stage: Stage) -> None:
-    """Without a terminal it says what it is told, hears itself out, and goes."""
+    """Without a terminal it publishes each line, waits for its own messages, and exits."""
     listener = stage.example("chat/chat.py", "ann", "--count", 5)
     listener.says("ann is here")
     speaker = stage.example("chat/chat.py", "bob")
@@ -247,7 +247,7 @@ def test_help_names_every_option(stage: Stage, example: str) -> None:
 
 
 def test_the_readme_shows_commands_that_exist() -> None:
-    """Every program that it names is there, and every one that is there is named."""
+    """It names exactly the programs that exist."""
     text = (EXAMPLES / "README.md").read_text()
     named = set(re.findall(r"python ((?:\w+/)\w+\.py)", text))
     programs = [path for path in EXAMPLES.glob("*/*.py") if "__main__" in path.read_text()]

@@ -31,7 +31,7 @@ class Hosted(Managed):
         super().__init__(command, "/", {**options, **(env or {})}, fds)
 
     def stop(self, number=signal.SIGTERM):
-        """Stop it; give exit code and what it said on stderr."""
+        """Stop it; returns the exit code and stderr."""
         self.process.send_signal(number)
         return self.end()
 

@@ -29,7 +29,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 
 @pytest.fixture
 def copy(deployment: Deployment) -> Callable[[str], None]:
-    """Takes an example as it stands; only its ports are any free ones, said by the environment."""
+    """Copies an example unchanged; only its ports are free ones, set by the environment."""
     deployment.env |= {"PYROCTL_SERVICES_NS_PORT": "0", "PYROCTL_SERVICES_ES_PORT": "0"}
 
     def copy(name: str) -> None:
@@ -67,7 +67,7 @@ def test_the_laptop(copy: Callable[[str], None], deployment: Deployment) -> None
 
 
 def test_the_laboratory(copy: Callable[[str], None], deployment: Deployment) -> None:
-    """Instruments run and are heard; a camera that hangs is replaced; the calibration ends well."""
+    """Instruments publish; a camera that hangs is replaced; the calibration succeeds."""
     copy("lab.toml")
     deployment.env |= {
         "LAB_EVERY": "0.05",
@@ -100,7 +100,7 @@ def test_the_laboratory(copy: Callable[[str], None], deployment: Deployment) -> 
 
 
 def test_the_pool(copy: Callable[[str], None], deployment: Deployment) -> None:
-    """Four workers, or as many as wanted, share the tasks; one that dies is replaced."""
+    """Four workers, or another number, share the tasks; one that dies is replaced."""
     copy("pool.toml")
     deployment.env["POOL_SIZE"] = "3"
     deployment.run("start")
@@ -122,7 +122,7 @@ def test_the_pool(copy: Callable[[str], None], deployment: Deployment) -> None:
 def test_a_task_of_a_dead_worker_is_not_lost(
     copy: Callable[[str], None], deployment: Deployment
 ) -> None:
-    """Somebody else takes it."""
+    """Another worker takes it."""
     copy("pool.toml")
     deployment.run("start", "tasks")
     uri = deployment.service("tasks")["uri"]
@@ -136,7 +136,7 @@ def test_a_task_of_a_dead_worker_is_not_lost(
 
 
 def test_behind_systemd(copy: Callable[[str], None], deployment: Deployment) -> None:
-    """It says when it is ready; es is handed over; names outlive the end of everything."""
+    """It reports readiness; es is handed over; names survive a full stop."""
     copy("systemd.toml")
     address = f"pyroctl-test-{deployment.mark}"
     (deployment.root / "data").mkdir()

@@ -1,4 +1,4 @@
-"""Logs of real services: floods, several at once, apart, compressed, on a full disk."""
+"""Logs of real services: floods, several at once, separate, compressed, on a full disk."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def script(deployment: Deployment, name: str, source: str, *args: object, log: s
 
 
 def peak_memory(pid: int) -> int:
-    """Give the most that it has had in memory so far, in bytes."""
+    """Return the peak of its resident memory so far, in bytes."""
     (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(line) << 10
 
@@ -123,7 +123,7 @@ def test_a_gigabyte_is_taken_without_a_gap(deployment: Deployment) -> None:
 
 
 def test_stderr_may_be_kept_apart(deployment: Deployment) -> None:
-    """Each stream in its own file; `logs` shows both in order of time, and says which is which."""
+    """Each stream has its own file; `logs` shows both in order of time, and marks each line."""
     deployment.configure(script(deployment, "both", BOTH, log='{ stderr = "apart" }'))
     deployment.run("start")
     eventually(lambda: len(said(deployment, "both", "-n", "500")) == 200, "all is written")
@@ -138,7 +138,7 @@ def test_stderr_may_be_kept_apart(deployment: Deployment) -> None:
 
 
 def test_together_their_order_is_kept(deployment: Deployment) -> None:
-    """One pipe for both: as the service wrote them."""
+    """Both share a pipe, so lines are in the order in which the service wrote them."""
     deployment.configure(script(deployment, "both", BOTH))
     deployment.run("start")
     eventually(lambda: len(said(deployment, "both", "-n", "500")) == 200, "all is written")
@@ -147,7 +147,7 @@ def test_together_their_order_is_kept(deployment: Deployment) -> None:
 
 
 def test_a_service_that_closes_its_output_lives_on(deployment: Deployment) -> None:
-    """It runs, the manager doesn't spin, and what it had said is there."""
+    """It runs, the manager doesn't spin, and earlier output is in the log."""
     deployment.configure(script(deployment, "mute", CLOSED))
     deployment.run("start")
     eventually(lambda: said(deployment, "mute"), "its last words")
@@ -159,7 +159,7 @@ def test_a_service_that_closes_its_output_lives_on(deployment: Deployment) -> No
 def test_several_services_are_shown_in_order_of_time_with_their_names(
     deployment: Deployment,
 ) -> None:
-    """Also from compressed files; --grep and --since choose."""
+    """Compressed files are included; --grep and --since filter."""
     gate = deployment.root / "gate"
     log = "{ max_bytes = 20_000, keep = 99, gzip = true }"
     deployment.configure(
@@ -189,7 +189,7 @@ def test_several_services_are_shown_in_order_of_time_with_their_names(
 
 
 def test_following_loses_nothing_to_rotation_and_compression(deployment: Deployment) -> None:
-    """A reader that is slower than the service finds its place in what was put aside meanwhile."""
+    """A reader that is slower than the service finds its place in rotated files."""
     gate = deployment.root / "gate"
     log = "{ max_bytes = 20_000, keep = 999, gzip = true }"
     deployment.configure(script(deployment, "feed", COUNT_AT_GATE, gate, 20_000, log=log))
@@ -214,7 +214,7 @@ def test_following_loses_nothing_to_rotation_and_compression(deployment: Deploym
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
 def test_a_full_disk_costs_the_service_nothing(deployment: Deployment) -> None:
-    """It runs on; status says what could not be written; with room, it is written again."""
+    """It runs on; status counts lost lines; writing resumes when there is room."""
     import subprocess
 
     logs = deployment.root / "logs"

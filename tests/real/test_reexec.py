@@ -30,7 +30,9 @@ def manager(mode: str) -> str:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_services_go_on_and_their_exit_codes_stay_known(deployment: Deployment, mode: str) -> None:
+def test_services_continue_and_their_exit_codes_are_known(
+    deployment: Deployment, mode: str
+) -> None:
     """Manager and services keep their processes, uptimes and counters."""
     gate = deployment.root / "gate"
     deployment.configure(
@@ -58,7 +60,7 @@ def test_services_go_on_and_their_exit_codes_stay_known(deployment: Deployment, 
 
 @needs_root
 @pytest.mark.parametrize("mode", MODES)
-def test_services_of_another_user_go_on(deployment: Deployment, gate: Path, mode: str) -> None:
+def test_services_of_another_user_continue(deployment: Deployment, gate: Path, mode: str) -> None:
     """Their later output is logged."""
     deployment.configure(manager(mode) + another_users(gate))
     deployment.run("start")
@@ -122,20 +124,20 @@ def test_clients_notice_nothing(deployment: Deployment) -> None:
     assert deployment.service("es")["uri"] == uri
 
 
-def test_nobody_outlives_the_new_program_either(deployment: Deployment) -> None:
+def test_no_service_outlives_the_new_program_either(deployment: Deployment) -> None:
     """The new program keeps the cleanup process."""
     deployment.configure(
         service("plain", "gate", "/") + service("mule", "stubborn", more="stop_timeout = 0.5")
     )
     deployment.run("start")
-    guards = [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c]
+    before = [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c]
     deployment.run("reexec")
-    assert [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c] == guards
+    assert [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c] == before
     deployment.kill_manager()
     eventually(lambda: not deployment.processes(), "all ended", 8)
 
 
-def test_what_was_under_way_goes_on(deployment: Deployment) -> None:
+def test_what_was_under_way_continues(deployment: Deployment) -> None:
     """A backoff, an unfinished start and a service waiting for it continue."""
     gate = deployment.root / "gate"
     deployment.configure(
@@ -207,7 +209,7 @@ def break_program(deployment: Deployment) -> int:
         (break_program, "half installed"),
     ],
 )
-def test_a_program_that_could_not_go_on_replaces_nothing(
+def test_an_incompatible_program_replaces_nothing(
     deployment: Deployment, spoil: Callable[[Deployment], int], words: str
 ) -> None:
     """The check of the new program fails with the reason, and the old one continues."""

@@ -70,7 +70,7 @@ def running(
             process.kill()
 
 
-def test_ready_is_said_when_the_services_are_up(
+def test_readiness_is_reported_when_the_services_are_up(
     deployment: Deployment, systemd: socket.socket
 ) -> None:
     """Readiness comes with them; the status names missing ones; reload and stop are announced."""
@@ -91,7 +91,7 @@ def test_ready_is_said_when_the_services_are_up(
         assert manager.wait(20) == 0
 
 
-def test_a_service_that_fails_keeps_nobody_waiting(
+def test_a_service_that_fails_does_not_delay_readiness(
     deployment: Deployment, systemd: socket.socket
 ) -> None:
     """systemd receives readiness and the name of the failed service."""
@@ -105,7 +105,7 @@ def test_a_service_that_fails_keeps_nobody_waiting(
         assert manager.wait(20) == 0
 
 
-def test_signs_of_life_are_given_only_when_they_are_wanted(
+def test_watchdog_pings_are_sent_only_when_requested(
     deployment: Deployment, systemd: socket.socket
 ) -> None:
     """Two pings per period; none for a period that is meant for another process."""
@@ -125,7 +125,9 @@ def test_signs_of_life_are_given_only_when_they_are_wanted(
         assert manager.wait(20) == 0
 
 
-def test_services_do_not_hear_of_systemd(deployment: Deployment, systemd: socket.socket) -> None:
+def test_services_do_not_see_systemds_variables(
+    deployment: Deployment, systemd: socket.socket
+) -> None:
     """Only the manager sees systemd's variables; a service has a NOTIFY_SOCKET of the manager."""
     deployment.configure(
         '[services.env]\nkind = "command"\nready = { log = "end" }\n'
@@ -188,7 +190,7 @@ def test_the_unit_passes_systemds_own_check(
     assert ("WantedBy=default.target" if user else "WantedBy=multi-user.target") in unit
 
 
-def test_the_unit_gives_services_the_time_that_they_may_take(deployment: Deployment) -> None:
+def test_the_unit_allows_services_their_time_to_stop(deployment: Deployment) -> None:
     """Its timeout is the sum for services that stop one after the other."""
     deployment.configure(
         service("a", "gate", "/", more="stop_timeout = 20")
@@ -235,7 +237,7 @@ def zombies_of(parent: int) -> bool:
     return "Z" in found.stdout
 
 
-def test_run_prints_what_services_say_if_asked(deployment: Deployment) -> None:
+def test_run_prints_the_output_of_services_if_asked(deployment: Deployment) -> None:
     """Each line has its service's name; a stalled reader delays nothing."""
     deployment.configure(
         service("laser", "gate", "/") + service("feed", "chatter", "200000", ready="{ delay = 0 }")

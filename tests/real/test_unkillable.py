@@ -67,12 +67,14 @@ def test_shutdown_names_what_it_cannot_end_and_ends(deployment: Deployment) -> N
         assert f"process {pids['disk']} survived SIGKILL" in error["message"]
         assert not is_alive(manager)
         assert not is_alive(pids["laser"])
-        eventually(lambda: list(deployment.processes()) == [pids["disk"]], "the guard gives up")
+        eventually(
+            lambda: list(deployment.processes()) == [pids["disk"]], "the cleanup process gives up"
+        )
     said = deployment.run("start").stderr
     assert f"the last manager (pid {manager}) ended without shutting down" in said
 
 
-def test_stop_and_restart_say_it_too(deployment: Deployment) -> None:
+def test_stop_and_restart_report_it_too(deployment: Deployment) -> None:
     """Exit 1; the service stays `stopping`, and is stopped when the process does end."""
     deployment.configure(service("disk", "gate", "/", more="stop_timeout = 0.3"))
     deployment.run("start")

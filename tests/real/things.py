@@ -1,4 +1,4 @@
-"""Pyro classes of every temper, for tests of `python -m pyro_host`."""
+"""Pyro classes of all kinds, for tests of `python -m pyro_host`."""
 
 import atexit
 import os
@@ -12,7 +12,7 @@ from Pyro5.api import behavior, expose
 
 
 class Counting:
-    """Knows how often it was called, and who it is."""
+    """Counts its calls, and knows its process."""
 
     def __init__(self):
         self.calls = 0
@@ -75,7 +75,7 @@ class Hidden:
 
 @behavior(instance_mode="single")
 class Broken:
-    """Can't be created."""
+    """Raises when it is created."""
 
     def __init__(self):
         raise RuntimeError("the instrument is off")
@@ -86,7 +86,7 @@ class Broken:
 
 
 class Loud(Counting):
-    """Prints and logs far more than anybody wants to keep."""
+    """Prints and logs far more than a log keeps."""
 
     @expose
     def shout(self, megabytes):
