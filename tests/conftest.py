@@ -19,7 +19,7 @@ FOREIGN = (
     *("PYRO", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "NO_COLOR", "FORCE_COLOR", "CLICOLOR"),
     "PYTHONUNBUFFERED",  # unset for most users: what is printed to a pipe must be flushed
 )
-"""Prefixes of variables that configure Pyro5, a service or the command; tests don't inherit them."""
+"""Prefixes of variables that configure Pyro5, a service or the command; tests must not see them."""
 
 for _name in [name for name in os.environ if name.startswith(FOREIGN)]:
     del os.environ[_name]

@@ -1,4 +1,4 @@
-"""What the tests of the reconnecting proxy share: a market to call, a proxy that remembers."""
+"""What the tests of the reconnecting proxy share: a market to call, a proxy that records."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Market:
 
 
 class Watched(ReconnectingProxy):
-    """Remembers what its hooks were told."""
+    """Records the notices that its hooks receive."""
 
     def __init__(self, uri: str, **options: Any) -> None:
         self._told: list[ProxyNotice] = []
@@ -117,7 +117,7 @@ class Watched(ReconnectingProxy):
 
 @contextmanager
 def background(call: Callable[..., Any], *args: Any) -> Iterator[Any]:
-    """Call in a thread; gives the future of the answer."""
+    """Call in a thread; yields the future of the answer."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(call, *args)
 

@@ -47,7 +47,7 @@ async def collect(sub: AsyncSubscriber, count: int) -> list[Any]:
 
 
 def test_events_are_iterated_in_order(es: Running, delivery: Any) -> None:
-    """Those published since subscribing, by subject and by pattern."""
+    """All events since subscribing arrive, by subject and by pattern."""
 
     async def main() -> None:
         async with AsyncSubscriber(es.uri, delivery=delivery) as sub:
@@ -62,7 +62,7 @@ def test_events_are_iterated_in_order(es: Running, delivery: Any) -> None:
 
 
 def test_leaving_the_loop_and_coming_back_loses_nothing(es: Running) -> None:
-    """Iteration goes on where it stopped."""
+    """Iteration resumes where it stopped."""
 
     async def main() -> None:
         async with AsyncSubscriber(es.uri) as sub:
@@ -77,7 +77,7 @@ def test_leaving_the_loop_and_coming_back_loses_nothing(es: Running) -> None:
 
 
 def test_the_event_in_progress_is_not_acknowledged_yet() -> None:
-    """What the program hasn't finished comes again after a crash of it."""
+    """An event that the program hasn't finished comes again after its crash."""
 
     async def main() -> None:
         with FakeES() as es:
@@ -98,7 +98,7 @@ def test_the_event_in_progress_is_not_acknowledged_yet() -> None:
 
 
 def test_unsubscribing(es: Running, delivery: Any) -> None:
-    """It takes effect before it returns."""
+    """Unsubscribing takes effect before it returns."""
 
     async def main() -> None:
         async with AsyncSubscriber(es.uri, delivery=delivery) as sub:
@@ -148,7 +148,7 @@ def test_cancelling_the_whole_program_is_clean(es: Running, delivery: Any) -> No
 
 
 def test_cancelling_a_subscription_that_cannot_be_made() -> None:
-    """Nobody waits for an event service that isn't there longer than he wants to."""
+    """A program can stop waiting for an event service that isn't there."""
 
     async def main() -> None:
         async with AsyncSubscriber(NOBODY) as sub:
@@ -159,7 +159,7 @@ def test_cancelling_a_subscription_that_cannot_be_made() -> None:
 
 
 def test_closing_ends_the_iteration(es: Running) -> None:
-    """From another task."""
+    """Another task may close."""
 
     async def main() -> None:
         async with AsyncSubscriber(es.uri) as sub:
@@ -186,7 +186,7 @@ def test_whoever_closes_waits_until_it_is_closed(es: Running) -> None:
 
 
 def test_other_tasks_run_meanwhile(es: Running) -> None:
-    """Waiting for events holds nobody up."""
+    """Waiting for events blocks no other task."""
 
     async def main() -> None:
         ticks = 0
@@ -224,7 +224,7 @@ class Hooked(AsyncSubscriber):
         self.told.append(f"gap {notice['reason']}")
 
 
-def test_restarts_are_survived_and_told(
+def test_restarts_are_survived_and_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Hooks are called while iterating, as those of a Subscriber are."""
@@ -251,7 +251,7 @@ def test_restarts_are_survived_and_told(
 
 
 def test_a_refusal_is_raised(engine: Callable[..., Running]) -> None:
-    """By subscribing and by iterating."""
+    """Both subscribing and iterating raise it."""
     es = engine(ident="secret")
 
     async def main() -> None:
@@ -266,7 +266,7 @@ def test_a_refusal_is_raised(engine: Callable[..., Running]) -> None:
 
 @pytest.mark.parametrize("subject", ["", 7, []])
 def test_bad_arguments_are_errors_at_once(subject: Any) -> None:
-    """Without any event service."""
+    """They are raised without any event service."""
 
     async def main() -> None:
         async with AsyncSubscriber(NOBODY) as sub:
@@ -278,7 +278,7 @@ def test_bad_arguments_are_errors_at_once(subject: Any) -> None:
 
 
 def test_iterating_needs_async_with() -> None:
-    """Otherwise nobody would close it."""
+    """Otherwise the subscriber would stay open."""
 
     async def main() -> None:
         sub = AsyncSubscriber(NOBODY)
@@ -290,7 +290,7 @@ def test_iterating_needs_async_with() -> None:
 
 
 def test_a_forgotten_one_warns(es: Running) -> None:
-    """And its threads end."""
+    """ResourceWarning is issued, and its threads end."""
 
     async def main() -> None:
         sub = AsyncSubscriber(es.uri)

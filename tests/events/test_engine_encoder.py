@@ -63,7 +63,7 @@ def item(message: object, subject: str = "Subject", time: float = 1.5) -> Any:
 
 
 def decode(group: Group, object_id: str = OBJECT) -> list[Any]:
-    """Decode a group as a stock daemon does it; gives the events."""
+    """Decode a group as a stock daemon does; returns the events."""
     start = prefix(group.serializer, object_id)
     serializer = serializers_by_id[group.serializer]
     events = []
@@ -129,7 +129,7 @@ def test_events_as_dicts(message: Any) -> None:
     ],
 )
 def test_the_fastest_faithful_serializer_is_chosen(message: object, serializer: int) -> None:
-    """For dicts: msgpack where it is faithful, marshal where that is, serpent for the rest."""
+    """For dicts this is msgpack where it is faithful, else marshal, else serpent."""
     assert Encoder().group([item(message)], DICT).serializer == serializer
     assert Encoder().group([item(message)], EVENT).serializer == framing.MSGPACK
 
@@ -139,7 +139,7 @@ def test_the_fastest_faithful_serializer_is_chosen(message: object, serializer: 
     [(Decimal("1.5"), "1.5"), (UUID(int=5), str(UUID(int=5))), ([Decimal(2), (1,)], ["2", (1,)])],
 )
 def test_serpents_own_conversions(message: object, arrives: object) -> None:
-    """What only serpent takes arrives as Pyro5's serpent gives it."""
+    """What only serpent accepts arrives as Pyro5's serpent converts it."""
     assert [event["msg"] for event in decode_all([item(message)], DICT)] == [arrives]
 
 
@@ -178,14 +178,14 @@ def test_registered_classes_arrive_as_pyro5_sends_them() -> None:
 
 
 class Probe:
-    """A class that only Pyro5 is told of."""
+    """A class that only Pyro5 knows."""
 
     def __init__(self, value: int) -> None:
         self.value = value
 
 
 def test_classes_that_only_pyro5_knows_arrive() -> None:
-    """A subscriber that registered a class with Pyro5 alone gets objects of it all the same."""
+    """A subscriber that registered a class with Pyro5 alone still gets objects of it."""
     codec = Codec()
     codec.register(Probe, "lab.Probe", lambda probe: {"value": probe.value}, lambda _: Probe(0))
     body = codec.pack([(Probe(4),)])
@@ -203,14 +203,14 @@ DAMAGED = [b"", b"\xc1", b"\xc0\xc0", b"\xc7\x00\x63", b"\x92\xc0"]
 
 @pytest.mark.parametrize("body", DAMAGED)
 def test_damaged_bodies_are_never_spliced(body: bytes) -> None:
-    """Bytes that are not exactly one message are not put into anybody's request."""
+    """Bytes that are not exactly one message never become part of a request."""
     group = Encoder().group([("Subject", 1.5, body, False)], DICT)
     assert (group.serializer, group.events) == (UNENCODABLE, 1)
 
 
 @pytest.mark.parametrize("body", DAMAGED)
 def test_damaged_bodies_are_refused_by_the_class(body: bytes) -> None:
-    """An Event with a body that is no message can't be made."""
+    """An Event whose body isn't a message can't be created."""
     group = Encoder().group([("Subject", 1.5, body, False)], EVENT)
     with pytest.raises(ValueError):  # noqa: PT011 - msgpack gives some without a text
         decode(group)
@@ -238,7 +238,7 @@ def test_bodies_are_shared() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 65535, 65536])
 def test_array_headers(count: int) -> None:
-    """Our list headers are msgpack's."""
+    """Our list headers are those of msgpack."""
     assert array_header(count) == msgpack.Packer().pack_array_header(count)
 
 
@@ -250,7 +250,7 @@ def reply(serializer: int, results: Any, flags: int = framing.BATCH) -> Frame:
 
 @pytest.mark.parametrize("serializer", [framing.SERPENT, framing.MSGPACK])
 def test_outcomes_of_batches(serializer: int) -> None:
-    """The reply tells how many calls ran, and what ended them."""
+    """The outcome has the number of completed calls, and the exception."""
     failure = _ExceptionWrapper(ValueError("boom", 5))
     assert batch_outcome(reply(serializer, [None] * 3), 3) == (3, None)
     assert batch_outcome(reply(serializer, [None, 1, {"a": 2}]), 3) == (3, None)
@@ -263,7 +263,7 @@ def test_outcomes_of_batches(serializer: int) -> None:
 @pytest.mark.parametrize("serializer", [framing.SERPENT, framing.MSGPACK])
 @pytest.mark.parametrize("results", [[], [None], [None] * 4, "text", {}, 5])
 def test_nonsense_for_a_reply(serializer: int, results: object) -> None:
-    """A reply that can't be right is a broken connection, not lost events."""
+    """An impossible reply counts as a broken connection, not as lost events."""
     with pytest.raises(ProtocolError):
         batch_outcome(reply(serializer, results), 3)
 
@@ -296,8 +296,8 @@ def test_exceptions_in_marshal_are_readable() -> None:
     assert describe(frame).endswith("ValueError: boom")
 
 
-def test_text_serializers_can_not_be_tricked() -> None:
-    """Quotes and brackets in subjects and messages stay inside of them."""
+def test_text_serializers_can_not_be_confused() -> None:
+    """Quotes and brackets in subjects and messages stay inside them."""
     nasty = "'),('__exit__',(),{}),('event',('\n\"\\"
     found = decode_all([item([nasty, Decimal(1)], subject=nasty)], DICT)
     assert found == [{"subject": nasty, "msg": [nasty, "1"], "time": 1.5}]

@@ -41,7 +41,7 @@ def loop(clock: Clock) -> Iterator[Loop]:
 
 
 def test_timers_run_in_order_of_time(loop: Loop, clock: Clock) -> None:
-    """Timers run when their time has come, the earlier first, equals in order of creation."""
+    """Timers run when they are due, the earlier first, equal ones in order of creation."""
     ran: list[str] = []
     for delay, name in ((2, "c"), (1, "a"), (1, "b"), (3, "d")):
         loop.call_later(delay, partial(ran.append, name))
@@ -62,7 +62,7 @@ def test_a_cancelled_timer_does_not_run(loop: Loop, clock: Clock) -> None:
     assert ran == []
 
 
-def test_a_failing_callback_disturbs_nobody(
+def test_a_failing_callback_does_not_disturb_others(
     loop: Loop, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An exception is logged, and the other callbacks run."""
@@ -82,7 +82,7 @@ def test_a_failing_callback_disturbs_nobody(
 
 
 def test_after_round_comes_last(loop: Loop) -> None:
-    """What is to be done once a round comes after everything that the round brought."""
+    """The callback of each round runs after everything else in it."""
     ran: list[str] = []
     loop.after_round.append(lambda: ran.append("after"))
     loop.call_soon(lambda: ran.append("soon"))
@@ -144,7 +144,7 @@ def test_a_deadline_that_is_moved_expires_later(loop: Loop, clock: Clock) -> Non
     assert expired == [135.0]
 
 
-def test_numbers_need_no_resolver() -> None:
+def test_addresses_need_no_resolver() -> None:
     """Addresses and localhost are known at once, names are not."""
     assert numeric("localhost", 5) == (socket.AF_INET, ("127.0.0.1", 5))
     assert numeric("10.1.2.3", 5) == (socket.AF_INET, ("10.1.2.3", 5))
@@ -171,8 +171,8 @@ def test_unknown_hosts_fail_without_blocking(loop: Loop, host: str) -> None:
     resolver.close(10)
 
 
-def test_a_refused_connection_is_told_once(loop: Loop) -> None:
-    """Nobody listening is an OSError; cancelled dials tell nothing."""
+def test_a_refused_connection_is_reported_once(loop: Loop) -> None:
+    """A port without a listener is an OSError; cancelled dials report nothing."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -191,7 +191,7 @@ def test_a_refused_connection_is_told_once(loop: Loop) -> None:
 
 
 def test_a_unix_socket_with_a_full_backlog_is_not_connected_to(loop: Loop, tmp_path: Path) -> None:
-    """The system says "try again": that is a failure to connect, and no connection."""
+    """EAGAIN counts as a failure to connect, not as a connection."""
     path = str(tmp_path / "full")
     with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as first:
         full.bind(path)
@@ -204,7 +204,7 @@ def test_a_unix_socket_with_a_full_backlog_is_not_connected_to(loop: Loop, tmp_p
 
 
 def test_a_dial_times_out(loop: Loop, clock: Clock) -> None:
-    """A peer that doesn't answer the connect is given up."""
+    """The attempt to connect to a silent peer is given up."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.usefixtures("tidy"),
-    # A socket that nobody had got yet when the interruption came.
+    # A socket that had no owner yet when the interruption came.
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-    # Python's own callback of a weak reference was interrupted, and nothing else.
+    # Python's own callback of a weak reference was interrupted, nothing else.
     pytest.mark.filterwarnings(
         "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
     ),
@@ -91,7 +91,7 @@ class Interrupter:
         self.hit = True
         sys.settrace(None)  # a trace function would look for signals where the program doesn't
         for _ in map(_thread.interrupt_main, (signal.SIGUSR1,)):
-            break  # here nothing looks for signals any more
+            break  # no check for signals follows here
         return None
 
 
@@ -115,12 +115,12 @@ def check_sequence(got: list[int], interrupted: set[int], count: int) -> None:
 
 
 PRIME = 7
-"""Only every so manieth instruction is interrupted, each time beginning with another one."""
+"""Only every PRIME-th instruction is interrupted, with a different first one each time."""
 
 
 @pytest.mark.parametrize("how", ["publish", "post and flush", "many posts"])
-def test_interrupted_publishers_go_on(es: Running, interrupter: Interrupter, how: str) -> None:
-    """Whatever is interrupted, the next calls succeed at once; nothing is doubled or reordered."""
+def test_interrupted_publishers_continue(es: Running, interrupter: Interrupter, how: str) -> None:
+    """After any interruption the next calls succeed at once; nothing is duplicated or reordered."""
     interrupted: set[int] = set()
     number = 0
     with Recording(es.uri) as sub, Publisher(es.uri) as pub:
@@ -157,7 +157,7 @@ def test_interrupted_publishers_go_on(es: Running, interrupter: Interrupter, how
 
 @pytest.mark.parametrize("posted", [1, 20])
 def test_interrupted_publishers_close(es: Running, interrupter: Interrupter, posted: int) -> None:
-    """However far a post came, and then the close: closing again releases everything at once."""
+    """Wherever a post or the close is interrupted, closing again releases everything at once."""
     n, hit = random.randrange(1, 4 * PRIME), True
     while hit:
         began = time.monotonic()
@@ -194,8 +194,8 @@ class Numbers(Subscriber):
         self.gaps.append(notice)
 
 
-def test_interrupted_subscribers_go_on(es: Running, interrupter: Interrupter) -> None:
-    """Listening again goes on with the next event: none is missing, none comes twice."""
+def test_interrupted_subscribers_continue(es: Running, interrupter: Interrupter) -> None:
+    """Listening again continues with the next event: none is missing, none comes twice."""
     with Publisher(es.uri) as pub, Numbers(es.uri) as sub:
         sub.subscribe("a")
 
@@ -224,7 +224,7 @@ def test_interrupted_subscribers_go_on(es: Running, interrupter: Interrupter) ->
 
 
 def test_interrupted_subscriptions_are_made_again(es: Running, interrupter: Interrupter) -> None:
-    """Subscribing again, and unsubscribing, work at once and mean what they say."""
+    """Subscribing again and unsubscribing take effect at once."""
     with Publisher(es.uri) as pub, Numbers(es.uri) as sub:
         sub.subscribe("other")
         n, missed = random.randrange(1, 14 * PRIME), 0

@@ -32,7 +32,7 @@ def start_es(process: Start, names: int) -> Process:
 
 
 def test_helpers_find_it_on_another_port(process: Start) -> None:
-    """The name server was restarted in between, and forgot everything; nothing has to be done."""
+    """They need no help, even if the name server was restarted and forgot everything."""
     port = free_port()
     names = process("-c", NAME_SERVER, str(port))
     es = start_es(process, port)
@@ -66,7 +66,7 @@ def test_helpers_find_it_on_another_port(process: Start) -> None:
 
 
 def test_an_orderly_end_is_no_loss(process: Start) -> None:
-    """Who had everything, and is back before anything is published, has missed nothing."""
+    """A subscriber that reconnects before the next event has missed nothing."""
     port = free_port()
     process("-c", NAME_SERVER, str(port))
     es = start_es(process, port)

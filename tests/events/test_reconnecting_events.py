@@ -1,4 +1,4 @@
-"""ReconnectingProxy is told by the manager's life-cycle events, when there is an event service."""
+"""ReconnectingProxy follows the manager's lifecycle events, if there is an event service."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def port(uri: str) -> int:
 def test_a_waiting_call_goes_on_at_once_when_the_service_runs(
     es: EventService, service: Callable[..., Process]
 ) -> None:
-    """The manager's word ends a pause that would have taken minutes."""
+    """The manager's event ends a pause that would have taken minutes."""
     first = service()
     uri = first.first_line.strip()
     # Chance makes pauses of 100 s and more.
@@ -93,7 +93,7 @@ def test_a_waiting_call_goes_on_at_once_when_the_service_runs(
 def test_a_call_to_a_dead_service_ends(
     es: EventService, service: Callable[..., Process], known: str, tmp_path: Path
 ) -> None:
-    """When the manager says that its process has gone, its connection is dropped."""
+    """When the manager reports the end of its process, its connection is dropped."""
     first = service()
     uri = first.first_line.strip()
     told: list[ProxyNotice] = []
@@ -121,7 +121,7 @@ def test_a_call_to_a_dead_service_ends(
 def test_the_end_of_other_services_means_nothing(
     es: EventService, service: Callable[..., Process]
 ) -> None:
-    """Nor does what is no life-cycle event at all."""
+    """Other events are ignored, too."""
     first = service()
     with (
         LifeCycle(es.uri) as events,
@@ -141,7 +141,7 @@ def test_the_end_of_other_services_means_nothing(
         assert (counts["connections"], counts["dropped"]) == (1, 0)
 
 
-def test_many_proxies_share_what_is_heard(
+def test_many_proxies_share_a_subscription(
     es: EventService, service: Callable[..., Process]
 ) -> None:
     """One subscription for all; a proxy that is closed or dropped is forgotten."""
@@ -163,7 +163,7 @@ def test_many_proxies_share_what_is_heard(
 def test_a_proxy_does_without_an_event_service(
     es: EventService, service: Callable[..., Process]
 ) -> None:
-    """One that isn't there, or that refuses, delays nothing."""
+    """An event service that is absent, or refuses, delays nothing."""
     first = service()
     uri = first.first_line.strip()
     with ReconnectingProxy(uri, events="PYRO:Pyro.EventService@127.0.0.1:1") as proxy:
@@ -213,6 +213,6 @@ def test_a_proxy_that_is_dropped_leaves_no_thread(
         ([], None),
     ],
 )
-def test_life_cycle_events_are_understood(message: object, expected: ServiceEvent | None) -> None:
-    """Or are taken for something else."""
+def test_lifecycle_events_are_parsed(message: object, expected: ServiceEvent | None) -> None:
+    """Other events are recognized as such."""
     assert parse(message) == expected

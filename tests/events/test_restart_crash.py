@@ -1,4 +1,4 @@
-"""After kill -9: who was there comes back, and hears of a gap if, and only if, there was one."""
+"""After kill -9 clients reconnect, and are notified of a gap if and only if there was one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def descriptors(es: HeldService) -> int:
 
 @pytest.mark.timeout(180)
 def test_twenty_kills_in_a_row(held: Held) -> None:
-    """Nobody is forgotten; what came and what was told as missed add up to what was published."""
+    """No subscriber is forgotten; events received and events missed add up to all published."""
     es = held()
     with ExitStack() as stack:
         subscribers = [stack.enter_context(Recording(es.uri)) for _ in range(10)]
@@ -66,7 +66,7 @@ def missed(subscriber: Recording) -> int:
 
 
 def test_no_gap_without_a_loss(held: Held) -> None:
-    """Who has everything hears of no gap, by a stream and by callbacks, however often."""
+    """A subscriber that has everything gets no gap, by stream or callback, however often."""
     es = held()
     with (
         Recording(es.uri) as stream,
@@ -91,7 +91,7 @@ def test_no_gap_without_a_loss(held: Held) -> None:
 
 
 def test_the_number_of_the_gap_is_exact(held: Held, client: Client) -> None:
-    """Events that were queued or on their way, and those that a full queue had dropped untold."""
+    """It counts events queued, under way, and dropped by a full queue but unreported."""
     es = held()
     first = client(es)
     before = first.attach("s", ["a"], queue_size=2, when_full="drop-newest")["incarnation"]
@@ -109,8 +109,8 @@ def test_the_number_of_the_gap_is_exact(held: Held, client: Client) -> None:
     assert (first_number, len(events)) == (answer["next"], 1)
 
 
-def test_dropped_events_are_told_once(held: Held, client: Client) -> None:
-    """What the old process had told as dropped is not told again by the new one."""
+def test_dropped_events_are_reported_once(held: Held, client: Client) -> None:
+    """The new process does not report again what the old one had reported as dropped."""
     es = held()
     first = client(es)
     before = first.attach("s", ["a"], queue_size=1, when_full="drop-newest")["incarnation"]
@@ -133,7 +133,7 @@ def test_dropped_events_are_told_once(held: Held, client: Client) -> None:
 
 
 def test_what_is_published_before_it_is_back_waits(held: Held, client: Client) -> None:
-    """Its mailbox is there from the beginning."""
+    """Its mailbox exists from the beginning."""
     es = held()
     before = client(es).attach("s", ["a"], ["b.*"])["incarnation"]
     es.crash()
@@ -148,8 +148,8 @@ def test_what_is_published_before_it_is_back_waits(held: Held, client: Client) -
     assert len(second.events(1)) == 1
 
 
-def test_a_retry_is_no_second_copy(held: Held, client: Client) -> None:
-    """A batch that the killed process had taken is known, the acknowledgement lost or not."""
+def test_a_retry_is_not_a_second_copy(held: Held, client: Client) -> None:
+    """A batch that the killed process had taken is known, even if the acknowledgement was lost."""
     es = held()
     reader = client(es)
     before = reader.attach("s", ["a"])["incarnation"]
@@ -164,7 +164,7 @@ def test_a_retry_is_no_second_copy(held: Held, client: Client) -> None:
 
 
 def test_lost_plain_subscribers_are_named(held: Held, stock: Stock) -> None:
-    """In the log and in the statistics, over a second crash, until a planned restart."""
+    """The log and the statistics list them, over a second crash, until a planned restart."""
     es = held("-N")
     uri = stock().register(Recorder())
     with proxy(es.uri) as remote:
@@ -182,8 +182,8 @@ def test_lost_plain_subscribers_are_named(held: Held, stock: Stock) -> None:
     assert es.ask("statistics")["lost"] == []
 
 
-def test_aware_objects_hear_of_the_crash(held: Held, stock: Stock) -> None:
-    """`restarted`, with the reason; and of a gap when some `event` was never answered."""
+def test_aware_objects_are_notified_of_the_crash(held: Held, stock: Stock) -> None:
+    """They get `restarted` with the reason, and a gap if an `event` was never answered."""
     es, aware = held(), AwareRecorder()
     uri = stock().register(aware)
     with proxy(es.uri) as remote:
@@ -213,8 +213,8 @@ def test_aware_objects_hear_of_the_crash(held: Held, stock: Stock) -> None:
     assert aware.notices[2]["missed"] is None
 
 
-def test_who_has_gone_is_not_expected(held: Held) -> None:
-    """Closed subscribers and taken back subscriptions leave the roster."""
+def test_clients_that_have_left_are_not_expected(held: Held) -> None:
+    """Closed subscribers and cancelled subscriptions leave the roster."""
     es = held()
     with Recording(es.uri) as stays:
         stays.subscribe(["a", "b"])
@@ -229,8 +229,8 @@ def test_who_has_gone_is_not_expected(held: Held) -> None:
         assert es.await_return() == {"expected": 1, "back": 1}
 
 
-def test_a_corrupt_journal_is_said(held: Held) -> None:
-    """The service starts without it; helpers come back, and nobody knows what they missed."""
+def test_a_corrupt_journal_is_reported(held: Held) -> None:
+    """The service starts without it; helpers reconnect, and what they missed is unknown."""
     es = held("-N")
     with Recording(es.uri) as subscriber:
         subscriber.subscribe("a")
@@ -246,7 +246,7 @@ def test_a_corrupt_journal_is_said(held: Held) -> None:
 
 
 def test_a_journal_that_cannot_be_written_is_given_up(held: Held) -> None:
-    """It is said once and counted; the service goes on, and a crash is an unknown gap."""
+    """It is logged once and counted; the service continues, and a crash is an unknown gap."""
     es = held("-N")
     assert es.process is not None
     resource.prlimit(es.process.pid, resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
@@ -268,8 +268,8 @@ def left(directory: Path) -> list[str]:
     return [path.name for path in directory.iterdir()]
 
 
-def test_an_orderly_end_leaves_nothing_to_remember(held: Held, stock: Stock) -> None:
-    """Everybody was told that it is over; the next one begins with an empty roster."""
+def test_an_orderly_end_leaves_an_empty_roster(held: Held, stock: Stock) -> None:
+    """All clients were notified of the end; the next process begins with an empty roster."""
     es = held()
     with proxy(es.uri) as remote:
         remote.subscribe("a", stock().register(Recorder()))
@@ -278,7 +278,7 @@ def test_an_orderly_end_leaves_nothing_to_remember(held: Held, stock: Stock) -> 
 
 
 def test_the_roster_keeps_up_with_many_who_come_and_go(held: Held, client: Client) -> None:
-    """The journal doesn't grow with them, and at the end it is right."""
+    """The journal doesn't grow with them, and is right at the end."""
     es = held()
     stays = client(es)
     stays.attach("stays", ["a"])

@@ -44,7 +44,7 @@ def through(relay: Relay) -> str:
 
 
 def test_a_broken_connection_loses_nothing(es: Running, relay: Relay) -> None:
-    """The stream resumes where it stopped: no event is lost, doubled or told as a gap."""
+    """The stream resumes where it stopped: no event is lost, duplicated or reported as a gap."""
     total = 12_000
     with Recording(through(relay)) as sub, Publisher(es.uri) as pub:
         sub.on_event = lambda event: relay.cut() if event.msg % 2000 == 350 else None
@@ -63,7 +63,7 @@ def test_a_broken_connection_loses_nothing(es: Running, relay: Relay) -> None:
 def test_a_connection_that_breaks_before_any_event_resumes_as_well(
     es: Running, relay: Relay
 ) -> None:
-    """What was published meanwhile is there afterwards."""
+    """Events published in between arrive afterwards."""
     with Recording(through(relay)) as sub, Publisher(es.uri) as pub:
         sub.subscribe("a")
         relay.cut()
@@ -74,7 +74,7 @@ def test_a_connection_that_breaks_before_any_event_resumes_as_well(
 
 
 def test_subscriptions_made_while_the_connection_breaks_hold(es: Running, relay: Relay) -> None:
-    """A call that meets a break is made again; afterwards all is as wanted."""
+    """A call that meets a break is repeated, and all take effect."""
     done = threading.Event()
 
     def cut() -> None:
@@ -102,7 +102,7 @@ def test_subscriptions_made_while_the_connection_breaks_hold(es: Running, relay:
 
 
 def test_a_longer_absence_is_a_gap(engine: Callable[..., Running]) -> None:
-    """When the event service has given the subscriber up, it says that something may be missing."""
+    """After the event service has given the subscriber up, its hook reports a possible loss."""
     es = engine(reconnect_grace=0.1)
     with Relay(es.port) as relay:
         uri = through(relay)
@@ -122,8 +122,8 @@ def test_a_longer_absence_is_a_gap(engine: Callable[..., Running]) -> None:
 
 
 @pytest.mark.parametrize("delivery", ["stream", "callback"])
-def test_a_restart_is_survived_and_told(delivery: Any) -> None:
-    """On the same port: events flow again; a gap is told where it can't be excluded."""
+def test_a_restart_is_survived_and_reported(delivery: Any) -> None:
+    """On the same port events flow again; a gap is reported where it can't be excluded."""
     first = EventService(register=False)
     first.start()
     port = int(first.uri.rpartition(":")[2])
@@ -171,7 +171,7 @@ def test_a_subscriber_without_subscriptions_missed_nothing() -> None:
 def test_an_event_service_that_moved_is_found_by_name(
     name_server: str, process: Callable[..., Process]
 ) -> None:
-    """The name is looked up again for every attempt, so that another port is no obstacle."""
+    """Every attempt looks the name up again, so the port may change."""
     host, port = name_server.split(":")
     environment = {"PYRO_NS_HOST": host, "PYRO_NS_PORT": port}
     program = ("-m", "pyro_events", "-p", "0", "--ns", name_server)
@@ -198,7 +198,7 @@ def test_an_event_service_that_moved_is_found_by_name(
 
 
 def test_silence_is_a_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event service that says nothing for too long is given up."""
+    """An event service that is silent for too long is given up."""
     monkeypatch.setattr(stream, "SILENCE", 0.2)
     with FakeES() as es, Recording(es.uri) as sub:
         sub.start()
@@ -208,8 +208,8 @@ def test_silence_is_a_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("listening", [True, False])
-def test_pings_are_no_silence(monkeypatch: pytest.MonkeyPatch, *, listening: bool) -> None:
-    """An event service that pings is not given up, however long it has no events."""
+def test_pings_end_silence(monkeypatch: pytest.MonkeyPatch, *, listening: bool) -> None:
+    """An event service that pings is kept, however long it has no events."""
     monkeypatch.setattr(stream, "SILENCE", 1.0)
     with FakeES() as es, Recording(es.uri) as sub:
         sub.subscribe("a")
@@ -224,7 +224,7 @@ def test_pings_are_no_silence(monkeypatch: pytest.MonkeyPatch, *, listening: boo
 
 
 def test_pings_are_answered_while_an_event_is_handled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handler may take as long as it likes; the event service knows that we live."""
+    """A handler may take any time; the event service sees that the client is alive."""
     monkeypatch.setattr(stream, "SILENCE", 5.0)
     release = threading.Event()
     with FakeES() as es, Recording(es.uri) as sub:
@@ -241,7 +241,7 @@ def test_pings_are_answered_while_an_event_is_handled(monkeypatch: pytest.Monkey
 
 
 def test_what_is_attached_and_acknowledged_is_what_the_protocol_says() -> None:
-    """The first attachment knows no numbers, the next tells the last one that came."""
+    """The first attachment has no numbers, the next has the last one received."""
     with FakeES() as es, Recording(es.uri, name="bench", queue_size=7, once=True) as sub:
         sub.subscribe(["a", "B"])
         sub.start()
@@ -263,7 +263,7 @@ def test_what_is_attached_and_acknowledged_is_what_the_protocol_says() -> None:
         eventually(lambda: es.acks[-1] == 4)
 
 
-def test_events_of_a_former_life_are_not_acknowledged() -> None:
+def test_events_of_an_earlier_mailbox_are_not_acknowledged() -> None:
     """Their numbers would mean others in the new mailbox."""
     release = threading.Event()
     with FakeES() as es, Recording(es.uri) as sub:
@@ -284,7 +284,7 @@ def test_events_of_a_former_life_are_not_acknowledged() -> None:
 
 
 def test_a_hole_in_the_numbers_is_a_gap() -> None:
-    """It should not happen; if it does, it is not silent."""
+    """This should not happen; if it does, it is reported."""
     with FakeES() as es, Recording(es.uri) as sub:
         sub.subscribe("a")
         sub.start()
@@ -295,7 +295,7 @@ def test_a_hole_in_the_numbers_is_a_gap() -> None:
 
 
 def test_notices_reach_their_hooks_in_order_with_the_events() -> None:
-    """Gaps and suspended patterns come as the event service tells them."""
+    """Gaps and suspended patterns come as the event service sends them."""
     with FakeES() as es, Recording(es.uri) as sub:
         sub.on_event = lambda event: sub.hooks.append(("event", {"msg": event.msg}))
         sub.subscribe("a")
@@ -317,7 +317,7 @@ def test_notices_reach_their_hooks_in_order_with_the_events() -> None:
 
 
 def test_nonsense_from_the_event_service_breaks_the_connection() -> None:
-    """It is told as the reason, and the subscriber comes back."""
+    """The hook gets it as the reason, and the subscriber reconnects."""
     with FakeES() as es, Recording(es.uri) as sub:
         sub.subscribe("a")
         sub.start()
@@ -328,7 +328,7 @@ def test_nonsense_from_the_event_service_breaks_the_connection() -> None:
 
 
 def test_an_attach_without_answer_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A frozen event service is left after a while."""
+    """A frozen event service is given up after a while."""
     monkeypatch.setattr(subscription, "CONNECT_TIMEOUT", 0.2)
     with FakeES() as es, Recording(es.uri) as sub:
         es.answers["attach"] = "ignore"
@@ -351,17 +351,17 @@ def test_an_attach_without_answer_is_tried_again(monkeypatch: pytest.MonkeyPatch
         ("a", {"resumed": False, "missed": 0, "incarnation": "b"}, {}),
     ],
 )  # fmt: skip
-def test_a_gap_is_told_exactly_when_something_may_be_missing(
+def test_a_gap_is_reported_exactly_when_something_may_be_missing(
     before: str | None, answer: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    """Never for the first attachment, never without subscriptions."""
+    """It is never reported for the first attachment or without subscriptions."""
     mailbox = MailboxView(before, 5) if before else None
     assert gap_on_attach(mailbox, answer, subscribed=True) == expected
     assert gap_on_attach(mailbox, answer, subscribed=False) == {}
 
 
 def test_a_dismissal_is_the_reason_of_the_gap_after_it() -> None:
-    """Unless the event service was restarted meanwhile."""
+    """It is the reason unless the event service was restarted in between."""
     answer = {"resumed": False, "missed": None, "incarnation": "a"}
     for before, reason in (("a", "full"), ("b", "restarted")):
         gap = gap_on_attach(MailboxView(before, 5), answer, subscribed=True, dismissed=True)
@@ -369,7 +369,7 @@ def test_a_dismissal_is_the_reason_of_the_gap_after_it() -> None:
 
 
 def test_pushes_are_counted_without_unpacking_them() -> None:
-    """Whatever width msgpack gives the array."""
+    """This holds for every width of msgpack's array header."""
     start = b"\x92\xcf" + (7).to_bytes(8, "big")
     assert parse_push(start + b"\x9f") == (7, 15)
     assert parse_push(start + b"\xdc\x01\x90") == (7, 400)
