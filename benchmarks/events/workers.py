@@ -186,29 +186,29 @@ def _subscribe(pipe: Connection, system: System, address: str, count: int, timed
     _end_with_parent()
     lock = threading.Lock()
 
-    def say(word: str, value: object = None) -> None:
+    def send(word: str, value: object = None) -> None:
         with lock:
             pipe.send((word, value))
 
-    tally = Tally(count, lambda: say(DONE), timed=timed)
+    tally = Tally(count, lambda: send(DONE), timed=timed)
     cpu = 0.0
 
     def report() -> None:
         while True:
             assert pipe.recv() == REPORT
             used = time.process_time() - cpu
-            say(REPORT, Received(*tally.counts(), used, list(tally.latencies)))
+            send(REPORT, Received(*tally.counts(), used, list(tally.latencies)))
 
     def ready() -> None:
         nonlocal cpu
         cpu = time.process_time()
         threading.Thread(target=report, daemon=True).start()
-        say(READY)
+        send(READY)
 
     try:
         system.subscribe(address, ready, tally.take)
     except Exception as error:
-        say("error", f"{type(error).__name__}: {error}")
+        send("error", f"{type(error).__name__}: {error}")
         raise
 
 

@@ -40,9 +40,9 @@ def dropin(deployment: Deployment) -> Path:
 
 def test_a_setting_is_set_and_got(deployment: Deployment, main: Path) -> None:
     """`get` prints bare values; `show --origin` names the place of each."""
-    said = deployment.run("config", "set", "services.es.port", "9000").stderr
-    assert str(dropin(deployment)) in said
-    assert "reload" not in said
+    output = deployment.run("config", "set", "services.es.port", "9000").stderr
+    assert str(dropin(deployment)) in output
+    assert "reload" not in output
     assert deployment.run("config", "get", "services.es.port").stdout == "9000\n"
     shown = deployment.run("config", "show", "--origin").stdout.splitlines()
     (line,) = [line for line in shown if line.startswith("services.es.port")]
@@ -135,8 +135,8 @@ def test_invalid_keys(
 def test_a_value_without_effect_is_reported(deployment: Deployment, main: Path) -> None:
     """The environment takes precedence over a value, which is still written."""
     deployment.env["PYROCTL_SERVICES_ES_PORT"] = "9001"
-    said = deployment.run("config", "set", "services.es.port", "9000").stderr
-    assert "no effect: PYROCTL_SERVICES_ES_PORT" in said
+    output = deployment.run("config", "set", "services.es.port", "9000").stderr
+    assert "no effect: PYROCTL_SERVICES_ES_PORT" in output
     assert deployment.run("config", "get", "services.es.port").stdout == "9001\n"
     assert tomllib.loads(dropin(deployment).read_text())["services"]["es"]["port"] == 9000
 

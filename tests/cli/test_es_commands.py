@@ -64,10 +64,10 @@ def test_the_rate_is_printed_once_a_second(deployment: Deployment) -> None:
         eventually(lambda: subscriptions(deployment))
         deployment.run("es", "publish", "x", "1")
         assert listener.stdout is not None
-        told = json.loads(listener.stdout.readline())
-        while told["total"] == 0:
-            told = json.loads(listener.stdout.readline())
-        assert (told["total"], told["rate"] > 0) == (1, True)
+        sample = json.loads(listener.stdout.readline())
+        while sample["total"] == 0:
+            sample = json.loads(listener.stdout.readline())
+        assert (sample["total"], sample["rate"] > 0) == (1, True)
         deployment.run("es", "publish", "x", "2")
         listener.communicate(timeout=20)
     assert listener.returncode == 0

@@ -86,9 +86,9 @@ def test_logs_show_the_last_lines_whatever_a_service_writes(deployment: Deployme
     deployment.configure(service("feed", "chatter", "20000", ready='{ log = "half a line" }'))
     deployment.run("start")
     lines = deployment.json("logs", "feed", "-n", "20003")["data"]["lines"]
-    said = [line["text"] for line in lines if not line["text"].startswith("[pyroctl]")]
-    assert said[:20000] == [f"line {n}" for n in range(20000)]
-    assert said[20000] == "half a line, and \ufffd\ufffd\x00 bytes"
+    printed = [line["text"] for line in lines if not line["text"].startswith("[pyroctl]")]
+    assert printed[:20000] == [f"line {n}" for n in range(20000)]
+    assert printed[20000] == "half a line, and \ufffd\ufffd\x00 bytes"
     assert lines[0].keys() == {"time", "service", "text", "stream"}
     assert len(deployment.run("logs", "feed", "-n", "3").stdout.splitlines()) == 3
 

@@ -52,7 +52,7 @@ class Program:
         for reader in self._readers:
             reader.start()
 
-    def says(self, text: str) -> str:
+    def wait_for(self, text: str) -> str:
         """Wait for a line that contains the text, and return it."""
 
         def found() -> str | None:
@@ -118,7 +118,7 @@ class Stage:
 def stage() -> Iterator[Stage]:
     made = Stage()
     es = made.run("-m", "pyro_events", "--no-ns")
-    made.address = ("--es", es.says("is ready").split()[0])
+    made.address = ("--es", es.wait_for("is ready").split()[0])
     yield made
     made.close()
 
@@ -126,8 +126,8 @@ def stage() -> Iterator[Stage]:
 @pytest.fixture
 def named_stage() -> Iterator[Stage]:
     made = Stage()
-    place = made.run("-c", NAME_SERVER).says(":").strip()
-    made.run("-m", "pyro_events", "--ns", place).says("is ready")
+    place = made.run("-c", NAME_SERVER).wait_for(":").strip()
+    made.run("-m", "pyro_events", "--ns", place).wait_for("is ready")
     made.address = ("--ns", place)
     yield made
     made.close()
@@ -142,7 +142,7 @@ def test_stocks(by_name: bool, request: pytest.FixtureRequest) -> None:
     """The ticker shows the requested stock and those that match, and nothing else."""
     stage: Stage = request.getfixturevalue("named_stage" if by_name else "stage")
     ticker = stage.example("stocks/subscriber.py", "--count", 20)
-    ticker.says("Connected to PYRO:Pyro.EventService@")
+    ticker.wait_for("Connected to PYRO:Pyro.EventService@")
     exchange = stage.example("stocks/publisher.py", "--interval", 0.005)
     shown = quotes(ticker.end())
     assert len(shown) == 20
@@ -155,7 +155,7 @@ def test_stocks(by_name: bool, request: pytest.FixtureRequest) -> None:
 def test_stocks_counts_what_it_publishes(stage: Stage) -> None:
     """Every quote that is published arrives, in order."""
     ticker = stage.example("stocks/subscriber.py", "--stock", "AMD", "--match", "[^A]")
-    ticker.says("Connected")
+    ticker.wait_for("Connected")
     exchange = stage.example("stocks/publisher.py", "--count", 200, "--interval", 0)
     published = [line.split()[:2] for line in exchange.end()]
     assert len(published) == 200
@@ -168,7 +168,7 @@ def test_cars(named_stage: Stage) -> None:
     stage = named_stage
     options = ("--count", 5, "--colour", "green", "--brand", "fiat", "--brand", "seat")
     counter = stage.example("cars/counter.py", *options)
-    counter.says("Counting.")
+    counter.wait_for("Counting.")
     traffic = stage.example("cars/traffic.py", "--interval", 0.002)
     lines = counter.end()
     assert lines[-1] == "5 green, 5 fiat, 5 seat\n"
@@ -181,7 +181,7 @@ def test_cars(named_stage: Stage) -> None:
 def test_cars_end_in_order_before_all_are_seen(stage: Stage) -> None:
     """TERM ends the counter, which unsubscribes; the traffic ends by itself."""
     counter = stage.example("cars/counter.py", "--colour", "purple")
-    counter.says("Counting.")
+    counter.wait_for("Counting.")
     assert stage.example("cars/traffic.py", "--count", 20, "--interval", 0).end() == [
         "The road is empty.\n"
     ]
@@ -191,26 +191,26 @@ def test_cars_end_in_order_before_all_are_seen(stage: Stage) -> None:
 def test_chat(stage: Stage) -> None:
     """A member of a room receives its messages, and only those."""
     ann = stage.example("chat/chat.py", "ann")
-    ann.says("[lobby] * ann is here")
+    ann.wait_for("[lobby] * ann is here")
     bob = stage.example("chat/chat.py", "bob")
-    ann.says("[lobby] * bob is here")
+    ann.wait_for("[lobby] * bob is here")
     ann.types("Hello, bob!")
-    bob.says("[lobby] ann: Hello, bob!")
+    bob.wait_for("[lobby] ann: Hello, bob!")
     ann.types("/join kitchen")
-    ann.says("[kitchen] * ann is here")
+    ann.wait_for("[kitchen] * ann is here")
     ann.types("Nobody here")
-    ann.says("[kitchen] ann: Nobody here")
+    ann.wait_for("[kitchen] ann: Nobody here")
     ann.types("/dance")
-    ann.says("/join ROOM")
+    ann.wait_for("/join ROOM")
     ann.types("/leave")
     ann.types("Back again")
-    bob.says("[lobby] ann: Back again")
+    bob.wait_for("[lobby] ann: Back again")
     bob.types("/quit")
     assert bob.end()[-1] == "Goodbye.\n"
-    ann.says("[lobby] * bob has left")
+    ann.wait_for("[lobby] * bob has left")
     ann.types("/leave")
     ann.types("hello?")
-    ann.says("You are in no room")
+    ann.wait_for("You are in no room")
     assert ann.end(signal.SIGINT)[-1] == "Goodbye.\n"
     assert not [line for line in bob.lines if "kitchen" in line]
 
@@ -218,7 +218,7 @@ def test_chat(stage: Stage) -> None:
 def test_chat_reads_a_pipe_to_its_end(stage: Stage) -> None:
     """Without a terminal it publishes each line, waits for its own messages, and exits."""
     listener = stage.example("chat/chat.py", "ann", "--count", 5)
-    listener.says("ann is here")
+    listener.wait_for("ann is here")
     speaker = stage.example("chat/chat.py", "bob")
     for line in ("one", "two"):
         speaker.types(line)
@@ -231,10 +231,10 @@ def test_chat_reads_a_pipe_to_its_end(stage: Stage) -> None:
         "[lobby] * bob has left\n",
         "Goodbye.\n",
     ]
-    said = listener.end()
-    assert said[1:5] == ["[lobby] * bob is here\n", "[lobby] bob: one\n", "[lobby] bob: two\n",
+    printed = listener.end()
+    assert printed[1:5] == ["[lobby] * bob is here\n", "[lobby] bob: one\n", "[lobby] bob: two\n",
                          "[lobby] * bob has left\n"]  # fmt: skip
-    assert said[-1] == "Goodbye.\n"
+    assert printed[-1] == "Goodbye.\n"
 
 
 @pytest.mark.parametrize(

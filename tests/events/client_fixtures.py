@@ -259,7 +259,7 @@ class Recording(Subscriber):
     def messages(self) -> list[Any]:
         return [event.msg for event in self.events]
 
-    def told(self) -> list[str]:
+    def hook_names(self) -> list[str]:
         return [name for name, _ in self.hooks]
 
     def gaps(self) -> list[GapNotice]:

@@ -102,17 +102,17 @@ class Watched(ReconnectingProxy):
     """Records the notices that its hooks receive."""
 
     def __init__(self, uri: str, **options: Any) -> None:
-        self._told: list[ProxyNotice] = []
+        self._notices: list[ProxyNotice] = []
         super().__init__(uri, **options)
 
     def connected(self, notice: ProxyNotice) -> None:
-        self._told.append(notice)
+        self._notices.append(notice)
 
     def disconnected(self, notice: ProxyNotice) -> None:
-        self._told.append(notice)
+        self._notices.append(notice)
 
     def kinds(self) -> list[str]:
-        return [notice["kind"] for notice in self._told]
+        return [notice["kind"] for notice in self._notices]
 
 
 @contextmanager

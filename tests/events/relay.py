@@ -49,8 +49,8 @@ class Relay:
             source = sources.get(word, self.old)
             target = self.old if source is self.new else self.new
             message, descriptors = fd_passing.receive(source)
-            said = msgpack.unpackb(message)
-            assert said[0] == word, said
+            received = msgpack.unpackb(message)
+            assert received[0] == word, received
 
             def arrive(
                 target: socket.socket = target,

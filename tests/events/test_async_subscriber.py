@@ -211,17 +211,17 @@ def test_other_tasks_run_meanwhile(es: Running) -> None:
 class Hooked(AsyncSubscriber):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.told: list[str] = []
+        self.hooks: list[str] = []
 
     def connected(self, notice: ConnectionNotice) -> None:
-        self.told.append("connected")
+        self.hooks.append("connected")
 
     def disconnected(self, notice: ConnectionNotice) -> None:
-        self.told.append("disconnected")
+        self.hooks.append("disconnected")
         raise LookupError("a hook's own fault")
 
     def gap(self, notice: GapNotice) -> None:
-        self.told.append(f"gap {notice['reason']}")
+        self.hooks.append(f"gap {notice['reason']}")
 
 
 def test_restarts_are_survived_and_reported(
@@ -243,7 +243,7 @@ def test_restarts_are_survived_and_reported(
                 await asyncio.to_thread(lambda: eventually(second.subscriptions))
                 second.publish("a", 2)
                 assert await collect(sub, 1) == [2]
-                assert sub.told == ["connected", "disconnected", "connected"]
+                assert sub.hooks == ["connected", "disconnected", "connected"]
                 await sub.close()
 
     run(main())

@@ -314,7 +314,7 @@ class Manager:
         self.theirs.close()
         return started
 
-    def told(self) -> list[str]:
+    def notification(self) -> list[str]:
         return self.notify.recv(4096).decode().splitlines()
 
     def ask(self, ask: str, **parameters: object) -> dict[str, Any]:
@@ -339,20 +339,20 @@ def manager(tmp_path: Path, process: Start) -> Any:
 def test_a_manager_is_notified(manager: Manager, process: Start) -> None:
     """Ready comes with the URI once it serves; stopping comes when it begins to stop."""
     es = manager.start(process, *ALONE)
-    told = manager.told()
-    assert told[0] == "READY=1"
-    assert f"X_PYRO_URI={uri_of(es)}" in told
+    notification = manager.notification()
+    assert notification[0] == "READY=1"
+    assert f"X_PYRO_URI={uri_of(es)}" in notification
     with proxy(uri_of(es)) as remote:
         remote.publish("a", 1)
     es.signal(signal.SIGTERM)
-    assert manager.told() == ["STOPPING=1"]
+    assert manager.notification() == ["STOPPING=1"]
     assert es.end()[0] == 0
 
 
 def test_a_manager_may_ask(manager: Manager, process: Start, name_server: str) -> None:
     """Statistics, subscriptions, and registering again; anything else is an error."""
     es = manager.start(process, *ALONE)
-    manager.told()
+    manager.notification()
     with proxy(uri_of(es)) as remote:
         remote.publish(["a", "b"], 1)
     found = manager.ask("statistics")
@@ -373,7 +373,7 @@ def test_a_manager_may_ask(manager: Manager, process: Start, name_server: str) -
 def test_it_ends_with_its_manager(manager: Manager, process: Start) -> None:
     """When the control channel ends, the manager is gone: it stops in order."""
     es = manager.start(process, *ALONE)
-    manager.told()
+    manager.notification()
     manager.lines.close()
     manager.ours.close()
     status, _, err = es.end(5)

@@ -67,7 +67,7 @@ def test_handovers_at_full_speed(held: Held, delivery: str, times: int) -> None:
         for each in subscribers:
             first = each.wait(1)[0]
             assert each.wait(count - first, 60) == list(range(first, count))
-            assert each.told() == ["connected"]
+            assert each.hook_names() == ["connected"]
         statistics = es.ask("statistics")
         assert (statistics["published"], statistics["dropped"]) == (count, 0)
 
@@ -208,7 +208,7 @@ def test_a_publisher_helper_waits_for_its_acknowledgement(held: Held) -> None:
         assert not thread.is_alive()
         publisher.publish("a", 2)
         assert subscriber.wait(2) == [1, 2]
-        assert subscriber.told() == ["connected"]
+        assert subscriber.hook_names() == ["connected"]
 
 
 def test_one_closes_while_both_have_its_descriptor(held: Held, client: Client) -> None:

@@ -43,13 +43,13 @@ class Clients:
         """Check that neither has noticed anything."""
         self.talk()
         assert self.subscriber.messages() == list(range(1, self.count + 1))
-        assert self.subscriber.told() == ["connected"]
+        assert self.subscriber.hook_names() == ["connected"]
 
     def came_back(self) -> None:
         """Check that both have noticed a crash, and nothing is missing."""
         self.talk()
         assert self.subscriber.messages() == list(range(1, self.count + 1))
-        assert self.subscriber.told() == ["connected", "disconnected", "connected"]
+        assert self.subscriber.hook_names() == ["connected", "disconnected", "connected"]
 
 
 @contextmanager

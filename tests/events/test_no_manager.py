@@ -57,7 +57,8 @@ def test_helpers_find_it_on_another_port(process: Start) -> None:
         process("-c", NAME_SERVER, str(port))
         es = start_es(process, port)
         assert es.first_line.split()[0] != first
-        eventually(lambda: all(each.told().count("connected") == 2 for each in (stream, callback)))
+        both = (stream, callback)
+        eventually(lambda: all(each.hook_names().count("connected") == 2 for each in both))
         publisher.publish("a", 2)
         for each in (stream, callback):
             eventually(lambda each=each: each.messages()[-1] == 2)
@@ -80,7 +81,7 @@ def test_an_orderly_end_is_no_loss(process: Start) -> None:
         es.signal(signal.SIGTERM)
         es.end()
         start_es(process, port)
-        eventually(lambda: subscriber.told().count("connected") == 2)
+        eventually(lambda: subscriber.hook_names().count("connected") == 2)
         with Publisher(where) as publisher:
             publisher.publish("a", 2)
         assert subscriber.wait(2) == [1, 2]

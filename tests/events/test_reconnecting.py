@@ -41,7 +41,7 @@ def test_calls_continue_after_a_kill_and_a_start(market: Callable[..., Market]) 
             assert answer.result(20) == 1
         assert proxy.price("SUN") == ["SUN", second.pid]
         assert proxy.kinds() == ["connected", "disconnected", "connected"]
-        assert [notice["uri"] for notice in proxy._told] == [first.uri] * 3
+        assert [notice["uri"] for notice in proxy._notices] == [first.uri] * 3
         counts = proxy.statistics()
         assert (counts["calls"], counts["connections"], counts["repeated"]) == (3, 2, 0)
 
@@ -94,7 +94,7 @@ def test_waiting_has_a_limit(market: Callable[..., Market]) -> None:
             proxy.price("SUN")
         assert proxy.statistics()["unreachable"] == 1
         assert proxy.kinds() == ["disconnected"]
-        assert "refused" in str(proxy._told[0]["reason"])
+        assert "refused" in str(proxy._notices[0]["reason"])
 
 
 def test_an_idle_proxy_keeps_few_connections(market: Callable[..., Market]) -> None:

@@ -54,7 +54,7 @@ def service(es: EventService, process: Callable[..., Process]) -> Callable[..., 
     return lambda port=0: process("-c", SERVICE, str(port))
 
 
-def say(es: EventService, state: str, uri: str | None = None, **more: Any) -> None:
+def publish_state(es: EventService, state: str, uri: str | None = None, **more: Any) -> None:
     """Publish as the manager does."""
     message = {"deployment": "lab", "service": "market", "state": state, "pid": 7, "uri": uri,
                "reason": None, "time": time.time(), **more}  # fmt: skip
@@ -85,7 +85,7 @@ def test_a_waiting_call_goes_on_at_once_when_the_service_runs(
         answer = pool.submit(proxy.pid)
         eventually(lambda: proxy.statistics()["failures"])
         second = service(port(uri))
-        say(es, "running", uri)
+        publish_state(es, "running", uri)
         assert answer.result(20) == second.pid
 
 
@@ -96,26 +96,26 @@ def test_a_call_to_a_dead_service_ends(
     """When the manager reports the end of its process, its connection is dropped."""
     first = service()
     uri = first.first_line.strip()
-    told: list[ProxyNotice] = []
+    notices: list[ProxyNotice] = []
 
     class Watched(ReconnectingProxy):
         def disconnected(self, notice: ProxyNotice) -> None:
-            told.append(notice)
+            notices.append(notice)
 
     with Watched(uri, events=es.uri) as proxy, ThreadPoolExecutor(1) as pool:
         assert proxy.pid() == first.pid
         listening(es)
         if known == "from before":
-            say(es, "running", uri)
+            publish_state(es, "running", uri)
         flag = tmp_path / "flag"
         answer = pool.submit(proxy.hang, str(flag))
         eventually(flag.exists)
         first.signal(signal.SIGSTOP)  # its connections would stay open for ever
-        say(es, "failed", uri if known == "by its URI" else None, reason="of old age")
+        publish_state(es, "failed", uri if known == "by its URI" else None, reason="of old age")
         with pytest.raises(OutcomeUnknown):
             answer.result(20)
         assert proxy.statistics()["dropped"] == 1
-        assert [notice["reason"] for notice in told] == ["market is failed: of old age"]
+        assert [notice["reason"] for notice in notices] == ["market is failed: of old age"]
 
 
 def test_the_end_of_other_services_means_nothing(
@@ -129,10 +129,10 @@ def test_the_end_of_other_services_means_nothing(
     ):
         assert proxy.pid() == first.pid
         listening(es)
-        say(es, "failed", "PYRO:other@127.0.0.1:1")
-        say(es, "failed", "no URI")
-        say(es, "failed")
-        say(es, "failed", first.first_line.strip(), time=1.0)  # of a process long before this one
+        publish_state(es, "failed", "PYRO:other@127.0.0.1:1")
+        publish_state(es, "failed", "no URI")
+        publish_state(es, "failed")
+        publish_state(es, "failed", first.first_line.strip(), time=1.0)  # of an earlier process
         es.publish(SUBJECT.format("failed"), "nonsense")
         es.publish(SUBJECT.format("failed"), {"deployment": 1, "service": 2, "state": 3})
         eventually(lambda: events.statistics()["received"] == 6)
@@ -152,7 +152,7 @@ def test_many_proxies_share_a_subscription(
         listening(es)
         assert [proxy.pid() for proxy in proxies] == [first.pid] * 3
         proxies.pop().close()
-        say(es, "exited", uri)
+        publish_state(es, "exited", uri)
         for proxy in proxies:
             eventually(lambda proxy=proxy: proxy.statistics()["dropped"] == 1)
             assert proxy.pid() == first.pid

@@ -87,7 +87,7 @@ def test_no_gap_without_a_loss(held: Held) -> None:
         for each in (stream, callback):
             assert each.wait(4) == [0, 1, 2, 3]
             assert each.gaps() == []
-            assert each.told().count("connected") == 4
+            assert each.hook_names().count("connected") == 4
 
 
 def test_the_number_of_the_gap_is_exact(held: Held, client: Client) -> None:
@@ -117,15 +117,15 @@ def test_dropped_events_are_reported_once(held: Held, client: Client) -> None:
     with proxy(es.uri) as remote:
         for number in range(20):
             remote.publish("a", number)
-    last = told = 0
-    while last + told < 20:
+    last = reported = 0
+    while last + reported < 20:
         start, events = first.push()
         if start is None:
-            told += events["missed"]
+            reported += events["missed"]
         else:
             last = start + len(events) - 1
             first.ack(last)
-    assert told > 0
+    assert reported > 0
     eventually(lambda: es.ask("statistics")["queued"] == 0)
     es.crash()
     answer = client(es).attach("s", ["a"], last=last, last_incarnation=before)
@@ -208,8 +208,8 @@ def test_aware_objects_are_notified_of_the_crash(held: Held, stock: Stock) -> No
         remote.publish("a", 3)
         eventually(lambda: aware.messages() == [1, 2, 3])
     eventually(lambda: len(aware.notices) == 3)
-    told = [(notice["kind"], notice["reason"]) for notice in aware.notices]
-    assert told == [("restarted", "crash"), ("restarted", "crash"), ("gap", "restarted")]
+    notices = [(notice["kind"], notice["reason"]) for notice in aware.notices]
+    assert notices == [("restarted", "crash"), ("restarted", "crash"), ("gap", "restarted")]
     assert aware.notices[2]["missed"] is None
 
 

@@ -42,7 +42,7 @@ def soaking(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     eventually(lambda: not marked_processes(mark), f"all ended: {marked_processes(mark)}")
 
 
-def told(process: subprocess.Popen[str]) -> str:
+def await_clients(process: subprocess.Popen[str]) -> str:
     """Wait until the other clients have come, which the first sample shows."""
     assert process.stderr is not None
     return process.stderr.readline()
@@ -67,7 +67,7 @@ def test_a_short_run_holds_all_facts(tmp_path: Path) -> None:
 def test_ctrl_c_ends_a_run_early_with_a_summary() -> None:
     """The facts are reported, though the time is not over; every process ends."""
     with soaking("--seconds", "24") as process:
-        told(process)
+        await_clients(process)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
         out, err = process.communicate(timeout=50)
     assert process.returncode == 0, f"{out}\n{err}"
@@ -78,7 +78,7 @@ def test_ctrl_c_ends_a_run_early_with_a_summary() -> None:
 def test_everything_ends_with_a_director_that_is_killed() -> None:
     """This includes stopped processes."""
     with soaking("--seconds", "24") as process:
-        assert "0 troubles" in told(process)
+        assert "0 troubles" in await_clients(process)
         process.kill()
         process.communicate(timeout=20)
 

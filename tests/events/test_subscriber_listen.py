@@ -53,7 +53,7 @@ def test_abort_ends_listen_at_once(sub: Recording) -> None:
     """This holds from another thread, while nothing happens."""
     sub.subscribe("a")
     sub.start()
-    eventually(lambda: "connected" in sub.told())
+    eventually(lambda: "connected" in sub.hook_names())
     start = time.monotonic()
     sub.abort()
     sub.thread.join(5)

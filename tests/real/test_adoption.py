@@ -103,9 +103,9 @@ def test_the_next_manager_continues_with_the_same_processes(deployment: Deployme
         lambda: (r := deployment.service("laser"))["restarts"] and r["uptime_s"] and r
     )
     manager = kill_manager(deployment)
-    said = deployment.run("start").stderr
-    assert f"the last manager (pid {manager}) ended without shutting down at 20" in said
-    assert "1 service was reattached" in said
+    printed = deployment.run("start").stderr
+    assert f"the last manager (pid {manager}) ended without shutting down at 20" in printed
+    assert "1 service was reattached" in printed
     after = deployment.service("laser")
     kept = ("pid", "uri", "restarts", "exit", "history")
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
@@ -347,8 +347,8 @@ def test_the_manager_reads_what_it_needs_of_the_output(deployment: Deployment) -
     with deployment.popen("run", "--logs") as running:
         eventually(deployment.listens)
         eventually(lambda: deployment.state("oven") == "running")
-        said = deployment.run("start", "sick", code=1).stderr
-        assert "no instrument" in said
+        printed = deployment.run("start", "sick", code=1).stderr
+        assert "no instrument" in printed
         running.terminate()
         out, _ = running.communicate(timeout=20)
     assert "oven | all set\n" in out

@@ -44,7 +44,7 @@ def name_server(deployment: Deployment) -> tuple[str, int]:
     return host, int(port)
 
 
-class Heard(Subscriber):
+class Collecting(Subscriber):
     def __init__(self, es: str) -> None:
         super().__init__(es)
         self.got: list[tuple[str, Any]] = []
@@ -77,14 +77,14 @@ def test_the_laboratory(copy: Callable[[str], None], deployment: Deployment) -> 
     }
     deployment.run("start")
     assert states(deployment)["calibration"] == "stopped"
-    with Heard(deployment.service("es")["uri"]) as heard:
-        heard.subscribeMatch("lab.*")
-        thread = threading.Thread(target=heard.listen)
+    with Collecting(deployment.service("es")["uri"]) as collecting:
+        collecting.subscribeMatch("lab.*")
+        thread = threading.Thread(target=collecting.listen)
         thread.start()
         try:
             deployment.run("start", "calibration")
-            eventually(lambda: ("lab.camera.picture", 5) in heard.got)
-            eventually(lambda: "lab.temperature" in dict(heard.got))
+            eventually(lambda: ("lab.camera.picture", 5) in collecting.got)
+            eventually(lambda: "lab.temperature" in dict(collecting.got))
             eventually(lambda: states(deployment)["calibration"] == "exited")
             assert "5 pictures" in deployment.run("logs", "calibration").stdout
             hung = deployment.service("camera")["pid"]
@@ -92,7 +92,7 @@ def test_the_laboratory(copy: Callable[[str], None], deployment: Deployment) -> 
             eventually(lambda: not is_alive(hung))
             eventually(lambda: states(deployment)["camera"] == "running")
         finally:
-            heard.abort()
+            collecting.abort()
             thread.join(10)
     deployment.run("restart", "ns", "--yes")
     with Pyro5.api.locate_ns(*name_server(deployment)) as ns:

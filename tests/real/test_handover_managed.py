@@ -51,7 +51,7 @@ def test_nobody_notices(deployment: Deployment, where: str) -> None:
             }  # fmt: skip
         publisher.publish("a", 3)
         assert subscriber.wait(4) == [0, 1, 2, 3]
-        assert subscriber.told() == ["connected"]
+        assert subscriber.hook_names() == ["connected"]
     after = deployment.service("es")
     assert after["pid"] != before["pid"]
     assert (after["uri"], after["restarts"]) == (before["uri"], 0)

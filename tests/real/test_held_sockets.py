@@ -133,9 +133,9 @@ def test_no_other_child_inherits_a_socket(deployment: Deployment) -> None:
         f'ready = {{ log = "MINE" }}\ncommand = ["python", "-c", "{script}"]\n'
     )
     deployment.run("start", "x")
-    (said,) = (s for s in deployment.run("logs", "x").stdout.splitlines() if "MINE" in s)
-    assert "['0', '1', '2', '3']" in said, "3 is the directory that it lists"
-    assert "LISTEN_" not in said
+    (output,) = (s for s in deployment.run("logs", "x").stdout.splitlines() if "MINE" in s)
+    assert "['0', '1', '2', '3']" in output, "3 is the directory that it lists"
+    assert "LISTEN_" not in output
 
 
 def test_a_port_that_becomes_free_is_taken_by_the_next_try(deployment: Deployment) -> None:

@@ -283,9 +283,9 @@ def test_broadcasts_are_answered_when_asked_for(serve):
     """Pyro5's locate_ns finds it without an address."""
     served = serve(*LOOPBACK, "--broadcast", "--bc-port", "0")
     served.ready()
-    told = re.search(r"on 127\.0\.0\.1:(\d+)", served.process.stderr.readline())
-    assert told
-    port = int(told[1])
+    address = re.search(r"on 127\.0\.0\.1:(\d+)", served.process.stderr.readline())
+    assert address
+    port = int(address[1])
     assert ask_by_broadcast(port) == served.uri
     seconds, code = served.stop()
     assert code == 0

@@ -73,8 +73,8 @@ def test_name_server_and_event_service_are_restarted_together(deployment: Deploy
     with aware_subscriber(es) as quotes, Publisher(es) as publisher:
         deliver(publisher, quotes, "before")
         envelope = deployment.json("restart", "ns", "es")
-        told = [(e.get("notified"), e.get("resubscribed")) for e in envelope["data"]["restarts"]]
-        assert told == [(None, None), (1, 1)]
+        counts = [(e.get("notified"), e.get("resubscribed")) for e in envelope["data"]["restarts"]]
+        assert counts == [(None, None), (1, 1)]
         deliver(publisher, quotes, "between")
         for name in ("ns", "es"):
             os.kill(deployment.service(name)["pid"], signal.SIGKILL)
@@ -123,9 +123,9 @@ def test_a_commands_name_is_restored_in_a_new_name_server(deployment: Deployment
     with name_server(deployment) as ns:
         before = ns.lookup("stocks.market", return_metadata=True)
         ns.register("foreign", "PYRO:x@localhost:1")
-    said = deployment.run("restart", "ns").stderr
-    assert "    foreign\n" in said
-    assert "stocks.market" not in said
+    output = deployment.run("restart", "ns").stderr
+    assert "    foreign\n" in output
+    assert "stocks.market" not in output
     with name_server(deployment) as ns:
         assert ns.lookup("stocks.market", return_metadata=True) == before
         assert "foreign" not in ns.list()

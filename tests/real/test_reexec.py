@@ -46,8 +46,8 @@ def test_services_continue_and_their_exit_codes_are_known(
     before = eventually(
         lambda: (r := deployment.service("laser"))["restarts"] and r["uptime_s"] and r
     )
-    said = deployment.run("reexec").stderr
-    assert re.search(rf"the manager \(pid {pid}\) now runs pyroctl \d+\.\d+", said)
+    printed = deployment.run("reexec").stderr
+    assert re.search(rf"the manager \(pid {pid}\) now runs pyroctl \d+\.\d+", printed)
     after = deployment.service("laser")
     kept = ("pid", "uri", "restarts", "exit", "history")
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
@@ -81,9 +81,9 @@ def test_no_line_is_lost_and_none_is_cut(deployment: Deployment, mode: str) -> N
     deployment.run("stop")
     files = map(Path, reversed(log_versions(str(deployment.root / "logs" / "chatty.log"))))
     lines = b"".join(path.read_bytes() for path in files).splitlines()
-    said = [line for line in lines if b"[pyroctl]" not in line]
-    numbers = [int(found[1]) for line in said if (found := re.search(rb" line (\d+)$", line))]
-    assert len(said) - len(numbers) <= 1  # the stop may have cut the last one short
+    printed = [line for line in lines if b"[pyroctl]" not in line]
+    numbers = [int(found[1]) for line in printed if (found := re.search(rb" line (\d+)$", line))]
+    assert len(printed) - len(numbers) <= 1  # the stop may have cut the last one short
     assert numbers[:-1] == list(range(len(numbers) - 1))
 
 

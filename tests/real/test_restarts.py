@@ -46,7 +46,7 @@ class Stage:
         eventually(at.exists)
         return int(at.read_text())
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         (self.deployment.root / "go").touch()
 
     def processes(self) -> list[int]:
@@ -59,7 +59,7 @@ class Stage:
         with self.deployment.popen("restart", "es", *how) as process:
             self.paused()
             yield process
-            self.go_on()
+            self.resume()
             self.out, self.err = process.communicate(timeout=20)
         assert "Traceback" not in self.err
 
@@ -102,9 +102,9 @@ def test_a_handover_changes_the_process_and_nothing_else(stage: Stage) -> None:
 
 def test_a_handover_needs_no_warning(stage: Stage) -> None:
     """It loses nothing, so --safe allows it, also if configured; notify is refused."""
-    said = stage.deployment.run("restart", "es", "--handover", "--safe").stderr
-    assert "es: handed over with 2 subscribers" in said
-    assert "lose" not in said
+    printed = stage.deployment.run("restart", "es", "--handover", "--safe").stderr
+    assert "es: handed over with 2 subscribers" in printed
+    assert "lose" not in printed
     refused = stage.deployment.run("restart", "es", "--safe", code=1)
     assert "PYRO:plain@localhost:1: cars" in refused.stderr
 

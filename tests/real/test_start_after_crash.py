@@ -24,9 +24,9 @@ def test_the_next_start_reports_what_happened(deployment: Deployment) -> None:
     pid = deployment.manager_pid()
     deployment.kill_manager()
     eventually(lambda: not deployment.processes())
-    said = deployment.run("start").stderr
-    assert f"the last manager (pid {pid}) ended without shutting down at 20" in said
-    assert "2 services were ended with it" in said
+    output = deployment.run("start").stderr
+    assert f"the last manager (pid {pid}) ended without shutting down at 20" in output
+    assert "2 services were ended with it" in output
     assert f"(pid {pid}) ended without shutting down" in deployment.manager_log()
     deployment.run("shutdown")
     assert "without shutting down" not in deployment.run("start").stderr
@@ -48,8 +48,8 @@ def test_what_the_cleanup_process_did_not_end_is_ended_by_the_next_start(
     os.kill(manager, signal.SIGKILL)
     eventually(lambda: not is_alive(manager))
     assert all(map(is_alive, mules))
-    said = deployment.run("start").stderr
-    assert "2 processes left by it were ended now" in said
+    output = deployment.run("start").stderr
+    assert "2 processes left by it were ended now" in output
     assert not any(map(is_alive, mules))
     assert len([c for c in deployment.processes().values() if "zoo.py" in c]) == 2
 
@@ -60,8 +60,8 @@ def test_a_lock_file_of_an_earlier_boot_ends_no_process(deployment: Deployment) 
     deployment.run("start")
     deployment.run("shutdown")
     mark(deployment).write_text(f"{os.getpid()} 0a0b0c0d-0000\n")
-    said = deployment.run("start").stderr
-    assert f"the machine was restarted while a manager (pid {os.getpid()}) was running" in said
+    output = deployment.run("start").stderr
+    assert f"the machine was restarted while a manager (pid {os.getpid()}) was running" in output
     assert deployment.state("laser") == "running"
 
 

@@ -43,12 +43,12 @@ def systemd(deployment: Deployment) -> Iterator[socket.socket]:
         yield sock
 
 
-def hear(systemd: socket.socket, wanted: str) -> list[str]:
+def receive_until(systemd: socket.socket, wanted: str) -> list[str]:
     """Return the messages up to one that contains a text."""
-    heard: list[str] = []
-    while not heard or wanted not in heard[-1]:
-        heard.append(systemd.recv(4096).decode())
-    return heard
+    messages: list[str] = []
+    while not messages or wanted not in messages[-1]:
+        messages.append(systemd.recv(4096).decode())
+    return messages
 
 
 @contextlib.contextmanager
@@ -77,17 +77,17 @@ def test_readiness_is_reported_when_the_services_are_up(
     gate = deployment.root / "gate"
     deployment.configure(service("laser", "gate", str(gate)))
     with running(deployment) as manager:
-        heard = hear(systemd, "laser is starting")
+        messages = receive_until(systemd, "laser is starting")
         gate.touch()
-        heard += hear(systemd, "READY=1")
-        assert "STATUS=1 of 1 services run" in heard
-        assert not any("READY=1" in message for message in heard[:-1])
+        messages += receive_until(systemd, "READY=1")
+        assert "STATUS=1 of 1 services run" in messages
+        assert not any("READY=1" in message for message in messages[:-1])
         manager.send_signal(signal.SIGHUP)
-        (*_, reloading) = hear(systemd, "RELOADING=1")
+        (*_, reloading) = receive_until(systemd, "RELOADING=1")
         assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", reloading)
-        hear(systemd, "READY=1")
+        receive_until(systemd, "READY=1")
         manager.send_signal(signal.SIGTERM)
-        hear(systemd, "STOPPING=1")
+        receive_until(systemd, "STOPPING=1")
         assert manager.wait(20) == 0
 
 
@@ -99,8 +99,8 @@ def test_a_service_that_fails_does_not_delay_readiness(
         service("laser", "gate", "/") + service("lamp", "die", "125", ready='"notify"')
     )
     with running(deployment) as manager:
-        heard = hear(systemd, "READY=1")
-        assert any("lamp is failed" in message for message in heard)
+        messages = receive_until(systemd, "READY=1")
+        assert any("lamp is failed" in message for message in messages)
         manager.send_signal(signal.SIGTERM)
         assert manager.wait(20) == 0
 
@@ -113,14 +113,14 @@ def test_watchdog_pings_are_sent_only_when_requested(
     deployment.env["WATCHDOG_USEC"] = "200000"
     with running(deployment) as manager:
         for _ in range(5):
-            hear(systemd, "WATCHDOG=1")
+            receive_until(systemd, "WATCHDOG=1")
         manager.send_signal(signal.SIGTERM)
         assert manager.wait(20) == 0
-    hear(systemd, "STOPPING=1")
+    receive_until(systemd, "STOPPING=1")
     deployment.env["WATCHDOG_PID"] = "1"
     with running(deployment) as manager:
-        heard = hear(systemd, "READY=1")
-        assert not any("WATCHDOG" in message for message in heard)
+        messages = receive_until(systemd, "READY=1")
+        assert not any("WATCHDOG" in message for message in messages)
         manager.send_signal(signal.SIGTERM)
         assert manager.wait(20) == 0
 
@@ -135,7 +135,7 @@ def test_services_do_not_see_systemds_variables(
     )
     deployment.env["WATCHDOG_USEC"] = "60000000"
     with running(deployment) as manager:
-        hear(systemd, "READY=1")
+        receive_until(systemd, "READY=1")
         shown = deployment.run("logs", "env", "-n", "999").stdout
         assert "WATCHDOG_USEC" not in shown
         assert f"NOTIFY_SOCKET={deployment.root}/run/notify/env" in shown
@@ -249,7 +249,7 @@ def test_run_prints_the_output_of_services_if_asked(deployment: Deployment) -> N
         assert manager.stdout is not None
         while manager.stdout.readline() != "laser | serving\n":
             pass
-        said = ["logs", "feed", "-n", "1", "--grep", "half a line"]
-        eventually(lambda: deployment.run(*said).stdout, "all of it was taken")
+        command_line = ["logs", "feed", "-n", "1", "--grep", "half a line"]
+        eventually(lambda: deployment.run(*command_line).stdout, "all of it was taken")
         manager.send_signal(signal.SIGTERM)
         assert manager.wait(20) == 0

@@ -252,10 +252,10 @@ def test_arbitrary_text_is_a_config_error_or_a_deployment(directory, text):
     try:
         load_text(text.encode("utf-8", "replace").decode(), directory)
     except ConfigError as error:
-        told = error.diagnostics
+        found = error.diagnostics
     else:
         return
-    assert told
+    assert found
 
 
 @settings(max_examples=100, deadline=None)

@@ -138,10 +138,10 @@ def test_relative_paths_start_at_the_main_file(write, tmp_path):
 def test_an_include_that_leads_nowhere_is_an_error(write, tmp_path, include, error):
     """It is located at its key, and reported beside other errors."""
     file = write({"lab.toml": f"include = {include}\n{MAIN}colour = 1\n"})
-    told = errors_of(file, tmp_path)
+    found = errors_of(file, tmp_path)
     expected = error.replace("DIR", str(tmp_path)).replace(f"{tmp_path}/", "")
-    assert expected in told
-    assert "lab.toml:12:1: services.run.colour: unknown key" in told
+    assert expected in found
+    assert "lab.toml:12:1: services.run.colour: unknown key" in found
 
 
 def test_a_circle_of_includes_names_all_its_files(write, tmp_path):
@@ -181,8 +181,8 @@ def test_a_port_that_is_taken_in_another_file(write, tmp_path):
     """The error is at the later claim."""
     text = '[services.es]\nkind = "eventservice"\nport = 9090\n'
     file = write({"lab.toml": MAIN, "lab.d/a.toml": text})
-    told = errors_of(file, tmp_path)
-    assert told == ["lab.d/a.toml:3:1: services.es.port: port 9090 is taken by service ns"]
+    found = errors_of(file, tmp_path)
+    assert found == ["lab.d/a.toml:3:1: services.es.port: port 9090 is taken by service ns"]
 
 
 def test_a_drop_in_with_a_syntax_error(write, tmp_path):
@@ -193,11 +193,11 @@ def test_a_drop_in_with_a_syntax_error(write, tmp_path):
             "lab.d/a.toml": '[services.es]\nkind = "eventservice\n',
         }
     )
-    told = errors_of(file, tmp_path)
-    assert "lab.toml:11:1: services.run.colour: unknown key" in told
-    assert any(error.startswith("lab.d/a.toml:2:") for error in told)
-    assert not any("es" in error and "no service" in error for error in told)
-    assert not any("later.kind" in error for error in told)
+    found = errors_of(file, tmp_path)
+    assert "lab.toml:11:1: services.run.colour: unknown key" in found
+    assert any(error.startswith("lab.d/a.toml:2:") for error in found)
+    assert not any("es" in error and "no service" in error for error in found)
+    assert not any("later.kind" in error for error in found)
 
 
 def test_a_file_in_place_of_the_drop_in_directory_is_an_error(write, tmp_path):

@@ -136,5 +136,5 @@ def test_sockets_that_our_own_manager_holds_are_known_by_name() -> None:
         "-c",
         script.replace("os._exit", "import sys; sys.stdout.flush(); os._exit"),
     ]
-    said = subprocess.run(code, capture_output=True, text=True, check=True, timeout=20).stdout
-    assert said == "{'ns': 3, 'es': 4} False\n"
+    output = subprocess.run(code, capture_output=True, text=True, check=True, timeout=20).stdout
+    assert output == "{'ns': 3, 'es': 4} False\n"

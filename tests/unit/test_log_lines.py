@@ -23,9 +23,9 @@ def test_lines_are_given_when_they_are_complete() -> None:
 @given(PIECES)
 def test_every_byte_comes_out_in_order(pieces: list[bytes]) -> None:
     """Invalid UTF-8, NULs and empty lines included; only the last newline may be ours."""
-    said = b"".join(pieces)
+    written = b"".join(pieces)
     *_, end = given_ = feed(*pieces)
-    assert b"".join(given_) == said + (b"\n" if end else b"")
+    assert b"".join(given_) == written + (b"\n" if end else b"")
     assert all(block == b"" or block.endswith(b"\n") for block in given_)
 
 
@@ -34,13 +34,13 @@ def test_a_line_that_is_too_long_is_broken_up_and_reported_once(
     lengths: list[int], size: int
 ) -> None:
     """Without the breaks it is what was written, whatever pieces the output comes in."""
-    said = b"".join(b"x" * length + b"\n" for length in lengths)
-    blocks = feed(*(said[start : start + size] for start in range(0, len(said), size)))
+    written = b"".join(b"x" * length + b"\n" for length in lengths)
+    blocks = feed(*(written[start : start + size] for start in range(0, len(written), size)))
     lines = b"".join(blocks).splitlines(keepends=True)
     assert all(len(line) <= LONGEST_LINE + 1 for line in lines)
     assert lines.count(GOES_ON) == sum(length > LONGEST_LINE for length in lengths)
     whole = b"".join(line for line in lines if line != GOES_ON)
-    assert whole.replace(b"\n", b"") == said.replace(b"\n", b"")
+    assert whole.replace(b"\n", b"") == written.replace(b"\n", b"")
 
 
 def test_a_line_without_end_does_not_fill_the_memory() -> None:

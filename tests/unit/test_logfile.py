@@ -36,12 +36,12 @@ class Log(ServiceLog):
     """A log below a directory; what it tells the manager is in `told`."""
 
     def __init__(self, directory: Path, **spec) -> None:
-        self.told: list[str] = []
+        self.warnings: list[str] = []
         super().__init__(
             str(directory / "es.log"),
             str(directory / "es.err"),
             LogSpec(**{"max_bytes": 1000, "keep": 2} | spec),
-            warn=self.told.append,
+            warn=self.warnings.append,
             clock=Clock(),
         )
 
@@ -204,7 +204,7 @@ def test_output_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
     log.close()
     gap = f"[pyroctl] 3 lines ({log.lost_bytes} bytes) are missing here: No such file or directory"
     assert texts(missing) == [gap, "again"]
-    assert [told.partition(" ")[2] for told in log.told] == [
+    assert [warning.partition(" ")[2] for warning in log.warnings] == [
         "can't be written: No such file or directory",
         f"can be written again; 3 lines ({log.lost_bytes} bytes) are missing",
     ]

@@ -28,8 +28,8 @@ def looks(*taken):
 
 def test_too_much_memory_for_the_whole_window_is_too_much():
     """The reason has the usage and the limit."""
-    told = judge(looks((0, 0), (2000, 0), (2000, 0), (2_000_000, 0)))
-    assert told == [None, None, "used 2.0 MB of memory, more than max_rss (0.0 MB)"]
+    verdicts = judge(looks((0, 0), (2000, 0), (2000, 0), (2_000_000, 0)))
+    assert verdicts == [None, None, "used 2.0 MB of memory, more than max_rss (0.0 MB)"]
 
 
 def test_one_sample_within_the_limit_resets_the_window():

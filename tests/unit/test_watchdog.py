@@ -35,7 +35,7 @@ def test_it_probes_until_the_service_hangs_and_then_no_more() -> None:
     """Probes run one after the other; `on_hung` is called once."""
     spec = WatchdogSpec(every=0.001, timeout=0.001, failures=3)
     answers = [True, False, True, False, False, False]
-    said: list[str] = []
+    reasons: list[str] = []
 
     async def probe(patience: float) -> bool:
         assert patience == spec.timeout
@@ -45,19 +45,19 @@ def test_it_probes_until_the_service_hangs_and_then_no_more() -> None:
         done = asyncio.Event()
 
         def hung(reason: str) -> None:
-            said.append(reason)
+            reasons.append(reason)
             done.set()
 
         Watchdog(spec, probe, hung, clock=lambda: 0.0)
         await asyncio.wait_for(done.wait(), 20)
 
     asyncio.run(watch())
-    assert (said, answers) == (["did not answer 3 pings"], [])
+    assert (reasons, answers) == (["did not answer 3 pings"], [])
 
 
 def test_a_cancelled_watchdog_reports_nothing() -> None:
     """Its service has stopped: the probe under way is cancelled, without consequences."""
-    said: list[str] = []
+    reasons: list[str] = []
 
     async def watch() -> None:
         asked, given_up = asyncio.Event(), asyncio.Event()
@@ -69,13 +69,13 @@ def test_a_cancelled_watchdog_reports_nothing() -> None:
             finally:
                 given_up.set()
 
-        watchdog = Watchdog(WatchdogSpec(0.001, 0.001, 1), probe, said.append)
+        watchdog = Watchdog(WatchdogSpec(0.001, 0.001, 1), probe, reasons.append)
         await asyncio.wait_for(asked.wait(), 20)
         watchdog.cancel()
         await asyncio.wait_for(given_up.wait(), 5)
 
     asyncio.run(watch())
-    assert said == []
+    assert reasons == []
 
 
 def test_a_watchdog_that_is_cancelled_between_two_probes_stops() -> None:

@@ -40,11 +40,11 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         if not options.quiet:
             print(text, file=sys.stderr, flush=True)
 
-    outcome = soak.run(soak.Plan(options.seconds, options.rate, options.seed), stop, say)
+    outcome = soak.run(soak.Plan(options.seconds, options.rate, options.seed), stop, log)
     print(verdict.markdown(outcome))
     if options.json:
         options.json.write_text(json.dumps(verdict.as_dict(outcome), indent=1), encoding="utf-8")

@@ -53,14 +53,14 @@ class Actor:
         try:
             if not self._pipe.poll(patience):
                 raise ActorFailed(f"not {word} within {patience:g} s")
-            said, value = self._pipe.recv()
+            received, value = self._pipe.recv()
         except (EOFError, OSError):
             raise ActorFailed(f"died before it was {word}") from None
-        if said != word:
+        if received != word:
             raise ActorFailed(str(value))
         return value
 
-    def tell(self, value: Any = None) -> None:
+    def send(self, value: Any = None) -> None:
         """Send something, unless it has died, which `expect` will report."""
         with contextlib.suppress(OSError):
             self._pipe.send(value)
@@ -71,7 +71,7 @@ class Actor:
 
     def leave(self, last_word: Any = actors.LEAVE) -> Any:
         """Ask it to leave and wait until it has; returns its report, or raises ActorFailed."""
-        self.tell(last_word)
+        self.send(last_word)
         report = self.expect(actors.REPORT)
         self.cpu = samples.cpu(self.pid)
         self._process.join(PATIENCE)

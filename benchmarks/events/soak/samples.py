@@ -33,7 +33,7 @@ class Sample:
 def take(pid: int, began: float, es: object) -> Sample:
     """Look at the process, and ask the service over a proxy; raises what Pyro5 does."""
     asked = time.monotonic()
-    told = es.statistics()  # type: ignore[attr-defined] # a proxy has what the object has
+    counts = es.statistics()  # type: ignore[attr-defined] # a proxy has what the object has
     answer = time.monotonic() - asked
     rollup = _numbers(Path(f"/proc/{pid}/smaps_rollup"))
     return Sample(
@@ -42,13 +42,13 @@ def take(pid: int, began: float, es: object) -> Sample:
         pss_kib=rollup["Pss"],
         descriptors=descriptors(pid),
         threads=_numbers(Path(f"/proc/{pid}/status"))["Threads"],
-        connections=told["connections"],
-        subscribers=told["subscribers"],
-        queued=told["queued"],
-        held=told["held"],
-        published=told["published"],
-        delivered=told["delivered"],
-        dropped=told["dropped"],
+        connections=counts["connections"],
+        subscribers=counts["subscribers"],
+        queued=counts["queued"],
+        held=counts["held"],
+        published=counts["published"],
+        delivered=counts["delivered"],
+        dropped=counts["dropped"],
         answer=round(answer, 4),
     )
 

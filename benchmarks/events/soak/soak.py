@@ -85,13 +85,13 @@ class Outcome:
     """Seconds of processor time."""
 
 
-def run(plan: Plan, stop: threading.Event, say: Callable[[str], None]) -> Outcome:
+def run(plan: Plan, stop: threading.Event, log: Callable[[str], None]) -> Outcome:
     """Run until the time is over or `stop` is set; everything that was started has ended then."""
     outcome = Outcome(plan)
     began, used = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as directory, service(Path(directory)) as es:
         with contextlib.ExitStack() as stack:
-            soak = _Soak(plan, es, outcome, stop, say, stack)
+            soak = _Soak(plan, es, outcome, stop, log, stack)
             try:
                 soak.play()
             except (ActorFailed, PyroError, OSError) as error:
@@ -112,14 +112,14 @@ class _Soak:
         es: Service,
         outcome: Outcome,
         stop: threading.Event,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         stack: contextlib.ExitStack,
     ) -> None:
         self._plan = plan
         self._es = es
         self._outcome = outcome
         self._stop = stop
-        self._say = say
+        self._log = log
         self._stack = stack
         self._stage = Stage()
         self._scene = Scene(es.uri, random.Random(plan.seed))
@@ -147,7 +147,7 @@ class _Soak:
         ]
         self._start(actors.idler, uri, IDLE)
         for source in sources:
-            source.tell()
+            source.send()
         self._stack.callback(self._stage.clear)
         self._mingle()
         self._finish(sinks, sources)
@@ -234,7 +234,7 @@ class _Soak:
 
     def _tell(self) -> None:
         last = self._outcome.samples[-1]
-        self._say(
+        self._log(
             f"{last.at:6.0f} s  RSS {last.rss_kib} KiB, {last.descriptors} descriptors, "
             f"{last.threads} threads, {last.connections} connections, {last.subscribers} "
             f"subscribers, {last.queued} queued, {last.delivered} delivered, "
