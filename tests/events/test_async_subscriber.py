@@ -171,7 +171,7 @@ def test_closing_ends_the_iteration(es: Running) -> None:
     run(main())
 
 
-def test_whoever_closes_waits_until_it_is_closed(es: Running) -> None:
+def test_every_close_waits_until_it_is_closed(es: Running) -> None:
     """Leaving `async with` while another task closes leaves no thread behind."""
 
     async def main() -> None:
@@ -185,7 +185,7 @@ def test_whoever_closes_waits_until_it_is_closed(es: Running) -> None:
     run(main())
 
 
-def test_other_tasks_run_meanwhile(es: Running) -> None:
+def test_other_tasks_run_while_it_waits(es: Running) -> None:
     """Waiting for events blocks no other task."""
 
     async def main() -> None:

@@ -183,7 +183,7 @@ def test_daemons_without_msgpack(
 
 
 def test_a_subscriber_that_comes_back_gets_what_waited(engine: Make, stock: Stock) -> None:
-    """A broken connection is retried; what was published meanwhile arrives, in order."""
+    """A broken connection is retried; what was published in between arrives, in order."""
     running, recorder = engine(**{**QUICK, "retry_for": 30}), Recorder()
     first = stock()
     uri, port = first.register(recorder, "it"), first.port
@@ -238,7 +238,7 @@ def test_an_object_that_is_unregistered_is_dropped(engine: Make, stock: Stock) -
 
 
 def test_an_object_that_comes_back_misses_nothing(engine: Make, stock: Stock) -> None:
-    """An object that is registered again in time gets what was published meanwhile."""
+    """An object that is registered again in time gets what was published in between."""
     running, recorder, daemon = engine(**{**QUICK, "retry_for": 30}), Recorder(), stock()
     uri = daemon.register(recorder, "it")
     with proxy(running.uri) as es:

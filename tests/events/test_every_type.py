@@ -116,7 +116,7 @@ def async_subscriber(uri: str) -> Iterator[list[Any]]:
             ends.append(lambda: asyncio.run_coroutine_threadsafe(subscriber.close(), loop))
             ready.set()
             async for event in subscriber:
-                found.append(event.msg)  # noqa: PERF401 - looked at meanwhile
+                found.append(event.msg)  # noqa: PERF401 - read during the loop
 
     thread = threading.Thread(target=lambda: asyncio.run(iterate()))
     thread.start()

@@ -66,7 +66,7 @@ def test_helpers_find_it_on_another_port(process: Start) -> None:
             assert [gap["missed"] for gap in each.gaps()] == [None]
 
 
-def test_an_orderly_end_is_no_loss(process: Start) -> None:
+def test_an_orderly_end_loses_nothing(process: Start) -> None:
     """A subscriber that reconnects before the next event has missed nothing."""
     port = free_port()
     process("-c", NAME_SERVER, str(port))

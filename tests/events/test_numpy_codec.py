@@ -339,7 +339,7 @@ def test_registering_twice_does_no_harm(registered: None) -> None:
     assert same(codec.unpack(codec.pack(np.arange(3))), np.arange(3))
 
 
-def test_without_numpy_the_import_says_what_to_install() -> None:
+def test_without_numpy_the_import_names_what_to_install() -> None:
     """The error has the name of the extra."""
     script = "import sys; sys.modules['numpy'] = None; import pyro_events.numpy_codec"
     done = subprocess.run(

@@ -104,7 +104,7 @@ def test_an_answer_that_comes_after_an_event_does_not_wait_for_it(es: FakeES) ->
         assert not call.is_alive()
 
 
-def test_listen_goes_on_after_the_link_has_read_for_it(es: FakeES) -> None:
+def test_listen_continues_after_the_link_has_read_for_it(es: FakeES) -> None:
     """Events keep their order however often the reader changes."""
     with Recording(es.uri) as sub:
         sub.on_event = lambda event: sub.subscribe(f"s{event.msg}") if event.msg % 3 == 0 else None

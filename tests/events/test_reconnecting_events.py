@@ -69,7 +69,7 @@ def port(uri: str) -> int:
     return int(uri.rpartition(":")[2])
 
 
-def test_a_waiting_call_goes_on_at_once_when_the_service_runs(
+def test_a_waiting_call_continues_at_once_when_the_service_runs(
     es: EventService, service: Callable[..., Process]
 ) -> None:
     """The manager's event ends a pause that would have taken minutes."""

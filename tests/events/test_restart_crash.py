@@ -277,7 +277,7 @@ def test_an_orderly_end_leaves_an_empty_roster(held: Held, stock: Stock) -> None
     assert left(es.state) == []
 
 
-def test_the_roster_keeps_up_with_many_who_come_and_go(held: Held, client: Client) -> None:
+def test_the_roster_keeps_up_with_many_clients(held: Held, client: Client) -> None:
     """The journal doesn't grow with them, and is right at the end."""
     es = held()
     stays = client(es)

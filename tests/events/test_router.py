@@ -110,7 +110,7 @@ class RouterAgainstReference(RuleBasedStateMachine):
             assert self.router.suspended(key) == []
 
     @invariant()
-    def tables_hold_nothing_of_nobody(self) -> None:
+    def tables_hold_nothing_of_departed_subscribers(self) -> None:
         assert set(self.router._members) == set(self.order)
         assert set(self.router._subjects) == {t.lower() for _, p, t in self.entries if not p}
         assert set(self.router._patterns) == {t for _, p, t in self.entries if p}

@@ -183,7 +183,7 @@ fragments = st.sampled_from(FRAGMENTS.split())
 
 
 @given(st.lists(fragments, min_size=1, max_size=5), st.text("abcABC.", max_size=12))
-def test_a_pattern_means_what_re_says(parts: list[str], subject: str) -> None:
+def test_a_pattern_matches_as_with_re(parts: list[str], subject: str) -> None:
     """The answer is that of `re.match`, ignoring case, whichever engine matches."""
     text = "".join(parts)
     try:

@@ -244,7 +244,7 @@ def test_pings_are_answered_while_an_event_is_handled(monkeypatch: pytest.Monkey
         eventually(lambda: es.acks == [1])
 
 
-def test_what_is_attached_and_acknowledged_is_what_the_protocol_says() -> None:
+def test_attachments_and_acknowledgements_follow_the_protocol() -> None:
     """The first attachment has no numbers, the next has the last one received."""
     with FakeES() as es, Recording(es.uri, name="bench", queue_size=7, once=True) as sub:
         sub.subscribe(["a", "B"])

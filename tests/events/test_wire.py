@@ -144,7 +144,7 @@ def test_size_is_checked_as_announced() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000, 5000])
-def test_reading_goes_on_after_a_frame_that_is_too_large(step: int) -> None:
+def test_reading_continues_after_a_frame_that_is_too_large(step: int) -> None:
     """A large frame is discarded as it comes, and reported; the next frame is read."""
     too_large = encode_frame(framing.INVOKE, 1, 0, 7, b"x" * (3 * LIMIT))
     data = too_large + encode_frame(framing.PING, 1, 0, 8, b"")

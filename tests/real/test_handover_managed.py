@@ -33,7 +33,7 @@ def handed_over(deployment: Deployment) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("where", ["", 'host = "./u:{}/es.sock"\n'])
-def test_nobody_notices(deployment: Deployment, where: str) -> None:
+def test_no_client_notices(deployment: Deployment, where: str) -> None:
     """Another process has the same address, incarnation and connections; no client is notified."""
     deployment.configure(ES + where.format(deployment.root))
     deployment.run("start")

@@ -50,7 +50,7 @@ def knocking(*ports: int) -> Iterator[list[OSError]]:
         thread.join(20)
 
 
-def test_nobody_is_refused_while_services_are_restarted_or_crash(deployment: Deployment) -> None:
+def test_no_client_is_refused_while_services_restart_or_crash(deployment: Deployment) -> None:
     """Connections are never refused, on the same ports, even chosen ones; after a stop they are."""
     deployment.configure(PAIR)
     deployment.run("start")

@@ -63,7 +63,7 @@ def port_of(uri):
     return int(uri.rpartition(":")[2])
 
 
-def nobody_listens(port):
+def nothing_listens(port):
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) != 0
 
@@ -79,7 +79,7 @@ def test_ready_means_that_it_answers_and_the_uri_is_the_only_output(serve, tmp_p
     assert served.process.stdout.read() == ""
     assert served.process.stderr.read() == "pyro_names: stopping: SIGTERM\n"
     assert list(tmp_path.iterdir()) == []
-    assert nobody_listens(port_of(served.uri))
+    assert nothing_listens(port_of(served.uri))
 
 
 def test_a_reader_that_has_gone(serve):
@@ -105,7 +105,7 @@ def test_a_taken_port_is_an_error_and_no_other_port_is_tried(serve):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_leaves_promptly_also_with_thirty_idle_clients(serve, number):
-    """Pyro5's own shutdown takes 0.1 s for each, and leaves them connected to nobody."""
+    """Pyro5's own shutdown takes 0.1 s for each, and leaves them connected to nothing."""
     served = serve(*LOOPBACK)
     served.ready()
     with contextlib.ExitStack() as stack:
@@ -298,7 +298,7 @@ def test_broadcasts_are_not_answered_unless_asked_for(serve):
     served.ready()
     own = set()
     for descriptor in Path(f"/proc/{served.process.pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+        with contextlib.suppress(FileNotFoundError):  # closed in between
             own.add(str(descriptor.readlink()))
     assert own
     udp = Path("/proc/net/udp").read_text().splitlines()[1:]

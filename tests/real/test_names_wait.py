@@ -111,7 +111,7 @@ def test_a_name_that_does_not_come_is_named_at_the_timeout(names, wait_for):
     )
 
 
-def test_a_registered_name_that_nobody_serves_is_not_ready(names, wait_for):
+def test_a_registered_name_without_a_server_is_not_ready(names, wait_for):
     """A stale registration is not readiness."""
     with socket.create_server(LOOPBACK) as sock:
         port = sock.getsockname()[1]

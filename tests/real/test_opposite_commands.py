@@ -93,7 +93,7 @@ def test_a_start_during_a_stop_comes_after_it(deployment: Deployment) -> None:
     os.killpg(row["pid"], signal.SIGKILL)  # or the end of the test waits for the time-out
 
 
-def test_a_shutdown_waits_for_nobody(deployment: Deployment) -> None:
+def test_a_shutdown_waits_for_no_command(deployment: Deployment) -> None:
     """The interrupted start fails with the reason, and the manager is gone."""
     deployment.configure(service("laser", "gate", str(deployment.root / "gate")))
     with deployment.popen("start") as start:

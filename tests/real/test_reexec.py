@@ -232,7 +232,7 @@ def test_without_a_manager_there_is_nothing_to_replace(deployment: Deployment) -
     assert "no manager is running" in deployment.run("reexec", code=7).stderr
 
 
-def test_systemd_hears_of_the_new_program(deployment: Deployment) -> None:
+def test_systemd_is_notified_of_the_new_program(deployment: Deployment) -> None:
     """It reports readiness on the same socket."""
     deployment.configure(service("laser", "gate", "/"))
     path = deployment.root / "notify"

@@ -273,7 +273,7 @@ def test_what_was_stopped_by_hand_stays_down(deployment: Deployment) -> None:
     deployment.run("start")
     deployment.run("stop", "a")
     deployment.configure(
-        service("a", "tell_identity", more='umask = "0077"') + service("b", "gate", "/")
+        service("a", "print_identity", more='umask = "0077"') + service("b", "gate", "/")
     )
     assert steps(deployment.json("reload")) == [("update", "a")]
     assert deployment.state("a") == "stopped"

@@ -91,7 +91,7 @@ def chatter(count: str) -> None:
     serve()
 
 
-def tell_identity() -> None:
+def print_identity() -> None:
     import resource
 
     print("umask", oct(os.umask(0)), "nice", os.getpriority(os.PRIO_PROCESS, 0), flush=True)

@@ -88,7 +88,7 @@ def test_an_address_with_an_at_sign_is_an_abstract_socket():
         assert sock.recv(1000) == b"READY=1"
 
 
-def test_without_a_manager_nothing_is_told(monkeypatch, caplog):
+def test_without_a_manager_nothing_is_sent(monkeypatch, caplog):
     """A service that runs alone needs no special case: not even a socket is created."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     made = []

@@ -54,7 +54,7 @@ def test_one_error(file, case):
     ],
     ids=["latin-1", "deep", "dotted", "long", "long-hex"],
 )
-def test_files_that_nobody_would_write(file, content, error):
+def test_garbage_files(file, content, error):
     """Garbage is an error like any other, never a traceback."""
     file.write_bytes(content)
     assert errors_of(file) == [error]

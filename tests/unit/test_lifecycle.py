@@ -334,7 +334,7 @@ class World(RuleBasedStateMachine):
         self.now += seconds
 
     @invariant()
-    def a_process_is_there_exactly_when_the_state_says_so(self) -> None:
+    def a_process_exists_exactly_when_the_state_has_one(self) -> None:
         alive = self.leader or self.rest > 0
         assert alive == (self.state.state in {State.STARTING, State.RUNNING, State.STOPPING})
         if self.state.state in {State.STARTING, State.RUNNING}:

@@ -35,7 +35,7 @@ def test_without_options_it_is_a_name_server_for_this_machine():
         (["extra"], "unrecognized arguments"),
     ],
 )
-def test_nonsense_exits_2_and_says_what_is_wrong(argv, complaint, capsys):
+def test_nonsense_exits_2_and_reports_what_is_wrong(argv, complaint, capsys):
     """An error is found before anything is done."""
     with pytest.raises(SystemExit) as exit_:
         parse(argv)

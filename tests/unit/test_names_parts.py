@@ -133,7 +133,7 @@ def test_coming_back_restarts_the_time():
 
 
 def test_a_new_registration_of_the_name_restarts_the_time():
-    """A new address is a new entry, even if nobody listens there yet."""
+    """A new address is a new entry, even if nothing listens there yet."""
     names = register(x="PYRO:x@localhost:1")
     cleaner = Cleaner(names, 3, reachable=lambda _: False)
     cleaner.clean(0)

@@ -88,7 +88,7 @@ def test_an_invalid_record_is_refused(spoil: str) -> None:
         CommandOptions(("x",), LogReady("up")),
     ],
 )
-def test_a_stamp_tells_whether_a_fresh_process_is_needed(options: NameServerOptions) -> None:
+def test_a_stamp_shows_whether_a_new_process_is_needed(options: NameServerOptions) -> None:
     """It differs if the process would be started differently, not for what only we act on."""
     spec = ServiceSpec("s", options)
     assert stamp(replace(spec, env={"A": "1"})) != stamp(spec)

@@ -24,8 +24,8 @@ def unit(tmp_path: Path, on_change: Callable[..., Any]) -> Unit:
     (tmp_path / "logs").mkdir()
     paths = Paths(*(str(tmp_path / name) for name in ("run", "logs")))
     spec = ServiceSpec("laser", CommandOptions(("true",)))
-    nobody: Any = SimpleNamespace(snapshot=None)
-    return Unit(spec, UnitParts(paths, broken, lambda _: None, on_change, nobody, nobody))
+    no_cleanup: Any = SimpleNamespace(snapshot=None)
+    return Unit(spec, UnitParts(paths, broken, lambda _: None, on_change, no_cleanup, no_cleanup))
 
 
 def broken(*_: object) -> Any:

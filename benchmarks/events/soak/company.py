@@ -24,7 +24,7 @@ PATIENCE = 30.0
 _PR_SET_PDEATHSIG = 1
 
 # Forked from a process that has imported everything: an actor costs milliseconds, and what changes
-# in the sources meanwhile doesn't reach a run.
+# in the sources during a run doesn't reach it.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["benchmarks.events.soak.actors"])
 
