@@ -233,7 +233,7 @@ class ConfigError(PyroctlError):
         super().__init__(f"the configuration has {count} error{'' if count == 1 else 's'}")
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[Sequence[Diagnostic]]]:
-        """Let pickle create it from its diagnostics."""
+        """Return how pickle creates it from its diagnostics."""
         return type(self), (self.diagnostics,)
 
     def entries(self) -> list[dict[str, object]]:

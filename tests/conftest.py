@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 FOREIGN = (
     *("PYRO", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "NO_COLOR", "FORCE_COLOR", "CLICOLOR"),
-    "PYTHONUNBUFFERED",  # most users don't have it: what is printed to a pipe must be flushed
+    "PYTHONUNBUFFERED",  # unset for most users: what is printed to a pipe must be flushed
 )
-"""What configures Pyro5, a service, or the command itself; no test may inherit it."""
+"""Prefixes of variables that configure Pyro5, a service or the command; tests must not see them."""
 
 for _name in [name for name in os.environ if name.startswith(FOREIGN)]:
     del os.environ[_name]
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes long, so that no worker is alone with it at the end.
+    """Run long tests first, so that no worker is left alone with one at the end.
 
     Workers get equal shares of the list at first, one after the other: each share begins with some
     of those tests. (They are the ones that may take longer than others.)
@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    """A deployment of the test's own; afterwards nothing of it may be left."""
+    """A deployment of the test's own; nothing of it may be left afterwards."""
     found = Deployment(tmp_path)
     try:
         yield found

@@ -1,4 +1,4 @@
-"""What tests of real processes share: the installed command, conditions, a look for leftovers."""
+"""What tests of real processes share: the installed command, conditions, a check for leftovers."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ MARK = "DEPLOYMENT_UNDER_TEST"
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], what: str = "", deadline: float = DEADLINE) -> T:
-    """Wait until the condition returns something true, and return that."""
+def eventually(condition: Callable[..., T], what: str = "", deadline: float = DEADLINE) -> T:
+    """Wait until the condition returns something true, and return that.
+
+    `Callable[..., T]` because mypy cannot infer `lambda each=each: …` for `Callable[[], T]`.
+    """
     end = time.monotonic() + deadline
     while not (value := condition()):
         assert time.monotonic() < end, f"never happened: {what or condition}"
@@ -37,12 +40,12 @@ def eventually(condition: Callable[[], T], what: str = "", deadline: float = DEA
 
 
 def reaches(file: Path, count: int) -> None:
-    """Wait until something has been counted that often, as the size of a file."""
+    """Wait until a file's size, which counts something, has reached `count`."""
     eventually(lambda: file.exists() and file.stat().st_size >= count, f"{count} times in {file}")
 
 
 def is_alive(pid: int) -> bool:
-    """A zombie is dead."""
+    """Return whether the process runs; a zombie does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):

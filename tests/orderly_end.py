@@ -1,4 +1,4 @@
-"""SIGTERM ends a test run as Ctrl-C does: every fixture takes down what its test has started."""
+"""SIGTERM ends a test run as Ctrl-C does: every fixture stops what its test has started."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def install(config: pytest.Config) -> None:
-    """Take SIGTERM from now on, in a process that runs tests or directs workers that do."""
+    """Handle SIGTERM from now on, in a process that runs tests or controls workers."""
     if threading.current_thread() is not threading.main_thread():
         return
     me = os.getpid()
@@ -26,7 +26,7 @@ def install(config: pytest.Config) -> None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        for each in (signal.SIGTERM, signal.SIGINT):  # whoever insists doesn't cut the end short
+        for each in (signal.SIGTERM, signal.SIGINT):  # repeated signals don't cut the cleanup short
             signal.signal(each, lambda *_: None)
         if directs:
             for worker in _children():

@@ -47,13 +47,13 @@ class Flow:
 
 @contextlib.contextmanager
 def running(system: System) -> Iterator[Broker]:
-    """Have a fresh broker in a directory of its own."""
+    """Run a fresh broker in a directory of its own."""
     with tempfile.TemporaryDirectory() as directory, system.broker(Path(directory)) as broker:
         yield broker
 
 
 def flow(system: System, fan_out: int, count: int, *, patterns: int = 0) -> Flow:
-    """Send `count` messages to so many subscribers as fast as the system goes."""
+    """Send `count` messages to `fan_out` subscribers as fast as the system goes."""
     deadline = time.monotonic() + LIMIT
     with (
         running(system) as broker,
@@ -119,7 +119,7 @@ class Idle:
 
 
 def idle(system: System, number: int) -> Idle:
-    """Have so many subscribers that get nothing."""
+    """Measure `number` subscribers that get nothing."""
     with running(system) as broker:
         before = broker.status("VmRSS")
         with workers.holder(system, "idle", broker.address, number):

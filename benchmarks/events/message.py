@@ -50,13 +50,13 @@ class Plan:
         self.began = time.perf_counter()
 
     def pause(self, number: int) -> float:
-        """Give the seconds until that message is due, 0 if it is."""
+        """Return the seconds until that message is due, 0 if it is."""
         if self.rate is None:
             return 0.0
         return max(0.0, self.began + number / self.rate - time.perf_counter())
 
     def __iter__(self) -> Iterator[Message]:
-        """Give every message when it is due."""
+        """Yield every message when it is due."""
         self.begin()
         if self.rate is None:
             yield from map(make, range(self.count))
@@ -101,7 +101,7 @@ def _counter(
 def _timer(
     expected: int, done: Callable[[], None], latencies: list[float]
 ) -> tuple[Callable[[Message], None], Callable[[], tuple[int, int, float]]]:
-    """Keep how long every message took; all processes of a machine have the same clock."""
+    """Record how long every message took; all processes of a machine share the same clock."""
 
     def take(message: Message) -> None:
         latencies.append(time.perf_counter() - message["ts"])

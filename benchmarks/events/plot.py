@@ -17,7 +17,7 @@ _OURS, _THEIRS, _TEXT = "#c2410c", "#64748b", "#334155"
 
 
 def draw(results: Results) -> str:
-    """Give the picture: a group for each fan-out, the fastest first."""
+    """Return the picture: a group for each fan-out, the fastest first."""
     parts: list[str] = []
     y = 10
     for fan_out in sorted({fan_out for _, fan_out in results.flows}):

@@ -30,23 +30,23 @@ class Broker:
     pid: int
 
     def cpu(self) -> float:
-        """Give the processor time of all its threads so far, in seconds (see clock_getres(2))."""
+        """Return the processor time of all its threads so far, in seconds (see clock_getres(2))."""
         return time.clock_gettime((~self.pid << 3) | 2)
 
     def status(self, key: str) -> int:
-        """Give a number of /proc/PID/status: `VmRSS` in KiB, `Threads`."""
+        """Return a number of /proc/PID/status: `VmRSS` in KiB, `Threads`."""
         text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         line = next(line for line in text.splitlines() if line.startswith(key + ":"))
         return int(line.split()[1])
 
 
 def _die_with_parent() -> None:
-    """Have the system end this process when its parent ends, however that happens."""
+    """Make the kernel end this process when its parent ends, however that happens."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def environment() -> dict[str, str]:
-    """Give ours without what would configure the programs that are measured."""
+    """Return our environment without what would configure the measured programs."""
     ours = ("PYRO", "NOTIFY_SOCKET")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
@@ -83,7 +83,7 @@ def _import_path() -> list[str]:
 
 
 def free_port() -> int:
-    """Give a TCP port that nobody uses now."""
+    """Return a TCP port that is free now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -102,7 +102,7 @@ def await_port(process: subprocess.Popen[str], port: int) -> None:
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
-    """Give the line with which a program says that it is ready."""
+    """Return the line in which a program reports that it is ready."""
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:

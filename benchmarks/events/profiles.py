@@ -78,7 +78,7 @@ def _profile(file: Path) -> Iterator[None]:
 
 
 def serve(file: Path) -> None:
-    """Be the event service, with a profiler in its loop's thread."""
+    """Run as the event service, with a profiler in its loop's thread."""
     from pyro_events._app import cli  # noqa: PLC0415 - only this process needs it
     from pyro_events._broker.engine import Engine  # noqa: PLC0415 - the same
 
@@ -93,7 +93,7 @@ def serve(file: Path) -> None:
 
 
 def functions(file: Path, count: int) -> str:
-    """Give the functions that take most time themselves, with their share."""
+    """Return the functions that take most time themselves, with their share."""
     stats: Any = pstats.Stats(str(file))
     total = sum(own for _, _, own, _, _ in stats.stats.values())
     most = sorted(stats.stats.items(), key=lambda entry: -entry[1][2])[:_SHOWN]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def everything(results: Results) -> str:
-    """Give all tables that there are figures for."""
+    """Return all tables that there are figures for."""
     parts = [
         ("Delivered per second", rates(results, systems.FLOWING)),
         ("Published per second, each message acknowledged", acked(results)),
@@ -120,7 +120,7 @@ def idle(results: Results) -> str:
 
 
 def targets(results: Results) -> str:
-    """Show what was aimed at, and what came of it."""
+    """Show the targets and the results."""
     rows = [
         [each.what, each.aim, each.found, each.work, "met" if each.met else "**missed**"]
         for each in verdicts(results)
@@ -129,7 +129,7 @@ def targets(results: Results) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Give a Markdown table; nothing without rows."""
+    """Return a Markdown table, or an empty text without rows."""
     if not rows:
         return ""
     lines = [head, ["---"] * len(head), *rows]
@@ -168,7 +168,7 @@ def _cost(runs: Sequence[Flow]) -> str:
 
 
 def _losses(runs: Iterable[Sequence[Flow] | None]) -> str:
-    """Say what share of the messages was lost at worst, and whether any were out of order."""
+    """Report the largest share of messages lost, and whether any were out of order."""
     worst = 0.0
     for each in runs:
         for run in each or ():

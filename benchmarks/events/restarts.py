@@ -3,8 +3,8 @@
 Runs a deployment of its own below a temporary directory, with the installed `pyroctl`.
 
 * `--rounds` restarts under a publisher at full speed and ten helper subscribers, planned and by
-  kill -9: lost, doubled, disordered events, and the longest pause between two events.
-* `--crowd` aware subscribers, all idle: how long until all are back, and for how long a hand-over
+  kill -9: lost, duplicated and reordered events, and the longest pause between two events.
+* `--crowd` aware subscribers, all idle: how long until all are back, and for how long a handover
   serves nobody.
 * What the roster costs while subscribers come and go: processor time of the service for each of
   them, with a state directory and without, in turn.
@@ -50,7 +50,7 @@ _HERD = 50
 
 
 class Deployment:
-    """A manager with an event service, and what is asked of it."""
+    """A manager with an event service, and the commands that are run on it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -76,11 +76,11 @@ class Deployment:
         return dict(json.loads(done.stdout)["data"] or {})
 
     def service(self) -> dict[str, Any]:
-        """Give the event service's row of the status."""
+        """Return the event service's row of the status."""
         return dict(self.pyroctl("status", "es")["services"][0])
 
     def restart(self, *how: str) -> float:
-        """Restart as planned; gives the seconds until the command was through."""
+        """Restart as planned; returns the seconds until the command had finished."""
         began = time.monotonic()
         (done,) = self.pyroctl("restart", "es", *how)["restarts"]
         if done["how"] == "notify" and done["resubscribed"] != done["notified"]:
@@ -88,16 +88,16 @@ class Deployment:
         return time.monotonic() - began
 
     def blackouts(self) -> list[float]:
-        """Give the milliseconds in which nobody was served, of each hand-over.
+        """Return the milliseconds of each handover in which no client was served.
 
-        They begin when the old process turns away from its clients, before it tidies up for the
-        next one, and end when that one has taken everything and turns to them.
+        They begin when the old process stops serving its clients, before it saves its state for the
+        next one, and end when that one has taken everything and serves them.
         """
         lines = self.pyroctl("logs", "es", "-n", "10000")["lines"]
         return [float(found[1]) for line in lines if (found := _BLACKOUT.search(line["text"]))]
 
     def kill(self, expected: int) -> float:
-        """Kill -9; gives the seconds until so many subscribers are connected again."""
+        """Kill -9; returns the seconds until `expected` subscribers are connected again."""
         service = self.service()
         os.kill(service["pid"], signal.SIGKILL)
         killed = time.monotonic()
@@ -136,7 +136,7 @@ def worker(role: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Let a client come to its end, and give what it has to say."""
+    """Wait until a client ends, and return what it prints."""
     process.send_signal(signal.SIGUSR1)
     return dict(json.loads(first_line(process)))
 
@@ -170,7 +170,7 @@ def under_load(rounds: int, how: str, subscribers: int = 10) -> dict[str, Any]:
 
 
 def crowd(number: int, rounds: int) -> dict[str, str]:
-    """Restart with so many idle helpers, and measure until all are back, or are served on."""
+    """Restart with `number` idle helpers, and measure until all are back, or served again."""
     with deployment() as made, contextlib.ExitStack() as stack:
         uri = made.service()["uri"]
         for _ in range(number // _HERD):
@@ -188,7 +188,7 @@ def crowd(number: int, rounds: int) -> dict[str, str]:
 
 
 def churn(visitors: int, rounds: int) -> dict[str, str]:
-    """Let subscribers come and go, with a roster and without; gives µs of the service for each."""
+    """Attach and detach subscribers, with a roster and without; returns its µs for each."""
     costs: dict[str, list[float]] = {"with a roster": [], "without": []}
     for number in range(rounds + 1):
         for name, found in costs.items():
@@ -215,7 +215,7 @@ def _visits(visitors: int, *, roster: bool) -> float:
 
 
 def _visit(number: int) -> bytes:
-    """Give what a stream sends that is attached and at once detached."""
+    """Return what a stream sends that is attached and detached at once."""
     greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
     hello = msgpack.packb({"handshake": greeting, "object": EVENTSERVICE_NAME})
     params = [f"visitor {number}", [f"visits.{number}"], [], {}]
@@ -241,7 +241,7 @@ def _spread(values: list[float], digits: int = 2) -> str:
 
 
 def read(uri: str) -> None:
-    """Subscribe, and judge what comes: numbers from 0 on, each once, in order."""
+    """Subscribe, and check what arrives: numbers from 0 on, each once, in order."""
     from pyro_events import Subscriber  # noqa: PLC0415 - only the clients need it
 
     class Reader(Subscriber):
@@ -293,7 +293,7 @@ def write(uri: str) -> None:
 
 
 def herd(uri: str, number: str) -> None:
-    """Be so many idle subscribers."""
+    """Run as `number` idle subscribers."""
     from pyro_events import Subscriber  # noqa: PLC0415 - the same
 
     with contextlib.ExitStack() as stack:
@@ -307,7 +307,7 @@ CLIENTS = {"read": read, "write": write, "crowd": herd}
 
 
 def main() -> None:
-    """Measure and print, or be a client."""
+    """Measure and print, or run as a client."""
     if len(sys.argv) > 1 and sys.argv[1] in CLIENTS:
         CLIENTS[sys.argv[1]](*sys.argv[2:])
         return

@@ -52,7 +52,7 @@ class Results:
     missing: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON can hold it."""
+        """Return it in a form that JSON can hold."""
 
         def texts(values: dict[Any, list[Any]]) -> dict[str, Any]:
             return {str(key): [asdict(each) for each in runs] for key, runs in values.items()}
@@ -70,26 +70,26 @@ class Results:
 class Runs:
     """One benchmark. `only` names the systems that take part, None means all."""
 
-    def __init__(self, size: Size, only: set[str] | None, say: Callable[[str], None]) -> None:
+    def __init__(self, size: Size, only: set[str] | None, log: Callable[[str], None]) -> None:
         self.size = size
         self._only = only
-        self._say = say
+        self._log = log
         self._results = Results()
         self._speeds: dict[tuple[str, int], float] = {}
 
     def run(self) -> Results:
         """Measure everything."""
-        self._say("first, a round that isn't counted")
+        self._log("first, a round that isn't counted")
         self._flows(counted=False)
         for number in range(1, self.size.rounds + 1):
-            self._say(f"round {number} of {self.size.rounds}")
+            self._log(f"round {number} of {self.size.rounds}")
             self._flows(counted=True)
             for system in self._present(systems.PROMPT):
                 result = measure.latency(system, RATE, self.size.paced)
                 self._results.latencies[system.name].append(result)
             for system in self._present(systems.PATTERNS):
                 self._patterns(system)
-        self._say("idle and stalled subscribers")
+        self._log("idle and stalled subscribers")
         for number in self.size.idle:
             for system in self._present(systems.IDLE):
                 self._results.idle[system.name, number] = measure.idle(system, number)
@@ -122,7 +122,7 @@ class Runs:
             self._results.patterns[system.name, patterns > 0].append(result)
 
     def _count(self, key: tuple[str, int]) -> int:
-        """Say how many messages fill the time of a run."""
+        """Return how many messages fill the time of a run."""
         fan_out = key[1]
         speed = self._speeds.get(key)
         deliveries = _FIRST if speed is None else speed * self.size.seconds
@@ -138,5 +138,5 @@ class Runs:
                 present.append(system)
             elif system.name not in self._results.missing:
                 self._results.missing[system.name] = missing
-                self._say(f"{system.name} is skipped: it needs {missing}")
+                self._log(f"{system.name} is skipped: it needs {missing}")
         return present

@@ -32,7 +32,7 @@ class System:
     """A program, from Debian's package of that name."""
 
     def missing(self) -> str | None:
-        """Say what would have to be installed, None when all is there."""
+        """Return what has to be installed, None if nothing is missing."""
         for module in self.needs:
             if find_spec(module) is None:
                 return f"the module {module}: pip install --group bench-events"
@@ -41,7 +41,7 @@ class System:
         return None
 
     def executable(self) -> str:
-        """Give the path of the program."""
+        """Return the path of the program."""
         found = shutil.which(self.program or "", path=_PATH)
         assert found is not None
         return found
@@ -65,7 +65,7 @@ class System:
         raise NotImplementedError
 
     def patterns(self, address: str, number: int) -> object:
-        """Be one subscriber with `number` patterns that match nothing; the result keeps it."""
+        """Subscribe once with `number` patterns that match nothing; the result keeps it."""
         raise NotImplementedError
 
 

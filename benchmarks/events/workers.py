@@ -88,7 +88,7 @@ class Subscribers:
 
     @property
     def pids(self) -> list[int]:
-        """Give their process numbers."""
+        """Return their process numbers."""
         return [worker._process.pid or 0 for worker in self._workers]  # noqa: SLF001 - the same file
 
     def collect(self, deadline: float) -> list[Received]:
@@ -124,7 +124,7 @@ class Subscribers:
 def subscribers(
     system: System, address: str, number: int, count: int, *, timed: bool = False
 ) -> Iterator[Subscribers]:
-    """Have subscribers that wait for `count` messages each, all of them subscribed."""
+    """Start subscribers that wait for `count` messages each, all of them subscribed."""
     with contextlib.ExitStack() as stack:
         workers = []
         for _ in range(number):
@@ -138,7 +138,7 @@ def subscribers(
 
 @contextlib.contextmanager
 def publisher(system: System, address: str, count: int, rate: float | None) -> Iterator[Worker]:
-    """Have a connected publisher that waits for GO."""
+    """Start a connected publisher that waits for GO."""
     worker = Worker(_publish, system, address, count, rate)
     try:
         worker.expect(READY, PATIENCE)
@@ -149,7 +149,7 @@ def publisher(system: System, address: str, count: int, rate: float | None) -> I
 
 @contextlib.contextmanager
 def holder(system: System, method: str, address: str, number: int) -> Iterator[None]:
-    """Have a process that has called `idle` or `patterns`, and keeps what that gave."""
+    """Start a process that has called `idle` or `patterns`, and keeps the result."""
     worker = Worker(_hold, system, method, address, number)
     try:
         worker.expect(READY, 2 * PATIENCE)
@@ -186,29 +186,29 @@ def _subscribe(pipe: Connection, system: System, address: str, count: int, timed
     _end_with_parent()
     lock = threading.Lock()
 
-    def say(word: str, value: object = None) -> None:
+    def send(word: str, value: object = None) -> None:
         with lock:
             pipe.send((word, value))
 
-    tally = Tally(count, lambda: say(DONE), timed=timed)
+    tally = Tally(count, lambda: send(DONE), timed=timed)
     cpu = 0.0
 
     def report() -> None:
         while True:
             assert pipe.recv() == REPORT
             used = time.process_time() - cpu
-            say(REPORT, Received(*tally.counts(), used, list(tally.latencies)))
+            send(REPORT, Received(*tally.counts(), used, list(tally.latencies)))
 
     def ready() -> None:
         nonlocal cpu
         cpu = time.process_time()
         threading.Thread(target=report, daemon=True).start()
-        say(READY)
+        send(READY)
 
     try:
         system.subscribe(address, ready, tally.take)
     except Exception as error:
-        say("error", f"{type(error).__name__}: {error}")
+        send("error", f"{type(error).__name__}: {error}")
         raise
 
 

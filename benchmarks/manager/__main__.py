@@ -50,7 +50,7 @@ class Runs:
         self._number = 0
 
     def lives(self, count: int, idle: float) -> dict[str, list[Life]]:
-        """Let each manager run so many services from start to end."""
+        """Run `count` services under each manager from start to end."""
         found: dict[str, list[Life]] = defaultdict(list)
         for _ in range(self._rounds):
             for system in self._systems:
@@ -58,7 +58,7 @@ class Runs:
         return found
 
     def logs(self) -> dict[tuple[str, str], list[Rate]]:
-        """Let a service flood each manager that takes its output."""
+        """Flood each manager that takes its services' output."""
         found: dict[tuple[str, str], list[Rate]] = defaultdict(list)
         for _ in range(self._rounds):
             for how, words in (("print", "line by line, `print`"), ("write", "blocks of 64 KiB")):

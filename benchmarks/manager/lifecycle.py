@@ -30,7 +30,7 @@ SETTLED = 1.6
 
 
 class Life(NamedTuple):
-    """What one manager took for one life of so many services; seconds and bytes."""
+    """What one manager took for one life of all services; seconds and bytes."""
 
     startup: float
     """From the launch until all processes are there."""
@@ -48,7 +48,7 @@ class Life(NamedTuple):
 
 
 def live(system_class: type[System], directory: Path, count: int, idle: float) -> Life:
-    """Run so many `sleep` under a manager, and measure on the way."""
+    """Run `count` times `sleep` under a manager, and measure on the way."""
     sleepers = Sleepers(count)
     system = system_class(directory, [Sleepers.command(number) for number in range(count)])
     launched = time.perf_counter()
@@ -70,7 +70,7 @@ def _status(system: System) -> Cost | None:
 
 
 def _own(manager: int, sleepers: Sleepers) -> set[int]:
-    """Give the manager's processes without the services."""
+    """Return the manager's processes without the services."""
     return {manager, *descendants(manager)} - set(sleepers.alive().values())
 
 

@@ -1,4 +1,4 @@
-"""How fast a manager takes what a service says."""
+"""How fast a manager takes the output of a service."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ time.sleep(100000)
 
 
 class Rate(NamedTuple):
-    """One flood: seconds until the service has said all, and what that cost the manager."""
+    """One flood: seconds until the service has written all, and what that cost the manager."""
 
     seconds: float
     cpu: float
@@ -46,7 +46,7 @@ class Rate(NamedTuple):
 
 
 def flood(system_class: type[System], directory: Path, how: str) -> Rate:
-    """Let one service write 32 MiB of lines, by `print` or in blocks of 64 KiB."""
+    """Run one service that writes 32 MiB of lines, by `print` or in blocks of 64 KiB."""
     directory.mkdir(parents=True)
     script, go, done = (directory / name for name in ("talker.py", "go", "done"))
     script.write_text(TALKER)
@@ -58,7 +58,7 @@ def flood(system_class: type[System], directory: Path, how: str) -> Rate:
         own = {manager, *descendants(manager)} - {_talker(manager, script)}
         before = sum(cpu_time(pid) for pid in own if pid)
         go.touch()
-        wait_for(done.exists, f"{system.name}: all is said")
+        wait_for(done.exists, f"{system.name}: all is written")
         wait_for(lambda: system.logged().count(b"\n") >= LINES, f"{system.name}: all is logged")
         cpu = sum(cpu_time(pid) for pid in own if pid) - before
         kept = system.logged().count(b"x" * (LINE - 1) + b"\n")

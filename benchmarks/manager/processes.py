@@ -31,7 +31,7 @@ class Cost:
 
 
 def environment() -> dict[str, str]:
-    """Give ours without what would configure the programs that are measured."""
+    """Return our environment without what would configure the measured programs."""
     ours = ("PYRO", "NOTIFY_SOCKET", "PYTHON")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
@@ -68,7 +68,7 @@ def spawn(argv: Sequence[str]) -> subprocess.Popen[bytes]:
 
 @contextlib.contextmanager
 def running(argv: Sequence[str]) -> Iterator[int]:
-    """Run a manager; gives its pid. At the end neither it nor anything below it is left."""
+    """Run a manager; returns its pid. At the end neither it nor anything below it is left."""
     process = spawn(argv)
     try:
         yield process.pid
@@ -106,7 +106,7 @@ class Sleepers:
         return ["/bin/sleep", str(cls.FIRST + number)]
 
     def alive(self) -> dict[int, int]:
-        """Give number → pid."""
+        """Return number → pid."""
         found = {}
         for entry in os.listdir("/proc"):
             if entry.isdigit():
@@ -121,7 +121,7 @@ class Sleepers:
 
 
 def descendants(root: int) -> list[int]:
-    """Give all processes below one."""
+    """Return all descendants of a process."""
     parents: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -138,7 +138,7 @@ def descendants(root: int) -> list[int]:
 
 
 def cpu_time(pid: int) -> float:
-    """Give the processor time that a process has used so far, its ended threads included.
+    """Return the processor time that a process has used so far, its ended threads included.
 
     The number of the clock is made as clock_getcpuclockid(3) makes it on Linux.
     """
@@ -146,7 +146,7 @@ def cpu_time(pid: int) -> float:
 
 
 def memory(pid: int) -> tuple[int, int]:
-    """Give resident and proportional size in bytes."""
+    """Return resident and proportional size in bytes."""
     sizes = dict.fromkeys(("Rss:", "Pss:"), 0)
     with open(f"/proc/{pid}/smaps_rollup") as file:
         for line in file:
@@ -157,7 +157,7 @@ def memory(pid: int) -> tuple[int, int]:
 
 
 def switches(pid: int) -> int:
-    """Give how often a process's threads were scheduled so far."""
+    """Return how often a process's threads were scheduled so far."""
     total = 0
     for task in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{task}/status") as file:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class System:
     """A manager that was told to run some commands, in a directory of its own.
 
-    What a manager can't do, its method gives None for, and that isn't measured.
+    A method returns None for what a manager can't do, and that isn't measured.
     """
 
     name = ""
@@ -32,19 +32,19 @@ class System:
         raise NotImplementedError
 
     def manager(self) -> list[str]:
-        """Give the command that is the manager, in the foreground."""
+        """Return the command that is the manager, in the foreground."""
         raise NotImplementedError
 
     def status(self) -> list[str] | None:
-        """Give the command that shows how all services are."""
+        """Return the command that shows how all services are."""
         return None
 
     def stop_all(self) -> list[str] | None:
-        """Give the command that stops all services and waits for it; None: end the manager."""
+        """Return the command that stops all services and waits for it; None: end the manager."""
         return None
 
     def logged(self) -> bytes:
-        """Give what was logged of the first service."""
+        """Return what was logged of the first service."""
         raise NotImplementedError
 
     def _read(self, pattern: str) -> bytes:

@@ -40,9 +40,9 @@ def dropin(deployment: Deployment) -> Path:
 
 def test_a_setting_is_set_and_got(deployment: Deployment, main: Path) -> None:
     """`get` prints bare values; `show --origin` names the place of each."""
-    said = deployment.run("config", "set", "services.es.port", "9000").stderr
-    assert str(dropin(deployment)) in said
-    assert "reload" not in said
+    output = deployment.run("config", "set", "services.es.port", "9000").stderr
+    assert str(dropin(deployment)) in output
+    assert "reload" not in output
     assert deployment.run("config", "get", "services.es.port").stdout == "9000\n"
     shown = deployment.run("config", "show", "--origin").stdout.splitlines()
     (line,) = [line for line in shown if line.startswith("services.es.port")]
@@ -64,7 +64,7 @@ def test_how_a_change_is_applied_is_said(deployment: Deployment, main: Path) -> 
 
 
 def test_a_service_that_is_not_there_is_named(deployment: Deployment, main: Path) -> None:
-    """A typo doesn't begin a new service; a service that is there without a fault is no typo."""
+    """A typo doesn't begin a new service; an existing service without errors is not a typo."""
     found = deployment.json("config", "set", "services.ess.nice", "5", code=5)
     (error,) = found["errors"]
     assert error["message"] == "no service named 'ess'"
@@ -96,7 +96,7 @@ def test_what_was_set_is_taken_back(deployment: Deployment, main: Path) -> None:
     assert main.read_text() == TEXT
 
 
-def test_a_bad_value_changes_nothing_and_names_the_fault(
+def test_a_bad_value_changes_nothing_and_names_the_error(
     deployment: Deployment, main: Path
 ) -> None:
     """The exit status is 6, as for every error in the configuration."""
@@ -131,7 +131,7 @@ def test_the_schema_is_printed(deployment: Deployment, main: Path) -> None:
     assert json.loads(deployment.run("config", "schema").stdout) == schema
 
 
-def test_a_setting_from_the_environment_says_so(deployment: Deployment, main: Path) -> None:
+def test_a_setting_from_the_environment_has_its_origin(deployment: Deployment, main: Path) -> None:
     """Its origin is the variable's name instead of file and line."""
     deployment.env["PYROCTL_SERVICES_NS_HOST"] = "127.0.0.1"
     host = deployment.json("config", "get", "services.ns.host")["data"]
@@ -151,18 +151,18 @@ def test_a_setting_from_the_environment_says_so(deployment: Deployment, main: Pa
         (("unset", "services.es.prot"), 2, "there is no setting"),
     ],
 )
-def test_keys_that_can_not_be(
+def test_invalid_keys(
     deployment: Deployment, main: Path, command: tuple[str, ...], code: int, words: str
 ) -> None:
     """An invalid key is an error that suggests a valid one."""
     assert words in deployment.run("config", *command, code=code).stderr
 
 
-def test_what_is_without_effect_is_said(deployment: Deployment, main: Path) -> None:
+def test_a_value_without_effect_is_reported(deployment: Deployment, main: Path) -> None:
     """The environment takes precedence over a value, which is still written."""
     deployment.env["PYROCTL_SERVICES_ES_PORT"] = "9001"
-    said = deployment.run("config", "set", "services.es.port", "9000").stderr
-    assert "no effect: PYROCTL_SERVICES_ES_PORT" in said
+    output = deployment.run("config", "set", "services.es.port", "9000").stderr
+    assert "no effect: PYROCTL_SERVICES_ES_PORT" in output
     assert deployment.run("config", "get", "services.es.port").stdout == "9001\n"
     assert tomllib.loads(dropin(deployment).read_text())["services"]["es"]["port"] == 9000
 

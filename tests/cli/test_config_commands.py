@@ -23,7 +23,7 @@ start_timout = 5
 """
 
 
-def test_a_bad_configuration_lists_every_fault_and_starts_nothing(deployment: Deployment) -> None:
+def test_a_bad_configuration_lists_every_error_and_starts_nothing(deployment: Deployment) -> None:
     """Each command exits with 6 and lists file:line:col, key and a suggestion."""
     path = deployment.configure(BAD)
     for command in (("config", "check"), ("start",), ("run",), ("status",)):
@@ -82,7 +82,7 @@ def test_init_writes_a_deployment_that_is_good_at_once(deployment: Deployment) -
     assert other.read_text() == text
 
 
-def test_show_gives_every_setting_as_toml_and_where_it_comes_from(deployment: Deployment) -> None:
+def test_show_prints_every_setting_as_toml_with_its_origin(deployment: Deployment) -> None:
     """--origin adds file:line to each line; without it, the output is valid TOML."""
     path = deployment.configure('[services.es]\nkind = "eventservice"\nport = 4711\n')
     shown = tomllib.loads(deployment.run("config", "show").stdout)

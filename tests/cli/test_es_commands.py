@@ -18,7 +18,7 @@ def subscriptions(deployment: Deployment) -> list[dict[str, Any]]:
     return found
 
 
-def test_what_is_published_is_printed_to_whoever_listens(deployment: Deployment) -> None:
+def test_listeners_print_what_is_published(deployment: Deployment) -> None:
     """Strings and JSON values arrive by subject and pattern; --count exits with 0."""
     deployment.configure(PAIR)
     deployment.run("start")
@@ -56,7 +56,7 @@ def test_without_a_subject_everything_is_printed_until_ctrl_c(deployment: Deploy
     assert listener.returncode == 130
 
 
-def test_the_rate_is_told_once_a_second(deployment: Deployment) -> None:
+def test_the_rate_is_printed_once_a_second(deployment: Deployment) -> None:
     """--rate prints numbers instead of events."""
     deployment.configure(PAIR)
     deployment.run("start")
@@ -64,10 +64,10 @@ def test_the_rate_is_told_once_a_second(deployment: Deployment) -> None:
         eventually(lambda: subscriptions(deployment))
         deployment.run("es", "publish", "x", "1")
         assert listener.stdout is not None
-        told = json.loads(listener.stdout.readline())
-        while told["total"] == 0:
-            told = json.loads(listener.stdout.readline())
-        assert (told["total"], told["rate"] > 0) == (1, True)
+        sample = json.loads(listener.stdout.readline())
+        while sample["total"] == 0:
+            sample = json.loads(listener.stdout.readline())
+        assert (sample["total"], sample["rate"] > 0) == (1, True)
         deployment.run("es", "publish", "x", "2")
         listener.communicate(timeout=20)
     assert listener.returncode == 0

@@ -86,9 +86,9 @@ def test_logs_show_the_last_lines_whatever_a_service_writes(deployment: Deployme
     deployment.configure(service("feed", "chatter", "20000", ready='{ log = "half a line" }'))
     deployment.run("start")
     lines = deployment.json("logs", "feed", "-n", "20003")["data"]["lines"]
-    said = [line["text"] for line in lines if not line["text"].startswith("[pyroctl]")]
-    assert said[:20000] == [f"line {n}" for n in range(20000)]
-    assert said[20000] == "half a line, and \ufffd\ufffd\x00 bytes"
+    printed = [line["text"] for line in lines if not line["text"].startswith("[pyroctl]")]
+    assert printed[:20000] == [f"line {n}" for n in range(20000)]
+    assert printed[20000] == "half a line, and \ufffd\ufffd\x00 bytes"
     assert lines[0].keys() == {"time", "service", "text", "stream"}
     assert len(deployment.run("logs", "feed", "-n", "3").stdout.splitlines()) == 3
 
@@ -126,7 +126,7 @@ def test_logs_follow_across_a_rotation(deployment: Deployment) -> None:
     assert (deployment.root / "logs" / "feed.log.1").exists()
 
 
-def test_a_closed_pipe_is_no_error(deployment: Deployment) -> None:
+def test_a_closed_pipe_is_not_an_error(deployment: Deployment) -> None:
     """`pyroctl logs | head -1` exits silently."""
     deployment.configure(service("feed", "chatter", "20000", ready='{ log = "half a line" }'))
     deployment.run("start")

@@ -108,7 +108,7 @@ def test_disabled_services_are_marked(deployment: Deployment) -> None:
 def test_after_a_crash_of_the_manager_services_are_down_and_not_just_stopped(
     deployment: Deployment,
 ) -> None:
-    """The status says so until the next start; after a shutdown it does not."""
+    """The status reports it until the next start; after a shutdown it does not."""
     deployment.configure(service("laser", "gate", "/"))
     deployment.run("start")
     pid = deployment.manager_pid()

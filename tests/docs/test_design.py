@@ -13,7 +13,7 @@ PLACEHOLDER = "NAME"
 
 
 def test_every_file_that_it_names_exists() -> None:
-    """A path may leave out the package's folder; one with NAME in it stands for any file."""
+    """A path may omit the package's folder; one that contains NAME stands for any file."""
     folders = ("pyroctl", "services", "tests", "tools")
     known = [f"/{p.relative_to(ROOT)}" for name in folders for p in (ROOT / name).rglob("*.py")]
     named = {name for name in re.findall(r"[\w./]+\.py\b", TEXT) if PLACEHOLDER not in name}
@@ -22,5 +22,5 @@ def test_every_file_that_it_names_exists() -> None:
 
 
 def test_the_lifecycle_table_is_up_to_date() -> None:
-    """Mend it with `python tools/lifecycle_table.py`."""
+    """If this fails, run `python tools/lifecycle_table.py`."""
     assert update(TEXT) == TEXT

@@ -15,7 +15,7 @@ import pytest
 import pyro_events
 from pyro_child.options import declared
 from pyro_events import codec, errors
-from pyro_events._app.cli import parser
+from pyro_events._app.options import parser
 from pyro_events._broker.rpc.remote import EventServiceObject
 from pyro_events._broker.settings import ServiceOptions
 

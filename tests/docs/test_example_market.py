@@ -1,4 +1,4 @@
-"""docs/examples/market: a class of one's own as a service, as the example shows it."""
+"""docs/examples/market: a class of the user's own as a service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Quotes(Subscriber):
         self.got.append((event.subject, event.msg))
 
 
-def test_a_bought_stock_gets_dearer_and_everybody_hears_of_it(deployment: Deployment) -> None:
+def test_a_purchase_raises_the_price_and_is_published(deployment: Deployment) -> None:
     """The example's deployment starts, its client trades, the event reaches a subscriber."""
     shutil.copy(EXAMPLE / "stocks.py", deployment.root)
     toml = (EXAMPLE / "pyroctl.toml").read_text()

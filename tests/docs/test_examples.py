@@ -52,8 +52,8 @@ class Program:
         for reader in self._readers:
             reader.start()
 
-    def says(self, text: str) -> str:
-        """Wait for a line that contains the text, and give it."""
+    def wait_for(self, text: str) -> str:
+        """Wait for a line that contains the text, and return it."""
 
         def found() -> str | None:
             return next((line for line in [*self.lines] if text in line), None)
@@ -68,7 +68,7 @@ class Program:
         self.process.stdin.flush()
 
     def end(self, number: int | None = None) -> list[str]:
-        """Wait for a good end, after a signal if one is given; gives all that was said."""
+        """Wait for a successful end, after a signal if one is given; returns all output."""
         if number is not None:
             self.process.send_signal(number)
         assert self.process.wait(30) == 0, self.errors
@@ -95,7 +95,7 @@ class Program:
 
 
 class Stage:
-    """Starts programs, and sees to it that nothing of them is left."""
+    """Starts programs, and ends all of them."""
 
     def __init__(self) -> None:
         self.programs: list[Program] = []
@@ -118,7 +118,7 @@ class Stage:
 def stage() -> Iterator[Stage]:
     made = Stage()
     es = made.run("-m", "pyro_events", "--no-ns")
-    made.address = ("--es", es.says("is ready").split()[0])
+    made.address = ("--es", es.wait_for("is ready").split()[0])
     yield made
     made.close()
 
@@ -126,8 +126,8 @@ def stage() -> Iterator[Stage]:
 @pytest.fixture
 def named_stage() -> Iterator[Stage]:
     made = Stage()
-    place = made.run("-c", NAME_SERVER).says(":").strip()
-    made.run("-m", "pyro_events", "--ns", place).says("is ready")
+    place = made.run("-c", NAME_SERVER).wait_for(":").strip()
+    made.run("-m", "pyro_events", "--ns", place).wait_for("is ready")
     made.address = ("--ns", place)
     yield made
     made.close()
@@ -139,10 +139,10 @@ def quotes(lines: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("by_name", [False, True])
 def test_stocks(by_name: bool, request: pytest.FixtureRequest) -> None:
-    """The ticker shows the stock that was asked for and those that match, and nothing else."""
+    """The ticker shows the requested stock and those that match, and nothing else."""
     stage: Stage = request.getfixturevalue("named_stage" if by_name else "stage")
     ticker = stage.example("stocks/subscriber.py", "--count", 20)
-    ticker.says("Connected to PYRO:Pyro.EventService@")
+    ticker.wait_for("Connected to PYRO:Pyro.EventService@")
     exchange = stage.example("stocks/publisher.py", "--interval", 0.005)
     shown = quotes(ticker.end())
     assert len(shown) == 20
@@ -155,7 +155,7 @@ def test_stocks(by_name: bool, request: pytest.FixtureRequest) -> None:
 def test_stocks_counts_what_it_publishes(stage: Stage) -> None:
     """Every quote that is published arrives, in order."""
     ticker = stage.example("stocks/subscriber.py", "--stock", "AMD", "--match", "[^A]")
-    ticker.says("Connected")
+    ticker.wait_for("Connected")
     exchange = stage.example("stocks/publisher.py", "--count", 200, "--interval", 0)
     published = [line.split()[:2] for line in exchange.end()]
     assert len(published) == 200
@@ -164,11 +164,11 @@ def test_stocks_counts_what_it_publishes(stage: Stage) -> None:
 
 
 def test_cars(named_stage: Stage) -> None:
-    """Each kind is counted until it is enough, and then no longer looked for."""
+    """Each kind is counted up to its limit, and then unsubscribed."""
     stage = named_stage
     options = ("--count", 5, "--colour", "green", "--brand", "fiat", "--brand", "seat")
     counter = stage.example("cars/counter.py", *options)
-    counter.says("Counting.")
+    counter.wait_for("Counting.")
     traffic = stage.example("cars/traffic.py", "--interval", 0.002)
     lines = counter.end()
     assert lines[-1] == "5 green, 5 fiat, 5 seat\n"
@@ -181,7 +181,7 @@ def test_cars(named_stage: Stage) -> None:
 def test_cars_end_in_order_before_all_are_seen(stage: Stage) -> None:
     """TERM ends the counter, which unsubscribes; the traffic ends by itself."""
     counter = stage.example("cars/counter.py", "--colour", "purple")
-    counter.says("Counting.")
+    counter.wait_for("Counting.")
     assert stage.example("cars/traffic.py", "--count", 20, "--interval", 0).end() == [
         "The road is empty.\n"
     ]
@@ -189,36 +189,36 @@ def test_cars_end_in_order_before_all_are_seen(stage: Stage) -> None:
 
 
 def test_chat(stage: Stage) -> None:
-    """Whoever is in a room hears what is said there, and only there."""
+    """A member of a room receives its messages, and only those."""
     ann = stage.example("chat/chat.py", "ann")
-    ann.says("[lobby] * ann is here")
+    ann.wait_for("[lobby] * ann is here")
     bob = stage.example("chat/chat.py", "bob")
-    ann.says("[lobby] * bob is here")
+    ann.wait_for("[lobby] * bob is here")
     ann.types("Hello, bob!")
-    bob.says("[lobby] ann: Hello, bob!")
+    bob.wait_for("[lobby] ann: Hello, bob!")
     ann.types("/join kitchen")
-    ann.says("[kitchen] * ann is here")
+    ann.wait_for("[kitchen] * ann is here")
     ann.types("Nobody here")
-    ann.says("[kitchen] ann: Nobody here")
+    ann.wait_for("[kitchen] ann: Nobody here")
     ann.types("/dance")
-    ann.says("/join ROOM")
+    ann.wait_for("/join ROOM")
     ann.types("/leave")
     ann.types("Back again")
-    bob.says("[lobby] ann: Back again")
+    bob.wait_for("[lobby] ann: Back again")
     bob.types("/quit")
     assert bob.end()[-1] == "Goodbye.\n"
-    ann.says("[lobby] * bob has left")
+    ann.wait_for("[lobby] * bob has left")
     ann.types("/leave")
     ann.types("hello?")
-    ann.says("You are in no room")
+    ann.wait_for("You are in no room")
     assert ann.end(signal.SIGINT)[-1] == "Goodbye.\n"
     assert not [line for line in bob.lines if "kitchen" in line]
 
 
 def test_chat_reads_a_pipe_to_its_end(stage: Stage) -> None:
-    """Without a terminal it says what it is told, hears itself out, and goes."""
+    """Without a terminal it publishes each line, waits for its own messages, and exits."""
     listener = stage.example("chat/chat.py", "ann", "--count", 5)
-    listener.says("ann is here")
+    listener.wait_for("ann is here")
     speaker = stage.example("chat/chat.py", "bob")
     for line in ("one", "two"):
         speaker.types(line)
@@ -231,10 +231,10 @@ def test_chat_reads_a_pipe_to_its_end(stage: Stage) -> None:
         "[lobby] * bob has left\n",
         "Goodbye.\n",
     ]
-    said = listener.end()
-    assert said[1:5] == ["[lobby] * bob is here\n", "[lobby] bob: one\n", "[lobby] bob: two\n",
+    printed = listener.end()
+    assert printed[1:5] == ["[lobby] * bob is here\n", "[lobby] bob: one\n", "[lobby] bob: two\n",
                          "[lobby] * bob has left\n"]  # fmt: skip
-    assert said[-1] == "Goodbye.\n"
+    assert printed[-1] == "Goodbye.\n"
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_help_names_every_option(stage: Stage, example: str) -> None:
 
 
 def test_the_readme_shows_commands_that_exist() -> None:
-    """Every program that it names is there, and every one that is there is named."""
+    """It names exactly the programs that exist."""
     text = (EXAMPLES / "README.md").read_text()
     named = set(re.findall(r"python ((?:\w+/)\w+\.py)", text))
     programs = [path for path in EXAMPLES.glob("*/*.py") if "__main__" in path.read_text()]

@@ -11,8 +11,9 @@ import click
 import pytest
 
 import pyroctl.errors
+from pyroctl.cli.commands import COMMANDS
 from pyroctl.cli.commands.completion import completion_script
-from pyroctl.cli.group import COMMANDS, make_group
+from pyroctl.cli.group import make_group
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "man" / "pyroctl.1").read_text()
@@ -23,7 +24,7 @@ def commands() -> dict[str, click.Command]:
     """Return every command by its full name."""
     group = make_group()
     context = click.Context(group)
-    found = {}
+    found: dict[str, click.Command] = {}
     for name in COMMANDS:
         command = group.get_command(context, name)
         assert command is not None

@@ -1,4 +1,4 @@
-"""What the README shows, works as it stands there."""
+"""What the README shows works as written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_commands_of_the_readme_run(deployment: Deployment) -> None:
             start_new_session=True,
         ) as process:
             assert process.stdout is not None
-            if follows:  # it would go on for ever: what it shows first is enough
+            if follows:  # it never ends: its first output is enough
                 assert process.stdout.readline()
                 os.killpg(process.pid, signal.SIGINT)
             process.communicate(timeout=30)
@@ -52,7 +52,7 @@ def test_the_commands_of_the_readme_run(deployment: Deployment) -> None:
 
 
 def test_the_configuration_of_the_readme_is_good(deployment: Deployment) -> None:
-    """It can be copied."""
+    """The block loads without an error."""
     (toml,) = blocks("toml")
     deployment.configure(toml)
     assert "3 services" in deployment.run("config", "check").stdout

@@ -1,4 +1,4 @@
-"""The manager's guides: each file of them is written and each command run, in their order."""
+"""The manager's guides: each file is written and each command run, in order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOW_TO = [
     "how-to/deploy.md",
 ]
 ENDLESS = (" listen ", " -f ", " run ")
-"""Commands that would go on for ever: what they show first is enough."""
+"""Commands that never end: their first output is enough."""
 
 
 POKE = "until pyroctl es subscriptions | grep -q kitchen; do :; done; pyroctl restart watch"
@@ -53,7 +53,7 @@ def endless(command: str) -> bool:
 
 
 def run(line: str, directory: Path, env: Mapping[str, str]) -> None:
-    """Run a command as it stands there; another one gives those that listen something to hear."""
+    """Run a command as written; one that listens gets something to print from another one."""
     command = line.partition("  #")[0].strip()
     with subprocess.Popen(
         f"exec {command}" if endless(command) else command,
@@ -97,7 +97,7 @@ def env(deployment: Deployment) -> dict[str, str]:
 
 
 def follow(page: str, directory: Path, env: Mapping[str, str]) -> None:
-    """Do what a page says, from the first block to the last."""
+    """Follow a page, from the first block to the last."""
     for language, text in blocks(page):
         if language in {"python", "toml"}:
             write(directory, text)
@@ -110,7 +110,7 @@ def follow(page: str, directory: Path, env: Mapping[str, str]) -> None:
 def test_the_tutorial_from_the_first_line_to_the_last(
     deployment: Deployment, env: dict[str, str]
 ) -> None:
-    """Whoever types it, in an empty directory, gets what it promises."""
+    """In an empty directory, its commands do what the page promises."""
     follow(TUTORIAL, deployment.root, env)
 
 
@@ -119,7 +119,7 @@ def test_the_tutorial_from_the_first_line_to_the_last(
 def test_each_how_to_guide_continues_the_tutorial(
     deployment: Deployment, env: dict[str, str], page: str
 ) -> None:
-    """With the tutorial's files, and `pyroctl start` done, every page works by itself."""
+    """With the tutorial's files, and after `pyroctl start`, every page works by itself."""
     for language, text in blocks(TUTORIAL):
         if language != "console":
             write(deployment.root, text)
@@ -128,7 +128,7 @@ def test_each_how_to_guide_continues_the_tutorial(
 
 
 def test_the_guides_leave_nothing_out() -> None:
-    """Their blocks are files, commands, and one for Docker, which isn't here to be tried."""
+    """Their blocks are files, commands, and one for Docker, which isn't available here."""
     languages = [language for page in (TUTORIAL, *HOW_TO) for language, _ in blocks(page)]
     assert set(languages) == {"python", "toml", "console", "dockerfile"}
     assert languages.count("dockerfile") == 1

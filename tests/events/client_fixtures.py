@@ -1,4 +1,4 @@
-"""What the tests of the helpers share: a scripted event service, a relay to cut, a recorder."""
+"""What the tests of the helpers share: a scripted event service, a relay, a recorder."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pyro_events import Event, Publisher
+    from pyro_events.types import ConnectionNotice, GapNotice
 
 _msgpack = serializers_by_id[framing.MSGPACK]
 
 
 class FakeES:
-    """An event service that does what a test wants, and remembers what it was told.
+    """An event service that a test scripts, and that records its requests.
 
     `on_batch` decides what becomes of a publish_batch: "ack", "lose" (the connection, before the
     batch is taken), "deafen" (the connection, after it is taken), "ignore" or an exception.
@@ -72,7 +73,7 @@ class FakeES:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def push(self, first: int, *messages: Any) -> None:
-        """Push opaque events to whoever connected last, numbered from `first` on."""
+        """Push opaque events over the latest connection, numbered from `first` on."""
         body = msgpack.packb([["subject", 1.0, message, True] for message in messages])
         self.send(framing.INVOKE, b"\x92\xcf" + first.to_bytes(8, "big") + body, framing.ONEWAY)
 
@@ -207,7 +208,7 @@ class Relay:
 
 
 class _Ends:
-    """Two sockets that are closed when nobody carries between them any more."""
+    """Two sockets that are closed when no thread copies between them any more."""
 
     def __init__(self, *sockets: socket.socket) -> None:
         self._sockets = sockets
@@ -230,12 +231,12 @@ class _Ends:
 
 
 class Recording(Subscriber):
-    """Remembers everything; as a context manager it listens in a thread."""
+    """Records everything; as a context manager it listens in a thread."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.events: list[Event] = []
-        self.hooks: list[tuple[str, dict[str, Any]]] = []
+        self.hooks: list[tuple[str, Any]] = []
         self.threads: set[int] = set()
         self.on_event: Callable[[Event], object] = lambda _event: None
         self.failure: BaseException | None = None
@@ -246,22 +247,22 @@ class Recording(Subscriber):
         self.events.append(event)
         self.on_event(event)
 
-    def connected(self, notice: dict[str, Any]) -> None:
+    def connected(self, notice: ConnectionNotice) -> None:
         self.hooks.append(("connected", notice))
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
+    def disconnected(self, notice: ConnectionNotice) -> None:
         self.hooks.append(("disconnected", notice))
 
-    def gap(self, notice: dict[str, Any]) -> None:
+    def gap(self, notice: GapNotice) -> None:
         self.hooks.append(("gap", notice))
 
     def messages(self) -> list[Any]:
         return [event.msg for event in self.events]
 
-    def told(self) -> list[str]:
+    def hook_names(self) -> list[str]:
         return [name for name, _ in self.hooks]
 
-    def gaps(self) -> list[dict[str, Any]]:
+    def gaps(self) -> list[GapNotice]:
         return [notice for name, notice in self.hooks if name == "gap"]
 
     def start(self) -> Recording:
@@ -270,7 +271,7 @@ class Recording(Subscriber):
         return self
 
     def wait(self, count: int, timeout: float = 20) -> list[Any]:
-        """Wait for so many events, and give their messages."""
+        """Wait for `count` events, and return their messages."""
         eventually(lambda: len(self.events) >= count, f"{count} events", timeout)
         return self.messages()
 
@@ -289,7 +290,7 @@ class Recording(Subscriber):
 
 @contextlib.contextmanager
 def time_over_once_failed(pub: Publisher, seconds: float) -> Iterator[None]:
-    """Let time stand still for a publisher until its link has failed; then so much is over."""
+    """Stop a publisher's clock until its link has failed; then advance it by `seconds`."""
 
     def monotonic() -> float:
         return seconds if pub._sender._failure else 0.0

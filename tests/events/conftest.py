@@ -1,4 +1,4 @@
-"""Fixtures of the event service's tests. After each test nothing of it may be left."""
+"""Fixtures of the event service's tests. Nothing of a test may be left after it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.events.held_service import HeldService
+from tests.events.market_fixtures import MARKET, Market
 from tests.events.service_harness import (
     NAME_SERVER,
     STOCK_SUBSCRIBER,
@@ -67,8 +68,14 @@ def stock_process(process: Callable[..., Process]) -> Callable[..., Process]:
 
 @pytest.fixture
 def name_server(process: Callable[..., Process]) -> str:
-    """A real name server; gives its HOST:PORT."""
+    """Return the HOST:PORT of a real name server."""
     return process("-c", NAME_SERVER).first_line.strip()
+
+
+@pytest.fixture
+def market(process: Callable[..., Process]) -> Callable[..., Market]:
+    """Starts processes with a market to call: `market(port, name_server)`."""
+    return lambda port=0, ns="-": Market(process("-c", MARKET, str(port), ns))
 
 
 @pytest.fixture
@@ -102,7 +109,7 @@ def wire_client(engine: object) -> Iterator[Callable[[Running], WireClient]]:
 
 @pytest.fixture
 def held(tidy: None, tmp_path: Path) -> Iterator[Callable[..., HeldService]]:
-    """Starts event services that somebody holds socket and state for: `held(*arguments)`."""
+    """Starts event services with a held socket and a state directory: `held(*arguments)`."""
     made: list[HeldService] = []
 
     def make(*arguments: str, **options: Any) -> HeldService:
@@ -118,7 +125,7 @@ def held(tidy: None, tmp_path: Path) -> Iterator[Callable[..., HeldService]]:
 
 @pytest.fixture
 def client(tidy: None) -> Iterator[Callable[..., WireClient]]:
-    """Connects clients on the bare wire to whatever has a `uri`; greeted unless told otherwise."""
+    """Connects clients on the bare wire to anything with a `uri`; greeted unless `greet=False`."""
     made: list[WireClient] = []
 
     def connect(es: HeldService | Engine, *, greet: bool = True) -> WireClient:

@@ -1,6 +1,6 @@
-"""An event service whose socket, state directory and control channel somebody holds for it.
+"""An event service whose socket, state directory and control channel are held by the test.
 
-That is what a manager does; here it is as little of it as a test needs.
+A manager does this; here is as little of it as a test needs.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class HeldService:
         self.become(self.spawn())
 
     def spawn(self, **environment: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        """Start a process; return it and our end of its control channel."""
+        """Start a process; returns it and our end of its control channel."""
         control, theirs = socket.socketpair()
         control.settimeout(20)
         number = fcntl.fcntl(theirs, fcntl.F_DUPFD, 100)
@@ -117,7 +117,7 @@ class HeldService:
         return str(self.state / "handover")
 
     def handover(self) -> None:
-        """Replace the process without anybody noticing."""
+        """Replace the process without any client noticing."""
         assert self.ask("offer_handover", path=self.meeting_place)["offered"]
         started = self.spawn(PYROCTL_TAKE_OVER=self.meeting_place)
         self.see_off()
@@ -138,11 +138,11 @@ class HeldService:
         return reply["answer"]
 
     def kill(self) -> None:
-        """Kill -9, and nothing more."""
+        """Kill -9, without starting again."""
         self.end(signal.SIGKILL)
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal and wait for the end; return the exit status."""
+        """Send a signal and wait for the end; returns the exit status."""
         assert self.process is not None
         self.process.send_signal(number)
         status = self.process.wait(10)
@@ -164,14 +164,14 @@ class HeldService:
         self.start()
 
     def restart(self) -> dict[str, Any]:
-        """Replace the process as planned; return what the old one left."""
-        left = self.ask("retire", reason="restart")
+        """Replace the process as planned; returns what the old one left."""
+        left: dict[str, Any] = self.ask("retire", reason="restart")
         assert self.end(signal.SIGTERM) == 0
         self.start()
         return left
 
     def await_return(self, seconds: float = 20) -> dict[str, Any]:
-        found = self.ask("returned", wait=seconds)
+        found: dict[str, Any] = self.ask("returned", wait=seconds)
         assert found["back"] == found["expected"], (found, self.log.read_text())
         return found
 
@@ -186,9 +186,9 @@ class HeldService:
 
 
 class Flood:
-    """Publishes numbers on a thread, at full speed in bursts, until `stop`; that gives how many.
+    """Publishes numbers on a thread, at full speed in bursts, until `stop`, which returns how many.
 
-    What happens at any moment happens now in the middle of a burst, now while a queue drains.
+    An incident at a random moment comes either during a burst or while a queue drains.
     """
 
     BURST = 0.02

@@ -1,4 +1,4 @@
-"""What the tests of the reconnecting proxy share: a market to call, a proxy that remembers."""
+"""What the tests of the reconnecting proxy share: a market to call, a proxy that records."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.harness import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pyro_events.types import ProxyNotice
     from tests.events.service_harness import Process
 
 MARKET = """
@@ -98,25 +99,25 @@ class Market:
 
 
 class Watched(ReconnectingProxy):
-    """Remembers what its hooks were told."""
+    """Records the notices that its hooks receive."""
 
     def __init__(self, uri: str, **options: Any) -> None:
-        self._told: list[dict[str, Any]] = []
+        self._notices: list[ProxyNotice] = []
         super().__init__(uri, **options)
 
-    def connected(self, notice: dict[str, Any]) -> None:
-        self._told.append(notice)
+    def connected(self, notice: ProxyNotice) -> None:
+        self._notices.append(notice)
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
-        self._told.append(notice)
+    def disconnected(self, notice: ProxyNotice) -> None:
+        self._notices.append(notice)
 
     def kinds(self) -> list[str]:
-        return [notice["kind"] for notice in self._told]
+        return [notice["kind"] for notice in self._notices]
 
 
 @contextmanager
 def background(call: Callable[..., Any], *args: Any) -> Iterator[Any]:
-    """Call in a thread; gives the future of the answer."""
+    """Call in a thread; yields the future of the answer."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(call, *args)
 

@@ -1,4 +1,4 @@
-"""Between the two processes of a handover: passes on what they say, up to where a test wants."""
+"""A relay between the two processes of a handover: passes messages on up to a chosen one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from tests.events.held_service import HeldService
 
 WORDS = ("hello", "patterns", "ready", "state", "taken")
-"""The words in order; before `taken` is sent, the new process serves."""
+"""The messages; before it sends `taken`, the new process serves."""
 
 
 class Relay:
-    """Lets a new process take over from the one of `es`; it has to be told to `resume`.
+    """Has a new process take over from the one of `es`; `resume` completes it.
 
-    Everything before the first `word` arrives; that one is held back.
+    Messages before the first `word` arrive; that one is held back.
     """
 
     def __init__(self, es: HeldService, word: str) -> None:
@@ -49,8 +49,8 @@ class Relay:
             source = sources.get(word, self.old)
             target = self.old if source is self.new else self.new
             message, descriptors = fd_passing.receive(source)
-            said = msgpack.unpackb(message)
-            assert said[0] == word, said
+            received = msgpack.unpackb(message)
+            assert received[0] == word, received
 
             def arrive(
                 target: socket.socket = target,
@@ -67,7 +67,7 @@ class Relay:
             arrive()
 
     def resume(self) -> None:
-        """Pass on everything from now on."""
+        """Pass on all remaining messages."""
         assert self.held is not None
         self.held()
         rest = WORDS[WORDS.index(self.word) + 1 :]
@@ -80,7 +80,7 @@ class Relay:
         self.close()
 
     def drop(self) -> None:
-        """Pass on nothing more: both see the end of the conversation."""
+        """Pass on nothing more: both see the end of the connection."""
         fd_passing.close(self.descriptors)
         self.close()
 
@@ -89,7 +89,7 @@ class Relay:
             sock.close()
 
     def end_of_new(self) -> int:
-        """Wait for the end of the new process; return its exit status."""
+        """Wait for the end of the new process; returns its exit status."""
         process, control = self.started
         status = process.wait(20)
         assert process.stdout is not None

@@ -31,6 +31,8 @@ from tests.harness import eventually, is_alive
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pyro_events.types import EventServiceStatistics, SubscriberInfo
+
 ROOT = Path(__file__).parents[2]
 SERIALIZERS = ("serpent", "json", "msgpack")
 
@@ -51,13 +53,13 @@ class Running:
     def port(self) -> int:
         return int(self.uri.rpartition(":")[2])
 
-    def statistics(self) -> dict[str, Any]:
+    def statistics(self) -> EventServiceStatistics:
         return self.engine.ask(self.engine.statistics).result(5)
 
-    def subscriptions(self) -> list[dict[str, Any]]:
+    def subscriptions(self) -> list[SubscriberInfo]:
         return self.engine.ask(self.engine.subscriptions).result(5)
 
-    def subscriber(self) -> dict[str, Any]:
+    def subscriber(self) -> SubscriberInfo:
         (only,) = self.subscriptions()
         return only
 
@@ -69,7 +71,7 @@ class Running:
 
 @Pyro5.api.expose
 class Recorder:
-    """A stock subscriber that remembers what it got."""
+    """A stock subscriber that records its events."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
@@ -93,7 +95,7 @@ class Recorder:
 
 @Pyro5.api.expose
 class AwareRecorder(Recorder):
-    """One that can be told about the event service's life."""
+    """One that receives notices about the event service's life cycle."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,7 +168,7 @@ class WireClient:
         self.sock.sendall(framing.encode_frame(kind, serializer, flags, seq, data))
 
     def frame(self, timeout: float = 10) -> framing.Frame | None:
-        """Give the next frame, None at the end of the connection."""
+        """Return the next frame, None at the end of the connection."""
         self.sock.settimeout(timeout)
         while (found := self.reader.next_frame()) is None:
             try:
@@ -191,7 +193,7 @@ class WireClient:
         return seq
 
     def finish(self, seq: int) -> Any:
-        """Give the answer to a call; pushes that come before are kept."""
+        """Return the answer to a call; pushes that come before are kept."""
         while seq not in self.answers:
             frame = self.frame()
             assert frame is not None, "the connection has ended"
@@ -211,7 +213,7 @@ class WireClient:
         return self.call("attach", subscriber_id, subjects, patterns, options)
 
     def push(self, timeout: float = 10) -> tuple[int | None, Any]:
-        """Give the next pushed frame: (first number, events), or (None, notice)."""
+        """Return the next pushed frame: (first number, events), or (None, notice)."""
         while not self.pushes:
             frame = self.frame(timeout)
             assert frame is not None, "the connection has ended"
@@ -219,7 +221,7 @@ class WireClient:
         return self.pushes.pop(0)
 
     def events(self, count: int, *, ack: bool = True) -> list[Any]:
-        """Collect so many events, checking that their numbers have no hole."""
+        """Collect `count` events, checking that their numbers have no hole."""
         found: list[Any] = []
         while len(found) < count:
             first, events = self.push()
@@ -278,7 +280,7 @@ class Process:
         return [stat.rpartition(b")")[2].split()[0] for stat in stats]
 
     def end(self, timeout: float = 10) -> tuple[int, str, str]:
-        """Wait for its end; gives exit status, the rest of stdout, stderr."""
+        """Wait for its end; returns exit status, the rest of stdout, stderr."""
         out, err = self.process.communicate(timeout=timeout)
         assert not is_alive(self.pid)
         return self.process.returncode, out, err

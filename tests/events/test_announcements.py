@@ -1,4 +1,4 @@
-"""What a manager lets the event service publish, over the control channel."""
+"""What a manager has the event service publish, over the control channel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATE = {"state": "running", "pid": 7, "reason": None, "time": 1.5}
 
 
 def test_the_manager_publishes(process: Start) -> None:
-    """In order, to whoever is subscribed; it isn't counted among what clients publish."""
+    """Subscribers get its events in order; they aren't counted among what clients publish."""
     with closing(Manager(process, *ALONE)) as manager:
         with Recording(uri_of(manager.es)) as recording:
             recording.subscribeMatch("pyroctl.*")
@@ -36,16 +36,16 @@ def test_the_manager_publishes(process: Start) -> None:
         assert (counts["announced"], counts["published"]) == (3, 0)
 
 
-def test_what_can_not_be_published_is_said(process: Start) -> None:
-    """Each with its reason; the others are published all the same."""
+def test_what_can_not_be_published_is_reported(process: Start) -> None:
+    """Each is reported with its reason; the others are still published."""
     with closing(Manager(process, *ALONE)) as manager:
         answer = manager.ask("publish", events=[["", 1], ["x" * 256, 1], [3, 1], ["good", 1]])
         assert ["subject" in reason for reason in answer["answer"]["refused"]] == [True] * 3
         assert manager.ask("statistics")["answer"]["announced"] == 1
 
 
-def test_nothing_is_published_by_one_that_has_retired(process: Start, tmp_path: Path) -> None:
-    """The next process will: the manager hears that it has to wait for that one."""
+def test_a_retired_process_publishes_nothing(process: Start, tmp_path: Path) -> None:
+    """The next process will publish it: the answer asks the manager to wait for that one."""
     with closing(Manager(process, *ALONE, PYROCTL_STATE_DIR=str(tmp_path))) as manager:
         assert "answer" in manager.ask("retire")
         assert "retired" in manager.ask("publish", events=[["a", 1]])["error"]

@@ -16,6 +16,7 @@ from tests.harness import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from pyro_events.types import ConnectionNotice, GapNotice
     from tests.events.service_harness import Running
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -46,7 +47,7 @@ async def collect(sub: AsyncSubscriber, count: int) -> list[Any]:
 
 
 def test_events_are_iterated_in_order(es: Running, delivery: Any) -> None:
-    """Those published since subscribing, by subject and by pattern."""
+    """All events since subscribing arrive, by subject and by pattern."""
 
     async def main() -> None:
         async with AsyncSubscriber(es.uri, delivery=delivery) as sub:
@@ -61,7 +62,7 @@ def test_events_are_iterated_in_order(es: Running, delivery: Any) -> None:
 
 
 def test_leaving_the_loop_and_coming_back_loses_nothing(es: Running) -> None:
-    """Iteration goes on where it stopped."""
+    """Iteration resumes where it stopped."""
 
     async def main() -> None:
         async with AsyncSubscriber(es.uri) as sub:
@@ -76,7 +77,7 @@ def test_leaving_the_loop_and_coming_back_loses_nothing(es: Running) -> None:
 
 
 def test_the_event_in_progress_is_not_acknowledged_yet() -> None:
-    """What the program hasn't finished comes again after a crash of it."""
+    """An event that the program hasn't finished comes again after its crash."""
 
     async def main() -> None:
         with FakeES() as es:
@@ -97,7 +98,7 @@ def test_the_event_in_progress_is_not_acknowledged_yet() -> None:
 
 
 def test_unsubscribing(es: Running, delivery: Any) -> None:
-    """It takes effect before it returns."""
+    """Unsubscribing takes effect before it returns."""
 
     async def main() -> None:
         async with AsyncSubscriber(es.uri, delivery=delivery) as sub:
@@ -147,7 +148,7 @@ def test_cancelling_the_whole_program_is_clean(es: Running, delivery: Any) -> No
 
 
 def test_cancelling_a_subscription_that_cannot_be_made() -> None:
-    """Nobody waits for an event service that isn't there longer than he wants to."""
+    """A program can stop waiting for an event service that isn't there."""
 
     async def main() -> None:
         async with AsyncSubscriber(NOBODY) as sub:
@@ -158,7 +159,7 @@ def test_cancelling_a_subscription_that_cannot_be_made() -> None:
 
 
 def test_closing_ends_the_iteration(es: Running) -> None:
-    """From another task."""
+    """Another task may close."""
 
     async def main() -> None:
         async with AsyncSubscriber(es.uri) as sub:
@@ -170,7 +171,7 @@ def test_closing_ends_the_iteration(es: Running) -> None:
     run(main())
 
 
-def test_whoever_closes_waits_until_it_is_closed(es: Running) -> None:
+def test_every_close_waits_until_it_is_closed(es: Running) -> None:
     """Leaving `async with` while another task closes leaves no thread behind."""
 
     async def main() -> None:
@@ -184,8 +185,8 @@ def test_whoever_closes_waits_until_it_is_closed(es: Running) -> None:
     run(main())
 
 
-def test_other_tasks_run_meanwhile(es: Running) -> None:
-    """Waiting for events holds nobody up."""
+def test_other_tasks_run_while_it_waits(es: Running) -> None:
+    """Waiting for events blocks no other task."""
 
     async def main() -> None:
         ticks = 0
@@ -210,20 +211,20 @@ def test_other_tasks_run_meanwhile(es: Running) -> None:
 class Hooked(AsyncSubscriber):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.told: list[str] = []
+        self.hooks: list[str] = []
 
-    def connected(self, notice: dict[str, Any]) -> None:
-        self.told.append("connected")
+    def connected(self, notice: ConnectionNotice) -> None:
+        self.hooks.append("connected")
 
-    def disconnected(self, notice: dict[str, Any]) -> None:
-        self.told.append("disconnected")
+    def disconnected(self, notice: ConnectionNotice) -> None:
+        self.hooks.append("disconnected")
         raise LookupError("a hook's own fault")
 
-    def gap(self, notice: dict[str, Any]) -> None:
-        self.told.append(f"gap {notice['reason']}")
+    def gap(self, notice: GapNotice) -> None:
+        self.hooks.append(f"gap {notice['reason']}")
 
 
-def test_restarts_are_survived_and_told(
+def test_restarts_are_survived_and_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Hooks are called while iterating, as those of a Subscriber are."""
@@ -242,7 +243,7 @@ def test_restarts_are_survived_and_told(
                 await asyncio.to_thread(lambda: eventually(second.subscriptions))
                 second.publish("a", 2)
                 assert await collect(sub, 1) == [2]
-                assert sub.told == ["connected", "disconnected", "connected"]
+                assert sub.hooks == ["connected", "disconnected", "connected"]
                 await sub.close()
 
     run(main())
@@ -250,7 +251,7 @@ def test_restarts_are_survived_and_told(
 
 
 def test_a_refusal_is_raised(engine: Callable[..., Running]) -> None:
-    """By subscribing and by iterating."""
+    """Both subscribing and iterating raise it."""
     es = engine(ident="secret")
 
     async def main() -> None:
@@ -265,7 +266,7 @@ def test_a_refusal_is_raised(engine: Callable[..., Running]) -> None:
 
 @pytest.mark.parametrize("subject", ["", 7, []])
 def test_bad_arguments_are_errors_at_once(subject: Any) -> None:
-    """Without any event service."""
+    """They are raised without any event service."""
 
     async def main() -> None:
         async with AsyncSubscriber(NOBODY) as sub:
@@ -277,7 +278,7 @@ def test_bad_arguments_are_errors_at_once(subject: Any) -> None:
 
 
 def test_iterating_needs_async_with() -> None:
-    """Otherwise nobody would close it."""
+    """Otherwise the subscriber would stay open."""
 
     async def main() -> None:
         sub = AsyncSubscriber(NOBODY)
@@ -289,7 +290,7 @@ def test_iterating_needs_async_with() -> None:
 
 
 def test_a_forgotten_one_warns(es: Running) -> None:
-    """And its threads end."""
+    """ResourceWarning is issued, and its threads end."""
 
     async def main() -> None:
         sub = AsyncSubscriber(es.uri)

@@ -1,4 +1,4 @@
-"""How long an event takes between two who behave, while others attack the event service."""
+"""How long an event takes between healthy clients while others attack the event service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ USUALLY, ALWAYS = 0.5, 4.0
 """Seconds. An attack that gets through costs 4 to 12 s (a pattern), or stops the service for good;
 the bounds are far from that."""
 BUSY = 50
-"""So many times a quiet round trip may add: on a busy machine that one takes long, too."""
+"""The bound grows by this multiple of a quiet round trip, which is long on a busy machine."""
 MIB = 1 << 20
 PATIENCE = 5.0
 
@@ -79,7 +79,7 @@ def slow_sender(port: int, stop: threading.Event) -> None:
 
 
 def never_reads(port: int, stop: threading.Event) -> None:
-    """A subscriber with all the events, which takes none, and a publisher that is held for it."""
+    """A subscriber to all the events, which takes none, and a publisher blocked by it."""
     with WireClient(port) as reader, WireClient(port) as writer:
         for client in (reader, writer):
             client.greet()
@@ -115,7 +115,7 @@ def nowhere(port: int, stop: threading.Event) -> None:
 
 
 def requests(*frames: bytes) -> Callable[[int, threading.Event], None]:
-    """Send the same requests again and again; whoever is hung up on comes back."""
+    """Send the same requests repeatedly, reconnecting after each hang-up."""
 
     def attack(port: int, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -154,7 +154,7 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_healthy_pair_is_served_at_once_under_attack(process: Start, name: str) -> None:
-    """Its events arrive as promptly as before, each exactly once, whatever the attacker does."""
+    """Its events arrive as promptly as before, each exactly once, under any attack."""
     es = process("-m", "pyro_events", "-N")
     port = port_of(es)
     stop = threading.Event()
@@ -176,7 +176,7 @@ def test_a_healthy_pair_is_served_at_once_under_attack(process: Start, name: str
 
 
 def round_trip(publisher: WireClient, subscriber: WireClient, number: int) -> float:
-    time.sleep(0.01)  # sleep: not all of them before the attacker has got going
+    time.sleep(0.01)  # sleep: not all of them before the attack has begun
     began = time.monotonic()
     publisher.start("publish", "healthy", number, flags=framing.ONEWAY)
     ((_, _, body, _),) = subscriber.events(1)

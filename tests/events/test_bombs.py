@@ -49,7 +49,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_known_by_their_punctuation(name: str) -> None:
-    """Whatever values they are made of."""
+    """They are detected whatever values they are made of."""
     with pytest.raises(LimitReached, match="too many values") as caught:
         check_serpent(BOMBS[name], 16 * MIB)
     assert caught.value.limit == "max_message_size"
@@ -67,10 +67,10 @@ def test_bombs_are_known_by_their_punctuation(name: str) -> None:
         b"\xff" * MIB,
     ],
 )
-def test_large_messages_are_none(value: Any) -> None:
+def test_large_messages_are_not_bombs(value: Any) -> None:
     """Long texts and a hundred thousand values are ordinary."""
     data = serpent.dumps(("Pyro.EventService", "publish", ["a", value], {}))
-    assert len(data) > 10 * FEW  # too large to be taken without a look
+    assert len(data) > 10 * FEW  # too large to be accepted unchecked
     check_serpent(data, 16 * MIB)
 
 
@@ -84,7 +84,7 @@ def test_small_messages_are_never_refused(value: Any) -> None:
 
 
 def test_what_counts_as_small() -> None:
-    """So many marks, and not one more."""
+    """A message with FEW marks is small, one with more is not."""
     check_serpent(b"," * FEW, 0)
     with pytest.raises(LimitReached):
         check_serpent(b"," * (FEW + 1), 0)
@@ -92,14 +92,14 @@ def test_what_counts_as_small() -> None:
 
 @pytest.mark.parametrize("text", [b"'\\'", b"'\\", b"'\"", b"''", b"\\", b"'x' "])
 def test_counting_is_linear(text: bytes) -> None:
-    """Quotes that never end make the search no slower."""
+    """Unterminated quotes don't slow the search down."""
     began = time.monotonic()
     with contextlib.suppress(LimitReached):
         check_serpent(text * (16 * MIB // len(text)), 16 * MIB)
     assert time.monotonic() - began < 10
 
 
-def test_a_publisher_hears_what_to_do(engine: Make) -> None:
+def test_a_publisher_gets_a_hint(engine: Make) -> None:
     """A message of too many values is a ValueError; the limit grows with max_message_size."""
     message = list(range(100_000))
     running = engine(max_message_size=2 * MIB)
@@ -124,6 +124,7 @@ def test_a_bomb_costs_neither_time_nor_memory(process: Start, name: str) -> None
         before, began = largest(es.pid), time.monotonic()
         client.send(framing.INVOKE, call, seq=9, serializer=framing.SERPENT)
         answer = client.frame()
+        assert answer is not None
         assert answer.flags & framing.EXCEPTION
         assert b"too many values" in answer.data
         assert time.monotonic() - began < 10
@@ -141,7 +142,7 @@ MSGPACK_BOMBS = {
 @pytest.mark.parametrize("name", MSGPACK_BOMBS)
 @pytest.mark.parametrize("mark", [b"", b"\xc7\x00\x01"], ids=["plain", "tagged"])
 def test_a_message_of_empty_containers_is_not_built(name: str, mark: bytes) -> None:
-    """For subscribers that want dicts messages are unpacked in the service; but not such ones."""
+    """Messages for subscribers that want dicts are unpacked in the service, but not these."""
     body = b"\x92" + (mark or b"\xc0") + MSGPACK_BOMBS[name]
     tracemalloc.start()
     try:
@@ -161,7 +162,7 @@ def test_an_answer_of_empty_containers_is_not_built(name: str) -> None:
         batch_outcome(frame, 5)
 
 
-def test_large_messages_with_few_containers_are_no_bombs() -> None:
+def test_large_messages_with_few_containers_are_not_bombs() -> None:
     """What counts are lists and dicts, not bytes that look like them."""
     texts: list[Any] = [["x", "\u0410" * MIB], [b"\x80" * MIB], list(range(300_000))]
     for message in (*texts, [{}] * 999):
@@ -170,9 +171,10 @@ def test_large_messages_with_few_containers_are_no_bombs() -> None:
         check_msgpack(pack([{}] * 1000), 1000)
 
 
-def test_large_texts_with_few_containers_are_no_bombs() -> None:
+def test_large_texts_with_few_containers_are_not_bombs() -> None:
     """What counts in json are lists and dicts, not brackets inside strings."""
-    for message in (["[{" * MIB], ['\\"[' * MIB], list(range(300_000)), [{}] * 999):
+    messages: list[list[Any]] = [["[{" * MIB], ['\\"[' * MIB], list(range(300_000)), [{}] * 999]
+    for message in messages:
         check_json(json.dumps(message).encode(), 1000)
     with pytest.raises(LimitReached):
         check_json(json.dumps([{}] * 1000).encode(), 1000)
@@ -191,7 +193,7 @@ def test_a_request_of_empty_containers_is_not_built(serializer: int) -> None:
     "start", [b"\xdc\x03\xe8", b"\xdd\x00\x00\x03\xe8", b"\xdf\x00\x00\x01\xf0"]
 )
 def test_a_short_request_that_claims_much_takes_little(start: bytes) -> None:
-    """It isn't looked at beforehand: however deep its lists are, they take 3 MB at most."""
+    """It isn't checked beforehand: its lists take 3 MB at most, however deep."""
     data = (start * 1000)[:1000]
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""Messages arrive as they left, type and value, or are refused where they are made."""
+"""Messages arrive with the same type and value, or are refused where they are made."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ messages = st.recursive(
 
 
 def canonical(value: Any) -> Any:
-    """Give something that is equal when type and value are, all the way down."""
+    """Return a value that is equal when type and value are, at every depth."""
     kind = type(value).__name__
     if isinstance(value, (list, tuple)):
         return kind, [canonical(item) for item in value]
@@ -151,13 +151,13 @@ class Point(NamedTuple):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_any_other_type_is_refused_by_name_and_path(message: Any, words: str) -> None:
-    """What would arrive as something else is a TypeError that says what and where."""
+    """What would arrive as something else is a TypeError with type and path."""
     with pytest.raises(TypeError, match="^" + re.escape(words)):
         codec.pack(message)
 
 
 def test_foreign_time_zones_are_refused() -> None:
-    """A tzinfo of somebody's own can't be recreated elsewhere."""
+    """A custom tzinfo can't be recreated elsewhere."""
 
     class Zone(type(UTC).__base__):  # type: ignore[misc] # tzinfo, by its shortest name
         def utcoffset(self, when):
@@ -168,7 +168,7 @@ def test_foreign_time_zones_are_refused() -> None:
 
 
 def test_a_message_that_contains_itself_is_refused() -> None:
-    """It is a ValueError, no endless loop."""
+    """It is a ValueError, not an endless loop."""
     message: list[Any] = []
     message.append(message)
     with pytest.raises(ValueError, match="too deeply"):
@@ -176,7 +176,7 @@ def test_a_message_that_contains_itself_is_refused() -> None:
 
 
 @pytest.mark.parametrize("depth", [100, 2000])
-def test_depth_is_an_error_or_no_problem(depth: int) -> None:
+def test_depth_is_harmless(depth: int) -> None:
     """Deep messages pass or raise ValueError; they never crash."""
     message: Any = ()
     for _ in range(depth):
@@ -199,7 +199,7 @@ def test_depth_is_an_error_or_no_problem(depth: int) -> None:
     ],
 )
 def test_lone_surrogates_are_refused(message: Any, place: str) -> None:
-    """They are no Unicode text; the error says where they are."""
+    """They are not Unicode text; the error says where they are."""
     with pytest.raises(ValueError, match=re.escape(f"{place}: '") + ".*surrogates not allowed"):
         codec.pack(message)
     assert codec.unpack(codec.pack("Ö")) == "Ö"
@@ -263,26 +263,26 @@ def sample_codec(**options: Any) -> Codec:
 @settings(deadline=None)
 @given(messages)
 def test_registered_classes_round_trip(message: Any) -> None:
-    """Objects travel as what to_dict gives, nested in anything and with anything inside."""
+    """Objects travel as what to_dict returns, nested in anything and with anything inside."""
     own = sample_codec()
     packed = own.pack({"s": [Sample((message, Sample(None)))]})
     assert same(own.unpack(packed)["s"][0].value[0], message)
 
 
 def test_a_class_that_is_not_registered_here_is_named() -> None:
-    """The receiver hears which class it lacks."""
+    """The receiver's error names the class that it lacks."""
     packed = sample_codec().pack(Sample(1))
     with pytest.raises(ValueError, match=r"'lab\.Sample'"):
         codec.unpack(packed)
 
 
 def test_unknown_classes_can_be_kept_as_what_the_caller_wants() -> None:
-    """So the event service passes them on to stock clients as Pyro5 writes them."""
+    """The event service uses this to pass them on to stock clients as Pyro5 writes them."""
     through = Codec(unknown=lambda name, state: {"__class__": name, **state})
     assert through.unpack(sample_codec().pack([Sample(1)])) == [{"__class__": "lab.Sample", "v": 1}]
 
 
-def test_values_inside_of_registered_classes_are_named_by_path() -> None:
+def test_values_inside_registered_classes_are_named_by_path() -> None:
     """The path leads to the bad value, through to_dict."""
     with pytest.raises(TypeError, match=r"^message\[0\]\['v'\]: object can't"):
         sample_codec().pack([Sample(object())])
@@ -299,7 +299,7 @@ def test_registrations_are_checked() -> None:
         own.register(Colour, "lab.Sample", lambda _: {}, lambda _: Colour.RED)
 
 
-def test_registering_with_the_process_teaches_pyro_too() -> None:
+def test_registering_with_the_process_registers_with_pyro_too() -> None:
     """Callback subscribers and bare proxies in the same program know the class."""
 
     class Reading:

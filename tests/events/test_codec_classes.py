@@ -1,4 +1,4 @@
-"""Own classes, registered on both ends, through every kind of publisher and subscriber."""
+"""User classes, registered on both ends, through every kind of publisher and subscriber."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NESTED = {"tracks": [TRACK, {"at": Point(0, 0)}], "one": Point(TRACK, [TRACK])}
 def test_objects_arrive_at_helpers(
     classes: None, engine: Callable[..., Running], delivery: Any
 ) -> None:
-    """Whether published, posted, or published by a bare proxy; nested in each other."""
+    """They may be published, posted, or published by a bare proxy, and nested in each other."""
     es = engine()
     with Recording(es.uri, delivery=delivery) as sub, Publisher(es.uri) as pub:
         sub.subscribe("a")
@@ -73,7 +73,7 @@ def test_objects_arrive_at_helpers(
 
 
 def test_objects_arrive_in_asyncio(classes: None, engine: Callable[..., Running]) -> None:
-    """As in the other helper."""
+    """They arrive as in the other helper."""
     es = engine()
 
     async def receive() -> Any:
@@ -95,7 +95,7 @@ def test_objects_arrive_at_stock_subscribers(
     stock: Callable[..., StockDaemon],
     as_dict: bool,
 ) -> None:
-    """That know the class; the event service need not."""
+    """The subscribers know the class; the event service need not."""
     es, recorder = engine(), Recorder()
     uri = stock().register(recorder)
     with proxy(es.uri) as bare, Publisher(es.uri) as pub:
@@ -105,7 +105,7 @@ def test_objects_arrive_at_stock_subscribers(
     assert (event["msg"] if as_dict else event.msg) == NESTED
 
 
-def test_a_subscriber_without_the_class_hears_of_a_gap(
+def test_a_subscriber_without_the_class_gets_a_gap(
     engine: Callable[..., Running],
 ) -> None:
     """The event is counted as undecodable, and the next one comes."""
@@ -124,7 +124,7 @@ def test_a_subscriber_without_the_class_hears_of_a_gap(
 
 
 def test_subclasses_are_registered_themselves_or_refused(classes: None) -> None:
-    """They would arrive as their base."""
+    """Otherwise they would arrive as their base."""
     words = "message['p'][0]: test_codec_classes.Pixel can't be sent; use a type that can, or regis"
     with pytest.raises(TypeError, match="^" + re.escape(words)):
         codec.pack({"p": [Pixel(1, 2)]})
@@ -137,7 +137,7 @@ def test_subclasses_are_registered_themselves_or_refused(classes: None) -> None:
 
 
 def test_a_name_means_one_class(classes: None) -> None:
-    """In the codec and in Pyro5; nothing has changed after a refusal."""
+    """A second use is refused by the codec and by Pyro5, and changes nothing."""
     with pytest.raises(ValueError, match=r"'lab\.Point' is registered for another class"):
         codec.register(Pixel, "lab.Point", vars, lambda d: Pixel(**d))
     for name in ("pyro_events.Event", "Pyro5.core.URI"):
@@ -150,7 +150,7 @@ def test_a_name_means_one_class(classes: None) -> None:
 
 
 def test_registering_again_replaces(classes: None) -> None:
-    """The old name is free, everywhere."""
+    """The old name is free again, in the codec and in Pyro5."""
     codec.register(Point, "lab.P", lambda p: {"xy": [p.x, p.y]}, lambda d: Point(*d["xy"]))
     codec.register(Pixel, "lab.Point", vars, lambda d: Pixel(**d))
     try:
@@ -163,7 +163,7 @@ def test_registering_again_replaces(classes: None) -> None:
 
 
 def test_unregistering_takes_it_back() -> None:
-    """In the codec and in Pyro5's serializers; twice is an error."""
+    """It takes effect in the codec and in Pyro5's serializers; twice is an error."""
     codec.register(Point, "lab.Point", vars, lambda d: Point(**d))
     packed, stock = codec.pack(Point(1, 2)), serializers["json"].dumps(Point(1, 2))
     codec.unregister(Point)
@@ -185,8 +185,8 @@ def test_unregistering_takes_it_back() -> None:
         (lambda p: {"x": len(p.x)}, "has no len"),
     ],
 )
-def test_a_bad_to_dict_is_told_with_the_path(to_dict: Any, words: str) -> None:
-    """Where it is published."""
+def test_a_bad_to_dict_is_reported_with_the_path(to_dict: Any, words: str) -> None:
+    """The error is raised where the object is published."""
     own = Codec()
     own.register(Point, "lab.Point", to_dict, lambda d: Point(**d))
     with pytest.raises(
@@ -197,7 +197,7 @@ def test_a_bad_to_dict_is_told_with_the_path(to_dict: Any, words: str) -> None:
 
 @pytest.mark.parametrize("state", [{}, {"x": 1, "y": 2, "z": 3}, None, 7])
 def test_a_from_dict_that_fails_makes_the_message_a_bad_one(state: Any) -> None:
-    """Whatever it raises, it is a ValueError to whoever receives."""
+    """Whatever it raises, the receiver gets a ValueError."""
     own = Codec()
     own.register(Point, "lab.Point", lambda _: {"s": state}, lambda d: Point(**d["s"]))
     with pytest.raises(ValueError, match="not a message: TypeError"):

@@ -1,4 +1,4 @@
-"""Whatever bytes a stranger makes: a message or a ValueError, in bounded time and memory."""
+"""Any bytes give a message or a ValueError, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ bodies = st.recursive(
 def write(value: Any) -> bytes:
     if isinstance(value, Pairs):
         head = msgpack.Packer().pack_map_header(len(value))
-        return head + b"".join(write(key) + write(item) for key, item in value)
+        return bytes(head) + b"".join(write(key) + write(item) for key, item in value)
     if isinstance(value, list):
-        return msgpack.Packer().pack_array_header(len(value)) + b"".join(map(write, value))
+        return bytes(msgpack.Packer().pack_array_header(len(value))) + b"".join(map(write, value))
     return bytes(msgpack.packb(value))
 
 
@@ -85,7 +85,7 @@ def write(value: Any) -> bytes:
 def test_tags_in_any_disorder_are_a_message_or_a_value_error(
     body: Any, cut: int, more: bytes
 ) -> None:
-    """Tags anywhere, with anything after them, cut off or with more behind; no tag gets out."""
+    """Tags may be anywhere, with anything after them, or cut off; none appears in a message."""
     packed = write(body)
     for data in (packed, packed[:cut], packed[:cut] + more, packed + more):
         with contextlib.suppress(ValueError):
@@ -95,14 +95,14 @@ def test_tags_in_any_disorder_are_a_message_or_a_value_error(
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_message_or_a_value_error(data: bytes) -> None:
-    """And a bytes-like object is as good as bytes."""
+    """Bytes-like objects are treated like bytes."""
     with contextlib.suppress(ValueError):
         codec.unpack(memoryview(data))
 
 
 @pytest.mark.parametrize("where", [lambda mark: [1, mark], lambda mark: {"a": mark}, lambda m: m])
 def test_a_tag_without_a_value_is_refused_wherever_it_is(where: Any) -> None:
-    """Not only where it is the message."""
+    """This holds at the top and nested."""
     assert "tag without a value" in refuse(where(MARK[tags.TUPLE]))
 
 
@@ -119,7 +119,7 @@ def test_a_tag_without_a_value_is_refused_wherever_it_is(where: Any) -> None:
 )
 @pytest.mark.parametrize("kind", ["set", "frozenset", "dict", "map"])
 def test_colliding_keys_cost_no_more_than_others(numbers: list[Any], kind: str) -> None:
-    """They are refused after a time in proportion to the message."""
+    """They are refused after a time proportional to the message."""
     if kind == "dict":
         message: Any = tagged(tags.DICT, *(x for number in numbers for x in (number, 1)))
     elif kind == "map":
@@ -145,19 +145,19 @@ def test_colliding_keys_cost_no_more_than_others(numbers: list[Any], kind: str) 
     ],
     ids=["small", "floats", "grid", "bits"],
 )
-def test_keys_that_collide_by_nature_are_fine(keys: set[Any]) -> None:
-    """Sets and dicts of them travel."""
+def test_natural_collisions_are_accepted(keys: set[Any]) -> None:
+    """Sets and dicts with a few colliding keys travel."""
     assert codec.unpack(codec.pack(keys)) == keys
     assert codec.unpack(codec.pack(dict.fromkeys(keys))) == dict.fromkeys(keys)
 
 
 def test_many_colliding_keys_are_refused_at_publish() -> None:
-    """So that nobody learns of it by a gap."""
+    """Otherwise subscribers would get a gap."""
     with pytest.raises(ValueError, match="same hash"):
         codec.pack({(PRIME * n,) for n in range(8, 8 + 2 * MAX_COLLIDING)})
 
 
-def test_plain_maps_have_few_collisions_by_nature() -> None:
+def test_plain_maps_have_few_collisions() -> None:
     """Ints of 64 bits and floats: the worst choice of keys costs about what others cost."""
     ints = [n * PRIME + offset for offset in range(9000) for n in range(-3, 8)]
     floats = [float(m) * 2.0 ** (61 * e) for m in range(1, 3000) for e in range(-16, 16)]
@@ -179,7 +179,7 @@ def test_no_comparison_of_ints_and_decimals_takes_hours() -> None:
 @pytest.mark.parametrize("header", [b"\xdd\0\0\xe0\0", b"\xdc\xe0\0", b"\xdf\0\0\xe0\0"])
 @pytest.mark.parametrize("filling", [b"\xc0", b"\xc1"])
 def test_claimed_lengths_allocate_nothing(header: bytes, filling: bytes) -> None:
-    """Lists that claim to be as long as the message, a thousand deep: no list is made of that."""
+    """Lists that claim the length of the message, a thousand deep, are never created."""
     headers = header * 1000
     data = headers + filling * (60_000 - len(headers))
     tracemalloc.start()
@@ -206,7 +206,7 @@ def test_claimed_lengths_allocate_nothing(header: bytes, filling: bytes) -> None
     ],
 )
 def test_lengths_and_text_that_cannot_be_are_refused_with_a_reason(data: bytes) -> None:
-    """The error has words, for the log and for the gap's detail."""
+    """The error has a text, for the log and for the gap's detail."""
     with pytest.raises(ValueError, match=r"[a-z]{3}"):
         codec.unpack(data)
 

@@ -1,4 +1,4 @@
-"""Unpacking many messages at once gives what unpacking each gives, whatever their bytes are."""
+"""Unpacking many messages at once returns the same as unpacking each, whatever their bytes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_many_messages_arrive_as_they_were(messages: list[Any]) -> None:
 @example([b"\x92", pack(1), b"\xc0\xc0\xc0"])
 @example([b"\xc0\xc0", pack(1), b"\x91"])
 @example([b"\x91", pack(1), pack(date(2026, 1, 2))])
-def test_no_bytes_get_at_their_neighbours(bodies: list[bytes]) -> None:
+def test_no_bytes_affect_their_neighbours(bodies: list[bytes]) -> None:
     """A body that isn't exactly one message is an error, and never part of another message."""
     try:
         expected = [unpack(body) for body in bodies]
@@ -51,14 +51,14 @@ def test_no_bytes_get_at_their_neighbours(bodies: list[bytes]) -> None:
     assert repr(unpack_all(bodies)) == repr(expected)
 
 
-def test_a_list_that_claims_too_much_makes_nothing() -> None:
-    """Neither in time nor in memory: its length is checked before the list is made."""
+def test_a_list_that_claims_too_much_allocates_nothing() -> None:
+    """Its length is checked before the list is created."""
     with pytest.raises(ValueError, match=r"."):
         unpack_all([b"\xdd\x7f\xff\xff\xff", pack(1)])
 
 
 def test_nan_and_none_at_all() -> None:
-    """No messages are none, and what isn't equal to itself still arrives."""
+    """No messages give an empty list, and NaN, unequal to itself, still arrives."""
     assert unpack_all([]) == []
     (found,) = unpack_all([pack(math.nan)])
     assert math.isnan(found)

@@ -122,7 +122,7 @@ def test_an_event_that_can_not_be_decoded_costs_only_itself(engine: Make, stock:
     with proxy(running.uri) as es:
         es.subscribe("a", uri)
     strange = codec.Codec()
-    strange.register(Recorder, "un.known", vars, lambda _: None)
+    strange.register(Recorder, "un.known", vars, lambda _: recorder)
     bodies = list(map(codec.pack, range(100)))
     send(running, "a", *bodies[:50], strange.pack(Recorder.__new__(Recorder)), *bodies[50:])
     eventually(lambda: running.subscriber()["delivered"] == 100)
@@ -146,9 +146,11 @@ def test_subscribers_without_the_class(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """Without Event an event is an error with a hint; with as_dict=True it is a dict."""
-    wrap: Callable[[int], Any] = {"msgpack": int, "marshal": lambda n: (n,), "serpent": Decimal}[
-        kind
-    ]
+    wrap: Callable[[int], Any] = {
+        "msgpack": lambda n: n,
+        "marshal": lambda n: (n,),
+        "serpent": Decimal,
+    }[kind]
     running, recorder = engine(), Recorder()
     uri = stock().register(recorder)
     registry = serializers.SerializerBase._SerializerBase__custom_dict_to_class_registry
@@ -181,7 +183,7 @@ def test_daemons_without_msgpack(
 
 
 def test_a_subscriber_that_comes_back_gets_what_waited(engine: Make, stock: Stock) -> None:
-    """A broken connection is retried; what was published meanwhile arrives, in order."""
+    """A broken connection is retried; what was published in between arrives, in order."""
     running, recorder = engine(**{**QUICK, "retry_for": 30}), Recorder()
     first = stock()
     uri, port = first.register(recorder, "it"), first.port
@@ -236,7 +238,7 @@ def test_an_object_that_is_unregistered_is_dropped(engine: Make, stock: Stock) -
 
 
 def test_an_object_that_comes_back_misses_nothing(engine: Make, stock: Stock) -> None:
-    """An object that is registered again in time gets what was published meanwhile."""
+    """An object that is registered again in time gets what was published in between."""
     running, recorder, daemon = engine(**{**QUICK, "retry_for": 30}), Recorder(), stock()
     uri = daemon.register(recorder, "it")
     with proxy(running.uri) as es:

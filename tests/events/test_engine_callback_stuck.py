@@ -1,4 +1,4 @@
-"""Stock subscribers that are slow, stuck or killed: it costs nobody else anything."""
+"""Stock subscribers that are slow, stuck or killed do not affect other clients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def test_a_slow_subscriber_gets_small_batches(
     engine: Make, stock: Stock, wrap: Callable[[int], Any]
 ) -> None:
-    """An `event` that takes its time is not taken for stuck because many events wait."""
+    """A slow `event` does not count as stuck because many events wait."""
     running, recorder = engine(reply_timeout=1.5), Recorder()
     recorder.hook = lambda event: time.sleep(0.1)  # sleep: a slow subscriber
     with proxy(running.uri) as es:
@@ -47,7 +47,7 @@ def test_a_subscriber_that_never_answers_is_tried_again(engine: Make, stock: Sto
     assert set(recorder.messages()) == {1}
 
 
-def test_a_stuck_subscriber_delays_nobody(
+def test_a_stuck_subscriber_delays_no_other(
     engine: Make, stock: Stock, stock_process: Callable[..., Process]
 ) -> None:
     """While one subscriber's process is stopped, the others get everything at once."""
@@ -69,7 +69,7 @@ def test_a_stuck_subscriber_delays_nobody(
             eventually(lambda: remote.got() == list(range(300)))
 
 
-def test_a_killed_subscriber_delays_nobody(
+def test_a_killed_subscriber_delays_no_other(
     engine: Make, stock: Stock, stock_process: Callable[..., Process]
 ) -> None:
     """A subscriber that is killed in mid-stream is retried, and dropped in the end."""

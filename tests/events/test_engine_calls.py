@@ -82,7 +82,7 @@ def test_bad_subjects_raise_at_the_client(
 def test_bad_subscribers_raise_at_the_client(
     engine: Make, subscriber: object, error: type[Exception]
 ) -> None:
-    """What can't be called back is refused by name, before anything is done."""
+    """An address that can't be called back is refused by name, before anything is done."""
     running = engine()
     with proxy(running.uri) as es, pytest.raises(error, match="subscriber"):
         es.subscribe("a", subscriber)
@@ -104,7 +104,7 @@ def test_bad_subscribers_raise_at_the_client(
 def test_bad_options_change_nothing(
     engine: Make, options: dict[str, Any], error: type[Exception]
 ) -> None:
-    """An option out of range is refused by name, and nobody is subscribed."""
+    """An option out of range is refused by name, and nothing is subscribed."""
     running = engine()
     with proxy(running.uri) as es, pytest.raises(error, match=next(iter(options))):
         es.subscribe("a", "PYRO:x@localhost:1", **options)
@@ -119,7 +119,7 @@ def test_a_bad_pattern_is_named(engine: Make) -> None:
 
 @pytest.mark.parametrize("message", [datetime.now, object()])
 def test_what_a_client_can_not_send_is_its_error(engine: Make, message: object) -> None:
-    """A message that Pyro5 degrades into a dict of a class is an error at publish."""
+    """A message that Pyro5 turns into a dict of a class is an error at publish."""
     with proxy(engine().uri) as es, pytest.raises((SerializeError, TypeError, ValueError)):
         es.publish("a", message)
 
@@ -155,7 +155,7 @@ def test_a_subscriber_may_be_given_in_four_ways(
 
 
 def test_unsubscribe_takes_subject_and_pattern_of_one_text(engine: Make, stock: Stock) -> None:
-    """`unsubscribe` removes both in one call; other texts are ignored."""
+    """`unsubscribe` removes both in one call; what was not subscribed is not an error."""
     running, recorder = engine(), Recorder()
     uri = stock().register(recorder)
     with proxy(running.uri) as es:
@@ -259,7 +259,7 @@ def test_an_unknown_object_is_refused(engine: Make) -> None:
 
 
 def test_marshal_is_for_trusted_clients(engine: Make, stock: Stock) -> None:
-    """marshal is refused with a way out, unless the deployment says that clients are trusted."""
+    """marshal is refused with a hint, unless the deployment declares clients trusted."""
     with proxy(engine().uri, "marshal") as es, pytest.raises(CommunicationError, match="serpent"):
         es._pyroBind()
     recorder = Recorder()
@@ -282,7 +282,7 @@ def test_marshal_requests_of_strangers_are_refused(engine: Make) -> None:
 
 
 def test_a_blob_is_refused(engine: Make) -> None:
-    """A SerializedBlob gets an answer that says what to do."""
+    """A SerializedBlob is refused with a hint."""
     with proxy(engine().uri) as es, pytest.raises(SerializeError, match="SerializedBlob"):
         es.publish(Pyro5.api.SerializedBlob("info", [1, 2]))
 
@@ -300,7 +300,7 @@ def test_compressed_requests(engine: Make, stock: Stock, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("handshake", ["secret", {"ident": "secret"}])
 def test_the_identification(engine: Make, handshake: object) -> None:
-    """With an identification set, only who presents it gets in, and the others read why not."""
+    """With an identification set, only clients that present it get in; others get the reason."""
     running = engine(ident="secret")
     with proxy(running.uri, handshake=handshake) as es:
         assert es.statistics()["published"] == 0

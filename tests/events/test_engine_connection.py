@@ -34,8 +34,8 @@ class Hesitant:
         pass
 
 
-def test_who_is_held_again_and_again_is_not_read_ahead() -> None:
-    """However many requests a client sends at once, a few of them are in memory at a time."""
+def test_a_client_that_is_held_repeatedly_is_not_read_ahead() -> None:
+    """Of many requests that a client sends at once, few are in memory at a time."""
     ours, theirs = socket.socketpair()
     loop = Loop()
     owner = Hesitant(loop)

@@ -63,7 +63,7 @@ def item(message: object, subject: str = "Subject", time: float = 1.5) -> Any:
 
 
 def decode(group: Group, object_id: str = OBJECT) -> list[Any]:
-    """Decode a group as a stock daemon does it, and return the events."""
+    """Decode a group as a stock daemon does; returns the events."""
     start = prefix(group.serializer, object_id)
     serializer = serializers_by_id[group.serializer]
     events = []
@@ -129,7 +129,7 @@ def test_events_as_dicts(message: Any) -> None:
     ],
 )
 def test_the_fastest_faithful_serializer_is_chosen(message: object, serializer: int) -> None:
-    """For dicts: msgpack where it is faithful, marshal where that is, serpent for the rest."""
+    """For dicts this is msgpack where it is faithful, else marshal, else serpent."""
     assert Encoder().group([item(message)], DICT).serializer == serializer
     assert Encoder().group([item(message)], EVENT).serializer == framing.MSGPACK
 
@@ -139,7 +139,7 @@ def test_the_fastest_faithful_serializer_is_chosen(message: object, serializer: 
     [(Decimal("1.5"), "1.5"), (UUID(int=5), str(UUID(int=5))), ([Decimal(2), (1,)], ["2", (1,)])],
 )
 def test_serpents_own_conversions(message: object, arrives: object) -> None:
-    """What only serpent takes arrives as Pyro5's serpent gives it."""
+    """What only serpent accepts arrives as Pyro5's serpent converts it."""
     assert [event["msg"] for event in decode_all([item(message)], DICT)] == [arrives]
 
 
@@ -168,8 +168,9 @@ def test_opaque_messages_are_bytes() -> None:
 def test_registered_classes_arrive_as_pyro5_sends_them() -> None:
     """An object of a class that only the publisher registered is passed on for Pyro5 to rebuild."""
     codec = Codec()
-    codec.register(Frame, "lab.Frame", lambda frame: {"seq": frame.seq}, lambda _: None)
-    body = codec.pack(Frame(1, 2, 3, 4, b"", b""))
+    frame = Frame(1, 2, 3, 4, b"", b"")
+    codec.register(Frame, "lab.Frame", lambda frame: {"seq": frame.seq}, lambda _: frame)
+    body = codec.pack(frame)
     group = Encoder().group([("Subject", 1.5, body, False)], DICT)
     assert group.serializer == framing.MARSHAL
     args = marshal.loads(group.parts[0])
@@ -177,16 +178,16 @@ def test_registered_classes_arrive_as_pyro5_sends_them() -> None:
 
 
 class Probe:
-    """A class that only Pyro5 is told of."""
+    """A class that only Pyro5 knows."""
 
     def __init__(self, value: int) -> None:
         self.value = value
 
 
 def test_classes_that_only_pyro5_knows_arrive() -> None:
-    """A subscriber that registered a class with Pyro5 alone gets objects of it all the same."""
+    """A subscriber that registered a class with Pyro5 alone still gets objects of it."""
     codec = Codec()
-    codec.register(Probe, "lab.Probe", lambda probe: {"value": probe.value}, lambda _: None)
+    codec.register(Probe, "lab.Probe", lambda probe: {"value": probe.value}, lambda _: Probe(0))
     body = codec.pack([(Probe(4),)])
     SerializerBase.register_dict_to_class("lab.Probe", lambda _, state: Probe(state["value"]))
     try:
@@ -202,14 +203,14 @@ DAMAGED = [b"", b"\xc1", b"\xc0\xc0", b"\xc7\x00\x63", b"\x92\xc0"]
 
 @pytest.mark.parametrize("body", DAMAGED)
 def test_damaged_bodies_are_never_spliced(body: bytes) -> None:
-    """Bytes that are not exactly one message are not put into anybody's request."""
+    """Bytes that are not exactly one message never become part of a request."""
     group = Encoder().group([("Subject", 1.5, body, False)], DICT)
     assert (group.serializer, group.events) == (UNENCODABLE, 1)
 
 
 @pytest.mark.parametrize("body", DAMAGED)
 def test_damaged_bodies_are_refused_by_the_class(body: bytes) -> None:
-    """An Event with a body that is not a message can't be made."""
+    """An Event whose body isn't a message can't be created."""
     group = Encoder().group([("Subject", 1.5, body, False)], EVENT)
     with pytest.raises(ValueError):  # noqa: PT011 - msgpack gives some without a text
         decode(group)
@@ -237,7 +238,7 @@ def test_bodies_are_shared() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 65535, 65536])
 def test_array_headers(count: int) -> None:
-    """Our list headers are msgpack's."""
+    """Our list headers are those of msgpack."""
     assert array_header(count) == msgpack.Packer().pack_array_header(count)
 
 
@@ -249,7 +250,7 @@ def reply(serializer: int, results: Any, flags: int = framing.BATCH) -> Frame:
 
 @pytest.mark.parametrize("serializer", [framing.SERPENT, framing.MSGPACK])
 def test_outcomes_of_batches(serializer: int) -> None:
-    """The reply tells how many calls ran, and what ended them."""
+    """The outcome has the number of completed calls, and the exception."""
     failure = _ExceptionWrapper(ValueError("boom", 5))
     assert batch_outcome(reply(serializer, [None] * 3), 3) == (3, None)
     assert batch_outcome(reply(serializer, [None, 1, {"a": 2}]), 3) == (3, None)
@@ -262,7 +263,7 @@ def test_outcomes_of_batches(serializer: int) -> None:
 @pytest.mark.parametrize("serializer", [framing.SERPENT, framing.MSGPACK])
 @pytest.mark.parametrize("results", [[], [None], [None] * 4, "text", {}, 5])
 def test_nonsense_for_a_reply(serializer: int, results: object) -> None:
-    """A reply that can't be right is a broken connection, not lost events."""
+    """An impossible reply counts as a broken connection, not as lost events."""
     with pytest.raises(ProtocolError):
         batch_outcome(reply(serializer, results), 3)
 
@@ -289,13 +290,13 @@ def test_no_class_is_built_from_a_reply() -> None:
 
 def test_exceptions_in_marshal_are_readable() -> None:
     """The text of an exception is found in marshal without decoding it."""
-    error = {"__class__": "builtins.ValueError", "args": ("boom",)}
+    error: dict[str, Any] = {"__class__": "builtins.ValueError", "args": ("boom",)}
     error["attributes"] = {"_pyroTraceback": ["Traceback:\n", "ValueError: boom\n"]}
     frame = Frame(framing.RESULT, framing.MARSHAL, framing.EXCEPTION, 1, b"", marshal.dumps(error))
     assert describe(frame).endswith("ValueError: boom")
 
 
-def test_text_serializers_can_not_be_tricked() -> None:
+def test_text_serializers_can_not_be_confused() -> None:
     """Quotes and brackets in subjects and messages stay inside them."""
     nasty = "'),('__exit__',(),{}),('event',('\n\"\\"
     found = decode_all([item([nasty, Decimal(1)], subject=nasty)], DICT)

@@ -1,4 +1,4 @@
-"""Strangers, silence and excess: none of them disturbs anybody else."""
+"""Garbage, silence and excess of one client don't disturb others."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def refusals(running: Running) -> dict[str, int]:
 def serves(running: Running) -> bool:
     with proxy(running.uri) as es:
         es._pyroTimeout = 3
-        return es.statistics()["incarnation"] == running.engine.incarnation
+        return bool(es.statistics()["incarnation"] == running.engine.incarnation)
 
 
 @pytest.mark.parametrize("start", [b"", b"PYRO", greeting()[:30], greeting()[:-1]])
 def test_a_silent_connection_is_closed(engine: Make, start: bytes) -> None:
-    """Whoever doesn't finish the handshake in time is hung up on; others are served meanwhile."""
+    """A client that doesn't finish the handshake in time is hung up on; others are served."""
     running = engine(handshake_timeout=0.3)
     with socket.create_connection(("127.0.0.1", running.port), 5) as sock:
         sock.sendall(start)
@@ -92,11 +92,12 @@ def test_garbage_is_hung_up_on(engine: Make, garbage: bytes) -> None:
 )
 @pytest.mark.parametrize("serializer", [1, 2, 3, 4, 77])
 def test_a_bad_handshake_is_refused_in_words(engine: Make, data: bytes, serializer: int) -> None:
-    """A handshake that makes no sense is answered with CONNECTFAIL, then hung up on."""
+    """An invalid handshake is answered with CONNECTFAIL and a hang-up."""
     running = engine()
     with WireClient(running.port) as client:
         client.send(framing.CONNECT, data, serializer=serializer)
         answer = client.frame()
+        assert answer is not None
         assert answer.type == framing.CONNECTFAIL
         assert client.frame() is None
     assert serves(running)
@@ -119,20 +120,21 @@ def test_a_bad_handshake_is_refused_in_words(engine: Make, data: bytes, serializ
 )
 @pytest.mark.parametrize("flags", [0, framing.BATCH, framing.ONEWAY, framing.KEEPSERIALIZED])
 def test_a_bad_request_is_an_exception(engine: Make, data: bytes, flags: int) -> None:
-    """A request that makes no sense is answered with an exception; the connection goes on."""
+    """An invalid request is answered with an exception; the connection stays open."""
     running = engine()
     with WireClient(running.port) as client:
         client.greet()
         client.send(framing.INVOKE, data, flags, 9)
         if not flags & framing.ONEWAY:
             answer = client.frame()
+            assert answer is not None
             assert (answer.type, answer.seq) == (framing.RESULT, 9)
             assert answer.flags & framing.EXCEPTION
         assert client.call("statistics")["refused"] == 1
 
 
 def test_a_compressed_bomb(engine: Make) -> None:
-    """Data that inflate beyond the limit are refused by a ValueError; the connection goes on."""
+    """Data that inflate beyond the limit are refused by a ValueError; the connection stays open."""
     running = engine(max_message_size=100_000)
     with WireClient(running.port) as client:
         client.greet()
@@ -174,7 +176,9 @@ def test_fuzz(shared_engine: Running, data: bytes, framed: bool, serializer: int
         client.greet()
         if framed:
             client.send(framing.INVOKE, data, seq=1, serializer=serializer)
-            assert client.frame().flags & framing.EXCEPTION
+            answer = client.frame()
+            assert answer is not None
+            assert answer.flags & framing.EXCEPTION
         else:
             client.sock.sendall(data)
     assert shared_engine.statistics()["published"] == 0
@@ -186,7 +190,7 @@ def shared_engine(engine: Make) -> Running:
 
 
 def test_connections_are_limited(engine: Make) -> None:
-    """Beyond the limit a client is told why; when others leave there is room again."""
+    """Beyond the limit a client gets the reason; when others leave there is room again."""
     running = engine(max_connections=3)
     clients = [WireClient(running.port) for _ in range(3)]
     for client in clients:
@@ -218,8 +222,8 @@ def test_connections_of_one_peer_are_limited(engine: Make) -> None:
     assert refusals(running) == {"max_connections_per_peer": 1}
 
 
-def test_strangers_beyond_every_limit_are_hung_up_on(engine: Make) -> None:
-    """A hundred are told why they are refused; more than that are closed at once, and counted."""
+def test_clients_beyond_every_limit_are_hung_up_on(engine: Make) -> None:
+    """A hundred get the reason of their refusal; further ones are closed at once, and counted."""
     running = engine(max_connections=1)
     socks = [socket.create_connection(("127.0.0.1", running.port), 5) for _ in range(110)]
     eventually(lambda: refusals(running) == {"max_connections": 109})
@@ -251,7 +255,7 @@ def test_subscriptions_of_a_callback_subscriber_are_limited(engine: Make) -> Non
 
 
 def test_subscriptions_of_a_stream_are_limited(engine: Make) -> None:
-    """For a new stream, for one that comes back, and for one that wants more."""
+    """The limit holds for a new stream, for one that comes back, and for further subscriptions."""
     running = engine(max_subscriptions=2)
     with WireClient(running.port) as client:
         client.greet()
@@ -270,7 +274,7 @@ def test_subscriptions_of_a_stream_are_limited(engine: Make) -> None:
 
 
 def test_subscribers_beyond_the_limit_are_counted(engine: Make) -> None:
-    """Of either kind; one that is there already may come back."""
+    """This holds for both kinds; a present subscriber may reconnect."""
     running = engine(max_subscribers=1)
     with WireClient(running.port) as client, proxy(running.uri) as es:
         client.greet()
@@ -287,7 +291,7 @@ def test_subscribers_beyond_the_limit_are_counted(engine: Make) -> None:
 
 
 def test_other_refusals_are_counted_by_the_name_of_their_limit(engine: Make) -> None:
-    """Handshakes that take too long or say the wrong word, and messages that are too large."""
+    """Handshakes with a time-out or a wrong identification, and messages that are too large."""
     running = engine(ident="x", handshake_timeout=0.1, max_message_size=20_000, queue_bytes=10_000)
     with socket.create_connection(("127.0.0.1", running.port), 5) as sock:
         assert sock.recv(1) == b""
@@ -302,14 +306,16 @@ def test_other_refusals_are_counted_by_the_name_of_their_limit(engine: Make) -> 
     }  # fmt: skip
 
 
-def test_marshal_is_for_the_trusted(engine: Make) -> None:
+def test_marshal_is_for_trusted_clients(engine: Make) -> None:
     """It is refused and counted, in handshakes and calls; where clients are trusted it works."""
     running = engine()
     call = marshal.dumps((EVENTSERVICE_NAME, "publish", ["a", 1], {}), 2)
     with WireClient(running.port) as client:
         client.greet()
         client.send(framing.INVOKE, call, seq=1, serializer=framing.MARSHAL)
-        assert b"marshal is not accepted" in client.frame().data
+        answer = client.frame()
+        assert answer is not None
+        assert b"marshal is not accepted" in answer.data
     with proxy(running.uri, "marshal") as es, pytest.raises(CommunicationError, match="marshal"):
         es._pyroBind()
     assert refusals(running) == {"trusted": 2}
@@ -319,7 +325,7 @@ def test_marshal_is_for_the_trusted(engine: Make) -> None:
 
 
 def test_a_client_that_reads_no_replies_is_not_served_further(engine: Make) -> None:
-    """Replies that nobody reads don't pile up in memory without end."""
+    """Unread replies don't pile up in memory without limit."""
     running = engine()
     client = WireClient(running.port)
     client.greet()
@@ -356,7 +362,7 @@ def descriptors() -> int:
 
 
 def test_a_client_that_vanishes_in_mid_request(engine: Make) -> None:
-    """Half a request and a reset disturb nobody."""
+    """Half a request and a reset disturb no other client."""
     running = engine()
     client = WireClient(running.port)
     client.greet()

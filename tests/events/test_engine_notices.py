@@ -1,4 +1,4 @@
-"""What an object with `es_notice` is told: stops, gaps, patterns, and that it was dropped."""
+"""What an object with `es_notice` is notified of: stops, gaps, patterns, and its dismissal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tests.events.service_harness import Make, Stock
 
 
-def test_aware_subscribers_hear_of_the_stop(engine: Make, stock: Stock) -> None:
-    """An object with es_notice is aware, and told with reason and incarnation at the stop."""
+def test_aware_subscribers_are_notified_of_the_stop(engine: Make, stock: Stock) -> None:
+    """An object with es_notice is aware, and gets reason and incarnation at the stop."""
     running, aware, plain = engine(), AwareRecorder(), Recorder()
     daemon = stock()
     with proxy(running.uri) as es:
@@ -36,8 +36,8 @@ def test_aware_subscribers_hear_of_the_stop(engine: Make, stock: Stock) -> None:
     assert aware.messages() == plain.messages() == [1]
 
 
-def test_an_aware_object_hears_of_a_gap(engine: Make, stock: Stock) -> None:
-    """What a full queue has dropped is told in one notice before the next events."""
+def test_an_aware_object_is_notified_of_a_gap(engine: Make, stock: Stock) -> None:
+    """One notice before the next events counts what a full queue has dropped."""
     running, aware, gate = engine(), AwareRecorder(), threading.Event()
     aware.hook = lambda event: gate.wait(20)
     with proxy(running.uri) as es:
@@ -58,8 +58,8 @@ def test_an_aware_object_hears_of_a_gap(engine: Make, stock: Stock) -> None:
     }  # fmt: skip
 
 
-def test_an_aware_object_hears_that_it_is_dropped(engine: Make, stock: Stock) -> None:
-    """With `disconnect` it is told so, after what was under way; a plain one is only dropped."""
+def test_an_aware_object_is_notified_of_its_dismissal(engine: Make, stock: Stock) -> None:
+    """With `disconnect` the notice comes after what was under way; a plain one is only dropped."""
     running, daemon, gate = engine(), stock(), threading.Event()
     aware, plain = AwareRecorder(), Recorder()
     aware.hook = plain.hook = lambda event: gate.wait(20)
@@ -76,7 +76,7 @@ def test_an_aware_object_hears_that_it_is_dropped(engine: Make, stock: Stock) ->
     assert (notice["kind"], notice["reason"]) == ("disconnected", "full")
 
 
-def test_a_dismissed_object_does_not_keep_the_service(engine: Make, stock: Stock) -> None:
+def test_a_dismissed_object_does_not_delay_the_stop(engine: Make, stock: Stock) -> None:
     """Stopping closes the connection to one that has not read its last notice."""
     running, gate = engine(), threading.Event()
     aware = AwareRecorder()
@@ -92,8 +92,8 @@ def test_a_dismissed_object_does_not_keep_the_service(engine: Make, stock: Stock
     gate.set()
 
 
-def test_a_suspended_pattern_is_told(engine: Make, stock: Stock) -> None:
-    """The owner of a pattern that takes too long hears of it, and the roster shows it."""
+def test_a_suspended_pattern_is_reported(engine: Make, stock: Stock) -> None:
+    """The owner of a pattern that takes too long is notified, and the roster shows it."""
     running, aware = engine(), AwareRecorder()
     with proxy(running.uri) as es:
         es.subscribeMatch([r"(a|a)*$", "b"], stock().register(aware))
@@ -108,8 +108,8 @@ def test_a_suspended_pattern_is_told(engine: Make, stock: Stock) -> None:
         eventually(lambda: aware.messages() == ["still"])
 
 
-def test_news_of_a_pattern_wait_for_the_connection(engine: Make, stock: Stock) -> None:
-    """A pattern that is suspended while its owner can't be reached is told when it can."""
+def test_the_notice_of_a_pattern_waits_for_the_connection(engine: Make, stock: Stock) -> None:
+    """An owner that is unreachable when its pattern is suspended is notified later."""
     running, aware = engine(retry_delay=0.02), AwareRecorder()
     first = stock()
     uri, port = first.register(aware, "it"), first.port

@@ -1,4 +1,4 @@
-"""Full queues: who has to wait, for how long, and what is lost and counted."""
+"""Full queues: which publishers wait, for how long, and what is lost and counted."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def messages(events: list[Any]) -> list[Any]:
 
 
 def fill(running: Running, subject: str = "full", queue: int = 2) -> None:
-    """Publish one by one as much as a stream takes that acknowledges nothing."""
+    """Publish one by one as many events as a stream without acknowledgements takes."""
     with proxy(running.uri) as es:
         for number in range(WINDOW + queue):
             es.publish(subject, number)
 
 
 def blocked_call(running: Running, *arguments: Any) -> tuple[threading.Thread, list[float]]:
-    """Publish on a thread; return the thread, and when the call was done."""
+    """Publish on a thread; yields when the call was done."""
     done: list[float] = []
 
     def publish() -> None:
@@ -45,8 +45,8 @@ def blocked_call(running: Running, *arguments: Any) -> tuple[threading.Thread, l
     return thread, done
 
 
-def test_a_full_queue_holds_the_publisher(engine: Make, wire_client: Connect) -> None:
-    """With `block` a publish waits until there is room, and then nothing was lost."""
+def test_a_full_queue_blocks_the_publisher(engine: Make, wire_client: Connect) -> None:
+    """With `block` a publish waits until there is room, and nothing is lost."""
     running = engine()
     client = wire_client(running)
     client.attach("id", ["full"], queue_size=2)
@@ -59,8 +59,8 @@ def test_a_full_queue_holds_the_publisher(engine: Make, wire_client: Connect) ->
     assert running.statistics()["held"] == running.statistics()["dropped"] == 0
 
 
-def test_only_the_publishers_concerned_are_held(engine: Make, wire_client: Connect) -> None:
-    """Others publish on, and other subscribers get the held event at once."""
+def test_only_the_publishers_concerned_are_blocked(engine: Make, wire_client: Connect) -> None:
+    """Others keep publishing, and other subscribers get the waiting event at once."""
     running = engine()
     client, other = wire_client(running), wire_client(running)
     client.attach("stuck", ["full"], queue_size=2)
@@ -75,12 +75,12 @@ def test_only_the_publishers_concerned_are_held(engine: Make, wire_client: Conne
     thread.join(5)
 
 
-def test_a_publisher_is_held_for_a_limited_time(
+def test_a_publisher_is_blocked_for_a_limited_time(
     engine: Make, wire_client: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After `block_timeout` the event is dropped there, counted, and the publisher goes on.
+    """After `block_timeout` the event is dropped there, counted, and the publisher continues.
 
-    As long as the subscriber takes nothing, nobody is held for it again.
+    As long as the subscriber takes nothing, no publisher waits for it again.
     """
     running = engine(block_timeout=1.0)
     client = wire_client(running)
@@ -97,6 +97,7 @@ def test_a_publisher_is_held_for_a_limited_time(
         assert es.statistics()["dropped"] == 21
         assert "takes nothing" in caplog.text
         first, _ = client.push()
+        assert first is not None
         client.ack(first)
         eventually(lambda: running.subscriber()["queued"] < 6)
         es.publish("full", "taken")
@@ -111,8 +112,8 @@ def test_a_publisher_is_held_for_a_limited_time(
     assert found == [1, 2, 3, 4, 5, "taken"]
 
 
-def test_a_held_batch_goes_on_where_it_stopped(engine: Make, wire_client: Connect) -> None:
-    """A batch larger than the queue is held again and again, and arrives in order."""
+def test_a_blocked_batch_resumes_where_it_stopped(engine: Make, wire_client: Connect) -> None:
+    """A batch larger than the queue waits repeatedly, and arrives in order."""
     running = engine()
     client, publisher = wire_client(running), wire_client(running)
     client.attach("id", ["a"], queue_size=3)
@@ -121,7 +122,7 @@ def test_a_held_batch_goes_on_where_it_stopped(engine: Make, wire_client: Connec
     assert publisher.finish(seq)[1] == 200
 
 
-def test_a_publisher_that_vanishes_while_it_is_held(engine: Make, wire_client: Connect) -> None:
+def test_a_publisher_that_vanishes_while_it_is_blocked(engine: Make, wire_client: Connect) -> None:
     """What was accepted is delivered; the same batch over another connection adds nothing."""
     running = engine()
     client, publisher = wire_client(running), wire_client(running)
@@ -137,7 +138,7 @@ def test_a_publisher_that_vanishes_while_it_is_held(engine: Make, wire_client: C
 
 
 def test_a_subscriber_that_goes_frees_the_publisher(engine: Make, wire_client: Connect) -> None:
-    """Nobody waits for a subscriber that has left."""
+    """A publisher does not wait for a subscriber that has left."""
     running = engine()
     client = wire_client(running)
     client.attach("id", ["full"], queue_size=2)
@@ -149,7 +150,7 @@ def test_a_subscriber_that_goes_frees_the_publisher(engine: Make, wire_client: C
     assert running.statistics()["held"] == 0
 
 
-def test_two_copies_are_held_as_two(engine: Make, wire_client: Connect) -> None:
+def test_two_copies_wait_as_two(engine: Make, wire_client: Connect) -> None:
     """A subscriber that gets two copies gets both after the wait."""
     running = engine()
     client = wire_client(running)
@@ -165,7 +166,7 @@ def test_two_copies_are_held_as_two(engine: Make, wire_client: Connect) -> None:
     ("policy", "kept"), [("drop-oldest", [0, 1, 2, 3, 8, 9]), ("drop-newest", [0, 1, 2, 3, 4, 5])]
 )
 def test_dropping(engine: Make, wire_client: Connect, policy: str, kept: list[int]) -> None:
-    """The other policies hold nobody; what they drop is counted."""
+    """The other policies block no publisher; what they drop is counted."""
     running = engine()
     client = wire_client(running)
     client.attach("id", ["a"], queue_size=2, when_full=policy)
@@ -173,12 +174,12 @@ def test_dropping(engine: Make, wire_client: Connect, policy: str, kept: list[in
         for number in range(10):
             es.publish("a", number)
         assert es.statistics()["dropped"] == 4
-    found = []
+    found: list[int] = []
     while len(found) < 6:
-        number, events = client.push()
-        if number is not None:
+        first, events = client.push()
+        if first is not None:
             found += messages(events)
-            client.ack(number + len(events) - 1)
+            client.ack(first + len(events) - 1)
     assert found == kept
 
 
@@ -227,8 +228,8 @@ def test_options_may_change_later(engine: Make, stock: Stock) -> None:
     assert recorder.messages() == sorted(recorder.messages())
 
 
-def test_the_service_stops_while_publishers_are_held(engine: Make, wire_client: Connect) -> None:
-    """Held publishers don't keep the service from stopping; they see a broken connection."""
+def test_the_service_stops_while_publishers_are_blocked(engine: Make, wire_client: Connect) -> None:
+    """Blocked publishers don't keep the service from stopping; their connections break."""
     running = engine(drain_timeout=0.2)
     client = wire_client(running)
     client.attach("id", ["full"], queue_size=2)

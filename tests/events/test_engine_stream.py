@@ -49,7 +49,7 @@ def test_the_greeting_of_helpers(engine: Make) -> None:
     ],
 )
 def test_helpers_that_are_refused(engine: Make, greeting: object, reason: str) -> None:
-    """Another version of the protocol and a wrong identification are told so, and hung up on."""
+    """Another protocol version and a wrong identification get the reason, and a hang-up."""
     with WireClient(engine(ident="secret").port) as client:
         frame = client.greet(greeting)
         assert frame.type == framing.CONNECTFAIL
@@ -95,7 +95,7 @@ def test_events_are_pushed_with_their_numbers(engine: Make, wire_client: Connect
     ],
 )
 def test_bad_attaches(engine: Make, wire_client: Connect, arguments: Any, name: str) -> None:
-    """What is wrong with an attach is named, and nobody is attached."""
+    """The error of an attach names what is wrong, and nothing is attached."""
     running = engine()
     client = wire_client(running)
     with pytest.raises((TypeError, ValueError), match=name):
@@ -107,9 +107,14 @@ def test_bad_attaches(engine: Make, wire_client: Connect, arguments: Any, name: 
 
 
 def test_calls_without_a_stream(engine: Make, wire_client: Connect) -> None:
-    """Stream methods on another connection raise ValueError."""
+    """Stream methods on another kind of connection raise ValueError."""
     client = wire_client(engine())
-    for call in (("stream_subscribe", ["a"], []), ("stream_unsubscribe", ["a"]), ("detach",)):
+    calls: list[tuple[Any, ...]] = [
+        ("stream_subscribe", ["a"], []),
+        ("stream_unsubscribe", ["a"]),
+        ("detach",),
+    ]
+    for call in calls:
         with pytest.raises(ValueError, match="not a stream"):
             client.call(*call)
 
@@ -130,7 +135,7 @@ def test_subscriptions_of_a_stream_change(engine: Make, wire_client: Connect) ->
     publish(running, "ab", 5)
     assert messages(client.events(1)) == [5]
     client.call("detach")
-    client.ack(5)  # handled late, no reason to hang up
+    client.ack(5)  # handled late, not a reason to hang up
     assert running.subscriptions() == []
     publish(running, "a", 6)
     assert client.attach("id", ["a"])["resumed"] is False
@@ -168,9 +173,11 @@ def test_frames_are_bounded(engine: Make, wire_client: Connect) -> None:
     small = [[["a"], pack(n), False] for n in range(2000)]
     large = [[["a"], pack("x" * 100_000), False]] * 9 + [[["a"], pack("x" * 900_000), False]]
     client.start("publish_batch", "p", 1, small + large)
-    counts, sizes = [], []
+    counts: list[int] = []
+    sizes: list[int] = []
     while sum(counts) < 2010:
         first, events = client.push()
+        assert first is not None
         counts.append(len(events))
         sizes.append(sum(len(body) for _, _, body, _ in events))
         client.ack(first + len(events) - 1)
@@ -180,7 +187,7 @@ def test_frames_are_bounded(engine: Make, wire_client: Connect) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 7, (99).to_bytes(8, "big"), b"\xff" * 8])
 def test_nonsense_for_an_acknowledgement(engine: Make, wire_client: Connect, data: bytes) -> None:
-    """Whoever acknowledges what was never sent is hung up on."""
+    """A client that acknowledges what was never sent is hung up on."""
     client = wire_client(engine())
     client.attach("id", ["a"])
     client.send(framing.RESULT, data)
@@ -188,7 +195,7 @@ def test_nonsense_for_an_acknowledgement(engine: Make, wire_client: Connect, dat
 
 
 def test_a_stream_resumes_where_it_broke(engine: Make, wire_client: Connect) -> None:
-    """What was not received is pushed again after a reconnect: nothing lost, nothing duplicated."""
+    """What was not received is pushed again after a reconnect: nothing is lost or duplicated."""
     running = engine()
     client = wire_client(running)
     incarnation = client.attach("id", ["a"])["incarnation"]
@@ -204,9 +211,11 @@ def test_a_stream_resumes_where_it_broke(engine: Make, wire_client: Connect) -> 
     published = answer.pop("published")
     assert answer == {"incarnation": incarnation, "resumed": True, "next": 3, "missed": 0}
     assert published == 7
-    numbers, found = [], []
+    numbers: list[int] = []
+    found: list[int] = []
     while len(found) < 5:
         first, events = again.push()
+        assert first is not None
         numbers.append(first)
         found += messages(events)
         again.ack(first + len(events) - 1)
@@ -241,7 +250,7 @@ def test_resuming_in_the_middle_of_a_frame(engine: Make, wire_client: Connect) -
 def test_a_stream_that_can_not_resume_starts_afresh(
     engine: Make, wire_client: Connect, options: dict[str, Any]
 ) -> None:
-    """Another incarnation, or unknown numbers, mean a fresh start, and the answer reports it."""
+    """Another incarnation, or unknown numbers, mean a fresh start, which the answer reports."""
     running = engine()
     client = wire_client(running)
     client.attach("id", ["a"])
@@ -259,7 +268,7 @@ def test_a_stream_that_can_not_resume_starts_afresh(
 
 
 def test_a_second_connection_takes_the_stream_over(engine: Make, wire_client: Connect) -> None:
-    """A subscriber that returns before the break is noticed wins; the old connection is closed."""
+    """A client that reconnects before the break is noticed takes over from its old connection."""
     running = engine()
     client, again = wire_client(running), wire_client(running)
     client.attach("id", ["a"])
@@ -292,8 +301,8 @@ def test_a_stream_that_stays_away_is_dropped(
     assert answer["resumed"] is False
 
 
-def test_a_gap_is_told_where_it_is(engine: Make, wire_client: Connect) -> None:
-    """Events that a full queue dropped are told in number, before the next ones."""
+def test_a_gap_is_reported_where_it_is(engine: Make, wire_client: Connect) -> None:
+    """The number of events that a full queue dropped comes before the next ones."""
     running = engine()
     client = wire_client(running)
     client.attach("id", ["a"], queue_size=2, when_full="drop-oldest")
@@ -308,8 +317,8 @@ def test_a_gap_is_told_where_it_is(engine: Make, wire_client: Connect) -> None:
     assert running.statistics()["dropped"] == 4
 
 
-def test_a_gap_while_away_is_told_at_the_attach(engine: Make, wire_client: Connect) -> None:
-    """`missed` says how many events a full queue dropped meanwhile."""
+def test_a_gap_while_away_is_reported_at_the_attach(engine: Make, wire_client: Connect) -> None:
+    """`missed` is the number of events that a full queue dropped in between."""
     running = engine()
     client = wire_client(running)
     client.attach("id", ["a"], queue_size=3, when_full="drop-newest")
@@ -323,7 +332,7 @@ def test_a_gap_while_away_is_told_at_the_attach(engine: Make, wire_client: Conne
 
 
 def test_silent_streams_are_pinged_and_given_up(engine: Make, wire_client: Connect) -> None:
-    """An idle stream is pinged; who doesn't answer is given up, with its mailbox kept."""
+    """An idle stream is pinged; one that doesn't answer is given up, with its mailbox kept."""
     running = engine(ping_after=0.1, silence=0.5)
     silent, alive = wire_client(running), wire_client(running)
     silent.attach("silent", ["a"])
@@ -331,6 +340,7 @@ def test_silent_streams_are_pinged_and_given_up(engine: Make, wire_client: Conne
     pings = 0
     while pings < 8:
         frame = alive.frame()
+        assert frame is not None
         assert (frame.type, frame.data) == (framing.PING, b"ping")
         alive.send(framing.PING, b"pong", seq=frame.seq)
         pings += 1
@@ -338,8 +348,8 @@ def test_silent_streams_are_pinged_and_given_up(engine: Make, wire_client: Conne
     assert states == {"silent": "away", "alive": "connected"}
 
 
-def test_a_stopping_service_says_so(engine: Make, wire_client: Connect) -> None:
-    """Streams get everything that waits, and the notice with its reason, before the end."""
+def test_a_stopping_service_notifies_streams(engine: Make, wire_client: Connect) -> None:
+    """Streams get all waiting events, and the notice with its reason, before the end."""
     running = engine()
     client = wire_client(running)
     client.attach("id", ["a"])
@@ -355,7 +365,7 @@ def test_a_stopping_service_says_so(engine: Make, wire_client: Connect) -> None:
 
 
 def test_a_suspended_pattern_is_pushed(engine: Make, wire_client: Connect) -> None:
-    """The owner of a pattern that takes too long is told over its stream."""
+    """The owner of a pattern that takes too long is notified over its stream."""
     running = engine()
     client = wire_client(running)
     client.attach("id", [], [r"(a|a)*$"])

@@ -1,4 +1,4 @@
-"""Whom the event service agrees to call back."""
+"""Which addresses the event service agrees to call back."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def test_usable_addresses(text: str, peer: str | None, expected: str) -> None:
              "x", "", "PYRO:x@:5", f"PYRO:{'x' * 2000}@lab:5"]
 )  # fmt: skip
 def test_unusable_addresses(text: str) -> None:
-    """What can't be called from here is a ValueError that says why."""
+    """An address that can't be called from here is a ValueError with the reason."""
     with pytest.raises(ValueError, match="subscriber"):
         subscriber_uri(text, "10.0.0.7")
 
 
-def test_a_unix_socket_is_called_only_for_who_came_over_one() -> None:
-    """A client on TCP may be any user of this machine, who must not borrow our rights."""
+def test_a_unix_socket_is_called_only_for_clients_on_unix_sockets() -> None:
+    """A client on TCP may be any user of this machine, and must not use our permissions."""
     with pytest.raises(ValueError, match="event service's own Unix socket"):
         subscriber_uri("PYRO:x@./u:/run/x", "127.0.0.1")
 
@@ -58,7 +58,7 @@ def test_loopback() -> None:
 
 
 def test_subscribers_are_limited(engine: Make) -> None:
-    """Nobody fills the tables without end; who is there already may change subscriptions."""
+    """The tables are bounded; a present subscriber may change its subscriptions."""
     running = engine(max_subscribers=2)
     with proxy(running.uri) as es:
         es.subscribe("a", "PYRO:x@localhost:1")

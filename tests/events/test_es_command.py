@@ -1,4 +1,4 @@
-"""The command `es` as a process: what it prints, how it stops, what a manager may ask."""
+"""The command `es` as a process: its output, its stop, and a manager's questions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PROMPT = 5.0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_ready_and_stops_on_a_signal(process: Start, number: signal.Signals) -> None:
+def test_it_reports_ready_and_stops_on_a_signal(process: Start, number: signal.Signals) -> None:
     """One line with the URI when it is ready; a signal ends it promptly with 0."""
     es = process(*ALONE)
     assert "ready" in es.first_line
@@ -100,7 +100,7 @@ def test_registration(process: Start, name_server: str) -> None:
 
 
 def test_takeover_after_a_kill(process: Start, name_server: str) -> None:
-    """After kill -9 the next one takes the name over, without asking anybody."""
+    """After kill -9 the next one takes the name over without intervention."""
     first = process("-m", "pyro_events", "--ns", name_server)
     first.signal(signal.SIGKILL)
     first.end()
@@ -126,7 +126,7 @@ def test_it_stops_without_its_name_server(process: Start, number: signal.Signals
 
 
 def test_no_name_server(process: Start) -> None:
-    """Without a name server it says where it looked and how to do without, and exits 1."""
+    """Without a name server it exits with 1, and the error has the address and an alternative."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         place = f"localhost:{sock.getsockname()[1]}"
@@ -150,7 +150,7 @@ def test_a_busy_port(process: Start) -> None:
 
 
 def test_the_identification_file(process: Start, tmp_path: Path) -> None:
-    """The identification is read from a file; without it nobody gets in."""
+    """The identification is read from a file; clients without it are refused."""
     file = tmp_path / "ident"
     file.write_text("secret\n")
     es = process(*ALONE, "--ident-file", str(file))
@@ -234,9 +234,9 @@ def test_limits_arrive(process: Start) -> None:
 
 
 def test_fewer_descriptors_than_connections(process: Start) -> None:
-    """The limit of descriptors is raised as far as possible; if that is too little, a line says so.
+    """The limit of descriptors is raised as far as possible; a log line reports if it is too low.
 
-    And then there is a descriptor for every connection that is taken.
+    Each accepted connection has a descriptor.
     """
     script = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300));"
@@ -255,7 +255,7 @@ def test_fewer_descriptors_than_connections(process: Start) -> None:
 
 
 def test_logging(process: Start) -> None:
-    """-q logs nothing in good times, -v every connection."""
+    """-q logs nothing while all is well, -v every connection."""
     quiet, verbose = process(*ALONE, "-q"), process(*ALONE, "-v")
     for es in (quiet, verbose):
         with proxy(uri_of(es)) as remote:
@@ -267,7 +267,7 @@ def test_logging(process: Start) -> None:
 
 @pytest.mark.parametrize("managed", [False, True])
 def test_log_lines_have_one_time(process: Start, managed: bool) -> None:
-    """A manager stamps its services' lines itself; alone they say when. Ready is said once."""
+    """A manager stamps its services' lines itself; alone they have a time. Ready is logged once."""
     es = process(*ALONE, **({"PYROCTL_SERVICE": "es"} if managed else {}))
     es.signal(signal.SIGTERM)
     (line,) = es.end()[2].splitlines()
@@ -276,7 +276,7 @@ def test_log_lines_have_one_time(process: Start, managed: bool) -> None:
 
 
 def test_a_reader_that_has_gone(process: Start) -> None:
-    """Nobody reading stdout is no reason to fail."""
+    """It does not fail if nothing reads its stdout."""
     read, write = os.pipe()
     os.close(read)
     script = (
@@ -314,12 +314,13 @@ class Manager:
         self.theirs.close()
         return started
 
-    def told(self) -> list[str]:
+    def notification(self) -> list[str]:
         return self.notify.recv(4096).decode().splitlines()
 
     def ask(self, ask: str, **parameters: object) -> dict[str, Any]:
         self.ours.sendall(json.dumps({"id": 7, "ask": ask, **parameters}).encode() + b"\n")
-        return json.loads(self.lines.readline())
+        found: dict[str, Any] = json.loads(self.lines.readline())
+        return found
 
     def close(self) -> None:
         self.lines.close()
@@ -335,23 +336,23 @@ def manager(tmp_path: Path, process: Start) -> Any:
     made.close()
 
 
-def test_a_manager_is_told(manager: Manager, process: Start) -> None:
+def test_a_manager_is_notified(manager: Manager, process: Start) -> None:
     """Ready comes with the URI once it serves; stopping comes when it begins to stop."""
     es = manager.start(process, *ALONE)
-    told = manager.told()
-    assert told[0] == "READY=1"
-    assert f"X_PYRO_URI={uri_of(es)}" in told
+    notification = manager.notification()
+    assert notification[0] == "READY=1"
+    assert f"X_PYRO_URI={uri_of(es)}" in notification
     with proxy(uri_of(es)) as remote:
         remote.publish("a", 1)
     es.signal(signal.SIGTERM)
-    assert manager.told() == ["STOPPING=1"]
+    assert manager.notification() == ["STOPPING=1"]
     assert es.end()[0] == 0
 
 
 def test_a_manager_may_ask(manager: Manager, process: Start, name_server: str) -> None:
     """Statistics, subscriptions, and registering again; anything else is an error."""
     es = manager.start(process, *ALONE)
-    manager.told()
+    manager.notification()
     with proxy(uri_of(es)) as remote:
         remote.publish(["a", "b"], 1)
     found = manager.ask("statistics")
@@ -369,10 +370,10 @@ def test_a_manager_may_ask(manager: Manager, process: Start, name_server: str) -
         assert EVENTSERVICE_NAME not in ns.list()
 
 
-def test_it_leaves_with_its_manager(manager: Manager, process: Start) -> None:
+def test_it_ends_with_its_manager(manager: Manager, process: Start) -> None:
     """When the control channel ends, the manager is gone: it stops in order."""
     es = manager.start(process, *ALONE)
-    manager.told()
+    manager.notification()
     manager.lines.close()
     manager.ours.close()
     status, _, err = es.end(5)

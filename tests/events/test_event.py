@@ -35,7 +35,7 @@ def test_an_event_inside_an_event_survives(name: str) -> None:
 
 
 def test_an_event_that_can_not_be_read_is_one_call_that_fails() -> None:
-    """In a batch the calls before it and after it are as good as ever, and it says why."""
+    """In a batch the other calls succeed, and the error has the reason."""
     entries = [["a", 1.0, pack(1), False], ["b", 1.0, b"\xc1", False], ["c", 1.0, b"\xc1", True]]
     events = msgpack.packb(entries)
     data = msgpack.packb({"__class__": CALLS_NAME, "events": events})
@@ -50,14 +50,14 @@ def test_an_event_that_can_not_be_read_is_one_call_that_fails() -> None:
     "events", [b"", b"\x91\x90", b"\xc0", b"\xdd\x00\x40\x00\x00" + bytes(4 << 20)]
 )
 def test_nonsense_instead_of_events_is_an_error(events: bytes) -> None:
-    """Anybody may send such a value to a daemon; it takes no time or memory to refuse it."""
+    """Any client may send such a value to a daemon; refusing it takes little time and memory."""
     data = msgpack.packb({"__class__": CALLS_NAME, "events": events})
     with pytest.raises((ValueError, TypeError)):
         serializers["msgpack"].loads(data)
 
 
 def test_nan_survives_serpent() -> None:
-    """Serpent's own way to write a NaN is undone inside of an event, too."""
+    """Serpent's notation of NaN is converted back inside an event, too."""
     serializer = serializers["serpent"]
     event = serializer.loads(serializer.dumps(Event("x", [math.nan], 0.0)))
     assert math.isnan(event.msg[0])
@@ -72,19 +72,19 @@ def test_events_compare_by_value_and_are_not_hashable() -> None:
 
 
 def test_the_name_is_the_one_of_the_manual() -> None:
-    """Programs look the service up under this name."""
+    """Programs look the service up by this name."""
     assert EVENTSERVICE_NAME == "Pyro.EventService"
 
 
 def test_unknown_names_are_attribute_errors() -> None:
-    """Loading on first use must not hide a misspelling."""
+    """Lazy loading must not hide a misspelling."""
     package: Any = pyro_events
     with pytest.raises(AttributeError, match="Publsher"):
         _ = package.Publsher
 
 
 def test_importing_the_package_loads_no_helper() -> None:
-    """Whoever needs an Event only doesn't pay for sockets, asyncio or the service."""
+    """A program that needs only Event doesn't load sockets, asyncio or the service."""
     probe = (
         "import sys, pyro_events;"
         "print([m for m in ('asyncio', 'regex', 'Pyro5.server', 'pyro_events.service',"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Sample:
-    """An own class, registered by every helper and unknown to the event service."""
+    """A user class, registered by every helper and unknown to the event service."""
 
     def __init__(self, value: int) -> None:
         self.value = value
@@ -71,7 +71,7 @@ _MARSHAL = {type(None), bool, int, float, str, bytes, complex, Sample}
 
 
 def shape(value: Any) -> Any:
-    """Give something that is equal exactly for values of the same types and contents."""
+    """Return a value that is equal exactly for values of the same types and contents."""
     kind = type(value)
     if kind in (list, tuple):
         return kind, [shape(item) for item in value]
@@ -93,18 +93,18 @@ def fits_marshal(value: Any) -> bool:
 
 
 def through(name: str, message: Any) -> Any:
-    """Give what is left of a message that one of Pyro5's serializers has carried."""
+    """Return a message as it arrives through one of Pyro5's serializers."""
     return serializers[name].loads(serializers[name].dumps({"msg": message}))["msg"]
 
 
 def as_dict(message: Any) -> Any:
-    """Give what a subscriber with as_dict=True gets, as the manual has it."""
+    """Return what a subscriber with as_dict=True gets, according to the manual."""
     return message if fits_marshal(message) else through("serpent", message)
 
 
 @contextmanager
 def async_subscriber(uri: str) -> Iterator[list[Any]]:
-    """Have an AsyncSubscriber iterate in a thread; gives the list of its messages."""
+    """Iterate an AsyncSubscriber in a thread; returns the list of its messages."""
     found: list[Any] = []
     ready = threading.Event()
     ends: list[Callable[[], object]] = []
@@ -116,7 +116,7 @@ def async_subscriber(uri: str) -> Iterator[list[Any]]:
             ends.append(lambda: asyncio.run_coroutine_threadsafe(subscriber.close(), loop))
             ready.set()
             async for event in subscriber:
-                found.append(event.msg)  # noqa: PERF401 - looked at meanwhile
+                found.append(event.msg)  # noqa: PERF401 - read during the loop
 
     thread = threading.Thread(target=lambda: asyncio.run(iterate()))
     thread.start()
@@ -157,7 +157,7 @@ class World:
         self._count = 0
 
     def check(self, message: Any) -> None:
-        """Send the message in every way that can carry it, and look at all that arrives."""
+        """Send the message in every way that can carry it, and check all that arrives."""
         sent = [message, message]
         self._publisher.publish("a", message)
         self._publisher.post("a", message)
@@ -172,14 +172,14 @@ class World:
             sent.append(carried)
         self._count += len(sent)
         for kind, messages in self._kinds.items():
-            eventually(lambda got=messages: len(got()) >= self._count, f"{kind} of {message!r}")  # type: ignore[misc] # mypy can't infer it
+            eventually(lambda got=messages: len(got()) >= self._count, f"{kind} of {message!r}")
             expected = [as_dict(each) for each in sent] if kind == "as_dict" else sent
             got = messages()[-len(sent) :]
             assert list(map(shape, got)) == list(map(shape, expected)), kind
 
 
 def test_every_type_arrives_in_every_way(engine: Make, stock: Stock) -> None:
-    """It comes out as it went in, or as the manual says for stock clients and as_dict."""
+    """It arrives unchanged, or as the manual describes for stock clients and as_dict."""
     with ExitStack() as stack:
         world = World(engine(), stock, stack)
         for value in VALUES:

@@ -1,4 +1,4 @@
-"""Any bytes, cut anywhere, sent to a running event service: it serves on, in bounded memory."""
+"""A running event service serves on, in bounded memory, whatever bytes it is sent."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def attacks(draw: st.DrawFn) -> list[bytes]:
 
 
 def resident(process: Process) -> int:
-    """Give the largest memory that the process ever had, in bytes."""
+    """Return the peak of the process's resident memory, in bytes."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -150,7 +150,7 @@ def attack(es: Process, healthy: WireClient, pieces: list[bytes], end: str) -> N
 
 
 def test_fuzz(es: Process) -> None:
-    """Whatever strangers and clients send, a healthy pair is served, and memory stays bounded."""
+    """A healthy pair is served and memory stays bounded, whatever others send."""
     with WireClient(port_of(es)) as healthy:
         healthy.greet()
         healthy.attach("healthy", ["healthy"])

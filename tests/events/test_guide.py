@@ -1,4 +1,4 @@
-"""The programs in the guides to events run, and do what they promise."""
+"""The programs in the guides to events run, and work as described."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class InThread:
 
 @pytest.fixture
 def read(capsys: pytest.CaptureFixture[str]) -> Read:
-    """Gives everything that was printed so far."""
+    """Returns everything that was printed so far."""
     seen: list[str] = []
 
     def read() -> str:
@@ -88,7 +88,7 @@ def read(capsys: pytest.CaptureFixture[str]) -> Read:
 
 @pytest.fixture
 def es(name_server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """An event service that is found by its name, as the guide's programs find theirs."""
+    """An event service that is found by its name, as by the guide's programs."""
     host, _, port = name_server.rpartition(":")
     monkeypatch.setattr(config, "NS_HOST", host)
     monkeypatch.setattr(config, "NS_PORT", int(port))
@@ -97,7 +97,7 @@ def es(name_server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_every_program_of_the_guide_is_run_here() -> None:
-    """A new one needs a test."""
+    """A new program needs a test."""
     source = Path(__file__).read_text()
     wanted = re.findall(r'block\("((?:[^"\\]|\\.)+)"\)', source)
     covered = {block(ast.literal_eval(f'"{words}"')) for words in wanted}
@@ -111,7 +111,7 @@ def test_start(tidy: None, read: Read) -> None:
 
 
 def test_publish(es: EventService) -> None:
-    """Published and posted; all of it arrives, in order."""
+    """Published and posted events arrive, in order."""
     with Recording() as sub:
         sub.subscribe(["StockQuotes", "stockquote.SUN", "lab.temperature"])
         run(block("pub.publish(["))
@@ -132,7 +132,7 @@ def test_workers(es: EventService) -> None:
 
 
 def test_a_queue_of_one_s_own(es: EventService) -> None:
-    """The event service knows what the subscriber has chosen."""
+    """The event service has the subscriber's settings."""
     names = run(block("latest = Quotes("), Quotes=Recording)
     with names["latest"] as latest:
         latest.subscribe("a")
@@ -141,7 +141,7 @@ def test_a_queue_of_one_s_own(es: EventService) -> None:
 
 
 def test_subscribe(es: EventService, read: Read) -> None:
-    """By subject and by pattern; `listen` ends by `abort`."""
+    """Events come by subject and by pattern; `abort` ends `listen`."""
     program = InThread(block("class Quotes(Subscriber)"))
     eventually(lambda: es.statistics()["subscriptions"] == 2)
     es.publish(["stockquotes", "StockQuote.Sun", "stockquote.IBM"], ("SUN", 1))
@@ -151,7 +151,7 @@ def test_subscribe(es: EventService, read: Read) -> None:
 
 
 def test_iterate(es: EventService, read: Read) -> None:
-    """In asyncio."""
+    """Events are iterated in asyncio."""
     code = compile(block("async for event in sub"), "guide", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
     async def main() -> None:
@@ -168,7 +168,7 @@ def test_iterate(es: EventService, read: Read) -> None:
 
 
 def test_hooks(es: EventService, read: Read) -> None:
-    """They are called with what they print."""
+    """The hooks print their notices."""
     text = block("class Quotes(Subscriber)").partition("\nwith Quotes")[0]
     names = run(text + block("class Careful(Quotes)"))
     with names["Careful"]() as careful:
@@ -211,7 +211,7 @@ def test_reconnecting_proxies(
 
 
 def test_own_classes(es: EventService) -> None:
-    """They arrive."""
+    """Objects of user classes arrive."""
 
     @dataclass
     class Sample:
@@ -229,7 +229,7 @@ def test_own_classes(es: EventService) -> None:
 
 
 def test_numpy(es: EventService) -> None:
-    """It arrives."""
+    """An array arrives."""
     np = pytest.importorskip("numpy")
     from pyro_events import numpy_codec
 
@@ -247,10 +247,10 @@ def test_numpy(es: EventService) -> None:
 
 
 def test_pickle(es: EventService, read: Read) -> None:
-    """What we signed is opened, what others publish is not."""
+    """A message that we signed is opened, those of others are not."""
     program = InThread(block("SignedPickle(key)"), key=bytes(32), model=bytearray(b"model"))
     eventually(lambda: "got bytearray(b'model')" in read())
-    es.publish("lab.model", "from somebody else")
+    es.publish("lab.model", "from another program")
     eventually(lambda: "not from us: the message is not a signed pickle" in read())
     program.finish("models")
 
@@ -271,7 +271,7 @@ def test_without_this_package(es: EventService, stock: Callable[..., StockDaemon
 
 
 def test_identification(tidy: None) -> None:
-    """The one that the guide shows is accepted."""
+    """The identification in the guide is accepted."""
     with EventService(register=False, ident="…") as es:
         text = block("@192.168.1.5:9099").replace("PYRO:Pyro.EventService@192.168.1.5:9099", es.uri)
         with eval(text, {"Publisher": Publisher}) as pub:

@@ -1,4 +1,4 @@
-"""A handover: another process goes on with everything, and nobody notices."""
+"""A handover: another process continues everything, and no client notices."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.events.service_harness import Stock
 
     Held = Callable[..., HeldService]
-    Client = Callable[[HeldService], WireClient]
+    Client = Callable[..., WireClient]
 
 
 def port_of(es: HeldService) -> int:
@@ -50,7 +50,7 @@ def messages(events: list[Any]) -> list[Any]:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("delivery", "times"), [("stream", 20), ("callback", 5)])
 def test_handovers_at_full_speed(held: Held, delivery: str, times: int) -> None:
-    """Ten subscribers: none lost, duplicated, or out of order; no gap, no hook, one incarnation."""
+    """Ten subscribers get all events once and in order: no gap, no hook, one incarnation."""
     es = held()
     incarnation = es.ask("ping")["incarnation"]
     with ExitStack() as stack:
@@ -67,13 +67,13 @@ def test_handovers_at_full_speed(held: Held, delivery: str, times: int) -> None:
         for each in subscribers:
             first = each.wait(1)[0]
             assert each.wait(count - first, 60) == list(range(first, count))
-            assert each.told() == ["connected"]
+            assert each.hook_names() == ["connected"]
         statistics = es.ask("statistics")
         assert (statistics["published"], statistics["dropped"]) == (count, 0)
 
 
-def test_all_that_can_be_asked_stays_the_same(held: Held, stock: Stock, client: Client) -> None:
-    """Counters, subscriptions, suspended patterns, options, those still expected, up-time."""
+def test_all_answers_stay_the_same(held: Held, stock: Stock, client: Client) -> None:
+    """It keeps counters, subscriptions, suspended patterns, options, expected clients, uptime."""
     es, plain, daemon = held(), Recorder(), stock()
     reader = client(es)
     reader.attach("s", ["A", "b"], ["x+$"], queue_size=7, when_full="drop-oldest", once=True)
@@ -125,7 +125,7 @@ def test_connections_in_any_state_continue(held: Held, client: Client) -> None:
 
 
 def test_output_that_a_client_has_not_read_arrives(held: Held, client: Client) -> None:
-    """Megabytes that were on their way come whole, in order, once; so does what waits behind."""
+    """Megabytes under way arrive complete, in order and once, as does what waits behind them."""
     es = held("-N", "-q", "--queue-size", "100")
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -143,7 +143,7 @@ def test_output_that_a_client_has_not_read_arrives(held: Held, client: Client) -
 
 
 def test_a_stream_keeps_its_numbers(held: Held, client: Client) -> None:
-    """What was sent and not acknowledged comes again to one who comes back, and no other."""
+    """A client that reconnects gets again what it had not acknowledged, and nothing else."""
     es = held()
     first = client(es)
     before = first.attach("s", ["a"])["incarnation"]
@@ -167,7 +167,7 @@ def test_a_stream_keeps_its_numbers(held: Held, client: Client) -> None:
 
 
 def test_a_publisher_that_waits_gets_its_answer(held: Held, client: Client) -> None:
-    """One held by a full queue is let go, a repeated batch is known, and nothing is lost."""
+    """One blocked by a full queue is released, a repeated batch is known, and nothing is lost."""
     es = held("-N", "-q", "--block-timeout", "60", "--queue-size", "5")
     reader, other = client(es), client(es)
     reader.attach("s", ["a"])
@@ -193,7 +193,7 @@ def test_a_publisher_that_waits_gets_its_answer(held: Held, client: Client) -> N
 
 
 def test_a_publisher_helper_waits_for_its_acknowledgement(held: Held) -> None:
-    """`publish` under way in both processes returns, once, and its event comes once."""
+    """A `publish` under way in both processes returns once, and its event arrives once."""
     es = held()
     with Publisher(es.uri) as publisher, Recording(es.uri) as subscriber:
         subscriber.subscribe("a")
@@ -208,7 +208,7 @@ def test_a_publisher_helper_waits_for_its_acknowledgement(held: Held) -> None:
         assert not thread.is_alive()
         publisher.publish("a", 2)
         assert subscriber.wait(2) == [1, 2]
-        assert subscriber.told() == ["connected"]
+        assert subscriber.hook_names() == ["connected"]
 
 
 def test_one_closes_while_both_have_its_descriptor(held: Held, client: Client) -> None:
@@ -242,8 +242,8 @@ def test_a_thousand_connections(held: Held, client: Client) -> None:
         assert messages(each.events(2)) == [1, 2]
 
 
-def test_the_roster_goes_on(held: Held, client: Client) -> None:
-    """A kill after a handover costs what it always costs: the numbers are right."""
+def test_the_roster_continues(held: Held, client: Client) -> None:
+    """After a handover, a kill loses no more than otherwise: the numbers are right."""
     es = held()
     first = client(es)
     before = first.attach("s", ["a"])["incarnation"]
@@ -264,7 +264,7 @@ def test_the_roster_goes_on(held: Held, client: Client) -> None:
 
 @pytest.mark.parametrize("holds", [True, False])
 def test_a_unix_socket_keeps_its_file(held: Held, tmp_path: Path, holds: bool) -> None:
-    """Whoever made it: the old process doesn't take it away, and clients old and new are served."""
+    """The old process doesn't remove the file, and old and new clients are served."""
     path = tmp_path / "s"
     es = held(path=path, holds=holds)
     with Publisher(es.uri) as publisher, Recording(es.uri) as subscriber:
@@ -282,7 +282,7 @@ def test_a_unix_socket_keeps_its_file(held: Held, tmp_path: Path, holds: bool) -
 
 
 def test_without_a_state_directory(held: Held, client: Client) -> None:
-    """The numbers go with the rest, and nothing is written."""
+    """The numbers are handed over, too, and nothing is written."""
     es = held(state=False)
     reader = client(es)
     reader.attach("s", ["a"])
@@ -303,8 +303,8 @@ def test_the_name_stays_registered(held: Held, name_server: str) -> None:
         assert EVENTSERVICE_NAME not in names.list()
 
 
-def test_a_planned_restart_and_a_handover_get_along(held: Held) -> None:
-    """In any order, under load: none lost, duplicated or out of order."""
+def test_planned_restarts_and_handovers_combine(held: Held) -> None:
+    """In any order, under load, no event is lost, duplicated or out of order."""
     es = held()
     with Recording(es.uri) as subscriber, Flood(es.uri) as flood:
         subscriber.subscribe("flood")
@@ -321,8 +321,8 @@ def test_a_planned_restart_and_a_handover_get_along(held: Held) -> None:
         assert subscriber.gaps() == []
 
 
-def test_one_who_was_sent_away_reads_why(held: Held, client: Client) -> None:
-    """A refusal that is on its way, and a peer that only has to hang up, come to their end."""
+def test_a_refused_client_gets_the_reason(held: Held, client: Client) -> None:
+    """A refusal under way, and a connection that only has to close, are completed."""
     es = held("-N", "-q", "--handshake-timeout", "2")
     silent, wrong = client(es, greet=False), client(es, greet=False)
     wrong.send(framing.CONNECT, msgpack.packb({"handshake": {"pyro_events": 99}, "object": "x"}))

@@ -1,4 +1,4 @@
-"""A hand-over with subscribers that the event service calls."""
+"""A handover with subscribers that the event service calls."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def test_objects_that_are_called_back_keep_their_connection(held: Held, stock: Stock) -> None:
-    """Batches that are under way are answered to the new process; nobody is told anything."""
+    """Batches under way are answered to the new process; no subscriber is notified."""
     es, gate = held(), threading.Event()
     aware, plain = AwareRecorder(), Recorder()
     aware.hook = plain.hook = lambda _event: gate.wait(20)
@@ -49,14 +49,14 @@ def test_objects_that_are_called_back_keep_their_connection(held: Held, stock: S
     assert es.ask("statistics")["delivered"] == 202
 
 
-def test_a_subscriber_in_the_middle_of_connecting(held: Held, stock: Stock) -> None:
-    """Connecting is begun again by the new process, and a greeting that is unanswered goes on."""
+def test_a_subscriber_that_is_being_connected(held: Held, stock: Stock) -> None:
+    """The new process connects again, and waits for the answer to a greeting under way."""
     es = held()
     full = socket.create_server(("127.0.0.1", 0), backlog=0)
     slow = socket.create_server(("127.0.0.1", 0))
     with full, slow, ExitStack() as stack:
         fillers = []
-        for _ in range(3):  # now nobody gets in
+        for _ in range(3):  # now no connection gets in
             sock = stack.enter_context(socket.socket())
             sock.setblocking(False)
             sock.connect_ex(full.getsockname())
@@ -81,7 +81,7 @@ def test_a_subscriber_in_the_middle_of_connecting(held: Held, stock: Stock) -> N
         for sock in fillers:
             sock.close()
         full.settimeout(20)
-        while True:  # those who filled it come first
+        while True:  # the connections that filled it come first
             sock, _ = full.accept()
             with WireClient(0, sock) as daemon:
                 if (frame := daemon.frame()) is not None:
@@ -89,8 +89,8 @@ def test_a_subscriber_in_the_middle_of_connecting(held: Held, stock: Stock) -> N
                     break
 
 
-def test_one_that_is_tried_again_is_tried_on(held: Held, stock: Stock) -> None:
-    """A daemon that is down at the hand-over gets its events when it is back."""
+def test_retries_continue(held: Held, stock: Stock) -> None:
+    """A daemon that is down at the handover gets its events when it is back."""
     es, recorder, daemon = held(), Recorder(), stock()
     uri = daemon.register(recorder, "recorder")
     with proxy(es.uri) as remote:

@@ -1,4 +1,4 @@
-"""A handover in which something goes wrong, at every step, with real processes."""
+"""A handover that fails, at every step, with real processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Clients:
-    """A publisher and a subscriber over a stream, who talk to each other."""
+    """A publisher, and a subscriber that receives its events over a stream."""
 
     def __init__(self, es: HeldService, publisher: Publisher, subscriber: Recording) -> None:
         self.es, self.publisher, self.subscriber = es, publisher, subscriber
@@ -40,16 +40,16 @@ class Clients:
         self.subscriber.wait(self.count)
 
     def are_undisturbed(self) -> None:
-        """Check that nobody has noticed anything."""
+        """Check that neither has noticed anything."""
         self.talk()
         assert self.subscriber.messages() == list(range(1, self.count + 1))
-        assert self.subscriber.told() == ["connected"]
+        assert self.subscriber.hook_names() == ["connected"]
 
     def came_back(self) -> None:
-        """Check that they have noticed a crash, and nothing is missing."""
+        """Check that both have noticed a crash, and nothing is missing."""
         self.talk()
         assert self.subscriber.messages() == list(range(1, self.count + 1))
-        assert self.subscriber.told() == ["connected", "disconnected", "connected"]
+        assert self.subscriber.hook_names() == ["connected", "disconnected", "connected"]
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def clients(es: HeldService) -> Iterator[Clients]:
 
 
 def serves_on(es: HeldService, pid: int, everybody: Clients) -> None:
-    """Check that the old process continues as before, and can still hand over."""
+    """Check that the old process is unaffected, and can still hand over."""
     everybody.are_undisturbed()
     assert es.process is not None
     assert es.process.pid == pid
@@ -73,7 +73,7 @@ def serves_on(es: HeldService, pid: int, everybody: Clients) -> None:
 
 
 def test_a_new_process_that_can_not_import_leaves_the_old_one(held: Held, tmp_path: Path) -> None:
-    """It ends before it has come to the old one, which doesn't even notice."""
+    """It ends before it has connected to the old one, which doesn't notice."""
     es = held()
     with clients(es) as everybody:
         pid = es.pids[-1]
@@ -89,7 +89,7 @@ def test_a_new_process_that_can_not_import_leaves_the_old_one(held: Held, tmp_pa
 
 @pytest.mark.parametrize("word", [*WORDS[:-1]])
 def test_the_new_process_is_killed_before_it_has_all(held: Held, word: str) -> None:
-    """At every step up to the commit point: the old one serves on as if nothing had been."""
+    """At every step up to the commit point, the old one serves on unaffected."""
     es = held()
     with clients(es) as everybody:
         pid = es.pids[-1]
@@ -101,7 +101,7 @@ def test_the_new_process_is_killed_before_it_has_all(held: Held, word: str) -> N
 
 
 def test_the_new_process_is_killed_when_it_has_all(held: Held) -> None:
-    """That is a crash: the old one is gone, and the next one starts from the roster."""
+    """This is a crash: the old one has ended, and the next one starts from the roster."""
     es = held()
     with clients(es) as everybody:
         relay = Relay(es, "taken")
@@ -115,7 +115,7 @@ def test_the_new_process_is_killed_when_it_has_all(held: Held) -> None:
 
 @pytest.mark.parametrize("word", [*WORDS])
 def test_the_old_process_is_killed(held: Held, word: str) -> None:
-    """The new one serves: with everything if it has it, and as after a crash if not."""
+    """The new one serves, with the snapshot if it has it, otherwise as after a crash."""
     es = held()
     with clients(es) as everybody:
         relay = Relay(es, word)
@@ -129,7 +129,7 @@ def test_the_old_process_is_killed(held: Held, word: str) -> None:
 
 
 def test_the_old_process_was_dead_before(held: Held) -> None:
-    """Its socket is still there, but nobody listens: the new one starts as after a crash."""
+    """Its socket is left without a listener: the new one starts as after a crash."""
     es = held()
     with clients(es) as everybody:
         es.ask("offer_handover", path=es.meeting_place)
@@ -139,7 +139,7 @@ def test_the_old_process_was_dead_before(held: Held) -> None:
 
 
 def test_nothing_is_offered(held: Held) -> None:
-    """Then somebody may serve, so the new one ends for good."""
+    """Another process may be serving, so the new one ends for good."""
     es = held()
     process, control = es.spawn(PYROCTL_TAKE_OVER=es.meeting_place)
     assert process.wait(20) == 125
@@ -151,8 +151,8 @@ def test_nothing_is_offered(held: Held) -> None:
 
 
 @pytest.mark.parametrize("word", ["patterns", "state", "taken"])
-def test_the_manager_goes_meanwhile(held: Held, word: str) -> None:
-    """Both processes end, whoever of them serves, and whoever gets nothing."""
+def test_the_manager_ends_during_it(held: Held, word: str) -> None:
+    """Both processes end, whichever of them serves."""
     es = held()
     with clients(es):
         relay = Relay(es, word)
@@ -193,8 +193,8 @@ def test_a_new_process_that_hangs_is_given_up(held: Held) -> None:
         serves_on(es, pid, everybody)
 
 
-def test_who_has_everything_and_does_not_take_it_gets_nothing(held: Held) -> None:
-    """After 5 s the old one takes it back, and whoever wakes up then hears why."""
+def test_a_new_process_that_does_not_take_over_in_time_gets_nothing(held: Held) -> None:
+    """After 5 s the old one withdraws the offer; the new one gets the reason later."""
     es = held()
     with clients(es) as everybody:
         es.ask("offer_handover", path=es.meeting_place)
@@ -208,7 +208,7 @@ def test_who_has_everything_and_does_not_take_it_gets_nothing(held: Held) -> Non
 
 
 def test_the_new_process_waits_for_no_answer(held: Held) -> None:
-    """It has taken everything, so it serves; the old one ends when it looks, without being told."""
+    """It has taken everything, so it serves; the old one ends once it notices."""
     es = held()
     with clients(es) as everybody:
         assert es.process is not None
@@ -238,7 +238,7 @@ def test_two_at_once(held: Held) -> None:
 
 
 def test_a_new_process_with_another_format_is_refused(held: Held) -> None:
-    """It hears why; the old one serves on, and hands over to one that fits."""
+    """It gets the reason; the old one serves on, and hands over to one with its format."""
     es = held()
     with clients(es) as everybody:
         es.ask("offer_handover", path=es.meeting_place)
@@ -255,7 +255,7 @@ def test_a_new_process_with_another_format_is_refused(held: Held) -> None:
 
 
 def test_an_old_process_with_another_format_keeps_everything(held: Held) -> None:
-    """The new one reports it and ends with 125: starting it again is pointless."""
+    """The new one reports it and exits with 125: starting it again is pointless."""
     es = held()
     with fd_passing.make_socket() as listener:
         listener.bind(es.meeting_place)
@@ -273,7 +273,7 @@ def test_an_old_process_with_another_format_keeps_everything(held: Held) -> None
     assert "es: the old process continues: it uses handover format 0" in es.log.read_text()
 
 
-def test_one_that_has_retired_has_nothing_to_hand_over(held: Held) -> None:
+def test_a_retired_process_has_nothing_to_hand_over(held: Held) -> None:
     """The offer is refused, with the reason."""
     es = held()
     es.ask("retire")
@@ -283,8 +283,8 @@ def test_one_that_has_retired_has_nothing_to_hand_over(held: Held) -> None:
     es.start()
 
 
-def test_a_stop_meanwhile_ends_both(held: Held) -> None:
-    """The old one ends in order, and the new one hears that there is nothing to take."""
+def test_a_stop_during_it_ends_both(held: Held) -> None:
+    """The old one ends in order, and the new one is told that there is nothing to take."""
     es = held()
     with clients(es):
         relay = Relay(es, "ready")
@@ -298,7 +298,7 @@ def test_a_stop_meanwhile_ends_both(held: Held) -> None:
 
 
 def test_twenty_failures_leak_nothing(held: Held) -> None:
-    """No descriptor is left in the old process by those who didn't take anything."""
+    """Failed new processes leave no descriptor in the old one."""
     es = held()
 
     def descriptors() -> int:
@@ -316,8 +316,8 @@ def test_twenty_failures_leak_nothing(held: Held) -> None:
     assert is_alive(es.pids[0])
 
 
-def test_who_comes_when_the_offer_is_taken_back(held: Held) -> None:
-    """It is told, and doesn't take the end of the conversation for the old one's death."""
+def test_a_new_process_that_comes_when_the_offer_is_withdrawn(held: Held) -> None:
+    """It gets the reason, and doesn't mistake the closed connection for the old one's death."""
     es = held()
     assert es.process is not None
     es.ask("offer_handover", path=es.meeting_place)

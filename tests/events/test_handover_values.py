@@ -1,4 +1,4 @@
-"""The parts of a handover that are values: what is shared, descriptors, delays, full queues."""
+"""The values in a handover: shared objects, descriptors, delays, full queues."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from pyro_wire.framing import CONNECT, FrameReader, FrameTooLarge, encode_frame
 from tests.events.service_harness import Make, Stock, proxy
 
 
-def test_what_many_share_is_one_object_over_there() -> None:
-    """Packed once however often it is used, in the same order, and the same type."""
+def test_shared_objects_stay_shared() -> None:
+    """Each is packed once however often it is used, and keeps order and type."""
     sender = SnapshotWriter()
     events = [(f"s{number}", 1.5, b"x" * 1000, False) for number in range(3)]
     lists = [[*events], [events[2], events[0], events[0]], []]
@@ -34,8 +34,8 @@ def test_what_many_share_is_one_object_over_there() -> None:
     assert second[1] is second[2] is first[0]
 
 
-def test_descriptors_nobody_took_are_closed() -> None:
-    """A receiver owns them until somebody has made a socket of one."""
+def test_unclaimed_descriptors_are_closed() -> None:
+    """A receiver owns them until they become sockets."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         numbers = [os.dup(ours.fileno()), os.dup(theirs.fileno())]
@@ -69,7 +69,7 @@ def test_descriptors_arrive_or_the_message_is_an_error() -> None:
 
 
 def test_a_token_is_taken_once() -> None:
-    """By one of all who have it, also by one who has got it from another process."""
+    """One of its holders takes it, in this process or another."""
     for first, second in ((0, 1), (1, 0)):
         with (
             closing(fd_passing.Token()) as ours,
@@ -82,7 +82,7 @@ def test_a_token_is_taken_once() -> None:
 
 
 def test_runs_of_the_same_objects_cost_next_to_nothing() -> None:
-    """Whoever has a part of what others have adds two numbers; mixtures still come out right."""
+    """A queue that shares a run of another's adds two numbers; mixtures are restored, too."""
     sender = SnapshotWriter()
     events = [(f"s{number}", 1.5, b"x", False) for number in range(1000)]
     shares = [sender.share(events), sender.share(events[100:900]), sender.share([])]
@@ -96,8 +96,8 @@ def test_runs_of_the_same_objects_cost_next_to_nothing() -> None:
     assert found[3][0] is found[0][990]
 
 
-def test_a_memory_file_brings_any_size() -> None:
-    """What was written is read, from the beginning, and the descriptor is gone."""
+def test_a_memory_file_carries_any_size() -> None:
+    """What was written is read from the beginning, and the descriptor is closed."""
     data = bytes(range(256)) * 40_000
     file = fd_passing.memory_file(data)
     assert fd_passing.contents(file) == data
@@ -106,7 +106,7 @@ def test_a_memory_file_brings_any_size() -> None:
 
 
 def test_delays_continue_where_they_were() -> None:
-    """They double up to a limit, end after `retry_for`, and start again after an answer."""
+    """They double up to a limit, end after `retry_for`, and restart after an answer."""
     now = [100.0]
     settings = replace(Settings(), retry_delay=1.0, retry_max_delay=4.0, retry_for=10.0)
     retries = Retries(lambda: now[0], settings)
@@ -128,7 +128,7 @@ def test_delays_continue_where_they_were() -> None:
 
 
 def test_a_queue_that_is_more_than_full_takes_nothing() -> None:
-    """After its limit was lifted for a moment it empties first; nothing is dropped by that."""
+    """A queue above its limit empties first, and nothing is dropped."""
     mailbox: Mailbox[int] = Mailbox(2, 1000, "block")
     assert mailbox.offer_many([1, 2, 3], [1, 1, 1]) == 2
     mailbox.resize(100, 10_000)
@@ -141,8 +141,8 @@ def test_a_queue_that_is_more_than_full_takes_nothing() -> None:
     assert (list(mailbox), mailbox.dropped) == ([4, 5], 0)
 
 
-def test_another_reader_goes_on_in_the_middle_of_a_frame() -> None:
-    """Also of one that is too large, and is being thrown away."""
+def test_another_reader_continues_in_the_middle_of_a_frame() -> None:
+    """This holds for one that is too large and being discarded, too."""
     frame, large = encode_frame(CONNECT, 4, 0, 1, b"abc"), encode_frame(CONNECT, 4, 0, 2, b"x" * 99)
     data = frame + large + frame
     for cut in range(len(data)):

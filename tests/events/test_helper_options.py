@@ -39,7 +39,7 @@ def test_abort_listen(engine: Any) -> None:
         thread.start()
         eventually(lambda: sub._listener)
         assert not sub.abortListen
-        sub.abortListen = 1  # type: ignore[assignment] # as programs of that time did
+        sub.abortListen = 1  # as programs of that time did
         thread.join(10)
         assert not thread.is_alive()
         assert not sub.abortListen

@@ -1,4 +1,4 @@
-"""A listening socket that somebody holds for the event service (sd_listen_fds(3))."""
+"""A listening socket that is held for the event service (sd_listen_fds(3))."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Held = Callable[..., HeldService]
 
 
-def test_clients_wait_while_nobody_serves(held: Held) -> None:
+def test_clients_wait_while_no_process_serves(held: Held) -> None:
     """Between two processes connections are neither refused nor lost."""
     es = held()
     es.kill()
@@ -36,7 +36,7 @@ def test_clients_wait_while_nobody_serves(held: Held) -> None:
 
 
 def test_a_unix_socket_stays_where_it_is(held: Held, tmp_path: Path) -> None:
-    """It is served like any other, over a restart and a crash, and nobody removes its file."""
+    """It is served like any other, and its file stays over a restart and a crash."""
     path = tmp_path / "es.sock"
     es = held("-N", "-q", "-n", f"./u:{path}", path=path)
     with Recording(es.uri) as subscriber, Publisher(es.uri) as publisher:
@@ -55,14 +55,14 @@ def test_a_unix_socket_stays_where_it_is(held: Held, tmp_path: Path) -> None:
 
 
 def test_the_host_of_the_uri_is_the_configured_one(held: Held) -> None:
-    """The port is the socket's, whatever -p says."""
+    """The port is the socket's, whatever the value of -p."""
     es = held("-N", "-q", "-n", "localhost", "-p", "1")
     with proxy(es.uri) as remote:
         assert remote.statistics()["uri"] == es.uri
 
 
 def test_the_socket_decides_what_the_uri_is(tmp_path: Path) -> None:
-    """Also where it contradicts the configured host; a name for all addresses is this machine's."""
+    """It overrides a different configured host; the wildcard address gives this machine's name."""
     with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
         port = tcp.getsockname()[1]
         unix.bind(str(tmp_path / "x"))
@@ -81,8 +81,8 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 
 
 @pytest.mark.parametrize("whose", ["1", ""])
-def test_what_is_not_for_us_is_left_alone(process: Start, whose: str) -> None:
-    """Another process' variables, and a socket that doesn't listen: it binds one of its own."""
+def test_sockets_for_another_process_are_left_alone(process: Start, whose: str) -> None:
+    """With another process' variables, or a socket that doesn't listen, it binds its own."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         es = process(

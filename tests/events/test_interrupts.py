@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pyro_events import Event
+    from pyro_events.types import GapNotice
     from tests.events.service_harness import Running
 
 pytestmark = [
     pytest.mark.usefixtures("tidy"),
-    # A socket that nobody had got yet when the interruption came.
+    # A socket that had no owner yet when the interruption came.
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-    # Python's own callback of a weak reference was interrupted, and nothing else.
+    # Python's own callback of a weak reference was interrupted, nothing else.
     pytest.mark.filterwarnings(
         "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"
     ),
@@ -58,7 +59,8 @@ class Interrupter:
         self.places: list[str] = []
         """The names of the functions that were interrupted."""
 
-    def handle(self, _number: int, frame: FrameType) -> None:
+    def handle(self, _number: int, frame: FrameType | None) -> None:
+        assert frame is not None
         self.places.append(frame.f_code.co_name)
         raise Interrupted
 
@@ -89,7 +91,7 @@ class Interrupter:
         self.hit = True
         sys.settrace(None)  # a trace function would look for signals where the program doesn't
         for _ in map(_thread.interrupt_main, (signal.SIGUSR1,)):
-            break  # here nothing looks for signals any more
+            break  # no check for signals follows here
         return None
 
 
@@ -113,12 +115,12 @@ def check_sequence(got: list[int], interrupted: set[int], count: int) -> None:
 
 
 PRIME = 7
-"""Only every so manieth instruction is interrupted, each time beginning with another one."""
+"""Only every PRIME-th instruction is interrupted, with a different first one each time."""
 
 
 @pytest.mark.parametrize("how", ["publish", "post and flush", "many posts"])
-def test_interrupted_publishers_go_on(es: Running, interrupter: Interrupter, how: str) -> None:
-    """Whatever is interrupted, the next calls succeed at once; nothing is doubled or reordered."""
+def test_interrupted_publishers_continue(es: Running, interrupter: Interrupter, how: str) -> None:
+    """After any interruption the next calls succeed at once; nothing is duplicated or reordered."""
     interrupted: set[int] = set()
     number = 0
     with Recording(es.uri) as sub, Publisher(es.uri) as pub:
@@ -155,7 +157,7 @@ def test_interrupted_publishers_go_on(es: Running, interrupter: Interrupter, how
 
 @pytest.mark.parametrize("posted", [1, 20])
 def test_interrupted_publishers_close(es: Running, interrupter: Interrupter, posted: int) -> None:
-    """However far a post came, and then the close: closing again releases everything at once."""
+    """Wherever a post or the close is interrupted, closing again releases everything at once."""
     n, hit = random.randrange(1, 4 * PRIME), True
     while hit:
         began = time.monotonic()
@@ -180,7 +182,7 @@ class Numbers(Subscriber):
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
         self.seen: list[int] = []
-        self.gaps: list[dict[str, Any]] = []
+        self.gaps: list[GapNotice] = []
         self.last = 0
 
     def event(self, event: Event) -> None:
@@ -188,12 +190,12 @@ class Numbers(Subscriber):
         if event.msg >= self.last:
             self.abort()
 
-    def gap(self, notice: dict[str, Any]) -> None:
+    def gap(self, notice: GapNotice) -> None:
         self.gaps.append(notice)
 
 
-def test_interrupted_subscribers_go_on(es: Running, interrupter: Interrupter) -> None:
-    """Listening again goes on with the next event: none is missing, none comes twice."""
+def test_interrupted_subscribers_continue(es: Running, interrupter: Interrupter) -> None:
+    """Listening again continues with the next event: none is missing, none comes twice."""
     with Publisher(es.uri) as pub, Numbers(es.uri) as sub:
         sub.subscribe("a")
 
@@ -222,7 +224,7 @@ def test_interrupted_subscribers_go_on(es: Running, interrupter: Interrupter) ->
 
 
 def test_interrupted_subscriptions_are_made_again(es: Running, interrupter: Interrupter) -> None:
-    """Subscribing again, and unsubscribing, work at once and mean what they say."""
+    """Subscribing again and unsubscribing take effect at once."""
     with Publisher(es.uri) as pub, Numbers(es.uri) as sub:
         sub.subscribe("other")
         n, missed = random.randrange(1, 14 * PRIME), 0

@@ -57,7 +57,7 @@ def test_no_item_is_lost_uncounted(
 
 @given(st.lists(st.integers(0, 30), max_size=30), st.integers(1, 10), st.integers(1, 60))
 def test_take_keeps_both_limits(sizes: list[int], events: int, room: int) -> None:
-    """A take gives at least one waiting item, and no more than fit."""
+    """A take returns at least one waiting item, and no more than fit."""
     box: Mailbox[int] = Mailbox(1000, 10**6, "block")
     for size in sizes:
         box.offer(size, size)
@@ -71,7 +71,7 @@ def test_take_keeps_both_limits(sizes: list[int], events: int, room: int) -> Non
     assert seen == sizes
 
 
-def test_each_policy_says_what_it_does() -> None:
+def test_each_policy_has_its_verdict() -> None:
     """The verdict on the first item too many is the policy's."""
     verdicts = {}
     for policy in POLICIES:
@@ -86,7 +86,7 @@ def test_each_policy_says_what_it_does() -> None:
     }
 
 
-def test_room_and_offer_agree_so_that_nobody_spins() -> None:
+def test_room_and_offer_agree_so_that_no_publisher_spins() -> None:
     """After room() is True the next offer is taken, whatever its size."""
     box: Mailbox[str] = Mailbox(10, 100, "block")
     box.offer("a", 99)
@@ -96,7 +96,7 @@ def test_room_and_offer_agree_so_that_nobody_spins() -> None:
 
 
 def test_a_blocked_item_that_is_given_up_is_counted() -> None:
-    """The publisher waited long enough; the loss is on the books."""
+    """The publisher's time-out has passed; the loss is counted."""
     box: Mailbox[str] = Mailbox(1, 100, "block")
     box.offer("a", 1)
     box.offer("b", 1)
@@ -132,7 +132,7 @@ def test_a_mailbox_without_room_or_policy_is_refused(limit: int, size: int, poli
 def test_many_at_once_are_taken_like_one_by_one(
     limit: int, max_bytes: int, runs: list[list[int]], events: int
 ) -> None:
-    """As many go in as one by one would, in order, and nothing is lost or dropped."""
+    """As many are accepted as one by one, in order, and nothing is lost or dropped."""
     together: Mailbox[int] = Mailbox(limit, max_bytes, "block")
     single: Mailbox[int] = Mailbox(limit, max_bytes, "block")
     for run in runs:
@@ -151,7 +151,7 @@ class Thing:
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=9), st.booleans())
 def test_what_was_taken_or_dropped_is_not_kept(takes: list[int], drop: bool) -> None:
-    """The mailbox holds no memory for what has left it."""
+    """The mailbox holds no reference to what has left it."""
     box: Mailbox[Thing] = Mailbox(12, 1000, "drop-oldest")
     known: weakref.WeakSet[Thing] = weakref.WeakSet()
     for count in takes:

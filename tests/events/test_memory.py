@@ -22,11 +22,11 @@ MESSAGE = b"x" * 20_000
 COUNT = 12_000
 """Together 240 MB, many times what may wait for a subscriber."""
 BOUND = 90 * MIB
-"""Two queues of 16 MiB that share nothing, what is on its way, and as much room again."""
+"""Two queues of 16 MiB that share nothing, what is under way, and as much again."""
 
 
 def peak(pid: int) -> int:
-    """Give the most memory that a process ever had, in bytes (proc(5), VmHWM)."""
+    """Return the peak of a process's resident memory, in bytes (proc(5), VmHWM)."""
     text = Path(f"/proc/{pid}/status").read_text()
     (line,) = (line for line in text.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""How helpers find the event service: URIs, name servers, and clear words when they can't."""
+"""How helpers find the event service: URIs, name servers, and clear errors when they can't."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def free_port() -> int:
 
 
 def test_a_pyro_uri_is_used_as_it_is(waker: Waker) -> None:
-    """No name server is asked."""
+    """It needs no name server."""
     uri = "PYRO:Pyro.EventService@localhost:4711"
     assert find(uri, waker) == uri
     assert parse(None) == URI("PYRONAME:Pyro.EventService")
@@ -55,7 +55,7 @@ def test_a_pyro_uri_is_used_as_it_is(waker: Waker) -> None:
 def test_a_name_is_looked_up(
     waker: Waker, name_server: str, process: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the URI says, or where Pyro5's NS_HOST and NS_PORT say."""
+    """The name server is that of the URI, or of Pyro5's NS_HOST and NS_PORT."""
     es = process("-m", "pyro_events", "--ns", name_server)
     uri = es.first_line.split()[0]
     assert find(f"PYRONAME:Pyro.EventService@{name_server}", waker) == uri
@@ -69,19 +69,19 @@ def test_a_name_is_looked_up(
 
 
 def test_an_unknown_name_is_a_clear_error(waker: Waker, name_server: str) -> None:
-    """It names the name server and the name."""
+    """The error has the name server and the name."""
     with pytest.raises(Unregistered, match=f"name server at {name_server} knows no 'nothing'"):
         find(f"PYRONAME:nothing@{name_server}", waker)
 
 
 def test_an_absent_name_server_is_a_clear_error(waker: Waker, free_port: int) -> None:
-    """It names the place."""
+    """The error has the address."""
     with pytest.raises(Unreachable, match=f"localhost:{free_port} can't be reached"):
         find(f"PYRONAME:x@localhost:{free_port}", waker)
 
 
-def test_a_name_server_that_says_nothing_is_given_up(waker: Waker) -> None:
-    """A port where somebody listens and never answers can't hang a helper."""
+def test_a_silent_name_server_is_given_up(waker: Waker) -> None:
+    """A server that accepts and never answers can't block a helper."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         place = f"127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(Unreachable, match=f"{place}: no answer"):
@@ -131,7 +131,7 @@ def test_without_a_place_the_network_is_asked(
 
 
 def test_ipv6_and_unix_places_are_understood(waker: Waker, tmp_path: object) -> None:
-    """The errors come from trying them."""
+    """The errors come from attempts to connect."""
     with pytest.raises(Unreachable, match=r"name server|reached"):
         find("PYRONAME:x@[::1]:1", waker)
     with pytest.raises(Unreachable, match="No such file"):

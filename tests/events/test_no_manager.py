@@ -32,7 +32,7 @@ def start_es(process: Start, names: int) -> Process:
 
 
 def test_helpers_find_it_on_another_port(process: Start) -> None:
-    """The name server was restarted in between, and forgot everything; nothing has to be done."""
+    """They need no help, even if the name server was restarted and forgot everything."""
     port = free_port()
     names = process("-c", NAME_SERVER, str(port))
     es = start_es(process, port)
@@ -57,7 +57,8 @@ def test_helpers_find_it_on_another_port(process: Start) -> None:
         process("-c", NAME_SERVER, str(port))
         es = start_es(process, port)
         assert es.first_line.split()[0] != first
-        eventually(lambda: all(each.told().count("connected") == 2 for each in (stream, callback)))
+        both = (stream, callback)
+        eventually(lambda: all(each.hook_names().count("connected") == 2 for each in both))
         publisher.publish("a", 2)
         for each in (stream, callback):
             eventually(lambda each=each: each.messages()[-1] == 2)
@@ -65,8 +66,8 @@ def test_helpers_find_it_on_another_port(process: Start) -> None:
             assert [gap["missed"] for gap in each.gaps()] == [None]
 
 
-def test_an_orderly_end_is_no_loss(process: Start) -> None:
-    """Who had everything, and is back before anything is published, has missed nothing."""
+def test_an_orderly_end_loses_nothing(process: Start) -> None:
+    """A subscriber that reconnects before the next event has missed nothing."""
     port = free_port()
     process("-c", NAME_SERVER, str(port))
     es = start_es(process, port)
@@ -80,7 +81,7 @@ def test_an_orderly_end_is_no_loss(process: Start) -> None:
         es.signal(signal.SIGTERM)
         es.end()
         start_es(process, port)
-        eventually(lambda: subscriber.told().count("connected") == 2)
+        eventually(lambda: subscriber.hook_names().count("connected") == 2)
         with Publisher(where) as publisher:
             publisher.publish("a", 2)
         assert subscriber.wait(2) == [1, 2]

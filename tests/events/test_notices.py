@@ -1,4 +1,4 @@
-"""`statistics`, `subscriptions` and hooks are as their types and docs/reference/notices.md say."""
+"""`statistics`, `subscriptions` and hooks match their types and docs/reference/notices.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def declared(shape: type) -> set[str]:
 
 
 def test_what_an_event_service_counts(tidy: None) -> None:
-    """For itself, and for each subscriber."""
+    """It counts for itself, and for each subscriber."""
     with EventService(register=False) as es, Subscriber(es.uri) as sub:
         sub.subscribe("a")
         keys = set(es.statistics())
@@ -35,7 +35,7 @@ def test_what_an_event_service_counts(tidy: None) -> None:
 
 
 def test_what_helpers_count(tidy: None) -> None:
-    """A publisher, a subscriber, and a proxy."""
+    """A publisher, a subscriber and a proxy have the documented counts."""
     with Publisher() as publisher, Subscriber() as subscriber, ReconnectingProxy("PYRONAME:x") as x:
         for helper, shape in (
             (publisher, types.PublisherStatistics),
@@ -49,14 +49,14 @@ def test_what_helpers_count(tidy: None) -> None:
 
 
 class Noting(Subscriber):
-    """Keeps its notices, and ends with the first gap."""
+    """Keeps its notices, and ends at the first gap."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri, queue_size=1, when_full="drop-oldest")
         self.notices: list[dict[str, object]] = []
 
     def event(self, event: Event) -> None:
-        """Nothing is to be done with events."""
+        """Ignore the event."""
 
     def connected(self, notice: types.ConnectionNotice) -> None:
         self.notices.append(dict(notice))
@@ -67,7 +67,7 @@ class Noting(Subscriber):
 
 
 def test_what_hooks_of_a_subscriber_receive(tidy: None) -> None:
-    """The keys of their types; `gap` only those of the optional ones that it needs."""
+    """They get the keys of their types; `gap` only the optional ones that apply."""
     with EventService(register=False) as es, Noting(es.uri) as sub:
         sub.subscribe("a")
         with Publisher(es.uri) as publisher:
@@ -79,7 +79,7 @@ def test_what_hooks_of_a_subscriber_receive(tidy: None) -> None:
 
 
 def test_what_hooks_of_a_proxy_receive(tidy: None) -> None:
-    """The keys of their type."""
+    """They get the keys of their type."""
     notices: list[dict[str, object]] = []
 
     class Proxy(ReconnectingProxy):

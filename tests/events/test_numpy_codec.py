@@ -60,7 +60,7 @@ dtypes = (
     dtypes.flatmap(lambda d: hnp.arrays(d, hnp.array_shapes(min_dims=0, min_side=0, max_side=4)))
 )
 def test_arrays_of_any_dtype_and_shape_round_trip(array: Any) -> None:
-    """Structures, both byte orders, dates, no dimension and no elements; so do their scalars."""
+    """Structures, both byte orders, dates, zero dimensions and empty arrays do, and scalars."""
     numpy_codec.register()
     try:
         array = np.asarray(array)
@@ -105,7 +105,7 @@ ARRAYS = {
 
 @pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
 def test_hard_arrays_round_trip(registered: None, array: Any) -> None:
-    """Any memory order, views, structures; what arrives is whole, writable and nobody else's."""
+    """For any memory order, views and structures the copy is complete, writable and unshared."""
     again = codec.unpack(codec.pack(array))
     assert same(again, array)
     assert again.flags.writeable
@@ -123,15 +123,15 @@ SCALARS = [
 
 @pytest.mark.parametrize("scalar", SCALARS, ids=repr)
 def test_scalars_round_trip(registered: None, scalar: Any) -> None:
-    """As scalars of the same type, not as Python's numbers or arrays."""
+    """They stay scalars of the same type, not Python's numbers or arrays."""
     again = codec.unpack(codec.pack({"s": scalar}))["s"]
     assert same(again, scalar)
     if isinstance(scalar, (str, bytes)):
         assert list(again) == list(scalar)
 
 
-class Mine(np.ndarray):
-    """Somebody's subclass."""
+class Mine(np.ndarray):  # type: ignore[misc,name-defined] # numpy may be missing
+    """A user's subclass."""
 
 
 @pytest.mark.parametrize(
@@ -146,14 +146,14 @@ class Mine(np.ndarray):
     ],
 )
 def test_what_cannot_travel_is_refused_at_publish(registered: None, value: Any, words: str) -> None:
-    """With its path, and the reason."""
+    """The error has the path and the reason."""
     with pytest.raises(TypeError, match="^" + re.escape("message['x'][1]: " + words)):
         codec.pack({"x": (0, value)})
 
 
 @pytest.mark.parametrize("value", [np.float64(1), np.zeros(3), np.int64(1), np.str_("x")])
 def test_without_registration_they_are_refused_with_advice(value: Any) -> None:
-    """The error names type and path, and says what to do."""
+    """The error has type, path and a hint."""
     name = type(value).__name__
     words = f"message['x']: numpy.{name} can't be sent; call pyro_events.numpy_codec.register()"
     with pytest.raises(TypeError, match="^" + re.escape(words)):
@@ -172,7 +172,7 @@ def check(got: Any) -> None:
 def test_arrays_arrive_at_helpers(
     registered: None, engine: Callable[..., Running], delivery: Any
 ) -> None:
-    """Also by serpent, which is what a date in the message makes a callback use."""
+    """They arrive also by serpent, which a callback uses for a message with a date."""
     from datetime import UTC, datetime
 
     es = engine()
@@ -188,7 +188,7 @@ def test_arrays_arrive_at_helpers(
 def test_arrays_arrive_in_asyncio_and_at_stock_subscribers(
     registered: None, engine: Callable[..., Running], stock: Callable[..., StockDaemon]
 ) -> None:
-    """A stock daemon in a program that registered numpy."""
+    """The stock daemon's program has registered numpy."""
     es, recorder = engine(), Recorder()
     uri = stock().register(recorder)
 
@@ -207,10 +207,10 @@ def test_arrays_arrive_in_asyncio_and_at_stock_subscribers(
         check(eventually(lambda: recorder.events)[0].msg)
 
 
-def test_a_subscriber_without_registration_hears_of_a_gap(
+def test_a_subscriber_without_registration_gets_a_gap(
     engine: Callable[..., Running],
 ) -> None:
-    """It is counted, told, and no crash."""
+    """The event is counted and reported, without a crash."""
     es = engine()
     with Recording(es.uri) as sub, Publisher(es.uri) as pub:
         sub.subscribe("a")
@@ -287,10 +287,10 @@ FIELDS = {
     ],
     ids=lambda changes: repr(changes)[:60],
 )  # fmt: skip
-def test_whatever_a_stranger_sends_is_no_array_or_a_value_error(
+def test_hostile_bytes_are_harmless_arrays_or_value_errors(
     registered: None, changes: dict[str, Any]
 ) -> None:
-    """No pointers, no memory that didn't come, no crash."""
+    """They cause no pointers, no foreign memory and no crash."""
     for name in ("numpy.ndarray", "numpy.scalar.l", "numpy.scalar.V"):
         body = msgpack.packb([MARK[tags.CLASS], name, state(**changes)])
         with pytest.raises(ValueError, match=r"[a-z]{3}"):
@@ -317,7 +317,7 @@ def test_whatever_a_stranger_sends_is_no_array_or_a_value_error(
     )
 )  # fmt: skip
 def test_random_descriptions_are_arrays_or_value_errors(changes: dict[str, Any]) -> None:
-    """With everything that numpy itself has to say against them."""
+    """This includes all that numpy itself refuses."""
     numpy_codec.register()
     try:
         body = msgpack.packb([MARK[tags.CLASS], "numpy.ndarray", state(**changes)])
@@ -334,13 +334,13 @@ def test_random_descriptions_are_arrays_or_value_errors(changes: dict[str, Any])
 
 
 def test_registering_twice_does_no_harm(registered: None) -> None:
-    """Two libraries may both ask for it."""
+    """Two libraries may both do it."""
     numpy_codec.register()
     assert same(codec.unpack(codec.pack(np.arange(3))), np.arange(3))
 
 
-def test_without_numpy_the_import_says_what_to_install() -> None:
-    """The extra's name."""
+def test_without_numpy_the_import_names_what_to_install() -> None:
+    """The error has the name of the extra."""
     script = "import sys; sys.modules['numpy'] = None; import pyro_events.numpy_codec"
     done = subprocess.run(
         [sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=30

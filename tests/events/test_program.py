@@ -55,7 +55,8 @@ class Manager:
         self.ours.sendall(line.encode() + b"\n")
 
     def reply(self) -> dict[str, Any]:
-        return json.loads(self.lines.readline())
+        found: dict[str, Any] = json.loads(self.lines.readline())
+        return found
 
     def ask(self, ask: str, **parameters: object) -> dict[str, Any]:
         self.send(1, ask, **parameters)
@@ -68,7 +69,7 @@ class Manager:
 
 @pytest.fixture
 def frozen_name_server(process: Start) -> Iterator[str]:
-    """One that takes connections and never answers."""
+    """A name server that accepts connections and never answers."""
     server = process("-c", NAME_SERVER)
     server.signal(signal.SIGSTOP)
     yield server.first_line.strip()
@@ -76,7 +77,7 @@ def frozen_name_server(process: Start) -> Iterator[str]:
 
 
 def test_it_has_one_thread(process: Start) -> None:
-    """With 200 idle subscribers, a manager, and after it has been asked."""
+    """This holds with 200 idle subscribers, a manager, and after questions."""
     manager = Manager(process, *ALONE)
     es = manager.es
     clients = [WireClient(port_of(es)) for _ in range(200)]
@@ -120,7 +121,7 @@ def test_a_registered_one_has_one_thread_too(process: Start, name_server: str) -
 
 @pytest.mark.parametrize("busy", [False, True])
 def test_signals_at_once_are_not_lost(process: Start, busy: bool) -> None:
-    """INT and TERM in the same instant stop it in order, whatever it is doing."""
+    """INT and TERM at the same instant stop it in order, whatever it is doing."""
     es = process(*ALONE)
     client = WireClient(port_of(es))
     client.greet()
@@ -138,7 +139,7 @@ def test_signals_at_once_are_not_lost(process: Start, busy: bool) -> None:
 
 
 def test_signals_reach_a_loop_that_is_woken_all_the_time(process: Start) -> None:
-    """A wake-up descriptor full of other threads' calls hides no signal."""
+    """A wake-up descriptor full of other threads' calls doesn't hide a signal."""
     script = """
 import signal, threading, os, time
 from pyro_events._broker.net.loop import Loop
@@ -168,7 +169,7 @@ print(sorted(seen))
 
 
 def test_a_second_signal_ends_it_at_once(process: Start) -> None:
-    """Also while queues drain."""
+    """This holds while queues drain."""
     es = process(*ALONE)
     with WireClient(port_of(es)) as client:
         client.greet()
@@ -181,10 +182,10 @@ def test_a_second_signal_ends_it_at_once(process: Start) -> None:
         assert es.end(1)[0] == -signal.SIGTERM
 
 
-def test_a_name_server_that_hangs_delays_nobody(
+def test_a_name_server_that_hangs_delays_no_client(
     process: Start, frozen_name_server: str, name_server: str
 ) -> None:
-    """Registering is answered when it is done; clients and the manager are served meanwhile."""
+    """Registering is answered when done; clients and the manager are served in between."""
     manager = Manager(process, "-m", "pyro_events", "--ns", name_server)
     manager.send(1, "register", ns=frozen_name_server)
     with proxy(uri_of(manager.es)) as remote:
@@ -227,7 +228,7 @@ def test_a_signal_while_it_registers(process: Start, frozen_name_server: str) ->
 
 
 def test_big_answers_for_a_slow_manager(process: Start) -> None:
-    """A manager that doesn't read delays nobody, and gets everything later."""
+    """A manager that doesn't read delays no client, and gets everything later."""
     manager = Manager(process, *ALONE)
     with WireClient(port_of(manager.es)) as client, proxy(uri_of(manager.es)) as remote:
         client.greet()
@@ -246,8 +247,8 @@ def test_big_answers_for_a_slow_manager(process: Start) -> None:
     manager.close()
 
 
-def test_it_leaves_with_a_manager_that_never_read(process: Start) -> None:
-    """Unread answers don't hide that the manager is gone."""
+def test_it_ends_with_a_manager_that_never_read(process: Start) -> None:
+    """Unread answers don't hide the end of the manager."""
     manager = Manager(process, *ALONE)
     with WireClient(port_of(manager.es)) as client:
         client.greet()
@@ -273,7 +274,12 @@ def test_errands_run_in_order_and_leave_no_thread(tidy: None) -> None:
     errands.run(slow, lambda done: seen.append(done.result()))
     errands.run(lambda: 1 / 0, lambda done: seen.append(type(done.exception())))
     errands.run(lambda: 3, lambda done: seen.append(done.result()))
-    eventually(lambda: loop.run_once(0.01) or len(seen) == 3)
+
+    def all_seen() -> bool:
+        loop.run_once(0.01)
+        return len(seen) == 3
+
+    eventually(all_seen)
     assert seen == [1, ZeroDivisionError, 3]
     assert errands.finish(5)
     errands.run(lambda: 4, lambda done: seen.append(done.result()))

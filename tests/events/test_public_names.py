@@ -1,4 +1,4 @@
-"""`__all__` of the public modules, the page of the API, and what names say of where they are."""
+"""`__all__` of the public modules, the API page, and the modules that names belong to."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def documented() -> set[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_public_name_is_on_the_page(module: str) -> None:
-    """A module that isn't private names what is public in it."""
+    """A public module lists its public names."""
     assert set(importlib.import_module(module).__all__) <= documented()
 
 
 @pytest.mark.parametrize("name", pyro_events.__all__)
 def test_the_package_has_the_names_of_its_modules(name: str) -> None:
-    """They say that they come from a public module."""
+    """Their `__module__` is a public module."""
     found = getattr(pyro_events, name)
     assert name in documented()
     if isinstance(found, type):
@@ -49,7 +49,7 @@ def test_the_package_has_the_names_of_its_modules(name: str) -> None:
 
 
 def test_errors_of_an_event_service_are_where_it_is() -> None:
-    """They can be caught without a private import."""
+    """Programs can catch them without a private import."""
     from pyro_events.reconnecting import LifeCycle
     from pyro_events.service import AddressUnusable, NameServerUnreachable, NameTaken, NotRunning
 

@@ -1,4 +1,4 @@
-"""A publisher against a scripted event service: nothing is lost, doubled or reordered."""
+"""A publisher against a scripted event service: nothing is lost, duplicated or reordered."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_publish_returns_when_the_event_service_has_it(es: FakeES) -> None:
 
 
 def test_posted_events_arrive_by_themselves(es: FakeES) -> None:
-    """Nobody has to flush for a post to be sent."""
+    """A post is sent without a flush."""
     with Publisher(es.uri) as pub:
         pub.post("a", 1)
         eventually(lambda: messages(es) == [1])
@@ -80,7 +80,7 @@ def test_publish_and_post_keep_their_order(es: FakeES) -> None:
 def test_bad_arguments_are_errors_at_once(
     subjects: Any, message: Any, opaque: bool, error: type[Exception]
 ) -> None:
-    """Neither publish nor post needs an event service to say so, and nothing is buffered."""
+    """Publish and post raise them without an event service, and buffer nothing."""
     with Publisher(NOBODY) as pub:
         for method in (pub.publish, pub.post):
             with pytest.raises(error):
@@ -93,20 +93,20 @@ def test_bad_arguments_are_errors_at_once(
     [("nonsense", ValueError), ("PYRO:x", ValueError), ("PYROMETA:x", ValueError), (7, TypeError)],
 )
 def test_a_wrong_address_is_an_error_at_once(es: Any, error: type[Exception]) -> None:
-    """The constructor says what is wrong with it."""
+    """The constructor's error has the reason."""
     with pytest.raises(error, match="es must be"):
         Publisher(es)
 
 
 @pytest.mark.parametrize("options", [{"timeout": 0}, {"max_pending": 0}, {"max_pending_bytes": 0}])
 def test_senseless_limits_are_errors_at_once(options: dict[str, Any]) -> None:
-    """No publisher comes to be that could never send anything."""
+    """A publisher that could never send anything is not created."""
     with pytest.raises(ValueError, match="must be"):
         Publisher(NOBODY, **options)
 
 
 def test_an_absent_event_service_is_a_clear_error_in_time() -> None:
-    """It names the place and the reason, and the event does not haunt a later service."""
+    """It has the address and the reason, and the event doesn't reach a later service."""
     with FakeES() as gone:
         port, uri = gone.port, gone.uri
     with Publisher(uri, timeout=0.3) as pub:
@@ -124,7 +124,8 @@ def test_attempts_to_connect_leave_the_programs_random_numbers_alone() -> None:
     with Publisher(NOBODY, timeout=0.3) as pub:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(backoff, "LAST", 0.01)
-            before, failures = random.getstate(), []
+            before = random.getstate()
+            failures: list[object] = []
             patch.setattr(pub._sender, "disconnected", failures.append)
             pub._sender.link.start()
             eventually(lambda: len(failures) > 5)
@@ -149,7 +150,7 @@ def test_a_wrong_identification_is_refused_at_once() -> None:
 
 
 def test_something_else_on_the_port_is_refused_by_name(tidy: None) -> None:
-    """A service that speaks Pyro but isn't ours isn't an event service."""
+    """Another Pyro service is recognized as not an event service."""
     with FakeES() as es:
         es.greeting = "hello"
         pub = Publisher(es.uri)
@@ -171,7 +172,7 @@ def test_something_else_on_the_port_is_refused_by_name(tidy: None) -> None:
     ],
 )
 def test_strange_answers_are_clear_errors(answer: bytes, words: str) -> None:
-    """Whatever listens at that port."""
+    """Any server at that port leads to a clear error."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         stop = threading.Event()
 
@@ -199,10 +200,10 @@ def test_strange_answers_are_clear_errors(answer: bytes, words: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_broken_connections_neither_lose_nor_double_nor_reorder(
+def test_broken_connections_neither_lose_nor_duplicate_nor_reorder(
     es: FakeES, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether a batch was taken before the connection broke or not."""
+    """This holds whether or not a batch was taken before the connection broke."""
     monkeypatch.setattr(backoff, "LAST", 0.05)
     chance = random.Random(seed)
     es.on_batch = lambda _batch: chance.choice(["ack", "ack", "lose", "deafen"])
@@ -237,7 +238,7 @@ def test_a_restarted_event_service_is_found_again() -> None:
         pub.close()
 
 
-def test_a_full_buffer_blocks_and_then_says_so(es: FakeES) -> None:
+def test_a_full_buffer_blocks_up_to_the_timeout(es: FakeES) -> None:
     """Posting waits for room, at most the timeout; waiting ends as soon as there is room."""
     es.on_batch = lambda _batch: "ignore"
     pub = Publisher(es.uri, max_pending=10, timeout=0.3)
@@ -283,7 +284,7 @@ def test_a_refused_event_is_raised_where_it_was_published(es: FakeES) -> None:
 def test_refused_posts_are_counted_logged_and_raised_by_flush(
     es: FakeES, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """None of them vanishes silently, and after that flush is content."""
+    """None is lost silently, and the next flush succeeds."""
     with Publisher(es.uri) as pub, caplog.at_level(logging.ERROR, "pyro_events"):
         es.on_batch = lambda _batch: ValueError("too large")
         pub.post("a", 1)
@@ -316,7 +317,7 @@ def test_threads_share_a_publisher(es: FakeES) -> None:
 
 
 def test_closing_flushes(es: FakeES) -> None:
-    """Leaving the with statement is enough for posts to arrive; afterwards nothing works."""
+    """Leaving the with statement is enough for posts to arrive; later calls raise."""
     with Publisher(es.uri) as pub:
         for number in range(300):
             pub.post("a", number)
@@ -327,7 +328,7 @@ def test_closing_flushes(es: FakeES) -> None:
             call("a", 1)
 
 
-def test_closing_is_bounded_and_says_what_is_lost() -> None:
+def test_closing_is_bounded_and_reports_what_is_lost() -> None:
     """Without an event service close gives up after the timeout."""
     pub = Publisher(NOBODY, timeout=0.3)
     pub.post("a", 1)
@@ -339,7 +340,7 @@ def test_closing_is_bounded_and_says_what_is_lost() -> None:
 
 
 def test_an_error_in_the_with_block_is_not_masked(caplog: pytest.LogCaptureFixture) -> None:
-    """That posts were lost as well is logged."""
+    """The loss of posts is logged in addition."""
     with pytest.raises(KeyError), Publisher(NOBODY, timeout=0.2) as pub:
         pub.post("a", 1)
         raise KeyError
@@ -347,7 +348,7 @@ def test_an_error_in_the_with_block_is_not_masked(caplog: pytest.LogCaptureFixtu
 
 
 def test_flush_has_a_timeout(es: FakeES) -> None:
-    """It raises in time, and the events are still on their way."""
+    """It raises in time, and the events are still to be sent."""
     es.on_batch = lambda _batch: "ignore"
     pub = Publisher(es.uri)
     pub.post("a", 1)
@@ -367,7 +368,7 @@ def test_a_publisher_that_never_published_needs_no_event_service() -> None:
 
 
 def test_a_forgotten_publisher_warns(es: FakeES) -> None:
-    """ResourceWarning says how many events went with it; its thread ends."""
+    """ResourceWarning has the number of lost events; its thread ends."""
     pub = Publisher(es.uri)
     pub.publish("a", 1)
     es.on_batch = lambda _batch: "ignore"
@@ -377,7 +378,7 @@ def test_a_forgotten_publisher_warns(es: FakeES) -> None:
 
 
 def test_closing_ends_a_publish_in_another_thread(es: FakeES) -> None:
-    """It is told that the publisher was closed instead of waiting on."""
+    """That call raises Closed instead of waiting on."""
     es.on_batch = lambda _batch: "ignore"
     pub = Publisher(es.uri, timeout=5)
     failures: list[Exception] = []

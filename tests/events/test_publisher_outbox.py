@@ -23,7 +23,7 @@ def unsent(outbox: Outbox) -> int:
 
 
 class OutboxAgainstReference(RuleBasedStateMachine):
-    """The reference: every event by its number, and what became of it."""
+    """The reference: every event by its number, and its fate."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ def test_batches_are_bounded_and_one_large_event_still_travels(
 
 
 def test_a_withdrawn_event_is_not_sent_again() -> None:
-    """It may have arrived; sending it later would surprise everybody."""
+    """It may have arrived; sending it later would be a surprise."""
     outbox = Outbox(100, 10**9)
     entries: list[Entry] = [(["s"], bytes([n]), False) for n in range(3)]
     for entry in entries:
@@ -150,7 +150,7 @@ def test_a_withdrawn_event_is_not_sent_again() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_delays_double_up_to_a_limit(chances: list[float]) -> None:
-    """Each is between half and all of what doubling gives."""
+    """Each is between half and all of the doubled delay."""
     chance = iter(chances)
     backoff = Backoff(lambda: next(chance))
     for attempt in range(len(chances)):
@@ -159,7 +159,7 @@ def test_delays_double_up_to_a_limit(chances: list[float]) -> None:
 
 
 def test_a_connection_that_lived_makes_delays_short_again() -> None:
-    """One that broke at once does not."""
+    """A connection that broke at once does not."""
     backoff = Backoff(lambda: 1.0)
     for _ in range(10):
         backoff.next()
@@ -169,7 +169,7 @@ def test_a_connection_that_lived_makes_delays_short_again() -> None:
 
 
 def test_what_was_withdrawn_makes_room() -> None:
-    """Also when events before it wait on, so that its number can't be used again."""
+    """This holds even if events before it still wait, so that its number isn't used again."""
     outbox = Outbox(3, 10**6)
     for _ in range(3):
         outbox.add((["s"], b"", False))
@@ -181,7 +181,7 @@ def test_what_was_withdrawn_makes_room() -> None:
 
 
 def test_a_lone_event_is_due_and_a_few_more_wait_for_its_arrival() -> None:
-    """Until they are many, whatever the time that takes: then they are due, too."""
+    """Once they are many they are due, too, whatever the time."""
     outbox = Outbox(10**6, 10**9)
     entry: Entry = (["s"], b"", False)
     outbox.add(entry)

@@ -1,4 +1,4 @@
-"""Who reads a helper's connection: whoever waits for what comes, else the link's thread."""
+"""Which thread reads a helper's connection: one that waits for data, else the link's."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_listen_reads_its_events_itself(es: FakeES) -> None:
 
 
 def test_a_call_is_answered_while_an_event_is_handled(es: FakeES) -> None:
-    """Whoever subscribes does not wait for a handler in another thread."""
+    """Subscribing does not wait for a handler in another thread."""
     release = threading.Event()
     with Recording(es.uri) as sub:
         sub.on_event = lambda _event: release.wait(20)
@@ -86,7 +86,7 @@ def test_a_call_is_answered_while_an_event_is_handled(es: FakeES) -> None:
 
 
 def test_an_answer_that_comes_after_an_event_does_not_wait_for_it(es: FakeES) -> None:
-    """The thread that listens may be caught in a handler while an answer is still to come."""
+    """The listening thread may be busy in a handler while an answer is still to come."""
     release = threading.Event()
     es.answers["stream_subscribe"] = "ignore"
     with Recording(es.uri) as sub:
@@ -104,7 +104,7 @@ def test_an_answer_that_comes_after_an_event_does_not_wait_for_it(es: FakeES) ->
         assert not call.is_alive()
 
 
-def test_listen_goes_on_after_the_link_has_read_for_it(es: FakeES) -> None:
+def test_listen_continues_after_the_link_has_read_for_it(es: FakeES) -> None:
     """Events keep their order however often the reader changes."""
     with Recording(es.uri) as sub:
         sub.on_event = lambda event: sub.subscribe(f"s{event.msg}") if event.msg % 3 == 0 else None
@@ -118,7 +118,7 @@ def test_listen_goes_on_after_the_link_has_read_for_it(es: FakeES) -> None:
 
 
 def test_abort_from_a_signal_handler_ends_listen(es: FakeES) -> None:
-    """Also while the listening thread itself waits for the socket."""
+    """This holds while the listening thread itself waits for the socket."""
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("only the main thread handles signals")
     with Recording(es.uri) as sub:
@@ -151,7 +151,7 @@ def test_publish_reads_its_own_answer(es: FakeES) -> None:
 
 
 def test_posts_are_acknowledged_by_themselves_after_a_publish(es: FakeES) -> None:
-    """Nobody has to call anything for the link's thread to read again."""
+    """The link's thread reads again without any call."""
     with Publisher(es.uri) as pub:
         pub.publish("a", 0)
         for number in range(3):
@@ -163,7 +163,7 @@ def test_posts_are_acknowledged_by_themselves_after_a_publish(es: FakeES) -> Non
 
 
 def test_a_publish_that_gave_up_leaves_reading_to_the_link(es: FakeES) -> None:
-    """An answer that comes too late still settles what was posted meanwhile."""
+    """A late answer still settles what was posted in between."""
     with Publisher(es.uri, timeout=0.2) as pub:
         pub.publish("a", 0)
         es.on_batch = lambda _batch: "ignore"
@@ -174,7 +174,7 @@ def test_a_publish_that_gave_up_leaves_reading_to_the_link(es: FakeES) -> None:
         eventually(lambda: pub.statistics()["pending"] == 0)
 
 
-def test_a_broken_connection_is_noticed_while_nobody_reads(es: FakeES) -> None:
+def test_a_broken_connection_is_noticed_while_no_call_reads(es: FakeES) -> None:
     """The link's thread watches for the end even when it leaves reading to others."""
     with Publisher(es.uri) as pub:
         pub.publish("a", 0)
@@ -187,7 +187,7 @@ def test_a_broken_connection_is_noticed_while_nobody_reads(es: FakeES) -> None:
 
 
 def test_many_threads_publish_and_post_at_once(es: FakeES) -> None:
-    """Every publish returns, every post is acknowledged, whoever reads."""
+    """Every publish returns, every post is acknowledged, whichever thread reads."""
     with Publisher(es.uri) as pub:
 
         def work(thread: int) -> None:

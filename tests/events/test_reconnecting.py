@@ -1,4 +1,4 @@
-"""ReconnectingProxy finds its service again, here or elsewhere, or says that it can't."""
+"""ReconnectingProxy finds its service again, here or elsewhere, or raises Unreachable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 from pyro_events import ReconnectingProxy
 from pyro_events.errors import Closed, OutcomeUnknown, Unreachable
 from tests.events.market_fixtures import (
-    MARKET,
     NAME_SERVER_AT,
     Market,
     Watched,
@@ -26,17 +25,12 @@ from tests.harness import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyro_events.types import ProxyNotice
     from tests.events.service_harness import Process
 
 
-@pytest.fixture
-def market(process: Callable[..., Process]) -> Callable[..., Market]:
-    """Opens a market: `market(port, name_server)`."""
-    return lambda port=0, ns="-": Market(process("-c", MARKET, str(port), ns))
-
-
-def test_a_service_killed_and_started_again_is_called_on(market: Callable[..., Market]) -> None:
-    """On the same port; calls that were not sent wait for it, also those that aren't repeatable."""
+def test_calls_continue_after_a_kill_and_a_start(market: Callable[..., Market]) -> None:
+    """On the same port, unsent calls wait for the service, even if they aren't repeatable."""
     first = market()
     with Watched(first.uri) as proxy:
         assert proxy.price("SUN") == ["SUN", first.pid]
@@ -47,7 +41,7 @@ def test_a_service_killed_and_started_again_is_called_on(market: Callable[..., M
             assert answer.result(20) == 1
         assert proxy.price("SUN") == ["SUN", second.pid]
         assert proxy.kinds() == ["connected", "disconnected", "connected"]
-        assert [notice["uri"] for notice in proxy._told] == [first.uri] * 3
+        assert [notice["uri"] for notice in proxy._notices] == [first.uri] * 3
         counts = proxy.statistics()
         assert (counts["calls"], counts["connections"], counts["repeated"]) == (3, 2, 0)
 
@@ -71,7 +65,7 @@ def test_a_service_that_comes_back_elsewhere_is_found(
 def test_the_name_server_may_be_restarted_in_between(
     market: Callable[..., Market], process: Callable[..., Process]
 ) -> None:
-    """With an empty memory: the proxy waits for it, and then for the name."""
+    """The name server comes back empty: the proxy waits for it, and then for the name."""
     names = process("-c", NAME_SERVER_AT, "0")
     place = names.first_line.strip()
     first = market(0, place)
@@ -91,8 +85,8 @@ def test_the_name_server_may_be_restarted_in_between(
         assert proxy.price("SUN") == ["SUN", second.pid]
 
 
-def test_patience_has_an_end(market: Callable[..., Market]) -> None:
-    """The error says what was wrong last."""
+def test_waiting_has_a_limit(market: Callable[..., Market]) -> None:
+    """The error has the last reason."""
     first = market()
     first.kill()
     with Watched(first.uri, patience=0.3) as proxy:
@@ -100,11 +94,11 @@ def test_patience_has_an_end(market: Callable[..., Market]) -> None:
             proxy.price("SUN")
         assert proxy.statistics()["unreachable"] == 1
         assert proxy.kinds() == ["disconnected"]
-        assert "refused" in proxy._told[0]["reason"]
+        assert "refused" in str(proxy._notices[0]["reason"])
 
 
 def test_an_idle_proxy_keeps_few_connections(market: Callable[..., Market]) -> None:
-    """However many calls ran at once; a stock daemon has a thread for each."""
+    """A stock daemon has a thread for each, so they are few however many calls ran at once."""
     with Watched(market().uri) as proxy:
         with ThreadPoolExecutor(12) as pool:
             list(pool.map(proxy.order, range(200)))
@@ -113,7 +107,7 @@ def test_an_idle_proxy_keeps_few_connections(market: Callable[..., Market]) -> N
 
 
 def test_closing_ends_what_waits(market: Callable[..., Market], tmp_path: Any) -> None:
-    """A call under way can't know its outcome; one that waits for a connection was not sent."""
+    """A call under way has an unknown outcome; one that waits for a connection was not sent."""
     first = market()
     proxy = Watched(first.uri)
     with background(proxy.hang, str(tmp_path / "flag")) as answer:
@@ -134,7 +128,7 @@ def test_closing_ends_what_waits(market: Callable[..., Market], tmp_path: Any) -
 
 
 def test_a_proxy_that_is_dropped_warns(market: Callable[..., Market]) -> None:
-    """If it was used; its connections are closed."""
+    """It warns if it was used, and its connections are closed."""
     proxy = ReconnectingProxy(market().uri)
     proxy.price("SUN")
     with pytest.warns(ResourceWarning, match="unclosed proxy: <ReconnectingProxy PYRO:market"):
@@ -144,10 +138,10 @@ def test_a_proxy_that_is_dropped_warns(market: Callable[..., Market]) -> None:
 def test_a_faulty_hook_is_logged(
     market: Callable[..., Market], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And the call goes on."""
+    """The call continues."""
 
     class Faulty(ReconnectingProxy):
-        def connected(self, notice: dict[str, Any]) -> None:
+        def connected(self, notice: ProxyNotice) -> None:
             raise RuntimeError("of the hook")
 
     with Faulty(market().uri) as proxy:
@@ -173,13 +167,13 @@ def test_a_faulty_hook_is_logged(
 def test_arguments_are_checked(
     arguments: dict[str, Any], error: type[Exception], words: str
 ) -> None:
-    """At once, and the error says what would be right."""
+    """Errors are raised at once, with a hint."""
     with pytest.raises(error, match=words):
         ReconnectingProxy(**{"uri": "PYRO:market@localhost:1", **arguments})
 
 
 def test_the_manual_names_every_method_argument_and_count() -> None:
-    """With the defaults; but for the clock and chance, which are for tests."""
+    """They are described with defaults, except the clock and chance, which are for tests."""
     page = (ROOT / "man" / "pyro-events.7").read_text()
     text = page.partition(".Sh RECONNECTING PROXY\n")[2].partition("\n.Sh ")[0]
     described = set(re.findall(r"^\.It Fn (\w+)", text, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""What becomes of a ReconnectingProxy's calls when the service is killed, or doesn't answer."""
+"""What happens to a ReconnectingProxy's calls if the service is killed, or doesn't answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from Pyro5.errors import CommunicationError
 
 from pyro_events.errors import OutcomeUnknown
 from tests.events.market_fixtures import (
-    MARKET,
     Market,
     Watched,
     await_hanging,
@@ -21,19 +20,11 @@ from tests.harness import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.events.service_harness import Process
-
-
-@pytest.fixture
-def market(process: Callable[..., Process]) -> Callable[..., Market]:
-    """Opens a market: `market(port, name_server)`."""
-    return lambda port=0, ns="-": Market(process("-c", MARKET, str(port), ns))
-
 
 def test_a_call_that_was_sent_is_not_sent_again(
     market: Callable[..., Market], tmp_path: Any
 ) -> None:
-    """Its caller is told that it may or may not have been executed, and the next call works."""
+    """Its caller gets OutcomeUnknown, as it may have been executed; the next call works."""
     first = market()
     with Watched(first.uri, repeatable=["price"]) as proxy:
         with background(proxy.hang, str(tmp_path / "flag")) as answer:
@@ -51,7 +42,7 @@ def test_a_call_that_was_sent_is_not_sent_again(
 def test_a_call_that_is_safe_to_repeat_is_sent_again(
     market: Callable[..., Market], tmp_path: Any, how: str
 ) -> None:
-    """Until the service that is back has answered."""
+    """It is repeated until the restarted service has answered."""
     first = market()
     flag = tmp_path / "flag"
     with Watched(first.uri, repeatable=["hang"] if how == "declared" else []) as proxy:
@@ -69,7 +60,7 @@ def test_a_call_that_is_safe_to_repeat_is_sent_again(
 def test_a_repeated_call_that_gets_no_answer_stays_unknown(
     market: Callable[..., Market], tmp_path: Any
 ) -> None:
-    """When the service doesn't come back: it was sent once, after all."""
+    """If the service doesn't come back, the call may have been executed the first time."""
     first = market()
     with (
         Watched(first.uri, repeatable=["hang"], patience=0.3) as proxy,
@@ -111,13 +102,13 @@ def test_many_calls_of_many_threads_survive_restarts(market: Callable[..., Marke
             thread.join(20)
         assert not failures
         assert proxy.statistics()["repeated"] + proxy.statistics()["failures"] > 0
-        kinds = proxy.kinds()  # a thread that hears late of an old end makes it two
+        kinds = proxy.kinds()  # a thread that notices an old end late makes it two
         assert kinds == ["connected", *["disconnected", "connected"] * (len(kinds) // 2)]
         assert len(kinds) >= 7
 
 
 def test_calls_run_side_by_side(market: Callable[..., Market], tmp_path: Any) -> None:
-    """One that hangs doesn't keep another thread from calling."""
+    """A call that hangs doesn't block calls of another thread."""
     flag = tmp_path / "flag"
     first = market()
     with Watched(first.uri) as proxy, background(proxy.hang, str(flag)) as answer:
@@ -128,7 +119,7 @@ def test_calls_run_side_by_side(market: Callable[..., Market], tmp_path: Any) ->
 
 
 def test_errors_of_the_method_are_the_caller_s(market: Callable[..., Market]) -> None:
-    """They come as they are, and nothing is sent again, even if Pyro5 closes the connection."""
+    """They are raised unchanged, and nothing is sent again, even if Pyro5 closes the connection."""
     with Watched(market().uri, repeatable=["fail"]) as proxy:
         with pytest.raises(KeyError, match="key"):
             proxy.fail("key")
@@ -151,7 +142,7 @@ def test_what_can_not_be_sent_is_not_taken_for_a_break(market: Callable[..., Mar
 def test_an_answer_that_takes_too_long_is_unknown(
     market: Callable[..., Market], tmp_path: Any
 ) -> None:
-    """After `timeout` seconds."""
+    """OutcomeUnknown is raised after `timeout` seconds."""
     flag = tmp_path / "flag"
     with Watched(market().uri, timeout=0.2) as proxy:
         with pytest.raises(OutcomeUnknown, match=r"may or may not have been executed: .*timeout"):
@@ -172,7 +163,7 @@ def test_oneway_calls_are_not_sent_into_a_dead_connection(market: Callable[..., 
 
 
 def test_attributes_streams_and_taken_names(market: Callable[..., Market]) -> None:
-    """All that a Pyro5 proxy can do with an object's members."""
+    """The proxy can do all that a Pyro5 proxy does with an object's members."""
     with Watched(market().uri) as proxy:
         assert proxy.limit == 7
         proxy.limit = 8

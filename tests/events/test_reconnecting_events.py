@@ -1,4 +1,4 @@
-"""ReconnectingProxy is told by the manager's life-cycle events, when there is an event service."""
+"""ReconnectingProxy follows the manager's lifecycle events, if there is an event service."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pyro_events.types import ProxyNotice
     from tests.events.service_harness import Process
 
 SERVICE = """
@@ -53,7 +54,7 @@ def service(es: EventService, process: Callable[..., Process]) -> Callable[..., 
     return lambda port=0: process("-c", SERVICE, str(port))
 
 
-def say(es: EventService, state: str, uri: str | None = None, **more: Any) -> None:
+def publish_state(es: EventService, state: str, uri: str | None = None, **more: Any) -> None:
     """Publish as the manager does."""
     message = {"deployment": "lab", "service": "market", "state": state, "pid": 7, "uri": uri,
                "reason": None, "time": time.time(), **more}  # fmt: skip
@@ -68,10 +69,10 @@ def port(uri: str) -> int:
     return int(uri.rpartition(":")[2])
 
 
-def test_a_waiting_call_goes_on_at_once_when_the_service_runs(
+def test_a_waiting_call_continues_at_once_when_the_service_runs(
     es: EventService, service: Callable[..., Process]
 ) -> None:
-    """The manager's word ends a pause that would have taken minutes."""
+    """The manager's event ends a pause that would have taken minutes."""
     first = service()
     uri = first.first_line.strip()
     # Chance makes pauses of 100 s and more.
@@ -84,7 +85,7 @@ def test_a_waiting_call_goes_on_at_once_when_the_service_runs(
         answer = pool.submit(proxy.pid)
         eventually(lambda: proxy.statistics()["failures"])
         second = service(port(uri))
-        say(es, "running", uri)
+        publish_state(es, "running", uri)
         assert answer.result(20) == second.pid
 
 
@@ -92,35 +93,35 @@ def test_a_waiting_call_goes_on_at_once_when_the_service_runs(
 def test_a_call_to_a_dead_service_ends(
     es: EventService, service: Callable[..., Process], known: str, tmp_path: Path
 ) -> None:
-    """When the manager says that its process has gone, its connection is dropped."""
+    """When the manager reports the end of its process, its connection is dropped."""
     first = service()
     uri = first.first_line.strip()
-    told: list[dict[str, Any]] = []
+    notices: list[ProxyNotice] = []
 
     class Watched(ReconnectingProxy):
-        def disconnected(self, notice: dict[str, Any]) -> None:
-            told.append(notice)
+        def disconnected(self, notice: ProxyNotice) -> None:
+            notices.append(notice)
 
     with Watched(uri, events=es.uri) as proxy, ThreadPoolExecutor(1) as pool:
         assert proxy.pid() == first.pid
         listening(es)
         if known == "from before":
-            say(es, "running", uri)
+            publish_state(es, "running", uri)
         flag = tmp_path / "flag"
         answer = pool.submit(proxy.hang, str(flag))
         eventually(flag.exists)
         first.signal(signal.SIGSTOP)  # its connections would stay open for ever
-        say(es, "failed", uri if known == "by its URI" else None, reason="of old age")
+        publish_state(es, "failed", uri if known == "by its URI" else None, reason="of old age")
         with pytest.raises(OutcomeUnknown):
             answer.result(20)
         assert proxy.statistics()["dropped"] == 1
-        assert [notice["reason"] for notice in told] == ["market is failed: of old age"]
+        assert [notice["reason"] for notice in notices] == ["market is failed: of old age"]
 
 
 def test_the_end_of_other_services_means_nothing(
     es: EventService, service: Callable[..., Process]
 ) -> None:
-    """Nor does what is no life-cycle event at all."""
+    """Other events are ignored, too."""
     first = service()
     with (
         LifeCycle(es.uri) as events,
@@ -128,10 +129,10 @@ def test_the_end_of_other_services_means_nothing(
     ):
         assert proxy.pid() == first.pid
         listening(es)
-        say(es, "failed", "PYRO:other@127.0.0.1:1")
-        say(es, "failed", "no URI")
-        say(es, "failed")
-        say(es, "failed", first.first_line.strip(), time=1.0)  # of a process long before this one
+        publish_state(es, "failed", "PYRO:other@127.0.0.1:1")
+        publish_state(es, "failed", "no URI")
+        publish_state(es, "failed")
+        publish_state(es, "failed", first.first_line.strip(), time=1.0)  # of an earlier process
         es.publish(SUBJECT.format("failed"), "nonsense")
         es.publish(SUBJECT.format("failed"), {"deployment": 1, "service": 2, "state": 3})
         eventually(lambda: events.statistics()["received"] == 6)
@@ -140,7 +141,7 @@ def test_the_end_of_other_services_means_nothing(
         assert (counts["connections"], counts["dropped"]) == (1, 0)
 
 
-def test_many_proxies_share_what_is_heard(
+def test_many_proxies_share_a_subscription(
     es: EventService, service: Callable[..., Process]
 ) -> None:
     """One subscription for all; a proxy that is closed or dropped is forgotten."""
@@ -151,7 +152,7 @@ def test_many_proxies_share_what_is_heard(
         listening(es)
         assert [proxy.pid() for proxy in proxies] == [first.pid] * 3
         proxies.pop().close()
-        say(es, "exited", uri)
+        publish_state(es, "exited", uri)
         for proxy in proxies:
             eventually(lambda proxy=proxy: proxy.statistics()["dropped"] == 1)
             assert proxy.pid() == first.pid
@@ -162,7 +163,7 @@ def test_many_proxies_share_what_is_heard(
 def test_a_proxy_does_without_an_event_service(
     es: EventService, service: Callable[..., Process]
 ) -> None:
-    """One that isn't there, or that refuses, delays nothing."""
+    """An event service that is absent, or refuses, delays nothing."""
     first = service()
     uri = first.first_line.strip()
     with ReconnectingProxy(uri, events="PYRO:Pyro.EventService@127.0.0.1:1") as proxy:
@@ -212,6 +213,6 @@ def test_a_proxy_that_is_dropped_leaves_no_thread(
         ([], None),
     ],
 )
-def test_life_cycle_events_are_understood(message: object, expected: ServiceEvent | None) -> None:
-    """Or are taken for something else."""
+def test_lifecycle_events_are_parsed(message: object, expected: ServiceEvent | None) -> None:
+    """Other events are recognized as such."""
     assert parse(message) == expected

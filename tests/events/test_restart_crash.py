@@ -1,4 +1,4 @@
-"""After kill -9: who was there comes back, and hears of a gap if, and only if, there was one."""
+"""After kill -9 clients reconnect, and are notified of a gap if and only if there was one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.events.service_harness import Stock
 
     Held = Callable[..., HeldService]
-    Client = Callable[[HeldService], WireClient]
+    Client = Callable[..., WireClient]
 
 
 def descriptors(es: HeldService) -> int:
@@ -37,7 +37,7 @@ def descriptors(es: HeldService) -> int:
 
 @pytest.mark.timeout(180)
 def test_twenty_kills_in_a_row(held: Held) -> None:
-    """Nobody is forgotten; what came and what was told as missed add up to what was published."""
+    """No subscriber is forgotten; events received and events missed add up to all published."""
     es = held()
     with ExitStack() as stack:
         subscribers = [stack.enter_context(Recording(es.uri)) for _ in range(10)]
@@ -45,7 +45,7 @@ def test_twenty_kills_in_a_row(held: Held) -> None:
             each.subscribe("flood")
             each.start()
         flood = stack.enter_context(Flood(es.uri))
-        open_at_first = None
+        open_at_first = 0
         for _ in range(20):
             all_get_more(subscribers)
             es.crash()
@@ -62,11 +62,11 @@ def test_twenty_kills_in_a_row(held: Held) -> None:
 
 
 def missed(subscriber: Recording) -> int:
-    return sum(gap["missed"] for gap in subscriber.gaps())
+    return sum(gap["missed"] or 0 for gap in subscriber.gaps())
 
 
 def test_no_gap_without_a_loss(held: Held) -> None:
-    """A subscriber that has everything hears of no gap, by a stream and by callbacks."""
+    """A subscriber that has everything gets no gap, by stream or callback, however often."""
     es = held()
     with (
         Recording(es.uri) as stream,
@@ -87,11 +87,11 @@ def test_no_gap_without_a_loss(held: Held) -> None:
         for each in (stream, callback):
             assert each.wait(4) == [0, 1, 2, 3]
             assert each.gaps() == []
-            assert each.told().count("connected") == 4
+            assert each.hook_names().count("connected") == 4
 
 
 def test_the_number_of_the_gap_is_exact(held: Held, client: Client) -> None:
-    """Events that were queued or on their way, and those that a full queue had dropped untold."""
+    """It counts events queued, under way, and dropped by a full queue but unreported."""
     es = held()
     first = client(es)
     before = first.attach("s", ["a"], queue_size=2, when_full="drop-newest")["incarnation"]
@@ -105,27 +105,27 @@ def test_the_number_of_the_gap_is_exact(held: Held, client: Client) -> None:
     assert (answer["resumed"], answer["missed"]) == (True, 20 - came)
     with proxy(es.uri) as remote:
         remote.publish("a", "next")
-    number, events = second.push()
-    assert (number, len(events)) == (answer["next"], 1)
+    first_number, events = second.push()
+    assert (first_number, len(events)) == (answer["next"], 1)
 
 
-def test_dropped_events_are_told_once(held: Held, client: Client) -> None:
-    """What the old process had told as dropped is not told again by the new one."""
+def test_dropped_events_are_reported_once(held: Held, client: Client) -> None:
+    """The new process does not report again what the old one had reported as dropped."""
     es = held()
     first = client(es)
     before = first.attach("s", ["a"], queue_size=1, when_full="drop-newest")["incarnation"]
     with proxy(es.uri) as remote:
         for number in range(20):
             remote.publish("a", number)
-    last = told = 0
-    while last + told < 20:
-        number, events = first.push()
-        if number is None:
-            told += events["missed"]
+    last = reported = 0
+    while last + reported < 20:
+        start, events = first.push()
+        if start is None:
+            reported += events["missed"]
         else:
-            last = number + len(events) - 1
+            last = start + len(events) - 1
             first.ack(last)
-    assert told > 0
+    assert reported > 0
     eventually(lambda: es.ask("statistics")["queued"] == 0)
     es.crash()
     answer = client(es).attach("s", ["a"], last=last, last_incarnation=before)
@@ -133,7 +133,7 @@ def test_dropped_events_are_told_once(held: Held, client: Client) -> None:
 
 
 def test_what_is_published_before_it_is_back_waits(held: Held, client: Client) -> None:
-    """Its mailbox is there from the beginning."""
+    """Its mailbox exists from the beginning."""
     es = held()
     before = client(es).attach("s", ["a"], ["b.*"])["incarnation"]
     es.crash()
@@ -148,8 +148,8 @@ def test_what_is_published_before_it_is_back_waits(held: Held, client: Client) -
     assert len(second.events(1)) == 1
 
 
-def test_a_retry_is_no_second_copy(held: Held, client: Client) -> None:
-    """A batch that the killed process had taken is known, the acknowledgement lost or not."""
+def test_a_retry_is_not_a_second_copy(held: Held, client: Client) -> None:
+    """A batch that the killed process had taken is known, even if the acknowledgement was lost."""
     es = held()
     reader = client(es)
     before = reader.attach("s", ["a"])["incarnation"]
@@ -164,7 +164,7 @@ def test_a_retry_is_no_second_copy(held: Held, client: Client) -> None:
 
 
 def test_lost_plain_subscribers_are_named(held: Held, stock: Stock) -> None:
-    """In the log and in the statistics, over a second crash, until a planned restart."""
+    """The log and the statistics list them, over a second crash, until a planned restart."""
     es = held("-N")
     uri = stock().register(Recorder())
     with proxy(es.uri) as remote:
@@ -182,8 +182,8 @@ def test_lost_plain_subscribers_are_named(held: Held, stock: Stock) -> None:
     assert es.ask("statistics")["lost"] == []
 
 
-def test_aware_objects_hear_of_the_crash(held: Held, stock: Stock) -> None:
-    """`restarted`, with the reason; and of a gap when some `event` was never answered."""
+def test_aware_objects_are_notified_of_the_crash(held: Held, stock: Stock) -> None:
+    """They get `restarted` with the reason, and a gap if an `event` was never answered."""
     es, aware = held(), AwareRecorder()
     uri = stock().register(aware)
     with proxy(es.uri) as remote:
@@ -208,13 +208,13 @@ def test_aware_objects_hear_of_the_crash(held: Held, stock: Stock) -> None:
         remote.publish("a", 3)
         eventually(lambda: aware.messages() == [1, 2, 3])
     eventually(lambda: len(aware.notices) == 3)
-    told = [(notice["kind"], notice["reason"]) for notice in aware.notices]
-    assert told == [("restarted", "crash"), ("restarted", "crash"), ("gap", "restarted")]
+    notices = [(notice["kind"], notice["reason"]) for notice in aware.notices]
+    assert notices == [("restarted", "crash"), ("restarted", "crash"), ("gap", "restarted")]
     assert aware.notices[2]["missed"] is None
 
 
-def test_who_has_gone_is_not_expected(held: Held) -> None:
-    """Closed subscribers and taken back subscriptions leave the roster."""
+def test_clients_that_have_left_are_not_expected(held: Held) -> None:
+    """Closed subscribers and cancelled subscriptions leave the roster."""
     es = held()
     with Recording(es.uri) as stays:
         stays.subscribe(["a", "b"])
@@ -229,8 +229,8 @@ def test_who_has_gone_is_not_expected(held: Held) -> None:
         assert es.await_return() == {"expected": 1, "back": 1}
 
 
-def test_a_corrupt_journal_is_said(held: Held) -> None:
-    """The service starts without it; helpers come back, and nobody knows what they missed."""
+def test_a_corrupt_journal_is_reported(held: Held) -> None:
+    """The service starts without it; helpers reconnect, and what they missed is unknown."""
     es = held("-N")
     with Recording(es.uri) as subscriber:
         subscriber.subscribe("a")
@@ -268,8 +268,8 @@ def left(directory: Path) -> list[str]:
     return [path.name for path in directory.iterdir()]
 
 
-def test_an_orderly_end_leaves_nothing_to_remember(held: Held, stock: Stock) -> None:
-    """Everybody was told that it is over; the next one begins with an empty roster."""
+def test_an_orderly_end_leaves_an_empty_roster(held: Held, stock: Stock) -> None:
+    """All clients were notified of the end; the next process begins with an empty roster."""
     es = held()
     with proxy(es.uri) as remote:
         remote.subscribe("a", stock().register(Recorder()))
@@ -277,8 +277,8 @@ def test_an_orderly_end_leaves_nothing_to_remember(held: Held, stock: Stock) -> 
     assert left(es.state) == []
 
 
-def test_the_roster_keeps_up_with_many_who_come_and_go(held: Held, client: Client) -> None:
-    """The journal doesn't grow with them, and at the end it is right."""
+def test_the_roster_keeps_up_with_many_clients(held: Held, client: Client) -> None:
+    """The journal doesn't grow with them, and is right at the end."""
     es = held()
     stays = client(es)
     stays.attach("stays", ["a"])

@@ -1,4 +1,4 @@
-"""A planned restart: notices, queues, and that nothing is lost, duplicated or reordered."""
+"""A planned restart: notices, waiting events, and nothing lost, duplicated or reordered."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.events.service_harness import Stock
 
     Held = Callable[..., HeldService]
-    Client = Callable[[HeldService | Engine], WireClient]
+    Client = Callable[..., WireClient]
 
 
 def kinds(recorder: AwareRecorder) -> list[str]:
@@ -38,7 +38,7 @@ def kinds(recorder: AwareRecorder) -> list[str]:
 
 @pytest.mark.timeout(180)
 def test_twenty_restarts_at_full_speed(held: Held) -> None:
-    """A publisher at full speed, ten subscribers: none lost, none duplicated, none reordered."""
+    """With a publisher at full speed and ten subscribers, all events arrive once and in order."""
     es = held()
     with ExitStack() as stack:
         subscribers = [stack.enter_context(Recording(es.uri)) for _ in range(10)]
@@ -57,8 +57,8 @@ def test_twenty_restarts_at_full_speed(held: Held) -> None:
         assert es.ask("statistics")["dropped"] == 0
 
 
-def test_what_is_published_meanwhile_waits(held: Held, client: Client) -> None:
-    """A stream that comes back late goes on after the last event that it had, without a gap."""
+def test_events_published_during_it_wait(held: Held, client: Client) -> None:
+    """A stream that reconnects late continues after its last event, without a gap."""
     es = held()
     first = client(es)
     before = first.attach("s", ["a"])["incarnation"]
@@ -82,7 +82,7 @@ def test_what_is_published_meanwhile_waits(held: Held, client: Client) -> None:
 
 
 def test_it_may_be_away_for_several_restarts(held: Held, client: Client) -> None:
-    """Numbers and events wait over any number of them, also when no answer has reached it."""
+    """Numbers and events are kept over any number of them, even if no answer has reached it."""
     es = held()
     first = client(es)
     incarnation = first.attach("s", ["a"])["incarnation"]
@@ -98,7 +98,7 @@ def test_it_may_be_away_for_several_restarts(held: Held, client: Client) -> None
     assert len(clients[-1].events(3)) == 3
 
 
-def test_aware_objects_are_told_before_and_after(held: Held, stock: Stock) -> None:
+def test_aware_objects_are_notified_before_and_after(held: Held, stock: Stock) -> None:
     """`stopping`, then `restarted` from the new one; events wait until it has subscribed again."""
     es, aware, plain = held(), AwareRecorder(), Recorder()
     daemon = stock()
@@ -126,7 +126,7 @@ def test_aware_objects_are_told_before_and_after(held: Held, stock: Stock) -> No
 
 
 def test_callback_helpers_come_back_by_themselves(held: Held) -> None:
-    """Three restarts at full speed: none lost, none duplicated, none out of order, no gap."""
+    """In three restarts at full speed all events arrive once and in order, without a gap."""
     es = held()
     with Recording(es.uri, delivery="callback") as subscriber, Flood(es.uri) as flood:
         subscriber.subscribe("flood")
@@ -142,8 +142,8 @@ def test_callback_helpers_come_back_by_themselves(held: Held) -> None:
         assert subscriber.gaps() == []
 
 
-def test_who_hangs_in_es_notice_delays_nobody(held: Held, stock: Stock) -> None:
-    """Neither the restart, nor the others, who get their events meanwhile."""
+def test_a_hanging_es_notice_delays_no_other(held: Held, stock: Stock) -> None:
+    """It delays neither the restart nor the others, which get their events."""
     es, gate = held(), threading.Event()
 
     @Pyro5.api.expose
@@ -171,8 +171,8 @@ def test_who_hangs_in_es_notice_delays_nobody(held: Held, stock: Stock) -> None:
     gate.set()
 
 
-def test_a_publisher_that_was_held_loses_nothing(held: Held, client: Client) -> None:
-    """What did not fit into a full queue is handed on with the queue."""
+def test_a_blocked_publisher_loses_nothing(held: Held, client: Client) -> None:
+    """What did not fit into a full queue is saved with the queue."""
     es = held("-N", "-q", "--block-timeout", "60", "--queue-size", "5")
     reader = client(es)
     before = reader.attach("s", ["a"])["incarnation"]
@@ -210,8 +210,8 @@ def test_repeated_batches_are_known_to_the_next_one(held: Held, client: Client) 
     assert [event[2] for event in readers[1].events(3)] == [b"\x01", b"\x02", b"\x03"]
 
 
-def test_the_wait_for_those_who_come_back_is_bounded(held: Held, client: Client) -> None:
-    """`returned` answers when all are back, or when its time is over, and others aren't kept."""
+def test_the_wait_for_reconnecting_clients_is_bounded(held: Held, client: Client) -> None:
+    """`returned` answers when all are back, or at its time-out, and blocks no other question."""
     es = held()
     first = client(es)
     first.attach("s", ["a"])
@@ -223,7 +223,7 @@ def test_the_wait_for_those_who_come_back_is_bounded(held: Held, client: Client)
 
 
 def test_one_without_a_state_directory_refuses_to_retire(held: Held) -> None:
-    """Nothing has changed then: it serves on, and ends like any other."""
+    """It serves on unchanged, and ends like any other."""
     es = held(state=False)
     with pytest.raises(AssertionError, match="no state directory"):
         es.ask("retire")
@@ -234,8 +234,8 @@ def test_one_without_a_state_directory_refuses_to_retire(held: Held) -> None:
         assert subscriber.wait(1) == [1]
 
 
-def test_the_retired_one_does_nothing_more(held: Held) -> None:
-    """A second time is refused; it can still be pinged, and leaves at once when told to."""
+def test_a_retired_process_does_nothing_more(held: Held) -> None:
+    """A second retirement is refused; it still answers pings, and ends at once when stopped."""
     es = held()
     es.ask("retire")
     with pytest.raises(AssertionError, match="has retired"):
@@ -248,7 +248,7 @@ def test_the_retired_one_does_nothing_more(held: Held) -> None:
 
 
 def test_a_full_disk_makes_it_a_crash(held: Held, client: Client) -> None:
-    """What can't be written down is lost, and the subscriber hears how much that was."""
+    """What can't be written is lost, and the subscriber gets the number."""
     es = held()
     first = client(es)
     before = first.attach("s", ["a"])["incarnation"]
@@ -266,8 +266,8 @@ def test_a_full_disk_makes_it_a_crash(held: Held, client: Client) -> None:
     assert (answer["resumed"], answer["missed"], answer["next"]) == (True, 1, 2)
 
 
-def test_who_does_not_come_back_is_given_up(tmp_path: Path, client: Client) -> None:
-    """After `reconnect_grace`, with what waited for it: counted, and nobody waits for it."""
+def test_a_client_that_does_not_return_is_given_up(tmp_path: Path, client: Client) -> None:
+    """After `reconnect_grace` its queue is dropped and counted, and it is no longer expected."""
     settings = replace(Settings(), reconnect_grace=0.3)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What a process leaves to the next: the state's format, the roster's journal, the tallies."""
+"""What a process leaves to the next: the state's format, the roster's journal, the counters."""
 
 from __future__ import annotations
 
@@ -65,19 +65,19 @@ states = st.builds(
 
 @given(states)
 def test_a_state_comes_back_as_it_was(given_state: BrokerSnapshot) -> None:
-    """Whatever is in it."""
+    """Any state survives writing and reading."""
     assert model.decode(model.encode(given_state)) == given_state
 
 
 @given(st.binary(max_size=60))
-def test_anything_else_is_no_state(data: bytes) -> None:
-    """Bytes of another kind are unreadable, and nothing worse."""
+def test_anything_else_is_not_a_state(data: bytes) -> None:
+    """Other bytes raise the error for an unreadable state, and no other."""
     with pytest.raises(UnreadableSnapshot):
         model.decode(data)
 
 
 def test_another_format_is_refused_by_its_number() -> None:
-    """So that an older program doesn't misunderstand a newer one."""
+    """This keeps an older program from misreading a newer format."""
     with pytest.raises(UnreadableSnapshot, match="format 2, and this program knows 1"):
         model.decode(msgpack.packb([2, {}]))
 
@@ -106,7 +106,7 @@ def sample() -> list[bytes]:
 
 
 def test_later_records_of_a_slot_replace_earlier_ones() -> None:
-    """A slot belongs to whoever had it last, or to nobody."""
+    """A slot belongs to its last subscriber, or to none."""
     roster = journal.replay(b"".join(sample()))
     assert (roster.incarnation, roster.counter_file) == ("one", "tallies-one")
     assert roster.lost == [LostSubscriber("x", ["a"], [])]
@@ -115,7 +115,7 @@ def test_later_records_of_a_slot_replace_earlier_ones() -> None:
 
 
 def test_half_a_record_at_the_end_counts_as_not_written() -> None:
-    """Wherever a kill has cut it off."""
+    """It may be cut off anywhere, by a kill."""
     whole, last = b"".join(sample()[:2]), sample()[2]
     for size in range(len(last)):
         roster = journal.replay(whole + last[:size])
@@ -124,7 +124,7 @@ def test_half_a_record_at_the_end_counts_as_not_written() -> None:
 
 
 def test_a_changed_byte_is_noticed() -> None:
-    """Wherever it is: in a record, in its length or in its checksum."""
+    """It may be in a record, in its length or in its checksum."""
     data = b"".join(sample())
     for at in range(len(data)):
         with pytest.raises(UnreadableSnapshot):
@@ -132,14 +132,14 @@ def test_a_changed_byte_is_noticed() -> None:
 
 
 def test_an_empty_journal_is_unreadable() -> None:
-    """A roster without a header says nothing."""
+    """A roster without a header can't be used."""
     with pytest.raises(UnreadableSnapshot, match="empty"):
         journal.replay(b"")
 
 
 @pytest.mark.parametrize("values", [5, ["has", 0, {}], ["roster", 1], ["what", 0], ["has"]])
 def test_a_record_of_another_kind_is_unreadable(values: object) -> None:
-    """As the first record, and as a later one, although its checksum is right."""
+    """This holds for the first record and a later one, even with the right checksum."""
     body = msgpack.packb(values)
     size = len(body).to_bytes(4, "big")
     checks = (zlib.crc32(size), zlib.crc32(body))
@@ -150,7 +150,7 @@ def test_a_record_of_another_kind_is_unreadable(values: object) -> None:
 
 
 def test_numbers_are_in_the_file_at_once(tmp_path: Path) -> None:
-    """No call is needed to bring them there; slots come back into use."""
+    """They need no call to be written; slots are reused."""
     made = CounterFile.create(str(tmp_path / "t"), 3)
     first, second = made.claim(7), made.claim(8, 9)
     made.values[first + 1] += 5
@@ -165,20 +165,20 @@ def test_numbers_are_in_the_file_at_once(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_kind_has_no_numbers(tmp_path: Path) -> None:
-    """It is not taken for tallies."""
+    """It is not mistaken for a counter file."""
     (tmp_path / "t").write_bytes(b"something else")
     assert counters.read(str(tmp_path / "t")) is None
 
 
-def keeper(directory: Path, incarnation: str = "one") -> RosterStore:
+def roster_store(directory: Path, incarnation: str = "one") -> RosterStore:
     made = RosterStore(str(directory), 100, incarnation, [])
     made.begin()
     return made
 
 
-def test_a_kill_leaves_who_was_there_and_how_far(tmp_path: Path) -> None:
-    """Also after the journal was rewritten; numbers go on, queues are gone."""
-    kept = keeper(tmp_path)
+def test_a_kill_leaves_the_subscribers_and_their_numbers(tmp_path: Path) -> None:
+    """This holds after the journal was rewritten; numbers continue, queues are lost."""
+    kept = roster_store(tmp_path)
     slot = kept.counter_file.claim()
     for _ in range(5000):  # more than fits between two rewritings
         kept.note(slot, lambda: journal.has(slot, STREAM))
@@ -198,9 +198,9 @@ def test_a_kill_leaves_who_was_there_and_how_far(tmp_path: Path) -> None:
     kept.counter_file.close()
 
 
-def test_until_it_begins_the_next_one_changes_nothing(tmp_path: Path) -> None:
-    """A process that dies while it takes over costs nothing."""
-    first = keeper(tmp_path)
+def test_the_next_one_changes_nothing_before_it_begins(tmp_path: Path) -> None:
+    """A process that dies while it takes over loses nothing."""
+    first = roster_store(tmp_path)
     first.note(0, lambda: journal.has(0, STREAM))
     first.flush()
     first.close()
@@ -216,9 +216,9 @@ def test_until_it_begins_the_next_one_changes_nothing(tmp_path: Path) -> None:
     second.counter_file.close()
 
 
-def test_without_numbers_nobody_knows_what_was_lost(tmp_path: Path) -> None:
-    """The subscriber is still expected, but in no incarnation that it could go on from."""
-    kept = keeper(tmp_path)
+def test_without_numbers_the_loss_is_unknown(tmp_path: Path) -> None:
+    """The subscriber is still expected, but can't resume from any incarnation."""
+    kept = roster_store(tmp_path)
     kept.note(0, lambda: journal.has(0, STREAM))
     kept.flush()
     kept.close()
@@ -229,9 +229,9 @@ def test_without_numbers_nobody_knows_what_was_lost(tmp_path: Path) -> None:
     kept.counter_file.close()
 
 
-def test_a_parting_takes_the_place_of_the_roster(tmp_path: Path) -> None:
-    """Nothing else is left in the directory, and it is what the next one reads."""
-    kept = keeper(tmp_path)
+def test_a_saved_state_replaces_the_roster(tmp_path: Path) -> None:
+    """It is the only file in the directory, and the next process reads it."""
+    kept = roster_store(tmp_path)
     parting = BrokerSnapshot("one", "restart", [STREAM], {"p": 3})
     kept.save(parting)
     assert [path.name for path in tmp_path.iterdir()] == ["parting"]
@@ -239,11 +239,11 @@ def test_a_parting_takes_the_place_of_the_roster(tmp_path: Path) -> None:
     kept.counter_file.close()
 
 
-def test_what_cannot_be_read_is_said_and_left_out(
+def test_what_cannot_be_read_is_reported_and_ignored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A parting that is nonsense doesn't hide the roster; a corrupt roster is as good as none."""
-    kept = keeper(tmp_path)
+    """An invalid state doesn't hide the roster; a corrupt roster counts as missing."""
+    kept = roster_store(tmp_path)
     kept.close()
     kept.counter_file.close()
     (tmp_path / "parting").write_bytes(b"nonsense")
@@ -255,11 +255,11 @@ def test_what_cannot_be_read_is_said_and_left_out(
     assert recall(str(tmp_path)) is None
 
 
-def test_a_directory_that_is_not_there_is_said_once(
+def test_a_missing_directory_is_reported_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Everything else works on."""
-    kept = keeper(tmp_path / "nowhere")
+    """Everything else keeps working."""
+    kept = roster_store(tmp_path / "nowhere")
     kept.note(kept.counter_file.claim(), lambda: journal.has(0, STREAM))
     kept.flush()
     assert (kept.errors, kept.given_up) == (1, True)

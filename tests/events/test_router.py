@@ -110,7 +110,7 @@ class RouterAgainstReference(RuleBasedStateMachine):
             assert self.router.suspended(key) == []
 
     @invariant()
-    def tables_hold_nothing_of_nobody(self) -> None:
+    def tables_hold_nothing_of_departed_subscribers(self) -> None:
         assert set(self.router._members) == set(self.order)
         assert set(self.router._subjects) == {t.lower() for _, p, t in self.entries if not p}
         assert set(self.router._patterns) == {t for _, p, t in self.entries if p}
@@ -136,7 +136,7 @@ class Slow(Pattern):
         return super().match(subject)
 
 
-def test_three_cut_offs_suspend_a_pattern_and_its_owners_hear_of_it() -> None:
+def test_three_cut_offs_suspend_a_pattern_and_notify_its_owners() -> None:
     """The pattern is tried no more, and others are not affected."""
     router: Router[str] = Router()
     slow = Slow(".*", {"bad"})
@@ -156,8 +156,8 @@ def test_three_cut_offs_suspend_a_pattern_and_its_owners_hear_of_it() -> None:
     assert router.subscriptions("ann") == ([], [".*"])
 
 
-def test_who_subscribes_to_a_suspended_pattern_hears_it_at_once() -> None:
-    """It would wait for ever otherwise; once everybody left, the pattern has a new chance."""
+def test_a_subscription_to_a_suspended_pattern_is_notified_at_once() -> None:
+    """It would wait for ever otherwise; once all have left, the pattern is tried again."""
     router: Router[str] = Router()
     router.subscribe_match("ann", [Slow(".*", {"bad"})])
     for _ in range(MAX_TIMEOUTS):
@@ -204,8 +204,8 @@ def test_the_memory_of_targets_is_bounded() -> None:
 
 
 @given(st.lists(st.tuples(KEYS, st.sampled_from(SUBJECTS)), max_size=10))
-def test_suspensions_of_those_who_left_are_forgotten(moves: list[tuple[str, Any]]) -> None:
-    """Nobody is told about a subscriber that is gone."""
+def test_suspensions_of_departed_subscribers_are_forgotten(moves: list[tuple[str, Any]]) -> None:
+    """No notice is sent for a subscriber that has left."""
     router: Router[str] = Router()
     for key, subject in moves:
         router.subscribe_match(key, [Slow(".*", {"bad"})])

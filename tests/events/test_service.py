@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+        return int(sock.getsockname()[1])
 
 
 def test_it_serves_while_it_is_open(stock: Stock) -> None:
-    """Inside `with` clients are served, afterwards nothing listens any more."""
+    """Inside `with` it serves clients; afterwards nothing listens any more."""
     recorder = Recorder()
     daemon_uri = stock().register(recorder)
     with EventService(register=False) as service:
@@ -72,13 +72,13 @@ def test_publishing_from_many_threads(stock: Stock) -> None:
     [("", 1, ValueError), ([], 1, ValueError), (5, 1, TypeError), ("a", object(), TypeError)],
 )
 def test_publish_checks(tidy: None, subjects: Any, message: object, error: type[Exception]) -> None:
-    """What can't be published is an error here, too."""
+    """A message that can't be published is an error here, too."""
     with EventService(register=False) as service, pytest.raises(error):
         service.publish(subjects, message)
 
 
 def test_before_and_after(tidy: None) -> None:
-    """Before the start and after the stop calls say so; stopping twice is fine."""
+    """Before the start and after the stop calls raise; stopping twice is fine."""
     service = EventService(register=False)
     assert not service.wait_ready(0)
     for call in (service.statistics, lambda: service.uri, lambda: service.publish("a", 1)):
@@ -96,7 +96,7 @@ def test_before_and_after(tidy: None) -> None:
 
 
 def test_a_forgotten_service_warns(tidy: None) -> None:
-    """One that is dropped without stop gives a ResourceWarning, and ends."""
+    """A service dropped without a stop issues a ResourceWarning, and ends."""
     service = EventService(register=False)
     service.start()
     thread = service._thread
@@ -104,33 +104,34 @@ def test_a_forgotten_service_warns(tidy: None) -> None:
     del service
     with pytest.warns(ResourceWarning, match=r"unstopped EventService PYRO:Pyro\.EventService@"):
         holder.clear()
+    assert thread is not None
     thread.join(5)
     assert not thread.is_alive()
 
 
-def test_a_busy_port_says_what_to_do(tidy: None) -> None:
-    """A port that somebody has is an error that names it; no other port is taken."""
+def test_a_busy_port_is_an_error_with_a_hint(tidy: None) -> None:
+    """A port in use is an error that names it; no other port is tried."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(AddressUnusable, match=f"port {port}.*in use") as caught:
             EventService(port=port, register=False).start()
-        assert "-p 0" in caught.value.hint
+        assert "-p 0" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.1"])
 def test_a_host_that_is_not_ours(tidy: None, host: str) -> None:
-    """A host where nobody can listen is an error that says what would be right."""
+    """A host that can't be listened on is an error with a hint."""
     with pytest.raises(AddressUnusable) as caught:
         EventService(host, register=False).start()
-    assert "localhost" in caught.value.hint
+    assert "localhost" in str(caught.value.hint)
 
 
 def test_without_a_name_server(tidy: None, free_port: int) -> None:
-    """Registration that fails leaves nothing running, and says where it looked."""
+    """A failed registration leaves nothing running, and the error has the address."""
     service = EventService(ns=f"localhost:{free_port}")
     with pytest.raises(NameServerUnreachable, match=f"localhost:{free_port}") as caught:
         service.start()
-    assert "-N" in caught.value.hint
+    assert "-N" in str(caught.value.hint)
     assert service.ended.done()
 
 
@@ -145,7 +146,7 @@ def test_it_listens_on_the_port_that_was_asked_for(tidy: None, free_port: int) -
         client.sock.close()
 
 
-def test_in_process_publishers_are_held_as_well(tidy: None) -> None:
+def test_in_process_publishers_are_blocked_as_well(tidy: None) -> None:
     """`publish` waits for a full queue, at most block_timeout."""
     with (
         EventService(register=False, queue_size=1, block_timeout=0.3) as service,
@@ -169,13 +170,13 @@ def test_in_process_publishers_are_held_as_well(tidy: None) -> None:
     ],
 )  # fmt: skip
 def test_options_are_checked(tidy: None, options: dict[str, Any]) -> None:
-    """Options out of range are refused by name when it is made."""
+    """Options out of range are refused by name by the constructor."""
     with pytest.raises(ValueError, match=next(iter(options))):
         EventService(register=False, **options)
 
 
-def test_an_open_service_is_warned_of(tidy: None, caplog: pytest.LogCaptureFixture) -> None:
-    """Listening for other machines without an identification is worth a warning."""
+def test_an_open_service_logs_a_warning(tidy: None, caplog: pytest.LogCaptureFixture) -> None:
+    """Listening for other machines without an identification logs a warning."""
     with EventService("0.0.0.0", register=False) as service:
         assert "0.0.0.0" not in service.uri
         assert "identification" in caplog.text

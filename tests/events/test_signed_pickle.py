@@ -1,4 +1,4 @@
-"""Pickles are opened only by who shares the key of whoever made them."""
+"""Pickles are opened only by programs that share the key of their sender."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def reject(box: SignedPickle, message: Any) -> str:
     "value", [None, {"a": [1, (2, {3})]}, OrderedDict(a=1), bytearray(b"x"), Path("/tmp"), Spy]
 )
 def test_what_pickle_can_carry_round_trips(value: Any) -> None:
-    """Types that the codec refuses, too."""
+    """This includes types that the codec refuses."""
     box = SignedPickle(KEY)
     again = box.loads(box.dumps(value))
     assert (type(again), again) == (type(value), value)
 
 
 def test_nothing_is_unpickled_under_another_key() -> None:
-    """Nor with the right key from the wrong box."""
+    """The right key for another purpose does not open it either."""
     message = SignedPickle(KEY).dumps(Spy())
     for key in (KEY[:-1], KEY + b"\0", bytes(32)):
         assert "another key" in reject(SignedPickle(key), message)
@@ -73,7 +73,7 @@ def test_nothing_is_unpickled_under_another_key() -> None:
 
 
 def test_nothing_is_unpickled_that_was_changed() -> None:
-    """Any byte of it, cut anywhere, or with anything before or behind."""
+    """A changed byte, a cut anywhere, or additional bytes are detected."""
     box = SignedPickle(KEY)
     message = box.dumps(Spy())
     for index in range(len(message)):
@@ -88,7 +88,7 @@ def test_nothing_is_unpickled_that_was_changed() -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_are_unpickled(data: bytes) -> None:
-    """With a right header or without."""
+    """This holds with a valid header and without."""
     box = SignedPickle(KEY)
     header = box.dumps(0).partition(b"\0")[0] + b"\0"
     for message in (data, header + data):
@@ -98,11 +98,11 @@ def test_no_bytes_are_unpickled(data: bytes) -> None:
 
 @pytest.mark.parametrize("message", [None, "text", 7, {"data": "", "encoding": "base64"}, [b"x"]])
 def test_other_messages_of_that_subject_are_refused_alike(message: Any) -> None:
-    """Anybody may publish anything under any subject."""
+    """Any client may publish anything under any subject."""
     assert "not a signed pickle" in reject(SignedPickle(KEY), message)
 
 
-def test_a_signature_made_for_something_else_is_no_good() -> None:
+def test_a_signature_made_for_another_purpose_is_refused() -> None:
     """The header is signed, too: the same key may serve other purposes."""
     payload = pickle.dumps(Spy())
     signature = hmac.digest(KEY, payload, hashlib.sha256)
@@ -119,19 +119,19 @@ def test_short_keys_are_refused(key: bytes) -> None:
 
 @pytest.mark.parametrize("key", [None, "a text of more than 16", bytearray(32)])
 def test_keys_are_bytes(key: Any) -> None:
-    """A key that can't change."""
+    """A key must be immutable."""
     with pytest.raises(TypeError, match="the key must be bytes"):
         SignedPickle(key)
 
 
 def test_the_key_is_not_shown() -> None:
-    """Neither in logs nor in tracebacks."""
+    """It appears neither in logs nor in tracebacks."""
     assert repr(SignedPickle(b"secretsecretsecret")) == "SignedPickle(…)"
 
 
 @pytest.mark.parametrize("delivery", ["stream", "callback"])
 def test_it_travels_as_an_opaque_message(engine: Callable[..., Running], delivery: Any) -> None:
-    """Through the event service, which can't look into it."""
+    """It passes through the event service, which can't read it."""
     es, box = engine(), SignedPickle(KEY)
     with Recording(es.uri, delivery=delivery) as sub, Publisher(es.uri) as pub:
         sub.subscribe("a")
@@ -142,7 +142,7 @@ def test_it_travels_as_an_opaque_message(engine: Callable[..., Running], deliver
 
 
 def test_it_travels_to_asyncio(engine: Callable[..., Running]) -> None:
-    """The same there."""
+    """It arrives there, too."""
     es, box = engine(), SignedPickle(KEY)
 
     async def receive() -> Any:

@@ -1,4 +1,4 @@
-"""A handover forgets nothing: every attribute of a class that takes part is on one of its lists."""
+"""A handover is complete: every attribute of a class in it is on one of the class's lists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ for found in pkgutil.walk_packages(broker_package.__path__, f"{broker_package.__
 
 
 def subclasses(base: type) -> set[type[Any]]:
-    direct = set(base.__subclasses__())
+    direct: set[type[Any]] = set(base.__subclasses__())
     return direct.union(*map(subclasses, direct))
 
 
@@ -68,7 +68,7 @@ def attributes(cls: type) -> set[str]:
 
 
 def test_the_classes_are_found() -> None:
-    """Those in all rooms, and those that are parts of others."""
+    """These are the classes of all packages, and those that are parts of others."""
     names = {each.__name__ for each in CLASSES}
     assert {"Engine", "Session", "Mailbox", "Deadline", "Retries", "CounterFile"} <= names
     assert len(names) > 20
@@ -76,7 +76,7 @@ def test_the_classes_are_found() -> None:
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_every_attribute_is_carried_or_deliberately_not(cls: type[Snapshotted]) -> None:
-    """What is added to a class has to be added to SNAPSHOT or to TRANSIENT."""
+    """A new attribute has to be added to SNAPSHOT or to TRANSIENT."""
     carried, transient = cls.SNAPSHOT.names, set(cls.TRANSIENT)
     assert not carried & transient
     assert len(cls.TRANSIENT) == len(transient)

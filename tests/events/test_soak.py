@@ -1,4 +1,4 @@
-"""The soak: a few seconds of it, how it ends early, and the pure parts of its judgement."""
+"""The soak: a few seconds of it, an early end, and the pure parts of its verdict."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def soaking(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a soak; afterwards no process of it may be left."""
+    """Run a soak; no process of it may be left afterwards."""
     mark = uuid.uuid4().hex
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYRO")} | {MARK: mark}
     with subprocess.Popen(
@@ -42,14 +42,14 @@ def soaking(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     eventually(lambda: not marked_processes(mark), f"all ended: {marked_processes(mark)}")
 
 
-def told(process: subprocess.Popen[str]) -> str:
-    """Wait until the others have come, which the first sample shows."""
+def await_clients(process: subprocess.Popen[str]) -> str:
+    """Wait until the other clients have come, which the first sample shows."""
     assert process.stderr is not None
     return process.stderr.readline()
 
 
 def test_a_short_run_holds_all_facts(tmp_path: Path) -> None:
-    """Nothing is lost, doubled or disordered beside those who stall and die; all ends with it."""
+    """Nothing is lost, duplicated or reordered beside clients that stall and die; all end."""
     file = tmp_path / "soak.json"
     with soaking("--seconds", "8", "--seed", "3", "--json", str(file)) as process:
         out, err = process.communicate(timeout=50)
@@ -65,9 +65,9 @@ def test_a_short_run_holds_all_facts(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_a_run_early_with_a_summary() -> None:
-    """The facts are told, though the time is not over; every process ends."""
+    """The facts are reported, though the time is not over; every process ends."""
     with soaking("--seconds", "24") as process:
-        told(process)
+        await_clients(process)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
         out, err = process.communicate(timeout=50)
     assert process.returncode == 0, f"{out}\n{err}"
@@ -76,9 +76,9 @@ def test_ctrl_c_ends_a_run_early_with_a_summary() -> None:
 
 
 def test_everything_ends_with_a_director_that_is_killed() -> None:
-    """Also those who are stopped."""
+    """This includes stopped processes."""
     with soaking("--seconds", "24") as process:
-        assert "0 troubles" in told(process)
+        assert "0 troubles" in await_clients(process)
         process.kill()
         process.communicate(timeout=20)
 
@@ -95,7 +95,7 @@ def test_everything_ends_with_a_director_that_is_killed() -> None:
     ],
 )
 def test_a_tally_sees_every_fault(numbers: list[int], expected: tuple[int, ...]) -> None:
-    """What was lost, came twice, or came late, of the events 0 to 2."""
+    """Of the events 0 to 2, it counts those lost, duplicated or late."""
     tally = Tally()
     for number in numbers:
         tally.take(number)
@@ -103,14 +103,14 @@ def test_a_tally_sees_every_fault(numbers: list[int], expected: tuple[int, ...])
 
 
 def test_the_slope_is_that_of_the_line() -> None:
-    """By least squares; a single point has none."""
+    """It is fitted by least squares; a single point has none."""
     assert slope([(0, 1), (1, 3), (2, 5)]) == pytest.approx(2)
     assert slope([(0, 1), (1, 3), (2, 1)]) == pytest.approx(0)
     assert slope([(5, 1)]) == 0
 
 
 def test_a_run_in_which_nothing_was_seen_does_not_pass() -> None:
-    """No news is no good news."""
+    """A run without samples fails."""
     failed: list[Any] = [fact.name for fact in facts(Outcome(Plan(8, 30, 1))) if fact.ok is False]
     assert "no event lost" in failed
     assert "descriptors as in the beginning" in failed

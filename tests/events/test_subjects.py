@@ -1,4 +1,4 @@
-"""Subjects and patterns are checked before anything is done, and no pattern freezes anybody."""
+"""Subjects and patterns are checked before anything is done, and no pattern blocks a client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_one_subject_is_a_sequence_of_one(subject: str) -> None:
 
 @given(st.lists(texts, min_size=1, max_size=5))
 def test_subjects_stay_as_written_and_in_order(subjects: list[str]) -> None:
-    """Case, order and repetition are the caller's."""
+    """Case, order and repetition are preserved."""
     assert check_subjects(subjects) == check_subjects(tuple(subjects)) == tuple(subjects)
 
 
@@ -50,7 +50,7 @@ def test_subjects_stay_as_written_and_in_order(subjects: list[str]) -> None:
     ],
 )
 def test_a_bad_subject_is_named(subjects: object, error: type[Exception], words: str) -> None:
-    """The error says which one, and what is wrong with it."""
+    """The error has the subject and the reason."""
     with pytest.raises(error, match=words):
         check_subjects(subjects)
 
@@ -157,20 +157,20 @@ def test_other_threads_run_while_a_pattern_backtracks() -> None:
     ],
 )
 def test_everyday_patterns_use_re(pattern: str) -> None:
-    """At most two open repeats need no watch."""
+    """At most two open repeats need no time limit."""
     (compiled,) = check_patterns(pattern)
     assert "_by_re." in compiled._match.__qualname__ or pattern == "(a|b)+x?"
 
 
 @pytest.mark.parametrize("pattern", ["a.*b.*c.*", r"(a)\1", "(a+)+", "(?:a|bc)*", r"(a)?(?(1)b|c)"])
 def test_risky_patterns_are_timed(pattern: str) -> None:
-    """Three open repeats, nested ones, back references and choices inside of repeats."""
+    """Three open repeats, nested ones, back references and choices inside repeats."""
     (compiled,) = check_patterns(pattern)
     assert "_by_regex." in compiled._match.__qualname__
 
 
 def test_two_open_repeats_are_fast_on_the_longest_subject() -> None:
-    """The worst that `re` is trusted with stays far below what anybody notices."""
+    """The worst case left to `re` is too fast to be noticed."""
     (compiled,) = check_patterns(".*.*!")
     start = time.perf_counter()
     assert not compiled.match("a" * 255)
@@ -185,8 +185,8 @@ fragments = st.sampled_from(FRAGMENTS.split())
 
 
 @given(st.lists(fragments, min_size=1, max_size=5), st.text("abcABC.", max_size=12))
-def test_a_pattern_means_what_re_says(parts: list[str], subject: str) -> None:
-    """Whichever engine matches, the answer is that of `re.match`, ignoring case."""
+def test_a_pattern_matches_as_with_re(parts: list[str], subject: str) -> None:
+    """The answer is that of `re.match`, ignoring case, whichever engine matches."""
     text = "".join(parts)
     try:
         expected = re.compile(text, re.IGNORECASE).match(subject.lower())
@@ -209,7 +209,7 @@ def test_matching_ignores_case(pattern: str, data: st.DataObject) -> None:
 
 
 def test_matching_starts_at_the_start() -> None:
-    """As in the original: re.match, neither search nor fullmatch."""
+    """Matching is re.match, as in the original, neither search nor fullmatch."""
     (compiled,) = check_patterns("stock")
     assert compiled.match("STOCKQUOTE")
     assert not compiled.match("my stock")

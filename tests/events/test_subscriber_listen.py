@@ -1,4 +1,4 @@
-"""Listening, in whatever thread: how it ends, what exceptions do, what closing leaves behind."""
+"""Listening, in any thread: how it ends, what exceptions do, what closing leaves behind."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def pub(es: Running) -> Iterator[Publisher]:
 
 
 def test_abort_ends_listen_at_once(sub: Recording) -> None:
-    """From another thread, while nothing happens."""
+    """This holds from another thread, while nothing happens."""
     sub.subscribe("a")
     sub.start()
-    eventually(lambda: "connected" in sub.told())
+    eventually(lambda: "connected" in sub.hook_names())
     start = time.monotonic()
     sub.abort()
     sub.thread.join(5)
@@ -62,7 +62,7 @@ def test_abort_ends_listen_at_once(sub: Recording) -> None:
 
 
 def test_abort_before_listen_ends_the_next_one(sub: Recording, pub: Publisher) -> None:
-    """And only that one."""
+    """It ends only that one."""
     sub.abort()
     sub.listen()
     sub.subscribe("a")
@@ -85,7 +85,7 @@ def test_abort_inside_of_event_keeps_what_is_left(sub: Recording, pub: Publisher
 
 
 def test_abort_while_the_event_service_is_away(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither connecting nor waiting to try again holds it up."""
+    """Neither connecting nor waiting for the next attempt delays it."""
     sub = Recording(NOBODY).start()
     with sub:
         eventually(lambda: "no connection" in caplog.text)
@@ -95,7 +95,7 @@ def test_abort_while_the_event_service_is_away(caplog: pytest.LogCaptureFixture)
 
 
 def test_listen_runs_once_at_a_time(sub: Recording) -> None:
-    """The second caller is told."""
+    """The second caller gets an error."""
     sub.start()
     eventually(lambda: sub._listener)
     with pytest.raises(RuntimeError, match="running already"):
@@ -125,7 +125,7 @@ def test_an_exception_in_event_does_not_end_listen(
 
 
 def test_exceptions_reach_stderr_when_logging_is_not_configured(es: Running) -> None:
-    """Nobody has to set anything up to see his own mistakes."""
+    """Users see their own mistakes without any setup."""
     program = f"""
 from pyro_events import Publisher, Subscriber
 class Failing(Subscriber):
@@ -190,7 +190,7 @@ def test_events_are_handled_concurrently_when_asked(
 
 
 def test_a_slow_handler_holds_back_acknowledgements(es: Running, pub: Publisher) -> None:
-    """With threads, too: what isn't handled is not acknowledged."""
+    """With threads, too, an unhandled event is not acknowledged."""
     release = threading.Event()
     with Recording(es.uri) as sub:
         sub.on_event = lambda event: release.wait(10) if event.msg == 0 else None
@@ -223,7 +223,7 @@ def test_abort_and_close_from_inside_of_event(
         sub.listen()
 
 
-def test_what_threads_leave_over_comes_with_the_next_listen(es: Running, pub: Publisher) -> None:
+def test_what_threads_leave_comes_with_the_next_listen(es: Running, pub: Publisher) -> None:
     """Aborting loses nothing when events are handled concurrently."""
     with Recording(es.uri) as sub:
 
@@ -260,7 +260,7 @@ def test_closing_ends_the_subscription(es: Running, delivery: Any) -> None:
 
 
 def test_closing_at_any_moment_leaves_nothing_behind(es: Running, delivery: Any) -> None:
-    """Also in the middle of connecting, when a subscription may have arrived or not."""
+    """This holds while it connects, when a subscription may or may not have arrived."""
 
     def subscribe(sub: Subscriber) -> None:
         with contextlib.suppress(Closed):
@@ -278,7 +278,7 @@ def test_closing_at_any_moment_leaves_nothing_behind(es: Running, delivery: Any)
 
 
 def test_a_forgotten_subscriber_warns(es: Running, delivery: Any) -> None:
-    """And its threads end."""
+    """ResourceWarning is issued, and its threads end."""
     sub = Subscriber(es.uri, delivery=delivery)
     sub.subscribe("a")
     with pytest.warns(ResourceWarning, match="unclosed subscriber"):
@@ -319,7 +319,7 @@ def test_the_end_of_an_outage_is_logged(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_what_happens_is_logged_sparingly(caplog: pytest.LogCaptureFixture) -> None:
-    """One warning an outage, not one an attempt."""
+    """There is one warning per outage, not one per attempt."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)
         uri = f"PYRO:Pyro.EventService@127.0.0.1:{server.getsockname()[1]}"

@@ -44,7 +44,7 @@ def through(relay: Relay) -> str:
 
 
 def test_a_broken_connection_loses_nothing(es: Running, relay: Relay) -> None:
-    """The stream resumes where it stopped: no event is lost, doubled or told as a gap."""
+    """The stream resumes where it stopped: no event is lost, duplicated or reported as a gap."""
     total = 12_000
     with Recording(through(relay)) as sub, Publisher(es.uri) as pub:
         sub.on_event = lambda event: relay.cut() if event.msg % 2000 == 350 else None
@@ -56,14 +56,18 @@ def test_a_broken_connection_loses_nothing(es: Running, relay: Relay) -> None:
         assert sub.gaps() == []
         assert sub.statistics()["reconnects"] > 0
         eventually(lambda: es.subscriber()["queued"] == 0)
-        eventually(lambda: sub.told().count("connected") == sub.told().count("disconnected") + 1)
+        eventually(
+            lambda: (
+                sub.hook_names().count("connected") == sub.hook_names().count("disconnected") + 1
+            )
+        )
         assert es.statistics()["delivered"] == total
 
 
 def test_a_connection_that_breaks_before_any_event_resumes_as_well(
     es: Running, relay: Relay
 ) -> None:
-    """What was published meanwhile is there afterwards."""
+    """Events published in between arrive afterwards."""
     with Recording(through(relay)) as sub, Publisher(es.uri) as pub:
         sub.subscribe("a")
         relay.cut()
@@ -74,7 +78,7 @@ def test_a_connection_that_breaks_before_any_event_resumes_as_well(
 
 
 def test_subscriptions_made_while_the_connection_breaks_hold(es: Running, relay: Relay) -> None:
-    """A call that meets a break is made again; afterwards all is as wanted."""
+    """A call that meets a break is repeated, and all take effect."""
     done = threading.Event()
 
     def cut() -> None:
@@ -102,7 +106,7 @@ def test_subscriptions_made_while_the_connection_breaks_hold(es: Running, relay:
 
 
 def test_a_longer_absence_is_a_gap(engine: Callable[..., Running]) -> None:
-    """When the event service has given the subscriber up, it says that something may be missing."""
+    """After the event service has given the subscriber up, its hook reports a possible loss."""
     es = engine(reconnect_grace=0.1)
     with Relay(es.port) as relay:
         uri = through(relay)
@@ -122,8 +126,8 @@ def test_a_longer_absence_is_a_gap(engine: Callable[..., Running]) -> None:
 
 
 @pytest.mark.parametrize("delivery", ["stream", "callback"])
-def test_a_restart_is_survived_and_told(delivery: Any) -> None:
-    """On the same port: events flow again; a gap is told where it can't be excluded."""
+def test_a_restart_is_survived_and_reported(delivery: Any) -> None:
+    """On the same port events flow again; a gap is reported where it can't be excluded."""
     first = EventService(register=False)
     first.start()
     port = int(first.uri.rpartition(":")[2])
@@ -134,17 +138,17 @@ def test_a_restart_is_survived_and_told(delivery: Any) -> None:
         pub.publish("a", 1)
         sub.wait(1)
         first.stop("for a test")
-        eventually(lambda: sub.told() == ["connected", "disconnected"])
+        eventually(lambda: sub.hook_names() == ["connected", "disconnected"])
         assert sub.hooks[1][1]["reason"] == "stopping: for a test"
         with EventService(port=port, register=False) as second:
             last = "gap" if delivery == "callback" else "connected"
-            eventually(lambda: len(sub.told()) > 2 and sub.told()[-1] == last)
+            eventually(lambda: len(sub.hook_names()) > 2 and sub.hook_names()[-1] == last)
             pub.publish(["a", "bb"], 2)
             sub.wait(3)
             assert sub.messages() == [1, 2, 2]
-            assert sub.told()[:3] == ["connected", "disconnected", "connected"]
+            assert sub.hook_names()[:3] == ["connected", "disconnected", "connected"]
             assert sub.hooks[2][1]["incarnation"] == second.incarnation
-            assert sub.told()[3:] == (["gap"] if delivery == "callback" else [])
+            assert sub.hook_names()[3:] == (["gap"] if delivery == "callback" else [])
             for gap in sub.gaps():
                 assert (gap["missed"], gap["reason"]) == (None, "restarted")
                 assert (gap["uri"], gap["incarnation"]) == (second.uri, second.incarnation)
@@ -159,10 +163,10 @@ def test_a_subscriber_without_subscriptions_missed_nothing() -> None:
     port = int(first.uri.rpartition(":")[2])
     with Recording(first.uri) as sub:
         sub.start()
-        eventually(lambda: sub.told() == ["connected"])
+        eventually(lambda: sub.hook_names() == ["connected"])
         first.stop()
         with EventService(port=port, register=False):
-            eventually(lambda: sub.told() == ["connected", "disconnected", "connected"])
+            eventually(lambda: sub.hook_names() == ["connected", "disconnected", "connected"])
             sub.subscribe("a")
             sub.close()
     assert sub.gaps() == []
@@ -171,7 +175,7 @@ def test_a_subscriber_without_subscriptions_missed_nothing() -> None:
 def test_an_event_service_that_moved_is_found_by_name(
     name_server: str, process: Callable[..., Process]
 ) -> None:
-    """The name is looked up again for every attempt, so that another port is no obstacle."""
+    """Every attempt looks the name up again, so the port may change."""
     host, port = name_server.split(":")
     environment = {"PYRO_NS_HOST": host, "PYRO_NS_PORT": port}
     program = ("-m", "pyro_events", "-p", "0", "--ns", name_server)
@@ -190,7 +194,7 @@ def test_an_event_service_that_moved_is_found_by_name(
         assert "is ready" in second.first_line
         assert first.first_line.split()[0] != second.first_line.split()[0]
         pub.flush(20)
-        eventually(lambda: "gap" in sub.told())
+        eventually(lambda: "gap" in sub.hook_names())
         pub.publish("a", 3)
         eventually(lambda: sub.messages()[-1] == 3)
         assert sub.gaps()[0]["reason"] == "restarted"
@@ -198,7 +202,7 @@ def test_an_event_service_that_moved_is_found_by_name(
 
 
 def test_silence_is_a_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event service that says nothing for too long is given up."""
+    """An event service that is silent for too long is given up."""
     monkeypatch.setattr(stream, "SILENCE", 0.2)
     with FakeES() as es, Recording(es.uri) as sub:
         sub.start()
@@ -208,8 +212,8 @@ def test_silence_is_a_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("listening", [True, False])
-def test_pings_are_no_silence(monkeypatch: pytest.MonkeyPatch, *, listening: bool) -> None:
-    """An event service that pings is not given up, however long it has no events."""
+def test_pings_end_silence(monkeypatch: pytest.MonkeyPatch, *, listening: bool) -> None:
+    """An event service that pings is kept, however long it has no events."""
     monkeypatch.setattr(stream, "SILENCE", 1.0)
     with FakeES() as es, Recording(es.uri) as sub:
         sub.subscribe("a")
@@ -220,11 +224,11 @@ def test_pings_are_no_silence(monkeypatch: pytest.MonkeyPatch, *, listening: boo
             es.send(6, b"ping")
             eventually(lambda number=number: es.pongs == number)
         assert len(es.called("attach")) == 1
-        assert "disconnected" not in sub.told()
+        assert "disconnected" not in sub.hook_names()
 
 
 def test_pings_are_answered_while_an_event_is_handled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handler may take as long as it likes; the event service knows that we live."""
+    """A handler may take any time; the event service sees that the client is alive."""
     monkeypatch.setattr(stream, "SILENCE", 5.0)
     release = threading.Event()
     with FakeES() as es, Recording(es.uri) as sub:
@@ -240,8 +244,8 @@ def test_pings_are_answered_while_an_event_is_handled(monkeypatch: pytest.Monkey
         eventually(lambda: es.acks == [1])
 
 
-def test_what_is_attached_and_acknowledged_is_what_the_protocol_says() -> None:
-    """The first attachment knows no numbers, the next tells the last one that came."""
+def test_attachments_and_acknowledgements_follow_the_protocol() -> None:
+    """The first attachment has no numbers, the next has the last one received."""
     with FakeES() as es, Recording(es.uri, name="bench", queue_size=7, once=True) as sub:
         sub.subscribe(["a", "B"])
         sub.start()
@@ -263,7 +267,7 @@ def test_what_is_attached_and_acknowledged_is_what_the_protocol_says() -> None:
         eventually(lambda: es.acks[-1] == 4)
 
 
-def test_events_of_a_former_life_are_not_acknowledged() -> None:
+def test_events_of_an_earlier_mailbox_are_not_acknowledged() -> None:
     """Their numbers would mean others in the new mailbox."""
     release = threading.Event()
     with FakeES() as es, Recording(es.uri) as sub:
@@ -276,7 +280,7 @@ def test_events_of_a_former_life_are_not_acknowledged() -> None:
         es.cut()
         eventually(lambda: len(es.called("attach")) == 2)
         release.set()
-        eventually(lambda: sub.told()[-1] == "gap")
+        eventually(lambda: sub.hook_names()[-1] == "gap")
         es.push(1, b"new", b"newer")
         sub.wait(3)
         eventually(lambda: es.acks)
@@ -284,7 +288,7 @@ def test_events_of_a_former_life_are_not_acknowledged() -> None:
 
 
 def test_a_hole_in_the_numbers_is_a_gap() -> None:
-    """It should not happen; if it does, it is not silent."""
+    """This should not happen; if it does, it is reported."""
     with FakeES() as es, Recording(es.uri) as sub:
         sub.subscribe("a")
         sub.start()
@@ -295,7 +299,7 @@ def test_a_hole_in_the_numbers_is_a_gap() -> None:
 
 
 def test_notices_reach_their_hooks_in_order_with_the_events() -> None:
-    """Gaps and suspended patterns come as the event service tells them."""
+    """Gaps and suspended patterns come as the event service sends them."""
     with FakeES() as es, Recording(es.uri) as sub:
         sub.on_event = lambda event: sub.hooks.append(("event", {"msg": event.msg}))
         sub.subscribe("a")
@@ -307,8 +311,8 @@ def test_notices_reach_their_hooks_in_order_with_the_events() -> None:
         es.notice(kind="of the future")
         es.notice(kind="stopping", reason="upgrade")
         es.cut()
-        eventually(lambda: "disconnected" in sub.told())
-        assert sub.told()[:6] == ["connected", "event", "gap", "event", "gap", "disconnected"]
+        eventually(lambda: "disconnected" in sub.hook_names())
+        assert sub.hook_names()[:6] == ["connected", "event", "gap", "event", "gap", "disconnected"]
         full, pattern, gone = sub.hooks[2][1], sub.hooks[4][1], sub.hooks[5][1]
         assert full == {"kind": "gap", "missed": 7, "reason": "full",
                         "uri": es.uri, "incarnation": "one"}  # fmt: skip
@@ -317,25 +321,25 @@ def test_notices_reach_their_hooks_in_order_with_the_events() -> None:
 
 
 def test_nonsense_from_the_event_service_breaks_the_connection() -> None:
-    """It is told as the reason, and the subscriber comes back."""
+    """The hook gets it as the reason, and the subscriber reconnects."""
     with FakeES() as es, Recording(es.uri) as sub:
         sub.subscribe("a")
         sub.start()
         es.send(4, b"\x92\xcf" + bytes(8) + b"\x01", 4)
         eventually(lambda: len(es.called("attach")) == 2)
-        eventually(lambda: "disconnected" in sub.told())
+        eventually(lambda: "disconnected" in sub.hook_names())
         assert "an invalid push" in sub.hooks[1][1]["reason"]
 
 
 def test_an_attach_without_answer_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A frozen event service is left after a while."""
+    """A frozen event service is given up after a while."""
     monkeypatch.setattr(subscription, "CONNECT_TIMEOUT", 0.2)
     with FakeES() as es, Recording(es.uri) as sub:
         es.answers["attach"] = "ignore"
         sub.start()
         eventually(lambda: len(es.called("attach")) >= 2)
         del es.answers["attach"]
-        eventually(lambda: sub.told() == ["connected"])
+        eventually(lambda: sub.hook_names() == ["connected"])
 
 
 @pytest.mark.parametrize(
@@ -351,17 +355,17 @@ def test_an_attach_without_answer_is_tried_again(monkeypatch: pytest.MonkeyPatch
         ("a", {"resumed": False, "missed": 0, "incarnation": "b"}, {}),
     ],
 )  # fmt: skip
-def test_a_gap_is_told_exactly_when_something_may_be_missing(
+def test_a_gap_is_reported_exactly_when_something_may_be_missing(
     before: str | None, answer: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    """Never for the first attachment, never without subscriptions."""
+    """It is never reported for the first attachment or without subscriptions."""
     mailbox = MailboxView(before, 5) if before else None
     assert gap_on_attach(mailbox, answer, subscribed=True) == expected
     assert gap_on_attach(mailbox, answer, subscribed=False) == {}
 
 
 def test_a_dismissal_is_the_reason_of_the_gap_after_it() -> None:
-    """Unless the event service was restarted meanwhile."""
+    """It is the reason unless the event service was restarted in between."""
     answer = {"resumed": False, "missed": None, "incarnation": "a"}
     for before, reason in (("a", "full"), ("b", "restarted")):
         gap = gap_on_attach(MailboxView(before, 5), answer, subscribed=True, dismissed=True)
@@ -369,7 +373,7 @@ def test_a_dismissal_is_the_reason_of_the_gap_after_it() -> None:
 
 
 def test_pushes_are_counted_without_unpacking_them() -> None:
-    """Whatever width msgpack gives the array."""
+    """This holds for every width of msgpack's array header."""
     start = b"\x92\xcf" + (7).to_bytes(8, "big")
     assert parse_push(start + b"\x9f") == (7, 15)
     assert parse_push(start + b"\xdc\x01\x90") == (7, 400)

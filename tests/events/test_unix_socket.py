@@ -63,7 +63,7 @@ def test_the_uri_is_pyro5s(service: EventService, path: Path) -> None:
 def test_stock_proxies_work_over_it(
     service: EventService, unix_subscriber: tuple[str, Recorder], serializer: str
 ) -> None:
-    """Publishing, and being called back over TCP as well as on a Unix socket."""
+    """They publish, and are called back over TCP or on a Unix socket."""
     uri, recorder = unix_subscriber
     with proxy(service.uri, serializer) as es:
         es.subscribe("a", uri)
@@ -74,7 +74,7 @@ def test_stock_proxies_work_over_it(
 def test_a_subscriber_on_tcp_is_called_from_a_unix_socket(
     service: EventService, stock: Stock
 ) -> None:
-    """Who came over the Unix socket may have anybody called."""
+    """A client on the Unix socket may subscribe any address."""
     recorder = Recorder()
     uri = stock().register(recorder)
     with proxy(service.uri) as es:
@@ -86,7 +86,7 @@ def test_a_subscriber_on_tcp_is_called_from_a_unix_socket(
 def test_unix_subscribers_are_not_for_tcp_clients(
     tidy: None, unix_subscriber: tuple[str, Recorder]
 ) -> None:
-    """Nobody can have sockets opened that are closed to him."""
+    """A client can't have the service open sockets that the client itself may not open."""
     uri, _ = unix_subscriber
     with (
         EventService(register=False) as service,
@@ -133,7 +133,7 @@ def test_its_clients_count_as_one_peer(path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
 def test_others_may_be_let_in(path: Path, mode: int) -> None:
-    """The permissions are what was asked for, whatever the umask is."""
+    """The permissions are the requested ones, whatever the umask."""
     before = os.umask(0o077)
     try:
         with EventService(f"./u:{path}", register=False, socket_mode=mode):
@@ -144,13 +144,13 @@ def test_others_may_be_let_in(path: Path, mode: int) -> None:
 
 @pytest.mark.parametrize("mode", [-1, 0o1777])
 def test_permissions_are_checked(mode: int) -> None:
-    """What are none is refused by name."""
+    """Invalid permissions are refused by name."""
     with pytest.raises(ValueError, match="socket_mode"):
         EventService("./u:/x", socket_mode=mode)
 
 
 def test_a_stale_socket_is_replaced(path: Path) -> None:
-    """What a killed process left behind is no obstacle."""
+    """The socket of a killed process does not prevent a start."""
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     with EventService(f"./u:{path}", register=False) as service, proxy(service.uri) as es:
@@ -158,8 +158,8 @@ def test_a_stale_socket_is_replaced(path: Path) -> None:
 
 
 @pytest.mark.parametrize("backlog", [5, 0])
-def test_a_socket_where_somebody_listens_is_left_alone(path: Path, backlog: int) -> None:
-    """Whether they take connections or not."""
+def test_a_socket_with_a_listener_is_left_alone(path: Path, backlog: int) -> None:
+    """This holds whether or not it accepts connections."""
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen(backlog)
@@ -183,7 +183,7 @@ def test_a_file_is_left_alone(path: Path) -> None:
 
 
 def test_the_socket_of_a_successor_stays(path: Path) -> None:
-    """At the end only its own file is removed."""
+    """A service removes only its own file at its end."""
     service = EventService(f"./u:{path}", register=False)
     service.start()
     path.unlink()
@@ -206,7 +206,7 @@ def test_the_socket_of_a_successor_stays(path: Path) -> None:
     ],
 )
 def test_what_can_not_be_a_socket(tidy: None, host: str, port: int, what: str) -> None:
-    """A place where nobody can listen is an error that says what would be right."""
+    """A path that can't be listened on is an error with a hint."""
     with pytest.raises(AddressUnusable, match=what) as caught:
         EventService(host, port, register=False).start()
     assert caught.value.hint
@@ -244,7 +244,7 @@ def test_after_a_kill_the_command_comes_back(process: Start, tmp_path: Path) -> 
 
 
 def test_it_can_be_registered(name_server: str, path: Path) -> None:
-    """The name server hands its URI out like any other."""
+    """The name server returns its URI like any other."""
     with EventService(f"./u:{path}", ns=name_server):
         host, _, port = name_server.partition(":")
         with Publisher(f"PYRONAME:Pyro.EventService@{host}:{port}") as publisher:
@@ -252,7 +252,7 @@ def test_it_can_be_registered(name_server: str, path: Path) -> None:
 
 
 def test_streams_work_over_it(service: EventService, path: Path) -> None:
-    """On the bare wire."""
+    """A client on the bare wire gets its events."""
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(10)
     sock.connect(str(path))

@@ -1,4 +1,4 @@
-"""The wire codec against Pyro5's own, and against anything a stranger may send."""
+"""The wire codec against Pyro5's own, and against arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 @given(st.lists(frames, max_size=5), st.lists(st.integers(0, 10_000), max_size=8))
 def test_frames_survive_any_cutting(sent: list[Frame], places: list[int]) -> None:
-    """However the network cuts the stream, the same frames come out."""
+    """The same frames result, however the network splits the stream."""
     data = b"".join(encode(frame) for frame in sent)
     assert read_all(cut(data, places)) == sent
 
@@ -104,7 +104,7 @@ def test_a_damaged_header_gives_an_error_or_another_frame(frame: Frame, at: int,
 
 
 def test_a_wrong_start_is_refused_at_once() -> None:
-    """A browser that connects is refused with its first bytes, not waited for."""
+    """A browser that connects is refused at its first bytes."""
     reader = FrameReader(LIMIT)
     reader.feed(b"GE")
     with pytest.raises(ProtocolError, match="not Pyro's protocol"):
@@ -112,7 +112,7 @@ def test_a_wrong_start_is_refused_at_once() -> None:
 
 
 def test_another_version_is_named() -> None:
-    """Pyro4 (protocol 48) is told from garbage."""
+    """Pyro4 (protocol 48) is distinguished from garbage."""
     reader = FrameReader(LIMIT)
     reader.feed(b"PYRO\0\x30")
     with pytest.raises(ProtocolError, match="version 502"):
@@ -144,8 +144,8 @@ def test_size_is_checked_as_announced() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000, 5000])
-def test_reading_goes_on_after_a_frame_that_is_too_large(step: int) -> None:
-    """What is too large is thrown away as it comes, and named; the next frame is read again."""
+def test_reading_continues_after_a_frame_that_is_too_large(step: int) -> None:
+    """A large frame is discarded as it comes, and reported; the next frame is read."""
     too_large = encode_frame(framing.INVOKE, 1, 0, 7, b"x" * (3 * LIMIT))
     data = too_large + encode_frame(framing.PING, 1, 0, 8, b"")
     reader = FrameReader(LIMIT)
@@ -175,14 +175,14 @@ def test_compressed_data_are_inflated_within_the_limit() -> None:
 
 
 def test_annotations_count_for_the_size_of_compressed_data() -> None:
-    """What the annotations take is not there for the inflated data."""
+    """The size of the annotations reduces the limit for the inflated data."""
     data = zlib.compress(b"x" * LIMIT)
     with pytest.raises(FrameTooLarge):
         read_all([encode_frame(framing.INVOKE, 1, framing.COMPRESSED, 3, data, b"ABCD\0\0\0\1.")])
 
 
 def test_a_bomb_costs_no_more_than_the_limit() -> None:
-    """What inflates to 200 MB is given up at the limit; nothing like it is ever in memory."""
+    """Data that inflate to 200 MB are given up at the limit, and never in memory."""
     bomb = encode_frame(
         framing.INVOKE, 1, framing.COMPRESSED, 3, zlib.compress(bytes(200_000_000), 9)
     )
@@ -205,7 +205,7 @@ def test_damaged_compression_is_a_protocol_error(data: bytes) -> None:
 
 
 def test_leftover_is_what_was_not_handed_out() -> None:
-    """The unparsed rest is available, for whoever takes the connection over."""
+    """The unparsed rest is available for the next owner of the connection."""
     reader = FrameReader(LIMIT)
     whole = encode_frame(framing.PING, 42, 0, 0, b"ping")
     reader.feed(whole + whole[:17])

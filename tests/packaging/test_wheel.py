@@ -75,18 +75,18 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def content(wheel):
-    """Give the text of every file in the wheel."""
+    """Return the text of every file in the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name).decode() for name in archive.namelist()}
 
 
 def below(content, folder):
-    """Give the names of the files in a folder of the wheel, without the folder."""
+    """Return the names of the files in a folder of the wheel, without the folder."""
     return {name.partition(folder)[2] for name in content if folder in name}
 
 
 def test_nothing_stray_is_at_the_top(content, wheel):
-    """Whoever installs it gets six packages, and no `tests` or `benchmarks` beside them."""
+    """The wheel installs six packages, and no `tests` or `benchmarks` beside them."""
     release = "-".join(wheel.name.split("-")[:2])
     assert {name.partition("/")[0] for name in content} == {
         *PACKAGES,
@@ -96,7 +96,7 @@ def test_nothing_stray_is_at_the_top(content, wheel):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_package_is_complete_and_says_that_it_is_typed(content, package):
+def test_a_package_is_complete_and_marked_as_typed(content, package):
     """Every tracked file of it and nothing else is in the wheel."""
     folder = PACKAGES[package].relative_to(ROOT)
     tracked = {str(name.relative_to(folder)) for name in tracked_files() if folder in name.parents}
@@ -108,14 +108,14 @@ def test_a_package_is_complete_and_says_that_it_is_typed(content, package):
 
 
 def test_man_pages_completions_and_examples_come_along(content):
-    """What isn't Python lands where man, shells and people look for it."""
+    """Other files are installed where man, shells and users look for them."""
     examples = {f"pyroctl/{name}" for name in tracked_files() if name.parts[0] == "config"}
     assert examples
     assert below(content, ".data/data/share/") == SHARED | examples
 
 
 def test_the_commands_are_there(content):
-    """`pyroctl`, and the event service under both of its names."""
+    """The wheel installs `pyroctl`, and the event service under both of its names."""
     (text,) = (text for name, text in content.items() if name.endswith("/entry_points.txt"))
     parser = configparser.ConfigParser()
     parser.read_string(text)
@@ -124,7 +124,7 @@ def test_the_commands_are_there(content):
 
 
 def test_the_metadata_has_licence_and_readme(content):
-    """What a package index shows."""
+    """A package index shows them."""
     assert below(content, ".dist-info/licenses/") == {"LICENSE"}
     (text,) = (text for name, text in content.items() if name.endswith("/METADATA"))
     metadata = HeaderParser().parsestr(text)

@@ -32,7 +32,7 @@ class Hosted(Managed):
         super().__init__(command, "/", {**options, **(env or {})}, fds)
 
     def stop(self, number=signal.SIGTERM):
-        """Stop it; give exit code and what it said on stderr."""
+        """Stop it; returns the exit code and stderr."""
         self.process.send_signal(number)
         return self.end()
 
@@ -59,6 +59,7 @@ def names():
     command = [sys.executable, "-m", "pyro_names", "--host", "127.0.0.1", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
+            assert process.stdout is not None
             uri = process.stdout.readline().strip()
             with Proxy(uri) as proxy:
                 proxy._pyroTimeout = WAIT

@@ -14,7 +14,7 @@ WAIT = 20.0
 
 
 class Managed:
-    """A process that says when it is ready and can be asked; `close` ends it."""
+    """A process that reports readiness and answers questions; `close` ends it."""
 
     def __init__(self, command, directory, env=None, fds=()):
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -39,7 +39,7 @@ class Managed:
             )
 
     def ready(self):
-        """Wait until it says ready; give the URI."""
+        """Wait until it is ready; returns the URI."""
         fields = dict(line.split("=", 1) for line in self.notify.recv(4096).decode().split("\n"))
         assert fields["READY"] == "1"
         self.uri = fields["X_PYRO_URI"]

@@ -1,4 +1,4 @@
-"""Services that fall ill, for tests: `python patients.py BEHAVIOUR [ARGUMENT…]`."""
+"""Services that become unhealthy, for tests: `python patients.py BEHAVIOUR [ARGUMENT…]`."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from zoo import notify, serve, wait_for_file
+from zoo import notify, serve, wait_for_file  # type: ignore[import-not-found] # beside this script
 
 
 def count(path: str) -> None:
@@ -18,7 +18,7 @@ def count(path: str) -> None:
 
 
 def quiet(path: str) -> None:
-    """Gives signs of life, as systemd's services do, until the gate opens."""
+    """Sends WATCHDOG=1, as systemd's services do, until the gate opens."""
     period = int(os.environ["WATCHDOG_USEC"]) / 1_000_000
     notify("READY=1")
     while not os.path.exists(path):  # noqa: PTH110
@@ -29,7 +29,7 @@ def quiet(path: str) -> None:
 
 
 def deaf(port: str, path: str) -> None:
-    """Listens, until the gate opens; then lives on without doing so."""
+    """Listens until the gate opens; then keeps running without a listener."""
     with socket.create_server(("localhost", int(port))):
         wait_for_file(path)
     serve()
@@ -45,7 +45,7 @@ def pyro(path: str, servertype: str) -> None:
         def block(self, seconds: float) -> None:
             time.sleep(seconds)
 
-    class Daemon(Pyro5.api.Daemon):
+    class Daemon(Pyro5.api.Daemon):  # type: ignore[misc] # Pyro5 ships no types
         def validateHandshake(self, conn: object, data: object) -> object:
             count(path)
             return super().validateHandshake(conn, data)
@@ -56,7 +56,7 @@ def pyro(path: str, servertype: str) -> None:
         ns.register("lab.sensor", uri)
 
         def trap() -> None:
-            """Let the one thread of the server be busy for ever."""
+            """Block the only thread of the server for ever."""
             wait_for_file(path)
             with Pyro5.api.Proxy(uri) as sensor:
                 sensor.block(1000)
@@ -66,7 +66,7 @@ def pyro(path: str, servertype: str) -> None:
 
 
 def greedy(megabytes: str, path: str) -> None:
-    """Takes memory, in a child, when the gate is open."""
+    """Allocates memory, in a child, when the gate is open."""
     notify("READY=1")
     wait_for_file(path)
     if os.fork() == 0:
@@ -77,7 +77,7 @@ def greedy(megabytes: str, path: str) -> None:
 
 
 def busy(path: str) -> None:
-    """Takes a whole processor when the gate is open."""
+    """Uses a whole processor when the gate is open."""
     notify("READY=1")
     wait_for_file(path)
     while True:
@@ -85,7 +85,7 @@ def busy(path: str) -> None:
 
 
 def background(stays: str) -> None:
-    """A daemon of the old school: forks twice, and leaves the session."""
+    """A traditional daemon: forks twice, and leaves the session."""
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
@@ -98,7 +98,7 @@ def background(stays: str) -> None:
 
 
 def stubborn_background() -> None:
-    """Its daemon, which has a child, doesn't care for SIGTERM."""
+    """Its daemon, which has a child, ignores SIGTERM."""
     if os.fork() == 0:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.setsid()

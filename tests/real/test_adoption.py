@@ -1,4 +1,4 @@
-"""`orphans = "adopt"`: a killed manager costs no service its life, and the next one takes over."""
+"""`orphans = "adopt"`: services survive a killed manager, and the next one takes over."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ notify(b"STATUS=the gate is open")
 time.sleep(1000)
 """
 EVERYBODYS = "/usr/bin:/usr/local/bin:/bin"
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can switch users")
 COUNT = """
 import itertools, sys
 for number in itertools.count():
@@ -45,7 +45,7 @@ for number in itertools.count():
 
 
 def kill_manager(deployment: Deployment) -> int:
-    """Kill -9, and wait until it is dead; gives its pid."""
+    """Kill -9, and wait until it is dead; returns its pid."""
     pid = deployment.manager_pid()
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not is_alive(pid))
@@ -75,14 +75,14 @@ def chatty(directory: Path) -> str:
 
 @pytest.fixture
 def gate() -> Iterator[Path]:
-    """A file that isn't there yet, in a directory that everybody may enter."""
+    """A file that doesn't exist yet, in a directory that every user may enter."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         yield Path(directory) / "gate"
 
 
 def another_users(gate: Path) -> str:
-    """A service of nobody's, in a Python that nobody can read; it tells when the gate is open."""
+    """A service that runs as `nobody`, in a Python readable by that user; reports the open gate."""
     if not shutil.which("python3", path=EVERYBODYS):
         pytest.skip("no Python for everybody here")
     command = json.dumps(["env", "python3", "-c", GATE, str(gate)])  # not ours
@@ -92,8 +92,8 @@ def another_users(gate: Path) -> str:
     )
 
 
-def test_the_next_manager_goes_on_with_the_same_processes(deployment: Deployment) -> None:
-    """Pid, uptime, address, restarts and history are kept, and nothing is there twice."""
+def test_the_next_manager_continues_with_the_same_processes(deployment: Deployment) -> None:
+    """Pid, uptime, address, restarts and history are kept, and no process runs twice."""
     config = ADOPT + service("laser", "gate", "/", more="restart_delay = 0")
     config += service("off", "gate", "/", more="enabled = false")
     deployment.configure(config)
@@ -103,9 +103,9 @@ def test_the_next_manager_goes_on_with_the_same_processes(deployment: Deployment
         lambda: (r := deployment.service("laser"))["restarts"] and r["uptime_s"] and r
     )
     manager = kill_manager(deployment)
-    said = deployment.run("start").stderr
-    assert f"the last manager (pid {manager}) ended without shutting down at 20" in said
-    assert "1 service was reattached" in said
+    printed = deployment.run("start").stderr
+    assert f"the last manager (pid {manager}) ended without shutting down at 20" in printed
+    assert "1 service was reattached" in printed
     after = deployment.service("laser")
     kept = ("pid", "uri", "restarts", "exit", "history")
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
@@ -138,7 +138,7 @@ def test_a_hundred_services_are_taken_over(deployment: Deployment) -> None:
 
 @needs_root
 def test_services_of_another_user_are_taken_over(deployment: Deployment, gate: Path) -> None:
-    """They still say what they have to say, and what comes back is that user's, too."""
+    """Their output is still logged, and a restarted one runs as that user, too."""
     deployment.configure(ADOPT + another_users(gate) + "restart_delay = 0\n")
     deployment.run("start")
     pid = deployment.service("laser")["pid"]
@@ -179,7 +179,7 @@ def test_no_line_is_lost_while_there_is_no_manager(deployment: Deployment) -> No
 
 
 def test_clients_of_the_event_service_notice_nothing(deployment: Deployment) -> None:
-    """Name server and event service go on serving without a manager and with the next one."""
+    """Name server and event service serve without a manager and with the next one."""
     deployment.configure(
         ADOPT + '[services.ns]\nkind = "nameserver"\nport = 0\n'
         '[services.es]\nkind = "eventservice"\nneeds = ["ns"]\n'
@@ -213,7 +213,7 @@ def test_clients_of_the_event_service_notice_nothing(deployment: Deployment) -> 
 
 
 def test_a_listening_socket_is_held_by_the_next_manager(deployment: Deployment) -> None:
-    """Who connects while the adopted service is restarted waits, and isn't refused."""
+    """A client that connects while the adopted service restarts waits, and isn't refused."""
     deployment.configure(
         ADOPT + '[services.ns]\nkind = "nameserver"\nport = 0\nrestart_delay = 2\n'
     )
@@ -229,8 +229,8 @@ def test_a_listening_socket_is_held_by_the_next_manager(deployment: Deployment) 
     assert eventually(lambda: (r := deployment.service("ns"))["uri"] and r)["uri"] == row["uri"]
 
 
-def test_what_died_meanwhile_is_restarted_with_an_unknown_end(deployment: Deployment) -> None:
-    """Nobody knows its exit code: that is said, the policy decides, and the counters go on."""
+def test_a_service_that_died_without_a_manager_is_restarted(deployment: Deployment) -> None:
+    """Its exit code is unknown, which status shows; the policy decides, and counters are kept."""
     deployment.configure(
         ADOPT
         + service("laser", "gate", "/", more="restart_delay = 0")
@@ -254,7 +254,7 @@ def test_what_died_meanwhile_is_restarted_with_an_unknown_end(deployment: Deploy
 
 
 def test_an_adopted_service_is_watched_and_stopped_like_any_other(deployment: Deployment) -> None:
-    """Its end is noticed at once and it comes back; a stubborn one is killed with its children."""
+    """Its end is noticed at once and it restarts; a stubborn one is killed with its children."""
     deployment.configure(
         ADOPT
         + service("laser", "gate", "/", more="restart_delay = 0")
@@ -273,7 +273,7 @@ def test_an_adopted_service_is_watched_and_stopped_like_any_other(deployment: De
     eventually(lambda: len(zoo(deployment)) == 1)
 
 
-def test_a_start_that_was_under_way_goes_on(deployment: Deployment) -> None:
+def test_a_start_under_way_continues(deployment: Deployment) -> None:
     """A service that wasn't ready, and one that waits for it, become ready with the next one."""
     gate = deployment.root / "gate"
     deployment.configure(
@@ -285,7 +285,7 @@ def test_a_start_that_was_under_way_goes_on(deployment: Deployment) -> None:
         pid = eventually(lambda: deployment.listens() and deployment.service("base")["pid"])
         kill_manager(deployment)
         starting.communicate(timeout=20)
-    gate.touch()  # READY=1 comes while nobody is there
+    gate.touch()  # READY=1 comes while there is no manager
     deployment.run("start")
     assert deployment.service("base")["pid"] == pid
     assert deployment.service("base")["detail"] == "warm"
@@ -293,8 +293,8 @@ def test_a_start_that_was_under_way_goes_on(deployment: Deployment) -> None:
     assert deployment.state("feed") == "running"
 
 
-def test_without_a_manager_nothing_is_said_that_isnt_so(deployment: Deployment) -> None:
-    """`status` says who goes on; `shutdown` ends them although no manager was there."""
+def test_status_and_shutdown_work_without_a_manager(deployment: Deployment) -> None:
+    """`status` lists the services still running; `shutdown` ends them without a manager."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
     deployment.run("start")
     pid = deployment.service("laser")["pid"]
@@ -308,8 +308,8 @@ def test_without_a_manager_nothing_is_said_that_isnt_so(deployment: Deployment) 
     assert deployment.service("laser")["state"] == "stopped"
 
 
-def test_services_that_are_none_any_more_end(deployment: Deployment) -> None:
-    """Who is gone from the configuration is ended; who has changed in it starts anew."""
+def test_services_that_were_removed_end(deployment: Deployment) -> None:
+    """Services removed from the configuration end; changed ones restart."""
     both = service("laser", "gate", "/") + service("old", "gate", "/")
     deployment.configure(ADOPT + both)
     deployment.run("start")
@@ -324,7 +324,7 @@ def test_services_that_are_none_any_more_end(deployment: Deployment) -> None:
 
 
 def test_a_manager_that_is_not_to_adopt_starts_clean(deployment: Deployment) -> None:
-    """With `orphans = "stop"` in the meantime, nothing goes on, and nothing is there twice."""
+    """With `orphans = "stop"` set since, no old process continues, and none runs twice."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
     deployment.run("start")
     pid = deployment.service("laser")["pid"]
@@ -335,8 +335,8 @@ def test_a_manager_that_is_not_to_adopt_starts_clean(deployment: Deployment) -> 
     assert len(zoo(deployment)) == 1
 
 
-def test_the_manager_hears_what_it_needs_of_the_output(deployment: Deployment) -> None:
-    """Readiness by the log, last words, and what it shows on its own output."""
+def test_the_manager_reads_what_it_needs_of_the_output(deployment: Deployment) -> None:
+    """It still gets readiness by the log, the last lines, and lines for its own output."""
     command = json.dumps(["sh", "-c", "echo warming up; echo all set; exec sleep 1000"])
     deployment.configure(
         ADOPT
@@ -347,8 +347,8 @@ def test_the_manager_hears_what_it_needs_of_the_output(deployment: Deployment) -
     with deployment.popen("run", "--logs") as running:
         eventually(deployment.listens)
         eventually(lambda: deployment.state("oven") == "running")
-        said = deployment.run("start", "sick", code=1).stderr
-        assert "no instrument" in said
+        printed = deployment.run("start", "sick", code=1).stderr
+        assert "no instrument" in printed
         running.terminate()
         out, _ = running.communicate(timeout=20)
     assert "oven | all set\n" in out
@@ -356,13 +356,13 @@ def test_the_manager_hears_what_it_needs_of_the_output(deployment: Deployment) -
 
 
 def test_systemd_leaves_them_alone(deployment: Deployment) -> None:
-    """The unit says that processes and runtime directory outlive the manager."""
+    """The unit keeps processes and the runtime directory when the manager ends."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
     lines = deployment.run("unit", "systemd").stdout.splitlines()
     assert {"KillMode=process", "RuntimeDirectoryPreserve=restart"} <= set(lines)
 
 
-def test_a_reload_forgets_nobody(deployment: Deployment) -> None:
+def test_a_reload_is_recorded(deployment: Deployment) -> None:
     """What a reload has added outlives the manager, and what it has removed doesn't come back."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
     deployment.run("start")

@@ -75,7 +75,9 @@ def test_a_crash_loop_ends_at_the_start_limit(deployment: Deployment) -> None:
         ("on-failure", 0, "exited"),
     ],
 )
-def test_an_end_that_stays(deployment: Deployment, policy: str, code: int, state: str) -> None:
+def test_a_permanent_failure_is_not_restarted(
+    deployment: Deployment, policy: str, code: int, state: str
+) -> None:
     """Exit code 125 is never retried; the policy decides about other codes."""
     gate = deployment.root / "gate"
     deployment.configure(
@@ -128,7 +130,7 @@ def test_a_restart_waits_for_what_the_service_needs(deployment: Deployment) -> N
     assert deployment.state("feed") == "stopped"
 
 
-def test_nobody_outlives_a_killed_manager(deployment: Deployment) -> None:
+def test_no_service_outlives_a_killed_manager(deployment: Deployment) -> None:
     """kill -9 of the manager ends chatty, forking and stubborn services, too."""
     deployment.configure(
         service("plain", "gate", "/")
@@ -141,17 +143,17 @@ def test_nobody_outlives_a_killed_manager(deployment: Deployment) -> None:
     eventually(lambda: not deployment.processes(), "all ended", 5)
 
 
-def test_the_guard_alone_ends_them_and_is_replaced_when_killed(deployment: Deployment) -> None:
+def test_the_cleanup_process_ends_them_and_is_replaced_when_killed(deployment: Deployment) -> None:
     """A killed cleanup process is replaced by one that knows the services."""
     deployment.configure(service("mule", "stubborn", more="stop_timeout = 0.5"))
     deployment.run("start")
 
-    def guards() -> list[int]:
+    def cleanups() -> list[int]:
         return [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c]
 
-    (first,) = guards()
+    (first,) = cleanups()
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: guards() and guards() != [first])
+    eventually(lambda: cleanups() and cleanups() != [first])
     eventually(lambda: "starting another" in deployment.manager_log())
     deployment.kill_manager()
     eventually(lambda: not deployment.processes(), "all ended", 5)
@@ -219,7 +221,7 @@ def test_the_control_socket_is_private(deployment: Deployment) -> None:
 
 
 @pytest.mark.skipif("os.geteuid() != 0", reason="needs a second user to be refused")
-def test_somebody_elses_manager_is_out_of_bounds(open_deployment: Deployment) -> None:
+def test_another_users_manager_is_inaccessible(open_deployment: Deployment) -> None:
     """For another user, every command exits with 4 and changes nothing."""
     deployment = open_deployment
     config = deployment.configure(service("laser", "gate", "/"))
@@ -253,7 +255,7 @@ def test_somebody_elses_manager_is_out_of_bounds(open_deployment: Deployment) ->
 
 
 @pytest.mark.skipif("os.geteuid() != 0", reason="needs a second user whose directory it is")
-def test_somebody_elses_directory_is_not_taken(deployment: Deployment) -> None:
+def test_another_users_directory_is_not_used(deployment: Deployment) -> None:
     """Another user's runtime directory is not used: exit 4."""
     run = deployment.root / "run"
     run.mkdir(mode=0o700)
@@ -293,7 +295,7 @@ def test_the_foreground_manager_stops_everything_on_sigterm(deployment: Deployme
     assert not deployment.processes()
 
 
-def test_a_second_interrupt_is_in_a_hurry(deployment: Deployment) -> None:
+def test_a_second_interrupt_kills(deployment: Deployment) -> None:
     """A second Ctrl-C kills a service that is slow to stop."""
     deployment.configure(service("mule", "stubborn", more="stop_timeout = 1000"))
     with deployment.popen("run") as manager:
@@ -306,7 +308,7 @@ def test_a_second_interrupt_is_in_a_hurry(deployment: Deployment) -> None:
     assert manager.returncode == 0
 
 
-def test_the_foreground_manager_goes_on_trying(deployment: Deployment) -> None:
+def test_the_foreground_manager_keeps_trying(deployment: Deployment) -> None:
     """A service that fails at first starts later, and then its dependents."""
     gate = deployment.root / "gate"
     deployment.configure(

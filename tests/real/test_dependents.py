@@ -1,4 +1,4 @@
-"""Services that follow what they need, and those without which nothing goes on."""
+"""Services that follow what they need, and essential services."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUICK = "restart_delay = 0\n"
 
 
 def chain(deployment: Deployment, policy: str, base: str = "") -> None:
-    """base ← feed ← leaf, and other, which needs base and keeps."""
+    """base ← feed ← leaf, and other, which needs base with `on_needs = "keep"`."""
     deployment.configure(
         service("base", "gate", "/", more=QUICK + base)
         + service("feed", "gate", "/", more=f'needs = ["base"]\non_needs = "{policy}"')
@@ -40,7 +40,7 @@ def settled(deployment: Deployment) -> bool:
 
 @pytest.mark.parametrize("how", ["command", "crash", "reload"])
 def test_dependents_restart_after_what_they_need(deployment: Deployment, how: str) -> None:
-    """Each once, in order, and only those that want to; by command, after a crash, by reload."""
+    """Each restarts once, in order, if its policy says restart; by command, crash or reload."""
     chain(deployment, "restart")
     before = pids(deployment)
     if how == "command":
@@ -64,7 +64,7 @@ def test_dependents_restart_after_what_they_need(deployment: Deployment, how: st
 
 
 def test_a_restart_of_all_of_them_restarts_each_once(deployment: Deployment) -> None:
-    """Whoever has followed already isn't restarted again, whatever the order of the names."""
+    """A service that has followed isn't restarted again, whatever the order of the names."""
     chain(deployment, "restart")
     before = pids(deployment)
     done = deployment.json("restart", "leaf", "base", "feed")["data"]["restarts"]
@@ -75,7 +75,7 @@ def test_a_restart_of_all_of_them_restarts_each_once(deployment: Deployment) -> 
 
 
 def test_a_follower_that_fails_fails_the_restart(deployment: Deployment) -> None:
-    """The command waits for those that follow, and says which didn't come back."""
+    """The command waits for those that follow, and reports which failed."""
     gate = deployment.root / "gate"
     gate.touch()
     deployment.configure(
@@ -95,7 +95,7 @@ def test_a_follower_that_fails_fails_the_restart(deployment: Deployment) -> None
 
 @pytest.mark.parametrize("how", ["command", "crash", "failure"])
 def test_dependents_stop_with_what_they_need(deployment: Deployment, how: str) -> None:
-    """They stay down, status says why, and the one that keeps goes on."""
+    """They stay down, status shows why, and the one that keeps continues."""
     chain(deployment, "stop", 'restart = "never"' if how == "failure" else "")
     before = pids(deployment)
     if how == "command":
@@ -111,8 +111,8 @@ def test_dependents_stop_with_what_they_need(deployment: Deployment, how: str) -
     assert deployment.state("base") == ("failed" if how == "failure" else "running")
 
 
-def test_who_keeps_goes_on(deployment: Deployment) -> None:
-    """The default: nobody is restarted because of somebody else."""
+def test_keep_leaves_a_dependent_running(deployment: Deployment) -> None:
+    """By default no service is restarted because of another one."""
     chain(deployment, "keep")
     before = pids(deployment)
     deployment.run("restart", "base")
@@ -132,8 +132,8 @@ def test_a_changed_policy_needs_no_restart(deployment: Deployment) -> None:
     assert pids(deployment)["leaf"] != before["leaf"]
 
 
-def test_the_tree_shows_who_needs_whom(deployment: Deployment) -> None:
-    """Down to what needs nothing; with a name only what that needs, also without a manager."""
+def test_the_tree_shows_the_needs(deployment: Deployment) -> None:
+    """It reaches down to services without needs; a name limits it; no manager is required."""
     chain(deployment, "restart")
     drawn = [line.rstrip() for line in deployment.run("status", "--tree").stdout.splitlines()[1:]]
     assert drawn == [
@@ -159,7 +159,7 @@ ESSENTIAL = 'restart = "never"\non_failure = "shutdown"\n'
 def test_an_essential_service_ends_everything_with_its_code(
     deployment: Deployment, end: str, code: int
 ) -> None:
-    """`run` stops all in order and exits as the service did; as a shell says it for a signal."""
+    """`run` stops all in order and exits as the service did; 128 + N for a signal."""
     gate = deployment.root / "gate"
     again = "restart_delay = 0\nstart_limit = 2\n"
     own = str(code) if end == "limit" else end
@@ -182,7 +182,7 @@ def test_an_essential_service_ends_everything_with_its_code(
 
 
 def test_an_essential_service_that_ends_well_ends_nothing(deployment: Deployment) -> None:
-    """Only `failed` counts; and a stop on command is no failure."""
+    """Only `failed` counts; a stop on command is not a failure."""
     gate = deployment.root / "gate"
     deployment.configure(
         service("base", "gate", "/", more='on_failure = "shutdown"')
@@ -195,8 +195,8 @@ def test_an_essential_service_that_ends_well_ends_nothing(deployment: Deployment
     assert deployment.state("base") == "stopped"
 
 
-def test_a_start_whose_essential_service_fails_says_so(deployment: Deployment) -> None:
-    """The manager in the background ends, and the command has the reason all the same."""
+def test_a_start_reports_a_failed_essential_service(deployment: Deployment) -> None:
+    """The manager in the background ends, and still the command prints the reason."""
     deployment.configure(
         service("base", "gate", "/")
         + service("job", "die", "9", more='needs = ["base"]\n' + ESSENTIAL)

@@ -29,7 +29,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 
 @pytest.fixture
 def copy(deployment: Deployment) -> Callable[[str], None]:
-    """Takes an example as it stands; only its ports are any free ones, said by the environment."""
+    """Copies an example unchanged; only its ports are free ones, set by the environment."""
     deployment.env |= {"PYROCTL_SERVICES_NS_PORT": "0", "PYROCTL_SERVICES_ES_PORT": "0"}
 
     def copy(name: str) -> None:
@@ -44,7 +44,7 @@ def name_server(deployment: Deployment) -> tuple[str, int]:
     return host, int(port)
 
 
-class Heard(Subscriber):
+class Collecting(Subscriber):
     def __init__(self, es: str) -> None:
         super().__init__(es)
         self.got: list[tuple[str, Any]] = []
@@ -67,7 +67,7 @@ def test_the_laptop(copy: Callable[[str], None], deployment: Deployment) -> None
 
 
 def test_the_laboratory(copy: Callable[[str], None], deployment: Deployment) -> None:
-    """Instruments run and are heard; a camera that hangs is replaced; the calibration ends well."""
+    """Instruments publish; a camera that hangs is replaced; the calibration succeeds."""
     copy("lab.toml")
     deployment.env |= {
         "LAB_EVERY": "0.05",
@@ -77,14 +77,14 @@ def test_the_laboratory(copy: Callable[[str], None], deployment: Deployment) -> 
     }
     deployment.run("start")
     assert states(deployment)["calibration"] == "stopped"
-    with Heard(deployment.service("es")["uri"]) as heard:
-        heard.subscribeMatch("lab.*")
-        thread = threading.Thread(target=heard.listen)
+    with Collecting(deployment.service("es")["uri"]) as collecting:
+        collecting.subscribeMatch("lab.*")
+        thread = threading.Thread(target=collecting.listen)
         thread.start()
         try:
             deployment.run("start", "calibration")
-            eventually(lambda: ("lab.camera.picture", 5) in heard.got)
-            eventually(lambda: "lab.temperature" in dict(heard.got))
+            eventually(lambda: ("lab.camera.picture", 5) in collecting.got)
+            eventually(lambda: "lab.temperature" in dict(collecting.got))
             eventually(lambda: states(deployment)["calibration"] == "exited")
             assert "5 pictures" in deployment.run("logs", "calibration").stdout
             hung = deployment.service("camera")["pid"]
@@ -92,7 +92,7 @@ def test_the_laboratory(copy: Callable[[str], None], deployment: Deployment) -> 
             eventually(lambda: not is_alive(hung))
             eventually(lambda: states(deployment)["camera"] == "running")
         finally:
-            heard.abort()
+            collecting.abort()
             thread.join(10)
     deployment.run("restart", "ns", "--yes")
     with Pyro5.api.locate_ns(*name_server(deployment)) as ns:
@@ -100,7 +100,7 @@ def test_the_laboratory(copy: Callable[[str], None], deployment: Deployment) -> 
 
 
 def test_the_pool(copy: Callable[[str], None], deployment: Deployment) -> None:
-    """Four workers, or as many as wanted, share the tasks; one that dies is replaced."""
+    """Four workers, or another number, share the tasks; one that dies is replaced."""
     copy("pool.toml")
     deployment.env["POOL_SIZE"] = "3"
     deployment.run("start")
@@ -122,7 +122,7 @@ def test_the_pool(copy: Callable[[str], None], deployment: Deployment) -> None:
 def test_a_task_of_a_dead_worker_is_not_lost(
     copy: Callable[[str], None], deployment: Deployment
 ) -> None:
-    """Somebody else takes it."""
+    """Another worker takes it."""
     copy("pool.toml")
     deployment.run("start", "tasks")
     uri = deployment.service("tasks")["uri"]
@@ -136,7 +136,7 @@ def test_a_task_of_a_dead_worker_is_not_lost(
 
 
 def test_behind_systemd(copy: Callable[[str], None], deployment: Deployment) -> None:
-    """It says when it is ready; es is handed over; names outlive the end of everything."""
+    """It reports readiness; es is handed over; names survive a full stop."""
     copy("systemd.toml")
     address = f"pyroctl-test-{deployment.mark}"
     (deployment.root / "data").mkdir()
@@ -145,7 +145,7 @@ def test_behind_systemd(copy: Callable[[str], None], deployment: Deployment) -> 
         "NOTIFY_SOCKET": f"@{address}",
         "STATE_DIRECTORY": str(deployment.root / "data"),
     }
-    run = [BIN / "pyroctl", "--root", deployment.root, "run", "--no-logs"]
+    run = [str(BIN / "pyroctl"), "--root", str(deployment.root), "run", "--no-logs"]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind("\0" + address)
         systemd.settimeout(20)

@@ -1,4 +1,4 @@
-"""The process that keeps descriptors for the next manager dies, hangs, and leaves."""
+"""The descriptor store, which keeps descriptors for the next manager, dies, hangs, and exits."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tests.harness import Deployment
 
 
-def test_the_death_of_the_store_is_made_good(deployment: Deployment) -> None:
-    """Another one is started, and knows all that the first one knew."""
+def test_a_dead_store_is_replaced(deployment: Deployment) -> None:
+    """A new one is started, and has all that the first one had."""
     deployment.configure(ADOPT + service("laser", "gate", "/") + chatty(deployment.root))
     deployment.run("start")
     pids = {name: deployment.service(name)["pid"] for name in ("laser", "chatty")}
@@ -32,8 +32,8 @@ def test_the_death_of_the_store_is_made_good(deployment: Deployment) -> None:
     assert {name: deployment.service(name)["pid"] for name in pids} == pids
 
 
-def test_without_manager_and_store_all_start_anew(deployment: Deployment) -> None:
-    """What nobody can connect with any more is ended first: nothing is there twice."""
+def test_without_manager_and_store_all_services_restart(deployment: Deployment) -> None:
+    """Unreachable old processes are ended first: no service runs twice."""
     mule = service("mule", "stubborn", more="stop_timeout = 0.3")
     deployment.configure(ADOPT + service("laser", "gate", "/") + mule)
     deployment.run("start")
@@ -49,7 +49,7 @@ def test_without_manager_and_store_all_start_anew(deployment: Deployment) -> Non
     assert len(zoo(deployment)) == 3
 
 
-def test_a_frozen_store_doesnt_stop_the_next_manager(deployment: Deployment) -> None:
+def test_a_frozen_store_does_not_block_the_next_manager(deployment: Deployment) -> None:
     """It has five seconds to answer; then it is ended with all that it kept."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
     deployment.run("start")
@@ -62,8 +62,8 @@ def test_a_frozen_store_doesnt_stop_the_next_manager(deployment: Deployment) -> 
     assert len(zoo(deployment)) == 1
 
 
-def test_the_store_leaves_when_nobody_is_left(deployment: Deployment) -> None:
-    """After the manager and all services have died, no process of ours stays behind."""
+def test_the_store_exits_when_no_process_is_left(deployment: Deployment) -> None:
+    """After the manager and all services have died, none of our processes remains."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
     deployment.run("start")
     pid = deployment.service("laser")["pid"]

@@ -1,4 +1,4 @@
-"""Records that don't fit what is there: nobody else is touched, and the service starts anew."""
+"""Records that don't match the processes: no other process is touched, the service restarts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that leads a session of its own, as a service does, and is none."""
+    """A session leader, as a service is, but an unrelated process."""
     with subprocess.Popen(["sleep", "1000"], start_new_session=True) as process:
         yield process
         process.kill()
@@ -34,7 +34,7 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
 
 @contextlib.contextmanager
 def store_with(deployment: Deployment, pid: int, record: dict[str, Any]) -> Iterator[None]:
-    """Store that record of `laser`, and leave like a killed manager."""
+    """Store that record of `laser`, and exit like a killed manager."""
     paths = deployment_paths(None, str(deployment.root), {})
     lock.make_directories(paths)
     fdstore = FdStoreClient(paths)
@@ -63,7 +63,7 @@ def record_of(pid: int, started: int) -> UnitRecord:
 def test_a_pid_that_is_used_again_is_neither_adopted_nor_killed(
     deployment: Deployment, bystander: subprocess.Popen[bytes]
 ) -> None:
-    """It started at another time: the service is found dead, and its policy decides."""
+    """Its start time differs: the service counts as dead, and its policy decides."""
     deployment.configure(ADOPT + service("laser", "gate", "/", more="restart_delay = 0"))
     started = start_time(bystander.pid)
     assert started
@@ -79,10 +79,10 @@ def test_a_pid_that_is_used_again_is_neither_adopted_nor_killed(
 
 
 @pytest.mark.parametrize("record", [{"version": 99}, {}, {"version": 1, "life": 7}])
-def test_a_record_that_cannot_be_read_is_none(
+def test_an_unreadable_record_is_ignored(
     deployment: Deployment, bystander: subprocess.Popen[bytes], record: dict[str, Any]
 ) -> None:
-    """That is said in the log, and the service starts as if there had been none."""
+    """The log reports it, and the service starts as if there were no record."""
     deployment.configure(ADOPT + service("laser", "gate", "/"))
     with store_with(deployment, bystander.pid, record):
         deployment.run("start")

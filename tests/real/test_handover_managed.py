@@ -1,4 +1,4 @@
-"""Hand-overs of the real event service by the real manager."""
+"""Handovers of the real event service by the real manager."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def handed_over(deployment: Deployment) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("where", ["", 'host = "./u:{}/es.sock"\n'])
-def test_nobody_notices(deployment: Deployment, where: str) -> None:
-    """Other process, same address, incarnation, connections; nobody lost, told or expected back."""
+def test_no_client_notices(deployment: Deployment, where: str) -> None:
+    """Another process has the same address, incarnation and connections; no client is notified."""
     deployment.configure(ES + where.format(deployment.root))
     deployment.run("start")
     before = deployment.service("es")
@@ -51,7 +51,7 @@ def test_nobody_notices(deployment: Deployment, where: str) -> None:
             }  # fmt: skip
         publisher.publish("a", 3)
         assert subscriber.wait(4) == [0, 1, 2, 3]
-        assert subscriber.told() == ["connected"]
+        assert subscriber.hook_names() == ["connected"]
     after = deployment.service("es")
     assert after["pid"] != before["pid"]
     assert (after["uri"], after["restarts"]) == (before["uri"], 0)
@@ -59,8 +59,8 @@ def test_nobody_notices(deployment: Deployment, where: str) -> None:
 
 
 @pytest.mark.parametrize("delay", [0.1, 0.3, 0.5, 0.7, 0.9])
-def test_a_manager_that_is_killed_meanwhile(deployment: Deployment, delay: float) -> None:
-    """Wherever the two processes are then: both end, and the next start finds nothing of them."""
+def test_a_manager_that_is_killed_during_it(deployment: Deployment, delay: float) -> None:
+    """At any point both processes end, and the next start finds nothing of them."""
     deployment.configure(ES)
     deployment.run("start")
     with deployment.popen("restart", "es", "--handover") as command:

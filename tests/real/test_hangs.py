@@ -1,4 +1,4 @@
-"""Services that don't answer any more, and machines that sleep."""
+"""Services that no longer answer, and machines that sleep."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EAGER = "watchdog = { every = 0.1, timeout = 0.3, failures = 3 }\n"
 def test_a_service_that_hangs_is_killed_and_started_again(
     deployment: Deployment, name: str
 ) -> None:
-    """Status and the logs say why; it serves again at the same address."""
+    """Status and the logs show why; it serves again at the same address."""
     deployment.configure(PAIR.replace(f"[services.{name}]\n", f"[services.{name}]\n{EAGER}"))
     deployment.run("start")
     before = deployment.service(name)
@@ -37,8 +37,8 @@ def test_a_service_that_hangs_is_killed_and_started_again(
     exchange(deployment.service("es")["uri"])
 
 
-def test_the_sleep_of_the_machine_kills_nobody(deployment: Deployment) -> None:
-    """Everything stopped for longer than any time-out: the manager blames nobody for it."""
+def test_the_sleep_of_the_machine_kills_no_service(deployment: Deployment) -> None:
+    """After everything was stopped for longer than any time-out, no service counts as hung."""
     deployment.configure(PAIR.replace("restart_delay = 0\n", f"restart_delay = 0\n{EAGER}"))
     deployment.run("start")
     pid = deployment.service("es")["pid"]
@@ -56,10 +56,10 @@ def test_the_sleep_of_the_machine_kills_nobody(deployment: Deployment) -> None:
     assert "did not answer" not in deployment.manager_log()
 
 
-def test_without_a_watchdog_nobody_asks(deployment: Deployment) -> None:
-    """watchdog = false: a service that was stopped, for a debugger perhaps, stays.
+def test_without_a_watchdog_there_are_no_probes(deployment: Deployment) -> None:
+    """With `watchdog = false` a stopped service, for example under a debugger, stays.
 
-    Another one, stopped later, is killed for it.
+    Another one, stopped later, is killed.
     """
     deployment.configure(
         PAIR.replace("restart_delay = 0\n", "watchdog = false\n")

@@ -1,4 +1,4 @@
-"""Services that live but aren't well, and how each kind is found out."""
+"""Services that run but are unhealthy, and how each kind is detected."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def falls_ill(deployment: Deployment, gate: Path, reason: str) -> dict[str, Any]:
-    """Open the gate, wait for the end of the process that is there, and give how it ended."""
+def fails_its_check(deployment: Deployment, gate: Path, reason: str) -> dict[str, Any]:
+    """Open the gate, wait for the end of the present process, and return how it ended."""
     pid = deployment.service("ill")["pid"]
     gate.touch()
 
@@ -50,37 +50,37 @@ def falls_ill(deployment: Deployment, gate: Path, reason: str) -> dict[str, Any]
     return ending
 
 
-def test_a_service_that_gives_no_sign_of_life_any_more(deployment: Deployment) -> None:
-    """WATCHDOG=1, as for systemd: the period is in its environment, and silence ends it."""
+def test_a_service_that_stops_sending_watchdog_messages(deployment: Deployment) -> None:
+    """Its environment has the period for WATCHDOG=1, as under systemd, and silence ends it."""
     gate = deployment.root / "gate"
     deployment.configure(patient("quiet", str(gate)))
     deployment.run("start")
     reaches(deployment.root / "gate.count", 15)  # four a period: three times what it has
     assert deployment.service("ill")["history"] == []
-    ending = falls_ill(deployment, gate, "gave no sign of life for 0.3 s")
+    ending = fails_its_check(deployment, gate, "gave no sign of life for 0.3 s")
     assert (ending["exit"]["text"], ending["then"]) == ("killed by SIGKILL", "starting")
     assert ending["uptime_s"] >= 1
 
 
 @pytest.mark.parametrize("where", ["ready", "watchdog"])
-def test_a_port_that_is_deaf(deployment: Deployment, where: str) -> None:
-    """The port that made it ready is asked, or the one that the watchdog says."""
+def test_a_port_that_no_longer_listens(deployment: Deployment, where: str) -> None:
+    """The port that made it ready is probed, or the one that the watchdog names."""
     gate, port = deployment.root / "gate", free_port()
     own = f", port = {port}" if where == "watchdog" else ""
     ready = f"{{ port = {port} }}" if where == "ready" else "{ delay = 0.5 }"
     deployment.configure(patient("deaf", str(port), str(gate), ready=ready, watchdog=own))
     deployment.run("start")
     reason = "failed 3 checks" if own else "did not answer 3 pings"
-    falls_ill(deployment, gate, reason)
+    fails_its_check(deployment, gate, reason)
 
 
-def test_a_command_that_says_it_is_ill(deployment: Deployment) -> None:
-    """The command runs as the service does; what hangs in it is ended, and counts as a failure."""
+def test_a_check_command_that_fails(deployment: Deployment) -> None:
+    """The command runs as the service does; one that hangs is killed, and counts as a failure."""
     gate = deployment.root / "gate"
     check = f', command = ["sh", "-c", "test ! -e {gate} || sleep 100"]'
     deployment.configure(patient("greedy", "1", str(gate), watchdog=check))
     deployment.run("start")
-    falls_ill(deployment, gate, "failed 3 checks")
+    fails_its_check(deployment, gate, "failed 3 checks")
     gate.unlink()
     eventually(lambda: deployment.state("ill") == "running")
     deployment.run("stop")
@@ -89,16 +89,16 @@ def test_a_command_that_says_it_is_ill(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize("servertype", ["multiplex", "thread"])
 def test_a_stock_pyro_object_that_hangs(deployment: Deployment, servertype: str) -> None:
-    """Found by a call as clients make it, over its name, although its process lives."""
+    """A call as clients make it, by name, detects it, although its process lives."""
     gate = deployment.root / "gate"
     ready = '{ pyro_name = "lab.sensor" }'
     ill = patient("pyro", str(gate), servertype, ready=ready, more='needs = ["ns"]')
     deployment.configure(NS + ill)
     deployment.run("start")
-    reaches(deployment.root / "gate.count", 9)  # three times as many as it takes to be ill
+    reaches(deployment.root / "gate.count", 9)  # three times as many as make it unhealthy
     assert deployment.service("ill")["history"] == []
     if servertype == "multiplex":
-        falls_ill(deployment, gate, "did not answer 3 pings")
+        fails_its_check(deployment, gate, "did not answer 3 pings")
     else:  # another thread answers: it takes more to silence this one
         os.kill(deployment.service("ill")["pid"], signal.SIGSTOP)
         eventually(lambda: deployment.service("ill")["history"])
@@ -106,7 +106,7 @@ def test_a_stock_pyro_object_that_hangs(deployment: Deployment, servertype: str)
 
 @pytest.mark.parametrize("more", ["", 'nathost = "elsewhere.invalid"\nnatport = 7\n'])
 def test_an_object_that_hangs(deployment: Deployment, more: str) -> None:
-    """Kind object: asked where it listens, not where its clients are sent; it comes back there."""
+    """Kind object is probed where it listens, not at its clients' address; it restarts there."""
     greetings = deployment.root / "greetings"
     deployment.configure(
         '[services.ill]\nkind = "object"\nobject = "things:greeted()"\nrestart_delay = 0\n'
@@ -114,7 +114,7 @@ def test_an_object_that_hangs(deployment: Deployment, more: str) -> None:
         f'env = {{ GREETINGS = "{greetings}" }}\n'
     )
     deployment.run("start")
-    reaches(greetings, 9)  # three times as many as it takes to be ill
+    reaches(greetings, 9)  # three times as many as make it unhealthy
     before = deployment.service("ill")
     assert before["history"] == []
     os.kill(before["pid"], signal.SIGSTOP)
@@ -125,7 +125,7 @@ def test_an_object_that_hangs(deployment: Deployment, more: str) -> None:
 
 
 def test_too_much_memory(deployment: Deployment) -> None:
-    """All its processes count together; it is asked to stop, and started again."""
+    """All its processes count together; it is stopped in order, and started again."""
     gate = deployment.root / "gate"
     limit = "max_rss = 80_000_000\nwindow = 0.5\n"
     ill = patient("greedy", "100", str(gate), watchdog="none", more=limit)
@@ -134,17 +134,17 @@ def test_too_much_memory(deployment: Deployment) -> None:
     deployment.run("start")
     eventually(lambda: len(deployment.service("other")["history"]) >= 2, "the window is over twice")
     assert deployment.service("ill")["history"] == []
-    ending = falls_ill(deployment, gate, "MB of memory, more than max_rss (80.0 MB)")
+    ending = fails_its_check(deployment, gate, "MB of memory, more than max_rss (80.0 MB)")
     assert ending["exit"]["text"] == "killed by SIGTERM"
 
 
 def test_too_much_processor_time(deployment: Deployment) -> None:
-    """A loop without end is noticed, also when the machine is busy."""
+    """An endless loop is detected, also when the machine is busy."""
     gate = deployment.root / "gate"
     limit = "max_cpu = 10\nwindow = 0.5\n"
     deployment.configure(patient("busy", str(gate), watchdog="none", more=limit))
     deployment.run("start")
-    falls_ill(deployment, gate, "% of a processor, more than max_cpu (10 %)")
+    fails_its_check(deployment, gate, "% of a processor, more than max_cpu (10 %)")
 
 
 def test_limits_can_be_changed_while_it_runs(deployment: Deployment) -> None:
@@ -156,11 +156,11 @@ def test_limits_can_be_changed_while_it_runs(deployment: Deployment) -> None:
     path.write_text(path.read_text() + "max_cpu = 10\nwindow = 0.5\n")
     deployment.run("reload")
     assert deployment.service("ill")["pid"] == pid
-    falls_ill(deployment, gate, "more than max_cpu")
+    fails_its_check(deployment, gate, "more than max_cpu")
 
 
 def test_the_history_shows_why(deployment: Deployment) -> None:
-    """For people the newest first: what was asked for, and what it died of."""
+    """The table has the newest run first, with commands and causes of death."""
     deployment.configure(patient("greedy", "1", "/none", watchdog="none"))
     deployment.run("start")
     deployment.run("restart", "ill")
@@ -175,8 +175,8 @@ def test_the_history_shows_why(deployment: Deployment) -> None:
     assert "history" not in deployment.json("status")["data"]["services"][0]
 
 
-def test_what_went_into_the_background_is_said_and_ended(deployment: Deployment) -> None:
-    """A daemon that left the session is named in status, and stops with its service."""
+def test_a_background_daemon_is_reported_and_ended(deployment: Deployment) -> None:
+    """Status lists a daemon that left the session, and it stops with its service."""
     deployment.configure(patient("background", "stays", watchdog="none"))
     deployment.run("start")
     assert "(python" in deployment.service("ill")["detail"]
@@ -186,7 +186,7 @@ def test_what_went_into_the_background_is_said_and_ended(deployment: Deployment)
 
 
 def test_a_service_that_is_a_daemon_fails_and_leaves_nothing(deployment: Deployment) -> None:
-    """Before each new try the last one's daemon is gone; the reason says what to do."""
+    """Before each new try the last one's daemon has ended; the reason has a fix."""
     deployment.configure(
         patient("background", "leaves", watchdog="none", more="").replace("100", "3")
     )
@@ -196,7 +196,7 @@ def test_a_service_that_is_a_daemon_fails_and_leaves_nothing(deployment: Deploym
 
 
 def test_a_stubborn_daemon_is_killed(deployment: Deployment) -> None:
-    """With all its children, when stop_timeout is over; the stop returns when none is left."""
+    """It is killed with all its children after stop_timeout; then the stop returns."""
     deployment.configure(patient("stubborn_background", watchdog="none", more="stop_timeout = 0.5"))
     deployment.run("start")
     assert len([c for c in deployment.processes().values() if "patients.py" in c]) == 3
@@ -215,7 +215,7 @@ def switches(pid: int) -> int:
 
 
 def test_a_manager_that_has_nothing_to_do_sleeps(deployment: Deployment) -> None:
-    """No wake-up at all: services without a watchdog cost nothing while nothing happens."""
+    """It never wakes up: idle services without a watchdog cost nothing."""
     deployment.configure(NS + patient("greedy", "1", "/none", watchdog="none"))
     deployment.run("start")
     manager = deployment.manager_pid()

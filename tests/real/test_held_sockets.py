@@ -1,4 +1,4 @@
-"""Listening sockets that the manager holds: nobody is refused while a service is replaced."""
+"""Listening sockets that the manager holds: no client is refused while a service is replaced."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def port_of(deployment: Deployment, name: str) -> int:
 
 @contextlib.contextmanager
 def knocking(*ports: int) -> Iterator[list[OSError]]:
-    """Connect to the ports again and again; gives what was refused."""
+    """Connect to the ports repeatedly; returns the refused ones."""
     refused: list[OSError] = []
     over = threading.Event()
 
@@ -50,8 +50,8 @@ def knocking(*ports: int) -> Iterator[list[OSError]]:
         thread.join(20)
 
 
-def test_nobody_is_refused_while_services_are_restarted_or_crash(deployment: Deployment) -> None:
-    """Not for a moment, on the same ports, though the services may choose them; a stop refuses."""
+def test_no_client_is_refused_while_services_restart_or_crash(deployment: Deployment) -> None:
+    """Connections are never refused, on the same ports, even chosen ones; after a stop they are."""
     deployment.configure(PAIR)
     deployment.run("start")
     names = ("ns", "es")
@@ -78,7 +78,7 @@ def test_nobody_is_refused_while_services_are_restarted_or_crash(deployment: Dep
 
 
 def test_clients_wait_for_a_service_that_is_backing_off(deployment: Deployment) -> None:
-    """The socket listens while nothing runs; who has connected is served by the next process."""
+    """The socket listens while nothing runs; the next process serves the waiting clients."""
     deployment.configure(PAIR.replace("restart_delay = 0", "restart_delay = 1000\n"
                                       "restart_max_delay = 1000"))  # fmt: skip
     deployment.run("start")
@@ -93,7 +93,7 @@ def test_clients_wait_for_a_service_that_is_backing_off(deployment: Deployment) 
 
 
 def test_a_unix_socket_is_held_as_well(deployment: Deployment) -> None:
-    """The same file over a restart and a crash; it goes with a stop."""
+    """The file stays over a restart and a crash, and is removed by a stop."""
     path = deployment.root / "es.sock"
     deployment.configure(PAIR.replace('"eventservice"', '"eventservice"\nhost = "./u:es.sock"'))
     deployment.run("start")
@@ -109,7 +109,7 @@ def test_a_unix_socket_is_held_as_well(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "0.0.0.0"])
 def test_the_host_may_have_any_form(deployment: Deployment, host: str) -> None:
-    """Name, IPv4, IPv6 and every address: both kinds of service are reached there."""
+    """Both kinds of service can be reached by name, IPv4, IPv6 and the wildcard address."""
     key = f'port = 0\nhost = "{host}"'
     deployment.configure(
         PAIR.replace("port = 0", key).replace('"eventservice"', f'"eventservice"\n{key}')
@@ -133,13 +133,13 @@ def test_no_other_child_inherits_a_socket(deployment: Deployment) -> None:
         f'ready = {{ log = "MINE" }}\ncommand = ["python", "-c", "{script}"]\n'
     )
     deployment.run("start", "x")
-    (said,) = (s for s in deployment.run("logs", "x").stdout.splitlines() if "MINE" in s)
-    assert "['0', '1', '2', '3']" in said, "3 is the directory that it lists"
-    assert "LISTEN_" not in said
+    (output,) = (s for s in deployment.run("logs", "x").stdout.splitlines() if "MINE" in s)
+    assert "['0', '1', '2', '3']" in output, "3 is the directory that it lists"
+    assert "LISTEN_" not in output
 
 
 def test_a_port_that_becomes_free_is_taken_by_the_next_try(deployment: Deployment) -> None:
-    """A taken port is a failure like others: told, and tried again as the policy says."""
+    """A taken port is reported like other failures, and tried again as the policy says."""
     with socket.create_server(("localhost", 0)) as taken:
         port = taken.getsockname()[1]
         deployment.configure(
@@ -168,7 +168,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 def test_a_socket_that_systemd_holds_is_used(deployment: Deployment, tmp_path: Path) -> None:
-    """One that has a service's name: also after a stop, because it isn't the manager's to close."""
+    """A socket with a service's name is used, also after a stop, as it isn't the manager's own."""
     deployment.configure('[services.ns]\nkind = "nameserver"\nport = 1\n')
     with subprocess.Popen(
         [sys.executable, "-c", PASS_ON, BIN / "pyroctl", "--root", deployment.root, "run"],

@@ -1,4 +1,4 @@
-"""What becomes of services is published by the deployment's own event services."""
+"""State changes of services are published by the deployment's own event services."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMED = f'[manager]\nname = "lab"\n{PAIR}'
 
 
 class News(Subscriber):
-    """Keeps what comes."""
+    """Keeps the events."""
 
     def __init__(self, es: str) -> None:
         super().__init__(es)
@@ -59,7 +59,7 @@ def hearing(deployment: Deployment, es: str = "es") -> Iterator[News]:
 
 
 def test_every_change_is_published(deployment: Deployment) -> None:
-    """In order, with a subject for each state and a dict that says all."""
+    """They come in order, with a subject for each state and a dict with all details."""
     deployment.configure(NAMED + JOB)
     deployment.run("start")
     with hearing(deployment) as news:
@@ -78,7 +78,7 @@ def test_every_change_is_published(deployment: Deployment) -> None:
 
 
 def test_a_crash_is_published_with_its_reason(deployment: Deployment) -> None:
-    """So that programs can watch the health of their system."""
+    """Programs can watch the health of their system."""
     deployment.configure(NAMED + JOB)
     deployment.run("start")
     with hearing(deployment) as news:
@@ -88,10 +88,10 @@ def test_a_crash_is_published_with_its_reason(deployment: Deployment) -> None:
         assert "SIGKILL" in reason
 
 
-def test_what_happened_while_it_was_away_is_published_when_it_is_back(
+def test_changes_during_its_absence_are_published_when_it_is_back(
     deployment: Deployment,
 ) -> None:
-    """In order, the event service's own restart included; a crash of it loses nothing either."""
+    """They come in order, its own restart included; a crash of it loses nothing either."""
     deployment.configure(NAMED + JOB)
     deployment.run("start")
     with hearing(deployment) as news:
@@ -107,8 +107,8 @@ def test_what_happened_while_it_was_away_is_published_when_it_is_back(
         assert {msg["uri"] for _, msg in news.got if msg["service"] == "es"} == {uri}
 
 
-def test_the_last_words_before_a_shutdown(deployment: Deployment) -> None:
-    """What needs the event service has ended before it, and that is still published."""
+def test_the_last_events_before_a_shutdown(deployment: Deployment) -> None:
+    """The ends of services that need the event service are still published."""
     deployment.configure(NAMED + JOB + 'needs = ["es"]\n')
     deployment.run("start")
     with hearing(deployment) as news:
@@ -116,8 +116,8 @@ def test_the_last_words_before_a_shutdown(deployment: Deployment) -> None:
         eventually(lambda: news.states("job") == ["stopping", "stopped"])
 
 
-def test_several_event_services_publish_all_the_same(deployment: Deployment) -> None:
-    """Each is told, also of the other."""
+def test_several_event_services_publish_the_same(deployment: Deployment) -> None:
+    """Each publishes all changes, also those of the other."""
     second = PAIR.replace("ns", "ns2").replace(".es]", ".es2]")
     deployment.configure(NAMED + second + JOB)
     deployment.run("start")
@@ -129,8 +129,8 @@ def test_several_event_services_publish_all_the_same(deployment: Deployment) -> 
         eventually(lambda: one.states("es2") == ["stopping", "stopped"])
 
 
-def test_a_frozen_event_service_delays_nobody(deployment: Deployment) -> None:
-    """The manager goes on as ever, and what happened is published once, when it goes on."""
+def test_a_frozen_event_service_delays_no_service(deployment: Deployment) -> None:
+    """The manager works as usual, and the changes are published once it continues."""
     deployment.configure(NAMED + "watchdog = false\nstop_timeout = 1\n" + JOB)
     deployment.run("start")
     pid = deployment.service("es")["pid"]
@@ -150,15 +150,15 @@ def test_a_frozen_event_service_delays_nobody(deployment: Deployment) -> None:
 
 
 def test_it_is_not_counted_as_published(deployment: Deployment) -> None:
-    """The counts of the event service are those of its clients; this one has a count of its own."""
+    """The event service's counts are those of its clients; these events are counted apart."""
     deployment.configure(NAMED + JOB)
     deployment.run("start")
     numbers = eventually(lambda: (n := deployment.service("es")["es"])["announced"] >= 6 and n)
     assert (numbers["published"], numbers["delivered"]) == (0, 0)
 
 
-def test_a_reconnecting_proxy_is_told_by_the_manager(deployment: Deployment) -> None:
-    """A call that would wait for long goes on as soon as the manager says that the service runs."""
+def test_a_reconnecting_proxy_follows_the_managers_events(deployment: Deployment) -> None:
+    """A waiting call continues as soon as the manager reports that the service runs."""
     shutil.copy(Path(__file__).with_name("things.py"), deployment.root)
     deployment.configure(
         NAMED + '[services.thing]\nkind = "object"\nobject = "things:Counting"\n'

@@ -1,4 +1,4 @@
-"""Logs of real services: floods, several at once, apart, compressed, on a full disk."""
+"""Logs of real services: floods, several at once, separate, compressed, on a full disk."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def script(deployment: Deployment, name: str, source: str, *args: object, log: s
 
 
 def peak_memory(pid: int) -> int:
-    """Give the most that it has had in memory so far, in bytes."""
+    """Return the peak of its resident memory so far, in bytes."""
     (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(line) << 10
 
 
-def said(deployment: Deployment, *args: str) -> list[dict[str, str]]:
+def lines_of(deployment: Deployment, *args: str) -> list[dict[str, str]]:
     lines = deployment.json("logs", *args)["data"]["lines"]
     return [line for line in lines if not line["text"].startswith("[pyroctl]")]
 
@@ -98,7 +98,7 @@ def test_a_flood_neither_blocks_nor_exhausts_the_manager(deployment: Deployment)
         assert int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") < 150 << 20
     deployment.run("stop")
     assert sum(f.stat().st_size for f in logs.iterdir() if f.name[:3] in {"one", "two"}) <= 18e6
-    *whole, _cut_by_the_stop = said(deployment, "one", "-n", "20000")
+    *whole, _cut_by_the_stop = lines_of(deployment, "one", "-n", "20000")
     numbers = [int(line["text"][:7]) for line in whole]
     assert all((b - a) % 1000 == 1 for a, b in itertools.pairwise(numbers))
 
@@ -116,18 +116,18 @@ def test_a_gigabyte_is_taken_without_a_gap(deployment: Deployment) -> None:
         answers += 1
     assert answers
     assert peak_memory(manager) < 60 << 20
-    lines = said(deployment, "giga", "-n", "20001")[:-1]
+    lines = lines_of(deployment, "giga", "-n", "20001")[:-1]
     numbers = [int(line["text"][:7]) for line in lines]
     assert all(b == (a + 1) % 10_000 for a, b in itertools.pairwise(numbers))
     assert len(numbers) > 19_990  # there are lines of ours among them
 
 
 def test_stderr_may_be_kept_apart(deployment: Deployment) -> None:
-    """Each stream in its own file; `logs` shows both in order of time, and says which is which."""
+    """Each stream has its own file; `logs` shows both in order of time, and marks each line."""
     deployment.configure(script(deployment, "both", BOTH, log='{ stderr = "apart" }'))
     deployment.run("start")
-    eventually(lambda: len(said(deployment, "both", "-n", "500")) == 200, "all is written")
-    lines = said(deployment, "both", "-n", "500")
+    eventually(lambda: len(lines_of(deployment, "both", "-n", "500")) == 200, "all is written")
+    lines = lines_of(deployment, "both", "-n", "500")
     for stream, word in (("output", "out"), ("stderr", "err")):
         texts = [line["text"] for line in lines if line["stream"] == stream]
         assert texts == [f"{word} {n}" for n in range(100)]
@@ -138,19 +138,19 @@ def test_stderr_may_be_kept_apart(deployment: Deployment) -> None:
 
 
 def test_together_their_order_is_kept(deployment: Deployment) -> None:
-    """One pipe for both: as the service wrote them."""
+    """Both share a pipe, so lines are in the order in which the service wrote them."""
     deployment.configure(script(deployment, "both", BOTH))
     deployment.run("start")
-    eventually(lambda: len(said(deployment, "both", "-n", "500")) == 200, "all is written")
-    texts = [line["text"] for line in said(deployment, "both", "-n", "500")]
+    eventually(lambda: len(lines_of(deployment, "both", "-n", "500")) == 200, "all is written")
+    texts = [line["text"] for line in lines_of(deployment, "both", "-n", "500")]
     assert texts == [f"{word} {n}" for n in range(100) for word in ("out", "err")]
 
 
 def test_a_service_that_closes_its_output_lives_on(deployment: Deployment) -> None:
-    """It runs, the manager doesn't spin, and what it had said is there."""
+    """It runs, the manager doesn't spin, and earlier output is in the log."""
     deployment.configure(script(deployment, "mute", CLOSED))
     deployment.run("start")
-    eventually(lambda: said(deployment, "mute"), "its last words")
+    eventually(lambda: lines_of(deployment, "mute"), "its last words")
     assert deployment.state("mute") == "running"
     deployment.run("restart", "mute")
     assert deployment.state("mute") == "running"
@@ -159,7 +159,7 @@ def test_a_service_that_closes_its_output_lives_on(deployment: Deployment) -> No
 def test_several_services_are_shown_in_order_of_time_with_their_names(
     deployment: Deployment,
 ) -> None:
-    """Also from compressed files; --grep and --since choose."""
+    """Compressed files are included; --grep and --since filter."""
     gate = deployment.root / "gate"
     log = "{ max_bytes = 20_000, keep = 99, gzip = true }"
     deployment.configure(
@@ -169,17 +169,17 @@ def test_several_services_are_shown_in_order_of_time_with_their_names(
     deployment.run("start")
     before = datetime.now().astimezone().isoformat()
     gate.touch()
-    eventually(lambda: len(said(deployment, "-n", "9999")) == 4000, "all is written")
+    eventually(lambda: len(lines_of(deployment, "-n", "9999")) == 4000, "all is written")
     logs = deployment.root / "logs"
     eventually(lambda: list(logs.glob("a.log.*.gz")), "compressed files")
-    lines = said(deployment, "-n", "9999")
+    lines = lines_of(deployment, "-n", "9999")
     for name in ("a", "longer"):
         texts = [line["text"] for line in lines if line["service"] == name]
         assert texts == [f"line {n}" for n in range(2000)]
     assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
-    assert said(deployment, "--since", before) == lines
-    assert said(deployment, "--since", before, "-n", "7") == lines[-7:]
-    assert said(deployment, "--since", "2100-01-01") == []
+    assert lines_of(deployment, "--since", before) == lines
+    assert lines_of(deployment, "--since", before, "-n", "7") == lines[-7:]
+    assert lines_of(deployment, "--since", "2100-01-01") == []
     shown = deployment.run("logs", "--grep", "line 1.*7$", "-n", "3").stdout.splitlines()
     assert [re.sub(r"^\S+ ", "", line) for line in shown[-1:]] in (
         ["a      | line 1997"],
@@ -189,7 +189,7 @@ def test_several_services_are_shown_in_order_of_time_with_their_names(
 
 
 def test_following_loses_nothing_to_rotation_and_compression(deployment: Deployment) -> None:
-    """A reader that is slower than the service finds its place in what was put aside meanwhile."""
+    """A reader that is slower than the service finds its place in rotated files."""
     gate = deployment.root / "gate"
     log = "{ max_bytes = 20_000, keep = 999, gzip = true }"
     deployment.configure(script(deployment, "feed", COUNT_AT_GATE, gate, 20_000, log=log))
@@ -200,9 +200,9 @@ def test_following_loses_nothing_to_rotation_and_compression(deployment: Deploym
             pass
         follow.send_signal(signal.SIGSTOP)
         gate.touch()
-        eventually(lambda: said(deployment, "feed", "-n", "1")[-1:] != [], "output")
+        eventually(lambda: lines_of(deployment, "feed", "-n", "1")[-1:] != [], "output")
         eventually(
-            lambda: said(deployment, "feed", "-n", "1")[0]["text"] == "line 19999", "all of it"
+            lambda: lines_of(deployment, "feed", "-n", "1")[0]["text"] == "line 19999", "all of it"
         )
         follow.send_signal(signal.SIGCONT)
         seen = [json.loads(follow.stdout.readline())["text"] for _ in range(20_000)]
@@ -214,12 +214,12 @@ def test_following_loses_nothing_to_rotation_and_compression(deployment: Deploym
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
 def test_a_full_disk_costs_the_service_nothing(deployment: Deployment) -> None:
-    """It runs on; status says what could not be written; with room, it is written again."""
+    """It runs on; status counts lost lines; writing resumes when there is room."""
     import subprocess
 
     logs = deployment.root / "logs"
     logs.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", logs]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(logs)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting isn't permitted here")
     try:
@@ -235,7 +235,7 @@ def test_a_full_disk_costs_the_service_nothing(deployment: Deployment) -> None:
         for file in logs.glob("feed.log*"):
             file.unlink()
         tick.touch()
-        eventually(lambda: said(deployment, "tick"), "it is written again")
+        eventually(lambda: lines_of(deployment, "tick"), "it is written again")
         gate.unlink()
         deployment.run("restart", "feed")
         shown = deployment.run("logs", "feed", "-n", "9999").stdout

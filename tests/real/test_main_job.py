@@ -30,7 +30,7 @@ restart_delay = 0
 
 
 class Quotes(Subscriber):
-    """Keeps what comes."""
+    """Keeps the events."""
 
     def __init__(self, es: str) -> None:
         super().__init__(es)
@@ -41,7 +41,7 @@ class Quotes(Subscriber):
 
 
 def lookup(deployment: Deployment) -> str:
-    """Give the event service's URI as the deployment's name server knows it."""
+    """Return the event service's URI as the deployment's name server knows it."""
     location = deployment.service("ns")["uri"].rpartition("@")[2]
     host, _, port = location.rpartition(":")
     with Pyro5.api.locate_ns(host, int(port)) as ns:
@@ -49,7 +49,7 @@ def lookup(deployment: Deployment) -> str:
 
 
 def exchange(uri: str) -> None:
-    """Let a quote flow from a publisher to a subscriber through the event service."""
+    """Send a quote from a publisher to a subscriber through the event service."""
     with Quotes(uri) as quotes, Publisher(uri) as publisher:
         quotes.subscribe("StockQuotes")
         listener = threading.Thread(target=quotes.listen)
@@ -99,7 +99,7 @@ def test_after_a_restart_or_a_crash_the_event_service_is_found_again(
 
 
 def test_a_restarted_name_server_knows_the_event_service(deployment: Deployment) -> None:
-    """A name server with memory storage forgets all; the event service is put back."""
+    """A name server with memory storage forgets all; the event service's name is restored."""
     deployment.configure(PAIR)
     deployment.run("start")
     pid = deployment.service("es")["pid"]
@@ -114,7 +114,7 @@ def test_a_restarted_name_server_knows_the_event_service(deployment: Deployment)
     assert lookup(deployment) == deployment.service("es")["uri"]
 
 
-def test_a_busy_port_says_who_and_what_to_do(deployment: Deployment) -> None:
+def test_a_busy_port_is_an_error_with_a_hint(deployment: Deployment) -> None:
     """Never another port: exit 1, the port named, and a hint."""
     with socket.create_server(("localhost", 0)) as taken:
         port = taken.getsockname()[1]

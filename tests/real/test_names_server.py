@@ -63,7 +63,7 @@ def port_of(uri):
     return int(uri.rpartition(":")[2])
 
 
-def nobody_listens(port):
+def nothing_listens(port):
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) != 0
 
@@ -79,7 +79,7 @@ def test_ready_means_that_it_answers_and_the_uri_is_the_only_output(serve, tmp_p
     assert served.process.stdout.read() == ""
     assert served.process.stderr.read() == "pyro_names: stopping: SIGTERM\n"
     assert list(tmp_path.iterdir()) == []
-    assert nobody_listens(port_of(served.uri))
+    assert nothing_listens(port_of(served.uri))
 
 
 def test_a_reader_that_has_gone(serve):
@@ -105,7 +105,7 @@ def test_a_taken_port_is_an_error_and_no_other_port_is_tried(serve):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_leaves_promptly_also_with_thirty_idle_clients(serve, number):
-    """Pyro5's own shutdown takes 0.1 s for each, and leaves them connected to nobody."""
+    """Pyro5's own shutdown takes 0.1 s for each, and leaves them connected to nothing."""
     served = serve(*LOOPBACK)
     served.ready()
     with contextlib.ExitStack() as stack:
@@ -127,8 +127,8 @@ def test_it_leaves_promptly_also_with_thirty_idle_clients(serve, number):
             proxies[0].ping()
 
 
-def test_two_signals_at_once_stop_it_as_well(serve):
-    """Impatient people and supervisors send both."""
+def test_two_signals_at_once_stop_it(serve):
+    """Impatient users and supervisors send both."""
     served = serve(*LOOPBACK)
     served.ready()
     served.process.send_signal(signal.SIGINT)
@@ -136,7 +136,7 @@ def test_two_signals_at_once_stop_it_as_well(serve):
 
 
 def test_the_end_of_the_manager_is_its_end(serve):
-    """Nobody outlives the manager, however that ended."""
+    """It ends with the manager, however that ended."""
     served = serve(*LOOPBACK)
     served.ready()
     served.control.close()
@@ -146,7 +146,7 @@ def test_the_end_of_the_manager_is_its_end(serve):
 
 
 def test_the_manager_can_ask_for_statistics_and_names(serve):
-    """What `status` shows and what a restart would lose come over the control channel."""
+    """`status` and the warning before a restart get theirs over the control channel."""
     served = serve(*LOOPBACK)
     served.ready()
     with served.proxy() as names:
@@ -169,8 +169,8 @@ def test_the_manager_can_ask_for_statistics_and_names(serve):
     assert "statistics or names" in served.ask(ask="weather")["error"]
 
 
-def test_the_manager_can_put_registrations_back(serve):
-    """With address and metadata; what somebody has registered meanwhile is left as it is."""
+def test_the_manager_can_restore_registrations(serve):
+    """They have address and metadata; names registered by others in between are left alone."""
     served = serve(*LOOPBACK)
     served.ready()
     with served.proxy() as names:
@@ -192,7 +192,7 @@ def test_the_manager_can_put_registrations_back(serve):
 
 
 def test_a_ping_of_the_manager_is_answered_by_what_serves_clients(serve):
-    """Alive even when there is no room for another client; the refusal comes from the same loop."""
+    """It answers even when it accepts no more clients; the refusal comes from the same loop."""
     few_files = ("sh", "-c", 'ulimit -n 120; exec "$0" "$@"')  # enough for ten clients
     served = serve(*LOOPBACK, prefix=few_files, env={"PYRO_THREADPOOL_SIZE": "10"})
     served.ready()
@@ -205,7 +205,7 @@ def test_a_ping_of_the_manager_is_answered_by_what_serves_clients(serve):
 
 
 def test_sql_storage_survives_kill_9(serve, tmp_path):
-    """A name that was registered is there after any end of the process."""
+    """A registered name survives any end of the process."""
     first = serve(*LOOPBACK, "--storage", "sql:names.sqlite")
     first.ready()
     with first.proxy() as names:
@@ -251,7 +251,7 @@ def test_a_storage_in_no_directory_is_permanent(serve):
 
 
 def test_wrong_arguments_exit_2(serve):
-    """As every program does."""
+    """Wrong usage exits with 2, as for every program."""
     code, errors = serve("--port", "http").failed()
     assert code == 2
     assert "a port from 0 to 65535" in errors
@@ -276,9 +276,9 @@ def test_broadcasts_are_answered_when_asked_for(serve):
     """Pyro5's locate_ns finds it without an address."""
     served = serve(*LOOPBACK, "--broadcast", "--bc-port", "0")
     served.ready()
-    told = re.search(r"on 127\.0\.0\.1:(\d+)", served.process.stderr.readline())
-    assert told
-    port = int(told[1])
+    address = re.search(r"on 127\.0\.0\.1:(\d+)", served.process.stderr.readline())
+    assert address
+    port = int(address[1])
     assert ask_by_broadcast(port) == served.uri
     seconds, code = served.stop()
     assert code == 0
@@ -291,7 +291,7 @@ def test_broadcasts_are_not_answered_unless_asked_for(serve):
     served.ready()
     own = set()
     for descriptor in Path(f"/proc/{served.process.pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+        with contextlib.suppress(FileNotFoundError):  # closed in between
             own.add(str(descriptor.readlink()))
     assert own
     udp = Path("/proc/net/udp").read_text().splitlines()[1:]
@@ -326,7 +326,7 @@ def test_more_clients_than_pyro5_allows_are_served(serve):
 
 
 def test_clients_that_are_too_many_are_turned_away_and_do_not_stop_the_others(serve):
-    """Also when they vanish at once or never say a word; every refusal is counted."""
+    """This holds for clients that vanish at once or stay silent; every refusal is counted."""
     few_files = ("sh", "-c", 'ulimit -n 120; exec "$0" "$@"')  # enough for ten clients
     served = serve(*LOOPBACK, prefix=few_files, env={"PYRO_THREADPOOL_SIZE": "10"})
     served.ready()
@@ -359,7 +359,7 @@ def wait_until_answered(proxy):
             time.sleep(0.02)
 
 
-def test_a_spiteful_pattern_does_not_stop_the_others(serve):
+def test_a_malicious_pattern_does_not_stop_the_others(serve):
     """Pyro5's `list(regex=)` holds the interpreter for as long as it backtracks."""
     served = serve(*LOOPBACK)
     served.ready()

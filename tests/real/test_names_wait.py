@@ -83,7 +83,7 @@ def result(process):
 
 
 def test_it_ends_as_soon_as_the_name_is_there_and_its_object_answers(names, wait_for):
-    """Not before, and at most a pause later."""
+    """It ends not before, and at most one interval later."""
     process = wait_for("stocks.market", "--ns", names.address)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.7)
@@ -95,7 +95,7 @@ def test_it_ends_as_soon_as_the_name_is_there_and_its_object_answers(names, wait
 
 
 def test_the_name_server_may_be_given_as_uri(names, wait_for):
-    """As the name server prints it."""
+    """The URI is the one that the name server prints."""
     process = wait_for("Pyro.NameServer", "--ns", f"PYRO:Pyro.NameServer@{names.address}")
     names.register("Pyro.NameServer", f"PYRO:Pyro.NameServer@{names.address}")
     assert result(process) == (0, "")
@@ -111,7 +111,7 @@ def test_a_name_that_does_not_come_is_named_at_the_timeout(names, wait_for):
     )
 
 
-def test_a_registered_name_that_nobody_serves_is_not_ready(names, wait_for):
+def test_a_registered_name_without_a_server_is_not_ready(names, wait_for):
     """A stale registration is not readiness."""
     with socket.create_server(LOOPBACK) as sock:
         port = sock.getsockname()[1]
@@ -131,7 +131,7 @@ def test_a_daemon_without_that_object_is_not_ready(names, wait_for):
 
 
 def test_a_silent_name_server_ends_at_the_timeout(wait_for):
-    """Somebody who accepts and says nothing can't hold it."""
+    """A server that accepts and sends nothing can't block it."""
     with socket.create_server(LOOPBACK) as sock:
         where = f"127.0.0.1:{sock.getsockname()[1]}"
         code, errors = result(wait_for("x", "--ns", where, "--timeout", "0.3"))
@@ -155,8 +155,8 @@ def test_something_else_than_a_name_server_is_a_clear_error(wait_for):
         ([], 2, "NAME"),
     ],
 )
-def test_mistakes_are_told(argv, code, words, wait_for):
-    """What is wrong, and no traceback."""
+def test_errors_are_reported(argv, code, words, wait_for):
+    """The error is a sentence without a traceback."""
     got, errors = result(wait_for(*argv))
     assert got == code
     assert words in errors
@@ -200,7 +200,7 @@ def is_dead(pid):
 
 
 def test_no_thread_or_socket_of_the_daemon_is_left(names):
-    """What serves here ends completely with `stop`."""
+    """The test's own server ends completely with `stop`."""
     del names
     before = threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counts
     daemon = NameDaemon(NameServer(open_storage("memory")), LOOPBACK, None, died=lambda: None)

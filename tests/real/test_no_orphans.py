@@ -1,4 +1,4 @@
-"""A manager that is killed at the worst moment leaves nobody."""
+"""A manager that is killed at the worst moment leaves no process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def kill(deployment: Deployment, pid: int) -> None:
 def test_a_manager_killed_while_it_starts_many_leaves_none(
     deployment: Deployment, delay: float
 ) -> None:
-    """Whether or not it had time to tell its guard of a process, that is ended."""
+    """A process is ended whether or not the manager could report it to its cleanup process."""
     deployment.configure(
         "".join(
             f'[services.s{number}]\nkind = "command"\ncommand = ["sleep", "7{number}"]\n'
@@ -46,7 +46,7 @@ def test_a_manager_killed_while_it_starts_many_leaves_none(
         eventually(lambda: not deployment.processes(), "all ended", 5)
 
 
-def test_who_has_left_its_session_doesnt_outlive_a_killed_manager(deployment: Deployment) -> None:
+def test_a_detached_process_does_not_outlive_a_killed_manager(deployment: Deployment) -> None:
     """A process that made a session of its own is found by its environment."""
     deployment.configure(
         '[services.daemon]\nkind = "command"\nready = { delay = 0 }\n'
@@ -61,7 +61,7 @@ def test_who_has_left_its_session_doesnt_outlive_a_killed_manager(deployment: De
 def test_a_killed_manager_costs_no_other_deployment_anything(
     deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The guard ends what is its own manager's: others' services have another mark."""
+    """The cleanup process ends only its own manager's services: others have another mark."""
     other = type(deployment)(tmp_path_factory.mktemp("other"))
     for each in (deployment, other):
         each.configure(

@@ -37,7 +37,7 @@ def registered(deployment: Deployment) -> dict[str, str]:
 
 
 def values(deployment: Deployment, key: str, *names: str) -> dict[str, object]:
-    """Give one value of each service's row."""
+    """Return one value of each service's row."""
     rows = deployment.json("status", *names, code=None)["data"]["services"]
     return {row["name"]: row[key] for row in rows}
 
@@ -51,8 +51,8 @@ def call(uri: str, method: str) -> object:
 # --- kind object ----------------------------------------------------------------------------------
 
 
-def test_a_class_of_ones_own_is_a_service(deployment: Deployment) -> None:
-    """`start` returns when it can be called by its name; `stop` takes process and name away."""
+def test_a_users_class_is_a_service(deployment: Deployment) -> None:
+    """`start` returns when it can be called by its name; `stop` removes process and name."""
     deployment.configure(NS + MARKET + 'needs = ["ns"]\nmetadata = ["quotes"]\n')
     deployment.run("start")
     row = deployment.service("market")
@@ -68,7 +68,7 @@ def test_a_class_of_ones_own_is_a_service(deployment: Deployment) -> None:
 
 
 def test_a_module_beside_the_configuration_is_found(deployment: Deployment) -> None:
-    """Without a `path`, and in a package of its own."""
+    """It works without a `path`, and for a module in a package."""
     package = deployment.root / "lab"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -92,7 +92,7 @@ def test_a_held_proxy_recovers_by_connecting_again(deployment: Deployment) -> No
         os.kill(second, signal.SIGKILL)
         with pytest.raises(CommunicationError):
             proxy.count()
-        third = proxy.pid  # who comes too early waits and isn't refused
+        third = proxy.pid  # a client that comes too early waits and isn't refused
     assert len({first, second, third}) == 3
     eventually(lambda: deployment.service("market")["restarts"] == 1)
 
@@ -100,7 +100,7 @@ def test_a_held_proxy_recovers_by_connecting_again(deployment: Deployment) -> No
 def test_it_is_registered_again_in_a_name_server_that_came_back_empty(
     deployment: Deployment,
 ) -> None:
-    """After a restart and after a crash of the name server; the object's process stays."""
+    """This holds for a restart and a crash of the name server; the object's process stays."""
     deployment.configure(NS + MARKET + 'needs = ["ns"]\n')
     deployment.run("start")
     before = deployment.service("market")
@@ -129,7 +129,7 @@ def test_a_class_that_can_not_be_imported_fails_at_once(deployment: Deployment) 
 
 
 def test_by_itself_it_ends_as_failed(deployment: Deployment) -> None:
-    """With `run`, which goes on: the state is failed, and it isn't started again and again."""
+    """With `run`, which continues, the state is failed, and it isn't restarted."""
     deployment.configure(
         f'[services.market]\n{OBJECT}object = "things:Hidden"\n'
         '[services.other]\nkind = "command"\ncommand = ["sleep", "1000"]\nready = { delay = 0 }\n'
@@ -142,7 +142,7 @@ def test_by_itself_it_ends_as_failed(deployment: Deployment) -> None:
         deployment.run("shutdown")
 
 
-def test_one_that_prints_a_hundred_megabytes_harms_nobody(deployment: Deployment) -> None:
+def test_one_that_prints_a_hundred_megabytes_does_no_harm(deployment: Deployment) -> None:
     """It gets its answer, the log stays bounded, the manager answers all the time."""
     deployment.configure(
         f'[services.loud]\n{OBJECT}object = "things:Loud"\n'
@@ -175,7 +175,7 @@ def test_an_object_is_served_over_tls_and_registered_in_a_plain_name_server(
     client = f"import Pyro5.api as p; print(p.Proxy('{uri}').count())"
     trust = {"PYRO_SSL": "1", "PYRO_SSL_CACERTS": str(deployment.root / "cert.pem")}
     port = int(uri.rpartition(":")[2])
-    with socket.create_connection(("localhost", port)):  # who says nothing keeps nobody waiting
+    with socket.create_connection(("localhost", port)):  # a silent client delays no other
         found = subprocess.run(
             [sys.executable, "-c", client],
             env={**deployment.env, **trust}, capture_output=True, text=True, check=False,
@@ -230,7 +230,7 @@ def test_instances_are_services_with_a_common_name(deployment: Deployment) -> No
 
 
 def test_without_a_manager_the_common_name_is_known_too(deployment: Deployment) -> None:
-    """`status w` shows all of them as stopped, `stop w` is done, `logs w` has nothing to show."""
+    """`status w` shows all of them as stopped, `stop w` succeeds, `logs w` prints nothing."""
     deployment.configure(WORKERS)
     assert list(values(deployment, "state", "w")) == ["w@1", "w@2", "w@3"]
     deployment.run("status", "w@4", code=4)
@@ -253,7 +253,7 @@ def test_more_instances_leave_those_that_run_alone(deployment: Deployment) -> No
 
 
 def test_what_needs_instances_waits_for_all_of_them(deployment: Deployment) -> None:
-    """One that isn't ready keeps it down."""
+    """It doesn't start before each of them is ready."""
     gate = deployment.root / "gate"
     worker = f'[ "$PYROCTL_INSTANCE" != 2 ] || [ -e {gate} ]'
     deployment.configure(
@@ -274,7 +274,7 @@ def test_what_needs_instances_waits_for_all_of_them(deployment: Deployment) -> N
 # --- readiness by a command -----------------------------------------------------------------------
 
 
-def test_a_command_says_when_a_service_is_ready(deployment: Deployment) -> None:
+def test_a_command_decides_when_a_service_is_ready(deployment: Deployment) -> None:
     """It runs as the service does: its directory and environment; tried until it exits with 0."""
     (deployment.root / "inside").mkdir()
     deployment.configure(
@@ -295,7 +295,7 @@ def test_a_command_says_when_a_service_is_ready(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize("end", ["the service dies", "Ctrl-C", "the manager is killed"])
 def test_a_try_that_hangs_ends_with_the_service(deployment: Deployment, end: str) -> None:
-    """Nothing of it is left, its children neither."""
+    """Neither it nor its children remain."""
     note = deployment.root / "pids"
     deployment.configure(
         '[services.db]\nkind = "command"\ncommand = ["sleep", "1001"]\nrestart = "never"\n'

@@ -32,11 +32,11 @@ def test_a_start_that_hangs_is_given_up_for_a_stop(deployment: Deployment, stopp
         eventually(lambda: deployment.state("other") == "running")
         eventually(lambda: deployment.state("laser") == "starting")
         began = time.monotonic()
-        said = deployment.run("stop", stopped).stderr
+        output = deployment.run("stop", stopped).stderr
         assert time.monotonic() < began + 15  # and not the 30 s that a start may take
-        assert "cancelling another command: start other feed" in said
-        _, said = start.communicate(timeout=30)
-    assert (start.returncode, f"another command stops {stopped}" in said) == (1, True)
+        assert "cancelling another command: start other feed" in output
+        _, output = start.communicate(timeout=30)
+    assert (start.returncode, f"another command stops {stopped}" in output) == (1, True)
     states = [deployment.state(name) for name in ("idle", "other", "laser", "feed")]
     assert states == ["running", "stopped", "stopped", "stopped"]
 
@@ -51,8 +51,8 @@ def test_a_restart_that_hangs_is_given_up_for_a_stop(deployment: Deployment) -> 
     with deployment.popen("restart", "laser") as restart:
         eventually(lambda: deployment.state("laser") == "starting")
         deployment.run("stop", "laser")
-        _, said = restart.communicate(timeout=15)
-    assert (restart.returncode, "laser was stopped before it was ready" in said) == (1, True)
+        _, output = restart.communicate(timeout=15)
+    assert (restart.returncode, "laser was stopped before it was ready" in output) == (1, True)
     assert deployment.state("laser") == "stopped"
 
 
@@ -67,10 +67,10 @@ def test_a_stop_of_something_else_waits_for_a_start(deployment: Deployment) -> N
             assert stop.stderr is not None
             assert stop.stderr.readline().strip() == WAITS.format("start laser")
             gate.touch()
-            _, said = start.communicate(timeout=30)
-            assert (start.returncode, "laser running" in said) == (0, True)
-            _, said = stop.communicate(timeout=30)
-            assert (stop.returncode, "idle stopped" in said) == (0, True)
+            _, output = start.communicate(timeout=30)
+            assert (start.returncode, "laser running" in output) == (0, True)
+            _, output = stop.communicate(timeout=30)
+            assert (stop.returncode, "idle stopped" in output) == (0, True)
 
 
 def test_a_start_during_a_stop_comes_after_it(deployment: Deployment) -> None:
@@ -84,25 +84,25 @@ def test_a_start_during_a_stop_comes_after_it(deployment: Deployment) -> None:
             assert start.stderr is not None
             assert start.stderr.readline().strip() == WAITS.format("stop mule")
             os.killpg(before, signal.SIGKILL)
-            _, said = stop.communicate(timeout=30)
-            assert (stop.returncode, "mule stopped" in said) == (0, True)
-            _, said = start.communicate(timeout=30)
-            assert (start.returncode, "mule running" in said) == (0, True)
+            _, output = stop.communicate(timeout=30)
+            assert (stop.returncode, "mule stopped" in output) == (0, True)
+            _, output = start.communicate(timeout=30)
+            assert (start.returncode, "mule running" in output) == (0, True)
     row = deployment.service("mule")
     assert (row["state"], row["pid"] != before) == ("running", True)
     os.killpg(row["pid"], signal.SIGKILL)  # or the end of the test waits for the time-out
 
 
-def test_a_shutdown_waits_for_nobody(deployment: Deployment) -> None:
+def test_a_shutdown_waits_for_no_command(deployment: Deployment) -> None:
     """The interrupted start fails with the reason, and the manager is gone."""
     deployment.configure(service("laser", "gate", str(deployment.root / "gate")))
     with deployment.popen("start") as start:
         eventually(deployment.listens)
         eventually(lambda: deployment.state("laser") == "starting")
         deployment.run("shutdown")
-        _, said = start.communicate(timeout=30)
+        _, output = start.communicate(timeout=30)
     assert start.returncode == 1
-    assert "laser was stopped before it was ready" in said
+    assert "laser was stopped before it was ready" in output
     assert deployment.state("laser") == "stopped"
 
 

@@ -40,7 +40,7 @@ def test_waits(request, service, number):
 def test_sigterm_takes_down_what_tests_have_started(
     tmp_path: Path, workers: int, *, group: bool
 ) -> None:
-    """Sent to the run or to its whole group, with workers or without: every fixture ends."""
+    """Every fixture ends, whether it goes to the run or its group, with workers or without."""
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(TESTS)
     options = ["-p", "no:randomly", "-p", "no:cacheprovider", "-n", str(workers), "-q"]
@@ -54,10 +54,11 @@ def test_sigterm_takes_down_what_tests_have_started(
         start_new_session=True,
     ) as run:
         started = [tmp_path / f"test_waits[{number}].pid" for number in range(workers or 1)]
-        texts = eventually(lambda: all(t := [p.exists() and p.read_text() for p in started]) and t)
+        eventually(lambda: all(path.exists() and path.read_text() for path in started))
+        texts = [path.read_text() for path in started]
         assert all(text.endswith(".") for text in texts)
         (os.killpg if group else os.kill)(run.pid, signal.SIGTERM)
-        said, _ = run.communicate(timeout=30)
-    assert run.returncode == 2, said
-    assert all(path.with_suffix(".done").exists() for path in started), said
+        output, _ = run.communicate(timeout=30)
+    assert run.returncode == 2, output
+    assert all(path.with_suffix(".done").exists() for path in started), output
     assert not any(is_alive(int(text.strip("."))) for text in texts)

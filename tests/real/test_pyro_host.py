@@ -20,7 +20,7 @@ WAIT = 20.0
 
 
 def test_a_class_is_served_under_a_fixed_id(host):
-    """READY comes with the URI; the id is what was asked for, and the object can be called."""
+    """READY comes with the URI; the id is the requested one, and the object can be called."""
     hosted = host("things:Counting", "--id", "market")
     assert hosted.ready().startswith("PYRO:market@localhost:")
     assert hosted.status == "not registered"
@@ -41,7 +41,7 @@ def test_a_class_is_served_under_a_fixed_id(host):
     ],
 )
 def test_instance_modes_are_respected(host, target, first, second):
-    """What a class says of its instances counts; a factory's object is the only one."""
+    """The class's instance mode applies; a factory's object is the only one."""
     hosted = host(target)
     hosted.ready()
     with hosted.proxy() as one, hosted.proxy() as other:
@@ -61,7 +61,7 @@ def test_pyro_settings_reach_pyro(host):
 
 
 def test_with_server_type_multiplex_calls_run_in_the_main_thread(host):
-    """As in a program that runs Pyro5's loop itself: libraries that insist on it work."""
+    """Libraries that insist on the main thread work, as in a program with Pyro5's loop."""
     hosted = host("things:Single", "--servertype", "multiplex")
     hosted.ready()
     with hosted.proxy() as one, hosted.proxy() as other:
@@ -72,21 +72,21 @@ def test_with_server_type_multiplex_calls_run_in_the_main_thread(host):
 
 
 def test_the_uri_has_the_address_for_clients_outside(host):
-    """NAT: the URI that is told and registered is the one that clients can use."""
+    """Behind NAT, the URI reported and registered is the one that clients can use."""
     hosted = host("things:Counting", "--nathost", "lab.example", "--natport", "4000", "--id", "m")
     assert hosted.ready() == "PYRO:m@lab.example:4000"
 
 
 def test_on_every_address_the_uri_has_one_that_can_be_reached(host):
-    """0.0.0.0 is nobody's address; the URI has the machine's own."""
+    """0.0.0.0 is not an address to connect to; the URI has the machine's own."""
     hosted = host("things:Counting", "--host", "0.0.0.0")
     assert "0.0.0.0" not in hosted.ready()
     with hosted.proxy() as proxy:
         assert proxy.count() == 1
 
 
-def test_silent_clients_keep_nobody_waiting(host):
-    """A connection that says nothing costs a thread and not the service."""
+def test_silent_clients_do_not_delay_others(host):
+    """A silent connection costs a thread but doesn't block the service."""
     hosted = host("things:Counting", "--threadpool", "4")
     address = hosted.ready().rpartition(":")[2]
     with socket.create_connection(("localhost", int(address))), hosted.proxy() as proxy:
@@ -123,7 +123,7 @@ def test_a_method_that_calls_sys_exit_harms_only_its_client(host, servertype):
 
 
 def test_an_inherited_socket_is_used_and_left_listening(host):
-    """It serves where its starter listens, and its end refuses nobody: the next one takes over."""
+    """It serves on its parent's socket, which stays open at its end for the next process."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         first = host("things:Counting", "--id", "m", listener=listener)
@@ -162,9 +162,12 @@ def test_a_call_that_is_being_answered_gets_its_answer(host):
     with hosted.proxy() as proxy:
         proxy._pyroBind()
         answers = []
-        caller = threading.Thread(
-            target=lambda: (proxy._pyroClaimOwnership(), answers.append(proxy.sleep(0.5)))
-        )
+
+        def call() -> None:
+            proxy._pyroClaimOwnership()
+            answers.append(proxy.sleep(0.5))
+
+        caller = threading.Thread(target=call)
         caller.start()
         assert "asleep\n" in hosted.process.stdout
         assert hosted.ask("statistics")["answer"]["connections"] == 1

@@ -1,4 +1,4 @@
-"""What can't be served is explained in a sentence, with no traceback but of the user's code."""
+"""What can't be served is explained in a sentence; tracebacks show only the user's code."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ HERE = Path(__file__).parent
     ],
 )
 def test_what_can_not_be_served_is_explained(host, target, code, said):
-    """125 for what will never work, 1 for what may work later; one sentence says why."""
+    """The exit status is 125 for permanent errors, 1 for others; one sentence has the reason."""
     found, errors = host(target).end()
     assert (found, said in errors) == (code, True), errors
     assert "pyro_host/" not in errors
 
 
 def test_a_missing_module_is_explained_by_where_it_was_searched(host, tmp_path):
-    """The directories, in their order, and those that aren't there are marked."""
+    """The error lists the directories in order, and marks missing ones."""
     hosted = host("nowhere:Thing", "--path", str(tmp_path / "gone"))
     code, errors = hosted.end()
     assert code == 125
@@ -54,9 +54,7 @@ def test_a_missing_module_is_explained_by_where_it_was_searched(host, tmp_path):
         ("open('/no/device')", 1, "can't import mine: FileNotFoundError: "),
     ],
 )
-def test_a_module_with_a_fault_gets_the_traceback_of_its_own_code(
-    host, tmp_path, source, code, said
-):
+def test_a_faulty_module_gets_the_traceback_of_its_own_code(host, tmp_path, source, code, said):
     """Its line is shown, and nothing of ours or of Python's import system."""
     (tmp_path / "mine.py").write_text(f"# the first line\n{source}\n")
     found, errors = host("mine:Thing", path=tmp_path).end()
@@ -77,7 +75,7 @@ def test_a_module_in_the_directory_can_not_stand_in_for_pythons_own(host, tmp_pa
 
 
 def test_a_taken_port_is_named(host):
-    """Never another port; exit 1 and what to do."""
+    """It tries no other port, exits with 1, and prints a hint."""
     with socket.create_server(("localhost", 0)) as taken:
         port = taken.getsockname()[1]
         code, errors = host("things:Counting", "--port", str(port)).end()

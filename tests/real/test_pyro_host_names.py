@@ -24,8 +24,8 @@ def test_the_name_is_there_while_it_is_ready_and_not_longer(host, names):
     assert "market" not in ns.list()
 
 
-def test_a_name_of_somebody_who_answers_is_not_stolen(host, names):
-    """The second one ends with 1 and says whose name it is; the first keeps it, also at the end."""
+def test_a_name_whose_holder_answers_is_not_taken_over(host, names):
+    """The second one exits with 1 and names the holder, which keeps the name, also at the end."""
     where, ns = names
     first = host("things:Counting", "--name", "market", "--ns", where)
     uri = first.ready()
@@ -37,8 +37,8 @@ def test_a_name_of_somebody_who_answers_is_not_stolen(host, names):
 
 
 @pytest.mark.parametrize("ended", ["dead", "another program", "another object"])
-def test_a_name_of_the_dead_is_taken_over(host, names, ended):
-    """Whoever had it is gone: nobody listens, or a daemon that doesn't know the object."""
+def test_a_name_of_a_dead_holder_is_taken_over(host, names, ended):
+    """Its holder is gone: nothing listens, or a daemon that doesn't know the object."""
     where, ns = names
     with socket.create_server(("localhost", 0)) as free:
         port = free.getsockname()[1]
@@ -57,8 +57,8 @@ def test_a_name_of_the_dead_is_taken_over(host, names, ended):
     assert "took market over" in hosted.stop()[1]
 
 
-def test_who_listens_there_and_is_no_pyro_object_may_be_one_with_tls(host, names):
-    """What can't be asked counts as alive: a name is never stolen."""
+def test_a_holder_that_does_not_speak_pyro_may_be_one_with_tls(host, names):
+    """A holder that can't be asked counts as alive: its name is never taken over."""
     where, ns = names
     with socket.create_server(("localhost", 0)) as strange:
         ns.register("market", f"PYRO:market@localhost:{strange.getsockname()[1]}")
@@ -77,7 +77,7 @@ def test_who_listens_there_and_is_no_pyro_object_may_be_one_with_tls(host, names
 
 
 def test_it_registers_again_when_the_manager_asks(host, names):
-    """For a name server that came back empty; the answer says where."""
+    """A restarted name server has lost the name; the answer names the server."""
     where, ns = names
     hosted = host("things:Counting", "--name", "market", "--ns", where)
     uri = hosted.ready()
@@ -87,7 +87,7 @@ def test_it_registers_again_when_the_manager_asks(host, names):
 
 
 def test_without_a_name_server_it_does_not_become_ready(host):
-    """Exit 1, for another try may succeed, and a sentence that names the place."""
+    """It exits with 1, as another try may succeed, and an error that names the address."""
     with socket.create_server(("localhost", 0)) as free:
         where = f"localhost:{free.getsockname()[1]}"
     code, errors = host("things:Counting", "--name", "market", "--ns", where).end()

@@ -1,4 +1,4 @@
-"""A ping as a Pyro client's, by hand: who answers it, and who only seems to be there."""
+"""A ping by hand as of a Pyro client: which servers answer it, and which only seem alive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = 20.0
-"""For what answers; generous, because machines are busy."""
+"""Time-out for servers that answer; generous, because machines are busy."""
 
 
 def asked(place: Place, patience: float = PATIENCE, **more) -> bool:
@@ -60,7 +60,7 @@ def answering(data: bytes | None) -> Iterator[Place]:
 
 @pytest.mark.parametrize("servertype", ["thread", "multiplex"])
 def test_an_object_answers_until_its_process_is_stopped(host, servertype):
-    """Whatever the server's type; an object that isn't there is refused, which is an answer."""
+    """This holds for every server type; the refusal for an unknown object is an answer."""
     hosted = host("things:Single", "--servertype", servertype)
     place = place_of(hosted.ready())
     assert asked(place)
@@ -73,30 +73,30 @@ def test_an_object_answers_until_its_process_is_stopped(host, servertype):
     assert asked(place)
 
 
-def test_where_nobody_listens_nobody_answers():
-    """And there is no need to wait for that."""
+def test_a_port_without_a_listener_is_not_alive():
+    """The refused connection is reported without waiting."""
     with socket.create_server(("localhost", 0)) as server:
         port = server.getsockname()[1]
     assert not asked(Place("x", "localhost", port))
     assert not asked(Place("x", "", 0, "/nowhere/at/all"))
 
 
-def test_silence_is_no_answer():
-    """Who accepts connections and says nothing is hung."""
+def test_silence_is_not_an_answer():
+    """A server that accepts connections and sends nothing counts as hung."""
     with answering(None) as place:
         assert not asked(place, 0.2)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.binary(max_size=200))
-def test_garbage_is_no_answer(garbage):
-    """Whatever else listens there, it is no reason to fail."""
+def test_garbage_is_not_an_answer(garbage):
+    """The probe of another kind of server returns an error, without a traceback."""
     with answering(garbage) as place:
         assert not asked(place)
 
 
 def test_an_answer_that_claims_to_be_huge_is_not_awaited():
-    """Nobody makes the manager read gigabytes."""
+    """The manager does not read gigabytes."""
     header = HEADER.pack(b"PYRO", 502, 2, 3, 0, 0, 1 << 31, 0, bytes(16), 0, MAGIC)
     with answering(header + b"x" * 100) as place:
         assert not asked(place)
@@ -104,7 +104,7 @@ def test_an_answer_that_claims_to_be_huge_is_not_awaited():
 
 
 def test_a_name_leads_to_its_object(names):
-    """As registered at the moment; None if the name or the name server isn't there."""
+    """It is the one registered at the moment; None without the name or name server."""
     where, proxy = names
     host, _, port = where.rpartition(":")
     proxy.register("lab.laser", "PYRO:laser@192.0.2.1:77")
@@ -121,7 +121,7 @@ def test_a_name_leads_to_its_object(names):
 
 
 def test_addresses_of_all_kinds():
-    """IPv6 in brackets, and Unix sockets."""
+    """IPv6 in brackets and Unix sockets work."""
     assert place_of("PYRO:a@[::1]:9") == Place("a", "::1", 9)
     assert place_of("PYRO:a@b@lab.local:9") == Place("a@b", "lab.local", 9)
     assert place_of("PYRO:a@./u:/run/a") == Place("a", "", 0, "/run/a")
@@ -129,7 +129,7 @@ def test_addresses_of_all_kinds():
 
 @pytest.mark.parametrize("required", [False, True])
 def test_over_tls(host, tmp_path: Path, required: bool) -> None:
-    """Without a look at the certificate; whoever wants one of us refuses, and so is alive."""
+    """The certificate isn't checked; a server that requires ours refuses, and so is alive."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(
         [

@@ -48,7 +48,7 @@ def mounted(directory: Path, *steps: list[str]) -> Iterator[None]:
 def test_logs_on_a_read_only_disk_cost_the_service_nothing(
     deployment: Deployment, orphans: str
 ) -> None:
-    """It runs on, commands work; what isn't written is counted, and said where it is missing."""
+    """It runs on, commands work; lost lines are counted, and the log reports the gap."""
     script = deployment.root / "tick.py"
     script.write_text(TICK)
     deployment.configure(
@@ -72,8 +72,10 @@ def test_logs_on_a_read_only_disk_cost_the_service_nothing(
 
 
 @pytest.mark.parametrize("orphans", MODES)
-def test_a_read_only_runtime_directory_stops_nobody(deployment: Deployment, orphans: str) -> None:
-    """Services start and stop, also an event service with what it keeps; reexec works, too."""
+def test_a_read_only_runtime_directory_stops_no_service(
+    deployment: Deployment, orphans: str
+) -> None:
+    """Services start and stop, an event service with its state included; reexec works, too."""
     deployment.configure(
         f'[manager]\norphans = "{orphans}"\n'
         '[services.ns]\nkind = "nameserver"\nport = 0\n'

@@ -30,7 +30,9 @@ def manager(mode: str) -> str:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_services_go_on_and_their_exit_codes_stay_known(deployment: Deployment, mode: str) -> None:
+def test_services_continue_and_their_exit_codes_are_known(
+    deployment: Deployment, mode: str
+) -> None:
     """Manager and services keep their processes, uptimes and counters."""
     gate = deployment.root / "gate"
     deployment.configure(
@@ -44,8 +46,8 @@ def test_services_go_on_and_their_exit_codes_stay_known(deployment: Deployment, 
     before = eventually(
         lambda: (r := deployment.service("laser"))["restarts"] and r["uptime_s"] and r
     )
-    said = deployment.run("reexec").stderr
-    assert re.search(rf"the manager \(pid {pid}\) now runs pyroctl \d+\.\d+", said)
+    printed = deployment.run("reexec").stderr
+    assert re.search(rf"the manager \(pid {pid}\) now runs pyroctl \d+\.\d+", printed)
     after = deployment.service("laser")
     kept = ("pid", "uri", "restarts", "exit", "history")
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
@@ -58,7 +60,7 @@ def test_services_go_on_and_their_exit_codes_stay_known(deployment: Deployment, 
 
 @needs_root
 @pytest.mark.parametrize("mode", MODES)
-def test_services_of_another_user_go_on(deployment: Deployment, gate: Path, mode: str) -> None:
+def test_services_of_another_user_continue(deployment: Deployment, gate: Path, mode: str) -> None:
     """Their later output is logged."""
     deployment.configure(manager(mode) + another_users(gate))
     deployment.run("start")
@@ -79,9 +81,9 @@ def test_no_line_is_lost_and_none_is_cut(deployment: Deployment, mode: str) -> N
     deployment.run("stop")
     files = map(Path, reversed(log_versions(str(deployment.root / "logs" / "chatty.log"))))
     lines = b"".join(path.read_bytes() for path in files).splitlines()
-    said = [line for line in lines if b"[pyroctl]" not in line]
-    numbers = [int(found[1]) for line in said if (found := re.search(rb" line (\d+)$", line))]
-    assert len(said) - len(numbers) <= 1  # the stop may have cut the last one short
+    printed = [line for line in lines if b"[pyroctl]" not in line]
+    numbers = [int(found[1]) for line in printed if (found := re.search(rb" line (\d+)$", line))]
+    assert len(printed) - len(numbers) <= 1  # the stop may have cut the last one short
     assert numbers[:-1] == list(range(len(numbers) - 1))
 
 
@@ -122,20 +124,20 @@ def test_clients_notice_nothing(deployment: Deployment) -> None:
     assert deployment.service("es")["uri"] == uri
 
 
-def test_nobody_outlives_the_new_program_either(deployment: Deployment) -> None:
+def test_no_service_outlives_the_new_program_either(deployment: Deployment) -> None:
     """The new program keeps the cleanup process."""
     deployment.configure(
         service("plain", "gate", "/") + service("mule", "stubborn", more="stop_timeout = 0.5")
     )
     deployment.run("start")
-    guards = [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c]
+    before = [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c]
     deployment.run("reexec")
-    assert [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c] == guards
+    assert [pid for pid, c in deployment.processes().items() if "cleanup_process.py" in c] == before
     deployment.kill_manager()
     eventually(lambda: not deployment.processes(), "all ended", 8)
 
 
-def test_what_was_under_way_goes_on(deployment: Deployment) -> None:
+def test_what_was_under_way_continues(deployment: Deployment) -> None:
     """A backoff, an unfinished start and a service waiting for it continue."""
     gate = deployment.root / "gate"
     deployment.configure(
@@ -207,7 +209,7 @@ def break_program(deployment: Deployment) -> int:
         (break_program, "half installed"),
     ],
 )
-def test_a_program_that_could_not_go_on_replaces_nothing(
+def test_an_incompatible_program_replaces_nothing(
     deployment: Deployment, spoil: Callable[[Deployment], int], words: str
 ) -> None:
     """The check of the new program fails with the reason, and the old one continues."""
@@ -230,7 +232,7 @@ def test_without_a_manager_there_is_nothing_to_replace(deployment: Deployment) -
     assert "no manager is running" in deployment.run("reexec", code=7).stderr
 
 
-def test_systemd_hears_of_the_new_program(deployment: Deployment) -> None:
+def test_systemd_is_notified_of_the_new_program(deployment: Deployment) -> None:
     """It reports readiness on the same socket."""
     deployment.configure(service("laser", "gate", "/"))
     path = deployment.root / "notify"

@@ -126,7 +126,7 @@ def test_sighup_is_a_reload(deployment: Deployment) -> None:
     eventually(lambda: "reload: done, 0 steps" in deployment.manager_log())
 
 
-def test_settings_with_which_a_service_does_not_run_are_taken_back(deployment: Deployment) -> None:
+def test_settings_with_which_a_service_does_not_run_are_rolled_back(deployment: Deployment) -> None:
     """Exit 1 with its last output, and everything is as before."""
     old = service("a", "gate", "/") + service("b", "gate", "/") + service("gone", "gate", "/")
     deployment.configure(old)
@@ -148,7 +148,7 @@ def test_settings_with_which_a_service_does_not_run_are_taken_back(deployment: D
     assert steps(deployment.json("reload", "--dry-run")) == []
 
 
-def test_a_service_that_keeps_failing_is_mended_by_a_reload(deployment: Deployment) -> None:
+def test_a_reload_can_fix_a_failing_service(deployment: Deployment) -> None:
     """This works in every state of the failing service, and others continue."""
     gate = deployment.root / "gate"
     keen = "restart_delay = 0\nstart_limit = 100000\nstart_window = 1"
@@ -189,7 +189,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def test_a_reload_while_a_reload_runs_waits_for_it_and_says_so(deployment: Deployment) -> None:
+def test_a_reload_during_a_reload_waits_and_reports_it(deployment: Deployment) -> None:
     """Both are carried out, one after the other."""
     gate = deployment.root / "gate"
     deployment.configure(service("a", "gate", "/"))
@@ -274,7 +274,7 @@ def test_what_was_stopped_by_hand_stays_down(deployment: Deployment) -> None:
     deployment.run("start")
     deployment.run("stop", "a")
     deployment.configure(
-        service("a", "tell_identity", more='umask = "0077"') + service("b", "gate", "/")
+        service("a", "print_identity", more='umask = "0077"') + service("b", "gate", "/")
     )
     assert steps(deployment.json("reload")) == [("update", "a")]
     assert deployment.state("a") == "stopped"

@@ -41,12 +41,12 @@ class Stage:
         (self.deployment.root / "plan").write_text(text)
 
     def paused(self) -> int:
-        """Wait until a process is at the point where it is to pause, and give its pid."""
+        """Wait until a process is at the point where it is to pause, and return its pid."""
         at = self.deployment.root / "at"
         eventually(at.exists)
         return int(at.read_text())
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         (self.deployment.root / "go").touch()
 
     def processes(self) -> list[int]:
@@ -54,17 +54,17 @@ class Stage:
 
     @contextlib.contextmanager
     def restarting(self, point: str, *how: str) -> Iterator[Any]:
-        """Restart until `point`, and let the body do its mischief there."""
+        """Restart up to `point`, where the body interferes."""
         self.plan(pause=point)
         with self.deployment.popen("restart", "es", *how) as process:
             self.paused()
             yield process
-            self.go_on()
+            self.resume()
             self.out, self.err = process.communicate(timeout=20)
         assert "Traceback" not in self.err
 
     def is_whole(self) -> dict[str, Any]:
-        """Wait until one process serves, and no other is there; give its status."""
+        """Wait until one process serves, and no other exists; returns its status."""
         eventually(lambda: self.deployment.state("es") == "running")
         eventually(lambda: self.processes() == [self.row()["pid"]], "one process")
         row = self.row()
@@ -80,11 +80,11 @@ def stage(deployment: Deployment) -> Stage:
     return Stage(deployment)
 
 
-# --- a hand-over that works
+# --- a handover that works
 
 
 def test_a_handover_changes_the_process_and_nothing_else(stage: Stage) -> None:
-    """The same incarnation at the same address in another process; it is no restart, nor a stop."""
+    """Another process has the same incarnation and address; it doesn't count as a restart."""
     envelope = stage.deployment.json("restart", "es", "--handover")
     (entry,) = envelope["data"]["restarts"]
     assert {key: entry[key] for key in entry if key != "seconds"} == {
@@ -100,17 +100,17 @@ def test_a_handover_changes_the_process_and_nothing_else(stage: Stage) -> None:
     assert words in stage.deployment.run("logs", "es").stdout
 
 
-def test_nobody_is_warned_of_a_handover(stage: Stage) -> None:
-    """Nothing is lost by it: --safe lets it pass, also as the configured way; notify is refused."""
-    said = stage.deployment.run("restart", "es", "--handover", "--safe").stderr
-    assert "es: handed over with 2 subscribers" in said
-    assert "lose" not in said
+def test_a_handover_needs_no_warning(stage: Stage) -> None:
+    """It loses nothing, so --safe allows it, also if configured; notify is refused."""
+    printed = stage.deployment.run("restart", "es", "--handover", "--safe").stderr
+    assert "es: handed over with 2 subscribers" in printed
+    assert "lose" not in printed
     refused = stage.deployment.run("restart", "es", "--safe", code=1)
     assert "PYRO:plain@localhost:1: cars" in refused.stderr
 
 
 def test_the_configuration_may_ask_for_a_handover(deployment: Deployment) -> None:
-    """on_restart = "handover" is what a plain restart does; --notify is the other way once."""
+    """With on_restart = "handover" a restart hands over; --notify overrides it once."""
     stage = Stage(deployment)
     deployment.run("shutdown")
     file = deployment.root / "pyroctl.toml"
@@ -123,11 +123,11 @@ def test_the_configuration_may_ask_for_a_handover(deployment: Deployment) -> Non
     assert stage.processes() == [deployment.service("es")["pid"]]
 
 
-# --- a hand-over that doesn't
+# --- a handover that fails
 
 
-def test_an_event_service_that_refuses_goes_on(stage: Stage) -> None:
-    """The command fails with its reason and a way out; no process was started."""
+def test_an_event_service_that_refuses_keeps_serving(stage: Stage) -> None:
+    """The command fails with its reason and a hint; no process was started."""
     stage.plan(refuse="it has TLS connections")
     failed = stage.deployment.run("restart", "es", "--handover", code=1)
     assert "es can't hand over: it has TLS connections; nothing was changed" in failed.stderr
@@ -135,8 +135,8 @@ def test_an_event_service_that_refuses_goes_on(stage: Stage) -> None:
     assert stage.is_whole()["pid"] == stage.first["pid"]
 
 
-def test_a_new_process_that_can_not_begin_leaves_the_old_one(stage: Stage) -> None:
-    """It fails to import: its last words are shown, exit 1, and the old one serves."""
+def test_a_new_process_that_cannot_start_leaves_the_old_one(stage: Stage) -> None:
+    """It fails to import: exit 1 with its last output, and the old one serves."""
     stage.plan(broken="numpy")
     envelope = stage.deployment.json("restart", "es", "--handover", code=1)
     (error,) = envelope["errors"]
@@ -152,7 +152,7 @@ def test_a_new_process_that_can_not_begin_leaves_the_old_one(stage: Stage) -> No
 def test_a_new_process_that_dies_before_it_has_all_leaves_the_old_one(
     stage: Stage, point: str
 ) -> None:
-    """Killed at any point before the commit: the old one serves on as if nothing had been."""
+    """If it is killed at any point before the commit, the old one serves on unaffected."""
     with stage.restarting(point, "--handover") as command:
         new = stage.paused()
         assert stage.row()["detail"] == f"handing over to process {new}"
@@ -165,7 +165,7 @@ def test_a_new_process_that_dies_before_it_has_all_leaves_the_old_one(
 
 
 def test_a_new_process_that_dies_after_it_has_all_is_a_crash(stage: Stage) -> None:
-    """Nobody is left then: exit 1, and the restart policy brings up another."""
+    """No process is left: exit 1, and the restart policy starts another."""
     with stage.restarting("taken", "--handover") as command:
         new = stage.paused()
         eventually(lambda: not is_alive(stage.first["pid"]))
@@ -178,10 +178,10 @@ def test_a_new_process_that_dies_after_it_has_all_is_a_crash(stage: Stage) -> No
 
 
 @pytest.mark.parametrize("point", ["started", "connected"])
-def test_an_old_process_that_dies_meanwhile_is_replaced_by_the_new_one(
+def test_an_old_process_that_dies_in_between_is_replaced_by_the_new_one(
     stage: Stage, point: str
 ) -> None:
-    """The new one serves as after a crash, and the command says so; status doesn't say running."""
+    """The new one serves as after a crash, and the command reports it; status isn't running."""
     with stage.restarting(point, "--handover") as command:
         new = stage.paused()
         os.kill(stage.first["pid"], signal.SIGKILL)
@@ -209,7 +209,7 @@ def test_a_new_process_that_never_gets_ready_is_given_up(deployment: Deployment)
 
 
 def test_handovers_leave_no_descriptor_in_the_manager(stage: Stage) -> None:
-    """Neither one that works nor one that fails, nor a crash after it."""
+    """This holds for one that works, one that fails, and a crash after it."""
     manager = stage.deployment.manager_pid()
 
     def descriptors() -> int:
@@ -230,7 +230,7 @@ def test_handovers_leave_no_descriptor_in_the_manager(stage: Stage) -> None:
 
 
 def test_only_event_services_hand_over(deployment: Deployment) -> None:
-    """For others it is a usage error, and nothing is touched; what is down just starts."""
+    """For others it is a usage error without effect; a stopped event service just starts."""
     Stage(deployment)
     deployment.run("shutdown")
     file = deployment.root / "pyroctl.toml"
@@ -251,7 +251,7 @@ def test_only_event_services_hand_over(deployment: Deployment) -> None:
 
 
 def test_an_old_process_that_dies_while_it_retires_is_replaced_all_the_same(stage: Stage) -> None:
-    """Killed in the middle of telling subscribers: a fresh process, as it was wanted."""
+    """If it is killed while it notifies subscribers, a new process starts, as requested."""
     with stage.restarting("retire") as command:
         os.kill(stage.first["pid"], signal.SIGKILL)
     assert command.returncode == 0
@@ -259,8 +259,8 @@ def test_an_old_process_that_dies_while_it_retires_is_replaced_all_the_same(stag
     assert "saves nothing for its next process" in stage.deployment.manager_log()
 
 
-def test_a_new_process_that_fails_is_told_and_clients_wait_for_the_next(stage: Stage) -> None:
-    """Exit 1 with its words; nobody is refused meanwhile, and the policy goes on trying."""
+def test_a_new_process_that_fails_is_reported_and_clients_wait_for_the_next(stage: Stage) -> None:
+    """Exit 1 with its output; no client is refused, and the policy keeps trying."""
     port = int(stage.first["uri"].rpartition(":")[2])
     stage.plan(broken="numpy")
     failed = stage.deployment.run("restart", "es", code=1)
@@ -273,7 +273,7 @@ def test_a_new_process_that_fails_is_told_and_clients_wait_for_the_next(stage: S
 
 @pytest.mark.parametrize("how", ["--notify", "--handover"])
 def test_the_second_of_two_restarts_is_refused(stage: Stage, how: str) -> None:
-    """It says why, exits 1, and the first one goes on undisturbed."""
+    """It reports why, exits with 1, and the first one continues undisturbed."""
     with stage.restarting("started", how) as first:
         second = stage.deployment.run("restart", "es", "--yes", code=1)
         assert "es is already being restarted by another command" in second.stderr
@@ -296,7 +296,7 @@ def test_the_second_of_two_restarts_is_refused(stage: Stage, how: str) -> None:
     ],
 )
 def test_a_manager_that_is_killed_leaves_no_process(stage: Stage, how: str, point: str) -> None:
-    """At every step of either restart: both processes end, and the next start is a clean one."""
+    """At every step of either restart both processes end, and the next start is clean."""
     stage.plan(pause=point)
     with stage.deployment.popen("restart", "es", how) as command:
         stage.paused()

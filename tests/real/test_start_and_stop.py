@@ -162,7 +162,7 @@ def test_readiness_by_port_log_and_delay(deployment: Deployment) -> None:
     assert deployment.state("port") == "running"
 
 
-def test_whoever_ignores_sigterm_is_killed_after_its_time(deployment: Deployment) -> None:
+def test_a_service_that_ignores_sigterm_is_killed_after_its_time(deployment: Deployment) -> None:
     """stop returns when no process of the session is left, children included."""
     deployment.configure(service("mule", "stubborn", more="stop_timeout = 0.4"))
     deployment.run("start")
@@ -213,11 +213,11 @@ def test_identity_limits_and_place_of_a_service(deployment: Deployment) -> None:
     work = deployment.root / "work"
     work.mkdir()
     more = 'cwd = "work"\numask = "0027"\nnice = 5\nlimits = { nofile = 512 }'
-    deployment.configure(service("me", "tell_identity", more=more))
+    deployment.configure(service("me", "print_identity", more=more))
     deployment.run("start")
-    said = deployment.run("logs", "me").stdout
+    printed = deployment.run("logs", "me").stdout
     for words in ("umask 0o27 nice 5", f"nofile (512, 512) cwd {work}", "sid is pid True"):
-        assert words in said
+        assert words in printed
 
 
 @pytest.mark.skipif("os.geteuid() != 0", reason="only root may become another user")
@@ -231,5 +231,5 @@ def test_a_service_can_run_as_another_user(deployment: Deployment) -> None:
         'cwd = "/"\ncommand = ["/bin/sh", "-c", "echo uid $(id -u) home $HOME; exec sleep 1000"]'
     )
     deployment.run("start")
-    said = deployment.run("logs", "me").stdout
-    assert f"uid {entry.pw_uid} home {entry.pw_dir}" in said
+    printed = deployment.run("logs", "me").stdout
+    assert f"uid {entry.pw_uid} home {entry.pw_dir}" in printed

@@ -43,12 +43,12 @@ def systemd(deployment: Deployment) -> Iterator[socket.socket]:
         yield sock
 
 
-def hear(systemd: socket.socket, wanted: str) -> list[str]:
+def receive_until(systemd: socket.socket, wanted: str) -> list[str]:
     """Return the messages up to one that contains a text."""
-    heard = []
-    while not heard or wanted not in heard[-1]:
-        heard.append(systemd.recv(4096).decode())
-    return heard
+    messages: list[str] = []
+    while not messages or wanted not in messages[-1]:
+        messages.append(systemd.recv(4096).decode())
+    return messages
 
 
 @contextlib.contextmanager
@@ -70,28 +70,28 @@ def running(
             process.kill()
 
 
-def test_ready_is_said_when_the_services_are_up(
+def test_readiness_is_reported_when_the_services_are_up(
     deployment: Deployment, systemd: socket.socket
 ) -> None:
     """Readiness comes with them; the status names missing ones; reload and stop are announced."""
     gate = deployment.root / "gate"
     deployment.configure(service("laser", "gate", str(gate)))
     with running(deployment) as manager:
-        heard = hear(systemd, "laser is starting")
+        messages = receive_until(systemd, "laser is starting")
         gate.touch()
-        heard += hear(systemd, "READY=1")
-        assert "STATUS=1 of 1 services run" in heard
-        assert not any("READY=1" in message for message in heard[:-1])
+        messages += receive_until(systemd, "READY=1")
+        assert "STATUS=1 of 1 services run" in messages
+        assert not any("READY=1" in message for message in messages[:-1])
         manager.send_signal(signal.SIGHUP)
-        (*_, reloading) = hear(systemd, "RELOADING=1")
+        (*_, reloading) = receive_until(systemd, "RELOADING=1")
         assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", reloading)
-        hear(systemd, "READY=1")
+        receive_until(systemd, "READY=1")
         manager.send_signal(signal.SIGTERM)
-        hear(systemd, "STOPPING=1")
+        receive_until(systemd, "STOPPING=1")
         assert manager.wait(20) == 0
 
 
-def test_a_service_that_fails_keeps_nobody_waiting(
+def test_a_service_that_fails_does_not_delay_readiness(
     deployment: Deployment, systemd: socket.socket
 ) -> None:
     """systemd receives readiness and the name of the failed service."""
@@ -99,13 +99,13 @@ def test_a_service_that_fails_keeps_nobody_waiting(
         service("laser", "gate", "/") + service("lamp", "die", "125", ready='"notify"')
     )
     with running(deployment) as manager:
-        heard = hear(systemd, "READY=1")
-        assert any("lamp is failed" in message for message in heard)
+        messages = receive_until(systemd, "READY=1")
+        assert any("lamp is failed" in message for message in messages)
         manager.send_signal(signal.SIGTERM)
         assert manager.wait(20) == 0
 
 
-def test_signs_of_life_are_given_only_when_they_are_wanted(
+def test_watchdog_pings_are_sent_only_when_requested(
     deployment: Deployment, systemd: socket.socket
 ) -> None:
     """Two pings per period; none for a period that is meant for another process."""
@@ -113,19 +113,21 @@ def test_signs_of_life_are_given_only_when_they_are_wanted(
     deployment.env["WATCHDOG_USEC"] = "200000"
     with running(deployment) as manager:
         for _ in range(5):
-            hear(systemd, "WATCHDOG=1")
+            receive_until(systemd, "WATCHDOG=1")
         manager.send_signal(signal.SIGTERM)
         assert manager.wait(20) == 0
-    hear(systemd, "STOPPING=1")
+    receive_until(systemd, "STOPPING=1")
     deployment.env["WATCHDOG_PID"] = "1"
     with running(deployment) as manager:
-        heard = hear(systemd, "READY=1")
-        assert not any("WATCHDOG" in message for message in heard)
+        messages = receive_until(systemd, "READY=1")
+        assert not any("WATCHDOG" in message for message in messages)
         manager.send_signal(signal.SIGTERM)
         assert manager.wait(20) == 0
 
 
-def test_services_do_not_hear_of_systemd(deployment: Deployment, systemd: socket.socket) -> None:
+def test_services_do_not_see_systemds_variables(
+    deployment: Deployment, systemd: socket.socket
+) -> None:
     """Only the manager sees systemd's variables; a service has a NOTIFY_SOCKET of the manager."""
     deployment.configure(
         '[services.env]\nkind = "command"\nready = { log = "end" }\n'
@@ -133,7 +135,7 @@ def test_services_do_not_hear_of_systemd(deployment: Deployment, systemd: socket
     )
     deployment.env["WATCHDOG_USEC"] = "60000000"
     with running(deployment) as manager:
-        hear(systemd, "READY=1")
+        receive_until(systemd, "READY=1")
         shown = deployment.run("logs", "env", "-n", "999").stdout
         assert "WATCHDOG_USEC" not in shown
         assert f"NOTIFY_SOCKET={deployment.root}/run/notify/env" in shown
@@ -150,7 +152,7 @@ def test_lines_for_the_journal_have_levels(deployment: Deployment) -> None:
         deployment.env["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
         with running(deployment, stderr=writing) as manager:
             os.close(writing)
-            lines = []
+            lines: list[str] = []
             while not lines or "lamp is failed" not in lines[-1]:
                 lines.append(journal.readline())
             manager.send_signal(signal.SIGTERM)
@@ -173,13 +175,13 @@ def test_the_unit_passes_systemds_own_check(
     config = directory / "lab.toml"
     config.write_text('[manager]\nname = "lab"\n' + service("laser", "gate", "/"))
     env = {k: v for k, v in deployment.env.items() if k != "PYROCTL_ROOT"}
-    args = ["-c", config, "unit", "systemd", *(["--user"] if user else [])]
+    args = ["-c", str(config), "unit", "systemd", *(["--user"] if user else [])]
     unit = subprocess.run(
         [BIN / "pyroctl", *args], env=env, text=True, capture_output=True, check=True
     ).stdout
     file = tmp_path / "pyroctl-lab.service"
     file.write_text(unit)
-    verify = ["systemd-analyze", "verify", *(["--user"] if user else []), file]
+    verify = ["systemd-analyze", "verify", *(["--user"] if user else []), str(file)]
     env["XDG_RUNTIME_DIR"] = str(tmp_path)
     found = subprocess.run(verify, env=env, text=True, capture_output=True, check=False)
     assert (found.returncode, found.stdout + found.stderr) == (0, "")
@@ -188,7 +190,7 @@ def test_the_unit_passes_systemds_own_check(
     assert ("WantedBy=default.target" if user else "WantedBy=multi-user.target") in unit
 
 
-def test_the_unit_gives_services_the_time_that_they_may_take(deployment: Deployment) -> None:
+def test_the_unit_allows_services_their_time_to_stop(deployment: Deployment) -> None:
     """Its timeout is the sum for services that stop one after the other."""
     deployment.configure(
         service("a", "gate", "/", more="stop_timeout = 20")
@@ -214,7 +216,7 @@ def test_as_process_1_it_collects_orphans_and_obeys(deployment: Deployment) -> N
     deployment.configure(DOUBLE_FORK + service("laser", "gate", "/"))
     with running(deployment, *IN_A_PID_NAMESPACE) as container:
         assert container.stdout is not None
-        printed = []
+        printed: list[str] = []
         while not {"laser | serving\n", "forker | [pyroctl] running\n"} <= set(printed):
             printed.append(container.stdout.readline())
         (manager,) = (
@@ -235,19 +237,19 @@ def zombies_of(parent: int) -> bool:
     return "Z" in found.stdout
 
 
-def test_run_prints_what_services_say_if_asked(deployment: Deployment) -> None:
+def test_run_prints_the_output_of_services_if_asked(deployment: Deployment) -> None:
     """Each line has its service's name; a stalled reader delays nothing."""
     deployment.configure(
         service("laser", "gate", "/") + service("feed", "chatter", "200000", ready="{ delay = 0 }")
     )
-    command = [BIN / "pyroctl", "--root", deployment.root, "run", "--logs"]
+    command = [str(BIN / "pyroctl"), "--root", str(deployment.root), "run", "--logs"]
     with subprocess.Popen(
         command, env=deployment.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as manager:
         assert manager.stdout is not None
         while manager.stdout.readline() != "laser | serving\n":
             pass
-        said = ["logs", "feed", "-n", "1", "--grep", "half a line"]
-        eventually(lambda: deployment.run(*said).stdout, "all of it was taken")
+        command_line = ["logs", "feed", "-n", "1", "--grep", "half a line"]
+        eventually(lambda: deployment.run(*command_line).stdout, "all of it was taken")
         manager.send_signal(signal.SIGTERM)
         assert manager.wait(20) == 0

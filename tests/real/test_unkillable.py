@@ -67,12 +67,14 @@ def test_shutdown_names_what_it_cannot_end_and_ends(deployment: Deployment) -> N
         assert f"process {pids['disk']} survived SIGKILL" in error["message"]
         assert not is_alive(manager)
         assert not is_alive(pids["laser"])
-        eventually(lambda: list(deployment.processes()) == [pids["disk"]], "the guard gives up")
-    said = deployment.run("start").stderr
-    assert f"the last manager (pid {manager}) ended without shutting down" in said
+        eventually(
+            lambda: list(deployment.processes()) == [pids["disk"]], "the cleanup process gives up"
+        )
+    output = deployment.run("start").stderr
+    assert f"the last manager (pid {manager}) ended without shutting down" in output
 
 
-def test_stop_and_restart_say_it_too(deployment: Deployment) -> None:
+def test_stop_and_restart_report_it_too(deployment: Deployment) -> None:
     """Exit 1; the service stays `stopping`, and is stopped when the process does end."""
     deployment.configure(service("disk", "gate", "/", more="stop_timeout = 0.3"))
     deployment.run("start")
@@ -102,11 +104,11 @@ def test_the_second_signal_ends_the_manager_at_once(deployment: Deployment, orph
             eventually(lambda: deployment.state("disk") == "stopping")
             run.terminate()
             began = time.monotonic()
-            _, said = run.communicate(timeout=20)
+            _, output = run.communicate(timeout=20)
             assert time.monotonic() - began < 15
             assert run.returncode == 1
-            assert "disk could not be stopped" in said
-            assert "mule could not be stopped" not in said
+            assert "disk could not be stopped" in output
+            assert "mule could not be stopped" not in output
             deployment.was_killed = True  # it had no time to remove every socket
     eventually(lambda: not deployment.processes(), "all ended", 8)
 

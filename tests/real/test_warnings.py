@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Plain:
     """A subscriber without notices."""
 
-    @Pyro5.api.expose
+    @Pyro5.api.expose  # type: ignore[untyped-decorator] # Pyro5 ships no types
     def event(self, event: Any) -> None:
         pass
 
@@ -136,7 +136,7 @@ def test_safe_refuses_and_changes_nothing(
     deployment.run(*command, "--safe")
 
 
-def test_on_a_terminal_somebody_is_asked(deployment: Deployment, es: str) -> None:
+def test_on_a_terminal_the_user_is_asked(deployment: Deployment, es: str) -> None:
     """No exits with 1 and changes nothing; yes, --yes or no subscribers proceed."""
     pid = deployment.service("es")["pid"]
     with plain_subscriber(es):

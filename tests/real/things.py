@@ -1,4 +1,4 @@
-"""Pyro classes of every temper, for tests of `python -m pyro_host`."""
+"""Pyro classes of all kinds, for tests of `python -m pyro_host`."""
 
 import atexit
 import multiprocessing
@@ -18,7 +18,7 @@ FORKED = multiprocessing.get_context("fork")
 
 
 class Counting:
-    """Knows how often it was called, and who it is."""
+    """Counts its calls, and knows its process."""
 
     def __init__(self):
         self.calls = 0
@@ -28,7 +28,7 @@ class Counting:
         self.calls += 1
         return self.calls
 
-    @expose
+    @expose  # type: ignore[prop-decorator] # mypy supports none
     @property
     def pid(self):
         return os.getpid()
@@ -81,7 +81,7 @@ class Hidden:
 
 @behavior(instance_mode="single")
 class Broken:
-    """Can't be created."""
+    """Raises when it is created."""
 
     def __init__(self):
         raise RuntimeError("the instrument is off")
@@ -129,7 +129,7 @@ def wanting(device):
 
 
 class Loud(Counting):
-    """Prints and logs far more than anybody wants to keep."""
+    """Prints and logs far more than a log keeps."""
 
     @expose
     def shout(self, megabytes):
@@ -198,12 +198,13 @@ class Forking(Counting):
 
     @expose
     def process(self, end):
-        """Start a child, end it at once by `terminate` or a signal; give its exit code."""
+        """Start a child, end it at once by `terminate` or a signal; returns its exit code."""
         child = FORKED.Process(target=wait_for_ever)
         child.start()
         if isinstance(end, str):
             getattr(child, end)()
         else:
+            assert child.pid is not None
             os.kill(child.pid, end)
         child.join(20)
         return child.exitcode
@@ -223,7 +224,7 @@ class Forking(Counting):
 
     @expose
     def fork(self, how):
-        """Fork a child that goes on in the middle of this call; give its exit code."""
+        """Fork a child that goes on in the middle of this call; returns its exit code."""
         pid = os.fork()
         if pid == 0:
             return sys.exit(how) if how is not None else "from the child"
@@ -231,7 +232,7 @@ class Forking(Counting):
 
     @expose
     def linger(self):
-        """Start a child that stays; give its pid and that of the constructor's child."""
+        """Start a child that stays; returns its pid and that of the constructor's child."""
         child = FORKED.Process(target=wait_for_ever, daemon=True)
         child.start()
         return [self.early.pid, child.pid]

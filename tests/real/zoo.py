@@ -1,6 +1,6 @@
-"""Services of every temper, for tests: `python zoo.py BEHAVIOUR [ARGUMENT…]`.
+"""Services of all kinds, for tests: `python zoo.py BEHAVIOUR [ARGUMENT…]`.
 
-Reports readiness by sd_notify where it says so. Imports little, so that it starts fast.
+Readiness is reported by sd_notify where the docstring mentions it. Imports little to start fast.
 """
 
 import os
@@ -11,7 +11,7 @@ import time
 
 
 def notify(message: str) -> None:
-    """Send to NOTIFY_SOCKET, without help from anybody."""
+    """Send to NOTIFY_SOCKET, without a library."""
     address = os.environ["NOTIFY_SOCKET"]
     address = "\0" + address[1:] if address.startswith("@") else address
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -19,7 +19,7 @@ def notify(message: str) -> None:
 
 
 def wait_for_file(path: str) -> None:
-    """A gate that the test opens."""
+    """Wait for a file that the test creates, the gate."""
     while not os.path.exists(path):  # noqa: PTH110
         time.sleep(0.01)
 
@@ -50,7 +50,7 @@ def die_at_gate(path: str, code: str = "1") -> None:
 
 
 def stubborn() -> None:
-    """Doesn't care for SIGTERM, and has a child like that."""
+    """Ignores SIGTERM, as does its child."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.fork()
     notify("READY=1")
@@ -58,7 +58,7 @@ def stubborn() -> None:
 
 
 def family() -> None:
-    """Leaves on SIGTERM; its child, in a process group of its own, does not."""
+    """Exits on SIGTERM; its child, in a process group of its own, does not."""
     if os.fork() == 0:
         os.setpgid(0, 0)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -68,7 +68,7 @@ def family() -> None:
 
 
 def abandon() -> None:
-    """Forks a child that stays when the leader dies, and holds the output open."""
+    """Forks a child that outlives the leader and holds the output open."""
     if os.fork() == 0:
         serve()
     notify("READY=1")
@@ -91,7 +91,7 @@ def chatter(count: str) -> None:
     serve()
 
 
-def tell_identity() -> None:
+def print_identity() -> None:
     import resource
 
     print("umask", oct(os.umask(0)), "nice", os.getpriority(os.PRIO_PROCESS, 0), flush=True)

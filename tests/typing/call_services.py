@@ -1,4 +1,4 @@
-"""What a type checker finds of reconnecting proxies; run by `make check`."""
+"""What a type checker accepts of reconnecting proxies; run by `make check`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a type checker finds of publishers, subscribers and event services; run by `make check`."""
+"""What type checkers accept of publishers, subscribers and event services; run by `make check`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Quotes(Subscriber):
         assert_type(notice["reason"], str | None)
 
     def gap(self, notice: GapNotice) -> None:
-        """A gap's may lack some."""
+        """The notice of a gap may lack some."""
         assert_type(notice["missed"], int | None)
         assert_type(notice.get("pattern"), str | None)
 

@@ -1,4 +1,4 @@
-"""What a type checker finds of the codecs; run by `make check`."""
+"""What a type checker accepts of the codecs; run by `make check`."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def test_a_first_delay_of_zero_stays_zero() -> None:
 def test_jitter_stays_within_its_fraction_and_below_the_longest(
     failures: int, first: float, longest: float, chance: float
 ) -> None:
-    """However the dice fall, the delay is near its middle and never above the longest."""
+    """Whatever chance decides, the delay is near its middle and never above the longest."""
     middle = restart_delay(failures, first, longest, 0.5)
     delay = restart_delay(failures, first, longest, chance)
     assert middle * (1 - JITTER) - 1e-9 <= delay <= min(middle * (1 + JITTER) + 1e-9, longest)

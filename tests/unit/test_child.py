@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def lines_of(manager, count):
     return [json.loads(line) for line in data.splitlines()]
 
 
-# --- telling the manager ---
+# --- notifications ---
 
 
 def test_ready_carries_the_uri_and_a_status(manager_socket):
@@ -64,7 +65,7 @@ def test_ready_carries_the_uri_and_a_status(manager_socket):
 
 
 def test_status_and_stopping_are_datagrams_of_their_own(manager_socket):
-    """A service tells about its state whenever it changes."""
+    """A service reports its state whenever it changes."""
     notifier = Notifier()
     notifier.status("busy")
     notifier.stopping()
@@ -87,8 +88,8 @@ def test_an_address_with_an_at_sign_is_an_abstract_socket():
         assert sock.recv(1000) == b"READY=1"
 
 
-def test_without_a_manager_nothing_is_told(monkeypatch, caplog):
-    """A service that runs alone needs no case of its own: not even a socket is made."""
+def test_without_a_manager_nothing_is_sent(monkeypatch, caplog):
+    """A service that runs alone needs no special case: not even a socket is created."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     made = []
     monkeypatch.setattr(socket, "socket", lambda *args: made.append(args))
@@ -100,8 +101,8 @@ def test_without_a_manager_nothing_is_told(monkeypatch, caplog):
     assert caplog.text == ""
 
 
-def test_a_manager_out_of_reach_is_logged_and_no_error(tmp_path, caplog):
-    """A service doesn't die of a manager that died, and doesn't hide it."""
+def test_an_unreachable_manager_is_logged_but_not_an_error(tmp_path, caplog):
+    """A service survives a dead manager, and logs that it is dead."""
     Notifier(str(tmp_path / "nobody")).ready()
     assert "can't send ['READY=1'] to the manager" in caplog.text
 
@@ -130,7 +131,7 @@ def test_the_channel_is_kept_from_programs_started_by_the_service(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["", "three", "-1", "99999", "9" * 30])
-def test_a_descriptor_that_is_no_socket_is_ignored_and_logged(text, monkeypatch, caplog):
+def test_a_descriptor_other_than_a_socket_is_ignored_and_logged(text, monkeypatch, caplog):
     """A stale variable must not keep a service from starting."""
     monkeypatch.setenv("PYROCTL_CONTROL_FD", text)
     assert ControlChannel.from_environment() is None
@@ -159,7 +160,7 @@ def test_lines_may_come_in_pieces_and_several_at_once(ends):
     assert [line["id"] for line in lines_of(manager, 2)] == [1, 2]
 
 
-def test_nothing_to_read_is_no_end(ends):
+def test_nothing_to_read_is_not_the_end(ends):
     """A spurious wake-up changes nothing."""
     assert ends[1].on_readable(echo) is True
 
@@ -188,7 +189,7 @@ def test_refusals_and_failures_are_error_answers(ends, caplog):
 
 
 @pytest.mark.parametrize("line", [b"{", b"[1]", b'{"id": 1}', b'{"ask": 3}', b"\xff\xfe"])
-def test_a_line_that_is_no_ask_gets_an_error_and_the_channel_lives(ends, line):
+def test_an_invalid_line_gets_an_error_and_the_channel_stays_open(ends, line):
     """Nonsense is answered, not fatal."""
     manager, channel = ends
     manager.sendall(line + b'\n{"id": 2, "ask": "x"}\n')
@@ -199,7 +200,7 @@ def test_a_line_that_is_no_ask_gets_an_error_and_the_channel_lives(ends, line):
 
 
 def test_an_endless_line_is_refused(ends, monkeypatch):
-    """What waits for its line end is bounded."""
+    """An incomplete line is buffered up to a limit."""
     monkeypatch.setattr(control, "LONGEST_LINE", 100)
     manager, channel = ends
     manager.sendall(b"x" * 101)
@@ -251,9 +252,9 @@ def test_an_ask_before_the_end_is_harmless(ends):
 
 
 def test_a_deferred_answer_lets_later_ones_pass(ends, caplog):
-    """What takes long is answered when it is done, and everything else meanwhile."""
+    """A slow question is answered when it is done, and others in between."""
     manager, channel = ends
-    deferred = {}
+    deferred: dict[str, Any] = {}
 
     def answer(ask, _parameters):
         return "quick" if ask == "quick" else deferred.setdefault(ask, Deferred())
@@ -276,7 +277,7 @@ def test_a_deferred_answer_lets_later_ones_pass(ends, caplog):
 
 
 def test_a_deferred_answer_for_a_manager_that_left_is_harmless(ends):
-    """Nobody is there to get it; that is noticed by reading, not here."""
+    """The answer has no reader; the channel notices that by reading, not here."""
     manager, channel = ends
     deferred = Deferred()
     manager.sendall(b'{"id": 1, "ask": "slow"}\n')
@@ -288,7 +289,7 @@ def test_a_deferred_answer_for_a_manager_that_left_is_harmless(ends):
 
 
 def test_a_loop_sends_when_the_manager_reads(ends):
-    """Without patience nothing waits: what the socket doesn't take is sent when it is writable."""
+    """Without a time-out nothing blocks; the rest is sent once the socket is writable."""
     manager, channel = ends
     manager.sendall(b'{"id": 1, "ask": "big"}\n')
     started = time.monotonic()
@@ -334,7 +335,7 @@ def test_closing_the_channel_ends_the_thread_without_calling_it_gone(ends):
 
 
 def test_gone_may_close_the_channel(ends):
-    """The natural thing to do there must not lock up."""
+    """Closing the channel in this callback, an obvious choice, must not deadlock."""
     manager, channel = ends
     thread = serve_control(channel, echo, channel.close)
     manager.close()

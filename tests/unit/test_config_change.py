@@ -16,8 +16,9 @@ from pyroctl.config.check.schema_info import keys
 from pyroctl.config.edit.change import DROPIN, is_in_effect, set_value, unset_value
 from pyroctl.config.edit.json_schema import json_schema
 from pyroctl.config.edit.keys import parse_key, parse_value, value_of
-from pyroctl.config.load import load
+from pyroctl.config.load import Loaded, load
 from pyroctl.config.source.diagnostics import dotted
+from pyroctl.core.spec import NameServerOptions
 from pyroctl.errors import ConfigError, UnknownService, UsageError
 
 MAIN = """\
@@ -41,20 +42,26 @@ def file(tmp_path) -> str:
 
 @pytest.fixture
 def dropin(tmp_path) -> Path:
-    return tmp_path / "lab.d" / DROPIN
+    return Path(tmp_path, "lab.d", DROPIN)
+
+
+def port(loaded: Loaded) -> int | None:
+    options = loaded.deployment.services["ns"].options
+    assert isinstance(options, NameServerOptions)
+    return options.port
 
 
 def test_set_writes_the_drop_in_and_nothing_else(file, dropin):
-    """People's own file stays as it is, to the byte."""
+    """The user's own file stays as it is, to the byte."""
     changed = set_value(file, PORT, 9000, {})
     assert changed.file == str(dropin)
-    assert changed.loaded.deployment.services["ns"].options.port == 9000
+    assert port(changed.loaded) == 9000
     assert Path(file).read_text(encoding="utf-8") == MAIN
     assert tomllib.loads(dropin.read_text(encoding="utf-8")) == {"services": {"ns": {"port": 9000}}}
     set_value(file, ("services", "my.es", "log", "keep"), 1, {})
     set_value(file, PORT, 9001, {})
-    services = load(file, {}, "/").deployment.services
-    assert (services["ns"].options.port, services["my.es"].log.keep) == (9001, 1)
+    loaded = load(file, {}, "/")
+    assert (port(loaded), loaded.deployment.services["my.es"].log.keep) == (9001, 1)
     assert [path.name for path in dropin.parent.iterdir()] == [DROPIN]
 
 
@@ -68,7 +75,7 @@ def test_set_writes_the_drop_in_and_nothing_else(file, dropin):
     ],
 )
 def test_a_bad_value_changes_nothing(file, dropin, path, value, error):
-    """The error is named, without a place in a text never written; no directory remains."""
+    """The error has no place in a file that was never written, and no directory remains."""
     with pytest.raises(ConfigError) as caught:
         set_value(file, path, value, {})
     assert [str(found) for found in caught.value.diagnostics] == [error]
@@ -81,7 +88,7 @@ def test_a_bad_value_changes_nothing(file, dropin, path, value, error):
 
 
 def test_a_service_can_be_defined_and_taken_back(file, dropin):
-    """A table is a value, too; the drop-in goes with the last thing in it."""
+    """A table is a value, too; the drop-in is removed with its last entry."""
     set_value(file, ("services", "new"), {"kind": "command", "command": "x"}, {})
     assert "new" in load(file, {}, "/").deployment.services
     assert unset_value(file, ("services", "new"), {}).wrote
@@ -90,7 +97,7 @@ def test_a_service_can_be_defined_and_taken_back(file, dropin):
 
 
 def test_unset_of_what_others_need_is_refused(file, dropin):
-    """The result must be valid as after a set."""
+    """The result must be valid, as for `set`."""
     set_value(file, ("services", "new"), {"kind": "nameserver", "port": 0}, {})
     set_value(file, ("services", "my.es", "needs"), ["new"], {})
     before = dropin.read_bytes()
@@ -100,14 +107,14 @@ def test_unset_of_what_others_need_is_refused(file, dropin):
 
 
 def test_unset_leaves_other_files_alone(file, dropin):
-    """What stands in people's file is not ours to take back."""
+    """`unset` does not change what the user's own file contains."""
     changed = unset_value(file, PORT, {})
     assert (changed.wrote, changed.loaded.origin(PORT).file) == (False, file)
     assert not dropin.parent.exists()
 
 
 def test_it_is_known_whether_a_value_is_in_effect(file, tmp_path):
-    """A later drop-in and the environment have the last word."""
+    """A later drop-in and the environment take precedence."""
     changed = set_value(file, PORT, 9000, {})
     assert is_in_effect(changed.loaded, PORT, 9000, changed.file)
     overridden = set_value(file, PORT, 9001, {"PYROCTL_SERVICES_NS_PORT": "1"})
@@ -118,7 +125,7 @@ def test_it_is_known_whether_a_value_is_in_effect(file, tmp_path):
 
 
 def test_many_at_once_lose_nothing(file):
-    """Each change is made to what the one before has left."""
+    """Each change is based on the result of the one before."""
     threads = [
         threading.Thread(target=set_value, args=(file, ("services", "ns", "env", f"V{n}"), "x", {}))
         for n in range(8)
@@ -132,15 +139,15 @@ def test_many_at_once_lose_nothing(file):
 
 
 def test_permissions_are_kept(file, dropin):
-    """A drop-in that others may not read stays so: there may be secrets in it."""
+    """A drop-in that others may not read stays unreadable to them: it may contain secrets."""
     set_value(file, PORT, 9000, {})
     dropin.chmod(0o600)
     set_value(file, PORT, 9001, {})
     assert stat.S_IMODE(dropin.stat().st_mode) == 0o600
 
 
-def test_a_broken_drop_in_of_ours_is_told(file, dropin):
-    """It isn't overwritten: somebody wrote in it."""
+def test_a_broken_drop_in_of_ours_is_reported(file, dropin):
+    """It isn't overwritten, because somebody has edited it."""
     dropin.parent.mkdir()
     dropin.write_text("= 1\n", encoding="utf-8")
     with pytest.raises(ConfigError):
@@ -150,13 +157,13 @@ def test_a_broken_drop_in_of_ours_is_told(file, dropin):
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), min_size=1))
 def test_a_written_key_is_read_back(path):
-    """Whatever the names are."""
+    """A key of any names survives writing and parsing."""
     assert parse_key(dotted(tuple(path))) == tuple(path)
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a..b", "a = 1\nb", 'a"', "a]", "[a]#", "[[a]]\nb"])
-def test_what_is_no_key(text):
-    """A usage error, and never anything else."""
+def test_an_invalid_key_is_an_error(text):
+    """The error is a usage error, never another exception."""
     with pytest.raises(UsageError):
         parse_key(text)
 
@@ -177,12 +184,12 @@ def test_what_is_no_key(text):
     ],
 )
 def test_a_value_is_toml_or_text(text, value):
-    """What isn't TOML is text, and never more than one value."""
+    """What isn't TOML is a string, and always a single value."""
     assert parse_value(text) == value
 
 
 def test_values_of_keys(file):
-    """A value, a table, nothing, and what can't be."""
+    """A key may lead to a value, a table, nothing, or be impossible."""
     loaded = load(file, {}, "/")
     assert value_of(loaded, PORT) == 9090
     assert value_of(loaded, ("services", "my.es", "log"))["keep"] == 5

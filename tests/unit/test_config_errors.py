@@ -19,9 +19,9 @@ def errors_of(file: Path, environ=None) -> list[list[str]]:
         load(str(file), environ or {}, "/")
     errors = caught.value.diagnostics
     assert all(str(error).startswith(f"{file}:") for error in errors)
-    told = [str(error).removeprefix(f"{file}:").strip() for error in errors]
+    texts = [str(error).removeprefix(f"{file}:").strip() for error in errors]
     hints = [[error.hint] if error.hint else [] for error in errors]
-    return [[error, *hint] for error, hint in zip(told, hints, strict=True)]
+    return [[error, *hint] for error, hint in zip(texts, hints, strict=True)]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_one_error(file, case):
     ],
     ids=["latin-1", "deep", "dotted", "long", "long-hex"],
 )
-def test_files_that_nobody_would_write(file, content, error):
+def test_garbage_files(file, content, error):
     """Garbage is an error like any other, never a traceback."""
     file.write_bytes(content)
     assert errors_of(file) == [error]

@@ -1,4 +1,4 @@
-"""The deployments in config/ are for copying: they load, and they teach."""
+"""The deployments in config/ are for copying: they load, and they have comments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_an_example_loads(file):
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=[file.name for file in EXAMPLES])
-def test_an_example_teaches(file):
+def test_an_example_has_comments(file):
     """Every service of an example has a comment."""
     lines = file.read_text(encoding="utf-8").splitlines()
     tables = [number for number, line in enumerate(lines) if line.startswith("[services.")]

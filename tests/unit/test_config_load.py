@@ -163,7 +163,7 @@ def test_every_key(loaded, tmp_path):
     }
 
 
-def test_an_event_service_is_watched_unless_it_is_said_otherwise(loaded):
+def test_an_event_service_is_watched_by_default(loaded):
     """The watchdog's default depends on the kind; false turns it off, a table on."""
     services = loaded(
         """\
@@ -221,7 +221,7 @@ def test_a_command_is_words_or_one_string(loaded, command, words):
 
 
 def test_dollars(run):
-    """References expand in every string; other dollars are just that."""
+    """References expand in every string; other dollar signs are literal."""
     env = """\
 env = { A = "${X}", B = "a${X}b${X:-d}", C = "${NO:-d}", D = "${EMPTY:-d}", E = "${EMPTY}", \
 F = "$$", G = "$$X ${X}", H = "$${X}", I = "x$", J = "$X", K = "${NO:-}", L = "${NO:-a b$}" }
@@ -243,12 +243,12 @@ F = "$$", G = "$$X ${X}", H = "$${X}", I = "x$", J = "$X", K = "${NO:-}", L = "$
 
 
 def test_what_a_variable_contains_is_not_expanded_again(run):
-    """The environment is data."""
+    """The value of a variable is data, not a template."""
     assert run('env = { A = "${X}" }', {"X": "${Y} $$"}).env == {"A": "${Y} $$"}
 
 
 def test_a_reference_may_stand_for_a_number(run):
-    """A string that is one reference and nothing else is read as what is wanted there."""
+    """A string that is a single reference is converted to the type of its key."""
     spec = run(
         """\
 enabled = "${OFF:-false}"
@@ -297,7 +297,7 @@ G=#x
     assert run('env_file = "b.env"').env == {"A": "2", "H": "h"}
 
 
-def test_absolute_paths_stay(run):
+def test_absolute_paths_stay_as_they_are(run):
     """Only relative paths start at the configuration file."""
     assert run('cwd = "/srv/x"').cwd == "/srv/x"
 
@@ -378,7 +378,7 @@ def test_values_as_toml(value, text):
 
 
 def test_loading_a_good_file_does_not_import_tomlkit(tmp_path):
-    """Positions cost time, so they are only looked for when there is something to point at."""
+    """Positions are costly, so they are looked up only for errors."""
     file = tmp_path / "pyroctl.toml"
     file.write_text('[services.ns]\nkind = "nameserver"\n', encoding="utf-8")
     program = (
@@ -393,7 +393,7 @@ def test_loading_a_good_file_does_not_import_tomlkit(tmp_path):
 
 
 def test_a_unix_socket_is_below_the_configurations_directory(loaded, tmp_path):
-    """Like every relative path."""
+    """The path is relative to it, like every other."""
     text = '[services.es]\nkind = "eventservice"\nhost = "./u:{}"\n'
     for path, expected in (("run/es", f"{tmp_path}/run/es"), ("/run/es", "/run/es")):
         (es,) = loaded(text.format(path)).deployment.services.values()

@@ -51,7 +51,7 @@ def with_environment(tmp_path):
     ],
 )
 def test_a_variable_sets_its_key(with_environment, variable, text, key, value):
-    """Text is read as what is wanted there, and the value knows where it came from."""
+    """The text is converted to the type of the key, and the value knows its origin."""
     loaded = with_environment({variable: text})
     found = {str(k): v for k, v, _ in show(loaded)}
     assert found[key] == value
@@ -60,20 +60,20 @@ def test_a_variable_sets_its_key(with_environment, variable, text, key, value):
 
 
 def test_a_table_is_written_as_toml(with_environment):
-    """It replaces a `ready` whole."""
+    """It replaces `ready` as a whole."""
     loaded = with_environment({"PYROCTL_SERVICES_RUN_READY": "{ port = 80 }"})
     assert loaded.deployment.services["run"].options.ready == PortReady(80)
 
 
-def test_the_environment_has_the_last_word_over_what_could_not_be_expanded(with_environment):
-    """A value that is set from outside need not be right in the file."""
+def test_the_environment_replaces_what_could_not_be_expanded(with_environment):
+    """A value that the environment sets need not be valid in the file."""
     more = 'umask = "${NIX}"\n'
     loaded = with_environment({"PYROCTL_SERVICES_RUN_UMASK": "022"}, more)
     assert loaded.deployment.services["run"].umask == 0o022
 
 
 def test_the_built_in_deployment_can_be_set_too():
-    """Its other values are defaults still."""
+    """Its other values stay defaults."""
     loaded = load(None, {"PYROCTL_SERVICES_ES_PORT": "9000"}, "/lab")
     es = loaded.deployment.services["es"]
     assert isinstance(es.options, EventServiceOptions)
@@ -113,15 +113,15 @@ def test_the_built_in_deployment_can_be_set_too():
         ),
     ],
 )
-def test_faults_name_the_variable(with_environment, variable, text, error):
-    """Nothing of the environment is passed over in silence."""
+def test_errors_name_the_variable(with_environment, variable, text, error):
+    """No variable with an error is ignored silently."""
     with pytest.raises(ConfigError) as caught:
         with_environment({variable: text})
     assert [str(found) for found in caught.value.diagnostics] == [error]
 
 
 def test_a_variable_that_means_two_settings_is_an_error(with_environment):
-    """It isn't guessed which service was meant."""
+    """The loader does not guess which service was meant."""
     more = '[services.my_es]\nkind = "eventservice"\n'
     with pytest.raises(ConfigError) as caught:
         with_environment({"PYROCTL_SERVICES_MY_ES_PORT": "1"}, more)
@@ -129,8 +129,8 @@ def test_a_variable_that_means_two_settings_is_an_error(with_environment):
     assert "services.my-es.port and services.my_es.port" in str(error)
 
 
-def test_other_variables_of_ours_are_no_settings(with_environment):
-    """Where the configuration is, and what services are told, is something else."""
+def test_other_variables_of_ours_are_not_settings(with_environment):
+    """The location of the configuration and what services receive are separate."""
     names = ("PYROCTL_CONFIG", "PYROCTL_ROOT", "PYROCTL_SERVICE", "PYROCTL_DEPLOYMENT")
     assert with_environment(dict.fromkeys(names, "x")).deployment.name == "default"
 
@@ -138,8 +138,8 @@ def test_other_variables_of_ours_are_no_settings(with_environment):
 @pytest.mark.parametrize(
     "broken", ["services = 5", "[services]\nrun = 5", "[services.run]\nlog = 5"]
 )
-def test_what_is_no_table_stays_a_error(tmp_path, broken):
-    """An override can't hide it, nor does it end in a traceback."""
+def test_a_value_in_place_of_a_table_stays_an_error(tmp_path, broken):
+    """An override doesn't hide it, nor cause a traceback."""
     file = tmp_path / "pyroctl.toml"
     file.write_text(broken, encoding="utf-8")
     with pytest.raises(ConfigError):

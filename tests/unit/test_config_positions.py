@@ -101,12 +101,12 @@ def written(draw, key) -> str:
         forms.append(key)
     if "'" not in key:
         forms.append(f"'{key}'")
-    return draw(st.sampled_from(forms))
+    return str(draw(st.sampled_from(forms)))
 
 
 @st.composite
 def distinct(draw):
-    """Keys of one table, some dotted, none in the way of another."""
+    """Keys of one table, some dotted, without conflicts."""
     firsts = draw(st.lists(KEYS, unique=True, max_size=4))
     listed: list[tuple[str, ...]] = []
     for first in firsts:
@@ -156,7 +156,7 @@ def is_toml(text) -> bool:
 
 
 def tomlkit_agrees(text):
-    """It refuses a few valid pages; their errors are reported without a line."""
+    """tomlkit rejects a few valid documents; their errors are reported without a line."""
     try:
         tomlkit.parse(text)
     except tomlkit.exceptions.ParseError:

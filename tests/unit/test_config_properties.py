@@ -1,4 +1,4 @@
-"""Whatever stands in the file: it loads and means what it says, or it is a ConfigError."""
+"""Every file either loads as written or raises a ConfigError."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def directory():
 @settings(max_examples=25, deadline=None)
 @given(document=documents())
 def test_a_valid_document_loads_and_shows_itself(directory, document):
-    """A valid document has no error, and what is shown of it makes the same deployment."""
+    """A valid document loads, and the output of `show` loads as the same deployment."""
     result = load_text(tomli_w.dumps(document), directory)
     services = collapse(result.deployment.services)
     assert list(services) == list(document["services"])
@@ -225,16 +225,16 @@ def test_a_mutation_is_a_config_error_or_a_deployment(directory, document):
     try:
         load_text(text, directory, {"A": "1"})
     except ConfigError as error:
-        told = error.diagnostics
+        found = error.diagnostics
     else:
         return
-    assert told
-    for error in told:
-        assert error.file
-        assert error.key
-        assert error.message
-        assert error.line in range(1, text.count("\n") + 2)
-        assert error.column in range(1, len(text) + 2)
+    assert found
+    for each in found:
+        assert each.file
+        assert each.key
+        assert each.message
+        assert each.line in range(1, text.count("\n") + 2)
+        assert each.column in range(1, len(text) + 2)
 
 
 @settings(max_examples=100, deadline=None)
@@ -248,20 +248,20 @@ def test_a_mutation_is_a_config_error_or_a_deployment(directory, document):
     ).filter(lambda text: text.isascii() or "\ud800" not in text)
 )
 def test_arbitrary_text_is_a_config_error_or_a_deployment(directory, text):
-    """No text at all leads to a traceback."""
+    """No text leads to a traceback."""
     try:
         load_text(text.encode("utf-8", "replace").decode(), directory)
     except ConfigError as error:
-        told = error.diagnostics
+        found = error.diagnostics
     else:
         return
-    assert told
+    assert found
 
 
 @settings(max_examples=100, deadline=None)
 @given(content=st.binary(max_size=60))
 def test_arbitrary_bytes_are_a_config_error(directory, content):
-    """Nor do bytes."""
+    """No bytes lead to a traceback either."""
     file = Path(directory) / "pyroctl.toml"
     file.write_bytes(content)
     with pytest.raises(ConfigError):
@@ -275,7 +275,7 @@ def test_arbitrary_bytes_are_a_config_error(directory, content):
     )
 )
 def test_needs_without_mistakes_can_be_ordered(needs):
-    """What passes the check has a start order; what has none is named."""
+    """Needs that pass the check have a start order; a cycle is named."""
     tables = {name: {"needs": needed} for name, needed in needs.items()}
     ordered: set[str] = set()
     while ready := [n for n in needs if n not in ordered and ordered.issuperset(needs[n])]:

@@ -1,4 +1,4 @@
-"""Several files are one configuration: includes, drop-ins, and who has the last word."""
+"""Several files make one configuration: includes, drop-ins, and which value takes precedence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from pyroctl.config.edit.show import show
 from pyroctl.config.load import load
 from pyroctl.config.source.sources import read_sources
-from pyroctl.core.spec import LogReady
+from pyroctl.core.spec import CommandOptions, LogReady, NameServerOptions
 from pyroctl.errors import ConfigError
 
 MAIN = """\
@@ -29,7 +29,7 @@ CIRCLE = "files include each other in a cycle: DIR/lab.toml → DIR/lab.toml"
 
 @pytest.fixture
 def write(tmp_path):
-    """Write files below a directory, and give the path of the main one."""
+    """Write files below a directory, and return the path of the main one."""
 
     def write_files(files: dict[str, str]) -> str:
         for name, text in files.items():
@@ -48,7 +48,7 @@ def errors_of(file: str, directory, environ=None) -> list[str]:
 
 
 def test_dropins_are_merged_in_the_order_of_their_names(write, tmp_path):
-    """Tables are merged key by key; of lists and other values the last file's counts whole."""
+    """Tables are merged key by key; lists and other values are replaced by the last file's."""
     file = write(
         {
             "lab.toml": MAIN,
@@ -62,6 +62,7 @@ def test_dropins_are_merged_in_the_order_of_their_names(write, tmp_path):
     )
     deployment = load(file, {}, "/").deployment
     ns, run = deployment.services["ns"], deployment.services["run"]
+    assert isinstance(ns.options, NameServerOptions)
     assert (deployment.name, ns.options.port, ns.success_exit) == ("b", 2, (3,))
     assert (ns.log.keep, ns.log.max_bytes) == (1, 7)
     assert run.env == {"A": "1", "B": "2"}
@@ -69,15 +70,17 @@ def test_dropins_are_merged_in_the_order_of_their_names(write, tmp_path):
 
 
 def test_forms_of_readiness_exclude_each_other_in_drop_ins_too(write, tmp_path):
-    """A `ready` replaces the other whole: it isn't merged with it, nor is its origin."""
+    """A later `ready` replaces an earlier one completely, its origins included."""
     file = write({"lab.toml": MAIN, "lab.d/a.toml": '[services.run]\nready = { log = "up" }\n'})
     loaded = load(file, {}, "/")
-    assert loaded.deployment.services["run"].options.ready == LogReady("up")
+    options = loaded.deployment.services["run"].options
+    assert isinstance(options, CommandOptions)
+    assert options.ready == LogReady("up")
     assert str(loaded.origins["services.run.ready.log"]) == f"{tmp_path}/lab.d/a.toml:2"
 
 
 def test_every_value_knows_its_file_and_line(write, tmp_path):
-    """Origins name the file that has the last word; tables and defaults are distinguished."""
+    """Origins name the file whose value is in effect; tables and defaults are distinguished."""
     file = write(
         {
             "lab.toml": 'include = "base.toml"\n' + MAIN,
@@ -108,11 +111,12 @@ def test_includes(write, tmp_path):
     assert names == ["lab.toml", "sub/a.toml", "deep.toml", "sub/b.toml", "extra.toml"]
     deployment = load(file, {"EXTRA": "extra.toml"}, "/").deployment
     options = deployment.services["ns"].options
+    assert isinstance(options, NameServerOptions)
     assert (deployment.name, options.port, options.host) == ("b", 1, "deep")
 
 
 def test_relative_paths_start_at_the_main_file(write, tmp_path):
-    """Whichever file they stand in."""
+    """This holds for every file that contains one."""
     dropin = '[services.run]\ncwd = "work"\nenv_file = "v.env"\n'
     file = write({"lab.toml": MAIN, "lab.d/a.toml": dropin, "v.env": "C=3\n"})
     run = load(file, {}, "/").deployment.services["run"]
@@ -134,10 +138,10 @@ def test_relative_paths_start_at_the_main_file(write, tmp_path):
 def test_an_include_that_leads_nowhere_is_an_error(write, tmp_path, include, error):
     """It is located at its key, and reported beside other errors."""
     file = write({"lab.toml": f"include = {include}\n{MAIN}colour = 1\n"})
-    told = errors_of(file, tmp_path)
+    found = errors_of(file, tmp_path)
     expected = error.replace("DIR", str(tmp_path)).replace(f"{tmp_path}/", "")
-    assert expected in told
-    assert "lab.toml:12:1: services.run.colour: unknown key" in told
+    assert expected in found
+    assert "lab.toml:12:1: services.run.colour: unknown key" in found
 
 
 def test_a_circle_of_includes_names_all_its_files(write, tmp_path):
@@ -154,8 +158,8 @@ def test_a_circle_of_includes_names_all_its_files(write, tmp_path):
     ]
 
 
-def test_faults_of_all_files_are_told_at_once_each_in_its_file(write, tmp_path):
-    """In the order of reading; also what only goes wrong between files."""
+def test_errors_of_all_files_are_reported_at_once(write, tmp_path):
+    """They come in the order of reading, each with its file, conflicts between files included."""
     file = write(
         {
             "lab.toml": 'include = "base.toml"\n' + MAIN + 'needs = ["gone"]\n',
@@ -177,34 +181,34 @@ def test_a_port_that_is_taken_in_another_file(write, tmp_path):
     """The error is at the later claim."""
     text = '[services.es]\nkind = "eventservice"\nport = 9090\n'
     file = write({"lab.toml": MAIN, "lab.d/a.toml": text})
-    told = errors_of(file, tmp_path)
-    assert told == ["lab.d/a.toml:3:1: services.es.port: port 9090 is taken by service ns"]
+    found = errors_of(file, tmp_path)
+    assert found == ["lab.d/a.toml:3:1: services.es.port: port 9090 is taken by service ns"]
 
 
 def test_a_drop_in_with_a_syntax_error(write, tmp_path):
-    """It is reported with its place, and with what is certainly wrong in the others."""
+    """The error has its place, and is reported with what is certainly wrong in the other files."""
     file = write(
         {
             "lab.toml": MAIN + 'colour = 1\nneeds = ["es"]\n[services.later]\nstop_timeout = "5"\n',
             "lab.d/a.toml": '[services.es]\nkind = "eventservice\n',
         }
     )
-    told = errors_of(file, tmp_path)
-    assert "lab.toml:11:1: services.run.colour: unknown key" in told
-    assert any(error.startswith("lab.d/a.toml:2:") for error in told)
-    assert not any("es" in error and "no service" in error for error in told)
-    assert not any("later.kind" in error for error in told)
+    found = errors_of(file, tmp_path)
+    assert "lab.toml:11:1: services.run.colour: unknown key" in found
+    assert any(error.startswith("lab.d/a.toml:2:") for error in found)
+    assert not any("es" in error and "no service" in error for error in found)
+    assert not any("later.kind" in error for error in found)
 
 
-def test_a_directory_of_drop_ins_that_is_none(write, tmp_path):
-    """Nothing that was meant to count is passed over in silence."""
+def test_a_file_in_place_of_the_drop_in_directory_is_an_error(write, tmp_path):
+    """A setting that the user intended is never ignored silently."""
     file = write({"lab.toml": MAIN})
     (tmp_path / "lab.d").write_text("", encoding="utf-8")
     assert errors_of(file, tmp_path) == ["lab.d: can't be read: Not a directory"]
 
 
 def test_show_of_several_files_is_toml_of_the_whole(write, tmp_path):
-    """Values in effect, whoever said them."""
+    """It has the values in effect, from all files."""
     file = write({"lab.toml": MAIN, "lab.d/a.toml": "[services.ns]\nport = 0\n"})
     values = {key: value for key, value, _ in show(load(file, {}, "/"))}
     assert values["services.ns.port"] == 0

@@ -16,8 +16,8 @@ def ending(pid):
 
 
 def test_the_last_twenty_are_kept():
-    """The oldest go; the order is that of time."""
-    history = ()
+    """The oldest are dropped, and the order is chronological."""
+    history: tuple[Ending, ...] = ()
     for pid in range(50):
         history = remember(history, ending(pid))
     assert [each.pid for each in history] == list(range(50 - KEPT, 50))
@@ -32,15 +32,15 @@ def test_what_followed_is_noted_once():
 
 
 def test_a_program_whose_work_this_was_exits_alike():
-    """As a shell gives it: 128 and the signal; a failure is never 0."""
+    """A signal is 128 plus its number, as in a shell; a failure is never 0."""
     assert Outcome(code=3).exit_code == 3
     assert Outcome(signal=9).exit_code == 137
     assert Outcome(trouble="cannot start").exit_code == 1
     assert Outcome(code=0, trouble="not ready within 3 s").exit_code == 1
 
 
-def test_a_kill_of_ours_is_no_riddle():
-    """Only SIGKILL out of the blue may be the system's, for want of memory."""
+def test_a_kill_of_ours_is_not_taken_for_the_systems():
+    """Only a SIGKILL that we did not send may come from the kernel, out of memory."""
     assert Outcome(signal=9).describe() == "killed by SIGKILL, out of memory?"
     assert Outcome(signal=9, ended_by_us=True).describe() == "killed by SIGKILL"
     assert Outcome(signal=11).describe() == "killed by SIGSEGV"

@@ -14,7 +14,7 @@ SERVICES = {spec.name: spec for spec in (NS, WORKER, FEED)}
 
 
 def test_each_instance_is_a_service_of_its_own():
-    """Name, name in the name server and number differ; whoever needs one needs all of them."""
+    """Name, registered name and number differ; a service that needs one needs all of them."""
     found = expand(SERVICES, {"worker": 2})
     assert list(found) == ["ns", "worker@1", "worker@2", "feed"]
     first, second = found["worker@1"], found["worker@2"]
@@ -25,17 +25,17 @@ def test_each_instance_is_a_service_of_its_own():
 
 
 def test_one_instance_has_a_number_too():
-    """So the first keeps its name, state and log when a second one joins it."""
+    """This way the first keeps its name, state and log when a second one is added."""
     assert list(expand(SERVICES, {"worker": 1})) == ["ns", "worker@1", "feed"]
 
 
 def test_without_a_count_nothing_changes():
-    """A service that says nothing of instances is one, without a number."""
+    """A service without `instances` is a single one, without a number."""
     assert expand(SERVICES, {}) == SERVICES
 
 
 def test_collapse_undoes_expand():
-    """What was written can be shown again."""
+    """`show` prints the service as it was written."""
     counts = {"worker": 12, "feed": 1}
     collapsed = collapse(expand(SERVICES, counts))
     assert {name: spec for name, (spec, _) in collapsed.items()} == SERVICES
@@ -63,7 +63,7 @@ def test_each_process_knows_its_number(tmp_path):
 
 
 def test_the_names_of_instances_are_completed(tmp_path):
-    """From what is written, however many there may be."""
+    """Completion knows them from the configuration."""
     import click
 
     from pyroctl.cli.app import App

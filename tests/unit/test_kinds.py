@@ -52,7 +52,7 @@ def test_a_name_server_is_hosted_by_pyro_names() -> None:
 
 
 def test_an_event_service_registers_in_the_deployments_name_server() -> None:
-    """Unless the configuration names another one."""
+    """It uses that one unless the configuration names another."""
     spec = ServiceSpec("es", EventServiceOptions(port=9091, ident_file="/etc/ident"))
     assert {"--ns=localhost:9090", "--ident-file=/etc/ident"} <= {*launch(spec, HERE).argv}
     elsewhere = ServiceSpec("es", EventServiceOptions(ns="hub:9090"))
@@ -106,7 +106,7 @@ def test_a_kind_is_declared_alike_by_the_manager_and_the_service(kind: str) -> N
 
 
 def test_the_limits_of_an_event_service_reach_its_command_line() -> None:
-    """Each under the name that it has in the configuration, and `es` takes them all."""
+    """Each option has the name that it has in the configuration, and `es` accepts it."""
     options = EventServiceOptions(
         queue_size=7, queue_bytes=2048, when_full="disconnect", block_timeout=1.5,
         max_message_size=4096, max_connections=11, max_connections_per_peer=12, max_subscribers=13,
@@ -123,7 +123,7 @@ def test_the_limits_of_an_event_service_reach_its_command_line() -> None:
 
 
 def test_an_event_service_has_the_same_defaults_everywhere() -> None:
-    """With pyroctl, with `es`, and inside a program."""
+    """They agree for pyroctl, for `es`, and inside a program."""
     _, _, _, *arguments = launch(ServiceSpec("es", EventServiceOptions()), HERE).argv
     for line in (arguments, []):
         options = options_of(parser().parse_args(line))
@@ -131,7 +131,7 @@ def test_an_event_service_has_the_same_defaults_everywhere() -> None:
 
 
 def test_the_engine_of_a_large_message_has_large_queues() -> None:
-    """Unless the size of the queues is chosen, they hold the largest message."""
+    """Unless the queue size is set, queues hold the largest message."""
     assert EventService(max_message_size=1 << 30)._settings.queue_bytes == 1 << 30
     assert EventService(max_message_size=4096)._settings.queue_bytes == Settings().queue_bytes
     assert EventService(queue_bytes=4096)._settings.queue_bytes == 4096
@@ -146,7 +146,7 @@ def test_python_means_the_interpreter_of_the_manager() -> None:
 
 
 def test_a_service_gets_its_own_environment_and_none_of_the_managers() -> None:
-    """What the manager was told (its root, its own notify socket) must not reach its services."""
+    """The manager's own variables (its root, its notify socket) must not reach its services."""
     spec = ServiceSpec("feed", CommandOptions(("feed",)), env={"RATE": "5", "PYRO_NS_PORT": "7"})
     env = launch(spec, HERE).env
     assert "PYROCTL_ROOT" not in env
@@ -182,7 +182,7 @@ def test_an_object_is_hosted_by_pyro_host() -> None:
 
 
 def test_an_object_without_a_name_has_the_services_as_its_id() -> None:
-    """It isn't registered, and its address is the same in every run all the same."""
+    """It isn't registered, and still its address is the same in every run."""
     from pyro_host.options import parse
 
     argv = launch(ServiceSpec("market@2", ObjectOptions("m:C", ns="hub:1")), HERE).argv

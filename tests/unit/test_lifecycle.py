@@ -1,4 +1,4 @@
-"""The life-cycle table, row by row and as a machine that tries to break it."""
+"""The lifecycle table, row by row, and a state machine that tries to break it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pyroctl.core import lifecycle
 from pyroctl.core.lifecycle import TABLE, step
 from pyroctl.core.outcome import Outcome
 from pyroctl.core.spec import CommandOptions, ServiceSpec
@@ -19,6 +18,7 @@ from pyroctl.core.state import (
     Arm,
     Disarm,
     Effect,
+    Event,
     Exited,
     Ready,
     Replaced,
@@ -39,8 +39,8 @@ SPEC = ServiceSpec(
 OK, BAD, PERMANENT = Outcome(code=0), Outcome(code=1), Outcome(code=125)
 
 
-def run(spec: ServiceSpec, *events: lifecycle.Event, now: float = 0.0) -> ServiceState:
-    """Let events happen one after the other, at one time."""
+def run(spec: ServiceSpec, *events: Event, now: float = 0.0) -> ServiceState:
+    """Apply events one after the other, all at the same time."""
     state = ServiceState()
     for event in events:
         state, _ = step(spec, state, event, now)
@@ -48,15 +48,15 @@ def run(spec: ServiceSpec, *events: lifecycle.Event, now: float = 0.0) -> Servic
 
 
 def test_the_table_answers_every_event_in_every_state() -> None:
-    """No pair of state and event was forgotten."""
-    events = set(typing.get_args(lifecycle.Event))
+    """No pair of state and event is missing."""
+    events = set(typing.get_args(Event))
     assert set(TABLE) == set(State)
     for state in State:
         assert set(TABLE[state]) == events, state
 
 
 def test_a_start_spawns_and_waits_for_ready() -> None:
-    """A service is only running once it has said so itself; until then a timer runs."""
+    """A service is running once it has reported that it is ready; until then a timer runs."""
     state, actions = step(SPEC, ServiceState(), Start(), 5.0)
     assert (state.state, state.since) == (State.STARTING, 5.0)
     assert actions == (Effect.SPAWN, Arm(7.0))
@@ -65,7 +65,7 @@ def test_a_start_spawns_and_waits_for_ready() -> None:
 
 
 def test_stopping_terminates_then_kills_until_nothing_is_left() -> None:
-    """TERM at first, KILL after stop_timeout, and again, until the session is empty."""
+    """TERM comes first, then KILL after stop_timeout, repeated until the session is empty."""
     state, actions = step(SPEC, run(SPEC, Start(), Ready()), Stop(), 0.0)
     assert actions == (Effect.TERMINATE, Arm(3.0))
     for _ in range(2):
@@ -90,7 +90,7 @@ def test_a_crash_clears_the_session_before_anything_else() -> None:
 
 
 def test_what_hangs_is_killed_at_once_and_judged_as_a_crash() -> None:
-    """No TERM for what doesn't answer; the reason stays with it when it is back."""
+    """A service that doesn't answer gets no TERM; the reason is kept after the restart."""
     state, actions = step(
         SPEC, run(SPEC, Start(), Ready()), Unhealthy("did not answer 3 pings"), 0.0
     )
@@ -107,8 +107,8 @@ def test_what_hangs_is_killed_at_once_and_judged_as_a_crash() -> None:
     assert state.state is State.BACKOFF, "an exit code of 0 doesn't make a hang a success"
 
 
-def test_a_successor_goes_on_with_the_life_of_the_service() -> None:
-    """Ready: it runs since then, nothing else changed. Not yet ready: it doesn't say running."""
+def test_a_successor_continues_the_run_of_the_service() -> None:
+    """A ready one is running since then, with nothing else changed; another isn't running yet."""
     before, _ = step(SPEC, run(SPEC, Start(), Ready()), Ready(), 0.0)
     state, actions = step(SPEC, before, Replaced(ready=True), 50.0)
     assert (state, actions) == (replace(before, since=50.0), ())
@@ -143,7 +143,7 @@ def test_the_restart_policy_decides_by_how_it_ended(
 
 
 def test_exit_codes_can_be_declared_a_success() -> None:
-    """`success_exit` makes another code a good end; zero counts only if it is listed."""
+    """`success_exit` declares other codes a success; zero counts only if it is listed."""
     spec = replace(SPEC, restart="on-failure", success_exit=(3,))
     assert (
         run(spec, Start(), Ready(), Exited(Outcome(code=3)), SessionEmpty()).state is State.EXITED
@@ -165,7 +165,7 @@ def test_the_start_limit_allows_exactly_that_many_starts_in_the_window() -> None
     assert "5 starts in 60 s" in state.reason
 
 
-def test_starts_that_lie_outside_of_the_window_do_not_count() -> None:
+def test_starts_outside_the_window_do_not_count() -> None:
     """A service that dies every 20 s is not given up with a limit of 5 in 60 s."""
     spec = replace(SPEC, restart_delay=0.0, start_limit=5, start_window=60.0)
     state, _ = step(spec, ServiceState(), Start(), 0.0)
@@ -185,6 +185,7 @@ def test_without_a_start_limit_it_is_never_given_up() -> None:
         life, _ = step(spec, life, Exited(BAD), now)
         life, (arm,) = step(spec, life, SessionEmpty(), now)
         assert life.state is State.BACKOFF
+        assert isinstance(arm, Arm)
         pauses.append(arm.seconds)
         now += arm.seconds
         life, actions = step(spec, life, Timeout(), now)
@@ -193,8 +194,8 @@ def test_without_a_start_limit_it_is_never_given_up() -> None:
     assert len(life.starts) == 1
 
 
-def test_somebody_who_starts_it_by_hand_begins_anew() -> None:
-    """After a start limit a start by hand is obeyed, and the old starts are forgotten."""
+def test_a_start_by_hand_forgets_earlier_starts() -> None:
+    """After the start limit a start by hand is carried out, and no longer counts the old starts."""
     spec = replace(SPEC, start_limit=1)
     state = run(spec, Start(), Exited(BAD), SessionEmpty())
     assert state.state is State.FAILED
@@ -202,8 +203,8 @@ def test_somebody_who_starts_it_by_hand_begins_anew() -> None:
     assert (state.state, state.failures, actions[0]) == (State.STARTING, 0, Effect.SPAWN)
 
 
-def test_a_run_that_lasted_forgets_earlier_failures() -> None:
-    """The delay begins small again after a run as long as the longest delay."""
+def test_a_long_run_forgets_earlier_failures() -> None:
+    """The delay is short again after a run as long as the longest delay."""
     state = run(SPEC, Start(), Exited(BAD), SessionEmpty(), Timeout(), Exited(BAD), SessionEmpty())
     assert state.failures == 2
     state, _ = step(SPEC, state, Timeout(), 2.0)
@@ -214,7 +215,7 @@ def test_a_run_that_lasted_forgets_earlier_failures() -> None:
 
 
 def test_a_start_that_takes_too_long_is_a_failure_with_a_reason() -> None:
-    """Not ready in time: it is taken down, and the policy decides as after a crash."""
+    """A service that isn't ready in time is stopped, and the policy decides as after a crash."""
     state, actions = step(SPEC, run(SPEC, Start()), Timeout(), 7.0)
     assert actions == (Effect.TERMINATE, Arm(3.0))
     state, _ = step(SPEC, state, Exited(OK), 7.0)
@@ -224,7 +225,7 @@ def test_a_start_that_takes_too_long_is_a_failure_with_a_reason() -> None:
 
 
 def test_a_start_during_a_stop_starts_again_when_it_is_gone() -> None:
-    """The last word counts: stop, start, stop leaves it down; stop, start brings it up."""
+    """The last command decides: stop, start, stop leaves it down; stop, start brings it up."""
     stopping = run(SPEC, Start(), Ready(), Stop(), Start())
     assert step(SPEC, stopping, SessionEmpty(), 0.0)[0].state is State.STARTING
     again = step(SPEC, stopping, Stop(), 0.0)[0]
@@ -232,18 +233,18 @@ def test_a_start_during_a_stop_starts_again_when_it_is_gone() -> None:
 
 
 def test_a_stop_during_a_backoff_is_at_once() -> None:
-    """Nothing has to be waited for."""
+    """The stop has nothing to wait for."""
     state = run(SPEC, Start(), Exited(BAD), SessionEmpty(), Stop())
     assert state.state is State.STOPPED
 
 
 def test_what_cannot_be_spawned_has_failed_with_the_reason() -> None:
-    """No loop over a program that can't be started at all."""
+    """A program that can't be started is not tried again."""
     state = run(SPEC, Start(), SpawnFailed("no such directory"))
     assert (state.state, state.reason) == (State.FAILED, "no such directory")
 
 
-EVENTS: list[lifecycle.Event] = [
+EVENTS: list[Event] = [
     *(Start(), Stop(), Restart(), Ready(), SessionEmpty(), Timeout(), SpawnFailed("no")),
     *(Exited(OK), Exited(BAD), Exited(PERMANENT)),
 ]
@@ -253,7 +254,7 @@ EVENTS: list[lifecycle.Event] = [
     st.lists(st.sampled_from(EVENTS), max_size=40),
     st.sampled_from(["always", "on-failure", "never"]),
 )
-def test_no_series_of_events_breaks_it(events: list[lifecycle.Event], policy: typing.Any) -> None:
+def test_no_series_of_events_breaks_it(events: list[Event], policy: typing.Any) -> None:
     """Even events that make no sense lead to a state, and an ignored one changes nothing at all."""
     spec = replace(SPEC, restart=policy)
     state = ServiceState()
@@ -278,7 +279,7 @@ class World(RuleBasedStateMachine):
         self.timer: float | None = None
         self.spawns: list[float] = []
 
-    def send(self, event: lifecycle.Event) -> None:
+    def send(self, event: Event) -> None:
         by_hand = isinstance(event, Start | Restart)
         self.state, actions = step(self.spec, self.state, event, self.now)
         for action in actions:
@@ -310,7 +311,7 @@ class World(RuleBasedStateMachine):
 
     @precondition(lambda self: self.leader)
     @rule()
-    def say_ready(self) -> None:
+    def become_ready(self) -> None:
         self.send(Ready())
 
     @precondition(lambda self: self.leader)
@@ -351,7 +352,7 @@ class World(RuleBasedStateMachine):
         self.now += seconds
 
     @invariant()
-    def a_process_is_there_exactly_when_the_state_says_so(self) -> None:
+    def a_process_exists_exactly_when_the_state_has_one(self) -> None:
         alive = self.leader or self.rest > 0
         assert alive == (self.state.state in {State.STARTING, State.RUNNING, State.STOPPING})
         if self.state.state in {State.STARTING, State.RUNNING}:

@@ -36,8 +36,8 @@ def test_every_form_of_a_host_is_listened_on(host: str) -> None:
         held.close()
 
 
-def test_who_connects_waits_until_somebody_accepts() -> None:
-    """A held socket refuses nobody, though no process serves on it."""
+def test_a_client_waits_until_a_process_accepts() -> None:
+    """A held socket refuses no client, though no process serves on it."""
     held = HeldSocket(TcpAddress("localhost", 0))
     with socket.create_connection(("localhost", port_of(held)), 5) as client:
         client.sendall(b"early")
@@ -49,7 +49,7 @@ def test_who_connects_waits_until_somebody_accepts() -> None:
 
 
 def test_a_port_that_is_taken_is_refused_with_its_address_and_a_way_out() -> None:
-    """It may be free soon, so it's worth another try."""
+    """The refusal may be temporary, as the port may be free soon."""
     with socket.create_server(("localhost", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(AddressRefused, match=f"port {port} on localhost is taken") as refused:
@@ -60,7 +60,7 @@ def test_a_port_that_is_taken_is_refused_with_its_address_and_a_way_out() -> Non
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "203.0.113.1", "bad\0name", "." * 300])
 def test_a_host_that_is_not_ours_is_named(host: str) -> None:
-    """Whatever is wrong with it is one sentence."""
+    """Every error of a host is one sentence."""
     with pytest.raises(AddressRefused, match="is the host a name or address of this machine"):
         HeldSocket(TcpAddress(host, 0))
 
@@ -70,10 +70,10 @@ def test_a_lookup_that_takes_too_long_is_given_up(monkeypatch) -> None:
     over = threading.Event()
     system = socket.getaddrinfo
 
-    def slow(*args: Any, flags: int = 0, **more: Any) -> Any:
-        if not flags & socket.AI_NUMERICHOST:
+    def slow(*args: Any, **more: Any) -> Any:
+        if not more["flags"] & socket.AI_NUMERICHOST:
             over.wait(20)
-        return system(*args, flags=flags, **more)
+        return system(*args, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     monkeypatch.setattr(listening, "LOOKUP_TIMEOUT", 0.05)
@@ -83,7 +83,7 @@ def test_a_lookup_that_takes_too_long_is_given_up(monkeypatch) -> None:
 
 
 def test_a_unix_socket_has_its_mode_and_goes_with_its_holder(tmp_path) -> None:
-    """Nobody can connect before the permissions are right; the file is removed at the end."""
+    """No client can connect before the permissions are set; the file is removed at the end."""
     path = tmp_path / "es.sock"
     held = HeldSocket(UnixAddress(str(path), 0o640))
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
@@ -94,7 +94,7 @@ def test_a_unix_socket_has_its_mode_and_goes_with_its_holder(tmp_path) -> None:
 
 
 def test_an_abandoned_unix_socket_is_replaced_and_one_in_use_is_not(tmp_path) -> None:
-    """What a killed process left is no obstacle; somebody who listens there is."""
+    """The socket of a killed process is replaced; one with a listener is not."""
     path = str(tmp_path / "es.sock")
     with socket.socket(socket.AF_UNIX) as abandoned:
         abandoned.bind(path)
@@ -104,8 +104,8 @@ def test_an_abandoned_unix_socket_is_replaced_and_one_in_use_is_not(tmp_path) ->
     held.close()
 
 
-def test_a_file_or_a_missing_directory_in_the_way_is_told(tmp_path) -> None:
-    """A file that is no socket isn't touched; without the directory, trying again is pointless."""
+def test_a_file_or_a_missing_directory_in_the_way_is_reported(tmp_path) -> None:
+    """A regular file isn't touched; without the directory, trying again is pointless."""
     file = tmp_path / "file"
     file.write_text("mine")
     with pytest.raises(AddressRefused, match="taken"):
@@ -119,7 +119,7 @@ def test_a_file_or_a_missing_directory_in_the_way_is_told(tmp_path) -> None:
 
 
 def test_sockets_that_our_own_manager_holds_are_known_by_name() -> None:
-    """LISTEN_FDNAMES says for which services they are; what is meant for another process isn't."""
+    """LISTEN_FDNAMES names their services; sockets meant for another process are not taken."""
     environ = {"LISTEN_PID": "7", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "ns:es"}
     assert lent_sockets(environ, 8) == {}
     assert lent_sockets({}, 8) == {}
@@ -136,5 +136,5 @@ def test_sockets_that_our_own_manager_holds_are_known_by_name() -> None:
         "-c",
         script.replace("os._exit", "import sys; sys.stdout.flush(); os._exit"),
     ]
-    said = subprocess.run(code, capture_output=True, text=True, check=True, timeout=20).stdout
-    assert said == "{'ns': 3, 'es': 4} False\n"
+    output = subprocess.run(code, capture_output=True, text=True, check=True, timeout=20).stdout
+    assert output == "{'ns': 3, 'es': 4} False\n"

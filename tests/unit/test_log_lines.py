@@ -16,35 +16,35 @@ def feed(*pieces: bytes) -> list[bytes]:
 
 
 def test_lines_are_given_when_they_are_complete() -> None:
-    """Half a line waits for the rest; at the end it is a line."""
+    """Half a line waits for the rest; at the end of the output it counts as a line."""
     assert feed(b"a", b"b\nc", b"\n\nd") == [b"", b"ab\n", b"c\n\n", b"d\n"]
 
 
 @given(PIECES)
 def test_every_byte_comes_out_in_order(pieces: list[bytes]) -> None:
     """Invalid UTF-8, NULs and empty lines included; only the last newline may be ours."""
-    said = b"".join(pieces)
+    written = b"".join(pieces)
     *_, end = given_ = feed(*pieces)
-    assert b"".join(given_) == said + (b"\n" if end else b"")
+    assert b"".join(given_) == written + (b"\n" if end else b"")
     assert all(block == b"" or block.endswith(b"\n") for block in given_)
 
 
 @given(st.lists(st.integers(0, 3 * LONGEST_LINE), max_size=5), st.integers(1000, 300_000))
-def test_a_line_that_is_too_long_is_broken_up_and_that_is_said_once(
+def test_a_line_that_is_too_long_is_broken_up_and_reported_once(
     lengths: list[int], size: int
 ) -> None:
-    """However the output comes in pieces; without the breaks it is what was written."""
-    said = b"".join(b"x" * length + b"\n" for length in lengths)
-    blocks = feed(*(said[start : start + size] for start in range(0, len(said), size)))
+    """Without the breaks it is what was written, whatever pieces the output comes in."""
+    written = b"".join(b"x" * length + b"\n" for length in lengths)
+    blocks = feed(*(written[start : start + size] for start in range(0, len(written), size)))
     lines = b"".join(blocks).splitlines(keepends=True)
     assert all(len(line) <= LONGEST_LINE + 1 for line in lines)
     assert lines.count(GOES_ON) == sum(length > LONGEST_LINE for length in lengths)
     whole = b"".join(line for line in lines if line != GOES_ON)
-    assert whole.replace(b"\n", b"") == said.replace(b"\n", b"")
+    assert whole.replace(b"\n", b"") == written.replace(b"\n", b"")
 
 
 def test_a_line_without_end_does_not_fill_the_memory() -> None:
-    """It is given away while it grows."""
+    """It is passed on while it grows."""
     lines = LineAssembler()
     given_ = [lines.feed(b"x" * 10_000) for _ in range(1000)]
     assert sum(map(len, given_)) > 9_900_000
@@ -52,7 +52,7 @@ def test_a_line_without_end_does_not_fill_the_memory() -> None:
     assert b"".join(given_).count(GOES_ON) == 1
 
 
-def test_characters_are_not_torn_apart() -> None:
+def test_characters_are_not_split() -> None:
     """A break comes before a character of UTF-8, not in the middle."""
     text = "€" * LONGEST_LINE
     blocks = feed(text.encode() + b"\n")

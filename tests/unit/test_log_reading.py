@@ -76,7 +76,7 @@ def test_several_services_are_merged_in_order_of_time_whatever_the_offsets(tmp_p
 
 
 def test_only_lines_that_match_are_counted(tmp_path: Path) -> None:
-    """The last two errors are found, however long ago they were."""
+    """The last two matching lines are found, however old they are."""
     lines = [
         f"2026-05-04T12:00:00.000+00:00 {'ERROR' if n % 10 == 0 else 'ok'} {n}" for n in range(99)
     ]
@@ -90,7 +90,7 @@ def test_a_line_without_a_time_stays_in_its_place(tmp_path: Path) -> None:
     assert [line.time for line in files.last_lines([found], 9)][1:] == ["scribble", "\x00"]
 
 
-def test_a_damaged_file_gives_what_it_has_and_says_so(tmp_path: Path) -> None:
+def test_a_damaged_file_is_read_as_far_as_possible_and_reported(tmp_path: Path) -> None:
     """The damage is reported, and the other files are read."""
     found = write(tmp_path, "es", "2026-05-04T12:00:01.000+00:00 new")
     whole = gzip.compress(b"2026-05-04T12:00:00.000+00:00 old\n" * 9000)
@@ -139,7 +139,7 @@ def test_a_tail_of_a_file_that_is_missing_begins_with_its_first_line(tmp_path: P
     tail.close()
 
 
-def test_a_tail_says_when_lines_were_gone_before_it_read_them(tmp_path: Path) -> None:
+def test_a_tail_reports_lines_that_were_removed_before_it_read_them(tmp_path: Path) -> None:
     """A follower that was too slow reports that lines may be missing."""
     log = make(tmp_path, max_bytes=100, keep=1)
     log.write_output(b"0\n")

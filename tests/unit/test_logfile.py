@@ -1,4 +1,4 @@
-"""Log files: written with time stamps, put aside, bounded, counted when they can't be written."""
+"""Log files: time stamps, rotation, bounds, and a count of what can't be written."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Log(ServiceLog):
     """A log below a directory; what it tells the manager is in `told`."""
 
     def __init__(self, directory: Path, **spec) -> None:
-        self.told: list[str] = []
+        self.warnings: list[str] = []
         super().__init__(
             str(directory / "es.log"),
             str(directory / "es.err"),
             LogSpec(**{"max_bytes": 1000, "keep": 2} | spec),
-            warn=self.told.append,
+            warn=self.warnings.append,
             clock=Clock(),
         )
 
@@ -62,7 +62,7 @@ def names(directory: Path) -> list[str]:
 
 
 def test_each_line_gets_the_time_in_front(tmp_path: Path) -> None:
-    """A line in the file is an ISO 8601 time with offset, a blank, and what was said."""
+    """A line in the file is an ISO 8601 time with offset, a space, and the output."""
     log = Log(tmp_path)
     log.write_output(b"one\ntw")
     log.write_output(b"o\n")
@@ -73,7 +73,7 @@ def test_each_line_gets_the_time_in_front(tmp_path: Path) -> None:
 
 
 def test_stderr_goes_to_its_own_file_when_it_comes_apart(tmp_path: Path) -> None:
-    """Half lines of one don't get into the other; the last lines are those of both."""
+    """Incomplete lines of one don't mix with the other; the last lines are those of both."""
     log = Log(tmp_path)
     log.write_output(b"half a ")
     log.write_errors(b"oops\n")
@@ -86,7 +86,7 @@ def test_stderr_goes_to_its_own_file_when_it_comes_apart(tmp_path: Path) -> None
 
 
 def test_what_has_no_newline_at_the_end_is_kept(tmp_path: Path) -> None:
-    """The last words of a service that dies in the middle of a line are in the log."""
+    """The last output of a service that dies in the middle of a line is in the log."""
     log = Log(tmp_path)
     log.write_output(b"aaargh")
     log.finish()
@@ -96,7 +96,7 @@ def test_what_has_no_newline_at_the_end_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_last_lines_are_at_hand(tmp_path: Path) -> None:
-    """Twenty of them, of the present run only."""
+    """The last twenty are kept in memory, of the present run only."""
     log = Log(tmp_path, max_bytes=10**6)
     log.write_output(b"old\n")
     log.begin_run()
@@ -132,7 +132,7 @@ def test_keeping_no_other_file_is_possible(tmp_path: Path) -> None:
 
 
 def test_a_smaller_keep_removes_what_is_too_much(tmp_path: Path) -> None:
-    """A bound that was tightened holds as soon as the next file is put aside."""
+    """A smaller limit takes effect at the next rotation."""
     log = Log(tmp_path, max_bytes=100, keep=9)
     for number in range(50):
         log.write_output(b"line %d\n" % number)
@@ -158,7 +158,7 @@ def test_old_files_are_put_aside_whatever_their_size(tmp_path: Path) -> None:
 
 
 def test_the_total_is_bounded(tmp_path: Path) -> None:
-    """total_bytes lets the oldest files go, however many may be kept."""
+    """total_bytes removes the oldest files, however many `keep` allows."""
     log = Log(tmp_path, max_bytes=1000, keep=50, total_bytes=3500)
     for number in range(500):
         log.write_output(b"line %d\n" % number)
@@ -192,7 +192,7 @@ def test_a_flood_outruns_the_compressor_without_loss_or_disorder(tmp_path: Path)
 
 
 def test_output_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
-    """A log that can't be written costs the service nothing, and isn't lost silently."""
+    """A log that can't be written doesn't disturb the service, and lost lines are counted."""
     missing = tmp_path / "missing"
     log = Log(missing)
     log.write_output(b"hello\n")
@@ -204,7 +204,7 @@ def test_output_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
     log.close()
     gap = f"[pyroctl] 3 lines ({log.lost_bytes} bytes) are missing here: No such file or directory"
     assert texts(missing) == [gap, "again"]
-    assert [told.partition(" ")[2] for told in log.told] == [
+    assert [warning.partition(" ")[2] for warning in log.warnings] == [
         "can't be written: No such file or directory",
         f"can be written again; 3 lines ({log.lost_bytes} bytes) are missing",
     ]
@@ -212,12 +212,12 @@ def test_output_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
 def test_a_full_disk_costs_lines_but_cuts_none(tmp_path: Path) -> None:
-    """The file ends with a whole line; when there is room again, the gap is said in it."""
+    """The file ends with a whole line; when there is room again, a line in it reports the gap."""
     import subprocess
 
     small = tmp_path / "small"
     small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", small]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(small)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting isn't permitted here")
     try:
@@ -240,8 +240,8 @@ def test_a_full_disk_costs_lines_but_cuts_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["rename", "unlink", "truncate"])
-def test_a_file_that_was_taken_away_is_begun_anew(tmp_path: Path, how: str) -> None:
-    """People do that; nothing is written into a file without a name."""
+def test_a_file_that_was_removed_is_created_again(tmp_path: Path, how: str) -> None:
+    """Output isn't written to a deleted file."""
     log = Log(tmp_path)
     log.write_output(b"old\n")
     path = tmp_path / "es.log"
@@ -258,7 +258,7 @@ def test_a_file_that_was_taken_away_is_begun_anew(tmp_path: Path, how: str) -> N
 
 
 def test_after_reopen_a_moved_file_stays_as_it_is(tmp_path: Path) -> None:
-    """What logrotate and its like need (SIGUSR1)."""
+    """Logrotate and similar programs need this (SIGUSR1)."""
     log = Log(tmp_path)
     log.write_output(b"old\n")
     (tmp_path / "es.log").rename(tmp_path / "away")

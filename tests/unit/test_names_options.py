@@ -35,8 +35,8 @@ def test_without_options_it_is_a_name_server_for_this_machine():
         (["extra"], "unrecognized arguments"),
     ],
 )
-def test_nonsense_exits_2_and_says_what_is_wrong(argv, complaint, capsys):
-    """A mistake is found before anything is done."""
+def test_nonsense_exits_2_and_reports_what_is_wrong(argv, complaint, capsys):
+    """An error is found before anything is done."""
     with pytest.raises(SystemExit) as exit_:
         parse(argv)
     assert exit_.value.code == 2
@@ -45,7 +45,7 @@ def test_nonsense_exits_2_and_says_what_is_wrong(argv, complaint, capsys):
 
 @pytest.mark.parametrize(("text", "seconds"), [("0", 0.0), ("3", 3.0), ("60.5", 60.5)])
 def test_autoclean_takes_seconds(text, seconds):
-    """0 never cleans; Pyro5's minimum holds."""
+    """0 disables cleaning; Pyro5's minimum applies."""
     assert parse(["--autoclean", text]).autoclean == seconds
 
 

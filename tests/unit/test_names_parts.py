@@ -31,7 +31,7 @@ def test_patterns_match_from_the_start_and_care_about_case():
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*$", "(a|aa)+$"])
 def test_a_pattern_that_backtracks_without_end_is_cut_off(pattern):
-    """A spiteful pattern costs half a second of CPU; `re` would take hours."""
+    """A malicious pattern costs half a second of CPU; `re` would take hours."""
     started = time.monotonic()
     with contextlib.suppress(NamingError):
         matching(pattern, ["a" * 40 + "b"] * 50)
@@ -41,8 +41,8 @@ def test_a_pattern_that_backtracks_without_end_is_cut_off(pattern):
 @pytest.mark.parametrize(
     "pattern", ["a{1000000000}", "(?:a{100}){100}", "a{2,5000}", "a" * 513, "(", "a{,9999}"]
 )
-def test_a_pattern_that_would_eat_the_memory_is_refused(pattern):
-    """What can't be compiled cheaply is an error for its sender."""
+def test_a_pattern_that_would_exhaust_the_memory_is_refused(pattern):
+    """A pattern that is expensive to compile is an error for its sender."""
     with pytest.raises(NamingError, match="invalid regex"):
         matching(pattern, ["a"])
 
@@ -52,7 +52,7 @@ def test_a_pattern_that_would_eat_the_memory_is_refused(pattern):
 
 @pytest.mark.parametrize("kind", ["memory", "sql"])
 def test_both_storages_list_by_pattern_and_by_prefix(kind, tmp_path):
-    """The armour changes nothing of what Pyro5's storages do."""
+    """Our protection does not change the behaviour of Pyro5's storages."""
     names = NameServer(open_storage("memory" if kind == "memory" else f"sql:{tmp_path / 'n'}"))
     names.register("a.one", "PYRO:x@localhost:1", metadata={"m"})
     names.register("b.two", "PYRO:y@localhost:2")
@@ -76,7 +76,7 @@ def make_torn(path):
 
 @pytest.mark.parametrize("make", [make_garbage, make_torn, os.mkdir])
 def test_a_storage_that_can_not_be_used_is_a_clear_and_permanent_error(make, tmp_path):
-    """What is wrong shows at the start, and not at somebody's lookup."""
+    """The error shows at the start, not at a client's lookup."""
     path = tmp_path / "names.sqlite"
     make(path)
     with pytest.raises(StorageError, match=r"can't keep names in .*names\.sqlite") as caught:
@@ -85,7 +85,7 @@ def test_a_storage_that_can_not_be_used_is_a_clear_and_permanent_error(make, tmp
 
 
 def test_a_storage_that_is_locked_is_worth_another_try(tmp_path, monkeypatch):
-    """Somebody's backup must not make the failure permanent."""
+    """A backup in progress must not make the failure permanent."""
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", functools.partial(connect, timeout=0.05))
     path = tmp_path / "names.sqlite"
@@ -119,7 +119,7 @@ def test_a_name_goes_only_after_it_was_unreachable_for_long_enough():
     assert cleaner.removed == 1
 
 
-def test_coming_back_starts_the_time_anew():
+def test_coming_back_restarts_the_time():
     """Only an unbroken absence counts."""
     reachable = {"value": False}
     names = register(x="PYRO:x@localhost:1")
@@ -132,8 +132,8 @@ def test_coming_back_starts_the_time_anew():
     assert names.count() == 1
 
 
-def test_a_new_registration_of_the_name_starts_the_time_anew():
-    """A new address is a new entry, even if nobody listens there yet."""
+def test_a_new_registration_of_the_name_restarts_the_time():
+    """A new address is a new entry, even if nothing listens there yet."""
     names = register(x="PYRO:x@localhost:1")
     cleaner = Cleaner(names, 3, reachable=lambda _: False)
     cleaner.clean(0)
@@ -142,7 +142,7 @@ def test_a_new_registration_of_the_name_starts_the_time_anew():
     assert "x" in names.list()
 
 
-def test_a_name_that_is_registered_anew_while_being_tried_stays():
+def test_a_name_that_is_registered_again_while_being_tried_stays():
     """Between the try and the removal, nothing is lost."""
     names = register(x="PYRO:x@localhost:1")
 
@@ -157,7 +157,7 @@ def test_a_name_that_is_registered_anew_while_being_tried_stays():
 
 
 def test_unix_sockets_and_odd_addresses_do_not_disturb_it(tmp_path):
-    """Pyro5's own cleaner dies of a name on a Unix socket."""
+    """Pyro5's own cleaner crashes on a name with a Unix socket."""
     path = str(tmp_path / "socket")
     assert not can_connect(f"PYRO:x@./u:{path}")
     with socket.socket(socket.AF_UNIX) as sock:
@@ -171,7 +171,7 @@ def test_unix_sockets_and_odd_addresses_do_not_disturb_it(tmp_path):
 
 
 def test_the_thread_cleans_at_intervals_survives_a_failing_storage_and_stops_at_once(caplog):
-    """An ill storage is reported, and the next round tries again."""
+    """A failing storage is reported, and the next round tries again."""
     names = register(x="PYRO:x@localhost:1")
     rounds = threading.Semaphore(0)
 

@@ -22,7 +22,7 @@ def test_files_of_the_same_name_are_different_deployments() -> None:
 
 
 def test_without_a_runtime_directory_the_state_directory_serves() -> None:
-    """A socket is never in a directory that others can write to."""
+    """A socket is never in a directory that other users can write to."""
     paths = deployment_paths(None, None, {"XDG_STATE_HOME": "/home/u/.state"})
     assert paths.run == "/home/u/.state/pyroctl/default/run"
     assert paths.logs == "/home/u/.state/pyroctl/default/logs"

@@ -36,8 +36,8 @@ def test_stopping_takes_dependents_first() -> None:
     assert plan.stop_waves(["feed"], LAB) == (("feed",),)
 
 
-def test_a_circle_is_named_whole() -> None:
-    """The error says who needs whom, all the way round."""
+def test_a_cycle_is_named_completely() -> None:
+    """The error lists each service and its need, around the whole cycle."""
     needs = {"a": ("b",), "b": ("c",), "c": ("a",), "d": ("a",)}
     assert plan.find_cycle(needs) == ("a", "b", "c", "a")
     with pytest.raises(ValueError, match="a → b → c → a"):
@@ -45,7 +45,7 @@ def test_a_circle_is_named_whole() -> None:
 
 
 @given(acyclic(), st.data())
-def test_nobody_starts_before_its_needs_nor_stops_before_its_dependents(
+def test_no_service_starts_before_its_needs_nor_stops_before_its_dependents(
     needs: dict[str, tuple[str, ...]], data: st.DataObject
 ) -> None:
     """In every acyclic deployment both orders respect every need, and list each service once."""
@@ -62,10 +62,10 @@ def test_nobody_starts_before_its_needs_nor_stops_before_its_dependents(
 
 
 @given(acyclic(), st.data())
-def test_a_need_that_closes_a_circle_is_always_found(
+def test_a_need_that_closes_a_cycle_is_always_found(
     needs: dict[str, tuple[str, ...]], data: st.DataObject
 ) -> None:
-    """Whatever else is there, one added circle is found, and what is found is a circle."""
+    """One added cycle is found in any plan, and what is found is a cycle."""
     if not needs:
         return
     name = data.draw(st.sampled_from(sorted(needs)))

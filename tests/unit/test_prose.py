@@ -44,11 +44,11 @@ def test_how_the_docstring_of_a_function_begins(tmp_path, docstring, found):
 @pytest.mark.parametrize(
     ("sentence", "found"),
     [
-        ("x is no key", "is no key"),
+        ("x is no key", "is no key"),  # prose: ok
         ("there is no key, and is there no other?", None),
         ("there can be no key", None),
         ("x is no longer a key", None),
-        ("x is no `key`", "is no `key`"),
+        ("x is no `key`", "is no `key`"),  # prose: ok
         ("Who meets a limit is told.", "Who"),
         ("Who is there?", None),
         ("The one who is there.", None),
@@ -67,18 +67,18 @@ def test_sentences(tmp_path, sentence, found):
 def test_what_is_read_in_python(tmp_path):
     """Comments and strings of several words, also where a sentence is broken; no code, no names."""
     text = (
-        "is_no = {'anew'}  # is no\n# key\n"
+        "is_no = {'anew'}  # is no\n# key\n"  # prose: ok
         'raise ValueError(\n    f"{is_no}"\n    " is no"\n    " key"\n)\n'
-        "# begin\n# anew\n"
+        "# begin\n# anew\n"  # prose: ok
     )
-    assert lint(tmp_path, "a.py", text) == ['5:7: is no" " key', "9:3: anew"]
+    assert lint(tmp_path, "a.py", text) == ['5:7: is no" " key', "9:3: anew"]  # prose: ok
 
 
 def test_what_is_read_in_markdown_and_man_pages(tmp_path):
     """Neither code nor literal displays nor targets of links; sentences go on behind macros."""
-    text = "```\nanew\n```\n\n    anew\n\n<!-- anew --> [x](anew) is\nno key\n"
+    text = "```\nanew\n```\n\n    anew\n\n<!-- anew --> [x](anew) is\nno key\n"  # prose: ok
     assert lint(tmp_path, "a.md", text) == ["7:25: is no key"]
-    text = '.\\" anew\n.Bd -literal\nanew\n.Ed\nThat is no\n.Li key .\n.Fl -color\n'
+    text = '.\\" anew\n.Bd -literal\nanew\n.Ed\nThat is no\n.Li key .\n.Fl -color\n'  # prose: ok
     assert lint(tmp_path, "a.1", text) == ["5:6: is no .Li key ."]
 
 

@@ -23,20 +23,20 @@ def record(state: State, run: int | None = 7, **more: object) -> UnitRecord:
 
 @pytest.mark.parametrize("state", [State.STARTING, State.RUNNING, State.STOPPING])
 def test_a_process_that_lives_is_reattached_as_it_was(state: State) -> None:
-    """Nothing has happened since."""
+    """Its state is what it was."""
     assert decide(record(state), [7, 8], STAMP) == (record(state), ())
 
 
 @pytest.mark.parametrize("state", [State.STOPPED, State.BACKOFF, State.EXITED, State.FAILED])
 def test_a_service_without_a_process_stays_as_it_was(state: State) -> None:
-    """Its timer, if it has one, goes on."""
+    """Its timer, if it has one, continues."""
     before = record(state, None)
     assert decide(before, [], STAMP) == (before, ())
 
 
 @pytest.mark.parametrize("state", [State.STARTING, State.RUNNING, State.STOPPING])
 def test_a_process_that_is_gone_has_ended_somehow(state: State) -> None:
-    """Also if its successor lives; how it ended the last time isn't how it ended now."""
+    """This holds even if its successor lives; its earlier outcome is not the present one."""
     restored, events = decide(record(state, successor=8), [8], STAMP)
     assert (restored.state, restored.last_end) == (record(state).state, None)
     assert events == (Exited(UNKNOWN), SessionEmpty())

@@ -53,12 +53,12 @@ LASER = ServiceSpec("laser", CommandOptions(("laser", "--on")))
 
 @pytest.mark.parametrize("record", [RECORD, UnitRecord(ServiceState())])
 def test_what_is_read_is_what_was_written(record: UnitRecord) -> None:
-    """Also after it was JSON."""
+    """This holds after a conversion to JSON."""
     assert from_json(json.loads(json.dumps(to_json(record)))) == record
 
 
-def test_what_a_newer_program_knows_more_is_left_out() -> None:
-    """A record with keys that nobody knows here is read all the same."""
+def test_additional_keys_of_a_newer_program_are_ignored() -> None:
+    """A record with unknown keys is still read."""
     table = to_json(RECORD)
     for part in (table, table["life"], table["runs"][0], table["history"][0]):
         part["mood"] = "fine"
@@ -66,8 +66,8 @@ def test_what_a_newer_program_knows_more_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("spoil", ["version", "life", "runs", "state"])
-def test_what_is_no_record_is_refused(spoil: str) -> None:
-    """By an error that says so, never by half a record."""
+def test_an_invalid_record_is_refused(spoil: str) -> None:
+    """It raises an error, and never returns half a record."""
     table = to_json(RECORD)
     if spoil == "state":
         table["life"]["state"] = "dreaming"
@@ -88,8 +88,8 @@ def test_what_is_no_record_is_refused(spoil: str) -> None:
         CommandOptions(("x",), LogReady("up")),
     ],
 )
-def test_a_stamp_tells_whether_a_fresh_process_is_needed(options: NameServerOptions) -> None:
-    """It is another one for what the process was told, and the same for what only we act on."""
+def test_a_stamp_shows_whether_a_new_process_is_needed(options: NameServerOptions) -> None:
+    """It differs if the process would be started differently, not for what only we act on."""
     spec = ServiceSpec("s", options)
     assert stamp(replace(spec, env={"A": "1"})) != stamp(spec)
     assert stamp(replace(spec, log=LogSpec(stderr="apart"))) != stamp(spec)
@@ -98,7 +98,7 @@ def test_a_stamp_tells_whether_a_fresh_process_is_needed(options: NameServerOpti
 
 
 def test_a_stamp_counts_what_isnt_a_default_only() -> None:
-    """So a key that a newer version adds, with its default, changes nothing."""
+    """A key that a newer version adds, with its default, changes nothing."""
     assert stamp(replace(LASER, cwd=None, umask=None)) == stamp(LASER)
     assert stamp(replace(LASER, cwd="/")) != stamp(LASER)
     assert stamp(ServiceSpec("s", NameServerOptions())) != stamp(
@@ -107,6 +107,6 @@ def test_a_stamp_counts_what_isnt_a_default_only() -> None:
 
 
 def test_the_order_of_variables_changes_no_stamp() -> None:
-    """A table has no order."""
+    """Tables are unordered."""
     one, other = ({"A": "1", "B": "2"}, {"B": "2", "A": "1"})
     assert stamp(replace(LASER, env=one)) == stamp(replace(LASER, env=other))

@@ -1,4 +1,4 @@
-"""What a reload would do, from the two deployments and how things are: no process needed."""
+"""What a reload would do, from the two deployments and the present states, without processes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def keys_of(old, new) -> list[tuple[str, bool]]:
 
 
 def test_changes_name_keys_as_the_configuration_does():
-    """Tables give the keys in them, and each key knows whether it takes effect at once."""
+    """Tables are compared key by key, and each key knows whether it takes effect at once."""
     old = command("a", env={"A": "1", "B": "2"}, log=LogSpec(keep=1))
     new = command("a", "b", env={"A": "1", "C": "3"}, log=LogSpec(keep=2), stop_timeout=1.0)
     new = replace(new, options=CommandOptions(("x",), PortReady(1)), cwd="/x")
@@ -83,7 +83,7 @@ def test_another_kind_is_one_change():
 
 
 def test_values_of_the_environment_are_secret():
-    """Everything else is shown."""
+    """Their values are hidden; everything else is shown."""
     assert KeyChange("env.PASSWORD", "a", "b").secret
     assert not KeyChange("command", "a", "b").secret
 
@@ -109,7 +109,7 @@ def test_every_change_can_be_written(old, new):
 
 
 def test_a_watchdog_comes_and_goes_live():
-    """As a whole and key by key; where stderr goes is decided when a process starts."""
+    """This holds for the table and for each key; stderr is connected when a process starts."""
     dog = replace(command("a"), watchdog=WatchdogSpec())
     assert keys_of(command("a"), dog) == [("watchdog", True)]
     other = replace(dog, watchdog=WatchdogSpec(every=9.0))
@@ -119,19 +119,19 @@ def test_a_watchdog_comes_and_goes_live():
 
 
 def test_manager_keys_wait_for_a_new_manager():
-    """They are told apart from services and place."""
+    """They are reported apart from services and place."""
     old, new = deployment(command("a")), deployment(command("b"), name="x")
     assert [change.key for change in manager_changes(old, new)] == ["name"]
 
 
 def test_nothing_changed_is_nothing_to_do():
-    """However much runs."""
+    """This holds whatever is running."""
     old = deployment(command("a"), command("b", "a"))
     assert plan(old, old) == []
 
 
 def test_only_what_changed_restarts_in_the_order_of_needs():
-    """What needs it stays; a live change comes first and touches no process."""
+    """Dependents stay; a live change comes first and touches no process."""
     old = deployment(command("c", "b"), command("b", "a"), command("a"), command("d"))
     new = deployment(
         command("c", "b", cwd="/"),
@@ -143,7 +143,7 @@ def test_only_what_changed_restarts_in_the_order_of_needs():
 
 
 def test_removed_go_first_dependents_before_what_they_need():
-    """New ones come in the order of their needs, restarts among them."""
+    """New ones start in the order of their needs, restarts included."""
     old = deployment(command("a"), command("b", "a"), command("c"))
     new = deployment(command("c", "e", cwd="/"), command("e", "d"), command("d"))
     assert plan(old, new) == [
@@ -156,7 +156,7 @@ def test_removed_go_first_dependents_before_what_they_need():
 
 
 def test_new_services_that_are_not_enabled_only_become_known():
-    """Unless another needs them."""
+    """They start only if another service needs them."""
     old = deployment(command("a"))
     new = deployment(
         command("a"), command("b", enabled=False), command("c", "d"), command("d", enabled=False)
@@ -164,7 +164,7 @@ def test_new_services_that_are_not_enabled_only_become_known():
     assert plan(old, new) == [("add", "b"), ("start", "d"), ("start", "c")]
 
 
-def test_what_somebody_has_stopped_stays_down():
+def test_a_stopped_service_stays_down():
     """Its new settings count when it is started; a restart starts what it needs."""
     old = deployment(command("a"), command("b"), command("c", "a"))
     new = deployment(command("a", cwd="/"), command("b"), command("c", "a", cwd="/"))
@@ -175,14 +175,14 @@ def test_what_somebody_has_stopped_stays_down():
 
 
 def test_what_has_failed_is_tried_again_when_anything_of_it_changed():
-    """Perhaps the time-out was too short."""
+    """The change may be the fix, for example of a time-out."""
     old = deployment(command("a"), command("b"))
     new = deployment(command("a", start_timeout=99.0), command("b"))
     assert plan(old, new, Present({}, troubled={"a", "b"})) == [("start", "a")]
 
 
 def test_a_process_is_compared_with_what_it_was_started_with():
-    """Not with what was configured meanwhile: it may have restarted by itself."""
+    """The configuration since then doesn't count: it may have restarted by itself."""
     first = deployment(command("a"))
     second = deployment(command("a", cwd="/x"))
     assert plan(first, second, all_up(second)) == []
@@ -192,7 +192,7 @@ def test_a_process_is_compared_with_what_it_was_started_with():
 
 
 def test_two_services_swap_their_ports():
-    """The one that is in the way stops first; otherwise neither could have the other's."""
+    """The one that occupies the port stops first; otherwise neither could have the other's."""
 
     def at(name, port):
         return ServiceSpec(name, EventServiceOptions(port=port))
@@ -205,7 +205,7 @@ def test_two_services_swap_their_ports():
 
 
 def test_programs_follow_a_name_server_that_moves():
-    """They were told where it is when they started; an event service is told again."""
+    """They got its address when they started; an event service is notified instead."""
 
     def lab(port):
         return deployment(
@@ -223,8 +223,8 @@ def test_programs_follow_a_name_server_that_moves():
     assert (moved.key, moved.old, moved.new) == ("name server", "localhost:1", "localhost:2")
 
 
-def test_on_the_way_back_what_was_up_comes_up():
-    """Enabled or not."""
+def test_a_rollback_starts_what_was_running():
+    """This holds for enabled and other services."""
     old = deployment(command("a", enabled=False), command("b"), command("c"))
     new = deployment(command("c"))
     present = Present({"c": new.services["c"]}, usable={"c"})
@@ -252,7 +252,7 @@ def deployments(draw) -> Deployment:
 
 @given(old=deployments(), new=deployments(), stopped=st.sets(st.sampled_from(NAMES)))
 def test_whatever_changes_the_plan_leads_there(old, new, stopped):
-    """After it, what was up runs with the new settings, and is never without what it needs."""
+    """After it, what was running has the new settings, and is never without what it needs."""
     running = {n: spec for n, spec in old.services.items() if n not in stopped}
     present = Present(dict(running), usable=set(running))
     for step in reload_plan(old, new, present):
@@ -270,8 +270,8 @@ def test_whatever_changes_the_plan_leads_there(old, new, stopped):
         assert running[name] == new.services[name]
 
 
-def test_a_step_says_why():
-    """For people."""
+def test_a_step_has_its_reason():
+    """The text is for users."""
     old, new = deployment(command("a")), deployment(command("b"))
     steps = reload_plan(old, new, all_up(old))
     assert [step.why for step in steps] == ["no longer in the configuration", "new"]
@@ -279,6 +279,6 @@ def test_a_step_says_why():
 
 @pytest.mark.parametrize("up", [None, set()])
 def test_up_restricts_what_starts(up):
-    """None is whatever is enabled."""
+    """None means whatever is enabled."""
     old, new = deployment(command("a")), deployment(command("a"), command("b"))
     assert plan(old, new, up=up) == [("add" if up is not None else "start", "b")]

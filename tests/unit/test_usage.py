@@ -1,4 +1,4 @@
-"""When a service takes more than it may."""
+"""When a service exceeds its limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPEC = ServiceSpec("x", CommandOptions(("x",)), max_rss=1000, max_cpu=50.0, wind
 
 
 def judge(looks, spec=SPEC):
-    """Give the verdict after each look."""
+    """Return the verdict after each sample."""
     excess, found = Excess(), []
     for before, now in itertools.pairwise(looks):
         excess = compare(spec, excess, before, now)
@@ -27,18 +27,18 @@ def looks(*taken):
 
 
 def test_too_much_memory_for_the_whole_window_is_too_much():
-    """The reason has what it took, and what it may."""
-    told = judge(looks((0, 0), (2000, 0), (2000, 0), (2_000_000, 0)))
-    assert told == [None, None, "used 2.0 MB of memory, more than max_rss (0.0 MB)"]
+    """The reason has the usage and the limit."""
+    verdicts = judge(looks((0, 0), (2000, 0), (2000, 0), (2_000_000, 0)))
+    assert verdicts == [None, None, "used 2.0 MB of memory, more than max_rss (0.0 MB)"]
 
 
-def test_one_moment_within_the_limit_forgives_what_was_before():
-    """A peak is no leak."""
+def test_one_sample_within_the_limit_resets_the_window():
+    """A peak is not a leak."""
     assert judge(looks((0, 0), (2000, 0), (2000, 0), (1000, 0), (2000, 0), (2000, 0))) == [None] * 5
 
 
-def test_processor_time_counts_from_the_look_before():
-    """Two seconds of 90 percent are known at the third look."""
+def test_processor_time_counts_from_the_sample_before():
+    """Two seconds at 90 percent are detected at the third sample."""
     assert judge(looks((0, 0.0), (0, 0.9), (0, 1.8))) == [
         None,
         "used 90 % of a processor, more than max_cpu (50 %)",
@@ -47,15 +47,15 @@ def test_processor_time_counts_from_the_look_before():
 
 
 def test_processes_that_come_and_go_are_counted_for_themselves():
-    """A new process has used all its time since the last look; one that is gone none."""
+    """A new process has used all its time since the last sample; an ended one counts as none."""
     before, now = UsageSample(0.0, 0, {1: 5.0, 2: 7.0}), UsageSample(2.0, 0, {1: 5.5, 3: 0.5})
     assert load(before, now) == 50.0
     assert load(now, now) == 0.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.floats(0, 0.5)), max_size=20))
-def test_who_stays_within_the_limits_is_never_ended(taken):
-    """Whatever it does below them."""
+def test_a_service_within_the_limits_is_never_ended(taken):
+    """Usage below the limits has no consequence."""
     total, found = 0.0, []
     for rss, cpu in taken:
         total += cpu * 0.99
@@ -63,8 +63,8 @@ def test_who_stays_within_the_limits_is_never_ended(taken):
     assert set(judge(looks(*found))) <= {None}
 
 
-def test_looks_are_only_as_frequent_as_the_window_asks_for():
-    """Five in a window, at most ten a second, at least one in ten seconds."""
+def test_samples_are_only_as_frequent_as_the_window_requires():
+    """A window has five samples, at most ten a second, at least one in ten seconds."""
     assert [pause(window) for window in (0.01, 5.0, 3600.0)] == [0.1, 1.0, 10.0]
     assert not is_limited(ServiceSpec("x", CommandOptions(("x",))))
     assert is_limited(SPEC)

@@ -1,4 +1,4 @@
-"""When a service counts as hung, and who asks it."""
+"""When a service counts as hung, and the watchdog that probes it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pyroctl.manager.health.health import Watchdog
 SPEC = WatchdogSpec(every=2.0, timeout=2.0, failures=3)
 
 
-def test_so_many_misses_in_a_row_are_a_hang() -> None:
-    """Two are none; an answer in between begins anew; the reason has the number."""
+def test_three_misses_in_a_row_are_a_hang() -> None:
+    """Two are not; an answer in between resets the count; the reason has the number."""
     missed = 0
     for answered in (False, False, True, False, False):
         missed = count_missed(missed, 2.0, SPEC, answered=answered)
@@ -26,16 +26,16 @@ def test_so_many_misses_in_a_row_are_a_hang() -> None:
 
 
 @given(st.integers(0, 10), st.floats(3.1, 1e6))
-def test_what_we_slept_through_ourselves_is_forgiven(missed: int, waited: float) -> None:
-    """A time-out that is noticed far too late blames nobody, whatever came before."""
+def test_misses_while_the_machine_slept_do_not_count(missed: int, waited: float) -> None:
+    """A time-out that is noticed far too late resets the count."""
     assert count_missed(missed, waited, SPEC, answered=False) == 0
 
 
-def test_it_asks_until_the_service_hangs_and_then_no_more() -> None:
-    """One question after the other; `on_hung` is called once."""
+def test_it_probes_until_the_service_hangs_and_then_no_more() -> None:
+    """Probes run one after the other; `on_hung` is called once."""
     spec = WatchdogSpec(every=0.001, timeout=0.001, failures=3)
     answers = [True, False, True, False, False, False]
-    said: list[str] = []
+    reasons: list[str] = []
 
     async def probe(patience: float) -> bool:
         assert patience == spec.timeout
@@ -45,19 +45,19 @@ def test_it_asks_until_the_service_hangs_and_then_no_more() -> None:
         done = asyncio.Event()
 
         def hung(reason: str) -> None:
-            said.append(reason)
+            reasons.append(reason)
             done.set()
 
         Watchdog(spec, probe, hung, clock=lambda: 0.0)
         await asyncio.wait_for(done.wait(), 20)
 
     asyncio.run(watch())
-    assert (said, answers) == (["did not answer 3 pings"], [])
+    assert (reasons, answers) == (["did not answer 3 pings"], [])
 
 
-def test_a_cancelled_watchdog_says_nothing() -> None:
-    """Its service has stopped: the question under way is given up, and nothing comes of it."""
-    said: list[str] = []
+def test_a_cancelled_watchdog_reports_nothing() -> None:
+    """Its service has stopped: the probe under way is cancelled, without consequences."""
+    reasons: list[str] = []
 
     async def watch() -> None:
         asked, given_up = asyncio.Event(), asyncio.Event()
@@ -69,16 +69,16 @@ def test_a_cancelled_watchdog_says_nothing() -> None:
             finally:
                 given_up.set()
 
-        watchdog = Watchdog(WatchdogSpec(0.001, 0.001, 1), probe, said.append)
+        watchdog = Watchdog(WatchdogSpec(0.001, 0.001, 1), probe, reasons.append)
         await asyncio.wait_for(asked.wait(), 20)
         watchdog.cancel()
         await asyncio.wait_for(given_up.wait(), 5)
 
     asyncio.run(watch())
-    assert said == []
+    assert reasons == []
 
 
-def test_a_watchdog_that_is_cancelled_between_two_questions_asks_no_more() -> None:
+def test_a_watchdog_that_is_cancelled_between_two_probes_stops() -> None:
     """Another one with the same interval, begun later, shows that the time for it has passed."""
     asked: list[str] = []
 

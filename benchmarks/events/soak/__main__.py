@@ -17,7 +17,7 @@ from benchmarks.events.soak import soak, verdict
 
 
 def main() -> int:
-    """Run, print, and say whether all was well."""
+    """Run, print, and return whether all was well."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.events.soak",
         description=__doc__,
@@ -40,11 +40,11 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         if not options.quiet:
             print(text, file=sys.stderr, flush=True)
 
-    outcome = soak.run(soak.Plan(options.seconds, options.rate, options.seed), stop, say)
+    outcome = soak.run(soak.Plan(options.seconds, options.rate, options.seed), stop, log)
     print(verdict.markdown(outcome))
     if options.json:
         options.json.write_text(json.dumps(verdict.as_dict(outcome), indent=1), encoding="utf-8")
@@ -57,7 +57,7 @@ def _positive(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
 
 

@@ -1,6 +1,6 @@
 """What runs in the processes: healthy sources and sinks, idle ones, and those who come and go.
 
-Every actor is called with a pipe to the director first. It says READY, obeys what comes, and ends
+Every actor's first argument is a pipe to the director. It sends READY, obeys what comes, and ends
 when the pipe is closed.
 """
 
@@ -37,7 +37,7 @@ _DRAIN = 20.0
 
 
 def act(pipe: Connection, actor: Callable[..., Any], *args: Any) -> None:
-    """Be an actor; whatever goes wrong is reported."""
+    """Run as an actor, and report whatever goes wrong."""
     _die_with_director()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the director
     logger = logging.getLogger("pyro_events")
@@ -65,14 +65,14 @@ class Complaints(logging.Handler):
             self.texts.append(record.getMessage())
 
     def with_count(self, number: int) -> list[str]:
-        """Give them, and how many troubles the helpers themselves have counted."""
+        """Return them, and how many troubles the helpers themselves have counted."""
         return [*self.texts, *([f"{number} gaps, breaks or retries"] if number else [])]
 
 
 def _die_with_director() -> None:
-    """Be killed, even while stopped, when the fork server ends, which does so with the director.
+    """Make the kernel kill this process, even while stopped, when the fork server ends.
 
-    It doesn't as long as its children keep its lifeline open, which they inherit.
+    That ends with the director, unless its children keep open its lifeline, which they inherit.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     lifeline: int = vars(forkserver)["_forkserver"]._forkserver_alive_fd  # noqa: SLF001 - no other way
@@ -126,7 +126,7 @@ def sink(
 
 
 def idler(pipe: Connection, uri: str, number: int) -> None:
-    """Be some subscribers that never get anything."""
+    """Run as some subscribers that never get anything."""
     made = [receiver("stream", uri, lambda _event: None, name=f"idle-{n}") for n in range(number)]
     for n, each in enumerate(made):
         each.subscribe([f"idle.{n}"], [])
@@ -135,7 +135,7 @@ def idler(pipe: Connection, uri: str, number: int) -> None:
 
 
 def visitor(pipe: Connection, uri: str, kind: str, seed: int, options: dict[str, Any]) -> None:
-    """Subscribe to noise and to the healthy events, change one's mind, and leave when told."""
+    """Subscribe to noise and to the healthy events, unsubscribe from some, and leave when told."""
     chance = random.Random(seed)
     got = 0
 
@@ -145,7 +145,7 @@ def visitor(pipe: Connection, uri: str, kind: str, seed: int, options: dict[str,
 
     made = receiver(kind, uri, take, name=f"visitor-{kind}", **options)
     made.subscribe([f"{NOISE}.{chance.randrange(TOPICS)}"], [rf"{NOISE}\.1.*"])
-    if options["when_full"] != "block":  # who lets publishers wait must not touch the healthy
+    if options["when_full"] != "block":  # one that blocks publishers must not touch the healthy
         made.subscribe([], [rf"{HEALTHY}\..*"])
     pipe.send((READY, None))
     while not pipe.poll(chance.uniform(0.2, 1.5)):

@@ -113,7 +113,7 @@ class _Async:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _leave(self) -> None:
-        """Close, and see the iteration end; the loop goes on, for this has to end in it, too."""
+        """Close, and wait for the end of the iteration, in the loop, which goes on until then."""
         await self._subscriber.close()
         await self._iteration
 
@@ -195,7 +195,7 @@ class Sender:
         return counts["failed"] + counts["retries"]
 
     def close(self) -> None:
-        """Have everything sent, and leave."""
+        """Flush, and leave."""
         if self._publisher is not None:
             self._publisher.close()
         if self._proxy is not None:

@@ -24,13 +24,13 @@ PATIENCE = 30.0
 _PR_SET_PDEATHSIG = 1
 
 # Forked from a process that has imported everything: an actor costs milliseconds, and what changes
-# in the sources meanwhile doesn't reach a run.
+# in the sources during a run doesn't reach it.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["benchmarks.events.soak.actors"])
 
 
 class ActorFailed(Exception):
-    """An actor that should be well has died, or says that something is wrong."""
+    """An actor that should be well has died, or reports that something is wrong."""
 
 
 class Actor:
@@ -49,19 +49,19 @@ class Actor:
         """Its processor time in seconds, known when it has ended."""
 
     def expect(self, word: str, patience: float = PATIENCE) -> Any:
-        """Wait for that word, and give what came with it; raises ActorFailed."""
+        """Wait for that word, and return what came with it; raises ActorFailed."""
         try:
             if not self._pipe.poll(patience):
                 raise ActorFailed(f"not {word} within {patience:g} s")
-            said, value = self._pipe.recv()
+            received, value = self._pipe.recv()
         except (EOFError, OSError):
             raise ActorFailed(f"died before it was {word}") from None
-        if said != word:
+        if received != word:
             raise ActorFailed(str(value))
         return value
 
-    def tell(self, value: Any = None) -> None:
-        """Send something, unless it has died; `expect` will say so."""
+    def send(self, value: Any = None) -> None:
+        """Send something, unless it has died, which `expect` will report."""
         with contextlib.suppress(OSError):
             self._pipe.send(value)
 
@@ -70,8 +70,8 @@ class Actor:
         os.kill(self.pid, number)
 
     def leave(self, last_word: Any = actors.LEAVE) -> Any:
-        """Tell it to leave and wait until it has; gives its report, or raises ActorFailed."""
-        self.tell(last_word)
+        """Ask it to leave and wait until it has; returns its report, or raises ActorFailed."""
+        self.send(last_word)
         report = self.expect(actors.REPORT)
         self.cpu = samples.cpu(self.pid)
         self._process.join(PATIENCE)
@@ -104,20 +104,20 @@ class Service:
 
     @property
     def port(self) -> int:
-        """Give the TCP port."""
+        """Return the TCP port."""
         return int(self.uri.rpartition(":")[2])
 
     def exit_code(self) -> int | None:
-        """Give how it ended, None while it runs."""
+        """Return how it ended, None while it runs."""
         return self._process.poll()
 
     def stop(self) -> int:
-        """Stop it in order, and give its exit code; raises subprocess.TimeoutExpired."""
+        """Stop it in order, and return its exit code; raises subprocess.TimeoutExpired."""
         self._process.terminate()
         return self._process.wait(PATIENCE)
 
     def faults(self) -> list[str]:
-        """Give the first lines of its log that speak of faults of its own."""
+        """Return the first lines of its log that report internal errors."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         return [line for line in lines if "Traceback" in line or "fault" in line][:5]
 

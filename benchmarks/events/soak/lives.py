@@ -1,4 +1,4 @@
-"""How those live who come and go: a life is a generator of the seconds until it goes on."""
+"""Lives of the clients that come and go: generators of the seconds until they go on."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Scene:
     counts: Counter[str] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
     cpu: float = 0.0
-    """Seconds of processor time that those used who have gone."""
+    """Seconds of processor time used by clients that have gone."""
 
     @property
     def port(self) -> int:
-        """Give the event service's TCP port."""
+        """Return the event service's TCP port."""
         return int(self.uri.rpartition(":")[2])
 
 
@@ -58,7 +58,7 @@ class Stage:
         heapq.heappush(self._due, (when, next(self._numbers), life))
 
     def next_due(self) -> float:
-        """Give when something is to be played; infinity when nothing is."""
+        """Return when the next life is due; infinity if there is none."""
         return self._due[0][0] if self._due else float("inf")
 
     def play(self, clock: Callable[[], float]) -> None:
@@ -87,7 +87,7 @@ def again_and_again(scene: Scene, life: Callable[[Scene], Iterator[float]]) -> I
 
 
 def visit(scene: Scene) -> Iterator[float]:
-    """Be a subscriber who stays for a while, perhaps stalls, and leaves or dies."""
+    """Live as a subscriber that stays for a while, perhaps stalls, and leaves or dies."""
     chance = scene.chance
     kind = chance.choice(RECEIVERS)
     options = {"when_full": chance.choice(_POLICIES), "queue_size": chance.choice([20, 1000])}
@@ -97,7 +97,7 @@ def visit(scene: Scene) -> Iterator[float]:
 
 
 def talk(scene: Scene) -> Iterator[float]:
-    """Be a publisher who does."""
+    """Live as a publisher that does."""
     chance = scene.chance
     kind = chance.choice(SENDERS)
     actor = Actor(actors.talker, scene.uri, kind, chance.randrange(1 << 30), 4.0)

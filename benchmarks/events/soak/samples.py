@@ -33,7 +33,7 @@ class Sample:
 def take(pid: int, began: float, es: object) -> Sample:
     """Look at the process, and ask the service over a proxy; raises what Pyro5 does."""
     asked = time.monotonic()
-    told = es.statistics()  # type: ignore[attr-defined] # a proxy has what the object has
+    counts = es.statistics()  # type: ignore[attr-defined] # a proxy has what the object has
     answer = time.monotonic() - asked
     rollup = _numbers(Path(f"/proc/{pid}/smaps_rollup"))
     return Sample(
@@ -42,24 +42,24 @@ def take(pid: int, began: float, es: object) -> Sample:
         pss_kib=rollup["Pss"],
         descriptors=descriptors(pid),
         threads=_numbers(Path(f"/proc/{pid}/status"))["Threads"],
-        connections=told["connections"],
-        subscribers=told["subscribers"],
-        queued=told["queued"],
-        held=told["held"],
-        published=told["published"],
-        delivered=told["delivered"],
-        dropped=told["dropped"],
+        connections=counts["connections"],
+        subscribers=counts["subscribers"],
+        queued=counts["queued"],
+        held=counts["held"],
+        published=counts["published"],
+        delivered=counts["delivered"],
+        dropped=counts["dropped"],
         answer=round(answer, 4),
     )
 
 
 def descriptors(pid: int) -> int:
-    """Give how many the process has open."""
+    """Return how many the process has open."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def cpu(pid: int) -> float:
-    """Give the processor time of a process so far, in seconds (see clock_getres(2))."""
+    """Return the processor time of a process so far, in seconds (see clock_getres(2))."""
     try:
         return time.clock_gettime((~pid << 3) | 2)
     except OSError:  # it has ended
@@ -67,7 +67,7 @@ def cpu(pid: int) -> float:
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Give the rise of y for each x by least squares; 0 for less than two points."""
+    """Return the rise of y for each x by least squares; 0 for less than two points."""
     if len(points) < 2:
         return 0.0
     mean_x = sum(x for x, _ in points) / len(points)
@@ -77,7 +77,7 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """Give the numbers of a file with lines `Key:  12 kB`."""
+    """Return the numbers of a file with lines `Key:  12 kB`."""
     found = {}
     for line in path.read_text(encoding="ascii").splitlines():
         key, _, value = line.partition(":")

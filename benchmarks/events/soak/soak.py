@@ -32,9 +32,9 @@ IDLE = 10
 SAMPLE_EVERY = 10.0
 CENSUS_EVERY = 300.0
 SETTLE = 90.0
-"""Seconds after which nobody is remembered who has gone: the longest is an unreachable callback."""
+"""Seconds after which clients that have gone are forgotten: unreachable callbacks take longest."""
 _EMPTY = 15.0
-"""Seconds within which the service must have closed the connections of those who were killed."""
+"""Seconds within which the service must have closed the connections of killed clients."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,17 @@ class Plan:
 
     @property
     def sample_every(self) -> float:
-        """Give the seconds between samples."""
+        """Return the seconds between samples."""
         return min(SAMPLE_EVERY, self.seconds / 8)
 
     @property
     def census_every(self) -> float:
-        """Give the seconds between looks at the healthy alone."""
+        """Return the seconds between looks at the healthy alone."""
         return min(CENSUS_EVERY, self.seconds / 2)
 
     @property
     def settle(self) -> float:
-        """Give the seconds to wait in the end until nobody is remembered who has gone."""
+        """Return the seconds to wait in the end until clients that have gone are forgotten."""
         return SETTLE if self.seconds >= SETTLE else 0.0
 
 
@@ -85,13 +85,13 @@ class Outcome:
     """Seconds of processor time."""
 
 
-def run(plan: Plan, stop: threading.Event, say: Callable[[str], None]) -> Outcome:
+def run(plan: Plan, stop: threading.Event, log: Callable[[str], None]) -> Outcome:
     """Run until the time is over or `stop` is set; everything that was started has ended then."""
     outcome = Outcome(plan)
     began, used = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as directory, service(Path(directory)) as es:
         with contextlib.ExitStack() as stack:
-            soak = _Soak(plan, es, outcome, stop, say, stack)
+            soak = _Soak(plan, es, outcome, stop, log, stack)
             try:
                 soak.play()
             except (ActorFailed, PyroError, OSError) as error:
@@ -112,14 +112,14 @@ class _Soak:
         es: Service,
         outcome: Outcome,
         stop: threading.Event,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         stack: contextlib.ExitStack,
     ) -> None:
         self._plan = plan
         self._es = es
         self._outcome = outcome
         self._stop = stop
-        self._say = say
+        self._log = log
         self._stack = stack
         self._stage = Stage()
         self._scene = Scene(es.uri, random.Random(plan.seed))
@@ -129,7 +129,7 @@ class _Soak:
         self._began = time.monotonic()
 
     def cpu(self) -> float:
-        """Give the processor time of all actors, when they have ended."""
+        """Return the processor time of all actors, when they have ended."""
         return self._scene.cpu + sum(actor.cpu for actor in self._healthy)
 
     def play(self) -> None:
@@ -147,7 +147,7 @@ class _Soak:
         ]
         self._start(actors.idler, uri, IDLE)
         for source in sources:
-            source.tell()
+            source.send()
         self._stack.callback(self._stage.clear)
         self._mingle()
         self._finish(sinks, sources)
@@ -160,7 +160,7 @@ class _Soak:
         return made
 
     def _mingle(self) -> None:
-        """Let the others come and go beside the healthy, and look."""
+        """Play the other clients beside the healthy ones, and take samples."""
         clock, plan = time.monotonic, self._plan
         begun = clock()
         while self._look().delivered < 10 * len(RECEIVERS) and not self._stop.wait(0.05):
@@ -224,7 +224,7 @@ class _Soak:
         self._outcome.healthy_troubles += [f"{who}: {trouble}" for trouble in troubles]
 
     def _wait_settled(self) -> Sample | None:
-        """Wait until everybody who has gone is forgotten."""
+        """Wait until all clients that have gone are forgotten."""
         usual = self._outcome.censuses[0].subscribers
         end = time.monotonic() + self._plan.settle
         while (found := self._look()).subscribers > usual and time.monotonic() < end:
@@ -234,7 +234,7 @@ class _Soak:
 
     def _tell(self) -> None:
         last = self._outcome.samples[-1]
-        self._say(
+        self._log(
             f"{last.at:6.0f} s  RSS {last.rss_kib} KiB, {last.descriptors} descriptors, "
             f"{last.threads} threads, {last.connections} connections, {last.subscribers} "
             f"subscribers, {last.queued} queued, {last.delivered} delivered, "

@@ -30,7 +30,7 @@ class Tally:
             self.doubled += 1
 
     def result(self, sent: int) -> dict[str, int]:
-        """Give the counts, now that it is known how many were sent."""
+        """Return the counts, given how many were sent."""
         return {
             "received": self.received,
             "lost": len(self._missing) + max(0, sent - self._next),

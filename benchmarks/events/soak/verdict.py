@@ -1,4 +1,4 @@
-"""The facts of a run: what must hold, whether it did, and how that is told. Pure."""
+"""The facts of a run: what must hold, whether it did, and the report. Pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def facts(outcome: Outcome) -> list[Fact]:
 
 
 def memory_slope(outcome: Outcome) -> float:
-    """Give the growth of RSS in the second half of the run, in KiB an hour.
+    """Return the growth of RSS in the second half of the run, in KiB an hour.
 
     In the first one memory goes up to what the fullest moment takes: many queues full at once.
     """
@@ -49,7 +49,7 @@ def memory_slope(outcome: Outcome) -> float:
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:
-    """Give everything, for JSON."""
+    """Return everything, for JSON."""
     return {
         "facts": [asdict(fact) for fact in facts(outcome)],
         "rss_slope_kib_per_hour": round(memory_slope(outcome), 1),
@@ -58,7 +58,7 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
 
 
 def markdown(outcome: Outcome) -> str:
-    """Give a page for people."""
+    """Return a page for people."""
     lines = [
         f"# {outcome.seconds:.0f} seconds of mixed load", "",
         f"Seed {outcome.plan.seed}, {outcome.plan.rate:g} healthy events a second.", "",
@@ -146,6 +146,6 @@ def _second_half(outcome: Outcome) -> list[Any]:
 
 
 def _some(outcome: Outcome) -> list[Any]:
-    """Give about twelve samples of many."""
+    """Return about twelve samples of many."""
     step = max(1, len(outcome.samples) // 12)
     return outcome.samples[::step]

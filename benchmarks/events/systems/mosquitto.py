@@ -85,12 +85,12 @@ class Mosquitto(System):
 
 
 def _connect(number: int) -> bytes:
-    """Give a CONNECT packet with a clean session and no keep-alive (MQTT 3.1.1, section 3.1)."""
+    """Return a CONNECT packet with a clean session and no keep-alive (MQTT 3.1.1, section 3.1)."""
     return _packet(0x10, b"\0\4MQTT\4\2\0\0" + _text(f"idle{number}"))
 
 
 def _subscription(topics: list[str]) -> bytes:
-    """Give a SUBSCRIBE packet with quality of service 0 (section 3.8)."""
+    """Return a SUBSCRIBE packet with quality of service 0 (section 3.8)."""
     return _packet(0x82, b"\0\1" + b"".join(_text(topic) + b"\0" for topic in topics))
 
 

@@ -80,13 +80,13 @@ class Threads(System):
 
 
 def idle_objects(number: int) -> tuple[Any, list[str]]:
-    """Give a daemon in a thread of its own, and the addresses of so many objects in it."""
+    """Return a daemon in a thread of its own, and the addresses of `number` objects in it."""
     import Pyro5.api
 
     @Pyro5.api.expose
     class Listener:
         def event(self, *event: object) -> None:
-            """Be there."""
+            """Take the event."""
 
     Pyro5.config.SERVERTYPE = "multiplex"  # one thread for all of them
     daemon = Pyro5.api.Daemon(host="localhost")
@@ -96,7 +96,7 @@ def idle_objects(number: int) -> tuple[Any, list[str]]:
 
 
 def serve(serializer: str) -> None:
-    """Be the service."""
+    """Run the service."""
     import Pyro5.api
 
     Pyro5.config.SERIALIZER = serializer

@@ -87,7 +87,7 @@ class ZeroMQ(System):
 
 
 def proxy(mark: int) -> None:
-    """Be the broker."""
+    """Run as the broker."""
     import zmq
 
     context = zmq.Context()

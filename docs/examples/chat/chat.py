@@ -48,7 +48,7 @@ class Chat(Subscriber):
             self.rooms.remove(room)
 
     def quit(self):
-        """Say goodbye in all rooms; receiving our own last goodbye ends `listen`."""
+        """Publish a goodbye to all rooms; receiving our own last one ends `listen`."""
         for room in self.rooms:
             self.say(room, "quit" if room == self.rooms[-1] else "leave")
         if not self.rooms:
@@ -75,7 +75,7 @@ class Chat(Subscriber):
         self.away = False
 
     def gap(self, notice):
-        print(f"* Something may have been said meanwhile ({notice['reason']}).", flush=True)
+        print(f"* You may have missed something ({notice['reason']}).", flush=True)
 
     def count_down(self):
         if self.left is not None:

@@ -91,7 +91,7 @@ def _field(key: Key, *, optional: bool) -> tuple[Any, Any]:
         return types.type_of(key) | None, None
     if key.default is MISSING:
         return types.type_of(key), ...
-    default = list(key.default) if isinstance(key.default, tuple) else key.default
+    default: Any = list(key.default) if isinstance(key.default, tuple) else key.default
     return types.type_of(key), Field(default, validate_default=key.name in BOUND_DEFAULTS)
 
 

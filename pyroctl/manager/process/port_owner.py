@@ -1,4 +1,4 @@
-"""Who listens at a TCP port, as far as this user may see: for the error about a taken port."""
+"""Which process listens at a TCP port, as far as this user may see, for the error about it."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Connection:
     ) -> Connection:
         """Connect to the daemon of a PYRO: URI until `deadline` by the clock.
 
-        Raises Unreachable, and Stopped when the waker says so.
+        Raises Unreachable, and Stopped when the waker is stopped.
         """
         sock = _connect(uri, waker, clock, deadline)
         _configure(sock)

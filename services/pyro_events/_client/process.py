@@ -63,7 +63,7 @@ class Process:
         """Whether we are told of the end by multiprocessing, whose workers skip `atexit`."""
 
     def add(self, helper: Member) -> None:
-        """Tell this helper of a fork, and of the end."""
+        """Notify this helper of a fork, and of the end."""
         multiprocessing = sys.modules.get("multiprocessing.util")
         if multiprocessing is not None and not self._in_worker:
             self._in_worker = sys.modules["multiprocessing.process"].parent_process() is not None
@@ -87,7 +87,7 @@ class Process:
         self.__init__()  # type: ignore[misc] # a new process
 
     def ended(self) -> None:
-        """Let the helpers finish, before the interpreter freezes all daemon threads."""
+        """Finish the helpers before the interpreter freezes all daemon threads."""
         self._ending, began = True, time.monotonic()
         for helper in list(self._helpers.values()):
             helper._at_exit(began)  # noqa: SLF001 - the same

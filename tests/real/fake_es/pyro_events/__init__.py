@@ -1,1 +1,1 @@
-"""Stands in for the event service: speaks its manager's protocol, and stops where a test wants."""
+"""A fake event service: speaks the manager's protocol, and pauses where a test wants."""

@@ -3,7 +3,7 @@
 The file `plan` in the working directory has lines KEY=VALUE:
 
     pause=POINT    wait at that point, after writing our pid to the file `at`, until `go` is there
-    refuse=TEXT    an offer of a hand-over is refused
+    refuse=TEXT    an offer of a handover is refused
     broken=CODE    the process ends with that exit code before it is ready
 
 Points: `retire`; of a successor `started`, `connected` (it has everything) and `taken`.
@@ -26,7 +26,7 @@ def plan(key):
 
 
 def reach(point):
-    """Wait here if the plan says so."""
+    """Wait here if the plan has a pause at this point."""
     if plan("pause") == point:
         Path("at.new").write_text(str(os.getpid()))
         Path("at.new").rename("at")
@@ -40,7 +40,7 @@ def notify(message):
 
 
 def take_over(path):
-    """Get the other one's incarnation; None if it dies before we have it."""
+    """Return the predecessor's incarnation; None if it dies before sending it."""
     reach("started")
     try:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -98,7 +98,7 @@ class Service:
                 elif ready is self.offer:
                     self.successor, _ = self.offer.accept()
                     self.successor.sendall(self.incarnation.encode())
-                elif ready is self.successor:
+                else:
                     if ready.recv(100) == b"TAKEN":
                         sys.exit(0)
                     self.successor = None

@@ -80,7 +80,7 @@ def test_relative_names_start_at_the_working_directory(places):
     assert find(places, environ={"PYROCTL_CONFIG": "lab.toml"}) == file
 
 
-def test_an_empty_variable_is_no_wish(places):
+def test_an_empty_variable_counts_as_unset(places):
     """PYROCTL_CONFIG= is as good as unset."""
     assert find(places, environ={"PYROCTL_CONFIG": ""}) is None
 
@@ -95,7 +95,7 @@ def test_a_file_that_was_asked_for_must_exist(places):
 
 
 @pytest.mark.parametrize("option", [None, "pyroctl.toml"])
-def test_what_is_no_readable_file_is_told(places, option):
+def test_an_unreadable_file_is_reported(places, option):
     """Neither directory, FIFO, dangling nor endless link is passed over, asked for or found."""
     path = places / "cwd/pyroctl.toml"
     path.mkdir()
@@ -112,13 +112,13 @@ def test_what_is_no_readable_file_is_told(places, option):
     assert refused(places, option=option) == (str(path), message)
 
 
-def test_a_name_that_can_be_no_file_is_told(places):
+def test_an_impossible_name_is_reported(places):
     """A NUL or a name too long for the system is an error, not a traceback."""
     assert "embedded null" in refused(places, option="a\0b")[1]
     assert refused(places, option="x" * 5000)[1] == "can't be read: File name too long"
 
 
-def test_a_forbidden_file_is_told(places, monkeypatch):
+def test_a_forbidden_file_is_reported(places, monkeypatch):
     """A file without read permission is reported as such (simulated: tests may run as root)."""
     file = put(places / "cwd")
     monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (file, os.R_OK))

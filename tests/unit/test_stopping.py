@@ -1,4 +1,4 @@
-"""Waiting for the end of a service takes no longer than that can take."""
+"""Waiting for the end of a service is bounded by the time that it may take."""
 
 from __future__ import annotations
 
@@ -15,26 +15,30 @@ from pyroctl.errors import NotEnded
 from pyroctl.manager.deployment.stopping import take_down, wait_until
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Container
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """Doesn't wait: where it would, its clock goes on to the next timer."""
+    """Never sleeps: its clock advances to the next timer instead."""
 
     now = 0.0
 
     def time(self) -> float:
         return self.now
 
+    _scheduled: list[asyncio.TimerHandle]
+    _ready: deque[asyncio.Handle]
+
     def _run_once(self) -> None:
         due = [timer.when() for timer in self._scheduled if not timer.cancelled()]
         if due and not self._ready:
             self.now = max(self.now, min(due))
-        super()._run_once()
+        super()._run_once()  # type: ignore[misc] # not in typeshed
 
 
 class Stuck:
-    """A unit whose process ends when it wants to; `ends` seconds after it was told."""
+    """A unit whose process ends `ends` seconds after the signal."""
 
     name = "disk"
 
@@ -62,14 +66,14 @@ class Stuck:
 
 
 def run(work: Callable[[], Any]) -> float:
-    """Run it with a simulated clock, and give how many seconds it took."""
+    """Run it with a simulated clock, and return how many seconds it took."""
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         runner.run(work())
         return runner.get_loop().time()
 
 
 def test_a_process_that_never_ends_is_named() -> None:
-    """After the stop's time-out and the grace, with its pids."""
+    """The error comes after the stop's time-out and the grace, with its pids."""
 
     async def work() -> None:
         unit: Any = Stuck(ends=None)
@@ -84,7 +88,7 @@ def test_a_process_that_never_ends_is_named() -> None:
 
 
 def test_one_that_takes_all_of_its_time_is_waited_for() -> None:
-    """And what was not up is not reported."""
+    """A service that was not running is not reported."""
 
     async def work() -> None:
         reports: list[object] = []
@@ -98,7 +102,7 @@ def test_one_that_takes_all_of_its_time_is_waited_for() -> None:
 
 
 def test_only_stopping_is_bounded() -> None:
-    """Who waits for a service that comes up may wait as long as that takes."""
+    """Waiting for a service to start is not bounded."""
 
     async def work() -> None:
         unit: Any = Stuck(ends=None)

@@ -22,12 +22,12 @@ from pyro_events._broker.settings import Settings
     ],
 )
 def test_connections_and_subscribers_share_the_descriptors(descriptors: int, expected: int) -> None:
-    """What is short costs connections, but never more than the half that subscribers get."""
+    """A shortage reduces connections, but never takes the half that subscribers get."""
     assert fit(Settings(), descriptors).max_connections == expected
 
 
 def test_settings_that_fit_stay() -> None:
-    """Nothing is changed where there is enough."""
+    """Nothing changes where there are enough descriptors."""
     settings = Settings(max_connections=10, max_subscribers=10)
     assert fit(settings, SPARE + 20) is settings
     assert fit(Settings(max_connections=10), 1000) == Settings(max_connections=10)

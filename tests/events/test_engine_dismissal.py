@@ -1,4 +1,4 @@
-"""A subscriber that is dropped without a connection is notified as soon as there is one."""
+"""A subscriber dismissed while it is unreachable is notified once it can be reached."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ FULL = {"queue_size": 2, "when_full": "disconnect"}
 
 
 class Aware:
-    """A stock Pyro object that keeps what it is told."""
+    """A stock Pyro object that keeps its notices."""
 
     def __init__(self) -> None:
         self.notices: list[dict[str, Any]] = []
 
-    @Pyro5.api.expose
+    @Pyro5.api.expose  # type: ignore[untyped-decorator] # Pyro5 ships no types
     def event(self, event: Any) -> None:
         pass
 
-    @Pyro5.api.expose
+    @Pyro5.api.expose  # type: ignore[untyped-decorator] # Pyro5 ships no types
     def es_notice(self, notice: dict[str, Any]) -> None:
         self.notices.append(notice)
 
 
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
-    """Something that takes connections, and never says a word."""
+    """A server that accepts connections, and never sends anything."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
 
@@ -55,10 +55,10 @@ def fill(es: Running, uri: str) -> None:
     assert es.statistics()["dropped"] == 3
 
 
-def test_it_is_told_when_it_can_be_reached(
+def test_it_is_notified_when_it_can_be_reached(
     engine: Callable[..., Running], silent: socket.socket
 ) -> None:
-    """Its queue was full before the event service could connect; it hears that afterwards."""
+    """Its queue was full before the event service could connect; the notice comes afterwards."""
     es = engine(retry_delay=0.02, retry_max_delay=0.05)
     port = silent.getsockname()[1]
     fill(es, f"PYRO:late@127.0.0.1:{port}")
@@ -78,10 +78,10 @@ def test_it_is_told_when_it_can_be_reached(
     eventually(lambda: not notifiers(es), "nothing is left of it")
 
 
-def test_who_is_never_there_is_given_up(
+def test_an_unreachable_one_is_given_up(
     engine: Callable[..., Running], silent: socket.socket
 ) -> None:
-    """Nobody is tried for ever."""
+    """The attempts to notify it end."""
     es = engine(retry_delay=0.02, retry_max_delay=0.05, retry_for=0.2, reply_timeout=0.1)
     fill(es, f"PYRO:never@127.0.0.1:{silent.getsockname()[1]}")
     assert notifiers(es)

@@ -1,4 +1,4 @@
-"""Faults of the manager's own don't wedge a service: it can still be started and stopped."""
+"""Internal errors of the manager don't block a service: it can still be started and stopped."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def unit(tmp_path: Path, on_change: Callable[..., Any]) -> Unit:
     (tmp_path / "logs").mkdir()
     paths = Paths(*(str(tmp_path / name) for name in ("run", "logs")))
     spec = ServiceSpec("laser", CommandOptions(("true",)))
-    nobody: Any = SimpleNamespace(snapshot=None)
-    return Unit(spec, UnitParts(paths, broken, lambda _: None, on_change, nobody, nobody))
+    no_cleanup: Any = SimpleNamespace(snapshot=None)
+    return Unit(spec, UnitParts(paths, broken, lambda _: None, on_change, no_cleanup, no_cleanup))
 
 
 def broken(*_: object) -> Any:
     raise RuntimeError("half an upgrade")
 
 
-def test_a_fault_in_starting_is_a_failed_start(
+def test_an_internal_error_in_starting_is_a_failed_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not a service that is starting for ever; the log has the traceback."""
+    """The service doesn't stay `starting` for ever; the log has the traceback."""
 
     async def run() -> None:
         laser = unit(tmp_path, lambda *_: None)
@@ -51,8 +51,8 @@ def test_a_fault_in_starting_is_a_failed_start(
     assert "half an upgrade" in caplog.text
 
 
-def test_a_fault_in_telling_others_delays_no_later_event(tmp_path: Path) -> None:
-    """Who caused it hears of it; the next event is applied all the same."""
+def test_an_internal_error_in_notifying_others_delays_no_later_event(tmp_path: Path) -> None:
+    """The caller gets the exception; the next event is still applied."""
 
     async def run() -> None:
         working: list[int] = []

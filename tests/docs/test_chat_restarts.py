@@ -1,4 +1,4 @@
-"""A chat under a managed event service goes on, whatever becomes of the service."""
+"""A chat under a managed event service continues, whatever happens to the service."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ def people(deployment: Deployment) -> Iterator[list[Program]]:
     stage = Stage()
     stage.address = ("--es", str(deployment.service("es")["uri"]))
     ann = stage.example("chat/chat.py", "ann")
-    ann.says("* ann is here")
+    ann.wait_for("* ann is here")
     bob = stage.example("chat/chat.py", "bob")
-    ann.says("* bob is here")
+    ann.wait_for("* bob is here")
     yield [ann, bob]
     stage.close()
 
 
 def talk(people: list[Program], about: str) -> None:
-    """Everybody says something, and everybody hears all of it once."""
+    """Everybody writes something, and everybody receives all of it once."""
     for number, person in enumerate(people):
         person.types(f"{about} {number}")
     for person in people:
         for number, _ in enumerate(people):
-            assert person.lines.count(person.says(f"{about} {number}")) == 1
+            assert person.lines.count(person.wait_for(f"{about} {number}")) == 1
 
 
-def test_a_chat_goes_on_through_restarts_and_a_crash(
+def test_a_chat_continues_through_restarts_and_a_crash(
     deployment: Deployment, people: list[Program]
 ) -> None:
-    """A restart says who is told and back, a hand-over isn't noticed, a kill is survived."""
+    """Clients are notified of a restart, don't notice a handover, and survive a kill."""
     talk(people, "before")
 
-    told = deployment.run("restart", "es").stderr
-    assert "aware subscribers of es that will be notified: 2" in told
-    assert "es: 2 aware subscribers notified, 2 returned" in told
+    output = deployment.run("restart", "es").stderr
+    assert "aware subscribers of es that will be notified: 2" in output
+    assert "es: 2 aware subscribers notified, 2 returned" in output
     for person in people:
-        person.says("* The chat is gone (stopping: restart)")
-        person.says("* The chat is back")
+        person.wait_for("* The chat is gone (stopping: restart)")
+        person.wait_for("* The chat is back")
     talk(people, "restarted")
 
     heard = [len([line for line in person.lines if "is gone" in line]) for person in people]
@@ -67,5 +67,5 @@ def test_a_chat_goes_on_through_restarts_and_a_crash(
 
     for person in people:
         person.types("/quit")
-        person.says("Goodbye.")
-        assert not [line for line in person.lines if "may have been said" in line]
+        person.wait_for("Goodbye.")
+        assert not [line for line in person.lines if "may have missed" in line]

@@ -1,4 +1,4 @@
-"""Everybody is back in the end: after crashes, and after the manager itself was killed."""
+"""All services and clients recover: after crashes, and after the manager was killed."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def name_server(deployment: Deployment) -> Pyro5.api.Proxy:
 
 
 def deliver(publisher: Publisher, quotes: Quotes, message: str) -> None:
-    """Publish something, and wait until the subscriber has it."""
+    """Publish an event, and wait until the subscriber has it."""
     publisher.publish("quotes", message)
     eventually(lambda: ("quotes", message) in quotes.got, message)
 
 
-def test_who_was_lost_in_a_crash_is_named_until_the_next_restart(deployment: Deployment) -> None:
-    """Plain ones by name in status, for people and machines; aware ones are back by themselves."""
+def test_lost_subscribers_are_named_until_the_next_restart(deployment: Deployment) -> None:
+    """Status lists plain ones by name, also in JSON; aware ones reconnect by themselves."""
     deployment.configure(PAIR)
     deployment.run("start")
     es = deployment.service("es")["uri"]
@@ -66,15 +66,15 @@ def test_who_was_lost_in_a_crash_is_named_until_the_next_restart(deployment: Dep
 
 
 def test_name_server_and_event_service_are_restarted_together(deployment: Deployment) -> None:
-    """Both in one command, and both killed at once: the aware are back, and the name is, too."""
+    """After one command, or if both are killed, aware subscribers and the name are back."""
     deployment.configure(PAIR)
     deployment.run("start")
     es = deployment.service("es")["uri"]
     with aware_subscriber(es) as quotes, Publisher(es) as publisher:
         deliver(publisher, quotes, "before")
         envelope = deployment.json("restart", "ns", "es")
-        told = [(e.get("notified"), e.get("resubscribed")) for e in envelope["data"]["restarts"]]
-        assert told == [(None, None), (1, 1)]
+        counts = [(e.get("notified"), e.get("resubscribed")) for e in envelope["data"]["restarts"]]
+        assert counts == [(None, None), (1, 1)]
         deliver(publisher, quotes, "between")
         for name in ("ns", "es"):
             os.kill(deployment.service(name)["pid"], signal.SIGKILL)
@@ -84,9 +84,9 @@ def test_name_server_and_event_service_are_restarted_together(deployment: Deploy
 
 
 def test_clients_outlive_their_manager(deployment: Deployment) -> None:
-    """The manager is killed, and started again at once: found through the name server, all is back.
+    """A killed manager is started again at once, and clients find all through the name server.
 
-    The event service has another port then; what was left of the old services ended first.
+    The event service has another port then; what was left of the old services has ended first.
     """
     with socket.create_server(("localhost", 0)) as probe:
         port = probe.getsockname()[1]
@@ -105,7 +105,7 @@ def test_clients_outlive_their_manager(deployment: Deployment) -> None:
 
 
 def test_a_manager_waits_for_what_a_killed_one_has_left(deployment: Deployment) -> None:
-    """A service that ignores TERM isn't there twice, however soon the next manager starts."""
+    """A service that ignores TERM never runs twice, however soon the next manager starts."""
     deployment.configure(service("mule", "stubborn", more="stop_timeout = 1"))
     deployment.run("start")
     old = deployment.service("mule")["pid"]
@@ -116,16 +116,16 @@ def test_a_manager_waits_for_what_a_killed_one_has_left(deployment: Deployment) 
     deployment.was_killed = False
 
 
-def test_a_commands_name_is_put_back_in_a_new_name_server(deployment: Deployment) -> None:
-    """The name that makes it ready: with its metadata, after a crash and after a restart."""
+def test_a_commands_name_is_restored_in_a_new_name_server(deployment: Deployment) -> None:
+    """The name that makes it ready returns with its metadata, after a crash and after a restart."""
     deployment.configure(WITH_MARKET)
     deployment.run("start")
     with name_server(deployment) as ns:
         before = ns.lookup("stocks.market", return_metadata=True)
         ns.register("foreign", "PYRO:x@localhost:1")
-    said = deployment.run("restart", "ns").stderr
-    assert "    foreign\n" in said
-    assert "stocks.market" not in said
+    output = deployment.run("restart", "ns").stderr
+    assert "    foreign\n" in output
+    assert "stocks.market" not in output
     with name_server(deployment) as ns:
         assert ns.lookup("stocks.market", return_metadata=True) == before
         assert "foreign" not in ns.list()
@@ -138,7 +138,7 @@ def test_a_commands_name_is_put_back_in_a_new_name_server(deployment: Deployment
 
 
 def test_events_wait_while_the_event_service_is_restarted(deployment: Deployment) -> None:
-    """A publisher that goes on through five restarts: its events arrive, once and in order."""
+    """The events of a publisher arrive once and in order through five restarts."""
     deployment.configure(PAIR)
     deployment.run("start")
     es = deployment.service("es")["uri"]

@@ -9,7 +9,7 @@ import pytest
 
 from pyroctl.config.load import load
 from pyroctl.config.subprocess_loader import load_apart
-from pyroctl.core.spec import builtin_deployment
+from pyroctl.core.spec import CommandOptions, builtin_deployment
 from pyroctl.errors import ConfigError, PyroctlError
 
 if TYPE_CHECKING:
@@ -36,18 +36,20 @@ log = { max_bytes = 5_000_000 }
 """
 
 
-def test_it_gives_the_same_deployment(tmp_path: Path) -> None:
-    """Every value survives the way from the other process."""
+def test_it_returns_the_same_deployment(tmp_path: Path) -> None:
+    """Every value survives the transfer from the other process."""
     file = tmp_path / "lab.toml"
     file.write_text(ALL_KINDS)
     environ = {**os.environ, "SPEED": "slow"}
     found = load_apart(str(file), environ, str(tmp_path))
     assert found == load(str(file), environ, str(tmp_path)).deployment
-    assert found.services["feed"].options.command == ("feed", "slow")
+    options = found.services["feed"].options
+    assert isinstance(options, CommandOptions)
+    assert options.command == ("feed", "slow")
 
 
-def test_it_gives_the_same_errors(tmp_path: Path) -> None:
-    """All of them, with their places."""
+def test_it_returns_the_same_errors(tmp_path: Path) -> None:
+    """The error has all diagnostics, with their places."""
     file = tmp_path / "lab.toml"
     file.write_text('[services.es]\nkind = "eventservice"\nport = "x"\nneeds = ["nobody"]\n')
     with pytest.raises(ConfigError) as here:
@@ -59,7 +61,7 @@ def test_it_gives_the_same_errors(tmp_path: Path) -> None:
 
 
 def test_the_builtin_deployment_needs_no_process(tmp_path: Path) -> None:
-    """There is nothing to check about it."""
+    """The built-in deployment needs no check."""
     assert load_apart(None, {}, str(tmp_path)) == builtin_deployment(str(tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""What waits to be published: bounded, in order, and never lost without a word."""
+"""The queue of lifecycle events: bounded, in order, and losses are logged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """An event service as the sink sees it: takes questions, or refuses them for a while."""
+    """An event service as the sink sees it: accepts questions, or refuses them for a while."""
 
     def __init__(self, *, refusing: int = 0, bad: str = "") -> None:
         self.name = "es"
@@ -36,8 +36,8 @@ class Service:
         return {"refused": [self._bad for subject, _ in events if subject == self._bad]}
 
 
-def publish(service: Service, *subjects: str) -> EventSink:
-    """Let an sink take these while the service starts, and publish them when it runs."""
+def publish(service: Any, *subjects: str) -> EventSink:
+    """Add these to a sink while the service starts, and publish them when it runs."""
 
     async def scenario() -> EventSink:
         sink = EventSink(service)
@@ -54,7 +54,7 @@ def publish(service: Service, *subjects: str) -> EventSink:
 
 
 def test_what_came_before_the_service_was_ready_is_published_in_order() -> None:
-    """In as few questions as are allowed."""
+    """The events are sent in as few questions as possible."""
     service = Service()
     subjects = [str(number) for number in range(3 * BATCH)]
     sink = publish(service, *subjects)
@@ -62,14 +62,14 @@ def test_what_came_before_the_service_was_ready_is_published_in_order() -> None:
 
 
 def test_what_was_refused_is_published_later_in_the_same_order() -> None:
-    """A hand-over, or a crash in the middle, changes nothing."""
+    """A handover, or a crash in the middle, changes nothing."""
     service = Service(refusing=2)
     publish(service, "a", "b", "c")
     assert (service.published, service.asked) == (["a", "b", "c"], 3)
 
 
 def test_too_many_lose_their_oldest(caplog: pytest.LogCaptureFixture) -> None:
-    """The log says that it happens, and in the end how many were lost."""
+    """The log reports that it happens, and in the end how many were lost."""
     service = Service()
     subjects = [str(number) for number in range(QUEUE_SIZE + 5)]
     sink = publish(service, *subjects)
@@ -82,17 +82,17 @@ def test_too_many_lose_their_oldest(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_what_can_not_be_published_is_counted(caplog: pytest.LogCaptureFixture) -> None:
-    """It holds up nothing behind it."""
+    """It does not delay the events behind it."""
     sink = publish(Service(bad="b"), "a", "b", "c")
     assert sink.dropped == 1
     assert "not published: b" in caplog.text
 
 
 def test_it_waits_for_a_service_that_stops_in_between() -> None:
-    """Nothing is asked while it is down."""
+    """The sink sends no question while it is down."""
 
-    async def scenario() -> list[str]:
-        service = Service(refusing=1)
+    async def scenario() -> object:
+        service: Any = Service(refusing=1)
         service.state = State.RUNNING
         sink = EventSink(service)
         sink.add(("a", {}))

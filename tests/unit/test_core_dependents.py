@@ -1,6 +1,8 @@
-"""What becomes of services when one that they need is restarted, or fails."""
+"""What happens to services when one that they need restarts or fails."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -8,6 +10,9 @@ from hypothesis import strategies as st
 
 from pyroctl.core.dependents import Dependent, affected, follow
 from pyroctl.core.state import AfterStop, Restart, ServiceState, State, Stop
+
+if TYPE_CHECKING:
+    from pyroctl.core.spec import OnNeeds
 
 RUNNING = ServiceState(State.RUNNING)
 
@@ -17,7 +22,7 @@ def dependent(policy="restart", state=State.RUNNING, has_process=True):
 
 
 def test_a_restart_is_followed_when_the_need_is_ready_again():
-    """Not before: until then the dependent goes on, and there is nothing to start it against."""
+    """Until then the dependent keeps running, as a restart would find nothing to connect to."""
     for state in State:
         found = follow("base", ServiceState(state), [dependent()])
         expected = {"feed": Restart("base was restarted")} if state is State.RUNNING else {}
@@ -35,8 +40,8 @@ def test_a_restart_is_followed_when_the_need_is_ready_again():
         (State.FAILED, False),
     ],
 )
-def test_who_has_no_process_of_before_needs_no_restart(state, has_process):
-    """It gets a fresh one anyway, or is to stay down."""
+def test_a_service_without_an_old_process_needs_no_restart(state, has_process):
+    """It gets a new one anyway, or is to stay down."""
     assert follow("base", RUNNING, [dependent("restart", state, has_process)]) == {}
 
 
@@ -54,13 +59,13 @@ def test_who_has_no_process_of_before_needs_no_restart(state, has_process):
         (ServiceState(State.FAILED), True),
     ],
 )
-def test_a_stop_is_followed_once_it_is_clear_that_the_need_is_away(state, stops):
-    """A job that has ended well is still good for those that need it."""
+def test_a_stop_is_followed_once_the_need_is_certainly_down(state, stops):
+    """A job that has succeeded still satisfies its dependents."""
     assert bool(follow("base", state, [dependent("stop")])) is stops
 
 
 def test_the_reason_is_passed_on():
-    """Who is stopped is told why the need went down."""
+    """A stopped dependent shows why its need went down."""
     state = ServiceState(State.FAILED, reason="exit code 3")
     assert follow("base", state, [dependent("stop")]) == {
         "feed": Stop("base went down: exit code 3")
@@ -68,15 +73,21 @@ def test_the_reason_is_passed_on():
 
 
 @given(st.sampled_from(State), st.sampled_from(AfterStop), st.sampled_from(State), st.booleans())
-def test_who_keeps_is_left_alone_whatever_happens(state, then, own, has_process):
-    """`keep` is the default, and means it."""
+def test_keep_leaves_a_service_alone(state, then, own, has_process):
+    """`keep`, the default, never restarts or stops it."""
     assert (
         follow("base", ServiceState(state, then=then), [dependent("keep", own, has_process)]) == {}
     )
 
 
-def test_who_would_be_affected_is_known_beforehand():
-    """Through all that follow in turn; a service that keeps ends the chain."""
+def test_affected_services_are_known_beforehand():
+    """The chain goes through all that follow in turn; a service that keeps ends it."""
     needs = {"a": (), "b": ("a",), "c": ("b",), "d": ("c",), "e": ("a",)}
-    policies = {"a": "keep", "b": "restart", "c": "stop", "d": "keep", "e": "keep"}
+    policies: dict[str, OnNeeds] = {
+        "a": "keep",
+        "b": "restart",
+        "c": "stop",
+        "d": "keep",
+        "e": "keep",
+    }
     assert affected(["a"], needs, policies) == {"a", "b", "c"}
