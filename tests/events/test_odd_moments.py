@@ -55,7 +55,7 @@ def test_finalizers_publish_amid_publishing(es: Running) -> None:
 
 
 def test_signal_handlers_post_amid_posting(es: Running) -> None:
-    """What a handler posts while its thread posts or publishes arrives, and nothing is duplicated."""
+    """What a handler posts while its thread posts or publishes arrives, and arrives once."""
     posted = 0
 
     def handle(*_: object) -> None:
