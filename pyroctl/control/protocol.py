@@ -22,7 +22,7 @@ ALIVE_INTERVAL = 1.0
 Message = dict[str, Any]
 
 
-class ProtocolError(PyroctlError):
+class MalformedMessage(PyroctlError):
     """The other end does not follow the protocol."""
 
     code = "protocol"
@@ -32,7 +32,9 @@ def encode(message: Message) -> bytes:
     """Return a message as a line."""
     line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
     if len(line) > MAX_LINE:
-        raise ProtocolError(f"a message of {len(line)} bytes is too long for the control channel")
+        raise MalformedMessage(
+            f"a message of {len(line)} bytes is too long for the control channel"
+        )
     return line
 
 
@@ -46,7 +48,7 @@ class Decoder:
         """Add bytes and return the messages that are complete; raises ProtocolError."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         if max(map(len, (*lines, self._buffer))) > MAX_LINE:
-            raise ProtocolError(f"a line longer than {MAX_LINE} bytes")
+            raise MalformedMessage(f"a line longer than {MAX_LINE} bytes")
         return [_parse(line) for line in lines]
 
 
@@ -54,9 +56,9 @@ def _parse(line: bytes) -> Message:
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):
-        raise ProtocolError("a line is not JSON") from None
+        raise MalformedMessage("a line is not JSON") from None
     if not isinstance(message, dict):
-        raise ProtocolError("a line is not a JSON object")
+        raise MalformedMessage("a line is not a JSON object")
     return message
 
 
@@ -69,10 +71,10 @@ def check_request(message: Message) -> tuple[str, Message]:
     """Return the verb and the arguments of a request; raises ProtocolError if it is invalid."""
     version, do, args = message.get("pyroctl"), message.get("do"), message.get("args", {})
     if version != VERSION:
-        raise ProtocolError(
+        raise MalformedMessage(
             f"the manager has control protocol version {VERSION}, the command {version}",
             hint="restart the manager: pyroctl shutdown, then pyroctl start",
         )
     if not isinstance(do, str) or not isinstance(args, dict):
-        raise ProtocolError("a request without 'do' or with bad 'args'")
+        raise MalformedMessage("a request without 'do' or with bad 'args'")
     return do, args

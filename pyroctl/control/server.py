@@ -16,8 +16,8 @@ from pyroctl.control.protocol import (
     ALIVE_INTERVAL,
     MAX_LINE,
     Decoder,
+    MalformedMessage,
     Message,
-    ProtocolError,
     check_request,
     encode,
 )
@@ -151,7 +151,7 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, Message]:
     while data := await reader.read(65536):
         for message in decoder.feed(data):
             return check_request(message)
-    raise ProtocolError("the connection ended before a request arrived")
+    raise MalformedMessage("the connection ended before a request arrived")
 
 
 async def _keep_alive(send: Callable[[Message], None]) -> None:

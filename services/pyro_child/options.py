@@ -33,7 +33,7 @@ def _octal(text: str) -> int:
     return int(text, 8)
 
 
-class Unit(NamedTuple):
+class Quantity(NamedTuple):
     """What the value of an option measures, and its bounds."""
 
     what: str
@@ -60,19 +60,19 @@ class Unit(NamedTuple):
             raise ValueError(f"must be {self.what}, not {shown!r}")
 
 
-COUNT = Unit("an integer of at least 1", "N", _decimal, 1)
-PORT = Unit("a port from 0 to 65535", "PORT", _decimal, 0, 65535)
-SIZE = Unit("an integer of at least 1", "BYTES", _decimal, 1)
-SECONDS = Unit("a number of seconds", "SECONDS", float, form="g")
-POSITIVE_SECONDS = Unit("a positive number of seconds", "SECONDS", float, ulp(0.0), form="g")
-MODE = Unit("permissions such as 0660", "MODE", _octal, 0, 0o777, "04o")
+COUNT = Quantity("an integer of at least 1", "N", _decimal, 1)
+PORT = Quantity("a port from 0 to 65535", "PORT", _decimal, 0, 65535)
+SIZE = Quantity("an integer of at least 1", "BYTES", _decimal, 1)
+SECONDS = Quantity("a number of seconds", "SECONDS", float, form="g")
+POSITIVE_SECONDS = Quantity("a positive number of seconds", "SECONDS", float, ulp(0.0), form="g")
+MODE = Quantity("permissions such as 0660", "MODE", _octal, 0, 0o777, "04o")
 
 
 def option(
     default: Any,
     text: str,
     *flags: str,
-    unit: Unit | None = None,
+    unit: Quantity | None = None,
     group: str | None = None,
     **more: Any,
 ) -> Any:
@@ -138,7 +138,7 @@ def _arguments(each: Field[Any]) -> dict[str, Any]:
     return {**found, "help": text, **each.metadata["more"]}
 
 
-def _reader(unit: Unit) -> Callable[[str], float]:
+def _reader(unit: Quantity) -> Callable[[str], float]:
     def read(text: str) -> float:
         from argparse import ArgumentTypeError  # noqa: PLC0415 - not for a service in a program
 

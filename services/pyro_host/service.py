@@ -48,7 +48,7 @@ def run(options: Options) -> None:
     configure_pyro(options)  # the deployment overrides the module
     reasons.on_signals(signal.SIGTERM, signal.SIGINT)
     try:
-        service = Service(options, found, single, reasons, manager)
+        service = HostService(options, found, single, reasons, manager)
         abandon.append(service.abandon)
         service.run()
     finally:
@@ -97,7 +97,7 @@ class Manager:
             self.listener.close()
 
 
-class Service:
+class HostService:
     """One object, served by the main thread. Raises CannotServe.
 
     A separate thread stops it, so that a call that never returns can't prevent that.

@@ -36,7 +36,7 @@ ACCEPT_PAUSE = 0.1
 _log = logging.getLogger("pyro_host")
 
 
-class Waker:
+class LoopWaker:
     """Ends a `select` from another thread, for good."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class ThreadTransport(SocketServer_Threadpool):  # type: ignore[misc] # Pyro5 sh
         self.sock = daemon.listener
         self._socketaddr = self.sock.getsockname()
         self.locationStr = daemon.advertised
-        self.waker = Waker()
+        self.waker = LoopWaker()
         self.pool = Pool()
         self.housekeeper = Housekeeper(daemon)
         self.housekeeper.start()
@@ -137,7 +137,7 @@ class MultiplexTransport(SocketServer_Multiplex):  # type: ignore[misc] # Pyro5 
         self.sock = daemon.listener
         self._socketaddr = self.sock.getsockname()
         self.locationStr = daemon.advertised
-        self.waker = Waker()
+        self.waker = LoopWaker()
         self.selector.register(self.sock, selectors.EVENT_READ, self)
         self.selector.register(self.waker, selectors.EVENT_READ, self.waker)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyroctl.control.protocol import (
     MAX_LINE,
     Decoder,
-    ProtocolError,
+    MalformedMessage,
     check_request,
     encode,
     request,
@@ -43,17 +43,17 @@ def test_messages_survive_any_cut_of_the_stream(
 @given(st.binary())
 def test_any_bytes_give_messages_or_a_protocol_error(data: bytes) -> None:
     """Garbage raises no other exception."""
-    with contextlib.suppress(ProtocolError):
+    with contextlib.suppress(MalformedMessage):
         assert all(isinstance(message, dict) for message in Decoder().feed(data))
 
 
 def test_a_line_without_end_is_refused_before_it_fills_the_memory() -> None:
     """Both sides enforce the limit of 1 MiB per line."""
     decoder = Decoder()
-    with pytest.raises(ProtocolError, match="longer than"):
+    with pytest.raises(MalformedMessage, match="longer than"):
         for _ in range(20):
             decoder.feed(b"x" * (MAX_LINE // 10))
-    with pytest.raises(ProtocolError, match="too long"):
+    with pytest.raises(MalformedMessage, match="too long"):
         encode({"text": "x" * MAX_LINE})
 
 
@@ -70,5 +70,5 @@ def test_a_request_is_read_back() -> None:
 )
 def test_a_request_of_another_form_or_version_is_refused(message: dict[str, object]) -> None:
     """The error for another version has a hint."""
-    with pytest.raises(ProtocolError):
+    with pytest.raises(MalformedMessage):
         check_request(json.loads(json.dumps(message)))

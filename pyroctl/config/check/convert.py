@@ -21,14 +21,14 @@ from pyroctl.core.spec import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyroctl.config.check.models import Ready, Service, Table
+    from pyroctl.config.check.models import ReadyTable, ServiceTable, Table
     from pyroctl.core.spec import Readiness
 
 T = TypeVar("T")
 _OPTIONS: dict[str, Any] = {name: options for options, name in KIND_NAMES.items()}
 
 
-def to_spec(name: str, table: Service, directory: str) -> ServiceSpec:
+def to_spec(name: str, table: ServiceTable, directory: str) -> ServiceSpec:
     """Return the specification of a service; its relative paths start at `directory`."""
     options = to_core(_OPTIONS[table.kind], table, directory)
     spec = to_core(ServiceSpec, table, directory, name=name, options=options)
@@ -53,7 +53,7 @@ def _value(type_name: str, value: Any, directory: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _readiness(ready: Ready | None, directory: str) -> Readiness:
+def _readiness(ready: ReadyTable | None, directory: str) -> Readiness:
     if ready is None:
         return NotifyReady()
     form: Readiness = to_core(READY_FORMS[ready.form], ready, directory)

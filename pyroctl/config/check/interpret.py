@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyroctl.config.check.convert import absolute, to_core, to_spec
-from pyroctl.config.check.models import Replicated
+from pyroctl.config.check.models import ReplicatedTable
 from pyroctl.config.check.rules import check
 from pyroctl.config.check.schema_info import key_paths
 from pyroctl.config.check.validate import validate
@@ -22,7 +22,7 @@ from pyroctl.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pyroctl.config.check.models import Service
+    from pyroctl.config.check.models import ServiceTable
     from pyroctl.config.source.diagnostics import Path
     from pyroctl.config.source.layers import Layers
     from pyroctl.config.source.sources import Sources
@@ -53,7 +53,7 @@ def interpret(
     counts = {
         name: table.instances
         for name, table in validated.services.items()
-        if isinstance(table, Replicated) and table.instances is not None
+        if isinstance(table, ReplicatedTable) and table.instances is not None
     }
     files = _EnvFiles(directory)
     if sources.diagnostics:
@@ -115,7 +115,7 @@ class _EnvFiles:
         self.problems: list[Problem] = []
         self.diagnostics: list[Diagnostic] = []
 
-    def read(self, name: str, service: Service) -> None:
+    def read(self, name: str, service: ServiceTable) -> None:
         """Read the files of one service; later files override earlier ones."""
         for written in service.env_file:
             file = absolute(written, self.directory)

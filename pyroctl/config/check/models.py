@@ -80,7 +80,8 @@ def _declared_by(*tables: Any, forms: Container[str] = ()) -> Callable[[type[T]]
             if key.name not in model.model_fields
         }
         make: Any = create_model
-        added: type[T] = make(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
+        name = model.__name__.removesuffix("Table")  # as the schema calls it
+        added: type[T] = make(name, __base__=model, __doc__=model.__doc__, **fields)
         return added
 
     return add
@@ -95,21 +96,21 @@ def _field(key: Key, *, optional: bool) -> tuple[Any, Any]:
     return types.type_of(key), Field(default, validate_default=key.name in BOUND_DEFAULTS)
 
 
-class Top(Table):
+class TopTable(Table):
     """The keys outside all tables."""
 
     include: types.Files = []
 
 
 @_declared_by(Deployment)
-class Manager(Table):
+class ManagerTable(Table):
     """`[manager]`."""
 
     name: types.Name = "default"
 
 
 @_declared_by(LogSpec)
-class Log(Table):
+class LogTable(Table):
     """`log` of a service."""
 
     @field_validator("total_bytes", check_fields=False)
@@ -122,7 +123,7 @@ class Log(Table):
 
 
 @_declared_by(WatchdogSpec)
-class Watchdog(Table):
+class WatchdogTable(Table):
     """`watchdog` of a service, when it is a table."""
 
     @model_validator(mode="after")
@@ -135,7 +136,7 @@ class Watchdog(Table):
 
 
 @_declared_by(*READY_FORMS.values(), forms=READY_FORMS)
-class Ready(Table):
+class ReadyTable(Table):
     """`ready` of a command, when it is a table: exactly one of the forms."""
 
     @property
@@ -157,13 +158,13 @@ class Ready(Table):
 
 
 @_declared_by(ServiceSpec)
-class Service(Table):
+class ServiceTable(Table):
     """The keys that every kind of service has."""
 
     kind: types.Text
     env_file: types.Files = []
-    log: Log = Log()
-    watchdog: Annotated[Watchdog | None, Field(description="false or table")] = None
+    log: LogTable = LogTable()
+    watchdog: Annotated[WatchdogTable | None, Field(description="false or table")] = None
     """None is false or left out: `model_fields_set` has the difference."""
 
     @field_validator("watchdog", mode="before")
@@ -171,7 +172,7 @@ class Service(Table):
     def _off_or_table(cls, value: Any) -> Any:
         if value is False or value is None:
             return None
-        if isinstance(value, dict | Watchdog):
+        if isinstance(value, dict | WatchdogTable):
             return value
         raise refuse(
             f"expected false or a table, got {show(value)}",
@@ -188,12 +189,12 @@ class Service(Table):
 
 
 @_declared_by(NameServerOptions)
-class NameServer(Service):
+class NameServerTable(ServiceTable):
     """Kind `nameserver`."""
 
 
 @_declared_by(EventServiceOptions)
-class EventService(Service):
+class EventServiceTable(ServiceTable):
     """Kind `eventservice`."""
 
     @field_validator("port", check_fields=False)
@@ -204,14 +205,14 @@ class EventService(Service):
         return value
 
 
-class Replicated(Service):
+class ReplicatedTable(ServiceTable):
     """A kind of which there may be several instances."""
 
     instances: types.Instances | None = None
 
 
 @_declared_by(ObjectOptions)
-class PyroObject(Replicated):
+class ObjectTable(ReplicatedTable):
     """Kind `object`."""
 
     @field_validator(*PARTNERS, check_fields=False)
@@ -224,11 +225,11 @@ class PyroObject(Replicated):
 
 
 @_declared_by(CommandOptions)
-class Command(Replicated):
+class CommandTable(ReplicatedTable):
     """Kind `command`."""
 
-    ready: Annotated[Ready | None, Field(description='"notify" or table')] = Ready.model_validate(
-        {"delay": DelayReady().delay}
+    ready: Annotated[ReadyTable | None, Field(description='"notify" or table')] = (
+        ReadyTable.model_validate({"delay": DelayReady().delay})
     )
     """None is "notify"."""
 
@@ -237,11 +238,11 @@ class Command(Replicated):
     def _word_or_table(cls, value: Any) -> Any:
         if value == "notify":
             return None
-        if isinstance(value, dict | Ready):
+        if isinstance(value, dict | ReadyTable):
             return value
         forms = ", ".join(f"{{ {form} = … }}" for form in READY_FORMS)
         raise refuse(f'expected "notify" or a table, got {show(value)}', f"forms: {forms}")
 
 
-_MODELS = (NameServer, EventService, PyroObject, Command)
-KINDS: dict[str, type[Service]] = dict(zip(KIND_NAMES.values(), _MODELS, strict=True))
+_MODELS = (NameServerTable, EventServiceTable, ObjectTable, CommandTable)
+KINDS: dict[str, type[ServiceTable]] = dict(zip(KIND_NAMES.values(), _MODELS, strict=True))

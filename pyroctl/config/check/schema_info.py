@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from pyroctl.config.check.models import KINDS, Manager, Table, Top
+from pyroctl.config.check.models import KINDS, ManagerTable, Table, TopTable
 from pyroctl.config.source.diagnostics import OPEN
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def keys() -> list[KeyInfo]:
             same = f"{info.key} {info.type} {info.default!r}"
             before = services.get(same, info)
             services[same] = before._replace(kinds=(*before.kinds, kind))
-    return [*_table_keys(Top, ""), *_table_keys(Manager, "manager."), *services.values()]
+    return [*_table_keys(TopTable, ""), *_table_keys(ManagerTable, "manager."), *services.values()]
 
 
 def key_paths(data: Mapping[str, Any]) -> Iterator[Path]:
@@ -45,7 +45,7 @@ def key_paths(data: Mapping[str, Any]) -> Iterator[Path]:
     Tables come before what is in them; a table with keys of the user's own (`env`) has another
     path that ends with `OPEN`.
     """
-    yield from _model_paths(Manager, ("manager",))
+    yield from _model_paths(ManagerTable, ("manager",))
     services = data.get("services", {})
     for name, table in services.items() if isinstance(services, dict) else ():
         if isinstance(table, dict):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
 from pydantic import ValidationError
 
 from pyroctl.config.check.foreign import duration_hint, foreign_key, size_hint
-from pyroctl.config.check.models import KINDS, Manager, Service, Table
+from pyroctl.config.check.models import KINDS, ManagerTable, ServiceTable, Table
 from pyroctl.config.check.validators import NAME_HINT, is_name
 from pyroctl.config.source.diagnostics import Problem, is_secret, quoted, show, show_number
 from pyroctl.suggestions import nearest_name
@@ -50,20 +50,20 @@ T = TypeVar("T", bound=Table)
 class Validated(NamedTuple):
     """The valid tables of a document."""
 
-    manager: Manager
-    services: dict[str, Service]
+    manager: ManagerTable
+    services: dict[str, ServiceTable]
 
 
 def validate(data: Mapping[str, Any]) -> tuple[Validated, list[Problem]]:
     """Return the tables that are valid by themselves, and the problems of all others."""
     problems = [_unknown(key, (key,), _TOP) for key in data if key not in _TOP]
-    manager = _table(Manager, data.get("manager", {}), ("manager",), problems)
-    services: dict[str, Service] = {}
+    manager = _table(ManagerTable, data.get("manager", {}), ("manager",), problems)
+    services: dict[str, ServiceTable] = {}
     for name, table in _service_tables(data, problems).items():
         service = _service(table, ("services", name), problems)
         if service is not None:
             services[name] = service
-    return Validated(manager or Manager(), services), problems
+    return Validated(manager or ManagerTable(), services), problems
 
 
 def _service_tables(data: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _service_tables(data: Mapping[str, Any], problems: list[Problem]) -> dict[st
     return tables
 
 
-def _service(table: Any, path: Path, problems: list[Problem]) -> Service | None:
+def _service(table: Any, path: Path, problems: list[Problem]) -> ServiceTable | None:
     if not isinstance(table, dict):
         hint = f"a service is a table of its own: [services.{path[-1]}]"
         problems.append(Problem(path, f"expected a table, got {show(table)}", hint))
@@ -94,8 +94,8 @@ def _service(table: Any, path: Path, problems: list[Problem]) -> Service | None:
     if model is not None:
         return _table(model, table, path, problems)
     _unknown_kind(table, path, problems)
-    common = {key: value for key, value in table.items() if key in Service.model_fields}
-    _table(Service, {**common, "kind": ""}, path, problems)
+    common = {key: value for key, value in table.items() if key in ServiceTable.model_fields}
+    _table(ServiceTable, {**common, "kind": ""}, path, problems)
     every = [key for kind in KINDS.values() for key in kind.model_fields]
     problems += [
         _unknown(key, (*path, key), every, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyroctl.config.check.models import KINDS, Manager, Table, Top
+from pyroctl.config.check.models import KINDS, ManagerTable, Table, TopTable
 from pyroctl.config.check.validators import NAME_PATTERN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -21,7 +21,7 @@ def json_schema() -> dict[str, Any]:
     It has keys, types and choices; only `config check` checks what must hold between services.
     """
     definitions: dict[str, Any] = {}
-    manager = _table(Manager, definitions)
+    manager = _table(ManagerTable, definitions)
     kinds = {name: _table(model, definitions) for name, model in KINDS.items()}
     for name, schema in kinds.items():
         schema["properties"]["kind"] = {"const": name}
@@ -35,7 +35,7 @@ def json_schema() -> dict[str, Any]:
             "allOf": [_if_kind(name, schema) for name, schema in kinds.items()],
         },
     }
-    top = _table(Top, definitions)
+    top = _table(TopTable, definitions)
     top["properties"] |= {"manager": manager, "services": services}
     return {"$schema": DIALECT, "title": "pyroctl.toml", **top, "$defs": definitions}
 

@@ -56,7 +56,7 @@ def read_sources(
     `environ` has the values of `${VAR}` in `include`; `instead` has texts to use in place of
     files, None for a file to treat as missing.
     """
-    return _Reader(file, environ, instead or {}).read()
+    return _SourceReader(file, environ, instead or {}).read()
 
 
 def builtin_sources() -> Sources:
@@ -80,7 +80,7 @@ def dropin_directory(file: str) -> str:
     return os.path.splitext(file)[0] + ".d"
 
 
-class _Reader:
+class _SourceReader:
     """Reads one file after the other; `_open` are those whose includes are being read."""
 
     def __init__(
