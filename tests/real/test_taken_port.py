@@ -39,7 +39,7 @@ def test_another_program_is_named_with_pid_and_command(deployment: Deployment) -
             other.kill()
     assert f"port {port} on localhost is taken by another program (pid {other.pid}: " in error
     assert sys.executable in error
-    assert "stop what listens there, or choose another port" in error
+    assert "stop that program, or choose another port" in error
 
 
 def test_another_deployment_is_named_with_the_command_that_shows_it(

@@ -35,8 +35,9 @@ def check(app: App, *, no_env_checks: bool) -> Result:
     services = list(loaded.deployment.services)
     warnings = [] if no_env_checks else loaded.missing(os.environ)
     for warning in warnings:
-        hint = f"\n    hint: {warning.hint}" if warning.hint else ""
-        app.output.progress(f"warning: {warning}{hint}")
+        app.output.progress(f"warning: {warning}")
+        if warning.hint:
+            app.output.progress(f"    hint: {warning.hint}")
     counts = [counted(len(services), "service")]
     counts += [counted(len(warnings), "warning")] if warnings else []
     app.output.print(f"{app.config or BUILT_IN}: valid, {', '.join(counts)}")
