@@ -314,28 +314,19 @@ TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
         Unhealthy: _ignore,
         Replaced: _ignore,
     },
-    State.EXITED: {
-        Start: _start,
-        Stop: _settle,
-        Restart: _start,
-        Ready: _ignore,
-        Exited: _ignore,
-        SessionEmpty: _ignore,
-        Timeout: _ignore,
-        SpawnFailed: _ignore,
-        Unhealthy: _ignore,
-        Replaced: _ignore,
-    },
-    State.FAILED: {
-        Start: _start,
-        Stop: _settle,
-        Restart: _start,
-        Ready: _ignore,
-        Exited: _ignore,
-        SessionEmpty: _ignore,
-        Timeout: _ignore,
-        SpawnFailed: _ignore,
-        Unhealthy: _ignore,
-        Replaced: _ignore,
+    **{
+        state: {
+            Start: _start,
+            Stop: _settle,
+            Restart: _start,
+            Ready: _ignore,
+            Exited: _ignore,
+            SessionEmpty: _ignore,
+            Timeout: _ignore,
+            SpawnFailed: _ignore,
+            Unhealthy: _ignore,
+            Replaced: _ignore,
+        }
+        for state in (State.EXITED, State.FAILED)
     },
 }

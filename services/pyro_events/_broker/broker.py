@@ -195,9 +195,9 @@ class Broker(Snapshotted):
         self.counters.dropped_with_subscriber += subscriber.dropped
         self.router.remove(subscriber)
         if isinstance(subscriber, StreamSubscriber):
-            del self.streams[subscriber.id]
+            del self.streams[subscriber.key]
         else:
-            del self.callbacks[subscriber.name]
+            del self.callbacks[subscriber.key]
 
     def drop(self, subscriber: BrokerSubscriber, reason: str) -> None:
         """Remove a subscriber that can't be served; what was queued for it is counted as lost."""

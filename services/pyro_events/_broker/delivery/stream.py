@@ -52,14 +52,13 @@ _AGAIN = Codec(
 
 
 class StreamSubscriber(BrokerSubscriber):
-    """A helper's subscriber. `name` is for people, `id` is chosen by the helper."""
+    """A helper's subscriber. `name` is for people, `key` is chosen by the helper."""
 
     kind: ClassVar[Kind] = "stream"
 
     SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
         "_next", "_acked", "_lost", "_absence",
         parts=("_grace", "_heartbeat"),
-        init=("id",),
         _sent=_SENT,
         _again=_AGAIN,
     )  # fmt: skip
@@ -75,13 +74,12 @@ class StreamSubscriber(BrokerSubscriber):
     def __init__(
         self,
         context: DeliveryContext[BrokerSubscriber],
-        subscriber_id: str,
+        key: str,
         name: str,
         options: Options,
         slot: int | None = None,
     ) -> None:
-        super().__init__(context, name, options, slot)
-        self.id = subscriber_id
+        super().__init__(context, key, name, options, slot)
         self._connection: ServerConnection | None = None
         self._sent: deque[_Sent] = deque()
         self._again: deque[list[Item]] = deque()
@@ -93,11 +91,6 @@ class StreamSubscriber(BrokerSubscriber):
         self._grace = Deadline(context.loop, self._not_returned)
         self._absence = "it did not come back"
         self._heartbeat = Deadline(context.loop, self._check_pulse)
-
-    @property
-    def key(self) -> str:
-        """The id that the helper has chosen."""
-        return self.id
 
     @property
     def aware(self) -> bool:

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
@@ -34,15 +35,13 @@ class Watchable(Protocol):
         """Return the descriptor."""
 
 
+@dataclass(slots=True, eq=False)
 class Timer:
     """A call in the future; `cancel` may be called at any time."""
 
-    __slots__ = ("at", "callback")
-
-    def __init__(self, at: float, callback: Callable[[], None]) -> None:
-        self.at = at
-        """When it is, by the loop's clock."""
-        self.callback: Callable[[], None] | None = callback
+    at: float
+    """When it is, by the loop's clock."""
+    callback: Callable[[], None] | None
 
     def cancel(self) -> None:
         """Prevent the call."""

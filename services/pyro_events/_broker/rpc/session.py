@@ -10,6 +10,7 @@ from Pyro5.errors import DaemonError, PyroError
 
 from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.net.connection import ServerConnection
+from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.rpc import calls
 from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.stream import StreamSubscriber
-    from pyro_events._broker.net.loop import Timer
     from pyro_events._broker.rejections import RejectionCounters
     from pyro_events._broker.snapshot.transfer import SnapshotReader
 
@@ -42,9 +42,9 @@ class Session(Snapshotted):
 
     SNAPSHOT: ClassVar = Fields(
         "_streamed", "_welcome",
-        init=("peer", "connection", "stream", "_deadline"),
+        parts=("_deadline",),
+        init=("peer", "connection", "stream"),
         stream=Codec(lambda stream, _: None if stream is None or stream.gone else stream.key),
-        _deadline=Codec(lambda timer, _: timer and timer.at),
         _refusal=Codec(
             lambda refusal, _: refusal and (refusal.limit, str(refusal)),
             lambda values, _: values and LimitReached(*values),
@@ -76,7 +76,8 @@ class Session(Snapshotted):
         self._ending = False
         self._streamed = False
         self.connection: ServerConnection
-        self._deadline: Timer | None = None
+        self._deadline = Deadline(broker.loop, self._too_late)
+        """For the handshake."""
 
     def __str__(self) -> str:
         return f"client {self.peer or 'on this machine'}"
@@ -85,7 +86,7 @@ class Session(Snapshotted):
         """Serve the client at the other end of this socket."""
         settings = self._broker.settings
         self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
-        self._deadline = self._broker.loop.call_later(settings.handshake_timeout, self._too_late)
+        self._deadline.set(settings.handshake_timeout)
 
     def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
         """Continue to serve, when the loop runs, the client that another process has served."""
@@ -96,8 +97,6 @@ class Session(Snapshotted):
         self.connection = ServerConnection.restored(
             broker.loop, values["connection"], reader, size, self
         )
-        if values["_deadline"] is not None:
-            self._deadline = broker.loop.call_at(values["_deadline"], self._too_late)
         if values["stream"] is not None:
             self.stream = broker.streams[values["stream"]]
             self.stream.rejoin(self.connection)
@@ -151,7 +150,7 @@ class Session(Snapshotted):
     def on_closed(self, reason: str) -> None:
         """Release everything that belongs to the connection."""
         _log.debug("%s: %s", self, reason)
-        self._handshake_done()
+        self._deadline.cancel()
         if self.stream is not None:
             self.stream.detached(self.connection)
         self._ended(self)
@@ -173,7 +172,7 @@ class Session(Snapshotted):
             self.connection.finish("refused")
             return
         self._welcome = True
-        self._handshake_done()
+        self._deadline.cancel()
         self.connection.reader.max_size = self._broker.settings.max_message_size
         self.connection.send(calls.encode_connect(frame, framing.CONNECTOK, answer))
 
@@ -204,11 +203,6 @@ class Session(Snapshotted):
         error = LimitReached("handshake_timeout", f"no handshake within {limit:g} s")
         self._rejections.count(error)
         self.connection.close(str(error))
-
-    def _handshake_done(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
     # Requests
 
