@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyroctl.control.server import error_reply
 from pyroctl.core import plan
@@ -288,14 +288,15 @@ def _reporting(send: Send) -> Callable[[Unit], None]:
     """Return a function that reports each service to the client when it is done."""
 
     def report(unit: Unit) -> None:
-        event: dict[str, Any] = {
-            "kind": "progress",
-            "service": unit.name,
-            "state": str(unit.state),
-            "pid": unit.pid,
-            "uri": unit.uri,
-            "reason": unit.service_state.reason,
-        }
-        send(event)
+        send(
+            {
+                "kind": "progress",
+                "service": unit.name,
+                "state": str(unit.state),
+                "pid": unit.pid,
+                "uri": unit.uri,
+                "reason": unit.service_state.reason,
+            }
+        )
 
     return report

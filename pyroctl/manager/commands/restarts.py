@@ -163,8 +163,7 @@ async def handover(unit: Unit, progress: Progress) -> dict[str, object]:
         await _offer(unit, path)
         trouble = await _start_successor(unit, path)
     if unit.process is old and unit.state is State.RUNNING:
-        with contextlib.suppress(OSError):
-            await unit.ask("withdraw_handover")
+        await unit.ask_or(None, "withdraw_handover")
         raise ServiceFailed(
             f"{unit.name} was not handed over: {trouble}; process {old.pid} continues to serve",
             service=unit.name,

@@ -70,7 +70,9 @@ class StatusReporter:
         if left:
             row["detail"] = f"{row['detail']} ({', '.join(left)} went into the background)".strip()
         if isinstance(unit.spec.options, EventServiceOptions):
-            row["es"] = await _statistics(unit)
+            row["es"] = None
+            if unit.state is State.RUNNING:  # what clients get from `statistics`
+                row["es"] = await unit.ask_or(None, "statistics", STATISTICS_TIMEOUT)
         return row
 
     def _usage(self, pid: int | None) -> tuple[float | None, int | None]:
@@ -81,17 +83,6 @@ class StatusReporter:
         at, before = self._samples.get(pid, (now, cpu))
         self._samples[pid] = now, cpu
         return round(100 * (cpu - before) / (now - at), 1) if now > at else 0.0, rss
-
-
-async def _statistics(unit: Unit) -> dict[str, Any] | None:
-    """Return what clients of the event service get from `statistics`."""
-    if unit.state is not State.RUNNING:
-        return None
-    try:
-        statistics: dict[str, Any] = await unit.ask("statistics", STATISTICS_TIMEOUT)
-    except OSError:
-        return None
-    return statistics
 
 
 def _detail(unit: Unit) -> str:

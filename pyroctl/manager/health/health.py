@@ -39,7 +39,8 @@ class Health:
     ) -> None:
         self._process = process
         self._on_unhealthy = on_unhealthy
-        self._monitors: list[Watchdog | HeartbeatMonitor | ResourceMonitor] = []
+        loop = asyncio.get_running_loop()
+        self._monitors: list[asyncio.Task[None] | HeartbeatMonitor] = []
         promised = check_of(process.spec)
         if isinstance(promised, SilenceCheck):  # what the process was told at its start counts
             if spec.watchdog is not None:
@@ -47,10 +48,11 @@ class Health:
         elif spec.watchdog is not None:
             probe = probe_for(check_of(spec), process, bound, busy)
             if probe is not None:
-                self._monitors.append(Watchdog(spec.watchdog, probe, self._report))
+                watching = watch_answers(spec.watchdog, probe, self._report)
+                self._monitors.append(loop.create_task(watching))
         if usage.is_limited(spec):
             excessive = partial(self._report, answers=True)
-            self._monitors.append(ResourceMonitor(spec, process, excessive))
+            self._monitors.append(loop.create_task(_watch_usage(spec, process.pid, excessive)))
 
     def cancel(self) -> None:
         """Stop watching."""
@@ -62,39 +64,25 @@ class Health:
         self._on_unhealthy(self._process, Unhealthy(reason, answers))
 
 
-class Watchdog:
-    """Calls `on_hung` once, with the reason, when a service has missed too many checks.
+async def watch_answers(
+    spec: WatchdogSpec,
+    probe: Callable[[float], Awaitable[bool]],
+    on_hung: Callable[[str], None],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Call `on_hung` once, with the reason, when a service has missed too many checks.
 
     `probe` checks once, and returns whether there was an answer within the seconds that it gets.
     """
-
-    def __init__(
-        self,
-        spec: WatchdogSpec,
-        probe: Callable[[float], Awaitable[bool]],
-        on_hung: Callable[[str], None],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._spec = spec
-        self._probe = probe
-        self._on_hung = on_hung
-        self._clock = clock
-        self._task = asyncio.get_running_loop().create_task(self._watch())
-
-    def cancel(self) -> None:
-        """Stop checking."""
-        self._task.cancel()
-
-    async def _watch(self) -> None:
-        missed, waited = 0, 0.0
-        while (reason := watchdog.verdict(missed, self._spec)) is None:
-            await asyncio.sleep(max(0.0, self._spec.every - waited))
-            asked = self._clock()
-            answered = await self._probe(self._spec.timeout)
-            waited = self._clock() - asked
-            missed = watchdog.count_missed(missed, waited, self._spec, answered=answered)
-        self._on_hung(reason)
+    missed, waited = 0, 0.0
+    while (reason := watchdog.verdict(missed, spec)) is None:
+        await asyncio.sleep(max(0.0, spec.every - waited))
+        asked = clock()
+        answered = await probe(spec.timeout)
+        waited = clock() - asked
+        missed = watchdog.count_missed(missed, waited, spec, answered=answered)
+    on_hung(reason)
 
 
 class HeartbeatMonitor:
@@ -125,39 +113,24 @@ class HeartbeatMonitor:
             self._timer = self._loop.call_later(self._period - quiet, self._check)
 
 
-class ResourceMonitor:
-    """Calls `on_excess` once, when a service exceeds its resource limits for too long."""
+async def _watch_usage(spec: ServiceSpec, sid: int, on_excess: Callable[[str], None]) -> None:
+    """Call `on_excess` once, when a session exceeds the service's resource limits for too long."""
+    excess, before, reason = usage.Excess(), _sample(sid), None
+    while reason is None:
+        await asyncio.sleep(usage.pause(spec.window))
+        now = _sample(sid)
+        excess = usage.compare(spec, excess, before, now)
+        reason = usage.verdict(spec, excess, before, now)
+        before = now
+    on_excess(reason)
 
-    def __init__(
-        self, spec: ServiceSpec, process: ServiceProcess, on_excess: Callable[[str], None]
-    ) -> None:
-        self._spec = spec
-        self._process = process
-        self._on_excess = on_excess
-        self._task = asyncio.get_running_loop().create_task(self._watch())
 
-    def cancel(self) -> None:
-        """Stop checking."""
-        self._task.cancel()
-
-    async def _watch(self) -> None:
-        excess, before = usage.Excess(), self._sample()
-        while True:
-            await asyncio.sleep(usage.pause(self._spec.window))
-            now = self._sample()
-            excess = usage.compare(self._spec, excess, before, now)
-            reason = usage.verdict(self._spec, excess, before, now)
-            if reason is not None:
-                self._on_excess(reason)
-                return
-            before = now
-
-    def _sample(self) -> usage.UsageSample:
-        """Add up what the processes of the session use; what has just ended doesn't count."""
-        at, rss, cpu = time.monotonic(), 0, {}
-        for pid in SessionSnapshot().members(self._process.pid):
-            used = procfs.usage(pid)
-            if used is not None:
-                cpu[pid] = used[0]
-                rss += used[1]
-        return usage.UsageSample(at, rss, cpu)
+def _sample(sid: int) -> usage.UsageSample:
+    """Add up what the processes of the session use; what has just ended doesn't count."""
+    at, rss, cpu = time.monotonic(), 0, {}
+    for pid in SessionSnapshot().members(sid):
+        used = procfs.usage(pid)
+        if used is not None:
+            cpu[pid] = used[0]
+            rss += used[1]
+    return usage.UsageSample(at, rss, cpu)

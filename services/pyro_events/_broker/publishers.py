@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from pyro_events._broker.delivery.publication import PendingResult
@@ -45,6 +45,7 @@ class PublisherRecord(Snapshotted):
         return pending
 
 
+@dataclass(eq=False)
 class Publishers(Snapshotted):
     """A bounded table: the publishers that were idle longest are forgotten first.
 
@@ -60,20 +61,12 @@ class Publishers(Snapshotted):
     )
     TRANSIENT: ClassVar = ("_clock", "_memory", "_limit", "_counter_file", "_store")
 
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        memory: float,
-        limit: int,
-        counter_file: CounterFile,
-        store: RosterStore | None,
-    ) -> None:
-        self._clock = clock
-        self._memory = memory
-        self._limit = limit
-        self._counter_file = counter_file
-        self._store = store
-        self._table: OrderedDict[str, PublisherRecord] = OrderedDict()
+    _clock: Callable[[], float]
+    _memory: float
+    _limit: int
+    _counter_file: CounterFile
+    _store: RosterStore | None
+    _table: OrderedDict[str, PublisherRecord] = field(default_factory=OrderedDict)
 
     def __len__(self) -> int:
         return len(self._table)

@@ -13,12 +13,14 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from _typeshed import HasFileno
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
@@ -26,13 +28,6 @@ _KNOWN: Final = READ | WRITE
 
 _FAULT: Final = "internal error in the event service; it continues"
 _log = logging.getLogger("pyro_events")
-
-
-class Watchable(Protocol):
-    """An object with a descriptor."""
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +68,7 @@ class Loop:
         self._wake_write.setblocking(False)
         self.watch(self._wake_read, READ, self._woken)
 
-    def watch(self, sock: Watchable, mask: int, callback: Callable[[int], None]) -> None:
+    def watch(self, sock: HasFileno, mask: int, callback: Callable[[int], None]) -> None:
         """Call `callback(mask)` whenever the socket is ready; replaces an earlier callback."""
         file = sock.fileno()
         if file in self._watched:
@@ -82,7 +77,7 @@ class Loop:
             self._epoll.register(file, mask)
         self._watched[file] = mask, callback
 
-    def unwatch(self, sock: Watchable) -> None:
+    def unwatch(self, sock: HasFileno) -> None:
         """Stop watching the socket; call this before it is closed."""
         file = sock.fileno()
         del self._watched[file]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from Pyro5.errors import DaemonError, PyroError
@@ -19,7 +20,7 @@ from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.stream import StreamSubscriber
@@ -219,7 +220,7 @@ class Session(Snapshotted):
             self._failed(frame, error)
             return
         if frame.flags & framing.BATCH:
-            _Batch(self, frame, target, requests).advance()
+            _Batch(self, frame, target, iter(requests)).advance()
         else:
             self._execute(frame, target, requests[0])
 
@@ -259,20 +260,16 @@ class Session(Snapshotted):
             self.connection.send(calls.encode_result(frame, value))
 
 
+@dataclass(slots=True, eq=False)
 class _Batch:
     """A batch of calls under way, up to the first exception."""
 
-    __slots__ = ("_calls", "_frame", "_paused", "_results", "_session", "_target")
-
-    def __init__(
-        self, session: Session, frame: Frame, target: Any, requests: Sequence[calls.Call]
-    ) -> None:
-        self._session = session
-        self._frame = frame
-        self._target = target
-        self._calls = iter(requests)
-        self._results: list[object] = []
-        self._paused = False
+    _session: Session
+    _frame: Frame
+    _target: Any
+    _calls: Iterator[calls.Call]
+    _results: list[object] = field(default_factory=list)
+    _paused: bool = False
 
     def advance(self) -> None:
         """Execute call after call; one that waits keeps the client's connection unread."""

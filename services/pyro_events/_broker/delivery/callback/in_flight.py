@@ -47,16 +47,14 @@ class InFlightBatch(Snapshotted):
         return min(limit * 2, most) if took < _QUICK and full else limit
 
 
+@dataclass(slots=True, eq=False)
 class ErrorLog(Snapshotted):
     """Logs failed events of one subscriber, but not more than one a second."""
 
-    __slots__ = ("_at", "_quiet")
-
     SNAPSHOT: ClassVar = Fields("_at", "_quiet")
 
-    def __init__(self) -> None:
-        self._at = float("-inf")
-        self._quiet = 0
+    _at: float = float("-inf")
+    _quiet: int = 0
 
     def warn(self, subscriber: str, item: Item, error: str, now: float) -> None:
         """Log a failure, or count it for the next line."""
