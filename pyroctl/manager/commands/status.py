@@ -1,13 +1,11 @@
-"""The answer to `status`: a row for each service, and one for the manager."""
+"""The answer to `status`: a row for each service."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
-import pyroctl
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import State
 from pyroctl.manager.process import procfs
@@ -117,14 +115,3 @@ def _ending(ending: Ending) -> dict[str, Any]:
 
 def _time(when: datetime) -> str:
     return when.isoformat(timespec="milliseconds")
-
-
-def manager_row(state: str, config: str | None, uptime: float) -> dict[str, Any]:
-    """Return the row of the manager."""
-    return {
-        "pid": os.getpid(),
-        "state": state,
-        "config": config,
-        "uptime_s": round(uptime, 3),
-        "version": pyroctl.__version__,
-    }

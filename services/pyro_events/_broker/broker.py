@@ -152,12 +152,9 @@ class Broker(Snapshotted):
                 subscriber.pump()
             context.encoder.clear()
         if self.router.suspensions:
-            self._report_suspensions()
-
-    def _report_suspensions(self) -> None:
-        for subscriber, pattern in self.router.take_suspensions():
-            _log.warning("%s: pattern %r takes too long, it is suspended", subscriber, pattern)
-            subscriber.notify({"kind": "pattern", "pattern": pattern, "reason": "pattern"})
+            for subscriber, pattern in self.router.take_suspensions():
+                _log.warning("%s: pattern %r takes too long, it is suspended", subscriber, pattern)
+                subscriber.notify({"kind": "pattern", "pattern": pattern, "reason": "pattern"})
 
     # Subscribers
 

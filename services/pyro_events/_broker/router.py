@@ -139,9 +139,8 @@ class Router(Generic[K]):
     def suspended(self, key: K) -> list[str]:
         """Return the patterns of `key` that are no longer matched because they took too long."""
         member = self._members.get(key)
-        return (
-            [text for text in member.patterns if self._patterns[text].suspended()] if member else []
-        )
+        patterns = member.patterns if member else ()
+        return [text for text in patterns if self._patterns[text].suspended()]
 
     def empty(self, key: K) -> bool:
         """Return whether `key` has no subscription at all."""
@@ -203,17 +202,14 @@ class Router(Generic[K]):
                 matches = watch.pattern.match(name)
             except PatternTimeout:
                 complete = False
-                self._count_timeout(watch)
+                watch.timeouts += 1
+                if watch.suspended():
+                    self.suspensions.extend((key, watch.pattern.text) for key in watch.keys)
                 continue
             if matches:
                 for key in watch.keys:
                     copies[key] = copies.get(key, 0) + 1
         return copies, complete
-
-    def _count_timeout(self, watch: _Watch[K]) -> None:
-        watch.timeouts += 1
-        if watch.suspended():
-            self.suspensions.extend((key, watch.pattern.text) for key in watch.keys)
 
     def _remember(self, name: str, found: tuple[tuple[K, int], ...]) -> None:
         self._cache[name] = (self._generation, found)

@@ -88,7 +88,7 @@ class StreamSubscriber(BrokerSubscriber):
         self._acked = 0
         self._lost = 0
         """Events with a number up to this one that did not arrive were lost with a process."""
-        self._grace = Deadline(context.loop, self._not_returned)
+        self._grace = Deadline(context.loop, lambda: context.drop(self, self._absence))
         self._absence = "it did not come back"
         self._heartbeat = Deadline(context.loop, self._check_pulse)
 
@@ -238,9 +238,6 @@ class StreamSubscriber(BrokerSubscriber):
     def _await_return(self, absence: str) -> None:
         self._absence = absence
         self._grace.set(self.context.settings.reconnect_grace)
-
-    def _not_returned(self) -> None:
-        self.context.drop(self, self._absence)
 
     # Numbers
 

@@ -95,9 +95,9 @@ class Session(Snapshotted):
         broker = self._broker
         settings = broker.settings
         size = settings.max_message_size if self._welcome else settings.handshake_size
-        self.connection = ServerConnection.restored(
-            broker.loop, values["connection"], reader, size, self
-        )
+        sock = reader.socket(values["connection"]["_sock"])
+        self.connection = ServerConnection(broker.loop, sock, size, self, configured=True)
+        self.connection.restore(values["connection"], reader)
         if values["stream"] is not None:
             self.stream = broker.streams[values["stream"]]
             self.stream.rejoin(self.connection)

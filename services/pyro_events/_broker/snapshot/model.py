@@ -113,13 +113,9 @@ class BrokerSnapshot:
 
 def encode(snapshot: BrokerSnapshot) -> bytes:
     """Return the snapshot as bytes."""
-    values = {
-        "incarnation": snapshot.incarnation,
-        "reason": snapshot.reason,
-        "subscribers": [saved.plain() for saved in snapshot.subscribers],
-        "publishers": snapshot.publishers,
-        "lost": [lost.plain() for lost in snapshot.lost],
-    }
+    values = {name: getattr(snapshot, name) for name in snapshot.__slots__}
+    for name in ("subscribers", "lost"):
+        values[name] = [each.plain() for each in values[name]]
     return bytes(msgpack.packb([FORMAT, values]))
 
 

@@ -121,9 +121,9 @@ class DaemonConnection(Snapshotted):
         super().restore(values, reader)
         if (connection := values["connection"]) is not None:
             size = _MAX_REPLY if self.greeted else _MAX_GREETING
-            self.connection = ServerConnection.restored(
-                self._context.loop, connection, reader, size, self
-            )
+            loop, sock = self._context.loop, reader.socket(connection["_sock"])
+            self.connection = ServerConnection(loop, sock, size, self, configured=True)
+            self.connection.restore(connection, reader)
         elif self._retry.at is None:
             self._retry.set(0.0)
 
