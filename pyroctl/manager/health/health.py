@@ -15,7 +15,7 @@ from pyroctl.manager.process import procfs
 from pyroctl.manager.process.sessions import SessionSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from pyroctl.core.spec import ServiceSpec, WatchdogSpec
     from pyroctl.manager.process.service_process import ServiceProcess
@@ -39,25 +39,26 @@ class Health:
     ) -> None:
         self._process = process
         self._on_unhealthy = on_unhealthy
-        loop = asyncio.get_running_loop()
-        self._monitors: list[asyncio.Task[None] | HeartbeatMonitor] = []
+        self._tasks: list[asyncio.Task[None]] = []
         promised = check_of(process.spec)
         if isinstance(promised, SilenceCheck):  # what the process was told at its start counts
             if spec.watchdog is not None:
-                self._monitors.append(HeartbeatMonitor(process, promised.period, self._report))
+                self._start(_watch_heartbeats(process, promised.period, self._report))
         elif spec.watchdog is not None:
             probe = probe_for(check_of(spec), process, bound, busy)
             if probe is not None:
-                watching = watch_answers(spec.watchdog, probe, self._report)
-                self._monitors.append(loop.create_task(watching))
+                self._start(watch_answers(spec.watchdog, probe, self._report))
         if usage.is_limited(spec):
             excessive = partial(self._report, answers=True)
-            self._monitors.append(loop.create_task(_watch_usage(spec, process.pid, excessive)))
+            self._start(_watch_usage(spec, process.pid, excessive))
 
     def cancel(self) -> None:
         """Stop watching."""
-        for monitor in self._monitors:
-            monitor.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     def _report(self, reason: str, *, answers: bool = False) -> None:
         self.cancel()
@@ -85,32 +86,19 @@ async def watch_answers(
     on_hung(reason)
 
 
-class HeartbeatMonitor:
-    """Calls `on_silent` once, when a service hasn't sent WATCHDOG=1 for `period` seconds."""
-
-    def __init__(
-        self, process: ServiceProcess, period: float, on_silent: Callable[[str], None]
-    ) -> None:
-        self._process = process
-        self._period = period
-        self._on_silent = on_silent
-        self._loop = asyncio.get_running_loop()
-        self._since = self._loop.time()
-        self._timer = self._loop.call_later(period, self._check)
-
-    def cancel(self) -> None:
-        """Stop checking."""
-        self._timer.cancel()
-
-    def _check(self) -> None:
-        now = self._loop.time()
-        if now - self._timer.when() > watchdog.GRACE:  # the manager itself was stopped
-            self._since = now
-        quiet = now - max(self._since, self._process.last_heartbeat)
-        if quiet >= self._period:
-            self._on_silent(f"gave no sign of life for {self._period:g} s")
-        else:
-            self._timer = self._loop.call_later(self._period - quiet, self._check)
+async def _watch_heartbeats(
+    process: ServiceProcess, period: float, on_silent: Callable[[str], None]
+) -> None:
+    """Call `on_silent` once, when a service hasn't sent WATCHDOG=1 for `period` seconds."""
+    clock = asyncio.get_running_loop().time
+    since, quiet = clock(), 0.0
+    while quiet < period:
+        due = clock() + period - quiet
+        await asyncio.sleep(period - quiet)
+        if clock() - due > watchdog.GRACE:  # the manager itself was stopped
+            since = clock()
+        quiet = clock() - max(since, process.last_heartbeat)
+    on_silent(f"gave no sign of life for {period:g} s")
 
 
 async def _watch_usage(spec: ServiceSpec, sid: int, on_excess: Callable[[str], None]) -> None:
