@@ -20,6 +20,7 @@ arguments, and the actions for the shell are returned. docs/design.md shows the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,6 @@ from pyroctl.core.state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from pyroctl.core.spec import ServiceSpec
 
 JITTER = 0.2
@@ -254,89 +253,53 @@ def _was_stable(case: _Case) -> bool:
 
 # --- the table ----------------------------------------------------------------------------------
 
-TABLE: Mapping[State, Mapping[type[Event], Callable[[_Case], Result]]] = {
+_Row = Mapping[type[Event], Callable[[_Case], Result]]
+
+
+def _ignored(*events: type[Event]) -> _Row:
+    return dict.fromkeys(events, _ignore)
+
+
+_ENDED: _Row = {
+    **dict.fromkeys((Start, Restart), _start),
+    Stop: _settle,
+    **_ignored(Ready, Exited, SessionEmpty, Timeout, SpawnFailed, Unhealthy, Replaced),
+}
+
+TABLE: Mapping[State, _Row] = {
     State.STOPPED: {
-        Start: _start,
-        Stop: _ignore,
-        Restart: _start,
-        Ready: _ignore,
-        Exited: _ignore,
-        SessionEmpty: _ignore,
-        Timeout: _ignore,
-        SpawnFailed: _ignore,
-        Unhealthy: _ignore,
-        Replaced: _ignore,
+        **dict.fromkeys((Start, Restart), _start),
+        **_ignored(Stop, Ready, Exited, SessionEmpty, Timeout, SpawnFailed, Unhealthy, Replaced),
     },
     State.STARTING: {
-        Start: _ignore,
-        Stop: _stop,
-        Restart: _stop,
+        **dict.fromkeys((Stop, Restart), _stop),
         Ready: _serve,
         Exited: _empty_session,
-        SessionEmpty: _ignore,
         Timeout: _abort_start,
         SpawnFailed: _give_up,
-        Unhealthy: _ignore,
-        Replaced: _ignore,
+        **_ignored(Start, SessionEmpty, Unhealthy, Replaced),
     },
     State.RUNNING: {
-        Start: _ignore,
-        Stop: _stop,
-        Restart: _stop,
-        Ready: _ignore,
+        **dict.fromkeys((Stop, Restart), _stop),
         Exited: _empty_session,
-        SessionEmpty: _ignore,
-        Timeout: _ignore,
-        SpawnFailed: _ignore,
         Unhealthy: _stop_unhealthy,
         Replaced: _replace_process,
+        **_ignored(Start, Ready, SessionEmpty, Timeout, SpawnFailed),
     },
     State.STOPPING: {
-        Start: _start_afterwards,
+        **dict.fromkeys((Start, Restart), _start_afterwards),
         Stop: _stay_down,
-        Restart: _start_afterwards,
-        Ready: _ignore,
         Exited: _record_outcome,
         SessionEmpty: _complete_stop,
         Timeout: _kill,
-        SpawnFailed: _ignore,
-        Unhealthy: _ignore,
-        Replaced: _ignore,
+        **_ignored(Ready, SpawnFailed, Unhealthy, Replaced),
     },
     State.BACKOFF: {
-        Start: _start,
+        **dict.fromkeys((Start, Restart), _start),
         Stop: _settle,
-        Restart: _start,
-        Ready: _ignore,
-        Exited: _ignore,
-        SessionEmpty: _ignore,
         Timeout: _restart,
-        SpawnFailed: _ignore,
-        Unhealthy: _ignore,
-        Replaced: _ignore,
+        **_ignored(Ready, Exited, SessionEmpty, SpawnFailed, Unhealthy, Replaced),
     },
-    State.EXITED: {
-        Start: _start,
-        Stop: _settle,
-        Restart: _start,
-        Ready: _ignore,
-        Exited: _ignore,
-        SessionEmpty: _ignore,
-        Timeout: _ignore,
-        SpawnFailed: _ignore,
-        Unhealthy: _ignore,
-        Replaced: _ignore,
-    },
-    State.FAILED: {
-        Start: _start,
-        Stop: _settle,
-        Restart: _start,
-        Ready: _ignore,
-        Exited: _ignore,
-        SessionEmpty: _ignore,
-        Timeout: _ignore,
-        SpawnFailed: _ignore,
-        Unhealthy: _ignore,
-        Replaced: _ignore,
-    },
+    State.EXITED: _ENDED,
+    State.FAILED: _ENDED,
 }

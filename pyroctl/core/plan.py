@@ -59,27 +59,13 @@ def stop_waves(names: Iterable[str], needs: Mapping[str, Sequence[str]]) -> Wave
 
 def find_cycle(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Return one cycle of needs, such as (a, b, a), or () if there is none."""
-    finished: set[str] = set()
-    for first in needs:
-        path: list[str] = []
-        cycle = _walk(first, needs, path, finished)
-        if cycle:
-            return cycle
-    return ()
-
-
-def _walk(
-    name: str, needs: Mapping[str, Sequence[str]], path: list[str], finished: set[str]
-) -> tuple[str, ...]:
-    if name in path:
-        return (*path[path.index(name) :], name)
-    if name in finished:
-        return ()
-    path.append(name)
-    for other in needs.get(name, ()):
-        cycle = _walk(other, needs, path, finished)
-        if cycle:
-            return cycle
-    path.pop()
-    finished.add(name)
-    return ()
+    left = dict(needs)
+    while done := [name for name in left if left.keys().isdisjoint(left[name])]:
+        for name in done:
+            del left[name]
+    path: list[str] = []
+    following = next(iter(left), None)
+    while following is not None and following not in path:  # what is left needs what is left
+        path.append(following)
+        following = next(name for name in left[following] if name in left)
+    return () if following is None else (*path[path.index(following) :], following)

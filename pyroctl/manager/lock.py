@@ -55,11 +55,9 @@ def acquire(paths: Paths) -> tuple[int, LockOwner | None]:
     not shut down; its cleanup process has finished then. Raise AlreadyRunning if another manager
     has the lock.
     """
-    fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fd = lock_file(paths.lock, 0)
     except BlockingIOError:
-        os.close(fd)
         raise AlreadyRunning(
             f"another manager (pid {manager_pid(paths)}) runs this deployment",
             hint="pyroctl status shows it, pyroctl shutdown ends it",
@@ -95,18 +93,18 @@ def _await_cleanup(paths: Paths) -> None:
         log.warning("services left by a killed manager are still running; continuing")
 
 
-def lock_file(path: str) -> int:
+def lock_file(path: str, timeout: float = LOCK_TIMEOUT) -> int:
     """Lock a file, and return its descriptor; another process that inherits it has the lock, too.
 
     Waits for the process that has the lock to end; raises BlockingIOError if that takes too long.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + LOCK_TIMEOUT
+    deadline = time.monotonic() + timeout
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > deadline:
+            if time.monotonic() >= deadline:
                 os.close(fd)
                 raise
             time.sleep(PAUSE)

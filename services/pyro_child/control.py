@@ -31,7 +31,7 @@ class Deferred:
     """An answer that follows later, for selector loops. Belongs to the channel's thread."""
 
     def __init__(self) -> None:
-        self._then: Callable[[Callable[[], object]], None] | None = None
+        self._then: Callable[[Callable[[], object]], object] | None = None
 
     def finish(self, outcome: Callable[[], object]) -> None:
         """Answer with what `outcome()` returns or raises; once, after the `Answer` has returned."""
@@ -39,7 +39,7 @@ class Deferred:
         if then is not None:
             then(outcome)
 
-    def when_finished(self, then: Callable[[Callable[[], object]], None]) -> None:
+    def when_finished(self, then: Callable[[Callable[[], object]], object]) -> None:
         """Call `then` with the outcome; for the channel."""
         self._then = then
 
@@ -127,13 +127,8 @@ class ControlChannel:
         later = reply.get("answer")
         if not isinstance(later, Deferred):
             return _encode(reply)
-        later.when_finished(
-            lambda outcome: self._send_late(_encode(_outcome(number, ask, outcome)))
-        )
+        later.when_finished(lambda outcome: self._send(_encode(_outcome(number, ask, outcome)), 0))
         return b""
-
-    def _send_late(self, reply: bytes) -> None:
-        self._send(reply, 0)
 
     def _send(self, data: bytes, patience: float) -> bool:
         self._outgoing += data

@@ -45,15 +45,6 @@ class Quantity(NamedTuple):
     form: str = ""
     """How a value is written, see `format`."""
 
-    def read(self, text: str) -> float:
-        """Return the value of an argument. Raises ValueError."""
-        try:
-            value = self.convert(text)
-        except ValueError:
-            value = nan
-        self.check(value, text)
-        return value
-
     def check(self, value: float, shown: object) -> None:
         """Raise ValueError if the value is out of bounds."""
         if not self.lowest <= value <= self.highest:
@@ -143,8 +134,13 @@ def _reader(unit: Quantity) -> Callable[[str], float]:
         from argparse import ArgumentTypeError  # noqa: PLC0415 - not for a service in a program
 
         try:
-            return unit.read(text)
+            value = unit.convert(text)
+        except ValueError:
+            value = nan
+        try:
+            unit.check(value, text)
         except ValueError as error:
             raise ArgumentTypeError(str(error)) from None
+        return value
 
     return read

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -160,12 +161,17 @@ def run_until(loop: Loop, found: list[object]) -> None:
     eventually(step)
 
 
+def at(host: str, port: int) -> SimpleNamespace:
+    """Return what Dial reads of a URI."""
+    return SimpleNamespace(sockname=None, host=host, port=port)
+
+
 @pytest.mark.parametrize("host", ["no such host", "x" * 300, "host.invalid", ""])
 def test_unknown_hosts_fail_without_blocking(loop: Loop, host: str) -> None:
     """A name is looked up on a thread; an error comes back like any failure to connect."""
     resolver = Resolver(loop)
     found: list[object] = []
-    Dial(loop, 60, found.append).to_host(resolver, host, 1)
+    Dial(loop, 60, found.append).to(at(host, 1), resolver)
     run_until(loop, found)
     assert isinstance(found[0], OSError)
     resolver.close(10)
@@ -179,9 +185,9 @@ def test_a_refused_connection_is_reported_once(loop: Loop) -> None:
         resolver = Resolver(loop)
         found: list[object] = []
         cancelled: list[object] = []
-        Dial(loop, 60, found.append).to_host(resolver, "localhost", port)
+        Dial(loop, 60, found.append).to(at("localhost", port), resolver)
         dial = Dial(loop, 60, cancelled.append)
-        dial.to_host(resolver, "localhost", port)
+        dial.to(at("localhost", port), resolver)
         dial.cancel()
         run_until(loop, found)
         loop.run_once()
@@ -198,7 +204,7 @@ def test_a_unix_socket_with_a_full_backlog_is_not_connected_to(loop: Loop, tmp_p
         full.listen(0)
         first.connect(path)
         found: list[object] = []
-        Dial(loop, 60, found.append).to_path(path)
+        Dial(loop, 60, found.append).to(SimpleNamespace(sockname=path), Resolver(loop))
         run_until(loop, found)
     assert isinstance(found[0], BlockingIOError)
 
@@ -215,7 +221,7 @@ def test_a_dial_times_out(loop: Loop, clock: Clock) -> None:
             other.setblocking(False)
             other.connect_ex(full.getsockname())
             others.append(other)
-        Dial(loop, 5, found.append).to_host(Resolver(loop), "localhost", full.getsockname()[1])
+        Dial(loop, 5, found.append).to(at("localhost", full.getsockname()[1]), Resolver(loop))
         loop.run_once()
         assert found == []
         clock.now += 5

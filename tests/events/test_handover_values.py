@@ -99,10 +99,12 @@ def test_runs_of_the_same_objects_cost_next_to_nothing() -> None:
 def test_a_memory_file_carries_any_size() -> None:
     """What was written is read from the beginning, and the descriptor is closed."""
     data = bytes(range(256)) * 40_000
-    file = fd_passing.memory_file(data)
-    assert fd_passing.contents(file) == data
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(file)
+    with fd_passing.memory_file(data) as file:
+        received = os.dup(file)
+    assert fd_passing.contents(received) == data
+    for closed in (file, received):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(closed)
 
 
 def test_delays_continue_where_they_were() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pyroctl.core.spec import WatchdogSpec
 from pyroctl.core.watchdog import count_missed, verdict
-from pyroctl.manager.health.health import Watchdog
+from pyroctl.manager.health.health import watch_answers
 
 SPEC = WatchdogSpec(every=2.0, timeout=2.0, failures=3)
 
@@ -48,8 +48,9 @@ def test_it_probes_until_the_service_hangs_and_then_no_more() -> None:
             reasons.append(reason)
             done.set()
 
-        Watchdog(spec, probe, hung, clock=lambda: 0.0)
+        watching = asyncio.create_task(watch_answers(spec, probe, hung, clock=lambda: 0.0))
         await asyncio.wait_for(done.wait(), 20)
+        await watching
 
     asyncio.run(watch())
     assert (reasons, answers) == (["did not answer 3 pings"], [])
@@ -69,7 +70,8 @@ def test_a_cancelled_watchdog_reports_nothing() -> None:
             finally:
                 given_up.set()
 
-        watchdog = Watchdog(WatchdogSpec(0.001, 0.001, 1), probe, reasons.append)
+        watching = watch_answers(WatchdogSpec(0.001, 0.001, 1), probe, reasons.append)
+        watchdog = asyncio.create_task(watching)
         await asyncio.wait_for(asked.wait(), 20)
         watchdog.cancel()
         await asyncio.wait_for(given_up.wait(), 5)
@@ -97,12 +99,13 @@ def test_a_watchdog_that_is_cancelled_between_two_probes_stops() -> None:
             return True
 
         spec = WatchdogSpec(0.01, 0.01, 1)
-        watchdog = Watchdog(spec, first, asked.append)
+        watchdog = asyncio.create_task(watch_answers(spec, first, asked.append))
         await asyncio.wait_for(paused.wait(), 20)
         watchdog.cancel()
         asked.clear()
-        Watchdog(spec, second, asked.append)
+        other = asyncio.create_task(watch_answers(spec, second, asked.append))
         await asyncio.wait_for(done.wait(), 20)
+        other.cancel()
 
     asyncio.run(watch())
     assert asked == ["second"] * 3

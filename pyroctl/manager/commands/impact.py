@@ -38,26 +38,15 @@ async def assess_impact(units: Iterable[Unit], ours: Container[str | None]) -> l
                 lost = {"lost": subscribers.plain, "aware": subscribers.aware}
                 found.append({"service": unit.name, "kind": unit.spec.kind, **lost})
         elif isinstance(options, NameServerOptions) and options.storage == "memory":
-            names = await _names_of(unit, ours)
-            if names:
+            uris = await unit.ask_or({}, "names")
+            if names := sorted(name for name, uri in uris.items() if uri not in ours):
                 found.append({"service": unit.name, "kind": unit.spec.kind, "names": names})
     return found
 
 
 async def subscribers_of(unit: Unit) -> Subscribers:
     """Ask an event service for its subscribers; return none if it doesn't answer."""
-    try:
-        rows = await unit.ask("subscriptions")
-    except OSError:
-        return Subscribers([], 0)
+    rows = await unit.ask_or([], "subscriptions")
     keys = ("subscriber", "subjects", "patterns")
     plain = [{key: row[key] for key in keys} for row in rows if not row["aware"]]
     return Subscribers(plain, len(rows) - len(plain))
-
-
-async def _names_of(unit: Unit, ours: Container[str | None]) -> list[str]:
-    try:
-        names = await unit.ask("names")
-    except OSError:
-        return []
-    return sorted(name for name, uri in names.items() if uri not in ours)

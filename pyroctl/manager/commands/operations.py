@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import plan
 from pyroctl.core.state import USABLE, Start, State
-from pyroctl.errors import NotEnded, PyroctlError, ServiceFailed
+from pyroctl.errors import PyroctlError, ServiceFailed
 from pyroctl.manager.commands import restarts
 from pyroctl.manager.deployment.stopping import take_down
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from pyroctl.core.spec import OnRestart
     from pyroctl.manager.deployment.supervisor import Supervisor
@@ -53,7 +53,7 @@ async def stop(
     """Stop services, dependents first; return those that can't be ended."""
     for wave in plan.stop_waves(names, supervisor.needs()):
         units = supervisor.choose(wave)
-        found = await asyncio.gather(*(_try_to_end(unit, progress) for unit in units))
+        found = await asyncio.gather(*(_failure(take_down(unit, progress)) for unit in units))
         failures = [failure for failure in found if failure is not None]
         if failures:
             return failures
@@ -134,7 +134,7 @@ async def _await_followers(
 async def _bring_all_up(
     units: Sequence[Unit], progress: Progress, cancelled: asyncio.Future[str]
 ) -> list[ServiceFailed]:
-    starting = asyncio.gather(*(_bring_up(unit, progress) for unit in units))
+    starting = asyncio.gather(*(_failure(_bring_up(unit, progress)) for unit in units))
     either: set[asyncio.Future[Any]] = {starting, cancelled}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
@@ -144,24 +144,21 @@ async def _bring_all_up(
     return [ServiceFailed(f"the start was cancelled: another command stops {name}", service=name)]
 
 
-async def _bring_up(unit: Unit, progress: Progress) -> ServiceFailed | None:
+async def _bring_up(unit: Unit, progress: Progress) -> None:
     unit.send(Start())
+    await restarts.await_ready(unit, progress)
+
+
+async def _failure(work: Awaitable[None]) -> ServiceFailed | None:
+    """Do the work, and return what has failed."""
     try:
-        await restarts.await_ready(unit, progress)
+        await work
     except ServiceFailed as failure:
-        return failure
-    return None
-
-
-async def _try_to_end(unit: Unit, progress: Progress) -> ServiceFailed | None:
-    try:
-        await take_down(unit, progress)
-    except NotEnded as failure:
         return failure
     return None
 
 
 async def _undo(begun: Sequence[Unit]) -> list[ServiceFailed]:
     """Stop what a failed start has begun, last first; return what can't be ended."""
-    found = [await _try_to_end(unit, lambda _: None) for unit in reversed(begun)]
+    found = [await _failure(take_down(unit)) for unit in reversed(begun)]
     return [failure for failure in found if failure is not None]

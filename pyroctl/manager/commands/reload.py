@@ -19,7 +19,7 @@ from pyroctl.manager.commands import operations
 from pyroctl.manager.deployment.stopping import take_down
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from pyroctl.core.diff import KeyChange
     from pyroctl.core.reload_plan import Step
@@ -61,11 +61,8 @@ class Reload:
             return False
         options = self.deployment.services[step.service].options
         moves = ADDRESS_KEYS.intersection(change.key for change in step.changes)
-        return (
-            isinstance(options, EventServiceOptions)
-            and not moves
-            and (options.on_restart == "handover")
-        )
+        handover = isinstance(options, EventServiceOptions) and options.on_restart == "handover"
+        return handover and not moves
 
     def fingerprint(self) -> str:
         """Return a text that identifies the configuration.
@@ -111,7 +108,7 @@ async def carry_out(
     up.
     """
     old = supervisor.deployment
-    were_up = _up(supervisor)
+    were_up = {u.name for u in supervisor.units.values() if u.state not in SETTLED}
     progress = _once(supervisor, progress)
     done, failures = await _do(supervisor, reload.deployment, reload.steps, progress)
     if not failures:
@@ -183,11 +180,6 @@ def _present(supervisor: Supervisor) -> Present:
         troubled={unit.name for unit in units if unit.state in TROUBLED},
         usable={unit.name for unit in units if unit.state in USABLE},
     )
-
-
-def _up(supervisor: Supervisor) -> Collection[str]:
-    """Return the services that are up or coming up."""
-    return {unit.name for unit in supervisor.units.values() if unit.state not in SETTLED}
 
 
 def _entry(change: KeyChange) -> dict[str, Any]:

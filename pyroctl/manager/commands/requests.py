@@ -7,8 +7,9 @@ import logging
 import os
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import pyroctl
 from pyroctl.control.server import error_reply
 from pyroctl.core import plan
 from pyroctl.core.dependents import affected
@@ -18,7 +19,7 @@ from pyroctl.core.state import State, Stop
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.manager import reexec
 from pyroctl.manager.commands import impact, operations, reload, restarts
-from pyroctl.manager.commands.status import StatusReporter, manager_row
+from pyroctl.manager.commands.status import StatusReporter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
@@ -111,11 +112,13 @@ class Requests:
         everyone = self._supervisor.units
         unknown = [UnknownService(name, everyone) for name in names if name not in everyone]
         data = {
-            "manager": manager_row(
-                "stopping" if self._gate.stopping else "running",
-                self._supervisor.deployment.file,
-                time.monotonic() - self._began,
-            ),
+            "manager": {
+                "pid": os.getpid(),
+                "state": "stopping" if self._gate.stopping else "running",
+                "config": self._supervisor.deployment.file,
+                "uptime_s": round(time.monotonic() - self._began, 3),
+                "version": pyroctl.__version__,
+            },
             "services": await self._reporter.rows(known, detailed=tree or bool(names)),
             "enabled": self._supervisor.enabled(),
         }
@@ -288,14 +291,15 @@ def _reporting(send: Send) -> Callable[[Unit], None]:
     """Return a function that reports each service to the client when it is done."""
 
     def report(unit: Unit) -> None:
-        event: dict[str, Any] = {
-            "kind": "progress",
-            "service": unit.name,
-            "state": str(unit.state),
-            "pid": unit.pid,
-            "uri": unit.uri,
-            "reason": unit.service_state.reason,
-        }
-        send(event)
+        send(
+            {
+                "kind": "progress",
+                "service": unit.name,
+                "state": str(unit.state),
+                "pid": unit.pid,
+                "uri": unit.uri,
+                "reason": unit.service_state.reason,
+            }
+        )
 
     return report

@@ -163,8 +163,7 @@ async def handover(unit: Unit, progress: Progress) -> dict[str, object]:
         await _offer(unit, path)
         trouble = await _start_successor(unit, path)
     if unit.process is old and unit.state is State.RUNNING:
-        with contextlib.suppress(OSError):
-            await unit.ask("withdraw_handover")
+        await unit.ask_or(None, "withdraw_handover")
         raise ServiceFailed(
             f"{unit.name} was not handed over: {trouble}; process {old.pid} continues to serve",
             service=unit.name,
@@ -184,8 +183,7 @@ async def handover(unit: Unit, progress: Progress) -> dict[str, object]:
     log.info("%s: process %s has taken over from %s", unit.name, unit.pid, old.pid)
     unit.log.note(f"process {unit.pid} has taken over from {old.pid}")
     carried = len(subscribers.plain) + subscribers.aware
-    losses: dict[str, object] = {"lost": [], "carried": carried, "notified": 0, "resubscribed": 0}
-    return {"how": "handover", **losses}
+    return {"how": "handover", "lost": [], "carried": carried, "notified": 0, "resubscribed": 0}
 
 
 def _without_handover(unit: Unit) -> str:

@@ -1,13 +1,11 @@
-"""The answer to `status`: a row for each service, and one for the manager."""
+"""The answer to `status`: a row for each service."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
-import pyroctl
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import State
 from pyroctl.manager.process import procfs
@@ -70,7 +68,9 @@ class StatusReporter:
         if left:
             row["detail"] = f"{row['detail']} ({', '.join(left)} went into the background)".strip()
         if isinstance(unit.spec.options, EventServiceOptions):
-            row["es"] = await _statistics(unit)
+            row["es"] = None
+            if unit.state is State.RUNNING:  # what clients get from `statistics`
+                row["es"] = await unit.ask_or(None, "statistics", STATISTICS_TIMEOUT)
         return row
 
     def _usage(self, pid: int | None) -> tuple[float | None, int | None]:
@@ -81,17 +81,6 @@ class StatusReporter:
         at, before = self._samples.get(pid, (now, cpu))
         self._samples[pid] = now, cpu
         return round(100 * (cpu - before) / (now - at), 1) if now > at else 0.0, rss
-
-
-async def _statistics(unit: Unit) -> dict[str, Any] | None:
-    """Return what clients of the event service get from `statistics`."""
-    if unit.state is not State.RUNNING:
-        return None
-    try:
-        statistics: dict[str, Any] = await unit.ask("statistics", STATISTICS_TIMEOUT)
-    except OSError:
-        return None
-    return statistics
 
 
 def _detail(unit: Unit) -> str:
@@ -126,14 +115,3 @@ def _ending(ending: Ending) -> dict[str, Any]:
 
 def _time(when: datetime) -> str:
     return when.isoformat(timespec="milliseconds")
-
-
-def manager_row(state: str, config: str | None, uptime: float) -> dict[str, Any]:
-    """Return the row of the manager."""
-    return {
-        "pid": os.getpid(),
-        "state": state,
-        "config": config,
-        "uptime_s": round(uptime, 3),
-        "version": pyroctl.__version__,
-    }

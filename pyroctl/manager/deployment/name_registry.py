@@ -50,8 +50,10 @@ class NameRegistry:
             running = [each for each in self._units().values() if each.state is State.RUNNING]
             ours = [each for each in running if self._name_server_for(each.spec) is unit]
             await asyncio.gather(*(self._restore(each, unit) for each in ours))
-        elif (name := _name_of(unit.spec)) is not None:
-            await self._record(unit, name)
+        else:
+            match unit.spec.options:
+                case CommandOptions(ready=NameReady(name)):
+                    await self._record(unit, name)
 
     async def _restore(self, unit: Unit, name_server: Unit) -> None:
         ns = (name_server.uri or "").rpartition("@")[2]
@@ -76,11 +78,3 @@ class NameRegistry:
             log.warning("cannot read the registration of %s: %s", name, error)
         else:
             self._recorded[unit.name] = found
-
-
-def _name_of(spec: ServiceSpec) -> str | None:
-    """Return the name that a command registers itself."""
-    match spec.options:
-        case CommandOptions(ready=NameReady(name)):
-            return name
-    return None

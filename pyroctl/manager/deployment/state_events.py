@@ -55,10 +55,9 @@ class StateEvents:
         """Publish the state that the unit has entered."""
         if unit.uri is not None:
             self._uris[unit.name] = unit.uri
-        services = [u for u in self._units().values() if _is_event_service(u)]
+        units = self._units().values()
+        services = [u for u in units if isinstance(u.spec.options, EventServiceOptions)]
         self._sinks = {u: self._sinks.get(u) or EventSink(u) for u in services}
-        if not self._sinks:
-            return
         event = self._event(unit)
         for sink in self._sinks.values():
             sink.add(event)
@@ -152,7 +151,3 @@ class EventSink:
             log.warning("%s: changes of state are not published: %s", self._unit.name, why)
         self._missed += number
         self.dropped += number
-
-
-def _is_event_service(unit: Unit) -> bool:
-    return isinstance(unit.spec.options, EventServiceOptions)

@@ -272,10 +272,7 @@ class Supervisor:
 
     def _missing_need(self, spec: ServiceSpec) -> str | None:
         """Return a need of the service that is not ready."""
-        for name in spec.needs:
-            if self.units[name].state not in USABLE:
-                return name
-        return None
+        return next((n for n in spec.needs if self.units[n].state not in USABLE), None)
 
     def _changed(self, unit: Unit, old: State) -> None:
         following = self._following(unit)

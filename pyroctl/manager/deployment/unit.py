@@ -85,7 +85,8 @@ class Unit:
         self.name = spec.name
         self.spec = spec
         self._parts = parts
-        self._service_state = ServiceState(since=time.monotonic())
+        self.service_state = ServiceState(since=time.monotonic())
+        """The state, with its reason and its past."""
         self.last_end: tuple[Outcome, datetime] | None = None
         self.history: History = ()
         """How its last runs ended."""
@@ -107,14 +108,9 @@ class Unit:
         self._waiters: list[tuple[Container[State], asyncio.Future[ServiceState]]] = []
 
     @property
-    def service_state(self) -> ServiceState:
-        """The state, with its reason and its past."""
-        return self._service_state
-
-    @property
     def state(self) -> State:
         """The state."""
-        return self._service_state.state
+        return self.service_state.state
 
     @property
     def process(self) -> ServiceProcess | None:
@@ -133,13 +129,12 @@ class Unit:
 
     def uptime(self) -> float | None:
         """Return the seconds since it became ready; None if it is not running."""
-        since = self._service_state.since
-        return time.monotonic() - since if self.state is State.RUNNING else None
+        return time.monotonic() - self.service_state.since if self.state is State.RUNNING else None
 
     async def wait_until(self, states: Container[State]) -> ServiceState:
         """Wait until it enters one of these states, and return the state as it was then."""
         if self.state in states:
-            return self._service_state
+            return self.service_state
         waiter: asyncio.Future[ServiceState] = asyncio.get_running_loop().create_future()
         entry = (states, waiter)
         self._waiters.append(entry)
@@ -157,6 +152,15 @@ class Unit:
         if control is None:
             raise OSError("it has no control socket" if process else "it isn't running")
         return await control.ask(question, max_wait, **parameters)
+
+    async def ask_or(
+        self, default: Any, question: str, max_wait: float = ANSWER_TIMEOUT, **parameters: object
+    ) -> Any:
+        """Ask as `ask` does, but return `default` without an answer."""
+        try:
+            return await self.ask(question, max_wait, **parameters)
+        except OSError:
+            return default
 
     def needs_changed(self) -> None:
         """Continue a start that waits for needs, if they are ready now."""
@@ -190,7 +194,7 @@ class Unit:
         """Return what another manager has to know to continue with the service."""
         successor = self.processes.successor
         return UnitRecord(
-            state=self._service_state,
+            state=self.service_state,
             due=self._timer.when() if self._timer is not None else None,
             last_end=self.last_end,
             history=self.history,
@@ -208,7 +212,7 @@ class Unit:
 
         `listener` is the listening socket, `fds` the descriptors of each process, by pid.
         """
-        self._service_state = record.state
+        self.service_state = record.state
         self.last_end, self.history = record.last_end, record.history
         self.resources.restore(self.address(), listener, record.directory)
         self.processes.restore(record, fds, self._plan)
@@ -244,17 +248,17 @@ class Unit:
             self._sending = False
 
     def _step(self, event: Event) -> None:
-        old, at = self._service_state, time.monotonic()
+        old, at = self.service_state, time.monotonic()
         self.history = note_event(self.history, event, old, self.process, at)
         chance = random.random()  # noqa: S311 - spreads restarts
-        self._service_state, actions = lifecycle.step(self.spec, old, event, at, chance)
+        self.service_state, actions = lifecycle.step(self.spec, old, event, at, chance)
         for action in actions:
             self._perform(action)
         if self.state is not old.state:
             self._entered(old.state)
         for states, waiter in self._waiters:
             if self.state in states and not waiter.done():
-                waiter.set_result(self._service_state)
+                waiter.set_result(self.service_state)
 
     def _entered(self, old: State) -> None:
         if self.state in SETTLED:
@@ -262,7 +266,7 @@ class Unit:
         if self.state is not State.STOPPING:
             self.history = conclude(self.history, self.state)
         self._watch()
-        reason = f": {self._service_state.reason}" if self._service_state.reason else ""
+        reason = f": {self.service_state.reason}" if self.service_state.reason else ""
         level = logging.WARNING if self.state in {State.FAILED, State.BACKOFF} else logging.INFO
         log.log(level, "%s is %s%s", self.name, self.state, reason)
         self.log.note(f"{self.state}{reason}")
@@ -272,8 +276,7 @@ class Unit:
         match action:
             case Arm(seconds):
                 self._disarm()
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(seconds, self.send, Timeout())
+                self._timer = asyncio.get_running_loop().call_later(seconds, self.send, Timeout())
             case Disarm():
                 self._disarm()
             case Effect.SPAWN:
@@ -291,7 +294,7 @@ class Unit:
             self._timer = None
 
     def _why_killed(self) -> str:
-        outcome = self._service_state.outcome
+        outcome = self.service_state.outcome
         trouble = outcome.trouble if outcome is not None else None
         return trouble or f"still running after {self.spec.stop_timeout:g} s"
 
@@ -307,13 +310,12 @@ class Unit:
             self._health.cancel()
             self._health = None
         if self.state is State.RUNNING and self.process is not None:
-            bound = self.resources.bound()
+            bound, processes = self.resources.bound(), self.processes
             self._health = Health(
-                self.spec, self.process, bound, self._is_handing_over, self._unhealthy
+                *(self.spec, self.process, bound),
+                busy=lambda: processes.successor is not None,
+                on_unhealthy=self._unhealthy,
             )
-
-    def _is_handing_over(self) -> bool:
-        return self.processes.successor is not None
 
     def _unhealthy(self, process: ServiceProcess, event: Unhealthy) -> None:
         if process is self.process:

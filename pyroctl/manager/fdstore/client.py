@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any
 
 from pyroctl.control.client import SocketAddress, peer_uid
 from pyroctl.core.record import VERSION
@@ -22,22 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pyroctl.manager.fdstore.packets import Message
+    from pyroctl.manager.fdstore.remote_log import RemoteLog
     from pyroctl.paths import Paths
 
 STORE_TIMEOUT = 5.0
 """Seconds that the descriptor store has to send what it holds."""
 
 log = logging.getLogger(__name__)
-
-
-class StoreLog(Protocol):
-    """A log that the descriptor store writes."""
-
-    def open(self) -> None:
-        """Open it; again after the descriptor store was replaced."""
-
-    def receive(self, message: Message) -> None:
-        """Handle a message about it."""
 
 
 @dataclass(slots=True)
@@ -84,7 +75,7 @@ class FdStoreClient:
         self._drains: dict[int, Callable[[], None]] = {}
         self._last_number = 0
         self._on_lost: Callable[[], None] = lambda: None
-        self.logs: dict[str, StoreLog] = {}
+        self.logs: dict[str, RemoteLog] = {}
         """By service."""
         self.line_handlers: dict[str, Callable[[bytes], None]] = {}
         """Called with the lines of a process, by `SERVICE/PID`."""
@@ -235,7 +226,8 @@ class FdStoreClient:
 
     def _received(self, message: Message, data: bytes, _: list[int]) -> None:
         if "lines" in message:
-            self.line_handlers.get(message["lines"], _ignore)(data)
+            if message["lines"] in self.line_handlers:  # else its process is gone
+                self.line_handlers[message["lines"]](data)
         elif "warning" in message:
             log.warning("%s", message["warning"])
         elif message.get("service") in self.logs:
@@ -265,10 +257,6 @@ def _open_for_errors(path: str) -> IO[bytes]:
         return open(path, "ab")
     except OSError:
         return open(os.devnull, "ab")
-
-
-def _ignore(_: bytes) -> None:
-    """Ignore late lines of a process that is gone."""
 
 
 def _check(version: int, uid: int) -> None:

@@ -15,7 +15,7 @@ from pyroctl.manager.process import procfs
 from pyroctl.manager.process.sessions import SessionSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from pyroctl.core.spec import ServiceSpec, WatchdogSpec
     from pyroctl.manager.process.service_process import ServiceProcess
@@ -39,125 +39,86 @@ class Health:
     ) -> None:
         self._process = process
         self._on_unhealthy = on_unhealthy
-        self._monitors: list[Watchdog | HeartbeatMonitor | ResourceMonitor] = []
+        self._tasks: list[asyncio.Task[None]] = []
         promised = check_of(process.spec)
         if isinstance(promised, SilenceCheck):  # what the process was told at its start counts
             if spec.watchdog is not None:
-                self._monitors.append(HeartbeatMonitor(process, promised.period, self._report))
+                self._start(_watch_heartbeats(process, promised.period, self._report))
         elif spec.watchdog is not None:
             probe = probe_for(check_of(spec), process, bound, busy)
             if probe is not None:
-                self._monitors.append(Watchdog(spec.watchdog, probe, self._report))
+                self._start(watch_answers(spec.watchdog, probe, self._report))
         if usage.is_limited(spec):
             excessive = partial(self._report, answers=True)
-            self._monitors.append(ResourceMonitor(spec, process, excessive))
+            self._start(_watch_usage(spec, process.pid, excessive))
 
     def cancel(self) -> None:
         """Stop watching."""
-        for monitor in self._monitors:
-            monitor.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     def _report(self, reason: str, *, answers: bool = False) -> None:
         self.cancel()
         self._on_unhealthy(self._process, Unhealthy(reason, answers))
 
 
-class Watchdog:
-    """Calls `on_hung` once, with the reason, when a service has missed too many checks.
+async def watch_answers(
+    spec: WatchdogSpec,
+    probe: Callable[[float], Awaitable[bool]],
+    on_hung: Callable[[str], None],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Call `on_hung` once, with the reason, when a service has missed too many checks.
 
     `probe` checks once, and returns whether there was an answer within the seconds that it gets.
     """
-
-    def __init__(
-        self,
-        spec: WatchdogSpec,
-        probe: Callable[[float], Awaitable[bool]],
-        on_hung: Callable[[str], None],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._spec = spec
-        self._probe = probe
-        self._on_hung = on_hung
-        self._clock = clock
-        self._task = asyncio.get_running_loop().create_task(self._watch())
-
-    def cancel(self) -> None:
-        """Stop checking."""
-        self._task.cancel()
-
-    async def _watch(self) -> None:
-        missed, waited = 0, 0.0
-        while (reason := watchdog.verdict(missed, self._spec)) is None:
-            await asyncio.sleep(max(0.0, self._spec.every - waited))
-            asked = self._clock()
-            answered = await self._probe(self._spec.timeout)
-            waited = self._clock() - asked
-            missed = watchdog.count_missed(missed, waited, self._spec, answered=answered)
-        self._on_hung(reason)
+    missed, waited = 0, 0.0
+    while (reason := watchdog.verdict(missed, spec)) is None:
+        await asyncio.sleep(max(0.0, spec.every - waited))
+        asked = clock()
+        answered = await probe(spec.timeout)
+        waited = clock() - asked
+        missed = watchdog.count_missed(missed, waited, spec, answered=answered)
+    on_hung(reason)
 
 
-class HeartbeatMonitor:
-    """Calls `on_silent` once, when a service hasn't sent WATCHDOG=1 for `period` seconds."""
-
-    def __init__(
-        self, process: ServiceProcess, period: float, on_silent: Callable[[str], None]
-    ) -> None:
-        self._process = process
-        self._period = period
-        self._on_silent = on_silent
-        self._loop = asyncio.get_running_loop()
-        self._since = self._loop.time()
-        self._timer = self._loop.call_later(period, self._check)
-
-    def cancel(self) -> None:
-        """Stop checking."""
-        self._timer.cancel()
-
-    def _check(self) -> None:
-        now = self._loop.time()
-        if now - self._timer.when() > watchdog.GRACE:  # the manager itself was stopped
-            self._since = now
-        quiet = now - max(self._since, self._process.last_heartbeat)
-        if quiet >= self._period:
-            self._on_silent(f"gave no sign of life for {self._period:g} s")
-        else:
-            self._timer = self._loop.call_later(self._period - quiet, self._check)
+async def _watch_heartbeats(
+    process: ServiceProcess, period: float, on_silent: Callable[[str], None]
+) -> None:
+    """Call `on_silent` once, when a service hasn't sent WATCHDOG=1 for `period` seconds."""
+    clock = asyncio.get_running_loop().time
+    since, quiet = clock(), 0.0
+    while quiet < period:
+        due = clock() + period - quiet
+        await asyncio.sleep(period - quiet)
+        if clock() - due > watchdog.GRACE:  # the manager itself was stopped
+            since = clock()
+        quiet = clock() - max(since, process.last_heartbeat)
+    on_silent(f"gave no sign of life for {period:g} s")
 
 
-class ResourceMonitor:
-    """Calls `on_excess` once, when a service exceeds its resource limits for too long."""
+async def _watch_usage(spec: ServiceSpec, sid: int, on_excess: Callable[[str], None]) -> None:
+    """Call `on_excess` once, when a session exceeds the service's resource limits for too long."""
+    excess, before, reason = usage.Excess(), _sample(sid), None
+    while reason is None:
+        await asyncio.sleep(usage.pause(spec.window))
+        now = _sample(sid)
+        excess = usage.compare(spec, excess, before, now)
+        reason = usage.verdict(spec, excess, before, now)
+        before = now
+    on_excess(reason)
 
-    def __init__(
-        self, spec: ServiceSpec, process: ServiceProcess, on_excess: Callable[[str], None]
-    ) -> None:
-        self._spec = spec
-        self._process = process
-        self._on_excess = on_excess
-        self._task = asyncio.get_running_loop().create_task(self._watch())
 
-    def cancel(self) -> None:
-        """Stop checking."""
-        self._task.cancel()
-
-    async def _watch(self) -> None:
-        excess, before = usage.Excess(), self._sample()
-        while True:
-            await asyncio.sleep(usage.pause(self._spec.window))
-            now = self._sample()
-            excess = usage.compare(self._spec, excess, before, now)
-            reason = usage.verdict(self._spec, excess, before, now)
-            if reason is not None:
-                self._on_excess(reason)
-                return
-            before = now
-
-    def _sample(self) -> usage.UsageSample:
-        """Add up what the processes of the session use; what has just ended doesn't count."""
-        at, rss, cpu = time.monotonic(), 0, {}
-        for pid in SessionSnapshot().members(self._process.pid):
-            used = procfs.usage(pid)
-            if used is not None:
-                cpu[pid] = used[0]
-                rss += used[1]
-        return usage.UsageSample(at, rss, cpu)
+def _sample(sid: int) -> usage.UsageSample:
+    """Add up what the processes of the session use; what has just ended doesn't count."""
+    at, rss, cpu = time.monotonic(), 0, {}
+    for pid in SessionSnapshot().members(sid):
+        used = procfs.usage(pid)
+        if used is not None:
+            cpu[pid] = used[0]
+            rss += used[1]
+    return usage.UsageSample(at, rss, cpu)

@@ -64,9 +64,8 @@ async def ping(place: Place, max_wait: float, tls: ssl.SSLContext | None = None)
     trusted = True
     try:
         async with asyncio.timeout(max_wait), _connection(place, tls) as connection:
-            trusted = (
-                tls is None
-            )  # over TLS only the answer shows whether our certificate is accepted
+            # Over TLS only the answer shows whether our certificate is accepted.
+            trusted = tls is None
             greeting = {"handshake": "hello", "object": place.object_id}
             if (await _exchange(*connection, CONNECT, greeting)).kind == CONNECTOK:
                 await _exchange(*connection, PING, "ping")

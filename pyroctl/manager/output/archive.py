@@ -59,8 +59,7 @@ class Archive:
     def close(self) -> None:
         """Stop compressing; a file that is not finished stays as it was."""
         self._closing.set()
-        worker = self._worker
-        if worker is not None:
+        if (worker := self._worker) is not None:
             worker.join()
 
     def _shift(self, number: int, name: str) -> None:

@@ -15,31 +15,26 @@ class LineAssembler:
     """Holds an unfinished line until the rest arrives. Never changes bytes."""
 
     def __init__(self) -> None:
-        self._unfinished = b""
+        self.unfinished = b""
         self._noted = False
         """Whether GOES_ON was already inserted into the unfinished line."""
 
     def feed(self, data: bytes) -> bytes:
         """Return the lines that are complete now, each with its newline, or b""."""
-        if self._unfinished:
-            data = self._unfinished + data
+        if self.unfinished:
+            data = self.unfinished + data
         breaks = self._breaks(data)
         end = data.rfind(b"\n") + 1
         if breaks and breaks[-1][0] > end:
             end, self._noted = breaks[-1][0], True
         elif end:
             self._noted = False
-        self._unfinished = data[end:]
+        self.unfinished = data[end:]
         return _broken(data, breaks, end) if breaks else data[:end]
-
-    @property
-    def unfinished(self) -> bytes:
-        """The unfinished line."""
-        return self._unfinished
 
     def finish(self) -> bytes:
         """Return the unfinished line, completed by a newline, or b""."""
-        rest, self._unfinished, self._noted = self._unfinished, b"", False
+        rest, self.unfinished, self._noted = self.unfinished, b"", False
         return rest + b"\n" if rest else b""
 
     def _breaks(self, data: bytes) -> list[tuple[int, bool]]:

@@ -37,14 +37,10 @@ class OutputPipe:
     def __init__(self, on_data: Callable[[bytes], None], fd: int | None = None) -> None:
         self._on_data = on_data
         self._loop = asyncio.get_running_loop()
-        self._fd, self.remote = make_pipe() if fd is None else (fd, -1)
+        self.fd, self.remote = make_pipe() if fd is None else (fd, -1)
+        """Our end and that of the process; -1 when it is closed."""
         self._last = self._hurry_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def fd(self) -> int:
-        """Our end; -1 when it is closed."""
-        return self._fd
 
     def release_remote(self) -> None:
         """Close the end of the process here: the process has its copy, or will never need one."""
@@ -55,29 +51,29 @@ class OutputPipe:
     def start(self) -> None:
         """Begin or continue to read."""
         self._cancel_rest()
-        if self._fd >= 0:
-            self._loop.add_reader(self._fd, self._read)
+        if self.fd >= 0:
+            self._loop.add_reader(self.fd, self._read)
 
     def pause(self) -> None:
         """Stop reading until `start`: the process will have to wait."""
         self._cancel_rest()
-        if self._fd >= 0:
-            self._loop.remove_reader(self._fd)
+        if self.fd >= 0:
+            self._loop.remove_reader(self.fd)
 
     def drain(self) -> None:
         """Read what has been written so far; bounded."""
         for _ in range(LAST_READS):
-            data = self._read_once() if self._fd >= 0 else None
+            data = self._read_once() if self.fd >= 0 else None
             if not data:
                 return
             self._on_data(data)
 
     def close(self) -> None:
         """Close our end; calling it again does no harm."""
-        if self._fd >= 0:
+        if self.fd >= 0:
             self.pause()
-            os.close(self._fd)
-            self._fd = -1
+            os.close(self.fd)
+            self.fd = -1
 
     def _read(self) -> None:
         data = self._read_once()
@@ -92,7 +88,7 @@ class OutputPipe:
         if count == READ_SIZE:
             self._hurry_until = now + HURRY
         elif (
-            count < LITTLE and now - self._last < REST and now > self._hurry_until and self._fd >= 0
+            count < LITTLE and now - self._last < REST and now > self._hurry_until and self.fd >= 0
         ):
             self.pause()
             self._timer = self._loop.call_later(REST, self.start)
@@ -106,7 +102,7 @@ class OutputPipe:
     def _read_once(self) -> bytes | None:
         """Return what the pipe has: b"" at its end, None if it is empty at the moment."""
         try:
-            return os.read(self._fd, READ_SIZE)
+            return os.read(self.fd, READ_SIZE)
         except BlockingIOError:
             return None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from typing import TYPE_CHECKING, Protocol
+import subprocess
+from typing import TYPE_CHECKING
 
 from pyroctl.core.outcome import outcome_of
 from pyroctl.manager.process import sessions
@@ -17,15 +18,6 @@ if TYPE_CHECKING:
     from pyroctl.core.outcome import Outcome
     from pyroctl.manager.process.control_link import ControlLink
     from pyroctl.manager.process.spawn import Pipes
-
-
-class Process(Protocol):
-    """A process; the standard library's, or one that another manager started."""
-
-    pid: int
-
-    def wait(self) -> int | None:
-        """Return the return code of a process that has ended; None if it can't be known."""
 
 
 class ReattachedProcess:
@@ -40,6 +32,9 @@ class ReattachedProcess:
             return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         except ChildProcessError:
             return None
+
+
+Process = subprocess.Popen[bytes] | ReattachedProcess
 
 
 class ProcessHandle:

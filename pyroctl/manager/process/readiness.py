@@ -67,9 +67,7 @@ class ReadinessWatch:
         """Handle lines of its output, each with its newline."""
         if isinstance(self._readiness, LogReady) and not self._done:
             pattern = re.compile(self._readiness.log)
-            if any(
-                pattern.search(line) for line in lines.decode(errors="replace").split("\n")[:-1]
-            ):
+            if any(map(pattern.search, lines.decode(errors="replace").split("\n")[:-1])):
                 self._ready()
 
     def cancel(self) -> None:

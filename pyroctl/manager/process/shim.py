@@ -70,11 +70,6 @@ def set_limit(setting: str) -> None:
     resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (limit, limit))
 
 
-def set_nice(nice: str) -> None:
-    """Set the scheduling priority."""
-    os.setpriority(os.PRIO_PROCESS, 0, int(nice))
-
-
 def set_group(group: str) -> None:
     """Change the group."""
     import grp
@@ -98,11 +93,6 @@ def set_user(user: str) -> None:
     os.environ.update(HOME=entry.pw_dir, USER=name, LOGNAME=name, SHELL=entry.pw_shell)
 
 
-def set_umask(umask: str) -> None:
-    """Set the file creation mask."""
-    os.umask(int(umask))
-
-
 def give_up(message: str) -> None:
     """Report a permanent failure."""
     print(f"pyroctl: {message}", file=sys.stderr)  # noqa: T201 - for the service's log
@@ -113,10 +103,10 @@ SETTERS = {
     "parent": follow,
     "listen": pass_socket,
     "limit": set_limit,
-    "nice": set_nice,
+    "nice": lambda nice: os.setpriority(os.PRIO_PROCESS, 0, int(nice)),
     "group": set_group,
     "user": set_user,
-    "umask": set_umask,
+    "umask": lambda umask: os.umask(int(umask)),
     "cwd": os.chdir,
 }
 

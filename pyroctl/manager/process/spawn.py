@@ -104,13 +104,8 @@ def _popen(
 
 def shim_settings(spec: ServiceSpec, launch: Launch) -> list[str]:
     """Return the shim's arguments for a program that runs as the service."""
-    settings = [f"limit={name}:{value}" for name, value in spec.limits.items()]
-    if spec.nice is not None:
-        settings.append(f"nice={spec.nice}")
-    if spec.group is not None:
-        settings.append(f"group={spec.group}")
-    if spec.user is not None:
-        settings.append(f"user={spec.user}:{spec.group or ''}")
-    if spec.umask is not None:
-        settings.append(f"umask={spec.umask}")
-    return [*settings, f"cwd={launch.cwd}"]
+    limits = [f"limit={name}:{value}" for name, value in spec.limits.items()]
+    user = None if spec.user is None else f"{spec.user}:{spec.group or ''}"
+    found = {"nice": spec.nice, "group": spec.group, "user": user, "umask": spec.umask}
+    identity = [f"{key}={value}" for key, value in found.items() if value is not None]
+    return [*limits, *identity, f"cwd={launch.cwd}"]

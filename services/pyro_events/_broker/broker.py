@@ -152,12 +152,9 @@ class Broker(Snapshotted):
                 subscriber.pump()
             context.encoder.clear()
         if self.router.suspensions:
-            self._report_suspensions()
-
-    def _report_suspensions(self) -> None:
-        for subscriber, pattern in self.router.take_suspensions():
-            _log.warning("%s: pattern %r takes too long, it is suspended", subscriber, pattern)
-            subscriber.notify({"kind": "pattern", "pattern": pattern, "reason": "pattern"})
+            for subscriber, pattern in self.router.take_suspensions():
+                _log.warning("%s: pattern %r takes too long, it is suspended", subscriber, pattern)
+                subscriber.notify({"kind": "pattern", "pattern": pattern, "reason": "pattern"})
 
     # Subscribers
 
@@ -195,9 +192,9 @@ class Broker(Snapshotted):
         self.counters.dropped_with_subscriber += subscriber.dropped
         self.router.remove(subscriber)
         if isinstance(subscriber, StreamSubscriber):
-            del self.streams[subscriber.id]
+            del self.streams[subscriber.key]
         else:
-            del self.callbacks[subscriber.name]
+            del self.callbacks[subscriber.key]
 
     def drop(self, subscriber: BrokerSubscriber, reason: str) -> None:
         """Remove a subscriber that can't be served; what was queued for it is counted as lost."""

@@ -25,7 +25,7 @@ from pyro_events._broker.rpc.session import Session
 from pyro_events._broker.rpc.targets import is_loopback
 from pyro_events._broker.shutdown import DrainAndSave, Stop
 from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
-from pyro_events._broker.snapshot.model import lost_of
+from pyro_events._broker.snapshot.model import BrokerSnapshot, lost_of
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.subjects import check_subjects
 
@@ -94,7 +94,10 @@ class Engine(Snapshotted):
         self.broker: Broker
         self._sessions: set[Session] = set()
         self._rejections = RejectionCounters()
-        self._listener = Listener(self.loop, sock, settings, self._rejections, self._accepted)
+        self._listener = Listener(
+            *(self.loop, sock, settings, self._rejections),
+            lambda sock, peer, refusal: self._session(peer, refusal).begin(sock),
+        )
         self._started = time.monotonic()
         self._stopping = False
         self._closed = False
@@ -114,13 +117,13 @@ class Engine(Snapshotted):
         """Begin with nothing but what an earlier process may have left."""
         self.incarnation = uuid.uuid4().hex
         past = recall(state_dir) if state_dir is not None else None
-        lost = lost_with(past) if past is not None else []
+        past = past or BrokerSnapshot("", "")
+        lost = lost_with(past)
         if state_dir is not None:
-            room = slots(self._settings) + (past.size if past is not None else 0)
+            room = slots(self._settings) + past.size
             self._store = RosterStore(state_dir, room, self.incarnation, lost)
         self._make_broker(lost)
-        if past is not None:
-            self.broker.resume(past)
+        self.broker.resume(past)
         if self._store is not None:
             self._store.begin()
 
@@ -292,11 +295,6 @@ class Engine(Snapshotted):
         return stats.subscriptions(self.broker)
 
     # Clients
-
-    def _accepted(
-        self, sock: socket.socket, peer: str | None, refusal: LimitReached | None
-    ) -> None:
-        self._session(peer, refusal).begin(sock)
 
     def _session(self, peer: str | None, refusal: LimitReached | None) -> Session:
         session = Session(

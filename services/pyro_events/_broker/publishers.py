@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from pyro_events._broker.delivery.publication import PendingResult
@@ -16,19 +17,17 @@ if TYPE_CHECKING:
     from pyro_events._broker.snapshot.counters import CounterFile
 
 
+@dataclass(slots=True, eq=False)
 class PublisherRecord(Snapshotted):
     """What is known of one publisher: its last number, and what is still under way."""
-
-    __slots__ = ("busy", "last", "seen", "slot")
 
     SNAPSHOT: ClassVar = Fields("last", "seen", "slot")
     TRANSIENT: ClassVar = ("busy",)  # nothing is, when the broker is quiescent
 
-    def __init__(self, slot: int, last: int | None = None, seen: float = 0.0) -> None:
-        self.slot = slot
-        self.last = last
-        self.seen = seen
-        self.busy: PendingResult | None = None
+    slot: int
+    last: int | None = None
+    seen: float = 0.0
+    busy: PendingResult | None = None
 
     def repeated(self, first: int, count: int) -> int:
         """Return how many of `count` publishes from number `first` on are known already."""
@@ -46,6 +45,7 @@ class PublisherRecord(Snapshotted):
         return pending
 
 
+@dataclass(eq=False)
 class Publishers(Snapshotted):
     """A bounded table: the publishers that were idle longest are forgotten first.
 
@@ -61,20 +61,12 @@ class Publishers(Snapshotted):
     )
     TRANSIENT: ClassVar = ("_clock", "_memory", "_limit", "_counter_file", "_store")
 
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        memory: float,
-        limit: int,
-        counter_file: CounterFile,
-        store: RosterStore | None,
-    ) -> None:
-        self._clock = clock
-        self._memory = memory
-        self._limit = limit
-        self._counter_file = counter_file
-        self._store = store
-        self._table: OrderedDict[str, PublisherRecord] = OrderedDict()
+    _clock: Callable[[], float]
+    _memory: float
+    _limit: int
+    _counter_file: CounterFile
+    _store: RosterStore | None
+    _table: OrderedDict[str, PublisherRecord] = field(default_factory=OrderedDict)
 
     def __len__(self) -> int:
         return len(self._table)

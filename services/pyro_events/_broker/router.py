@@ -6,6 +6,7 @@ A router belongs to one thread at a time; code that shares it needs a lock.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pyro_events._protocol.patterns import Pattern, PatternTimeout
@@ -21,30 +22,26 @@ MAX_TIMEOUTS = 3
 """Matches of a pattern that may be cut off before it is suspended."""
 
 
+@dataclass(slots=True, eq=False)
 class _Member:
     """One subscriber: its subscriptions, as it wrote them."""
 
-    __slots__ = ("once", "order", "patterns", "subjects")
-
-    def __init__(self, order: int) -> None:
-        self.order = order
-        self.once = False
-        self.subjects: dict[str, str] = {}
-        self.patterns: dict[str, None] = {}
+    order: int
+    once: bool = False
+    subjects: dict[str, str] = field(default_factory=dict)
+    patterns: dict[str, None] = field(default_factory=dict)
 
     def idle(self) -> bool:
         return not (self.subjects or self.patterns or self.once)
 
 
+@dataclass(slots=True, eq=False)
 class _Watch(Generic[K]):
     """One pattern and its subscribers."""
 
-    __slots__ = ("keys", "pattern", "timeouts")
-
-    def __init__(self, pattern: Pattern) -> None:
-        self.pattern = pattern
-        self.keys: set[K] = set()
-        self.timeouts = 0
+    pattern: Pattern
+    keys: set[K] = field(default_factory=set)
+    timeouts: int = 0
 
     def suspended(self) -> bool:
         return self.timeouts >= MAX_TIMEOUTS
@@ -142,9 +139,8 @@ class Router(Generic[K]):
     def suspended(self, key: K) -> list[str]:
         """Return the patterns of `key` that are no longer matched because they took too long."""
         member = self._members.get(key)
-        return (
-            [text for text in member.patterns if self._patterns[text].suspended()] if member else []
-        )
+        patterns = member.patterns if member else ()
+        return [text for text in patterns if self._patterns[text].suspended()]
 
     def empty(self, key: K) -> bool:
         """Return whether `key` has no subscription at all."""
@@ -206,17 +202,14 @@ class Router(Generic[K]):
                 matches = watch.pattern.match(name)
             except PatternTimeout:
                 complete = False
-                self._count_timeout(watch)
+                watch.timeouts += 1
+                if watch.suspended():
+                    self.suspensions.extend((key, watch.pattern.text) for key in watch.keys)
                 continue
             if matches:
                 for key in watch.keys:
                     copies[key] = copies.get(key, 0) + 1
         return copies, complete
-
-    def _count_timeout(self, watch: _Watch[K]) -> None:
-        watch.timeouts += 1
-        if watch.suspended():
-            self.suspensions.extend((key, watch.pattern.text) for key in watch.keys)
 
     def _remember(self, name: str, found: tuple[tuple[K, int], ...]) -> None:
         self._cache[name] = (self._generation, found)

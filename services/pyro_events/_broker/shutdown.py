@@ -15,6 +15,7 @@ refuses all requests until it is stopped         waits for them, and queues even
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
+    from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.recovery.roster_store import RosterStore
 
 _TICK = 0.02
@@ -50,26 +52,24 @@ class Stop:
         self._broker = broker
         self._loop = broker.loop
         _notify_aware(broker, {"kind": "stopping", "reason": reason})
-        self._drain(self._loop.clock() + broker.settings.drain_timeout)
+        _wait(self._loop, broker.settings.drain_timeout, self._is_busy, self._hang_up)
 
-    def _drain(self, deadline: float) -> None:
-        subscribers = list(self._broker.subscribers())
-        if self._loop.clock() < deadline and any(each.busy for each in subscribers):
-            self._loop.call_later(_TICK, lambda: self._drain(deadline))
-            return
-        left = sum(subscriber.queued for subscriber in subscribers)
+    def _is_busy(self) -> bool:
+        return any(each.busy for each in self._broker.subscribers())
+
+    def _hang_up(self) -> None:
+        left = sum(subscriber.queued for subscriber in self._broker.subscribers())
         if left:
             _log.warning("stopped with %d events undelivered", left)
         for stream in list(self._broker.streams.values()):
             stream.finish("the event service stops")
-        self._await_hang_up(self._loop.clock() + _HANG_UP)
+        _wait(self._loop, _HANG_UP, self._is_connected, self._end)
 
-    def _await_hang_up(self, deadline: float) -> None:
-        """Wait until streams have read the last frames, then stop."""
-        connected = any(each.state == "connected" for each in self._broker.streams.values())
-        if connected and self._loop.clock() < deadline:
-            self._loop.call_later(_TICK, lambda: self._await_hang_up(deadline))
-            return
+    def _is_connected(self) -> bool:
+        """Return whether streams still have to read the last frames."""
+        return any(each.state == "connected" for each in self._broker.streams.values())
+
+    def _end(self) -> None:
         if self._broker.store is not None:
             self._broker.store.remove()  # subscribers were notified that their subscriptions end
         self._loop.stop()
@@ -97,15 +97,15 @@ class DrainAndSave:
         self._began = self._loop.clock()
         self._progress: dict[BrokerSubscriber, tuple[int, float]] = {}
         _notify_aware(broker, {"kind": "stopping", "reason": reason, "restart": True})
-        self._drain(self._began + broker.settings.drain_timeout)
+        _wait(self._loop, broker.settings.drain_timeout, self._is_draining, self._freeze)
 
-    def _drain(self, deadline: float) -> None:
+    def _is_draining(self) -> bool:
         now = self._loop.clock()
-        if now < deadline and any(self._moves(each, now) for each in self._broker.subscribers()):
-            self._loop.call_later(_TICK, lambda: self._drain(deadline))
-        else:
-            self._broker.context.frozen = True
-            self._await_answers(now + _ANSWERS)
+        return any(self._moves(each, now) for each in self._broker.subscribers())
+
+    def _freeze(self) -> None:
+        self._broker.context.frozen = True
+        _wait(self._loop, _ANSWERS, self._is_unanswered, self._take_the_rest)
 
     def _moves(self, subscriber: BrokerSubscriber, now: float) -> bool:
         """Return whether it helps to wait for the subscriber; an aware one's queue is kept."""
@@ -119,11 +119,10 @@ class DrainAndSave:
             self._progress[subscriber] = done, now
         return done != before or now - since < _STUCK
 
-    def _await_answers(self, deadline: float) -> None:
-        in_flight = any(each.in_flight for each in self._broker.subscribers() if each.aware)
-        if in_flight and self._loop.clock() < deadline:
-            self._loop.call_later(_TICK, lambda: self._await_answers(deadline))
-            return
+    def _is_unanswered(self) -> bool:
+        return any(each.in_flight for each in self._broker.subscribers() if each.aware)
+
+    def _take_the_rest(self) -> None:
         for subscriber in self._broker.subscribers():
             subscriber.lift_limit()
         self._loop.call_soon(self._finish)
@@ -133,23 +132,17 @@ class DrainAndSave:
             self._loop.call_soon(self._finish)
             return
         snapshot = self._snapshot()
-        outcome: dict[str, object] = {
-            "parted": True,
-            "aware": len(snapshot.subscribers),
-            "kept_events": sum(len(s.sent) + len(s.waiting) for s in snapshot.subscribers),
-        }
+        kept = sum(len(s.sent) + len(s.waiting) for s in snapshot.subscribers)
+        outcome: Future[object] = Future()
         try:
             self._store.save(snapshot)
         except OSError as error:
-            failure = error
             _log.error("can't save what is queued for subscribers: %s", error)
-
-            def failed() -> dict[str, object]:
-                raise failure
-
-            self._done(failed)
+            outcome.set_exception(error)
         else:
-            self._done(lambda: outcome)
+            aware = len(snapshot.subscribers)
+            outcome.set_result({"parted": True, "aware": aware, "kept_events": kept})
+        self._done(outcome.result)
 
     def _snapshot(self) -> BrokerSnapshot:
         incarnation = str(self._broker.identity["incarnation"])
@@ -160,6 +153,21 @@ class DrainAndSave:
             subscribers=[replace(s, lineage=[*s.lineage, incarnation]) for s in subscribers],
             publishers=self._broker.publishers.export(),
         )
+
+
+def _wait(
+    loop: Loop, seconds: float, unfinished: Callable[[], bool], then: Callable[[], None]
+) -> None:
+    """Call `then` when `unfinished` returns False, or after so many seconds."""
+    deadline = loop.clock() + seconds
+
+    def check() -> None:
+        if loop.clock() < deadline and unfinished():
+            loop.call_later(_TICK, check)
+        else:
+            then()
+
+    check()
 
 
 def _notify_aware(broker: Broker, notice: dict[str, object]) -> None:

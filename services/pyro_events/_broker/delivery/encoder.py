@@ -68,10 +68,6 @@ class Group(NamedTuple):
     parts: tuple[bytes, ...]
 
 
-class _PlainOnly(Exception):
-    """The message has a value that msgpack alone doesn't carry."""
-
-
 class Encoder:
     """Encodes, and keeps the results until `clear`, which is called after every round."""
 
@@ -206,7 +202,7 @@ def _is_plain(body: bytes) -> bool:
 
 
 def _refuse_extension(_code: int, _data: bytes) -> object:
-    raise _PlainOnly
+    raise ValueError("msgpack alone doesn't carry that value")
 
 
 def _marshal_call(event: object) -> bytes:

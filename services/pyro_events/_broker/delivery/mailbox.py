@@ -42,10 +42,10 @@ class Mailbox(Snapshotted, Generic[T]):
     """
 
     __slots__ = (
-        "_bytes", "_items", "_limit", "_max_bytes", "_policy", "_sizes", "_start", "dropped"
+        "_items", "_limit", "_max_bytes", "_policy", "_sizes", "_start", "bytes", "dropped"
     )  # fmt: skip
 
-    SNAPSHOT: ClassVar = Fields("_bytes", "_items", "_sizes", "_start", "dropped")
+    SNAPSHOT: ClassVar = Fields("_items", "_sizes", "_start", "bytes", "dropped")
     TRANSIENT: ClassVar = ("_limit", "_max_bytes", "_policy")  # as the options say
 
     def __init__(self, limit: int, max_bytes: int, policy: WhenFull) -> None:
@@ -61,7 +61,8 @@ class Mailbox(Snapshotted, Generic[T]):
         self._items: list[T] = []
         self._sizes: list[int] = []
         self._start = 0
-        self._bytes = 0
+        self.bytes = 0
+        """The size of all waiting items together, as they were offered."""
         self.dropped = 0
         """How many items were lost, for whatever reason, since the mailbox exists."""
 
@@ -84,17 +85,12 @@ class Mailbox(Snapshotted, Generic[T]):
         """Continue with what waited, even if it is more than there is room for."""
         self._items = reader.shared(values["items"])
         self._sizes = array("Q", values["sizes"]).tolist()
-        self._start, self._bytes = 0, sum(self._sizes)
+        self._start, self.bytes = 0, sum(self._sizes)
         self.dropped = values["dropped"]
-
-    @property
-    def bytes(self) -> int:
-        """The size of all waiting items together, as they were offered."""
-        return self._bytes
 
     def room(self) -> bool:
         """Return whether the next offer will be taken without loss."""
-        return len(self) < self._limit and self._bytes < self._max_bytes
+        return len(self) < self._limit and self.bytes < self._max_bytes
 
     def offer(self, item: T, size: int) -> Verdict:
         """Put an item of `size` bytes at the end, or apply the policy."""
@@ -119,12 +115,12 @@ class Mailbox(Snapshotted, Generic[T]):
             count = max(0, room)
             sizes = sizes[:count]
         size = sum(sizes)
-        if self._bytes + size >= self._max_bytes:
+        if self.bytes + size >= self._max_bytes:
             count, size = self._fitting(sizes)
             sizes = sizes[:count]
         self._items += items if count == len(items) else items[:count]
         self._sizes += sizes
-        self._bytes += size
+        self.bytes += size
         return count
 
     def resize(self, limit: int, max_bytes: int) -> None:
@@ -139,35 +135,35 @@ class Mailbox(Snapshotted, Generic[T]):
     def take(self, max_events: int, max_bytes: int) -> list[T]:
         """Remove and return the oldest items: at least one if there is any, within both limits."""
         count = len(self._items) - self._start
-        if count <= max_events and self._bytes <= max_bytes:
+        if count <= max_events and self.bytes <= max_bytes:
             return self._take_all()
         count = min(count, max_events)
         sizes = self._sizes[self._start : self._start + count]
-        if self._bytes > max_bytes and sizes:
+        if self.bytes > max_bytes and sizes:
             count = max(1, bisect_left(list(accumulate(sizes)), max_bytes + 1))
             sizes = sizes[:count]
         taken = self._items[self._start : self._start + count]
-        self._bytes -= sum(sizes)
+        self.bytes -= sum(sizes)
         self._forget(count)
         return taken
 
     def _take_all(self) -> list[T]:
         taken = self._items[self._start :] if self._start else self._items
         self._items, self._sizes = [], []
-        self._start = self._bytes = 0
+        self._start = self.bytes = 0
         return taken
 
     def _fitting(self, sizes: Sequence[int]) -> tuple[int, int]:
         """Return how many of these are taken until the bytes are reached, and their size."""
         total = list(accumulate(sizes))
-        room = self._max_bytes - self._bytes
+        room = self._max_bytes - self.bytes
         count = min(len(total), bisect_left(total, room) + 1) if room > 0 else 0
         return count, total[count - 1] if count else 0
 
     def _append(self, item: T, size: int) -> None:
         self._items.append(item)
         self._sizes.append(size)
-        self._bytes += size
+        self.bytes += size
 
     def _drop_oldest(self) -> None:
         self._discard()
@@ -176,7 +172,7 @@ class Mailbox(Snapshotted, Generic[T]):
             self.dropped += 1
 
     def _discard(self) -> None:
-        self._bytes -= self._sizes[self._start]
+        self.bytes -= self._sizes[self._start]
         self._forget(1)
 
     def _forget(self, count: int) -> None:

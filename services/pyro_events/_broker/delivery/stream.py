@@ -52,14 +52,13 @@ _AGAIN = Codec(
 
 
 class StreamSubscriber(BrokerSubscriber):
-    """A helper's subscriber. `name` is for people, `id` is chosen by the helper."""
+    """A helper's subscriber. `name` is for people, `key` is chosen by the helper."""
 
     kind: ClassVar[Kind] = "stream"
 
     SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
         "_next", "_acked", "_lost", "_absence",
         parts=("_grace", "_heartbeat"),
-        init=("id",),
         _sent=_SENT,
         _again=_AGAIN,
     )  # fmt: skip
@@ -75,13 +74,12 @@ class StreamSubscriber(BrokerSubscriber):
     def __init__(
         self,
         context: DeliveryContext[BrokerSubscriber],
-        subscriber_id: str,
+        key: str,
         name: str,
         options: Options,
         slot: int | None = None,
     ) -> None:
-        super().__init__(context, name, options, slot)
-        self.id = subscriber_id
+        super().__init__(context, key, name, options, slot)
         self._connection: ServerConnection | None = None
         self._sent: deque[_Sent] = deque()
         self._again: deque[list[Item]] = deque()
@@ -90,14 +88,9 @@ class StreamSubscriber(BrokerSubscriber):
         self._acked = 0
         self._lost = 0
         """Events with a number up to this one that did not arrive were lost with a process."""
-        self._grace = Deadline(context.loop, self._not_returned)
+        self._grace = Deadline(context.loop, lambda: context.drop(self, self._absence))
         self._absence = "it did not come back"
         self._heartbeat = Deadline(context.loop, self._check_pulse)
-
-    @property
-    def key(self) -> str:
-        """The id that the helper has chosen."""
-        return self.id
 
     @property
     def aware(self) -> bool:
@@ -245,9 +238,6 @@ class StreamSubscriber(BrokerSubscriber):
     def _await_return(self, absence: str) -> None:
         self._absence = absence
         self._grace.set(self.context.settings.reconnect_grace)
-
-    def _not_returned(self) -> None:
-        self.context.drop(self, self._absence)
 
     # Numbers
 

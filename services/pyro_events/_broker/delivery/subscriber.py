@@ -46,7 +46,7 @@ class BrokerSubscriber(Snapshotted):
     SNAPSHOT: ClassVar = Fields(
         "delivered", "errors", "_stalled", "_dropped_before", "_gaps_reported",
         parts=("_mailbox",),
-        init=("name", "slot", "options"),
+        init=("key", "name", "slot", "options"),
         lineage=plain(list),
         options=Codec(lambda options, _: options.plain()),
     )  # fmt: skip
@@ -64,11 +64,14 @@ class BrokerSubscriber(Snapshotted):
     def __init__(
         self,
         context: DeliveryContext[BrokerSubscriber],
+        key: str,
         name: str,
         options: Options,
         slot: int | None = None,
     ) -> None:
         self.context = context
+        self.key = key
+        """What identifies it among those of its kind."""
         self.name = name
         self.options = options.over(context.defaults)
         self.delivered = 0
@@ -98,11 +101,6 @@ class BrokerSubscriber(Snapshotted):
     def queued(self) -> int:
         """How many events it has not taken yet, those on their way included."""
         return len(self._mailbox)
-
-    @property
-    def key(self) -> str:
-        """What identifies it among those of its kind."""
-        raise NotImplementedError
 
     @property
     def in_flight(self) -> int:
@@ -201,9 +199,7 @@ class BrokerSubscriber(Snapshotted):
     def snapshot(self, writer: SnapshotWriter) -> dict[str, Any]:
         """Return everything, when no publisher waits; this subscriber is not changed."""
         subjects, patterns = self.context.router.subscriptions(self)
-        identity = {
-            "kind": self.kind, "key": self.key, "subjects": subjects, "patterns": patterns
-        }  # fmt: skip
+        identity = {"kind": self.kind, "subjects": subjects, "patterns": patterns}
         return {**super().snapshot(writer), **identity}
 
     def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:

@@ -153,23 +153,8 @@ class ServerConnection(Snapshotted):
         self._out_bytes = 0
         self._loop.call_soon(lambda: self._owner.on_closed(reason))
 
-    @classmethod
-    def restored(
-        cls,
-        loop: Loop,
-        values: dict[str, Any],
-        reader: SnapshotReader,
-        max_size: int,
-        owner: ConnectionOwner,
-    ) -> ServerConnection:
-        """Return the connection that another process had, to be served when the loop runs."""
-        sock = reader.socket(values["_sock"])
-        made = cls(loop, sock, max_size, owner, configured=True)
-        made.restore(values, reader)
-        return made
-
     def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
-        """Continue where another process was with the same socket."""
+        """Continue, when the loop runs, where another process was with the same socket."""
         super().restore(values, reader)
         leftover, skipping = values["reader"]
         self.reader.restore(leftover, skipping)

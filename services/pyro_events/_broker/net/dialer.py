@@ -93,17 +93,9 @@ class Dial:
     def to(self, uri: URI, resolver: Resolver) -> None:
         """Connect to the daemon of a PYRO: URI."""
         if uri.sockname is not None:
-            self.to_path(uri.sockname)
+            self._connect(socket.AF_UNIX, uri.sockname)
         else:
-            self.to_host(resolver, uri.host, uri.port)
-
-    def to_host(self, resolver: Resolver, host: str, port: int) -> None:
-        """Connect by TCP."""
-        resolver.resolve(host, port, self._resolved)
-
-    def to_path(self, path: str) -> None:
-        """Connect to a Unix socket."""
-        self._connect(socket.AF_UNIX, path)
+            resolver.resolve(uri.host, uri.port, self._resolved)
 
     def cancel(self) -> None:
         """Stop trying; `done` will not be called."""

@@ -12,12 +12,15 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from _typeshed import HasFileno
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
@@ -27,22 +30,13 @@ _FAULT: Final = "internal error in the event service; it continues"
 _log = logging.getLogger("pyro_events")
 
 
-class Watchable(Protocol):
-    """An object with a descriptor."""
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-
-
+@dataclass(slots=True, eq=False)
 class Timer:
     """A call in the future; `cancel` may be called at any time."""
 
-    __slots__ = ("at", "callback")
-
-    def __init__(self, at: float, callback: Callable[[], None]) -> None:
-        self.at = at
-        """When it is, by the loop's clock."""
-        self.callback: Callable[[], None] | None = callback
+    at: float
+    """When it is, by the loop's clock."""
+    callback: Callable[[], None] | None
 
     def cancel(self) -> None:
         """Prevent the call."""
@@ -74,7 +68,7 @@ class Loop:
         self._wake_write.setblocking(False)
         self.watch(self._wake_read, READ, self._woken)
 
-    def watch(self, sock: Watchable, mask: int, callback: Callable[[int], None]) -> None:
+    def watch(self, sock: HasFileno, mask: int, callback: Callable[[int], None]) -> None:
         """Call `callback(mask)` whenever the socket is ready; replaces an earlier callback."""
         file = sock.fileno()
         if file in self._watched:
@@ -83,7 +77,7 @@ class Loop:
             self._epoll.register(file, mask)
         self._watched[file] = mask, callback
 
-    def unwatch(self, sock: Watchable) -> None:
+    def unwatch(self, sock: HasFileno) -> None:
         """Stop watching the socket; call this before it is closed."""
         file = sock.fileno()
         del self._watched[file]

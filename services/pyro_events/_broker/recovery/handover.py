@@ -147,7 +147,7 @@ class HandoverOffer:
                 f"the new process uses handover format {version!r:.20}, "
                 f"and the running one format {FORMAT}"
             )
-        with _memory(bytes(msgpack.packb(self._patterns()))) as file:
+        with fd_passing.memory_file(bytes(msgpack.packb(self._patterns()))) as file:
             _send(sock, "patterns", None, [file])
 
     def _transfer(self, sock: socket.socket) -> None:
@@ -157,7 +157,7 @@ class HandoverOffer:
         values = self._snapshot(writer)
         with closing(fd_passing.Token()) as token:
             values["token"] = writer.descriptor(token.fileno())
-            with _memory(writer.pack(values)) as file:
+            with fd_passing.memory_file(writer.pack(values)) as file:
                 self._send_state(sock, began, [file, *writer.descriptors])
             reason = self._await_taking(sock, began)
             if token.take():
@@ -303,15 +303,6 @@ def _no_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-@contextmanager
-def _memory(data: bytes) -> Iterator[int]:
-    file = fd_passing.memory_file(data)
-    try:
-        yield file
-    finally:
-        os.close(file)
 
 
 def _trusted(sock: socket.socket) -> bool:

@@ -213,7 +213,7 @@ def recall(directory: str) -> BrokerSnapshot | None:
 
     A file that can't be used is logged and ignored.
     """
-    for name, read in (("parting", _parting), ("roster", _roster)):
+    for name, read in (("parting", lambda data, _: model.decode(data)), ("roster", _roster)):
         path = os.path.join(directory, name)  # noqa: PTH118 - text
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - text
@@ -241,10 +241,6 @@ def lost_with(past: BrokerSnapshot) -> list[LostSubscriber]:
         )  # fmt: skip
     by_name = {lost.subscriber: lost for lost in (*past.lost, *new)}
     return list(by_name.values())[-_MOST_LOST:]
-
-
-def _parting(data: bytes, _directory: str) -> BrokerSnapshot:
-    return model.decode(data)
 
 
 def _roster(data: bytes, directory: str) -> BrokerSnapshot:

@@ -67,11 +67,10 @@ def check_texts(texts: object) -> tuple[str, ...]:
     """Check subjects or patterns to unsubscribe, so that a pattern's length is allowed."""
     if isinstance(texts, str):
         texts = [texts]
-    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+    if not isinstance(texts, (list, tuple)):
         return check_subjects(texts)
-    if not texts or not all(texts):
-        return check_subjects(texts)
-    return tuple(texts)
+    valid = texts and all(isinstance(text, str) and text for text in texts)
+    return tuple(texts) if valid else check_subjects(texts)
 
 
 def check_id(what: str, value: object) -> str:

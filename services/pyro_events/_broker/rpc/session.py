@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hmac
 import logging
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from Pyro5.errors import DaemonError, PyroError
 
 from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.net.connection import ServerConnection
+from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.rpc import calls
 from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
@@ -18,11 +20,10 @@ from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.stream import StreamSubscriber
-    from pyro_events._broker.net.loop import Timer
     from pyro_events._broker.rejections import RejectionCounters
     from pyro_events._broker.snapshot.transfer import SnapshotReader
 
@@ -42,9 +43,9 @@ class Session(Snapshotted):
 
     SNAPSHOT: ClassVar = Fields(
         "_streamed", "_welcome",
-        init=("peer", "connection", "stream", "_deadline"),
+        parts=("_deadline",),
+        init=("peer", "connection", "stream"),
         stream=Codec(lambda stream, _: None if stream is None or stream.gone else stream.key),
-        _deadline=Codec(lambda timer, _: timer and timer.at),
         _refusal=Codec(
             lambda refusal, _: refusal and (refusal.limit, str(refusal)),
             lambda values, _: values and LimitReached(*values),
@@ -76,7 +77,8 @@ class Session(Snapshotted):
         self._ending = False
         self._streamed = False
         self.connection: ServerConnection
-        self._deadline: Timer | None = None
+        self._deadline = Deadline(broker.loop, self._too_late)
+        """For the handshake."""
 
     def __str__(self) -> str:
         return f"client {self.peer or 'on this machine'}"
@@ -85,7 +87,7 @@ class Session(Snapshotted):
         """Serve the client at the other end of this socket."""
         settings = self._broker.settings
         self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
-        self._deadline = self._broker.loop.call_later(settings.handshake_timeout, self._too_late)
+        self._deadline.set(settings.handshake_timeout)
 
     def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
         """Continue to serve, when the loop runs, the client that another process has served."""
@@ -93,11 +95,9 @@ class Session(Snapshotted):
         broker = self._broker
         settings = broker.settings
         size = settings.max_message_size if self._welcome else settings.handshake_size
-        self.connection = ServerConnection.restored(
-            broker.loop, values["connection"], reader, size, self
-        )
-        if values["_deadline"] is not None:
-            self._deadline = broker.loop.call_at(values["_deadline"], self._too_late)
+        sock = reader.socket(values["connection"]["_sock"])
+        self.connection = ServerConnection(broker.loop, sock, size, self, configured=True)
+        self.connection.restore(values["connection"], reader)
         if values["stream"] is not None:
             self.stream = broker.streams[values["stream"]]
             self.stream.rejoin(self.connection)
@@ -151,7 +151,7 @@ class Session(Snapshotted):
     def on_closed(self, reason: str) -> None:
         """Release everything that belongs to the connection."""
         _log.debug("%s: %s", self, reason)
-        self._handshake_done()
+        self._deadline.cancel()
         if self.stream is not None:
             self.stream.detached(self.connection)
         self._ended(self)
@@ -173,7 +173,7 @@ class Session(Snapshotted):
             self.connection.finish("refused")
             return
         self._welcome = True
-        self._handshake_done()
+        self._deadline.cancel()
         self.connection.reader.max_size = self._broker.settings.max_message_size
         self.connection.send(calls.encode_connect(frame, framing.CONNECTOK, answer))
 
@@ -205,11 +205,6 @@ class Session(Snapshotted):
         self._rejections.count(error)
         self.connection.close(str(error))
 
-    def _handshake_done(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
     # Requests
 
     def _invoke(self, frame: Frame) -> None:
@@ -225,7 +220,7 @@ class Session(Snapshotted):
             self._failed(frame, error)
             return
         if frame.flags & framing.BATCH:
-            _Batch(self, frame, target, requests).advance()
+            _Batch(self, frame, target, iter(requests)).advance()
         else:
             self._execute(frame, target, requests[0])
 
@@ -265,20 +260,16 @@ class Session(Snapshotted):
             self.connection.send(calls.encode_result(frame, value))
 
 
+@dataclass(slots=True, eq=False)
 class _Batch:
     """A batch of calls under way, up to the first exception."""
 
-    __slots__ = ("_calls", "_frame", "_paused", "_results", "_session", "_target")
-
-    def __init__(
-        self, session: Session, frame: Frame, target: Any, requests: Sequence[calls.Call]
-    ) -> None:
-        self._session = session
-        self._frame = frame
-        self._target = target
-        self._calls = iter(requests)
-        self._results: list[object] = []
-        self._paused = False
+    _session: Session
+    _frame: Frame
+    _target: Any
+    _calls: Iterator[calls.Call]
+    _results: list[object] = field(default_factory=list)
+    _paused: bool = False
 
     def advance(self) -> None:
         """Execute call after call; one that waits keeps the client's connection unread."""

@@ -13,7 +13,7 @@ from array import array
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 AT_ONCE: Final = 200
 """Descriptors of one message at most."""
@@ -84,12 +84,13 @@ def close(descriptors: Iterable[int]) -> None:
             os.close(descriptor)
 
 
-def memory_file(data: bytes) -> int:
-    """Return the descriptor of a file in memory with these bytes. Raises OSError."""
-    descriptor = os.memfd_create("handover")
-    with open(descriptor, "wb", closefd=False) as file:
+@contextlib.contextmanager
+def memory_file(data: bytes) -> Iterator[int]:
+    """Open a file in memory with these bytes, and yield its descriptor. Raises OSError."""
+    with os.fdopen(os.memfd_create("handover"), "wb") as file:
         file.write(data)
-    return descriptor
+        file.flush()
+        yield file.fileno()
 
 
 def contents(descriptor: int) -> bytes:

@@ -11,7 +11,7 @@ counter file, with empty queues. msgpack carries all the values.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgpack
@@ -62,11 +62,8 @@ class SubscriberSnapshot:
 
     def plain(self) -> dict[str, Any]:
         """Return all values but empty optional ones, for msgpack."""
-        found = {name: getattr(self, name) for name in _ALWAYS}
-        for name in _SELDOM:
-            if value := getattr(self, name):
-                found[name] = value
-        return found
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in values.items() if value or name in _ALWAYS}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> SubscriberSnapshot:
@@ -82,7 +79,6 @@ class SubscriberSnapshot:
 
 
 _ALWAYS = ("kind", "key", "name", "aware", "subjects", "patterns", "options")
-_SELDOM = tuple(each.name for each in fields(SubscriberSnapshot) if each.name not in _ALWAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +113,9 @@ class BrokerSnapshot:
 
 def encode(snapshot: BrokerSnapshot) -> bytes:
     """Return the snapshot as bytes."""
-    values = {
-        "incarnation": snapshot.incarnation,
-        "reason": snapshot.reason,
-        "subscribers": [saved.plain() for saved in snapshot.subscribers],
-        "publishers": snapshot.publishers,
-        "lost": [lost.plain() for lost in snapshot.lost],
-    }
+    values = {name: getattr(snapshot, name) for name in snapshot.__slots__}
+    for name in ("subscribers", "lost"):
+        values[name] = [each.plain() for each in values[name]]
     return bytes(msgpack.packb([FORMAT, values]))
 
 

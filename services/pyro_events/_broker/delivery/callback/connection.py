@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pyro_events._broker.delivery.callback import messages
@@ -120,9 +121,9 @@ class DaemonConnection(Snapshotted):
         super().restore(values, reader)
         if (connection := values["connection"]) is not None:
             size = _MAX_REPLY if self.greeted else _MAX_GREETING
-            self.connection = ServerConnection.restored(
-                self._context.loop, connection, reader, size, self
-            )
+            loop, sock = self._context.loop, reader.socket(connection["_sock"])
+            self.connection = ServerConnection(loop, sock, size, self, configured=True)
+            self.connection.restore(connection, reader)
         elif self._retry.at is None:
             self._retry.set(0.0)
 
@@ -189,23 +190,21 @@ class DaemonConnection(Snapshotted):
             self.connection.close(f"no answer for {timeout:g} s")
 
 
+@dataclass(slots=True, eq=False)
 class Retries(Snapshotted):
     """When to try again: delays that double up to `retry_max_delay`, for `retry_for` seconds.
 
     A connection that lasts for `retry_max_delay` ends the series, as an answer does.
     """
 
-    __slots__ = ("_attempts", "_broken_since", "_clock", "_healthy_at", "_settings")
-
     SNAPSHOT: ClassVar = Fields("_attempts", "_broken_since", "_healthy_at")
     TRANSIENT: ClassVar = ("_clock", "_settings")
 
-    def __init__(self, clock: Callable[[], float], settings: Settings) -> None:
-        self._clock = clock
-        self._settings = settings
-        self._broken_since: float | None = None
-        self._attempts = 0
-        self._healthy_at: float | None = None
+    _clock: Callable[[], float]
+    _settings: Settings
+    _broken_since: float | None = None
+    _attempts: int = 0
+    _healthy_at: float | None = None
 
     @property
     def broken(self) -> bool:

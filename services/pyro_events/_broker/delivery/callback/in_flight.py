@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from pyro_events._broker.snapshot.fields import EVENTS, Fields, Snapshotted
@@ -17,27 +18,18 @@ _LOG_PAUSE: Final = 1.0
 _log = logging.getLogger("pyro_events")
 
 
+@dataclass(slots=True, eq=False)
 class InFlightBatch(Snapshotted):
     """Unanswered requests: one batch, single calls with successive numbers, or one notice."""
 
-    __slots__ = ("batch", "items", "notice", "seq", "since")
-
     SNAPSHOT: ClassVar = Fields("batch", "notice", "seq", "since", items=EVENTS)
 
-    def __init__(
-        self,
-        seq: int = 0,
-        items: list[Item] | None = None,
-        since: float = 0.0,
-        *,
-        batch: bool = False,
-        notice: dict[str, object] | None = None,
-    ) -> None:
-        self.seq = seq
-        self.items = items or []
-        self.since = since
-        self.batch = batch
-        self.notice = notice
+    seq: int = 0
+    items: list[Item] = field(default_factory=list)
+    since: float = 0.0
+    _: KW_ONLY
+    batch: bool = False
+    notice: dict[str, object] | None = None
 
     def answered(self) -> Item:
         """Remove and return the event of the first single call."""
@@ -55,16 +47,14 @@ class InFlightBatch(Snapshotted):
         return min(limit * 2, most) if took < _QUICK and full else limit
 
 
+@dataclass(slots=True, eq=False)
 class ErrorLog(Snapshotted):
     """Logs failed events of one subscriber, but not more than one a second."""
 
-    __slots__ = ("_at", "_quiet")
-
     SNAPSHOT: ClassVar = Fields("_at", "_quiet")
 
-    def __init__(self) -> None:
-        self._at = float("-inf")
-        self._quiet = 0
+    _at: float = float("-inf")
+    _quiet: int = 0
 
     def warn(self, subscriber: str, item: Item, error: str, now: float) -> None:
         """Log a failure, or count it for the next line."""

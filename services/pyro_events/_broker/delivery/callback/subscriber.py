@@ -61,7 +61,7 @@ class CallbackSubscriber(BrokerSubscriber):
         options: Options,
         slot: int | None = None,
     ) -> None:
-        super().__init__(context, str(uri), options, slot)
+        super().__init__(context, str(uri), str(uri), options, slot)
         self._daemon = DaemonConnection(context, uri, self)
         self._proven = False
         """Whether the object has answered over this connection."""
@@ -80,11 +80,6 @@ class CallbackSubscriber(BrokerSubscriber):
         """Events of the last process that it may have got, or not."""
         if slot is None:
             self._daemon.connect()
-
-    @property
-    def key(self) -> str:
-        """Its URI."""
-        return self.name
 
     @property
     def aware(self) -> bool:
