@@ -228,7 +228,7 @@ with pub, count, back, proxy:
     back.subscribe("a")
     proxy.publish("a", 1)
     pub.publish("a", 1)
-    print(len(sockets()) > 8)
+    print(len(sockets()) > 8, flush=True)
     child(lambda: print(sockets()))
 """)  # fmt: skip
     assert out == ["True", "[]", "returned None", "child 0"]
