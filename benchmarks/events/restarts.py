@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _PYROCTL = Path(sys.executable).with_name("pyroctl")
 _FLOWING = 0.3
 """Seconds of traffic between two restarts."""
-_BLACKOUT = re.compile(r"for ([\d.]+) ms nobody was served")
+_BLACKOUT = re.compile(r"clients were not served for ([\d.]+) ms")
 _QUIET = 2.0
 _PATIENCE = 60.0
 _HERD = 50

@@ -119,7 +119,7 @@ class Service:
     def faults(self) -> list[str]:
         """Return the first lines of its log that report internal errors."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return [line for line in lines if "Traceback" in line or "fault" in line][:5]
+        return [line for line in lines if "Traceback" in line or "internal error" in line][:5]
 
 
 @contextlib.contextmanager
