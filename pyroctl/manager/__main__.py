@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -33,8 +34,8 @@ def run() -> None:
         if reported:
             return
         reported = True
-        with open(options.ready_fd, "w") as starter:
-            json.dump(message, starter)
+        with contextlib.suppress(BrokenPipeError), open(options.ready_fd, "w") as starter:
+            json.dump(message, starter)  # whoever has started us may not wait any more
 
     paths = deployment_paths(options.config, options.root, os.environ)
     loading = Loading(options.config, os.environ, os.getcwd())

@@ -18,7 +18,6 @@ from pyroctl.manager.cleanup import crash_report
 from pyroctl.manager.cleanup.reaper import Reaper
 from pyroctl.manager.commands.gate import Gate
 from pyroctl.manager.commands.requests import Requests
-from pyroctl.manager.deployment.autostart import Autostart
 from pyroctl.manager.deployment.supervisor import Supervisor
 from pyroctl.manager.fdstore import startup
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
@@ -105,13 +104,12 @@ class Manager:
         self._supervisor = Supervisor(deployment, paths, echo, start.fdstore)
         self._system = system
         self._reaper = Reaper()
-        self._autostart = Autostart(self._supervisor)
         self._gate = Gate()
         self._requests = Requests(
             *(self._supervisor, self._gate),
             shut_down=self.shut_down,
             reexec=self._reexec_soon,
-            reloaded=self._autostart.refresh,
+            reloaded=self._supervisor.scheduler.refresh,
         )
         self._server = ControlServer(paths.socket, self._requests.handle)
         self._lock = lock
@@ -143,16 +141,15 @@ class Manager:
         reporting = asyncio.create_task(self._report_ready())
         if handed_on is not None:
             self._gate.nonce = handed_on.nonce
-            self._autostart.resume(handed_on.pending)
+            self._supervisor.scheduler.resume(handed_on.pending)
         elif autostart:
-            self._autostart.start()
+            self._supervisor.scheduler.autostart(self._supervisor.enabled())
         try:
             await self._stopped
         finally:
             reporting.cancel()
             self._system.close()
             self._reaper.stop()
-            await self._autostart.stop()
             await self._server.stop()
             log.info("everything is stopped" if self.left is None else "not all could be stopped")
 
@@ -216,7 +213,7 @@ class Manager:
         control = await self._server.release()
         try:
             state = await self._supervisor.prepare_reexec(self._lock, control, nonce)
-            state.pending.extend(self._autostart.pending())
+            state.pending.extend(self._supervisor.scheduler.pending())
             if self._gate.stopping:
                 return
             log.info("the installed program continues")

@@ -18,17 +18,20 @@ if TYPE_CHECKING:
 WAITS = "waiting for another command: {}"
 
 
+LAB = (
+    service("idle", "gate", "/")
+    + service("other", "gate", "/")
+    + service("laser", "gate", "gate")
+    + service("feed", "gate", "/", more='needs = ["laser"]')
+)
+
+
 @pytest.mark.parametrize("stopped", ["laser", "feed", "other"])
 def test_a_start_that_hangs_is_given_up_for_a_stop(deployment: Deployment, stopped: str) -> None:
-    """This holds before, during and after the start of the service; both commands report it."""
-    deployment.configure(
-        service("idle", "gate", "/")
-        + service("other", "gate", "/")
-        + service("laser", "gate", str(deployment.root / "gate"))
-        + service("feed", "gate", "/", more='needs = ["laser"]')
-    )
+    """An atomic start: before, during and after the start of the service; both report it."""
+    deployment.configure(LAB)
     deployment.run("start", "idle")
-    with deployment.popen("start", "other", "feed") as start:
+    with deployment.popen("start", "--atomic", "other", "feed") as start:
         eventually(lambda: deployment.state("other") == "running")
         eventually(lambda: deployment.state("laser") == "starting")
         began = time.monotonic()
@@ -39,6 +42,36 @@ def test_a_start_that_hangs_is_given_up_for_a_stop(deployment: Deployment, stopp
     assert (start.returncode, f"another command stops {stopped}" in output) == (1, True)
     states = [deployment.state(name) for name in ("idle", "other", "laser", "feed")]
     assert states == ["running", "stopped", "stopped", "stopped"]
+
+
+def test_a_start_goes_on_with_what_a_stop_does_not_concern(deployment: Deployment) -> None:
+    """The stop doesn't wait, and the start names what was stopped; everything else is up."""
+    deployment.configure(LAB)
+    with deployment.popen("start") as start:
+        eventually(deployment.listens)
+        eventually(lambda: deployment.state("other") == "running")
+        eventually(lambda: deployment.state("laser") == "starting")
+        deployment.run("stop", "other")
+        assert (deployment.state("other"), start.poll()) == ("stopped", None)
+        (deployment.root / "gate").touch()
+        _, said = start.communicate(timeout=30)
+    assert (start.returncode, "another command stops other" in said) == (1, True)
+    states = [deployment.state(name) for name in ("idle", "other", "laser", "feed")]
+    assert states == ["running", "stopped", "running", "running"]
+
+
+def test_a_stopped_service_no_longer_starts_with_its_need(deployment: Deployment) -> None:
+    """A stop of what waits, or of what it waits for, ends the request to start it."""
+    deployment.configure(LAB)
+    with deployment.popen("start") as start:
+        eventually(deployment.listens)
+        eventually(lambda: deployment.service("feed")["detail"] == "waiting for laser")
+        deployment.run("stop", "feed")
+        (deployment.root / "gate").touch()
+        _, said = start.communicate(timeout=30)
+    assert (start.returncode, "another command stops feed" in said) == (1, True)
+    assert (deployment.state("laser"), deployment.state("feed")) == ("running", "stopped")
+    assert "feed is starting" not in deployment.manager_log()
 
 
 def test_a_restart_that_hangs_is_given_up_for_a_stop(deployment: Deployment) -> None:
@@ -56,21 +89,39 @@ def test_a_restart_that_hangs_is_given_up_for_a_stop(deployment: Deployment) -> 
     assert deployment.state("laser") == "stopped"
 
 
-def test_a_stop_of_something_else_waits_for_a_start(deployment: Deployment) -> None:
-    """It reports what it waits for, and both succeed."""
+def test_commands_on_unrelated_services_do_not_wait(deployment: Deployment) -> None:
+    """Stop, restart and start of others are done while a restart hangs; a reload waits."""
     gate = deployment.root / "gate"
-    deployment.configure(service("idle", "gate", "/") + service("laser", "gate", str(gate)))
-    deployment.run("start", "idle")
-    with deployment.popen("start", "laser") as start:
+    gate.touch()
+    deployment.configure(LAB)
+    deployment.run("start", "laser", "idle")
+    gate.unlink()
+    with deployment.popen("restart", "laser") as restart:
         eventually(lambda: deployment.state("laser") == "starting")
-        with deployment.popen("stop", "idle") as stop:
-            assert stop.stderr is not None
-            assert stop.stderr.readline().strip() == WAITS.format("start laser")
+        for command in (("restart", "idle"), ("stop", "idle"), ("start", "other")):
+            assert "waiting" not in deployment.run(*command).stderr
+        assert (deployment.state("laser"), restart.poll()) == ("starting", None)
+        with deployment.popen("reload") as reload, deployment.popen("start", "feed") as start:
+            for process in (reload, start):
+                assert process.stderr is not None
+                assert process.stderr.readline().strip() == WAITS.format("restart laser")
             gate.touch()
-            _, output = start.communicate(timeout=30)
-            assert (start.returncode, "laser running" in output) == (0, True)
-            _, output = stop.communicate(timeout=30)
-            assert (stop.returncode, "idle stopped" in output) == (0, True)
+            for process in (restart, reload, start):
+                process.communicate(timeout=30)
+                assert process.returncode == 0
+
+
+def test_starts_do_not_wait_for_each_other(deployment: Deployment) -> None:
+    """Two that need the same service share it, even while another need of one hangs."""
+    deployment.configure(LAB + service("camera", "gate", "/", more='needs = ["other"]'))
+    with deployment.popen("start", "laser", "other") as start:
+        eventually(deployment.listens)
+        eventually(lambda: deployment.state("laser") == "starting")
+        assert "waiting" not in deployment.run("start", "camera").stderr
+        assert (deployment.state("camera"), start.poll()) == ("running", None)
+        (deployment.root / "gate").touch()
+        start.communicate(timeout=30)
+    assert start.returncode == 0
 
 
 def test_a_start_during_a_stop_comes_after_it(deployment: Deployment) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import time
 from pathlib import Path
@@ -84,45 +83,33 @@ def test_without_a_manager_stop_and_shutdown_are_done_and_restart_is_not(
     assert "stopped" in deployment.run("status", code=3).stdout
 
 
-def test_a_service_that_dies_at_once_is_explained_and_everything_taken_back(
+def test_an_atomic_start_explains_what_died_and_takes_everything_back(
     deployment: Deployment,
 ) -> None:
     """Exit 1 with its last output; its needs and the manager stop again."""
     deployment.configure(
         service("base", "gate", "/") + service("laser", "die", "3", more='needs = ["base"]')
     )
-    failed = deployment.run("start", code=1)
+    failed = deployment.run("start", "--atomic", code=1)
     assert "laser did not become ready: exit code 3" in failed.stderr
     assert "cannot find the instrument" in failed.stderr
     assert "logs laser" in failed.stderr
     eventually(lambda: not deployment.processes())
-    envelope = deployment.json("start", code=1)
+    envelope = deployment.json("start", "--atomic", code=1)
     (error,) = envelope["errors"]
     assert (envelope["status"], envelope["exit_code"]) == ("error", 1)
     assert (error["service"], error["output"]) == ("laser", ["cannot find the instrument"])
 
 
-def test_a_failed_start_leaves_running_what_ran_before(deployment: Deployment) -> None:
+def test_an_atomic_start_leaves_running_what_ran_before(deployment: Deployment) -> None:
     """Only services that the failed command itself started are stopped."""
     deployment.configure(
         service("base", "gate", "/") + service("laser", "die", more='needs = ["base"]')
     )
     deployment.run("start", "base")
     pid = deployment.service("base")["pid"]
-    deployment.run("start", "laser", code=1)
+    deployment.run("start", "--atomic", "laser", code=1)
     assert (deployment.service("base")["pid"], deployment.state("laser")) == (pid, "stopped")
-
-
-def test_an_interrupted_first_start_leaves_nothing_behind(deployment: Deployment) -> None:
-    """Ctrl-C during the start: exit 130, and manager and services are gone."""
-    deployment.configure(service("laser", "gate", "/no/gate"))
-    with deployment.popen("start") as start:
-        eventually(deployment.listens)
-        eventually(lambda: deployment.state("laser") == "starting")
-        start.send_signal(signal.SIGINT)
-        start.communicate(timeout=20)
-    assert start.returncode == 130
-    eventually(lambda: not deployment.processes())
 
 
 def test_a_program_that_is_not_there_is_named(deployment: Deployment) -> None:

@@ -1,9 +1,10 @@
-"""Decides whether and when the operations of commands run: one after the other."""
+"""Decides whether and when the operations of commands run: conflicting ones one after the other."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyroctl.errors import PyroctlError
@@ -16,10 +17,34 @@ if TYPE_CHECKING:
     Send = Callable[[Message], None]
 
 
-class Gate:
-    """Admits one operation at a time, until the manager closes it.
+@dataclass(eq=False)
+class Scope:
+    """The services that an operation concerns, `what` names it for people.
 
-    Only the manager sets the flags.
+    It may change the state of some while nobody else does, and uses others, as other operations may
+    at the same time; `everything` conflicts with all operations.
+    """
+
+    what: str
+    changes: set[str] = field(default_factory=set)
+    uses: set[str] = field(default_factory=set)
+    everything: bool = False
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def conflicts(self, other: Scope) -> bool:
+        """Return whether the two may not run at the same time."""
+        return (
+            self.everything
+            or other.everything
+            or not self.changes.isdisjoint(other.changes | other.uses)
+            or not self.uses.isdisjoint(other.changes)
+        )
+
+
+class Gate:
+    """Admits operations in the order of their arrival, until the manager closes it.
+
+    Those that concern unrelated services run at the same time. Only the manager sets the flags.
     """
 
     def __init__(self) -> None:
@@ -29,24 +54,38 @@ class Gate:
         """Another program is about to continue in this process."""
         self.nonce = ""
         """Identifies this program to the command that requested it."""
-        self.current = ""
-        """The operation that was admitted last."""
-        self._turn = asyncio.Lock()
+        self._scopes: list[Scope] = []
+        """Those of the operations that run or wait, in the order of their arrival."""
         self._restarting: set[str] = set()
 
+    @property
+    def idle(self) -> bool:
+        """Whether no operation runs or waits."""
+        return not self._scopes
+
     async def admit(
-        self, what: str, send: Send, operation: Callable[[Send], Awaitable[Message]]
+        self, scope: Scope, send: Send, operation: Callable[[Send], Awaitable[Message]]
     ) -> Message:
-        """Run an operation after the current one; raise PyroctlError if the gate is closed."""
-        if self._turn.locked():
-            send({"kind": "waiting", "text": f"waiting for another command: {self.current}"})
-        async with self._turn:
-            self.current = what
+        """Run an operation when nothing that came before conflicts with it.
+
+        Raises PyroctlError if the gate is closed.
+        """
+        earlier = [other for other in self._scopes if scope.conflicts(other)]
+        self._scopes.append(scope)
+        try:
+            if earlier:
+                what = earlier[0].what
+                send({"kind": "waiting", "text": f"waiting for another command: {what}"})
+            for other in earlier:
+                await other.done.wait()
             if self.stopping:
                 raise PyroctlError("the manager is shutting down")
             if self.replaced:
                 raise PyroctlError("the manager is being replaced", hint="try again in a moment")
             return await operation(send)
+        finally:
+            self._scopes.remove(scope)
+            scope.done.set()
 
     @contextlib.contextmanager
     def restarting(self, names: Collection[str]) -> Iterator[None]:

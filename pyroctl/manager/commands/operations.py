@@ -1,15 +1,17 @@
-"""Starts, stops and restarts services in the order of their needs."""
+"""Stops and restarts services in the order of their needs."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
-from pyroctl.core.state import USABLE, Start, State
-from pyroctl.errors import PyroctlError, ServiceFailed
+from pyroctl.core.state import USABLE
+from pyroctl.errors import ServiceFailed
 from pyroctl.manager.commands import restarts
+from pyroctl.manager.commands.starting import start_all
+from pyroctl.manager.deployment.scheduler import COMING_UP
 from pyroctl.manager.deployment.stopping import take_down
 
 if TYPE_CHECKING:
@@ -23,34 +25,11 @@ if TYPE_CHECKING:
     Progress = Callable[[Unit], None]
 
 
-async def start(
-    supervisor: Supervisor,
-    names: Sequence[str],
-    progress: Progress,
-    cancelled: asyncio.Future[str] | None = None,
-) -> list[ServiceFailed]:
-    """Start services and their needs; wait until they are ready.
-
-    If one fails, stop what this call has started, and return the failures; also if `cancelled`
-    gets the name of a service that another command stops.
-    """
-    cancelled = cancelled or asyncio.get_running_loop().create_future()
-    begun: list[Unit] = []
-    for wave in plan.start_waves(names, supervisor.needs()):
-        if supervisor.closing:
-            raise PyroctlError("the manager is shutting down")
-        units = supervisor.choose(wave)
-        begun += [unit for unit in units if unit.state not in {State.RUNNING, State.STARTING}]
-        failures = await _bring_all_up(units, progress, cancelled)
-        if failures:
-            return failures + await _undo(begun)
-    return []
-
-
 async def stop(
     supervisor: Supervisor, names: Sequence[str], progress: Progress
 ) -> list[ServiceFailed]:
     """Stop services, dependents first; return those that can't be ended."""
+    supervisor.scheduler.forget(plan.closure(names, plan.reverse(supervisor.needs())))
     for wave in plan.stop_waves(names, supervisor.needs()):
         units = supervisor.choose(wave)
         found = await asyncio.gather(*(_failure(take_down(unit, progress)) for unit in units))
@@ -72,14 +51,16 @@ async def restart(
     Also start their needs, and wait for the services that follow. `wanted` overrides the
     configured way of restarting event services; `before` are the processes to be replaced, by
     default the current ones. Stop at the first failure; return what was restarted, and the
-    failures.
+    failures. What needs a service that failed keeps its process, or starts when that is ready.
     """
     done: list[dict[str, object]] = []
     before = before or processes(supervisor)
     for unit in supervisor.choose(_in_order(supervisor, names)):
         missing = [n for n in unit.spec.needs if supervisor.units[n].state not in USABLE]
-        failures = await start(supervisor, missing, progress)
+        failures = await start_all(supervisor, missing, progress)
         if failures:
+            if unit.state not in COMING_UP:
+                supervisor.scheduler.resume([unit.name])
             return done, failures
         began = time.monotonic()
         facts: dict[str, object] = {}
@@ -131,24 +112,6 @@ async def _await_followers(
     return failures
 
 
-async def _bring_all_up(
-    units: Sequence[Unit], progress: Progress, cancelled: asyncio.Future[str]
-) -> list[ServiceFailed]:
-    starting = asyncio.gather(*(_failure(_bring_up(unit, progress)) for unit in units))
-    either: set[asyncio.Future[Any]] = {starting, cancelled}
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    if starting.done():
-        return [failure for failure in starting.result() if failure is not None]
-    starting.cancel()
-    name = cancelled.result()
-    return [ServiceFailed(f"the start was cancelled: another command stops {name}", service=name)]
-
-
-async def _bring_up(unit: Unit, progress: Progress) -> None:
-    unit.send(Start())
-    await restarts.await_ready(unit, progress)
-
-
 async def _failure(work: Awaitable[None]) -> ServiceFailed | None:
     """Do the work, and return what has failed."""
     try:
@@ -156,9 +119,3 @@ async def _failure(work: Awaitable[None]) -> ServiceFailed | None:
     except ServiceFailed as failure:
         return failure
     return None
-
-
-async def _undo(begun: Sequence[Unit]) -> list[ServiceFailed]:
-    """Stop what a failed start has begun, last first; return what can't be ended."""
-    found = [await _failure(take_down(unit)) for unit in reversed(begun)]
-    return [failure for failure in found if failure is not None]

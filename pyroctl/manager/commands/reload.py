@@ -16,6 +16,7 @@ from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import SETTLED, USABLE, State
 from pyroctl.errors import NotEnded, PyroctlError
 from pyroctl.manager.commands import operations
+from pyroctl.manager.commands.starting import start_all_or_none
 from pyroctl.manager.deployment.stopping import take_down
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ async def _do(
             if step.action is Action.STOP:
                 await take_down(supervisor.units[step.service], progress)
             elif step.action is Action.START:
-                failures = await operations.start(supervisor, names, progress)
+                failures = await start_all_or_none(supervisor, names, progress)
             elif step.action is Action.RESTART:
                 done, failures = await operations.restart(
                     supervisor, names, progress, before=before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
@@ -15,14 +14,16 @@ from pyroctl.core import plan
 from pyroctl.core.dependents import affected
 from pyroctl.core.instances import meant
 from pyroctl.core.spec import EventServiceOptions
-from pyroctl.core.state import State, Stop
+from pyroctl.core.state import SETTLED, State, Stop
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.manager import reexec
 from pyroctl.manager.commands import impact, operations, reload, restarts
+from pyroctl.manager.commands.gate import Scope
+from pyroctl.manager.commands.starting import StartAttempt
 from pyroctl.manager.commands.status import StatusReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from pyroctl.control.protocol import Message
     from pyroctl.core.spec import OnRestart
@@ -38,7 +39,7 @@ RESTARTS: dict[str, OnRestart] = {"notify": "notify", "handover": "handover"}
 
 
 class Requests:
-    """Answers requests; operations that change something run one after the other.
+    """Answers requests; operations that change the same services run one after the other.
 
     `reexec` starts the installed program in this process, and gets the nonce of the request;
     `reloaded` is called after each reload.
@@ -58,11 +59,10 @@ class Requests:
         self._shut_down_manager = shut_down
         self._reexec_manager = reexec
         self._reloaded = reloaded
-        self._reporter = StatusReporter()
+        self._reporter = StatusReporter(supervisor.scheduler.waits_for)
         self._began = time.monotonic()
-        self._starting: Collection[str] = ()
-        self._cancelled: asyncio.Future[str] | None = None
-        """Gets the name of a service that a stop request wants down, during a start."""
+        self._starts: dict[Scope, StartAttempt] = {}
+        """The starts that other commands wait for."""
 
     async def handle(self, do: str, args: Message, send: Send) -> Message:
         """Answer a request; the handler of the control server."""
@@ -78,9 +78,10 @@ class Requests:
         }
         if do in questions:
             return await questions[do](names, args, send)
+        scope = self._scope(do, names, args)
         changes: dict[str, Operation] = {
             "reexec": self._reexec,
-            "start": self._start,
+            "start": partial(self._start, scope),
             "stop": self._stop,
             "restart": self._restart,
             "reload": self._reload,
@@ -89,10 +90,21 @@ class Requests:
             raise PyroctlError(f"the manager has no request {do!r}")
         self._supervisor.choose(names)
         if do == "stop":
-            self._cancel_start(names, send)
+            self._cancel_starts(names, send)
         with self._gate.restarting(names if do == "restart" else ()):
-            what = " ".join((do, *names))
-            return await self._gate.admit(what, send, partial(changes[do], names, args))
+            return await self._gate.admit(scope, send, partial(changes[do], names, args))
+
+    def _scope(self, do: str, names: Sequence[str], args: Message) -> Scope:
+        """Return which services a change concerns."""
+        what = " ".join((do, *names))
+        needs = self._supervisor.needs()
+        if do == "start":
+            touched = plan.closure(names or self._supervisor.enabled(), needs)
+            return Scope(what, changes=touched) if args.get("atomic") else Scope(what, uses=touched)
+        if do in {"stop", "restart"}:
+            changes = plan.closure(names or self._supervisor.units, plan.reverse(needs))
+            return Scope(what, changes, plan.closure(names, needs) if do == "restart" else set())
+        return Scope(what, everything=True)
 
     def _check_config(self, wanted: object) -> None:
         """Refuse a request that means another deployment with the same root."""
@@ -169,27 +181,46 @@ class Requests:
         data = {"service": unit.name, "uri": unit.uri, "ident_file": options.ident_file}
         return {"data": data, "errors": [], "exit_code": 0}
 
-    async def _start(self, names: Sequence[str], args: Message, send: Send) -> Message:
-        chosen = names or self._supervisor.enabled()
-        touched = plan.closure(chosen, self._supervisor.needs())
-        self._starting, self._cancelled = touched, asyncio.get_running_loop().create_future()
-        try:
-            failures = await operations.start(
-                self._supervisor, chosen, _reporting(send), self._cancelled
-            )
-        finally:
-            self._starting, self._cancelled = (), None
-        return await self._result(list(touched), failures)
+    async def _start(
+        self, scope: Scope, names: Sequence[str], args: Message, send: Send
+    ) -> Message:
+        """Start services, and wait for them unless `no_wait`, up to `wait` seconds.
 
-    def _cancel_start(self, names: Sequence[str], send: Send) -> None:
-        """Cancel a start that waits for services which are to stop now."""
+        With `atomic`, a failure takes everything back.
+        """
+        start = StartAttempt(
+            self._supervisor, names or self._supervisor.enabled(), _reporting(send)
+        )
+        if args.get("no_wait"):
+            return await self._result(list(start.units), ())
+        self._starts[scope] = start
+        try:
+            await start.settle(float(args["wait"]) if "wait" in args else None)
+            failures = start.failures()
+            if failures and args.get("atomic"):
+                failures = await start.take_back()
+            else:
+                for name, need in start.waiting().items():
+                    text = f"{name} waits for {need}, and starts when that is ready"
+                    send({"kind": "progress", "text": text})
+        finally:
+            del self._starts[scope]
+        return await self._result(list(start.units), failures)
+
+    def _cancel_starts(self, names: Sequence[str], send: Send) -> None:
+        """End the waiting of other commands for services which are to stop now.
+
+        An atomic start ends as a whole.
+        """
         units = self._supervisor.units
         dependents = plan.reverse(self._supervisor.needs())
         stopped = [*names, *plan.closure(names or units, dependents)]
-        both = [name for name in stopped if name in self._starting]
-        if both and self._cancelled is not None and not self._cancelled.done():
-            self._cancelled.set_result(both[0])
-            send({"kind": "progress", "text": f"cancelling another command: {self._gate.current}"})
+        for scope, start in self._starts.items():
+            if not start.units.keys().isdisjoint(stopped):
+                send({"kind": "progress", "text": f"cancelling another command: {scope.what}"})
+                scope.uses.difference_update(stopped)
+                start.give_up(start.units if scope.changes else stopped)
+        self._supervisor.scheduler.forget(stopped)
         for name in stopped:
             if units[name].state is State.STARTING:
                 units[name].send(Stop())
@@ -265,11 +296,19 @@ class Requests:
 
     async def _shut_down(self, names: Sequence[str], args: Message, send: Send) -> Message:
         running = [unit for unit in self._supervisor.units.values() if unit.pid is not None]
+        if args.get("if_idle") and not self._is_idle():
+            return {"data": {"stopped": []}, "errors": [], "exit_code": 0}
         if running:
             stopped = ", ".join(unit.name for unit in running)
             send({"kind": "progress", "text": f"stopping {stopped}"})
         await self._shut_down_manager()
         return {"data": {"stopped": [unit.name for unit in running]}, "errors": [], "exit_code": 0}
+
+    def _is_idle(self) -> bool:
+        """Return whether no service and no command needs the manager."""
+        units = self._supervisor.units.values()
+        pending = self._supervisor.scheduler.pending()
+        return self._gate.idle and not pending and all(unit.state in SETTLED for unit in units)
 
     async def _result(self, names: Sequence[str], failures: Sequence[PyroctlError]) -> Message:
         units = [unit for name, unit in self._supervisor.units.items() if name in names]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from pyroctl.core.outcome import Outcome
     from pyroctl.core.spec import OnRestart
+    from pyroctl.core.state import ServiceState
     from pyroctl.manager.deployment.supervisor import Supervisor
     from pyroctl.manager.deployment.unit import Unit
     from pyroctl.manager.process.service_process import ServiceProcess
@@ -80,19 +81,24 @@ async def await_ready(unit: Unit, progress: Progress) -> None:
     found = await stopping.wait_until(unit, AT_REST)
     if found.state in USABLE:
         progress(unit)
-    elif found.state is State.STOPPED:
-        raise ServiceFailed(
+    else:
+        raise failure(unit, found)
+
+
+def failure(unit: Unit, found: ServiceState) -> ServiceFailed:
+    """Return the error for a service that was found in this state instead of ready."""
+    if found.state is State.STOPPED:
+        return ServiceFailed(
             f"{unit.name} was stopped before it was ready",
             service=unit.name,
             hint="another command stopped it",
         )
-    else:
-        raise ServiceFailed(
-            f"{unit.name} did not become ready: {found.reason}",
-            service=unit.name,
-            hint=f"full output: pyroctl logs {unit.name}",
-            output=unit.log.last_lines(),
-        )
+    return ServiceFailed(
+        f"{unit.name} did not become ready: {found.reason}",
+        service=unit.name,
+        hint=f"full output: pyroctl logs {unit.name}",
+        output=unit.log.last_lines(),
+    )
 
 
 # --- notify -------------------------------------------------------------------------------------

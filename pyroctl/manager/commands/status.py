@@ -11,7 +11,7 @@ from pyroctl.core.state import State
 from pyroctl.manager.process import procfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from pyroctl.core.history import Ending
@@ -25,7 +25,9 @@ STATISTICS_TIMEOUT = 1.0
 class StatusReporter:
     """Builds the rows; remembers processor times, because a load is a difference of two samples."""
 
-    def __init__(self) -> None:
+    def __init__(self, waits_for: Callable[[str], str | None]) -> None:
+        self._waits_for = waits_for
+        """Returns the need that the start of a service waits for."""
         self._samples: dict[int, tuple[float, float]] = {}
         """By pid: the time, and the seconds of processor time used until then."""
 
@@ -59,7 +61,7 @@ class StatusReporter:
             "needs": list(unit.spec.needs),
             "cpu_percent": cpu,
             "rss_bytes": rss,
-            "detail": _detail(unit),
+            "detail": _detail(unit, unit.waiting_for or self._waits_for(unit.name)),
         }
         if unit.log.lost_bytes:
             lost = f"{unit.log.lost_lines} lines ({unit.log.lost_bytes} bytes)"
@@ -83,9 +85,9 @@ class StatusReporter:
         return round(100 * (cpu - before) / (now - at), 1) if now > at else 0.0, rss
 
 
-def _detail(unit: Unit) -> str:
-    if unit.waiting_for is not None:
-        return f"waiting for {unit.waiting_for}"
+def _detail(unit: Unit, need: str | None) -> str:
+    if need is not None:
+        return f"waiting for {need}"
     if (successor := unit.processes.successor) is not None:
         return f"handing over to process {successor.pid}"
     return unit.service_state.reason or (unit.process.record.status_text if unit.process else "")

@@ -27,6 +27,7 @@ from pyroctl.manager.cleanup.cleanup_client import CleanupClient
 from pyroctl.manager.cleanup.detached import DetachedProcesses
 from pyroctl.manager.deployment import reattach
 from pyroctl.manager.deployment.name_registry import NameRegistry
+from pyroctl.manager.deployment.scheduler import Scheduler
 from pyroctl.manager.deployment.state_events import StateEvents
 from pyroctl.manager.deployment.stopping import take_down
 from pyroctl.manager.deployment.unit import Unit, UnitParts
@@ -72,6 +73,7 @@ class Supervisor:
             *(self._cleanup, detached, fdstore),
         )
         self.units = {name: self._unit(spec) for name, spec in deployment.services.items()}
+        self.scheduler = Scheduler(lambda: self.units)
         self.names = NameRegistry(lambda: self.units, self._name_server_unit)
         self._state_events = StateEvents(deployment.name, lambda: self.units)
 
@@ -118,6 +120,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop everything, dependents first; what can't be ended delays nothing else."""
         self.closing = True
+        self.scheduler.forget(self.scheduler.pending())
         for wave in plan.stop_waves(self.units, self.needs()):
             await self._state_events.flush(wave)
             found = await asyncio.gather(*map(take_down, self.choose(wave)), return_exceptions=True)

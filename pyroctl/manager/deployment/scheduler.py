@@ -1,0 +1,94 @@
+"""Starts services in the order of their needs, for `pyroctl run` and for every command."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pyroctl.core import plan
+from pyroctl.core.state import USABLE, Start, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pyroctl.manager.deployment.unit import Unit
+
+COMING_UP = frozenset({State.STARTING, State.RUNNING})
+FINE = COMING_UP | USABLE
+
+
+class Scheduler:
+    """Starts each requested service as soon as all its needs are ready, however long that takes.
+
+    After a failure the restart policy decides; what needs a service that is down waits for it.
+    Lives in the event loop's thread.
+    """
+
+    def __init__(self, units: Callable[[], Mapping[str, Unit]]) -> None:
+        self._units = units
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def request(self, names: Iterable[str]) -> None:
+        """Start services, and those of their needs that are not usable."""
+        named = set(names)
+        wanted = self._with_needs(named)
+        self.resume(
+            name
+            for name, unit in self._units().items()
+            if name in wanted and unit.state not in (COMING_UP if name in named else FINE)
+        )
+
+    def autostart(self, names: Iterable[str]) -> None:
+        """Start services and their needs, except those that have run before."""
+        wanted, units = self._with_needs(names), self._units()
+        self.resume(n for n, unit in units.items() if n in wanted and unit.state is State.STOPPED)
+
+    def resume(self, names: Iterable[str]) -> None:
+        """Start exactly these services, for example those that were pending before a reexec."""
+        loop = asyncio.get_running_loop()
+        for name in names:
+            if name in self._units() and self.task(name) is None:
+                self._tasks[name] = loop.create_task(self._bring_up(name))
+
+    def pending(self) -> list[str]:
+        """Return the services that wait for their needs."""
+        return [name for name in self._tasks if self.task(name) is not None]
+
+    def task(self, name: str) -> asyncio.Task[None] | None:
+        """Return the task that will start a pending service; None if it isn't pending."""
+        task = self._tasks.get(name)
+        return task if task is not None and not task.done() else None
+
+    def waits_for(self, name: str) -> str | None:
+        """Return the need that a pending service waits for."""
+        return None if self.task(name) is None else self._missing(name)
+
+    def refresh(self) -> None:
+        """Evaluate the needs of what is pending again: the configuration has changed."""
+        pending = self.pending()
+        self.forget(pending)
+        self.resume(pending)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Don't start these services any more."""
+        for name in names:
+            if (task := self._tasks.pop(name, None)) is not None:
+                task.cancel()
+
+    def _with_needs(self, names: Iterable[str]) -> set[str]:
+        return plan.closure(names, {n: unit.spec.needs for n, unit in self._units().items()})
+
+    def _missing(self, name: str) -> str | None:
+        units = self._units()
+        for need in units[name].spec.needs:
+            if self.task(need) is not None or units[need].state not in USABLE:
+                return need
+        return None
+
+    async def _bring_up(self, name: str) -> None:
+        while (need := self._missing(name)) is not None:
+            if (task := self.task(need)) is not None:
+                await asyncio.wait({task})
+            else:
+                await self._units()[need].wait_until(USABLE)
+        self._units()[name].send(Start())
