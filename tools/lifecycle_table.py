@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from pyroctl.core import lifecycle
-from pyroctl.core.state import State
+from pyroctl.core.state import Event, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,15 +45,16 @@ def _states() -> Iterator[str]:
 def _table() -> Iterator[str]:
     yield "| event | " + " | ".join(f"`{state}`" for state in State) + " |"
     yield "| --- |" + " --- |" * len(State)
-    for event in lifecycle.TABLE[State.STOPPED]:
+    for event in get_args(Event):
         cells = (_name(lifecycle.TABLE[state][event]) for state in State)
         yield f"| `{event.__name__}` | " + " | ".join(cells) + " |"
 
 
 def _handlers() -> Iterator[str]:
     """Return the first lines of the docstrings, in the order of the table."""
-    handlers = (h for row in lifecycle.TABLE.values() for h in row.values() if _name(h))
-    for handler in dict.fromkeys(handlers):
+    rows = lifecycle.TABLE.values()
+    handlers = dict.fromkeys(row[event] for row in rows for event in get_args(Event))
+    for handler in filter(_name, handlers):
         yield f"* *{_name(handler)}*: {(handler.__doc__ or '').splitlines()[0]}"
 
 

@@ -158,7 +158,7 @@ class DrainAndSave:
 def _wait(
     loop: Loop, seconds: float, unfinished: Callable[[], bool], then: Callable[[], None]
 ) -> None:
-    """Call `then` when `unfinished` returns False, or after so many seconds."""
+    """Call `then` when `unfinished` returns False, or after `seconds`."""
     deadline = loop.clock() + seconds
 
     def check() -> None:
