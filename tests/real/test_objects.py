@@ -293,7 +293,7 @@ def test_a_command_says_when_a_service_is_ready(deployment: Deployment) -> None:
     assert len(deployment.processes()) >= 2
 
 
-@pytest.mark.parametrize("end", ["the service dies", "Ctrl-C", "the manager is killed"])
+@pytest.mark.parametrize("end", ["the service dies", "it is stopped", "the manager is killed"])
 def test_a_try_that_hangs_ends_with_the_service(deployment: Deployment, end: str) -> None:
     """Nothing of it is left, its children neither."""
     note = deployment.root / "pids"
@@ -306,8 +306,8 @@ def test_a_try_that_hangs_ends_with_the_service(deployment: Deployment, end: str
         pid = deployment.service("db")["pid"]
         if end == "the service dies":
             os.kill(pid, signal.SIGKILL)
-        elif end == "Ctrl-C":
-            start.send_signal(signal.SIGINT)
+        elif end == "it is stopped":
+            deployment.run("stop", "db")
         else:
             deployment.kill_manager()
         eventually(lambda: not [c for c in deployment.processes().values() if "sleep" in c])
