@@ -301,7 +301,7 @@ def test_a_try_that_hangs_ends_with_the_service(deployment: Deployment, end: str
         '[services.db]\nkind = "command"\ncommand = ["sleep", "1001"]\nrestart = "never"\n'
         f"ready = {{ command = ['sh', '-c', 'echo $$$$ >> {note}; sleep 1002; true'] }}\n"
     )
-    with deployment.popen("start") as start:
+    with deployment.popen("start"):
         eventually(lambda: note.exists() and note.read_text().endswith("\n"))
         pid = deployment.service("db")["pid"]
         if end == "the service dies":
