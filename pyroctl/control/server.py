@@ -44,7 +44,8 @@ class ControlServer:
     """Accepts one request per connection and has `handler` answer it.
 
     The handler receives the verb, the arguments and a function that sends progress messages. It
-    returns the reply; a PyroctlError that it raises becomes an error reply.
+    returns the reply; a PyroctlError that it raises becomes an error reply. It is cancelled when
+    the client leaves only if the argument `until_left` asks for that.
     """
 
     def __init__(self, path: str, handler: Handler) -> None:
@@ -125,20 +126,29 @@ class ControlServer:
         except PyroctlError as error:
             reply = error_reply(error)
         else:
-            reply = await self._answer(do, args, writer)
+            reply = await self._answer(do, args, reader, writer)
         writer.write(encode({"reply": reply}))
         await writer.drain()
 
-    async def _answer(self, do: str, args: Message, writer: asyncio.StreamWriter) -> Message:
+    async def _answer(
+        self, do: str, args: Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> Message:
         def send(event: Message) -> None:
             if not writer.is_closing():
                 writer.write(encode({"event": event}))
 
         alive = asyncio.create_task(_keep_alive(send))
         try:
-            return await self._handler(do, args, send)
+            handling = asyncio.ensure_future(self._handler(do, args, send))
+            if args.get("until_left"):
+                left = asyncio.ensure_future(_end_of(reader))
+                await asyncio.wait({handling, left}, return_when=asyncio.FIRST_COMPLETED)
+                (left if handling.done() else handling).cancel()
+            return await handling
         except PyroctlError as error:
             return error_reply(error)
+        except asyncio.CancelledError:
+            raise ConnectionAbortedError from None
         except Exception as error:
             log.exception("the request %r failed", do)
             return error_reply(PyroctlError(f"internal error in the manager: {error!r}"))
@@ -152,6 +162,11 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, Message]:
         for message in decoder.feed(data):
             return check_request(message)
     raise MalformedMessage("the connection ended before a request arrived")
+
+
+async def _end_of(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
 
 
 async def _keep_alive(send: Callable[[Message], None]) -> None:

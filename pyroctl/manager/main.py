@@ -109,7 +109,6 @@ class Manager:
             *(self._supervisor, self._gate),
             shut_down=self.shut_down,
             reexec=self._reexec_soon,
-            reloaded=self._supervisor.scheduler.refresh,
         )
         self._server = ControlServer(paths.socket, self._requests.handle)
         self._lock = lock

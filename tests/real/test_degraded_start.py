@@ -188,6 +188,8 @@ def test_ctrl_c_ends_only_the_waiting(deployment: Deployment, option: list[str])
         interrupt(start)
     assert start.returncode == 130
     assert states(deployment, "good", "slow") == ["running", "starting"]
+    if not option:
+        assert "waiting for" not in deployment.run("reload").stderr
     gate.touch()
     eventually(lambda: states(deployment, "good", "slow") == ["running", "running"])
 

@@ -293,7 +293,7 @@ def test_a_command_decides_when_a_service_is_ready(deployment: Deployment) -> No
     assert len(deployment.processes()) >= 2
 
 
-@pytest.mark.parametrize("end", ["the service dies", "Ctrl-C", "the manager is killed"])
+@pytest.mark.parametrize("end", ["the service dies", "it is stopped", "the manager is killed"])
 def test_a_try_that_hangs_ends_with_the_service(deployment: Deployment, end: str) -> None:
     """Neither it nor its children remain."""
     note = deployment.root / "pids"
@@ -301,13 +301,13 @@ def test_a_try_that_hangs_ends_with_the_service(deployment: Deployment, end: str
         '[services.db]\nkind = "command"\ncommand = ["sleep", "1001"]\nrestart = "never"\n'
         f"ready = {{ command = ['sh', '-c', 'echo $$$$ >> {note}; sleep 1002; true'] }}\n"
     )
-    with deployment.popen("start") as start:
+    with deployment.popen("start"):
         eventually(lambda: note.exists() and note.read_text().endswith("\n"))
         pid = deployment.service("db")["pid"]
         if end == "the service dies":
             os.kill(pid, signal.SIGKILL)
-        elif end == "Ctrl-C":
-            start.send_signal(signal.SIGINT)
+        elif end == "it is stopped":
+            deployment.run("stop", "db")
         else:
             deployment.kill_manager()
         eventually(lambda: not [c for c in deployment.processes().values() if "sleep" in c])

@@ -42,7 +42,9 @@ def command(
     if atomic + (wait is not None) + no_wait > 1:
         raise UsageError("--atomic, --wait and --no-wait exclude each other")
     launched = ensure_manager(app)
-    more = {"atomic": "yes"} if atomic else {"no_wait": "yes"} if no_wait else {}
+    more = {"atomic": "yes"} if atomic else {"until_left": "yes"}
+    if no_wait:
+        more["no_wait"] = "yes"
     if wait is not None:
         more["wait"] = str(wait)
     try:

@@ -41,8 +41,7 @@ RESTARTS: dict[str, OnRestart] = {"notify": "notify", "handover": "handover"}
 class Requests:
     """Answers requests; operations that change the same services run one after the other.
 
-    `reexec` starts the installed program in this process, and gets the nonce of the request;
-    `reloaded` is called after each reload.
+    `reexec` starts the installed program in this process, and gets the nonce of the request.
     """
 
     def __init__(
@@ -52,13 +51,11 @@ class Requests:
         *,
         shut_down: Callable[[], Awaitable[None]],
         reexec: Callable[[str], None],
-        reloaded: Callable[[], None],
     ) -> None:
         self._supervisor = supervisor
         self._gate = gate
         self._shut_down_manager = shut_down
         self._reexec_manager = reexec
-        self._reloaded = reloaded
         self._reporter = StatusReporter(supervisor.scheduler.waits_for)
         self._began = time.monotonic()
         self._starts: dict[Scope, StartAttempt] = {}
@@ -266,7 +263,6 @@ class Requests:
                 hint="see the new changes: pyroctl reload",
             )
         done, failures = await reload.carry_out(self._supervisor, found, _reporting(send))
-        self._reloaded()
         reply = await self._result([step.service for step in found.steps], failures)
         reply["data"] |= {**data, "restarts": done}
         return reply

@@ -80,10 +80,11 @@ class StartAttempt:
                     await self._settle(todo)
                     todo = self._recovered()
         except TimeoutError:
-            for name, task in self._tasks.items():
-                if not task.done():
-                    task.cancel()
-                    self._failed[name] = self._late(name, max_wait)
+            late = [name for name, task in self._tasks.items() if not task.done()]
+            self._failed |= {name: self._late(name, max_wait) for name in late}
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
 
     def give_up(self, names: Iterable[str]) -> None:
         """Don't wait for these services any longer, because another command stops them."""
@@ -129,6 +130,9 @@ class StartAttempt:
                 self._tasks[name] = loop.create_task(self._follow(self.units[name]))
         if self._tasks:
             await asyncio.wait(self._tasks.values())
+        for task in self._tasks.values():
+            if not task.cancelled():
+                task.result()  # raises what was not expected
 
     def _recovered(self) -> Collection[str]:
         """Return what to follow again: services that were ready after all, and what needs them."""

@@ -165,6 +165,7 @@ class Supervisor:
                 self._fdstore.remove(unit.name)
         for unit in self.units.values():
             unit.needs_changed()
+        self.scheduler.refresh()
 
     def stamps(self) -> dict[str, int]:
         """Return the stamp of each service's process, or of its specification without one."""
