@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def mark(deployment: Deployment) -> Path:
-    return deployment.root / "run" / "manager.lock"
+    return deployment.root / "state" / "manager.lock"
 
 
 def test_the_next_start_says_what_happened(deployment: Deployment) -> None:
@@ -68,8 +68,8 @@ def test_a_mark_of_before_the_machine_was_restarted_ends_nobody(deployment: Depl
 def test_a_mark_that_says_nothing_is_no_obstacle(deployment: Deployment) -> None:
     """Garbage in the files that a manager leaves is ignored."""
     deployment.configure(service("laser", "gate", "/"))
-    (deployment.root / "run").mkdir(mode=0o700)
+    (deployment.root / "state").mkdir(mode=0o700)
     for name in ("manager.lock", "guard.lock"):
-        (deployment.root / "run" / name).write_bytes(b"\xff\0 garbage \n" * 50)
+        (deployment.root / "state" / name).write_bytes(b"\xff\0 garbage \n" * 50)
     assert "last manager" not in deployment.run("start").stderr
     assert deployment.state("laser") == "running"

@@ -7,7 +7,7 @@ def test_a_root_holds_everything() -> None:
     """With --root, all files of the deployment are below it."""
     paths = deployment_paths("/etc/lab.toml", "/srv/lab", {"XDG_RUNTIME_DIR": "/run/user/7"})
     assert {paths.socket, paths.lock, paths.notify} == {
-        *("/srv/lab/run/control.sock", "/srv/lab/run/manager.lock", "/srv/lab/run/notify")
+        *("/srv/lab/run/control.sock", "/srv/lab/state/manager.lock", "/srv/lab/run/notify")
     }
     assert paths.service_log("es") == "/srv/lab/logs/es.log"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gzip
 import heapq
 import os
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from pyroctl.cli.log_reader.files import BLOCK, LogLine, LogPosition, parse
+from pyroctl.inotify import IN_CREATE, IN_MODIFY, IN_MOVED_TO, Inotify
 from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from pyroctl.cli.log_reader.files import Source
 
-IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100  # linux/inotify.h
 GZIP_TRAILER = struct.Struct("<II")
 """At the end of a gzip file: CRC-32 and length of the uncompressed data (RFC 1952)."""
 
@@ -42,8 +41,9 @@ def follow(
     for directory in directories:
         os.makedirs(directory, mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        watch = _inotify(directories)
-        stack.callback(os.close, watch)
+        watch = stack.enter_context(contextlib.closing(Inotify()))
+        for directory in directories:
+            watch.add(directory, IN_MODIFY | IN_MOVED_TO | IN_CREATE)
         interrupted = _wake_on_signals()
         stack.callback(os.close, interrupted)
         tails = [stack.enter_context(contextlib.closing(Tail(source))) for source in sources]
@@ -53,8 +53,8 @@ def follow(
             for line in heapq.merge(*(tail.read() for tail in tails), key=LogLine.moment):
                 show(line)
             sys.stdout.flush()  # a pipe gets each line at once, too
-            if watch in select.select([watch, interrupted], [], [])[0]:
-                os.read(watch, 65536)
+            if watch.fileno() in select.select([watch.fileno(), interrupted], [], [])[0]:
+                watch.clear()
 
 
 def _wake_on_signals() -> int:
@@ -66,18 +66,6 @@ def _wake_on_signals() -> int:
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
     return reading
-
-
-def _inotify(directories: set[str]) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
-    watch: int = libc.inotify_init1(os.O_CLOEXEC)
-    if watch < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    for directory in directories:
-        mask = IN_MODIFY | IN_MOVED_TO | IN_CREATE
-        if libc.inotify_add_watch(watch, os.fsencode(directory), mask) < 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return watch
 
 
 class Tail:
