@@ -20,9 +20,9 @@ def make_private(path: str) -> None:
     _make(path, PRIVATE, os.O_NOFOLLOW)
 
 
-def make_unshared(path: str) -> None:
-    """Do the same, but ensure only that nobody else may write there; a link is followed."""
-    _make(path, ~OTHERS_WRITE, 0)
+def make_unshared(path: str, *, follow: bool = False) -> None:
+    """Do the same, but ensure only that nobody else may write there; `follow` permits a link."""
+    _make(path, ~OTHERS_WRITE, 0 if follow else os.O_NOFOLLOW)
 
 
 def make_again(path: str, permissions: int) -> None:

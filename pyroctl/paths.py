@@ -41,7 +41,7 @@ class Paths(NamedTuple):
 
     @property
     def former_lock(self) -> str:
-        """The lock of managers before 0.2, which must not run beside a new one."""
+        """The lock of managers of earlier versions, which must not run beside a new one."""
         return os.path.join(self.run, "manager.lock")
 
     @property
@@ -157,7 +157,7 @@ def rotated_logs(path: str) -> list[tuple[int, str]]:
     found: dict[int, str] = {}
     try:
         entries = os.listdir(directory or ".")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     for entry in entries:
         if entry.startswith(base + "."):

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 def make_directories(paths: Paths) -> None:
     """Create the deployment's directories; raise NotPermitted or PyroctlError."""
     make_private_directories(paths)
-    make_unshared(paths.logs)
+    make_unshared(paths.logs, follow=True)  # people keep logs on another disk
 
 
 def make_private_directories(paths: Paths) -> None:
@@ -68,7 +68,7 @@ def acquire(paths: Paths) -> tuple[int, LockOwner | None]:
 
 
 def _take_former_lock(paths: Paths) -> LockOwner | None:
-    """Remove the lock file of a manager before 0.2, and return its content.
+    """Remove the lock file of a manager of an earlier version, and return its content.
 
     Raises BlockingIOError if that manager is running: it doesn't know our lock, so we respect its.
     """
@@ -95,7 +95,7 @@ def _already_running(paths: Paths) -> AlreadyRunning:
 
 
 def renew(fd: int, paths: Paths) -> None:
-    """Lock the file again if it was removed, or if a manager before 0.2 has locked its own.
+    """Lock the file again if it was removed, or if an earlier version has locked another.
 
     The descriptor keeps its number. Raises OSError.
     """

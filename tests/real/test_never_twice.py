@@ -327,7 +327,7 @@ def test_logs_that_cannot_be_written_are_reported(deployment: Deployment) -> Non
         f"logs can't be written: check that {logs} is a directory" in deployment.run("logs").stderr
     )
     logs.unlink()
-    eventually(lambda: (logs / "tick.log").exists())
+    eventually((logs / "tick.log").exists)
     eventually(lambda: "are missing here: Not a directory" in (logs / "tick.log").read_text())
     assert "can't be written" not in deployment.run("logs").stderr
 
@@ -347,3 +347,20 @@ def test_killed_with_its_directories_nothing_runs_twice(placed: Placed) -> None:
     placed.env["XDG_RUNTIME_DIR"] = str(placed.root / "other")
     assert "1 process left by it was ended now" in placed.run("start").stderr
     assert placed.copies() == (1, 1)
+
+
+def test_followed_logs_go_on_in_the_directory_that_is_made_again(deployment: Deployment) -> None:
+    """`logs -f` doesn't stay with a directory that was moved away or removed."""
+    deployment.configure(TICKS)
+    deployment.run("start")
+    logs = deployment.root / "logs"
+    eventually(lambda: "line" in (logs / "tick.log").read_text())
+    with deployment.popen("logs", "-f", "tick") as following:
+        assert following.stdout is not None
+        following.stdout.readline()
+        for number in range(2):
+            logs.rename(deployment.root / f"old{number}")
+            eventually(lambda: (logs / "tick.log").exists() and (logs / "tick.log").stat().st_size)
+            new = (logs / "tick.log").read_text().splitlines()[0].split()[-1]
+            while f"line {new}\n" not in (line := following.stdout.readline()):
+                assert line

@@ -42,8 +42,7 @@ def follow(
         os.makedirs(directory, mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(contextlib.closing(Inotify()))
-        for directory in directories:
-            watch.add(directory, IN_MODIFY | IN_MOVED_TO | IN_CREATE)
+        _watch(watch, directories)
         interrupted = _wake_on_signals()
         stack.callback(os.close, interrupted)
         tails = [stack.enter_context(contextlib.closing(Tail(source))) for source in sources]
@@ -55,6 +54,15 @@ def follow(
             sys.stdout.flush()  # a pipe gets each line at once, too
             if watch.fileno() in select.select([watch.fileno(), interrupted], [], [])[0]:
                 watch.clear()
+                _watch(watch, directories)
+
+
+def _watch(watch: Inotify, directories: set[str]) -> None:
+    """Watch the directories, each of which may be removed and come back as another one."""
+    for directory in directories:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            watch.add(os.path.dirname(directory), IN_MOVED_TO | IN_CREATE)
+            watch.add(directory, IN_MODIFY | IN_MOVED_TO | IN_CREATE)
 
 
 def _wake_on_signals() -> int:
