@@ -39,10 +39,9 @@ class Paths(NamedTuple):
         """Locked by the manager; it contains the manager's pid."""
         return os.path.join(self.state, "manager.lock")
 
-    @property
-    def former_lock(self) -> str:
-        """The lock of managers of earlier versions, which must not run beside a new one."""
-        return os.path.join(self.run, "manager.lock")
+    def former(self, path: str) -> str:
+        """Return where earlier versions have that lock or socket; one may still be running."""
+        return os.path.join(self.run, os.path.basename(path))
 
     @property
     def cleanup_lock(self) -> str:

@@ -19,6 +19,7 @@ from pyroctl.paths import LONGEST_PATH
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyroctl.lockfile import LockOwner
     from pyroctl.paths import Paths
 
 ANSWER_TIMEOUT = 4 * ALIVE_INTERVAL
@@ -95,7 +96,7 @@ def manager_pid(paths: Paths) -> int | None:
     0 if it is unknown. Raises NotPermitted when the lock belongs to another user.
     """
     try:
-        holder = lock_holder(paths.lock) or lock_holder(paths.former_lock)
+        holder = _holder(paths, paths.lock)
     except PermissionError:
         raise _not_permitted(paths) from None
     return None if holder is None else holder.pid
@@ -106,7 +107,11 @@ def services_await_manager(paths: Paths) -> bool:
 
     Raises NotPermitted.
     """
-    return manager_pid(paths) is None and lock_holder(paths.fdstore_lock) is not None
+    return manager_pid(paths) is None and _holder(paths, paths.fdstore_lock) is not None
+
+
+def _holder(paths: Paths, lock: str) -> LockOwner | None:
+    return lock_holder(lock) or lock_holder(paths.former(lock))
 
 
 class SocketAddress:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl import lockfile
 from pyroctl.directories import make_private, make_unshared
-from pyroctl.errors import AlreadyRunning
+from pyroctl.errors import AlreadyRunning, PyroctlError
 from pyroctl.paths import short_home
 
 if TYPE_CHECKING:
@@ -50,18 +50,19 @@ def acquire(paths: Paths) -> tuple[int, LockOwner | None]:
 
     Return the descriptor, to be kept open and passed to `release`, and the last manager if it did
     not shut down; its cleanup process has finished then. Raise AlreadyRunning if another manager
-    has the lock.
+    has the lock, PyroctlError if the file can't be locked.
     """
     try:
         fd = lock_file(paths.lock, CLIENT_TIMEOUT)
+        try:
+            last = _take_former_lock(paths) or lockfile.read_owner(fd)
+        except BaseException:
+            os.close(fd)
+            raise
     except BlockingIOError:
         raise _already_running(paths) from None
-    last = lockfile.read_owner(fd)
-    try:
-        last = _take_former_lock(paths) or last
-    except BlockingIOError:
-        os.close(fd)
-        raise _already_running(paths) from None
+    except OSError as error:
+        raise PyroctlError(f"cannot lock {error.filename}: {error.strerror}") from None
     _write_owner(fd, paths)
     _await_cleanup(paths)
     return fd, last
@@ -72,18 +73,18 @@ def _take_former_lock(paths: Paths) -> LockOwner | None:
 
     Raises BlockingIOError if that manager is running: it doesn't know our lock, so we respect its.
     """
-    if not os.path.exists(paths.former_lock):
+    if not os.path.exists(paths.former(paths.lock)):
         return None
-    fd = lock_file(paths.former_lock, CLIENT_TIMEOUT)
+    fd = lock_file(paths.former(paths.lock), CLIENT_TIMEOUT)
     try:
-        os.unlink(paths.former_lock)
+        os.unlink(paths.former(paths.lock))
         return lockfile.read_owner(fd)
     finally:
         os.close(fd)
 
 
 def _already_running(paths: Paths) -> AlreadyRunning:
-    holder = lockfile.lock_holder(paths.lock) or lockfile.lock_holder(paths.former_lock)
+    holder = lockfile.lock_holder(paths.lock) or lockfile.lock_holder(paths.former(paths.lock))
     pid, boot, _ = holder or lockfile.LockOwner(0)
     where = "" if boot in {"", lockfile.boot_id()} else " on another machine"
     return AlreadyRunning(
@@ -107,7 +108,7 @@ def renew(fd: int, paths: Paths) -> None:
     os.dup2(fresh, fd, inheritable=False)
     os.close(fresh)
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(paths.former_lock)
+        os.unlink(paths.former(paths.lock))
 
 
 def _write_owner(fd: int, paths: Paths) -> None:
@@ -137,8 +138,10 @@ def release(fd: int) -> None:
 
 def _await_cleanup(paths: Paths) -> None:
     """Wait for the services of a killed manager to end, or they would run twice."""
+    former = paths.former(paths.cleanup_lock)
     try:
-        os.close(lock_file(paths.cleanup_lock))
+        for path in (paths.cleanup_lock, *([former] if os.path.exists(former) else [])):
+            os.close(lock_file(path))
     except BlockingIOError:
         log.warning("services left by a killed manager are still running; continuing")
 

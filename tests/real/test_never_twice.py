@@ -364,3 +364,18 @@ def test_followed_logs_go_on_in_the_directory_that_is_made_again(deployment: Dep
             new = (logs / "tick.log").read_text().splitlines()[0].split()[-1]
             while f"line {new}\n" not in (line := following.stdout.readline()):
                 assert line
+
+
+def test_a_descriptor_store_of_an_older_version_is_found(placed: Placed) -> None:
+    """Its socket is in the runtime directory, and its services are neither lost nor doubled."""
+    placed.talk(orphans="adopt")
+    talker = placed.service("talker")["pid"]
+    placed.kill_manager()
+    eventually(lambda: placed.copies() == (0, 1))
+    paths = placed.paths()
+    for path in (paths.fdstore_socket, paths.fdstore_lock):
+        shutil.move(path, paths.former(path))
+    assert placed.json("status", code=None)["data"]["services"][0]["state"] == "running"
+    placed.run("start")
+    assert placed.service("talker")["pid"] == talker
+    assert placed.copies() == (1, 1)
