@@ -86,7 +86,7 @@ def test_a_link_as_lock_file_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("content")
     (tmp_path / "state" / "manager.lock").symlink_to(target)
-    with pytest.raises(PyroctlError, match="cannot lock .* symbolic"):
+    with pytest.raises(PyroctlError, match=r"cannot lock .* symbolic"):
         lock.acquire(paths)
     assert target.read_text() == "content"
 
