@@ -6,19 +6,27 @@ command finds a running manager even while the file is broken.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
+from pyroctl.lockfile import lock_holder
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+LONGEST_PATH = 107
+"""Maximum number of bytes in the path of a Unix socket (unix(7))."""
 
 
 class Paths(NamedTuple):
     """The directories of one deployment, absolute."""
 
     run: str
-    """Lock, control socket, notification sockets: mode 0700."""
+    """Control socket, notification sockets: mode 0700. It may vanish while the manager lives."""
+    state: str
+    """Locks and what belongs to them: nobody cleans this directory."""
     logs: str
 
     @property
@@ -29,31 +37,39 @@ class Paths(NamedTuple):
     @property
     def lock(self) -> str:
         """Locked by the manager; it contains the manager's pid."""
-        return os.path.join(self.run, "manager.lock")
+        return os.path.join(self.state, "manager.lock")
+
+    def former(self, path: str) -> str:
+        """Return where earlier versions have that lock or socket; one may still be running."""
+        return os.path.join(self.run, os.path.basename(path))
 
     @property
     def cleanup_lock(self) -> str:
         """Locked by the cleanup process until everything that its manager started has ended."""
-        return os.path.join(self.run, "guard.lock")
+        return os.path.join(self.state, "guard.lock")
 
     @property
     def fdstore_socket(self) -> str:
         """The socket of the descriptor store, by which services outlive the manager."""
-        return os.path.join(self.run, "keeper.sock")
+        return os.path.join(self.state, "keeper.sock")
 
     @property
     def fdstore_lock(self) -> str:
         """Locked by the descriptor store as long as it runs."""
-        return os.path.join(self.run, "keeper.lock")
+        return os.path.join(self.state, "keeper.lock")
 
     @property
     def notify(self) -> str:
         """The directory of the services' notification sockets."""
         return os.path.join(self.run, "notify")
 
-    def state(self, service: str = "") -> str:
-        """Return a service's directory for state that outlives its process, or their parent."""
-        return os.path.join(self.run, "state", service)
+    def service_state(self, service: str = "") -> str:
+        """Return a service's directory for state that outlives its process, or their parent.
+
+        Not in the runtime directory: a service that restarts after that was removed would find
+        nothing, and an event service would forget its subscribers.
+        """
+        return os.path.join(self.state, "services", service)
 
     @property
     def manager_log(self) -> str:
@@ -72,17 +88,47 @@ class Paths(NamedTuple):
 def deployment_paths(config: str | None, root: str | None, environ: Mapping[str, str]) -> Paths:
     """Return the paths for a configuration file (absolute; None: the built-in deployment).
 
-    `root` puts everything below that directory. Otherwise the socket is in the user's runtime
-    directory if there is one, and everything else in the user's state directory (XDG).
+    `root` puts everything below that directory. Otherwise the sockets are in the user's runtime
+    directory if there is one, and everything else in the user's state directory (XDG). If the path
+    of the runtime directory is too long for a socket, a short one replaces it. A living manager's
+    runtime directory is where its lock file says: it may have been started with other variables.
     """
+    runtime_home = environ.get("XDG_RUNTIME_DIR")
     if root is not None:
         base = os.path.abspath(root)
-        return Paths(os.path.join(base, "run"), os.path.join(base, "logs"))
-    identity = _identity(config)
-    state = os.path.join(_state_home(environ), identity)
-    runtime_home = environ.get("XDG_RUNTIME_DIR")
-    run = os.path.join(runtime_home, "pyroctl", identity) if runtime_home else None
-    return Paths(run or os.path.join(state, "run"), os.path.join(state, "logs"))
+        paths = Paths(*(os.path.join(base, name) for name in ("run", "state", "logs")))
+    else:
+        identity = _identity(config)
+        state = os.path.join(_state_home(environ), identity)
+        run = os.path.join(runtime_home, "pyroctl", identity) if runtime_home else None
+        run = run or os.path.join(state, "run")
+        paths = Paths(run, state, os.path.join(state, "logs"))
+    if not _fits(paths.socket):
+        paths = paths._replace(run=_short_run(paths.run, runtime_home))
+    with contextlib.suppress(OSError):
+        holder = lock_holder(paths.lock)
+        if holder is not None and os.path.isabs(holder.run):
+            paths = paths._replace(run=holder.run)
+    return paths
+
+
+def short_home() -> str:
+    """Return the directory for runtime directories whose own path is too long for a socket."""
+    return f"/tmp/pyroctl-{os.geteuid()}"  # noqa: S108 - checked before use, see directories.py
+
+
+def _short_run(run: str, runtime_home: str | None) -> str:
+    """Return a runtime directory that replaces the one whose path is too long."""
+    import hashlib
+
+    name = hashlib.sha256(os.fsencode(run)).hexdigest()[:16]
+    homes = [os.path.join(runtime_home, "pyroctl")] if runtime_home else []
+    found = [Paths(os.path.join(home, name), "", "") for home in (*homes, short_home())]
+    return next(paths.run for paths in found if _fits(paths.socket))
+
+
+def _fits(path: str) -> bool:
+    return len(os.fsencode(path)) <= LONGEST_PATH
 
 
 def registry_directory(environ: Mapping[str, str]) -> str:
@@ -119,7 +165,7 @@ def rotated_logs(path: str) -> list[tuple[int, str]]:
     found: dict[int, str] = {}
     try:
         entries = os.listdir(directory or ".")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     for entry in entries:
         if entry.startswith(base + "."):

@@ -20,6 +20,8 @@ from pyroctl.paths import deployment_paths
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pyroctl.paths import Paths
+
 BIN = Path(sys.executable).parent
 DEADLINE = 20.0
 MARK = "DEPLOYMENT_UNDER_TEST"
@@ -75,6 +77,7 @@ class Deployment:
         self.root = root
         self.mark = uuid.uuid4().hex
         self.was_killed = False
+        self.place = ["--root", str(root)]
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("PYRO_", "PYROCTL_"))}
         self.env |= {MARK: self.mark, "COLUMNS": "100"}
 
@@ -87,7 +90,7 @@ class Deployment:
     def popen(self, *args: str) -> Iterator[subprocess.Popen[str]]:
         """Run a command beside the test; it doesn't outlive the block."""
         with subprocess.Popen(
-            [BIN / "pyroctl", "--root", self.root, *args],
+            [BIN / "pyroctl", *self.place, *args],
             env=self.env,
             cwd=self.root,
             text=True,
@@ -114,10 +117,12 @@ class Deployment:
         envelope: dict[str, Any] = json.loads(self.run(*args, "--json", code=code).stdout)
         return envelope
 
+    def paths(self) -> Paths:
+        return deployment_paths(None, str(self.root), self.env)
+
     def ask(self, do: str, *services: str) -> dict[str, Any]:
         """Send the manager a request without starting a command; raises ManagerNotRunning."""
-        paths = deployment_paths(None, str(self.root), self.env)
-        reply: dict[str, Any] = call(paths, do, {"services": list(services)})
+        reply: dict[str, Any] = call(self.paths(), do, {"services": list(services)})
         return reply
 
     def status(self, *services: str) -> dict[str, Any]:
@@ -150,7 +155,7 @@ class Deployment:
         self.was_killed = True
 
     def manager_log(self) -> str:
-        path = self.root / "logs" / "_manager.log"
+        path = Path(self.paths().manager_log)
         return path.read_text() if path.exists() else ""
 
     def processes(self) -> dict[int, str]:
@@ -163,5 +168,5 @@ class Deployment:
         except (ManagerNotRunning, NoAnswer):
             self.run("shutdown")  # it also stops services without a manager
         eventually(lambda: not self.processes(), f"all ended: {self.processes()}", 8)
-        left = [p for p in (self.root / "run").rglob("*") if p.is_socket()]
+        left = [p for d in ("run", "state") for p in (self.root / d).rglob("*") if p.is_socket()]
         assert self.was_killed or not left, left

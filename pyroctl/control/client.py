@@ -5,24 +5,27 @@ Every command imports this module, so it imports only what it needs.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.control.protocol import ALIVE_INTERVAL, Decoder, Message, encode, request
 from pyroctl.errors import ManagerNotRunning, NoAnswer, NotPermitted
+from pyroctl.lockfile import lock_holder
+from pyroctl.paths import LONGEST_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyroctl.lockfile import LockOwner
     from pyroctl.paths import Paths
 
-LONGEST_PATH = 107
-"""Maximum number of bytes in the path of a Unix socket (unix(7))."""
 ANSWER_TIMEOUT = 4 * ALIVE_INTERVAL
 """Seconds of silence after which the manager counts as frozen."""
+SOCKET_TIMEOUT = 2.0
+"""Seconds that a manager has to make its socket: it is starting, or the socket was removed."""
 
 
 def call(
@@ -56,20 +59,33 @@ def call(
 
 def connect(paths: Paths) -> socket.socket:
     """Connect to the manager; raises like `call`."""
+    deadline = time.monotonic() + SOCKET_TIMEOUT
+    while True:
+        try:
+            return _connect(paths)
+        except (FileNotFoundError, ConnectionRefusedError):
+            if manager_pid(paths) is None:
+                raise ManagerNotRunning(
+                    "no manager is running", hint="pyroctl start starts one"
+                ) from None
+            if time.monotonic() > deadline:
+                raise _no_answer(paths) from None
+            time.sleep(0.02)  # no event announces the socket
+        except PermissionError:
+            raise _not_permitted(paths) from None
+        except OSError:  # also TimeoutError
+            raise _no_answer(paths) from None
+
+
+def _connect(paths: Paths) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(ANSWER_TIMEOUT)
         with SocketAddress(paths.socket) as address:
             sock.connect(address)
         _check_owner(sock, paths)
-    except BaseException as error:
+    except BaseException:
         sock.close()
-        if isinstance(error, PermissionError):
-            raise _not_permitted(paths) from None
-        if isinstance(error, TimeoutError | BlockingIOError):
-            raise _no_answer(paths) from None
-        if isinstance(error, OSError):
-            raise _not_listening(paths) from None
         raise
     return sock
 
@@ -77,22 +93,13 @@ def connect(paths: Paths) -> socket.socket:
 def manager_pid(paths: Paths) -> int | None:
     """Return the pid of the process that holds the deployment's lock, or None if there is none.
 
-    Raises NotPermitted when the lock belongs to another user.
+    0 if it is unknown. Raises NotPermitted when the lock belongs to another user.
     """
     try:
-        fd = os.open(paths.lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+        holder = _holder(paths, paths.lock)
     except PermissionError:
         raise _not_permitted(paths) from None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        content = os.read(fd, 32).split()
-        return int(content[0]) if content and content[0].isdigit() else 0
-    finally:
-        os.close(fd)
-    return None
+    return None if holder is None else holder.pid
 
 
 def crashed_manager(paths: Paths) -> int | None:
@@ -115,19 +122,11 @@ def services_await_manager(paths: Paths) -> bool:
 
     Raises NotPermitted.
     """
-    if manager_pid(paths) is not None:
-        return False
-    try:
-        fd = os.open(paths.fdstore_lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return manager_pid(paths) is None and _holder(paths, paths.fdstore_lock) is not None
+
+
+def _holder(paths: Paths, lock: str) -> LockOwner | None:
+    return lock_holder(lock) or lock_holder(paths.former(lock))
 
 
 class SocketAddress:
@@ -164,12 +163,6 @@ def _check_owner(sock: socket.socket, paths: Paths) -> None:
     """Raise NotPermitted if neither this user nor root started the manager."""
     if os.geteuid() != 0 and peer_uid(sock) not in {0, os.geteuid()}:
         raise _not_permitted(paths)
-
-
-def _not_listening(paths: Paths) -> ManagerNotRunning | NoAnswer:
-    if manager_pid(paths) is None:
-        return ManagerNotRunning("no manager is running", hint="pyroctl start starts one")
-    return _no_answer(paths)
 
 
 def _no_answer(paths: Paths) -> NoAnswer:

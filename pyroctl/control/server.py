@@ -21,6 +21,7 @@ from pyroctl.control.protocol import (
     check_request,
     encode,
 )
+from pyroctl.directories import identity
 from pyroctl.errors import NotPermitted, PyroctlError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class ControlServer:
         self._path = path
         self._handler = handler
         self._server: asyncio.Server | None = None
+        self._file: tuple[int, int] | None = None
         self._conversations: set[asyncio.Task[None]] = set()
 
     async def start(self, fd: int | None = None) -> None:
@@ -60,9 +62,23 @@ class ControlServer:
         `fd` is a socket that is already listening, see `release`.
         """
         sock = self._bind() if fd is None else socket.socket(fileno=fd)
+        self._file = identity(self._path)
         self._server = await asyncio.start_unix_server(
             self._accept, sock=sock, limit=MAX_LINE, **KEEP_FILE
         )
+
+    async def restore(self) -> bool:
+        """Bind and listen again if the socket's file was removed; return whether it was.
+
+        Raises OSError.
+        """
+        old = self._server
+        if old is None or identity(self._path) == self._file is not None:
+            return False
+        await self.start()
+        await _accept_queue()
+        old.close()
+        return True
 
     def _bind(self) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
@@ -84,8 +100,7 @@ class ControlServer:
         assert self._server is not None
         fd = os.dup(self._server.sockets[0].fileno())
         self._server.close()
-        for _ in range(TURNS_TO_ACCEPT):
-            await asyncio.sleep(0)
+        await _accept_queue()
         if self._conversations:
             await asyncio.wait(self._conversations, timeout=DRAIN_TIMEOUT)
         return fd
@@ -154,6 +169,12 @@ class ControlServer:
             return error_reply(PyroctlError(f"internal error in the manager: {error!r}"))
         finally:
             alive.cancel()
+
+
+async def _accept_queue() -> None:
+    """Wait until connections that are in the queue are accepted."""
+    for _ in range(TURNS_TO_ACCEPT):
+        await asyncio.sleep(0)
 
 
 async def _read_request(reader: asyncio.StreamReader) -> tuple[str, Message]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from pyroctl.control import registry
 from pyroctl.control.server import ControlServer
 from pyroctl.core.state import State
-from pyroctl.errors import EXIT_FAILED, EssentialFailed, Reported
+from pyroctl.directories import identity
+from pyroctl.errors import EXIT_FAILED, EssentialFailed, PyroctlError, Reported
 from pyroctl.manager import lock, reexec
 from pyroctl.manager.cleanup import crash_report
 from pyroctl.manager.cleanup.reaper import Reaper
@@ -20,6 +21,7 @@ from pyroctl.manager.commands.gate import Gate
 from pyroctl.manager.commands.requests import Requests
 from pyroctl.manager.deployment.supervisor import Supervisor
 from pyroctl.manager.fdstore import startup
+from pyroctl.manager.runtime_dir import RuntimeDirWatch
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def run(
         else:
             start = startup.resume(deployment, paths, handed_on)
         system = system or SystemNotifier({})
-        manager = Manager(deployment, paths, start, system, echo, lock=held)
+        manager = Manager(deployment, paths, start, system, echo, held=held)
         manager.before_reexec = before_reexec
         registry.enter(paths, deployment.name, deployment.file, os.environ)
         asyncio.run(manager.serve(autostart=autostart, on_ready=lambda: on_ready(start.news)))
@@ -97,7 +99,7 @@ class Manager:
         system: SystemNotifier,
         echo: Callable[[str, bytes], None] | None,
         *,
-        lock: int,
+        held: int,
     ) -> None:
         self._deployment = deployment
         self._start = start
@@ -111,7 +113,9 @@ class Manager:
             reexec=self._reexec_soon,
         )
         self._server = ControlServer(paths.socket, self._requests.handle)
-        self._lock = lock
+        self._paths = paths
+        self._runtime_dir = RuntimeDirWatch((paths.notify, paths.run, paths.state), self._repair)
+        self._lock = held
         self.before_reexec: Callable[[], None] = lambda: None
         """Called before another program continues in this process."""
         self.failure: EssentialFailed | None = None
@@ -131,10 +135,10 @@ class Manager:
         self._handle_signals()  # first, or services would inherit that they are blocked
         self._supervisor.start(self._start)
         await self._server.start(None if handed_on is None else handed_on.control)
-        log.info(
-            "managing %s (pid %d)", self._deployment.file or "the built-in deployment", os.getpid()
-        )
+        name = self._deployment.file or "the built-in deployment"
+        log.info("managing %s (pid %d), sockets in %s", name, os.getpid(), self._paths.run)
         self._reaper.start()
+        await self._runtime_dir.start()
         on_ready()
         self._supervisor.observers += [self._report_status, self._end_without]
         reporting = asyncio.create_task(self._report_ready())
@@ -149,8 +153,29 @@ class Manager:
             reporting.cancel()
             self._system.close()
             self._reaper.stop()
+            self._runtime_dir.stop()
             await self._server.stop()
             log.info("everything is stopped" if self.left is None else "not all could be stopped")
+
+    async def _repair(self) -> bool:
+        """Make again what was removed of the runtime directory, and return whether that was needed.
+
+        Where that fails, the next event is the next attempt.
+        """
+        if self._gate.replaced:
+            return False
+        missing = identity(self._paths.notify) is None
+        try:
+            lock.make_private_directories(self._paths)
+            lock.renew(self._lock, self._paths)
+            missing |= await self._server.restore()
+            missing |= self._supervisor.restore_notify_sockets()
+        except (OSError, PyroctlError) as error:
+            log.warning("sockets in %s were removed and can't be made: %s", self._paths.run, error)
+            return False
+        if missing:
+            log.warning("sockets in %s were removed; they have been made again", self._paths.run)
+        return missing
 
     async def shut_down(self) -> None:
         """Stop all services; the process ends after that. Calling it twice does no harm.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def mark(deployment: Deployment) -> Path:
-    return deployment.root / "run" / "manager.lock"
+    return deployment.root / "state" / "manager.lock"
 
 
 def test_the_next_start_reports_what_happened(deployment: Deployment) -> None:
@@ -68,8 +68,8 @@ def test_a_lock_file_of_an_earlier_boot_ends_no_process(deployment: Deployment) 
 def test_garbage_in_a_lock_file_is_ignored(deployment: Deployment) -> None:
     """The start ignores garbage in the files that a manager leaves."""
     deployment.configure(service("laser", "gate", "/"))
-    (deployment.root / "run").mkdir(mode=0o700)
+    (deployment.root / "state").mkdir(mode=0o700)
     for name in ("manager.lock", "guard.lock"):
-        (deployment.root / "run" / name).write_bytes(b"\xff\0 garbage \n" * 50)
+        (deployment.root / "state" / name).write_bytes(b"\xff\0 garbage \n" * 50)
     assert "last manager" not in deployment.run("start").stderr
     assert deployment.state("laser") == "running"

@@ -194,18 +194,19 @@ def test_a_flood_outruns_the_compressor_without_loss_or_disorder(tmp_path: Path)
 def test_output_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
     """A log that can't be written doesn't disturb the service, and lost lines are counted."""
     missing = tmp_path / "missing"
+    missing.touch()
     log = Log(missing)
     log.write_output(b"hello\n")
     log.write_output(b"are you\nthere\n")
     assert log.lost_lines == 3
     assert log.lost_bytes == len("2026-05-04T12:00:01.000+00:00 helloare youthere\n\n\n") + 60
-    missing.mkdir()
+    missing.unlink()
     log.write_output(b"again\n")
     log.close()
-    gap = f"[pyroctl] 3 lines ({log.lost_bytes} bytes) are missing here: No such file or directory"
+    gap = f"[pyroctl] 3 lines ({log.lost_bytes} bytes) are missing here: Not a directory"
     assert texts(missing) == [gap, "again"]
     assert [warning.partition(" ")[2] for warning in log.warnings] == [
-        "can't be written: No such file or directory",
+        "can't be written: Not a directory",
         f"can be written again; 3 lines ({log.lost_bytes} bytes) are missing",
     ]
 

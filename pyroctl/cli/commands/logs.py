@@ -18,6 +18,7 @@ from pyroctl.cli.arguments import services_argument
 from pyroctl.cli.log_reader import files
 from pyroctl.cli.log_reader.files import LogLine, Source
 from pyroctl.cli.output import Result
+from pyroctl.control.client import manager_pid
 from pyroctl.core.instances import meant, members
 from pyroctl.errors import ConfigError, UnknownService, UsageError
 from pyroctl.paths import log_versions
@@ -56,6 +57,7 @@ def command(
 
     The lines are in chronological order. No manager is required.
     """
+    _warn_if_not_kept(app)
     names = _every_name(app, follow=follow)
     sources = _sources(app, meant(services, names) if services else names)
     _report_missing(app, sources, services)
@@ -82,6 +84,16 @@ def command(
     for line in before(sources):
         show(line)
     return Result()
+
+
+def _warn_if_not_kept(app: App) -> None:
+    """Report that a running manager can't write logs, which may be why there are none."""
+    directory = app.paths.logs
+    missing = not os.path.isdir(os.path.dirname(directory))  # else it is made with the next line
+    if os.path.lexists(directory) or missing:
+        usable = os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)
+        if not usable and manager_pid(app.paths) is not None:
+            app.output.progress(f"logs can't be written: check that {directory} is a directory")
 
 
 def _sources(app: App, services: Sequence[str]) -> list[Source]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
     from pyroctl.core.spec import Deployment
 
+PLACES = ("XDG_RUNTIME_DIR", "XDG_STATE_HOME")
 WATCHDOG = 30
 """Seconds after which systemd replaces a manager that sends no keep-alive ping."""
 SPARE = 10
@@ -95,7 +96,7 @@ def _killing(deployment: Deployment) -> Iterator[str]:
 def _directories(app: App, deployment: Deployment, root: str | None) -> Iterator[str]:
     """Return the directories that systemd must create, or else removes."""
     if root is None:
-        run = deployment_paths(app.config, None, {"XDG_RUNTIME_DIR": "/"}).run
+        run = deployment_paths(app.config, None, dict.fromkeys(PLACES, "/")).run
         yield from (f"RuntimeDirectory={_escaped(run.lstrip('/'))}", "RuntimeDirectoryMode=0700")
     elif app.root is None:
         yield from (f"StateDirectory=pyroctl/{deployment.name}", "StateDirectoryMode=0700")

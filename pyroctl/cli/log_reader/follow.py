@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gzip
 import heapq
 import os
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from pyroctl.cli.log_reader.files import BLOCK, LogLine, LogPosition, parse
+from pyroctl.inotify import IN_CREATE, IN_MODIFY, IN_MOVED_TO, Inotify
 from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from pyroctl.cli.log_reader.files import Source
 
-IN_MODIFY, IN_MOVED_TO, IN_CREATE = 0x2, 0x80, 0x100  # linux/inotify.h
 GZIP_TRAILER = struct.Struct("<II")
 """At the end of a gzip file: CRC-32 and length of the uncompressed data (RFC 1952)."""
 
@@ -43,12 +42,12 @@ def follow(
     for directory in directories:
         os.makedirs(directory, mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        watch = _inotify(directories)
-        stack.callback(os.close, watch)
+        watch = stack.enter_context(contextlib.closing(Inotify()))
+        _watch(watch, directories)
         interrupted = _wake_on_signals()
         stack.callback(os.close, interrupted)
         events = select.poll()
-        for descriptor in (watch, interrupted):
+        for descriptor in (watch.fileno(), interrupted):
             events.register(descriptor, select.POLLIN)
         events.register(output, 0)  # for errors only: the other end was closed
         tails = [stack.enter_context(contextlib.closing(Tail(source))) for source in sources]
@@ -60,8 +59,17 @@ def follow(
             found = dict(events.poll())
             if output in found:
                 return
-            if watch in found:
-                os.read(watch, 65536)
+            if watch.fileno() in found:
+                watch.clear()
+                _watch(watch, directories)
+
+
+def _watch(watch: Inotify, directories: set[str]) -> None:
+    """Watch the directories, each of which may be removed and come back as another one."""
+    for directory in directories:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            watch.add(os.path.dirname(directory), IN_MOVED_TO | IN_CREATE)
+            watch.add(directory, IN_MODIFY | IN_MOVED_TO | IN_CREATE)
 
 
 def _wake_on_signals() -> int:
@@ -73,18 +81,6 @@ def _wake_on_signals() -> int:
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
     return reading
-
-
-def _inotify(directories: set[str]) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
-    watch: int = libc.inotify_init1(os.O_CLOEXEC)
-    if watch < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    for directory in directories:
-        mask = IN_MODIFY | IN_MOVED_TO | IN_CREATE
-        if libc.inotify_add_watch(watch, os.fsencode(directory), mask) < 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return watch
 
 
 class Tail:

@@ -6,29 +6,22 @@ cleanup process adds when it died. So the next one can report this, and end what
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pyroctl.lockfile import boot_id
 from pyroctl.manager.cleanup import cleanup_process, orphan_scan
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
+    from pyroctl.lockfile import LockOwner
     from pyroctl.paths import Paths
 
 NOTE_LENGTH = 128
 GRACE = 3.0
 """Seconds that processes which are left have to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class LockOwner:
-    """The manager that had the lock."""
-
-    pid: int
-    boot: str
 
 
 @dataclass(slots=True)
@@ -68,20 +61,6 @@ def _count(number: int, one: str, many: str) -> str:
     return f"1 {one} was" if number == 1 else f"{number} {many} were"
 
 
-def write_owner(fd: int) -> None:
-    """Write into the lock file that this process has the lock."""
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()} {boot_id()}\n".encode(), 0)
-
-
-def read_owner(fd: int) -> LockOwner | None:
-    """Return who had the lock before; None if that manager ended in order."""
-    words = os.pread(fd, NOTE_LENGTH, 0).decode(errors="replace").split()
-    if not words or not words[0].isdecimal():
-        return None
-    return LockOwner(int(words[0]), words[1] if len(words) > 1 else "")
-
-
 def examine(
     last: LockOwner, paths: Paths, store: int = 0, spared: Container[str] = ()
 ) -> CrashReport:
@@ -92,7 +71,8 @@ def examine(
     if last.boot and last.boot != boot_id():
         return CrashReport(last.pid, rebooted=True)
     when, services = _pop_note(paths)
-    ended = end_all(paths, store, spared)
+    runs = {paths.run, last.run or paths.run}  # it may have had another XDG_RUNTIME_DIR
+    ended = sum(end_all(paths._replace(run=run), store, spared) for run in runs)
     return CrashReport(last.pid, rebooted=False, when=when, services=services, ended=ended)
 
 
@@ -116,12 +96,3 @@ def _pop_note(paths: Paths) -> tuple[datetime | None, int | None]:
             return datetime.fromtimestamp(float(moment), UTC).astimezone(), int(count)
     except (OSError, ValueError, OverflowError):
         return None, None
-
-
-def boot_id() -> str:
-    """Return an id that changes with each boot (random(4))."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

@@ -20,13 +20,13 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.control.client import LONGEST_PATH
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import USABLE, Restart, State
 from pyroctl.errors import ServiceFailed
 from pyroctl.manager.commands import impact
 from pyroctl.manager.deployment import stopping
 from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
+from pyroctl.paths import LONGEST_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -87,9 +87,9 @@ class ServiceResources:
 
         A service that runs as another user can't enter ours, and gets a temporary directory.
         """
-        if self.directory is None:
+        if self.directory is None or not os.path.isdir(self.directory):
             if spec.user is None:
-                path = self._paths.state(spec.name)
+                path = self._paths.service_state(spec.name)
                 os.makedirs(path, mode=0o700, exist_ok=True)
             else:
                 path = tempfile.mkdtemp(prefix=f"pyroctl-{spec.name}-")

@@ -117,6 +117,19 @@ class Supervisor:
         if self._fdstore is not None:
             reattach.store(self._fdstore, unit)
 
+    def restore_notify_sockets(self) -> bool:
+        """Make the notification sockets again that were removed; return whether any were.
+
+        Raises OSError.
+        """
+        found = False
+        for unit in self.units.values():
+            for process in unit.processes.all:
+                if process.restore_notify_socket():
+                    self._store(unit)
+                    found = True
+        return found
+
     async def stop(self) -> None:
         """Stop everything, dependents first; what can't be ended delays nothing else."""
         self.closing = True

@@ -169,8 +169,9 @@ class FdStoreClient:
 
     def stop(self) -> None:
         """End the descriptor store: it holds nothing that is needed."""
-        with contextlib.suppress(OSError):
-            os.unlink(self._paths.fdstore_socket)
+        for path in (self._paths.fdstore_socket, self._paths.former(self._paths.fdstore_socket)):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
         self.send("end")
         if self._link is not None:
             self._link.close()
@@ -189,7 +190,7 @@ class FdStoreClient:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             sock.settimeout(STORE_TIMEOUT)
-            with SocketAddress(self._paths.fdstore_socket) as address:
+            with SocketAddress(self._socket_path()) as address:
                 sock.connect(address)
             stored = self._receive_all(sock)
         except BaseException as error:
@@ -199,6 +200,11 @@ class FdStoreClient:
             raise
         self._socket = sock
         return stored
+
+    def _socket_path(self) -> str:
+        path = self._paths.fdstore_socket
+        former = self._paths.former(path)
+        return former if os.path.exists(former) and not os.path.exists(path) else path
 
     def _receive_all(self, sock: socket.socket) -> StoredState:
         """Return everything it holds; raise UnusableStore or OSError."""

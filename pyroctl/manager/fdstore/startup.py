@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pyroctl.core.record import UnitRecord
     from pyroctl.core.spec import Deployment
-    from pyroctl.manager.cleanup.crash_report import LockOwner
+    from pyroctl.lockfile import LockOwner
     from pyroctl.manager.reexec import ReexecState
     from pyroctl.paths import Paths
 

@@ -9,6 +9,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pyroctl import directories
 from pyroctl.core.spec import LogSpec
 from pyroctl.manager.output.archive import Archive
 
@@ -34,12 +35,13 @@ class LogFile:
     """Appends lines to `path`; counts what can't be written, and never raises.
 
     When it can write again, it reports in the file itself how much is missing there; `warn` gets a
-    sentence when that starts and when it ends. A file that was moved or removed is created again.
-    Belongs to one thread.
+    sentence when that starts and when it ends. A file that was moved or removed is created again,
+    and so is its directory, with the mode that it had. Belongs to one thread.
     """
 
     def __init__(self, path: str, spec: LogSpec, warn: Callable[[str], None]) -> None:
         self._path = path
+        self._directory_mode = directories.mode(os.path.dirname(path))
         self._spec = spec
         self._warn = warn
         self._archive = Archive(path, spec, warn)
@@ -141,6 +143,8 @@ class LogFile:
         if self._fd >= 0 and moment.timestamp() - self._checked >= CHECK_PERIOD:
             self._check_file()
             self._checked = moment.timestamp()
+        elif self._fd >= 0 and not os.fstat(self._fd).st_nlink:
+            self.reopen()  # it was removed: not a line is to be lost with it
         if self._fd < 0:
             self._open()
         if self._spec.max_age and self._size:
@@ -154,7 +158,7 @@ class LogFile:
         """Notice that the file was removed, replaced or truncated."""
         try:
             status = os.stat(self._path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self.reopen()
             return
         if status.st_ino != self._inode:
@@ -162,7 +166,12 @@ class LogFile:
         self._size = status.st_size
 
     def _open(self) -> None:
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        try:
+            self._fd = os.open(self._path, flags, 0o666)
+        except FileNotFoundError:
+            directories.make_again(os.path.dirname(self._path), self._directory_mode)
+            self._fd = os.open(self._path, flags, 0o666)
         status = os.fstat(self._fd)
         self._inode, self._size = status.st_ino, status.st_size
         self._began = None

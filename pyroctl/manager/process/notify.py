@@ -10,7 +10,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from pyroctl.control.client import LONGEST_PATH
+from pyroctl.directories import identity
+from pyroctl.paths import LONGEST_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,14 +43,42 @@ class NotifySocket:
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._path = path if private and len(os.fsencode(path)) <= LONGEST_PATH else None
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM, fileno=fd)
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._socket = self._new(fd)
+        self._former: list[socket.socket] = []
+        """Their files were removed; services that had connected to them use them still."""
         if fd is not None:
             self.address = os.fsdecode(self._socket.getsockname()).replace("\0", "@")
         else:
             self.address = self._bind()
-        self._loop.add_reader(self._socket, self._read)
+        if self.address != self._path:
+            self._path = None
+        self._file = identity(self.address)
+        self._loop.add_reader(self._socket, self._read, self._socket)
+
+    @staticmethod
+    def _new(fd: int | None = None) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM, fileno=fd)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        return sock
+
+    def restore(self) -> bool:
+        """Bind another socket to the path if its file was removed; return whether it was.
+
+        Raises OSError.
+        """
+        if self._path is None or identity(self._path) == self._file is not None:
+            return False
+        fresh = self._new()
+        try:
+            self._bind_to_path(fresh, self._path)
+        except OSError:
+            fresh.close()
+            raise
+        self._former.append(self._socket)
+        self._socket, self._file = fresh, identity(self._path)
+        self._loop.add_reader(fresh, self._read, fresh)
+        return True
 
     def _bind(self) -> str:
         """Bind to the path, or else, for example on a read-only disk, to an abstract name.
@@ -58,18 +87,22 @@ class NotifySocket:
         """
         if self._path is not None:
             with contextlib.suppress(OSError):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self._path)
-                self._socket.bind(self._path)
+                self._bind_to_path(self._socket, self._path)
                 return self._path
         name = f"pyroctl-{os.urandom(16).hex()}"
         self._socket.bind(f"\0{name}")
         return f"@{name}"
 
-    def _read(self) -> None:
+    @staticmethod
+    def _bind_to_path(sock: socket.socket, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        sock.bind(path)
+
+    def _read(self, sock: socket.socket) -> None:
         while True:
             try:
-                data, ancillary, _, _ = self._socket.recvmsg(
+                data, ancillary, _, _ = sock.recvmsg(
                     LONGEST_MESSAGE, socket.CMSG_SPACE(CREDENTIALS.size)
                 )
             except BlockingIOError:
@@ -86,8 +119,9 @@ class NotifySocket:
 
     def detach(self) -> None:
         """Stop listening; the socket stays usable for other processes."""
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
+        for sock in (self._socket, *self._former):
+            self._loop.remove_reader(sock)
+            sock.close()
 
     def close(self) -> None:
         """Stop listening and remove the socket."""

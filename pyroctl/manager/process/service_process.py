@@ -151,6 +151,13 @@ class ServiceProcess:
         """Stop watching its readiness, because another program takes over."""
         self._readiness.cancel()
 
+    def restore_notify_socket(self) -> bool:
+        """Make its notification socket again if it was removed; return whether it was.
+
+        Raises OSError.
+        """
+        return self._notify is not None and self._notify.restore()
+
     def descriptors(self) -> dict[str, int]:
         """Return our ends of its connections, by name."""
         notify = {} if self._notify is None else {"notify": self._notify.fileno()}
