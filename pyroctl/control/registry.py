@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 def enter(paths: Paths, name: str, config: str | None, environ: Mapping[str, str]) -> None:
     """Record that this deployment's manager runs; failing to do so harms only the list."""
-    root = None if paths == deployment_paths(config, None, environ) else os.path.dirname(paths.run)
+    root = None if paths == deployment_paths(config, None, environ) else os.path.dirname(paths.logs)
     facts = {"name": name, "root": root, "config": config, "paths": paths._asdict()}
     file = _file(paths, environ)
     with contextlib.suppress(OSError):

@@ -122,6 +122,7 @@ def test_shown_commands_can_be_pasted(deployment: Deployment) -> None:
     """The options that select the deployment are quoted for the shell."""
     deployment.root = deployment.root / "my $root; it's"
     deployment.root.mkdir()
+    deployment.place = ["--root", str(deployment.root)]
     path = deployment.configure('[services.s]\nkind = "command"\ncommand = "sleep 600"\n')
     said = deployment.run("-c", str(path), "start").stderr
     command = said.partition("logs: ")[2].splitlines()[0].replace(" -f ", " ")

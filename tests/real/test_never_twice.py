@@ -162,7 +162,7 @@ def test_where_nothing_can_be_made_no_second_manager_starts(placed: Placed) -> N
     placed.runtime.touch()
     assert "does not answer" in placed.run("start", code=4).stderr
     assert placed.copies() == (1, 1)
-    assert "can't be made" in placed.manager_log()
+    eventually(lambda: "can't be made" in placed.manager_log())
     placed.runtime.unlink()
     assert placed.json("status")["data"]["manager"]["pid"] == manager
     assert placed.hears("early")

@@ -55,7 +55,7 @@ def command(
     if atomic and reply["exit_code"] != EXIT_OK:
         _end_unused(app, launched=launched)
     up = any(row["state"] in UP for row in reply["data"]["services"])
-    if not app.touched and reply["exit_code"] == EXIT_OK:
+    if not app.touched and reply["exit_code"] == EXIT_OK and not no_wait:
         running = ", ".join(row["name"] for row in reply["data"]["services"])
         app.output.progress(f"already running: {running}" if running else "no service is enabled")
     return Result(reply["data"], reply["errors"], reply["exit_code"], partial=up)
