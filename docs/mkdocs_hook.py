@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mkdocs.structure.files import File
 
 from pyro_child.options import declared
-from pyro_events._broker.settings import Options
+from pyro_events._broker.settings import BrokerOptions
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -74,7 +74,7 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 def _options() -> str:
     """Return a table of the options of an event service, made from their declarations."""
     rows = ["| argument | default | meaning |", "| --- | --- | --- |"]
-    for each in declared(Options):
+    for each in declared(BrokerOptions):
         unit, text = each.metadata["unit"], each.metadata["text"].partition(" (default: ")
         default = text[2].removesuffix(")") or repr(each.default)
         if unit and unit.form == "04o":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyroctl.core.record import UnitRecord
     from pyroctl.manager.cleanup.cleanup_client import CleanupClient
     from pyroctl.manager.cleanup.detached import DetachedProcesses
-    from pyroctl.manager.process.service_process import Log, StartPlan
+    from pyroctl.manager.process.service_process import OutputLog, StartPlan
 
 
 class UnitProcesses:
@@ -28,7 +28,7 @@ class UnitProcesses:
     def __init__(
         self,
         name: str,
-        log: Log,
+        log: OutputLog,
         cleanup: CleanupClient,
         detached: DetachedProcesses,
         *,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyroctl.manager.process.spawn import Pipes
 
 
-class Log(Protocol):
+class OutputLog(Protocol):
     """Where the output of a service goes."""
 
     def pipes(
@@ -48,7 +48,7 @@ class Log(Protocol):
 class ProcessParts:
     """What all processes of a service share; callbacks come at most once and in this order."""
 
-    log: Log
+    log: OutputLog
     cleanup: Cleanup
     snapshot: SessionSnapshot
     on_ready: Callable[[ServiceProcess], None]

@@ -11,14 +11,14 @@ from Pyro5.errors import PyroError
 from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
 from pyro_events._broker.delivery.callback.subscriber import CallbackSubscriber
 from pyro_events._broker.delivery.context import DeliveryContext
-from pyro_events._broker.delivery.options import Options
+from pyro_events._broker.delivery.options import SubscriberOptions
 from pyro_events._broker.delivery.publication import Publication
 from pyro_events._broker.delivery.stream import StreamSubscriber
 from pyro_events._broker.publishers import Publishers
 from pyro_events._broker.recovery.reconnects import ReconnectTracker
 from pyro_events._broker.snapshot import journal
 from pyro_events._broker.snapshot.counters import CounterFile
-from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.patterns import Pattern
 from pyro_events._protocol.subjects import check_patterns
 
@@ -48,7 +48,7 @@ _PAUSE = 0.002
 _log = logging.getLogger("pyro_events")
 
 
-_NAMED = Codec(lambda named, writer: [each.snapshot(writer) for each in named.values()])
+_NAMED = FieldCodec(lambda named, writer: [each.snapshot(writer) for each in named.values()])
 
 
 class Broker(Snapshotted):
@@ -63,7 +63,7 @@ class Broker(Snapshotted):
         init=("callbacks", "streams", "lost"),
         callbacks=_NAMED,
         streams=_NAMED,
-        lost=Codec(lambda lost, _: [each.plain() for each in lost]),
+        lost=FieldCodec(lambda lost, _: [each.plain() for each in lost]),
     )
     TRANSIENT: ClassVar = (
         "loop", "settings", "identity", "version", "store",
@@ -91,7 +91,7 @@ class Broker(Snapshotted):
         self.lost = lost
         room = slots(settings) + more_slots
         self.counter_file = store.counter_file if store else CounterFile.in_memory(room)
-        defaults = Options(False, False, settings.when_full, settings.queue_size)
+        defaults = SubscriberOptions(False, False, settings.when_full, settings.queue_size)
         self.context: DeliveryContext[BrokerSubscriber] = DeliveryContext(
             loop, resolver, settings, defaults, identity, self.counter_file,
             drop=self.drop, record=self.record, flush_if_idle=self._flush_if_idle,
@@ -158,7 +158,7 @@ class Broker(Snapshotted):
 
     # Subscribers
 
-    def callback(self, uri: URI, options: Options) -> CallbackSubscriber:
+    def callback(self, uri: URI, options: SubscriberOptions) -> CallbackSubscriber:
         """Return the subscriber at that address, a new one if need be."""
         name = str(uri)
         subscriber = self.callbacks.get(name)
@@ -169,7 +169,7 @@ class Broker(Snapshotted):
         subscriber.returned()
         return subscriber
 
-    def stream(self, subscriber_id: str, name: str, options: Options) -> StreamSubscriber:
+    def stream(self, subscriber_id: str, name: str, options: SubscriberOptions) -> StreamSubscriber:
         """Return a new stream subscriber, which replaces one of the same id."""
         old = self.streams.get(subscriber_id)
         if old is not None:
@@ -251,7 +251,7 @@ class Broker(Snapshotted):
 
     def _adopt(self, saved: SubscriberSnapshot) -> BrokerSubscriber:
         patterns = check_patterns(saved.patterns) if saved.patterns else ()
-        options = Options(**saved.options)
+        options = SubscriberOptions(**saved.options)
         subscriber = self._make(saved.kind, saved.key, saved.name, options)
         subscriber.adopt(saved)
         subscriber.configure(options)
@@ -262,7 +262,7 @@ class Broker(Snapshotted):
         return subscriber
 
     def _make(
-        self, kind: Kind, key: str, name: str, options: Options, slot: int | None = None
+        self, kind: Kind, key: str, name: str, options: SubscriberOptions, slot: int | None = None
     ) -> BrokerSubscriber:
         if kind == "stream":
             stream = self.streams[key] = StreamSubscriber(self.context, key, name, options, slot)
@@ -288,7 +288,7 @@ class Broker(Snapshotted):
     def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
         """Continue where another process has stopped; nothing may have happened here yet."""
         for each in (*values["callbacks"], *values["streams"]):
-            options = Options(**each["options"])
+            options = SubscriberOptions(**each["options"])
             made = self._make(each["kind"], each["key"], each["name"], options, each["slot"])
             self.router.set_once(made, bool(options.once))
             self.router.subscribe(made, each["subjects"])

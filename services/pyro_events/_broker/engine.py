@@ -23,8 +23,8 @@ from pyro_events._broker.rpc.arguments import make_items
 from pyro_events._broker.rpc.remote import remote_objects
 from pyro_events._broker.rpc.session import Session
 from pyro_events._broker.rpc.targets import is_loopback
-from pyro_events._broker.shutdown import DrainAndSave, Stop
-from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
+from pyro_events._broker.shutdown import DrainAndSave, Shutdown
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._broker.snapshot.model import BrokerSnapshot, lost_of
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.subjects import check_subjects
@@ -59,7 +59,7 @@ class Engine(Snapshotted):
         "_started",
         parts=("_rejections",),
         init=("uri", "incarnation", "broker", "_listener", "_store", "_sessions"),
-        _sessions=Codec(lambda sessions, writer: [each.snapshot(writer) for each in sessions]),
+        _sessions=FieldCodec(lambda sessions, writer: [each.snapshot(writer) for each in sessions]),
     )
     TRANSIENT: ClassVar = (
         "loop", "_settings", "_version", "_resolver", "_objects",
@@ -213,7 +213,7 @@ class Engine(Snapshotted):
             self.loop.stop()  # the notices are sent, and the rest is saved
         if not self._stopping:
             self._refuse_work()
-            Stop(self.broker, reason)
+            Shutdown(self.broker, reason)
 
     def retire(self, reason: str, done: Callable[[Callable[[], object]], None]) -> None:
         """Leave everything to the next process, which is about to start; for the loop's thread.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.snapshot import journal
-from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ class Publishers(Snapshotted):
     """
 
     SNAPSHOT: ClassVar = Fields(
-        _table=Codec(
+        _table=FieldCodec(
             lambda table, writer: [(name, each.snapshot(writer)) for name, each in table.items()],
             lambda values, _: OrderedDict((name, PublisherRecord(**each)) for name, each in values),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import ClassVar, Final
 
-from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 
 LIMITS: Final = (
@@ -25,7 +25,9 @@ LIMITS: Final = (
 class RejectionCounters(Snapshotted):
     """Counts rejections. For the loop's thread."""
 
-    SNAPSHOT: ClassVar = Fields(_counts=Codec(lambda it, _: dict(it), lambda it, _: Counter(it)))
+    SNAPSHOT: ClassVar = Fields(
+        _counts=FieldCodec(lambda it, _: dict(it), lambda it, _: Counter(it))
+    )
 
     def __init__(self) -> None:
         self._counts = Counter(dict.fromkeys(LIMITS, 0))

@@ -22,7 +22,7 @@ _SIZE: Final = SIZE._replace(what="an integer of at least 1024", lowest=1024)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class BrokerOptions:
     """The choices of users: options of `es` and arguments of `EventService`, declared once here.
 
     Raises ValueError that names what is out of bounds.
@@ -70,11 +70,11 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check the bounds."""
-        check_options(self, Options)
+        check_options(self, BrokerOptions)
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceOptions(Options):
+class ServiceOptions(BrokerOptions):
     """The same, and where the service listens and registers."""
 
     host: str = option("localhost", "where to listen; ./u:PATH is a Unix socket", "-n", "--host")
@@ -87,7 +87,7 @@ class ServiceOptions(Options):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(Options):
+class Settings(BrokerOptions):
     """All that the engine works with. Seconds and bytes throughout."""
 
     queue_bytes: int = 16 * MIB
@@ -118,9 +118,9 @@ class Settings(Options):
     """How long stopping waits for queues to drain."""
 
 
-def settings_of(options: Options) -> Settings:
+def settings_of(options: BrokerOptions) -> Settings:
     """Return the engine's settings for the choices of a user."""
-    chosen = {each.name: getattr(options, each.name) for each in fields(Options)}
+    chosen = {each.name: getattr(options, each.name) for each in fields(BrokerOptions)}
     if options.queue_bytes is None:
         chosen["queue_bytes"] = max(Settings().queue_bytes, options.max_message_size)
     return Settings(**chosen)

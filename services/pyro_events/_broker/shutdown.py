@@ -42,7 +42,7 @@ _ANSWERS = 1.0
 _log = logging.getLogger("pyro_events")
 
 
-class Stop:
+class Shutdown:
     """Ends the service for good; nothing may be read from publishers any more.
 
     It notifies aware subscribers, drains the queues for a moment, hangs up, and stops the loop.

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pyro_events._broker.delivery.encoder import Encoder
 from pyro_events._broker.router import Router
-from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyro_events._broker.delivery.options import Options
+    from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.net.dialer import Resolver
     from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.settings import Settings
@@ -49,8 +49,10 @@ class DeliveryContext(Snapshotted, Generic[S]):
     SNAPSHOT: ClassVar = Fields(
         parts=("counters",),
         init=("router", "notifiers"),
-        router=Codec(lambda router, _: router.timeouts()),  # subscribers carry the rest
-        notifiers=Codec(lambda notifiers, writer: [each.snapshot(writer) for each in notifiers]),
+        router=FieldCodec(lambda router, _: router.timeouts()),  # subscribers carry the rest
+        notifiers=FieldCodec(
+            lambda notifiers, writer: [each.snapshot(writer) for each in notifiers]
+        ),
     )
     TRANSIENT: ClassVar = (
         "loop", "resolver", "settings", "defaults", "identity", "encoder", "drop", "record",
@@ -63,7 +65,7 @@ class DeliveryContext(Snapshotted, Generic[S]):
     loop: Loop
     resolver: Resolver
     settings: Settings
-    defaults: Options
+    defaults: SubscriberOptions
     """The options of a subscriber that asks for nothing."""
     identity: dict[str, str]
     """`uri` and `incarnation`, for notices."""

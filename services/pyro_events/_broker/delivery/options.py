@@ -11,7 +11,7 @@ MAX_QUEUE = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class SubscriberOptions:
     """How a subscriber wants its events; None leaves an option as it is, at first the default."""
 
     as_dict: bool | None = None
@@ -38,7 +38,7 @@ class Options:
         """Return them by name."""
         return {name: getattr(self, name) for name in self.__slots__}
 
-    def over(self, old: Options) -> Options:
+    def over(self, old: SubscriberOptions) -> SubscriberOptions:
         """Return the old options, changed where these are not None."""
         changes = {name: value for name, value in self.plain().items() if value is not None}
         return self if len(changes) == len(self.__slots__) else replace(old, **changes)  # type: ignore[arg-type] # the values of an Options

@@ -16,13 +16,13 @@ import msgpack
 
 from pyro_events._broker.delivery.subscriber import BrokerSubscriber, item_size
 from pyro_events._broker.net.loop import Deadline
-from pyro_events._broker.snapshot.fields import Codec, Fields
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields
 from pyro_wire import framing
 from pyro_wire.framing import ProtocolError
 
 if TYPE_CHECKING:
     from pyro_events._broker.delivery.context import DeliveryContext
-    from pyro_events._broker.delivery.options import Options
+    from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.net.connection import ServerConnection
     from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
     from pyro_events._protocol.event import Item
@@ -41,11 +41,11 @@ class _Sent(NamedTuple):
         return self.first + len(self.items) - 1
 
 
-_SENT = Codec(
+_SENT = FieldCodec(
     lambda sent, writer: [(each.first, writer.share(each.items)) for each in sent],
     lambda values, reader: deque(_Sent(first, reader.shared(items)) for first, items in values),
 )
-_AGAIN = Codec(
+_AGAIN = FieldCodec(
     lambda lists, writer: list(map(writer.share, lists)),
     lambda values, reader: deque(map(reader.shared, values)),
 )
@@ -76,7 +76,7 @@ class StreamSubscriber(BrokerSubscriber):
         context: DeliveryContext[BrokerSubscriber],
         key: str,
         name: str,
-        options: Options,
+        options: SubscriberOptions,
         slot: int | None = None,
     ) -> None:
         super().__init__(context, key, name, options, slot)

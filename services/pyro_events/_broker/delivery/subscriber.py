@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events._broker.delivery.mailbox import Mailbox, Verdict
-from pyro_events._broker.delivery.options import MAX_QUEUE, Options
+from pyro_events._broker.delivery.options import MAX_QUEUE, SubscriberOptions
 from pyro_events._broker.net.loop import Deadline
-from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted, plain
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted, plain
 from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class BrokerSubscriber(Snapshotted):
         parts=("_mailbox",),
         init=("key", "name", "slot", "options"),
         lineage=plain(list),
-        options=Codec(lambda options, _: options.plain()),
+        options=FieldCodec(lambda options, _: options.plain()),
     )  # fmt: skip
     TRANSIENT: ClassVar[tuple[str, ...]] = (
         "context",
@@ -66,7 +66,7 @@ class BrokerSubscriber(Snapshotted):
         context: DeliveryContext[BrokerSubscriber],
         key: str,
         name: str,
-        options: Options,
+        options: SubscriberOptions,
         slot: int | None = None,
     ) -> None:
         self.context = context
@@ -141,7 +141,7 @@ class BrokerSubscriber(Snapshotted):
         for offer in waiting:
             offer.forget()
 
-    def configure(self, options: Options) -> None:
+    def configure(self, options: SubscriberOptions) -> None:
         """Change the options; what waits stays in the queue."""
         old = self.options
         self.options = options.over(old)

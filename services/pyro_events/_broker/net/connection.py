@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from pyro_events._broker.net.loop import READ, WRITE
-from pyro_events._broker.snapshot.fields import SOCKET, Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import SOCKET, FieldCodec, Fields, Snapshotted
 from pyro_wire.framing import Frame, FrameReader, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class ServerConnection(Snapshotted):
         "_end", "finishing", "last_received",
         init=("_sock", "reader"),
         _sock=SOCKET,
-        reader=Codec(lambda reader, _: (reader.leftover(), reader.skipping)),
-        _out=Codec(
+        reader=FieldCodec(lambda reader, _: (reader.leftover(), reader.skipping)),
+        _out=FieldCodec(
             lambda out, writer: writer.share([b if type(b) is bytes else bytes(b) for b in out]),
             lambda values, reader: deque(reader.shared(values)),
         ),

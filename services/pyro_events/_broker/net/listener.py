@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events._broker.net.address import UnixSocket
 from pyro_events._broker.net.loop import READ
-from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Listener(Snapshotted):
 
     SNAPSHOT: ClassVar = Fields(
         init=("_sock",),
-        _sock=Codec(
+        _sock=FieldCodec(
             lambda sock, writer: (writer.descriptor(sock.fileno()), isinstance(sock, UnixSocket))
         ),
     )

@@ -13,7 +13,7 @@ from Pyro5.errors import DaemonError
 
 from pyro_events import codec
 from pyro_events._broker import stats
-from pyro_events._broker.delivery.options import Options
+from pyro_events._broker.delivery.options import SubscriberOptions
 from pyro_events._broker.rpc.arguments import (
     batch_items,
     check_id,
@@ -153,7 +153,7 @@ class EventServiceObject:
         incarnation = self._broker.identity["incarnation"]
         before = given.pop("last_incarnation", None)
         name = check_id("name", given.pop("name", None) or subscriber_id)
-        wanted = Options(**given)
+        wanted = SubscriberOptions(**given)
         session.check_no_stream()
 
         known = self._broker.streams.get(subscriber_id)
@@ -187,7 +187,7 @@ class EventServiceObject:
         stream = _stream_of(session)
         texts = check_subjects(subjects) if subjects else ()
         compiled = check_patterns(patterns) if patterns else ()
-        wanted = Options(once=once)  # type: ignore[arg-type] # it checks what clients send
+        wanted = SubscriberOptions(once=once)  # type: ignore[arg-type] # it checks what clients send
         self._check_room(stream, texts, compiled)
         if wanted.once is not None:
             stream.configure(wanted)
@@ -215,7 +215,7 @@ class EventServiceObject:
         subjects: Sequence[str] = (),
         patterns: Sequence[Pattern] = (),
     ) -> None:
-        uri, wanted = subscriber_uri(subscriber, session.peer), Options(**options)
+        uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
         self._check_room(self._broker.callbacks.get(str(uri)), subjects, patterns)
         self._add(self._broker.callback(uri, wanted), subjects, patterns)
 

@@ -13,7 +13,7 @@ from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.rpc import calls
-from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
@@ -45,8 +45,8 @@ class Session(Snapshotted):
         "_streamed", "_welcome",
         parts=("_deadline",),
         init=("peer", "connection", "stream"),
-        stream=Codec(lambda stream, _: None if stream is None or stream.gone else stream.key),
-        _refusal=Codec(
+        stream=FieldCodec(lambda stream, _: None if stream is None or stream.gone else stream.key),
+        _refusal=FieldCodec(
             lambda refusal, _: refusal and (refusal.limit, str(refusal)),
             lambda values, _: values and LimitReached(*values),
         ),

@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 Names = tuple[str, ...]
 
 
-class Codec(NamedTuple):
+class FieldCodec(NamedTuple):
     """How the value of an attribute becomes a plain value, and the other way round."""
 
     save: Callable[[Any, Any], Any]
     load: Callable[[Any, Any], Any] = lambda value, _: value
 
 
-EVENTS = Codec(lambda items, writer: writer.share(items), lambda it, reader: reader.shared(it))
+EVENTS = FieldCodec(lambda items, writer: writer.share(items), lambda it, reader: reader.shared(it))
 """A list of events, of which each may be in many lists."""
-SOCKET = Codec(lambda sock, writer: writer.descriptor(sock.fileno()))
+SOCKET = FieldCodec(lambda sock, writer: writer.descriptor(sock.fileno()))
 """For `init`."""
 
 
-def plain(kind: Callable[[Any], Any]) -> Codec:
+def plain(kind: Callable[[Any], Any]) -> FieldCodec:
     """Return the codec of a collection of plain values, which `kind` makes of a sequence."""
-    return Codec(lambda values, _: list(values), lambda values, _: kind(values))
+    return FieldCodec(lambda values, _: list(values), lambda values, _: kind(values))
 
 
-def many(kind: Callable[[Any], Any], make: Callable[[], Any]) -> Codec:
+def many(kind: Callable[[Any], Any], make: Callable[[], Any]) -> FieldCodec:
     """Return the codec of a collection of objects with snapshots, which `make` makes."""
 
     def restored(values: Any, reader: Any) -> Any:
@@ -45,7 +45,7 @@ def many(kind: Callable[[Any], Any], make: Callable[[], Any]) -> Codec:
         made.restore(values, reader)
         return made
 
-    return Codec(
+    return FieldCodec(
         lambda objects, writer: [each.snapshot(writer) for each in objects],
         lambda values, reader: kind(restored(each, reader) for each in values),
     )
@@ -59,7 +59,9 @@ class Fields:
     code that makes the object uses it.
     """
 
-    def __init__(self, *plain: str, parts: Names = (), init: Names = (), **codecs: Codec) -> None:
+    def __init__(
+        self, *plain: str, parts: Names = (), init: Names = (), **codecs: FieldCodec
+    ) -> None:
         self._plain = plain
         self._parts = parts
         self._init = init

@@ -9,7 +9,7 @@ from pyro_events._broker.delivery.callback import messages
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.dialer import Dial
 from pyro_events._broker.net.loop import Deadline
-from pyro_events._broker.snapshot.fields import Codec, Fields, Snapshotted, plain
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted, plain
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
 
@@ -52,7 +52,7 @@ class DaemonConnection(Snapshotted):
         "packed", "greeted",
         parts=("deadline", "retries", "_retry"),
         init=("uri", "connection"),
-        uri=Codec(lambda uri, _: str(uri)),
+        uri=FieldCodec(lambda uri, _: str(uri)),
         methods=plain(frozenset),
     )  # fmt: skip
     TRANSIENT: ClassVar = (

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pyro_events._broker.delivery.context import DeliveryContext
     from pyro_events._broker.delivery.encoder import Group
-    from pyro_events._broker.delivery.options import Options
+    from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
     from pyro_events._protocol.event import Item
 
@@ -58,7 +58,7 @@ class CallbackSubscriber(BrokerSubscriber):
         self,
         context: DeliveryContext[BrokerSubscriber],
         uri: URI,
-        options: Options,
+        options: SubscriberOptions,
         slot: int | None = None,
     ) -> None:
         super().__init__(context, str(uri), str(uri), options, slot)
