@@ -110,7 +110,7 @@ class Deployment:
         assert code is None or process.returncode == code, (
             f"{args} exited with {process.returncode}\n{out}\n{err}\n{self.manager_log()}"
         )
-        assert "Traceback" not in err, err
+        assert "\nTraceback" not in f"\n{err}", err  # of the command; it quotes those of services
         return subprocess.CompletedProcess(args, process.returncode, out, err)
 
     def json(self, *args: str, code: int | None = 0) -> dict[str, Any]:

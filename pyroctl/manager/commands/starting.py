@@ -54,6 +54,7 @@ class StartAttempt:
         self.units = {unit.name: unit for wave in waves for unit in supervisor.choose(wave)}
         """The services and their needs, in the order in which they can start."""
         self._begun = [unit for unit in self.units.values() if self._is_down(unit)]
+        self._found_up = [unit for unit in self.units.values() if unit.state in USABLE]
         self._tasks: dict[str, asyncio.Task[bool]] = {}
         self._failed: dict[str, ServiceFailed] = {}
         self._given_up: dict[str, ServiceFailed] = {}
@@ -78,7 +79,7 @@ class StartAttempt:
             async with asyncio.timeout(max_wait):
                 while todo := [name for name in self.units if name in todo]:
                     await self._settle(todo)
-                    todo = self._recovered()
+                    todo = self._recovered() or self._restart_fallen()
         except TimeoutError:
             late = [name for name, task in self._tasks.items() if not task.done()]
             self._failed |= {name: self._late(name, max_wait) for name in late}
@@ -139,6 +140,17 @@ class StartAttempt:
         units = self.units
         back = [n for n in self._failed if units[n].state in USABLE and n not in self._given_up]
         return {*back, *self._waiting} if back else ()
+
+    def _restart_fallen(self) -> Collection[str]:
+        """Start, once, what seemed to be up at first: it ended as if just before this attempt.
+
+        For a moment a new manager takes a dead process that it has reattached for a running one.
+        """
+        down = {State.BACKOFF, State.FAILED}
+        found_up, self._found_up = self._found_up, []
+        fallen = [u.name for u in found_up if u.state in down and u.name not in self._given_up]
+        self._supervisor.scheduler.request(fallen)
+        return {*fallen, *self._waiting} if fallen else ()
 
     async def _follow(self, unit: Unit) -> bool:
         """Return whether a service has become ready."""
