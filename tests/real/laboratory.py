@@ -1,7 +1,7 @@
 """The instruments and programs of a small laboratory, for tests of a whole deployment.
 
 Instruments number what they publish on `lab.NAME`; the logger writes every number that it
-receives, so a test sees what was lost, duplicated, or late. A file NAME.off unplugs an instrument.
+receives, so a test sees what was lost or duplicated. A file NAME.off unplugs an instrument.
 """
 
 import itertools
@@ -108,7 +108,7 @@ class Logger(Subscriber):
 
     def _write(self, *words):
         with Path("readings.txt").open("a") as file:
-            print(*words, time.time(), file=file)
+            print(*words, file=file)
 
 
 class Alarms(Subscriber):

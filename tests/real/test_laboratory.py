@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,27 +90,24 @@ class Readings:
     def lines(self) -> list[list[str]]:
         return [line.split() for line in self.file.read_text().splitlines()]
 
-    def of(self, instrument: str) -> list[tuple[int, int, float]]:
-        """Return pid, number and time of each reading."""
+    def of(self, instrument: str) -> list[tuple[int, int]]:
+        """Return pid and number of each reading."""
         found = [line for line in self.lines() if line[0] == f"lab.{instrument}"]
-        return [(int(pid), int(number), float(at)) for _, pid, number, at in found]
+        return [(int(pid), int(number)) for _, pid, number in found]
 
     def more(self, count: int = 10) -> None:
         """Wait until there are that many more of each steady instrument."""
         before = {name: len(self.of(name)) for name in STEADY}
         eventually(lambda: all(len(self.of(name)) >= before[name] + count for name in STEADY))
 
-    def check(self, longest_pause: float) -> None:
-        """Nothing is lost, duplicated, out of order, or later than that many seconds."""
+    def check(self) -> None:
+        """Nothing is lost, duplicated or out of order."""
         assert not [line for line in self.lines() if line[0] == "gap"]
         for name in STEADY:
             readings = self.of(name)
-            numbers = [number for _, number, _ in readings]
+            numbers = [number for _, number in readings]
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), name
-            assert len({pid for pid, _, _ in readings}) == 1, f"{name} was restarted"
-            times = [at for *_, at in readings]
-            pauses = [later - at for at, later in pairwise(times)]
-            assert max(pauses) < longest_pause, (name, sorted(pauses)[-5:])
+            assert len({pid for pid, _ in readings}) == 1, f"{name} was restarted"
 
 
 def calls(deployment: Deployment, name: str) -> None:
@@ -160,7 +156,7 @@ def test_one_instrument_is_missing(deployment: Deployment) -> None:
     assert states(deployment)["stage"] == "running"
     deployment.run("start")
     readings.more()
-    readings.check(longest_pause=3)
+    readings.check()
 
 
 def test_an_adopted_laboratory(deployment: Deployment) -> None:
@@ -201,6 +197,6 @@ def test_an_adopted_laboratory(deployment: Deployment) -> None:
     readings.more()
     for name in INSTRUMENTS:
         calls(deployment, name)
-    readings.check(longest_pause=5)
+    readings.check()
     alarms = (deployment.root / "alarms.txt").read_text()
     assert ".laser." in alarms, alarms
