@@ -11,6 +11,7 @@ from pyroctl.core.spec import (
     UNIX,
     CommandOptions,
     EventServiceOptions,
+    NameReady,
     NotifyReady,
     ObjectOptions,
 )
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
 """Prefixes of variables that are meant for the manager itself; services don't inherit them."""
+
+NAME_SERVER_VARIABLES = {"PYRO_NS_HOST": "localhost", "PYRO_NS_PORT": "9090"}
+"""Where Pyro5 looks for a name server, with its defaults. A service with one of them has both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +94,25 @@ class Launch:
 def launch(spec: ServiceSpec, context: LaunchContext) -> Launch:
     """Return what it takes to start a service."""
     options = spec.options
+    env = _environment(spec, context)
+    readiness = options.ready if isinstance(options, CommandOptions) else NotifyReady()
+    if isinstance(readiness, NameReady) and readiness.ns is None:
+        readiness = replace(readiness, ns=name_server_of(env))
     return Launch(
         argv=_argv(spec, context),
-        env=_environment(spec, context),
+        env=env,
         cwd=spec.cwd or context.directory,
-        readiness=options.ready if isinstance(options, CommandOptions) else NotifyReady(),
+        readiness=readiness,
         controlled=not isinstance(options, CommandOptions),
         listens=_address(options),
         outlives=context.orphans == "adopt",
     )
+
+
+def name_server_of(env: Mapping[str, str]) -> str:
+    """Return HOST:PORT of the name server that a Pyro5 program looks for in this environment."""
+    host, port = (env.get(name) or text for name, text in NAME_SERVER_VARIABLES.items())
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
@@ -151,7 +165,7 @@ def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
     }
     env.setdefault("PYTHONUNBUFFERED", "1")  # or the last output of a Python service is lost
     env.setdefault("PYRO_LOGFILE", "{stderr}")  # Pyro5 would write a file into the directory
-    if context.ns is not None:
+    if context.ns is not None and not spec.env.keys() & NAME_SERVER_VARIABLES:
         host, _, port = context.ns.rpartition(":")
         env |= {"PYRO_NS_HOST": host.strip("[]"), "PYRO_NS_PORT": port}
     env |= {"PYROCTL_DEPLOYMENT": context.deployment, "PYROCTL_SERVICE": spec.name}

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pyroctl.kinds import ListenAddress
     from pyroctl.manager.cleanup.cleanup_client import CleanupClient
     from pyroctl.manager.cleanup.detached import DetachedProcesses
+    from pyroctl.manager.deployment.processes import Names
     from pyroctl.manager.fdstore.client import FdStoreClient
     from pyroctl.manager.process.service_process import ServiceProcess
     from pyroctl.paths import Paths
@@ -72,6 +73,7 @@ class UnitParts:
     """Called after each change of state, with the old one."""
     cleanup: CleanupClient
     detached: DetachedProcesses
+    names: Names
     fdstore: FdStoreClient | None = None
 
 
@@ -95,7 +97,7 @@ class Unit:
         """The need that delays its start, while it is starting."""
         self.resources = ServiceResources(parts.paths, lent)
         self.processes = UnitProcesses(
-            *(self.name, self.log, parts.cleanup, parts.detached),
+            *(self.name, self.log, parts.cleanup, parts.detached, parts.names),
             on_ready=self._became_ready,
             on_exit=self._exited,
             on_empty=self._session_empty,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core.spec import ObjectOptions
 from pyroctl.core.watchdog import AskCheck, CommandCheck, PortCheck, PyroCheck
+from pyroctl.kinds import name_server_of
 from pyroctl.manager.health import pyro_ping
 from pyroctl.manager.process.control_link import RequestRefused
 from pyroctl.manager.process.pidfd import ProcessWatch
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from pyroctl.manager.process.service_process import ServiceProcess
 
     Probe = Callable[[float], Awaitable[bool]]
-
-DEFAULT_NAME_SERVER = "localhost:9090"
-"""Where Pyro5 looks for one first."""
 
 
 def probe_for(
@@ -47,7 +45,7 @@ def probe_for(
         case PyroCheck(None):
             return _own_object(process, bound)
         case PyroCheck(name) if name is not None:
-            return _NamedObject(name, process.record.ns or DEFAULT_NAME_SERVER)
+            return _NamedObject(name, process.record.ns or name_server_of({}))
     return None
 
 

@@ -8,7 +8,10 @@ import json
 import logging
 import socket
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 ANSWER_TIMEOUT = 2.0
 """Seconds for what a service answers at once."""
@@ -41,6 +44,8 @@ class ControlLink:
         self._last_id = 0 if fd is None else time.monotonic_ns()
         """Answers to another manager's questions may still arrive."""
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self.on_report: Callable[[Mapping[str, Any]], None] = lambda _: None
+        """Called with what the service tells of its own accord, in order with the answers."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._local, self._read)
 
@@ -86,10 +91,13 @@ class ControlLink:
     def _receive(self, line: bytes) -> None:
         try:
             message = json.loads(line)
-            future = self._waiting.get(message["id"])
+            report = message if "report" in message else None
+            future = None if report else self._waiting.get(message["id"])
         except (ValueError, KeyError, TypeError):
             log.warning("a service sent a malformed answer: %.200r", line)
             return
+        if report is not None:
+            self.on_report(report)
         if future is not None and not future.done():
             if "answer" in message:
                 future.set_result(message["answer"])
