@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyroctl.core.keys import keys_of
+from pyroctl.core.names import NAME_SERVER_VARIABLES, name_server_of
 from pyroctl.core.spec import (
     PYTHON_NAMES,
     UNIX,
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
 """Prefixes of variables that are meant for the manager itself; services don't inherit them."""
-
-NAME_SERVER_VARIABLES = {"PYRO_NS_HOST": "localhost", "PYRO_NS_PORT": "9090"}
-"""Where Pyro5 looks for a name server, with its defaults. A service with one of them has both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +105,6 @@ def launch(spec: ServiceSpec, context: LaunchContext) -> Launch:
         listens=_address(options),
         outlives=context.orphans == "adopt",
     )
-
-
-def name_server_of(env: Mapping[str, str]) -> str:
-    """Return HOST:PORT of the name server that a Pyro5 program looks for in this environment."""
-    host, port = (env.get(name) or text for name, text in NAME_SERVER_VARIABLES.items())
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:

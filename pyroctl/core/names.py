@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 NAME_SERVER = "Pyro.NameServer"
 """The name server's own name, which it registers by itself."""
+NAME_SERVER_VARIABLES = {"PYRO_NS_HOST": "localhost", "PYRO_NS_PORT": "9090"}
+"""Where Pyro5 looks for a name server, with its defaults."""
 GONE = -1
 """The owner of a name whose process has ended, and which may still be in the name server."""
 LARGEST_BATCH = 16_384
@@ -31,38 +33,51 @@ class NameTable:
 
     def __init__(self) -> None:
         self._known: dict[str, Registration] = {}
+        self._new: set[str] = set()
+        """Names whose owner nobody has looked for yet."""
+        self._found: dict[str, int] = {}
+        """Whose the locations are at which a service was found."""
 
-    def update(self, names: Mapping[str, Any], *, complete: bool) -> dict[str, str]:
+    def update(self, names: Mapping[str, Any], *, complete: bool) -> None:
         """Take over what the name server has reported: [URI, metadata], or None if removed.
 
-        `complete`: there are no other names. Return name and URI of those whose owner is unknown:
-        it is known only while the URI is the same.
+        `complete`: there are no other names. Names of one location have one owner.
         """
         before = self._known
         self._known = {} if complete else dict(before)
-        unknown = {}
         for name, entry in names.items():
             if entry is None:
                 self._known.pop(name, None)
             elif name != NAME_SERVER:
                 uri, metadata = entry
+                owner = self._found.get(location(uri))
                 old = before.get(name)
-                owner = old.owner if old is not None and old.uri == uri else None
-                if owner == GONE and not complete:
-                    owner = None  # it was registered again
+                if owner is None and complete and old is not None and old.uri == uri:
+                    owner = old.owner
                 self._known[name] = Registration(uri, tuple(metadata), owner)
                 if owner is None:
-                    unknown[name] = uri
-        return unknown
+                    self._new.add(name)
+
+    def new(self) -> dict[str, str]:
+        """Return name and URI of what has no owner and wasn't returned before."""
+        new, self._new = self._new, set()
+        return {name: uri for name, uri in self.foreign().items() if name in new}
 
     def settle(self, found: Mapping[str, int | None]) -> None:
         """Note who listens at which URI now; nobody means that an earlier owner is gone."""
+        for uri, owner in found.items():
+            if owner is not None:
+                self._found[location(uri)] = owner
         for name, known in self._known.items():
             if known.uri in found:
                 owner = found[known.uri]
                 if owner is None and known.owner is not None:
                     owner = GONE
                 self._known[name] = replace(known, owner=owner)
+
+    def ended(self, pids: Container[int]) -> None:
+        """Note that processes listen nowhere any more."""
+        self._found = {at: owner for at, owner in self._found.items() if owner not in pids}
 
     def uris(self, owners: Container[int] | None = None) -> dict[str, str]:
         """Return the URIs by name, of all or of these owners."""
@@ -97,6 +112,17 @@ class NameTable:
             for name, known in self._known.items()
             if known.owner in alive
         }
+
+
+def location(uri: str) -> str:
+    """Return `HOST:PORT` or `./u:PATH` of a URI."""
+    return uri.rpartition("@")[2]
+
+
+def name_server_of(env: Mapping[str, str]) -> str:
+    """Return HOST:PORT of the name server that a Pyro5 program looks for in this environment."""
+    host, port = (env.get(name) or default for name, default in NAME_SERVER_VARIABLES.items())
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def batches(names: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

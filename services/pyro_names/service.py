@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from Pyro5 import config
 from Pyro5.core import NAMESERVER_NAME, URI
 from Pyro5.errors import NamingError, PyroError
-from Pyro5.nameserver import BroadcastServer, NameServer
+from Pyro5.nameserver import BroadcastServer
 
 from pyro_child import AskRefused, CannotServe, ControlChannel, Notifier, serve_control
 from pyro_child.inherited_socket import inherited_socket
 from pyro_child.limits import raise_open_files
 from pyro_names.cleaner import Cleaner
 from pyro_names.daemon import NameDaemon
-from pyro_names.reports import NameReports
+from pyro_names.reports import NameReports, WatchedNameServer
 from pyro_names.storage import StorageError, open_storage
 from pyro_wire.client import Client
 
@@ -102,11 +102,12 @@ class NameService:
         self, options: Options, reasons: StopReasons, channel: ControlChannel | None = None
     ) -> None:
         self._options = options
-        self._reports = None if channel is None else NameReports(channel)
+        self._channel = channel
+        self._reports: NameReports | None = None
         self._started = time.monotonic()
         self._broadcast: BroadcastServer | None = None
         self._cleaner: Cleaner | None = None
-        self._names = NameServer(open_storage(options.storage))
+        self._names = WatchedNameServer(open_storage(options.storage))
         self._daemon = self._listen(reasons)
         self.uri = str(self._daemon.uriFor(NAMESERVER_NAME, nat=False))
         """For local clients; with NAT, the registered one is for those outside."""
@@ -181,6 +182,9 @@ class NameService:
             }
         if ask == "watch":
             return self._watch()
+        if ask == "seen" and self._reports is not None:
+            self._reports.seen(int(str(parameters.get("number"))))
+            return None
         if ask == "restore":
             return self._restore(parameters.get("names"))
         if ask == "remove":
@@ -191,11 +195,10 @@ class NameService:
 
     def _watch(self) -> int:
         """Report all names now, and each change from now on; return their number."""
-        with self._names.lock:
-            if self._reports is not None:
-                self._reports.begin(self._names.list(return_metadata=True))
-                self._names.storage.watcher = self._reports.changed
-            return int(self._names.count())
+        if self._channel is not None:
+            self._reports = NameReports(self._channel)
+            self._names._report_to(self._reports)  # noqa: SLF001 - clients may call what is public
+        return int(self._names.count())
 
     def _restore(self, names: object) -> list[str]:
         """Register those names that are missing, with URI and metadata; return them."""
@@ -205,7 +208,7 @@ class NameService:
             missing = [name for name in names if name not in self._names.storage]
             for name in missing:
                 uri, metadata = names[name]
-                self._names.register(name, uri, metadata=set(metadata))
+                self._names.storage[name] = uri, set(metadata)
         return missing
 
     def _remove(self, names: object, before: object) -> list[str]:

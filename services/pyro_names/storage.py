@@ -76,7 +76,7 @@ class Memory(_Watched, _SafeMatching, MemoryStorage):  # type: ignore[misc] # Py
 class Sql(_Watched, _SafeMatching, SqlStorage):  # type: ignore[misc] # Pyro5 ships no types
     """Names in an SQLite file."""
 
-    def remove_items(self, items: Iterable[str]) -> None:
+    def remove_items(self, items: Iterable[str]) -> None:  # noqa: D102 - of the storage
         removed = list(items)
         super().remove_items(removed)
         self.watcher(dict.fromkeys(removed))

@@ -39,7 +39,8 @@ async def assess_impact(units: Iterable[Unit], registry: NameRegistry) -> list[d
                 lost = {"lost": subscribers.plain, "aware": subscribers.aware}
                 found.append({"service": unit.name, "kind": unit.spec.kind, **lost})
         elif isinstance(options, NameServerOptions) and options.storage == "memory":
-            if names := await registry.foreign(unit):
+            names = await registry.foreign(unit)
+            if names:
                 found.append({"service": unit.name, "kind": unit.spec.kind, "names": names})
     return found
 

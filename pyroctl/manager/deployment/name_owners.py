@@ -7,6 +7,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
+from pyroctl.core.names import location
 from pyroctl.core.spec import UNIX
 from pyroctl.manager.process import listeners
 
@@ -41,7 +42,7 @@ class NameOwners:
 
     async def find(self, uris: Iterable[str]) -> dict[str, int | None]:
         """Return the process of each URI; None if it is no service's."""
-        wanted = {uri: uri.rpartition("@")[2] for uri in uris}
+        wanted = {uri: location(uri) for uri in uris}
         reported = self._reported()
         others = set(wanted.values()) - reported.keys()
         names = [_host_port(each)[0] for each in others if not each.startswith(UNIX)]
@@ -54,7 +55,7 @@ class NameOwners:
         }
         places = listeners.places_of(sessions) if others else {}
         found = {**reported, **{each: self._listening(each, places, hosts) for each in others}}
-        return {uri: found[location] for uri, location in wanted.items()}
+        return {uri: found[where] for uri, where in wanted.items()}
 
     def _reported(self) -> dict[str, int]:
         """Return the locations that processes have reported, which may be those of a router."""
@@ -62,17 +63,17 @@ class NameOwners:
         for unit in self._units().values():
             for process in (unit.process, *unit.processes.all):
                 if process is not None and process.record.uri and not process.ended:
-                    found.setdefault(process.record.uri.rpartition("@")[2], process.pid)
+                    found.setdefault(location(process.record.uri), process.pid)
         return found
 
     def _listening(
-        self, location: str, places: Mapping[listeners.Place, int], hosts: Hosts
+        self, where: str, places: Mapping[listeners.Place, int], hosts: Hosts
     ) -> int | None:
-        if location.startswith(UNIX):
-            return places.get(location.removeprefix(UNIX).replace("\0", "@"))
-        host, port = _host_port(location)
+        if where.startswith(UNIX):
+            return places.get(where.removeprefix(UNIX).replace("\0", "@"))
+        host, port = _host_port(where)
         for place, pid in places.items():
-            if listeners.is_at(place, hosts.get(host, ()), port):
+            if listeners.is_at(place, hosts[host], port):
                 self._resolved[host] = hosts[host]
                 return pid
         return None
@@ -92,6 +93,6 @@ class NameOwners:
         return frozenset(listeners.plain(str(address[0])) for *_, address in found)
 
 
-def _host_port(location: str) -> tuple[str, int]:
-    host, _, port = location.rpartition(":")
+def _host_port(where: str) -> tuple[str, int]:
+    host, _, port = where.rpartition(":")
     return host.strip("[]"), int(port) if port.isdecimal() else 0

@@ -20,11 +20,13 @@ from pyroctl.manager.deployment.name_owners import NameOwners
 from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.manager.deployment.unit import Unit
 
+REST = 4
+"""How much longer than a search for owners the pause after it is: many registrations share one."""
 MOST_LISTED = 20
 """Lost names that the log lists; the others are only counted."""
 
@@ -50,8 +52,9 @@ class NameRegistry:
         self._run = run
         self._owners = NameOwners(units)
         self._tables: WeakKeyDictionary[Unit, NameTable] = WeakKeyDictionary()
-        self._new: list[tuple[NameTable, dict[str, str]]] = []
-        """Names whose owner nobody has looked for yet."""
+        self._new: dict[Unit, int] = {}
+        """The last reports of name servers with names whose owner nobody has looked for yet."""
+        self._looking = False
 
     def of(self, pid: int) -> list[str]:
         """Return the names that a process of a service has, in any name server."""
@@ -78,11 +81,15 @@ class NameRegistry:
         elif unit.state is State.STOPPING and unit.process is not None and unit.process.ended:
             await self._remove([unit.process.pid])  # although the rest of its session may live on
 
-    def release(self, pids: Iterable[int], then: Callable[[], None]) -> None:
+    def release(self, pids: Sequence[int], then: Callable[[], None]) -> None:
         """Remove the names of processes that have ended, and call `then`.
 
         A name server that doesn't answer delays that by a bounded time.
         """
+        for unit, table in self._tables.items():
+            if unit.process is not None and (control := unit.process.handle.control) is not None:
+                control.read()  # a last name may have been reported just now
+            table.ended(pids)
         owners = [pid for pid in pids if self.of(pid)]
         if owners:
             self._run(self._release(owners, then))
@@ -150,18 +157,27 @@ class NameRegistry:
 
     def _reported(self, unit: Unit, report: Mapping[str, Any]) -> None:
         table = self._tables.setdefault(unit, NameTable())
-        unknown = table.update(report["names"], complete=report["complete"])
-        if unknown:
-            self._new.append((table, unknown))
-            if len(self._new) == 1:
+        table.update(report["names"], complete=report["complete"])
+        if any(report["names"].values()):  # else all were removed, and no client waits
+            self._new[unit] = report["number"]
+            if not self._looking:
+                self._looking = True
                 self._run(self._look_up_new())
 
     # --- whose a name is -------------------------------------------------------------------------
 
     async def _look_up_new(self) -> None:
-        new, self._new = self._new, []  # what is reported from now on is another turn's
-        for table, names in new:
-            await self._find_owners(table, names)
+        """Find the owners of new names; the clients that have registered them wait for that."""
+        try:
+            while self._new:
+                new, self._new = self._new, {}
+                started = time.monotonic()
+                for unit, number in new.items():
+                    await self._find_owners(self._tables[unit], self._tables[unit].new())
+                    await unit.ask_or(None, "seen", number=number)
+                await asyncio.sleep(REST * (time.monotonic() - started))
+        finally:
+            self._looking = False
 
     async def _look_up(self) -> None:
         """Look again for the owners of all names that have none."""

@@ -9,7 +9,7 @@ from pyroctl.manager.process.pidfd import ProcessWatch
 from pyroctl.manager.process.service_process import PriorProcess, ProcessParts, ServiceProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyroctl.core.outcome import Outcome
     from pyroctl.core.record import UnitRecord
@@ -24,7 +24,7 @@ class Names(Protocol):
     def of(self, pid: int) -> list[str]:
         """Return the names that a process has."""
 
-    def release(self, pids: Iterable[int], then: Callable[[], None]) -> None:
+    def release(self, pids: Sequence[int], then: Callable[[], None]) -> None:
         """Remove the names of processes that have ended, and call `then`."""
 
 
@@ -104,6 +104,14 @@ class UnitProcesses:
         for process in self.all:
             process.handle.kill()
         self._detached.signal(self._name, signal.SIGKILL)
+
+    def found(self, waiting_for: str | None) -> str:
+        """Return what was found so far instead of readiness, for people."""
+        if self.current is None or waiting_for is not None:
+            return f"waited for {waiting_for}"
+        names = self._names.of(self.current.pid) if self.current.record.ns else ()
+        ours = f"; this service has registered {', '.join(map(repr, names))}" if names else ""
+        return self.current.found() + ours
 
     def sessions(self) -> dict[int, list[int]]:
         """Return the members of each process's session, by its pid.

@@ -7,9 +7,9 @@ import contextlib
 import ssl
 from typing import TYPE_CHECKING
 
+from pyroctl.core.names import name_server_of
 from pyroctl.core.spec import ObjectOptions
 from pyroctl.core.watchdog import AskCheck, CommandCheck, PortCheck, PyroCheck
-from pyroctl.kinds import name_server_of
 from pyroctl.manager.health import pyro_ping
 from pyroctl.manager.process.control_link import RequestRefused
 from pyroctl.manager.process.pidfd import ProcessWatch

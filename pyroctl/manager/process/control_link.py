@@ -47,7 +47,7 @@ class ControlLink:
         self.on_report: Callable[[Mapping[str, Any]], None] = lambda _: None
         """Called with what the service tells of its own accord, in order with the answers."""
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._local, self._read)
+        self._loop.add_reader(self._local, self.read)
 
     def release_remote(self) -> None:
         """Close our copy of the service's end, so that each end notices when the other closes."""
@@ -71,7 +71,8 @@ class ControlLink:
         finally:
             self._waiting.pop(number, None)
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Take what has arrived; the event loop calls this, too."""
         try:
             data = self._local.recv(READ_SIZE)
         except BlockingIOError:
