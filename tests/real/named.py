@@ -31,11 +31,11 @@ def main(words: list[str]) -> None:
             uri = daemon.register(Thing())
             ns.register(name, uri, safe="--safe" in words, metadata={"of " + name, "thing"})
             print(f"{name}: uri = {uri}", flush=True)
+    if "--crash" in words:
+        os._exit(3)
     if address := os.environ.get("NOTIFY_SOCKET"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.sendto(b"READY=1", address)
-    if "--crash" in words:
-        os._exit(3)
     daemon.requestLoop()
 
 

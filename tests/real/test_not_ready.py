@@ -13,6 +13,7 @@ from tests.real.test_names_of_services import NS, named
 if TYPE_CHECKING:
     from tests.harness import Deployment
 
+ONCE = 'restart = "never"\nstart_timeout = 5\n'
 LISTENING = (
     "import socket, time; s = socket.create_server(('127.0.0.1', 0)); "
     "print('listens at', s.getsockname()[1], flush=True); time.sleep(1000)"
@@ -33,16 +34,7 @@ def not_ready(deployment: Deployment, ready: str, program: str, seconds: float =
 
 def test_a_wrong_name_is_told_with_those_that_were_registered(deployment: Deployment) -> None:
     """Where it was looked for, and what this service has registered there."""
-    deployment.configure(
-        NS
-        + named(
-            "w",
-            "b",
-            "c",
-            ready='{ pyro_name = "a/b" }',
-            more='restart = "never"\nstart_timeout = 5',
-        )  # fmt: skip
-    )
+    deployment.configure(NS + named("w", "b", "c", ready='{ pyro_name = "a/b" }', more=ONCE))
     deployment.run("start", code=1)
     address = deployment.service("ns")["uri"].rpartition("@")[2]
     assert deployment.service("w")["detail"].removesuffix(" (killed by SIGTERM)") == (

@@ -88,7 +88,7 @@ class NameRegistry:
         """
         for unit, table in self._tables.items():
             if unit.process is not None and (control := unit.process.handle.control) is not None:
-                control.read()  # a last name may have been reported just now
+                control.drain()  # a last name may have been reported just now
             table.ended(pids)
         owners = [pid for pid in pids if self.of(pid)]
         if owners:
