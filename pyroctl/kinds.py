@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyroctl.core.keys import keys_of
-from pyroctl.core.names import NAME_SERVER_VARIABLES, name_server_of
+from pyroctl.core.names import name_server_of
 from pyroctl.core.spec import (
     PYTHON_NAMES,
     UNIX,
@@ -157,7 +157,7 @@ def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
     }
     env.setdefault("PYTHONUNBUFFERED", "1")  # or the last output of a Python service is lost
     env.setdefault("PYRO_LOGFILE", "{stderr}")  # Pyro5 would write a file into the directory
-    if context.ns is not None and not spec.env.keys() & NAME_SERVER_VARIABLES:
+    if context.ns is not None:
         host, _, port = context.ns.rpartition(":")
         env |= {"PYRO_NS_HOST": host.strip("[]"), "PYRO_NS_PORT": port}
     env |= {"PYROCTL_DEPLOYMENT": context.deployment, "PYROCTL_SERVICE": spec.name}

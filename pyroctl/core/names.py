@@ -68,6 +68,8 @@ class NameTable:
         for uri, owner in found.items():
             if owner is not None:
                 self._found[location(uri)] = owner
+            else:
+                self._found.pop(location(uri), None)
         for name, known in self._known.items():
             if known.uri in found:
                 owner = found[known.uri]
