@@ -29,7 +29,7 @@ class Registration:
 
 
 class NameTable:
-    """The names of one name server. They are kept when it ends, until it reports them anew."""
+    """The names of one name server. They are kept when it ends, until it reports them again."""
 
     def __init__(self) -> None:
         self._known: dict[str, Registration] = {}

@@ -116,7 +116,7 @@ class ControlChannel:
         return self._send(b"".join(replies), SEND_TIMEOUT if patience is None else patience)
 
     def report(self, subject: str, **content: object) -> bool:
-        """Tell the manager something that it hasn't asked for; any thread, never waits.
+        """Send the manager something that it hasn't asked for; any thread, never waits.
 
         Return False if the manager has to read first; then nothing was sent: see `await_writable`.
         """

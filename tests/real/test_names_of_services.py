@@ -98,7 +98,7 @@ def test_every_name_of_a_running_service_is_restored(deployment: Deployment) -> 
 
 
 def test_names_that_come_late_or_go_are_followed(deployment: Deployment) -> None:
-    """A name registered for a service by somebody else is its own; a removed one stays removed."""
+    """A name that another program registers for a service counts; a removed one stays removed."""
     deployment.configure(NS + named("log", "log.1", "log.2", ready='{ log = "log.2" }'))
     deployment.run("start")
     with Proxy(deployment.service("ns")["uri"]) as ns:

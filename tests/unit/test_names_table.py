@@ -59,7 +59,7 @@ def test_a_new_list_keeps_owners_while_the_uri_is_the_same() -> None:
 
 
 def test_batches_fit_into_a_question() -> None:
-    """Nothing is lost or doubled; what is too long alone goes alone."""
+    """Nothing is lost or duplicated; what is too long alone goes alone."""
     names = {f"name.{n}": [f"PYRO:x@localhost:{n}", ["m"] * (n % 50)] for n in range(2000)}
     names["long"] = ["x" * 2 * LARGEST_BATCH, []]
     parts = list(batches(names))

@@ -41,7 +41,7 @@ class NameOwners:
         }
 
     async def find(self, uris: Iterable[str]) -> dict[str, int | None]:
-        """Return the process of each URI; None if it is no service's."""
+        """Return the process of each URI; None without such a service."""
         wanted = {uri: location(uri) for uri in uris}
         reported = self._reported()
         others = set(wanted.values()) - reported.keys()

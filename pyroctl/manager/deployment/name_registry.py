@@ -112,7 +112,7 @@ class NameRegistry:
     # --- a name server that has started ----------------------------------------------------------
 
     async def _refill(self, unit: Unit) -> None:
-        """Give a name server what it has lost, and take from it what has ended meanwhile."""
+        """Restore what a name server has lost, and remove what has ended meanwhile."""
         table = self._tables.setdefault(unit, NameTable())
         foreign = table.foreign()
         await self._find_owners(table, table.uris())
@@ -134,7 +134,7 @@ class NameRegistry:
         await asyncio.gather(*(self._register(each, unit) for each in ours))
 
     async def _register(self, unit: Unit, name_server: Unit) -> None:
-        """Have a service of our own kinds register by itself: the address may be a new one."""
+        """Ask a service of our own kinds to register by itself: the address may be a new one."""
         if not registers_here(unit.spec.options):
             return
         ns = (name_server.uri or "").rpartition("@")[2]
@@ -145,7 +145,7 @@ class NameRegistry:
             log.warning("%s could not be registered again in the name server: %s", unit.name, error)
 
     async def _watch(self, unit: Unit) -> None:
-        """Have the name server report its names: all of them now, and then each change."""
+        """Ask the name server to report its names: all of them now, and then each change."""
         control = unit.process.handle.control if unit.process is not None else None
         if control is not None:
             control.on_report = partial(self._reported, unit)
