@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyroctl.core.keys import keys_of
+from pyroctl.core.names import name_server_of
 from pyroctl.core.spec import (
     PYTHON_NAMES,
     UNIX,
     CommandOptions,
     EventServiceOptions,
+    NameReady,
     NotifyReady,
     ObjectOptions,
 )
@@ -90,11 +92,15 @@ class Launch:
 def launch(spec: ServiceSpec, context: LaunchContext) -> Launch:
     """Return what it takes to start a service."""
     options = spec.options
+    env = _environment(spec, context)
+    readiness = options.ready if isinstance(options, CommandOptions) else NotifyReady()
+    if isinstance(readiness, NameReady) and readiness.ns is None:
+        readiness = replace(readiness, ns=name_server_of(env))
     return Launch(
         argv=_argv(spec, context),
-        env=_environment(spec, context),
+        env=env,
         cwd=spec.cwd or context.directory,
-        readiness=options.ready if isinstance(options, CommandOptions) else NotifyReady(),
+        readiness=readiness,
         controlled=not isinstance(options, CommandOptions),
         listens=_address(options),
         outlives=context.orphans == "adopt",

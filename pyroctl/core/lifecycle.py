@@ -120,7 +120,9 @@ def _stop(case: _Case) -> Result:
 
 def _abort_start(case: _Case) -> Result:
     """Stop what was not ready in time; the restart policy decides afterwards."""
-    trouble = f"not ready within {case.spec.start_timeout:g} s"
+    assert isinstance(case.event, Timeout)
+    found = f": {case.event.found}" if case.event.found else ""
+    trouble = f"not ready within {case.spec.start_timeout:g} s{found}"
     return _fail(case, Outcome(trouble=trouble), Effect.TERMINATE)
 
 

@@ -216,7 +216,10 @@ class PortReady:
 
 @dataclass(frozen=True, slots=True)
 class LogReady:
-    """Ready when a line of the service's output matches the regular expression (`re.search`)."""
+    """Ready when a line of the service's output matches the regular expression (`re.search`).
+
+    A group that is a PYRO: URI is the service's address; without groups, a URI in that line is.
+    """
 
     log: Regex
 
@@ -226,6 +229,8 @@ class NameReady:
     """Ready when this name is registered in the name server and its object answers."""
 
     pyro_name: Filled
+    ns: Address | None = None
+    """None: the name server that the service itself finds in its environment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,9 @@ class SessionEmpty:
 class Timeout:
     """The timer that was armed last expired."""
 
+    found: str = ""
+    """What was found instead of readiness, for people."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:

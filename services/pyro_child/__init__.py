@@ -11,7 +11,8 @@ nothing here has any effect, so that a service also runs alone:
   orderly way, so that nothing outlives the manager. Lines of JSON carry requests:
   `{"id": 1, "ask": "statistics"}`, with parameters as further keys, is answered by
   `{"id": 1, "answer": …}` or `{"id": 1, "error": "text"}`, in order; only a request that takes a
-  service long is answered out of turn. `ControlChannel` is the service's end.
+  service long is answered out of turn. With a line `{"report": "names", …}` the service reports
+  something of its own accord. `ControlChannel` is the service's end.
 
 SIGTERM asks for an orderly stop, which ends with exit code 0. The exit code `PERMANENT_FAILURE`
 says that starting the service again is pointless.

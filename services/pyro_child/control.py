@@ -47,7 +47,7 @@ class Deferred:
 class ControlChannel:
     """The service's end of the control channel, for a selector loop or for `serve_control`.
 
-    Owns the socket until `close`, the only method that several threads may call at once.
+    Owns the socket until `close`. That, `report` and `await_writable` may be called by any thread.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -55,6 +55,7 @@ class ControlChannel:
         self._socket = sock
         self._incoming = b""
         self._outgoing = b""
+        self._sending = threading.Lock()
         self._server: threading.Thread | None = None
         self.closed = False
         """Whether `close` was called here, and the manager didn't leave."""
@@ -114,6 +115,26 @@ class ControlChannel:
             replies.append(_encode({"id": None, "error": text}))
         return self._send(b"".join(replies), SEND_TIMEOUT if patience is None else patience)
 
+    def report(self, subject: str, **content: object) -> bool:
+        """Send the manager something that it hasn't asked for; any thread, never waits.
+
+        Return False if the manager has to read first; then nothing was sent: see `await_writable`.
+        """
+        line = json.dumps({"report": subject, **content}, separators=(",", ":")).encode() + b"\n"
+        with self._sending:
+            if self._send_now(b"", 0):  # else the manager is gone: there is nobody to tell
+                if self._outgoing:
+                    return False
+                self._send_now(line, 0)
+            return True
+
+    def await_writable(self) -> bool:
+        """Wait until the manager reads; return False once the channel is closed here."""
+        if not self.closed:
+            with contextlib.suppress(ValueError):  # closed just now
+                _wait(self._socket, select.POLLOUT, None)
+        return not self.closed
+
     def _reply(self, line: bytes, answer: Answer) -> bytes:
         """Return the reply, b"" if it follows later."""
         try:
@@ -131,6 +152,10 @@ class ControlChannel:
         return b""
 
     def _send(self, data: bytes, patience: float) -> bool:
+        with self._sending:
+            return self._send_now(data, patience)
+
+    def _send_now(self, data: bytes, patience: float) -> bool:
         self._outgoing += data
         deadline = time.monotonic() + patience
         while self._outgoing:

@@ -6,9 +6,11 @@ import importlib
 import inspect
 import os
 import sys
+import threading
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from Pyro5.server import Daemon
 from Pyro5.server import _get_exposed_members as exposed_members
 
 from pyro_child import CannotServe
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _OWN = os.path.dirname(__file__)  # noqa: PTH120 - compared with file names
+_PYRO = f"{os.sep}Pyro5{os.sep}"
 _HOW_TO_EXPOSE = "put @Pyro5.api.expose before the class, or before the methods that clients call"
 
 
@@ -66,9 +69,24 @@ def create_single(found: Any, text: str) -> Any:
         _fail_with(f"{text} can't be created", error, permanent=False)
 
 
+class _Serves(BaseException):
+    """Raised where a module begins to serve; not an Exception, which the module might catch."""
+
+
 def _import(name: str) -> Any:
+    importing = threading.get_ident()
+    original = Daemon.requestLoop
+
+    def request_loop(daemon: Any, *args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() == importing:
+            raise _Serves
+        return original(daemon, *args, **kwargs)
+
+    Daemon.requestLoop = request_loop
     try:
         return importlib.import_module(name)
+    except _Serves as error:
+        raise CannotServe(_serves_itself(name, error), permanent=True) from None
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             where = "\n  ".join(_searched())
@@ -81,6 +99,19 @@ def _import(name: str) -> Any:
         _fail_with(f"can't import {name}", error, permanent=False)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's module raises
         _fail_with(f"can't import {name}", error, permanent=True)
+    finally:
+        Daemon.requestLoop = original
+
+
+def _serves_itself(name: str, error: BaseException) -> str:
+    """Explain that a module would never be imported, with the line at which it serves."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [each for each in frames if not _is_ours(each.filename) and _PYRO not in each.filename]
+    where = f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
+    return (
+        f"the module {name} serves as soon as it is imported{where}: run it with "
+        'kind = "command", or put that part under if __name__ == "__main__"'
+    )
 
 
 def _check_constructor(found: Any, text: str) -> None:

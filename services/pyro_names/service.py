@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from Pyro5 import config
 from Pyro5.core import NAMESERVER_NAME, URI
 from Pyro5.errors import NamingError, PyroError
-from Pyro5.nameserver import BroadcastServer, NameServer
+from Pyro5.nameserver import BroadcastServer
 
 from pyro_child import AskRefused, CannotServe, ControlChannel, Notifier, serve_control
 from pyro_child.inherited_socket import inherited_socket
 from pyro_child.limits import raise_open_files
 from pyro_names.cleaner import Cleaner
 from pyro_names.daemon import NameDaemon
+from pyro_names.reports import NameReports, WatchedNameServer
 from pyro_names.storage import StorageError, open_storage
 from pyro_wire.client import Client
 
@@ -57,7 +58,7 @@ def run(options: Options, reasons: StopReasons) -> None:
         channel = ControlChannel.from_environment()
         if channel is not None:
             stack.callback(channel.close)
-        service = NameService(options, reasons)
+        service = NameService(options, reasons, channel)
         stack.callback(service.stop)
         if channel is not None:
             serve_control(channel, service.answer, lambda: reasons.put("the manager is gone"))
@@ -97,12 +98,16 @@ class NameService:
 
     DIED = "the name server's loop ended by itself"
 
-    def __init__(self, options: Options, reasons: StopReasons) -> None:
+    def __init__(
+        self, options: Options, reasons: StopReasons, channel: ControlChannel | None = None
+    ) -> None:
         self._options = options
+        self._channel = channel
+        self._reports: NameReports | None = None
         self._started = time.monotonic()
         self._broadcast: BroadcastServer | None = None
         self._cleaner: Cleaner | None = None
-        self._names = NameServer(open_storage(options.storage))
+        self._names = WatchedNameServer(open_storage(options.storage))
         self._daemon = self._listen(reasons)
         self.uri = str(self._daemon.uriFor(NAMESERVER_NAME, nat=False))
         """For local clients; with NAT, the registered one is for those outside."""
@@ -175,32 +180,53 @@ class NameService:
                 "refused": self._daemon.refused,
                 "cleaned": self._cleaner.removed if self._cleaner else 0,
             }
-        if ask == "names":
-            return self._names.list()
-        if ask == "registrations":
-            return self._registrations(parameters.get("names"))
+        if ask == "watch":
+            return self._watch()
+        if ask == "seen" and self._reports is not None:
+            self._reports.seen(int(str(parameters.get("number"))))
+            return None
         if ask == "restore":
             return self._restore(parameters.get("names"))
+        if ask == "remove":
+            return self._remove(parameters.get("names"), parameters.get("before"))
         if ask == "ping":
             return self._ping()
-        raise AskRefused(f"unknown request {ask!r}; ask for statistics or names")
+        raise AskRefused(f"unknown request {ask!r}; ask for statistics")
 
-    def _registrations(self, names: object) -> dict[str, tuple[str, list[str]]]:
-        """Return address and metadata of each of the names that is registered."""
-        if not isinstance(names, list):
-            raise AskRefused("names must be a list")
-        known = self._names.list(return_metadata=True)
-        return {name: (known[name][0], sorted(known[name][1])) for name in names if name in known}
+    def _watch(self) -> int:
+        """Report all names now, and each change from now on; return their number."""
+        if self._channel is not None:
+            self._reports = NameReports(self._channel)
+            self._names._report_to(self._reports)  # noqa: SLF001 - clients may call what is public
+        return int(self._names.count())
 
     def _restore(self, names: object) -> list[str]:
-        """Register again those of `registrations` that are missing; return their names."""
+        """Register those names that are missing, with URI and metadata; return them."""
         if not isinstance(names, dict):
-            raise AskRefused("names must be an answer to registrations")
-        missing = [name for name in names if name not in self._names.list()]
-        for name in missing:
-            uri, metadata = names[name]
-            self._names.register(name, uri, safe=True, metadata=set(metadata))
+            raise AskRefused("names must be a table of name and [URI, metadata]")
+        with self._names.lock:
+            missing = [name for name in names if name not in self._names.storage]
+            for name in missing:
+                uri, metadata = names[name]
+                self._names.storage[name] = uri, set(metadata)
         return missing
+
+    def _remove(self, names: object, before: object) -> list[str]:
+        """Remove those names that still have that URI; return them.
+
+        It has to be done `before` a time of the monotonic clock: later, a new process may have
+        registered the same again.
+        """
+        if not isinstance(names, dict) or not isinstance(before, int | float):
+            raise AskRefused("names must be a table of name and URI, before a time")
+        with self._names.lock:
+            if time.monotonic() >= before:
+                raise AskRefused("too late")
+            known = self._names.list()
+            removed = [name for name, uri in names.items() if known.get(name) == uri]
+            for name in removed:
+                self._names.remove(name)
+        return removed
 
     def _ping(self) -> dict[str, bool]:
         """Report whether clients are answered; this thread runs even if those that do so hang."""

@@ -20,7 +20,7 @@ from Pyro5.nameserver import MemoryStorage, SqlStorage
 from pyro_child import CannotServe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 LONGEST_PATTERN = 512
 LARGEST_REPEAT = 1000
@@ -42,6 +42,25 @@ class StorageError(CannotServe):
         )
 
 
+Entry = tuple[str, "frozenset[str] | set[str]"]
+"""What a storage keeps under a name: the URI and the metadata."""
+
+
+class _Watched:
+    """Reports each change before the client that made it has its answer."""
+
+    watcher: Callable[[Mapping[str, Entry | None]], None] = staticmethod(lambda _: None)
+    """Called by the thread that makes the change, with the new entries; None for a removed one."""
+
+    def __setitem__(self, name: str, entry: Entry) -> None:
+        super().__setitem__(name, entry)  # type: ignore[misc] # of the storage
+        self.watcher({name: entry})
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)  # type: ignore[misc] # of the storage
+        self.watcher({name: None})
+
+
 class _SafeMatching:
     """Overrides how a storage lists names by a client's regular expression."""
 
@@ -50,12 +69,17 @@ class _SafeMatching:
         return {name: everything[name] for name in matching(regex, everything)}
 
 
-class Memory(_SafeMatching, MemoryStorage):  # type: ignore[misc] # Pyro5 ships no types
+class Memory(_Watched, _SafeMatching, MemoryStorage):  # type: ignore[misc] # Pyro5 ships no types
     """Names that end with the process."""
 
 
-class Sql(_SafeMatching, SqlStorage):  # type: ignore[misc] # Pyro5 ships no types
+class Sql(_Watched, _SafeMatching, SqlStorage):  # type: ignore[misc] # Pyro5 ships no types
     """Names in an SQLite file."""
+
+    def remove_items(self, items: Iterable[str]) -> None:  # noqa: D102 - of the storage
+        removed = list(items)
+        super().remove_items(removed)
+        self.watcher(dict.fromkeys(removed))
 
 
 def open_storage(storage: str) -> Memory | Sql:

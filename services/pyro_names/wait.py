@@ -18,7 +18,7 @@ from pyro_wire.backoff import Backoff
 from pyro_wire.environment import import_pyro5
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 LONGEST_PAUSE = 0.5
 """Seconds between probes."""
@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AddressError as error:
         return _fail(str(error))
     try:
-        why = wait(options.name, ns, options.timeout)
+        report = _print if options.report else lambda _: None
+        why = wait(options.name, ns, options.timeout, report)
     except KeyboardInterrupt:
         return 130
     if why is None:
@@ -47,16 +48,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _fail(f"{options.name} is not ready: {why}")
 
 
-def wait(name: str, ns: Any, timeout: float) -> str | None:
-    """Wait up to `timeout` seconds; return None when ready, or what is still missing."""
+def wait(
+    name: str, ns: Any, timeout: float, report: Callable[[str], None] = lambda _: None
+) -> str | None:
+    """Wait up to `timeout` seconds; return None when ready, or what is still missing.
+
+    `report` is called with what is missing whenever that has changed, and with the URI at the end.
+    """
     parent = os.getppid()
     deadline = time.monotonic() + timeout
     backoff = Backoff(random.random, LONGEST_PAUSE)
+    reported = ""
     while True:
         left = max(LAST_PROBE_TIMEOUT, deadline - time.monotonic())
-        why = probe(name, ns, min(PROBE_TIMEOUT, left))
+        uri, why = probe(name, ns, min(PROBE_TIMEOUT, left))
         pause = backoff.next()
-        if why is None:
+        if (found := why or uri) != reported:
+            report(found)
+            reported = found
+        if not why:
             return None
         if time.monotonic() + pause > deadline:
             return f"after {timeout:g} s {why}"
@@ -65,8 +75,8 @@ def wait(name: str, ns: Any, timeout: float) -> str | None:
         time.sleep(pause)
 
 
-def probe(name: str, ns: Any, timeout: float) -> str | None:
-    """Look once; return None if the object answers, or what is missing.
+def probe(name: str, ns: Any, timeout: float) -> tuple[str, str]:
+    """Look once; return the object's URI if it answers and what is missing, both "" if unknown.
 
     The name server and the object have `timeout` seconds each.
     """
@@ -80,14 +90,18 @@ def probe(name: str, ns: Any, timeout: float) -> str | None:
         with open_name_server(ns, timeout) as names:
             uri = names.lookup(name)
     except NameServerUnreachable as error:
-        return str(error)
+        return "", str(error)
     if uri is None:
-        return f"the name server at {ns} doesn't have the name"
+        return "", f"no name {name!r} at {ns.location}"
     try:
         Client(URI(uri), timeout).close()  # the daemon there confirms that it has the object
     except (PyroError, OSError) as error:
-        return f"it is registered as {uri}, which doesn't answer: {error}"
-    return None
+        return uri, f"{name!r} at {ns.location} is {uri}, which doesn't answer: {error}"
+    return uri, ""
+
+
+def _print(found: str) -> None:
+    print(" ".join(found.split()), flush=True)  # noqa: T201 - one line for the program that waits
 
 
 def _fail(sentence: str) -> int:
@@ -114,6 +128,11 @@ def _parser() -> argparse.ArgumentParser:
         default=math.inf,
         metavar="SECONDS",
         help="give up after this time and exit 1 (default: never; 0: look once)",
+    )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="print what is missing whenever that changes, and the object's URI in the end",
     )
     return parser
 

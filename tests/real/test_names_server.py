@@ -145,8 +145,8 @@ def test_the_end_of_the_manager_is_its_end(serve):
     assert errors == "pyro_names: stopping: the manager is gone\n"
 
 
-def test_the_manager_can_ask_for_statistics_and_names(serve):
-    """`status` and the warning before a restart get theirs over the control channel."""
+def test_the_manager_can_ask_for_statistics(serve):
+    """They come over the control channel."""
     served = serve(*LOOPBACK)
     served.ready()
     with served.proxy() as names:
@@ -162,33 +162,7 @@ def test_the_manager_can_ask_for_statistics_and_names(serve):
         "refused": 0,
         "cleaned": 0,
     }
-    assert served.ask(ask="names") == {
-        "id": 1,
-        "answer": {"Pyro.NameServer": served.uri, "a.b": "PYRO:x@localhost:1"},
-    }
-    assert "statistics or names" in served.ask(ask="weather")["error"]
-
-
-def test_the_manager_can_restore_registrations(serve):
-    """They have address and metadata; names registered by others in between are left alone."""
-    served = serve(*LOOPBACK)
-    served.ready()
-    with served.proxy() as names:
-        names.register("a.b", "PYRO:x@localhost:1", metadata={"m", "n"})
-        names.register("c.d", "PYRO:y@localhost:2")
-        taken = served.ask(ask="registrations", names=["a.b", "c.d", "no.such"])["answer"]
-        assert taken == {
-            "a.b": ["PYRO:x@localhost:1", ["m", "n"]],
-            "c.d": ["PYRO:y@localhost:2", []],
-        }
-        names.remove("a.b")
-        names.register("c.d", "PYRO:z@localhost:3")
-        assert served.ask(ask="restore", names=taken)["answer"] == ["a.b"]
-        uri, metadata = names.lookup("a.b", return_metadata=True)
-        assert (str(uri), metadata) == ("PYRO:x@localhost:1", {"m", "n"})
-        assert str(names.lookup("c.d")) == "PYRO:z@localhost:3"
-    assert "must be" in served.ask(ask="restore", names=1)["error"]
-    assert "must be" in served.ask(ask="registrations")["error"]
+    assert "ask for statistics" in served.ask(ask="weather")["error"]
 
 
 def test_a_ping_of_the_manager_is_answered_by_what_serves_clients(serve):

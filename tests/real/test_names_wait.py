@@ -106,9 +106,18 @@ def test_a_name_that_does_not_come_is_named_at_the_timeout(names, wait_for):
     code, errors = result(wait_for("nobody", "--ns", names.address, "--timeout", "0.3"))
     assert code == 1
     assert errors == (
-        "pyro_names.wait: nobody is not ready: after 0.3 s the name server at "
-        f"PYRO:Pyro.NameServer@{names.address} doesn't have the name\n"
+        f"pyro_names.wait: nobody is not ready: after 0.3 s no name 'nobody' at {names.address}\n"
     )
+
+
+def test_it_reports_what_is_missing_and_the_uri_at_the_end(names, wait_for):
+    """Each change is one line, so that the last line is what was found last."""
+    process = wait_for("late", "--ns", names.address, "--report")
+    assert process.stdout.readline() == f"no name 'late' at {names.address}\n"
+    with served_thing() as uri:
+        names.register("late", uri)
+        output, errors = process.communicate(timeout=WAIT)
+    assert (output, errors, process.returncode) == (f"{uri}\n", "", 0)
 
 
 def test_a_registered_name_without_a_server_is_not_ready(names, wait_for):
@@ -118,7 +127,9 @@ def test_a_registered_name_without_a_server_is_not_ready(names, wait_for):
     names.register("ghost", f"PYRO:ghost@127.0.0.1:{port}")
     code, errors = result(wait_for("ghost", "--ns", names.address, "--timeout", "0.3"))
     assert code == 1
-    assert f"registered as PYRO:ghost@127.0.0.1:{port}, which doesn't answer" in errors
+    assert (
+        f"'ghost' at {names.address} is PYRO:ghost@127.0.0.1:{port}, which doesn't answer" in errors
+    )
 
 
 def test_a_daemon_without_that_object_is_not_ready(names, wait_for):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from pyroctl.manager.process import port_owner
+from pyroctl.manager.process import listeners, port_owner
 from tests.harness import Deployment
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def test_the_port_of_the_name_server_is_also_that_of_prometheus(
 ) -> None:
     """A program that can't be seen is one of another user; nobody is invented."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(port_owner, "TABLES", [tmp_path / "tcp"])
+    monkeypatch.setattr(listeners, "TCP_TABLES", [tmp_path / "tcp"])
     line = f"0: 0100007F:{9090:04X} 00000000:0000 0A 0:0 0:0 0 {os.getuid()} 0 0 1\n"
     (tmp_path / "tcp").write_text(f"head\n{line}")
     said = port_owner.describe(9090)

@@ -25,7 +25,8 @@ def unit(tmp_path: Path, on_change: Callable[..., Any]) -> Unit:
     paths = Paths(*(str(tmp_path / name) for name in ("run", "state", "logs")))
     spec = ServiceSpec("laser", CommandOptions(("true",)))
     no_cleanup: Any = SimpleNamespace(snapshot=None)
-    return Unit(spec, UnitParts(paths, broken, lambda _: None, on_change, no_cleanup, no_cleanup))
+    parts = UnitParts(paths, broken, lambda _: None, on_change, *[no_cleanup] * 3)
+    return Unit(spec, parts)
 
 
 def broken(*_: object) -> Any:

@@ -17,10 +17,12 @@ from pyroctl.config.check.convert import absolute
 from pyroctl.config.source.diagnostics import Problem
 from pyroctl.core.instances import collapse
 from pyroctl.core.keys import keys_of
+from pyroctl.core.names import NAME_SERVER_VARIABLES
 from pyroctl.core.spec import (
     PYTHON_NAMES,
     CommandOptions,
     CommandReady,
+    NameReady,
     NameServerOptions,
     ObjectOptions,
 )
@@ -39,7 +41,25 @@ def missing(deployment: Deployment, environ: Mapping[str, str]) -> list[Problem]
         problem
         for name, (spec, _) in collapse(deployment.services).items()
         for problem in _of_service(("services", name), spec, deployment.directory, environ)
-    ]
+    ] + list(_name_servers(deployment, environ))
+
+
+def _name_servers(deployment: Deployment, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Find services that wait for a name, and nothing tells in which name server."""
+    services = deployment.services.values()
+    if any(isinstance(spec.options, NameServerOptions) for spec in services):
+        return
+    for name, (spec, _) in collapse(deployment.services).items():
+        match spec.options:
+            case CommandOptions(ready=NameReady(ns=None)):
+                if not NAME_SERVER_VARIABLES.keys() & {**environ, **spec.env}.keys():
+                    yield Problem(
+                        ("services", name, "ready"),
+                        "nothing tells in which name server to look for this name: "
+                        "localhost:9090 is asked",
+                        'add ns = "HOST:PORT" to it, a service of kind "nameserver", '
+                        "or PYRO_NS_HOST to env",
+                    )
 
 
 def _of_service(

@@ -9,8 +9,9 @@ from pyroctl.core.spec import EventServiceOptions, NameServerOptions
 from pyroctl.core.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Iterable
 
+    from pyroctl.manager.deployment.name_registry import NameRegistry
     from pyroctl.manager.deployment.unit import Unit
 
 
@@ -22,10 +23,10 @@ class Subscribers:
     aware: int
 
 
-async def assess_impact(units: Iterable[Unit], ours: Container[str | None]) -> list[dict[str, Any]]:
+async def assess_impact(units: Iterable[Unit], registry: NameRegistry) -> list[dict[str, Any]]:
     """Return what would be lost, for each of these services that has something to lose.
 
-    `ours` are the URIs of the deployment's services, which register again automatically.
+    Names of the deployment's services don't count: they are registered again automatically.
     """
     found = []
     for unit in units:
@@ -38,8 +39,8 @@ async def assess_impact(units: Iterable[Unit], ours: Container[str | None]) -> l
                 lost = {"lost": subscribers.plain, "aware": subscribers.aware}
                 found.append({"service": unit.name, "kind": unit.spec.kind, **lost})
         elif isinstance(options, NameServerOptions) and options.storage == "memory":
-            uris = await unit.ask_or({}, "names")
-            if names := sorted(name for name, uri in uris.items() if uri not in ours):
+            names = await registry.foreign(unit)
+            if names:
                 found.append({"service": unit.name, "kind": unit.spec.kind, "names": names})
     return found
 

@@ -149,7 +149,7 @@ class Requests:
             units = self._supervisor.choose(chosen)
             chosen = self._affected(u.name for u in units if restarts.way_of(u, how) != "handover")
         units = [unit for name, unit in self._supervisor.units.items() if name in chosen]
-        found = await impact.assess_impact(units, self._supervisor.names.our_uris())
+        found = await impact.assess_impact(units, self._supervisor.names)
         return {"data": {"consequences": found}, "errors": [], "exit_code": 0}
 
     def _affected(self, names: Iterable[str]) -> list[str]:

@@ -1,80 +1,209 @@
-"""Registers our services again in our own name servers, when one of those comes back empty."""
+"""Keeps the name servers true: names of running services are there, and those of dead ones aren't.
+
+Our own name servers report every change of their names, so the manager knows them when one is
+killed. A name belongs to the service whose process listens at its address, whoever registered it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from pyroctl.core.spec import CommandOptions, NameReady, NameServerOptions, registers_here
+from pyroctl.core.names import GONE, NameTable, batches
+from pyroctl.core.spec import NameServerOptions, registers_here
 from pyroctl.core.state import State
+from pyroctl.manager.deployment.name_owners import NameOwners
+from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.manager.deployment.unit import Unit
+
+REST = 4
+"""How much longer than a search for owners the pause after it is: many registrations share one."""
+MOST_LISTED = 20
+"""Lost names that the log lists; the others are only counted."""
 
 log = logging.getLogger(__name__)
 
 
 class NameRegistry:
-    """Restores the names of services in a name server that has restarted.
+    """Restores and removes the names of services in the deployment's name servers.
 
-    Our own kinds register again on request. A command can't be asked, so the registration that
-    makes it ready is recorded, and sent to the name server again. `name_server_for` returns the
-    unit that has the name of a service.
+    Our own kinds register again on request; what else is lost is registered for its owner.
+    `name_server_for` returns the unit that has the name of a service, `run` carries out work in
+    the background. Lives in the event loop's thread.
     """
 
     def __init__(
         self,
         units: Callable[[], Mapping[str, Unit]],
         name_server_for: Callable[[ServiceSpec], Unit | None],
+        run: Callable[[Coroutine[None, None, None]], None],
     ) -> None:
         self._units = units
         self._name_server_for = name_server_for
-        self._recorded: dict[str, dict[str, Any]] = {}
-        """By service: its registrations as returned by the name server, by name."""
+        self._run = run
+        self._owners = NameOwners(units)
+        self._tables: WeakKeyDictionary[Unit, NameTable] = WeakKeyDictionary()
+        self._new: dict[Unit, int] = {}
+        """The last reports of name servers with names whose owner nobody has looked for yet."""
+        self._looking = False
 
-    def our_uris(self) -> set[str | None]:
-        """Return the addresses whose names are restored automatically."""
-        uris = {unit.uri for unit in self._units().values()}
-        recorded = (entry for found in self._recorded.values() for entry in found.values())
-        return uris | {str(uri) for uri, _ in recorded}
+    def of(self, pid: int) -> list[str]:
+        """Return the names that a process of a service has, in any name server."""
+        return sorted(name for table in self._tables.values() for name in table.uris({pid}))
+
+    async def foreign(self, name_server: Unit) -> list[str]:
+        """Return the names in a name server that no service has, or had until it ended."""
+        await self._look_up()
+        table = self._tables.get(name_server)
+        return [] if table is None else list(table.foreign())
+
+    def resume(self) -> None:
+        """Continue with the name servers of the manager before this one."""
+        for unit in self._name_servers():
+            self._run(self._watch(unit))
 
     async def changed(self, unit: Unit) -> None:
         """React to a change of a unit's state."""
-        if unit.state is not State.RUNNING:
-            self._recorded.pop(unit.name, None)
-        elif isinstance(unit.spec.options, NameServerOptions):
-            running = [each for each in self._units().values() if each.state is State.RUNNING]
-            ours = [each for each in running if self._name_server_for(each.spec) is unit]
-            await asyncio.gather(*(self._restore(each, unit) for each in ours))
-        else:
-            match unit.spec.options:
-                case CommandOptions(ready=NameReady(name)):
-                    await self._record(unit, name)
+        if unit.state is State.RUNNING:
+            if isinstance(unit.spec.options, NameServerOptions):
+                await self._refill(unit)
+            else:
+                await self._look_up()  # what it had registered before it listened there
+        elif unit.state is State.STOPPING and unit.process is not None and unit.process.ended:
+            await self._remove([unit.process.pid])  # although the rest of its session may live on
 
-    async def _restore(self, unit: Unit, name_server: Unit) -> None:
+    def release(self, pids: Sequence[int], then: Callable[[], None]) -> None:
+        """Remove the names of processes that have ended, and call `then`.
+
+        A name server that doesn't answer delays that by a bounded time.
+        """
+        for unit, table in self._tables.items():
+            if unit.process is not None and (control := unit.process.handle.control) is not None:
+                control.drain()  # a last name may have been reported just now
+            table.ended(pids)
+        owners = [pid for pid in pids if self.of(pid)]
+        if owners:
+            self._run(self._release(owners, then))
+        else:
+            then()
+
+    async def _release(self, pids: list[int], then: Callable[[], None]) -> None:
+        try:
+            await self._remove(pids)
+        finally:
+            then()
+
+    def _name_servers(self) -> list[Unit]:
+        return [
+            unit
+            for unit in self._units().values()
+            if isinstance(unit.spec.options, NameServerOptions) and unit.state is State.RUNNING
+        ]
+
+    # --- a name server that has started ----------------------------------------------------------
+
+    async def _refill(self, unit: Unit) -> None:
+        """Restore what a name server has lost, and remove what has ended meanwhile."""
+        table = self._tables.setdefault(unit, NameTable())
+        foreign = table.foreign()
+        await self._find_owners(table, table.uris())
+        alive = self._owners.alive()
+        await self._ask_to_remove(unit, table.dead(alive))
+        table.drop(table.dead(alive))
+        try:
+            for batch in batches(table.restorable(alive)):
+                await unit.ask("restore", names=batch)
+        except OSError as error:
+            log.warning("names could not be restored in %s: %s", unit.name, error)
+        await self._watch(unit)
+        if lost := [name for name in foreign if name not in table.uris()]:
+            more = f" and {len(lost) - MOST_LISTED} more" if len(lost) > MOST_LISTED else ""
+            names = ", ".join(lost[:MOST_LISTED]) + more
+            log.warning("%s has lost names that belong to no service here: %s", unit.name, names)
+        units = [each for each in self._units().values() if each.state is State.RUNNING]
+        ours = [each for each in units if self._name_server_for(each.spec) is unit]
+        await asyncio.gather(*(self._register(each, unit) for each in ours))
+
+    async def _register(self, unit: Unit, name_server: Unit) -> None:
+        """Ask a service of our own kinds to register by itself: the address may be a new one."""
+        if not registers_here(unit.spec.options):
+            return
         ns = (name_server.uri or "").rpartition("@")[2]
         try:
-            if registers_here(unit.spec.options):
-                await unit.ask("register", ns=ns)
-            elif unit.name in self._recorded:
-                await name_server.ask("restore", names=self._recorded[unit.name])
-            else:
-                return
+            await unit.ask("register", ns=ns)
             log.info("%s is registered again in the name server at %s", unit.name, ns)
         except OSError as error:
             log.warning("%s could not be registered again in the name server: %s", unit.name, error)
 
-    async def _record(self, unit: Unit, name: str) -> None:
-        name_server = self._name_server_for(unit.spec)
-        if name_server is None:
-            return
+    async def _watch(self, unit: Unit) -> None:
+        """Ask the name server to report its names: all of them now, and then each change."""
+        control = unit.process.handle.control if unit.process is not None else None
+        if control is not None:
+            control.on_report = partial(self._reported, unit)
         try:
-            found = await name_server.ask("registrations", names=[name])
+            await unit.ask("watch")
         except OSError as error:
-            log.warning("cannot read the registration of %s: %s", name, error)
-        else:
-            self._recorded[unit.name] = found
+            log.warning("%s doesn't report its names: %s", unit.name, error)
+        await self._look_up()
+
+    def _reported(self, unit: Unit, report: Mapping[str, Any]) -> None:
+        table = self._tables.setdefault(unit, NameTable())
+        table.update(report["names"], complete=report["complete"])
+        if any(report["names"].values()):  # else all were removed, and no client waits
+            self._new[unit] = report["number"]
+            if not self._looking:
+                self._looking = True
+                self._run(self._look_up_new())
+
+    # --- whose a name is -------------------------------------------------------------------------
+
+    async def _look_up_new(self) -> None:
+        """Find the owners of new names; the clients that have registered them wait for that."""
+        try:
+            while self._new:
+                new, self._new = self._new, {}
+                started = time.monotonic()
+                for unit, number in new.items():
+                    await self._find_owners(self._tables[unit], self._tables[unit].new())
+                    await unit.ask_or(None, "seen", number=number)
+                await asyncio.sleep(REST * (time.monotonic() - started))
+        finally:
+            self._looking = False
+
+    async def _look_up(self) -> None:
+        """Look again for the owners of all names that have none."""
+        for table in list(self._tables.values()):
+            await self._find_owners(table, table.foreign())
+
+    async def _find_owners(self, table: NameTable, names: Mapping[str, str]) -> None:
+        if names:
+            table.settle(await self._owners.find(names.values()))
+
+    # --- the names of processes that have ended --------------------------------------------------
+
+    async def _remove(self, pids: list[int]) -> None:
+        """Remove the names of these processes at whose addresses no service listens any more."""
+        for unit, table in list(self._tables.items()):
+            names = table.uris(pids)
+            await self._find_owners(table, names)
+            if unit.state is State.RUNNING:
+                gone = table.uris({GONE})
+                await self._ask_to_remove(unit, {n: uri for n, uri in gone.items() if n in names})
+
+    async def _ask_to_remove(self, unit: Unit, names: Mapping[str, str]) -> None:
+        try:
+            for batch in batches(names):
+                before = time.monotonic() + ANSWER_TIMEOUT
+                if removed := await unit.ask("remove", names=batch, before=before):
+                    log.info("removed names of ended processes: %s", ", ".join(removed))
+        except OSError as error:
+            log.warning("names of ended processes may remain in %s: %s", unit.name, error)

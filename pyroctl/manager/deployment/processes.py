@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyroctl.manager.process.pidfd import ProcessWatch
 from pyroctl.manager.process.service_process import PriorProcess, ProcessParts, ServiceProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyroctl.core.outcome import Outcome
     from pyroctl.core.record import UnitRecord
     from pyroctl.manager.cleanup.cleanup_client import CleanupClient
     from pyroctl.manager.cleanup.detached import DetachedProcesses
     from pyroctl.manager.process.service_process import OutputLog, StartPlan
+
+
+class Names(Protocol):
+    """The names of processes in name servers; see NameRegistry."""
+
+    def of(self, pid: int) -> list[str]:
+        """Return the names that a process has."""
+
+    def release(self, pids: Sequence[int], then: Callable[[], None]) -> None:
+        """Remove the names of processes that have ended, and call `then`."""
 
 
 class UnitProcesses:
@@ -31,6 +41,7 @@ class UnitProcesses:
         log: OutputLog,
         cleanup: CleanupClient,
         detached: DetachedProcesses,
+        names: Names,
         *,
         on_ready: Callable[[ServiceProcess], None],
         on_exit: Callable[[ServiceProcess, Outcome], None],
@@ -39,6 +50,7 @@ class UnitProcesses:
         self._name = name
         self._cleanup = cleanup
         self._detached = detached
+        self._names = names
         self._on_empty = on_empty
         snapshot = detached.snapshot
         self._parts = ProcessParts(log, cleanup, snapshot, on_ready, on_exit, self._gone)
@@ -46,6 +58,8 @@ class UnitProcesses:
         self.successor: ServiceProcess | None = None
         self.all: list[ServiceProcess] = []
         """Every process whose session is not empty yet."""
+        self._ended: list[int] = []
+        """Those whose session is empty, while others are left."""
 
     def start(self, plan: StartPlan, listen_fd: int | None) -> ServiceProcess:
         """Start a process; raise OSError or ValueError."""
@@ -91,6 +105,24 @@ class UnitProcesses:
             process.handle.kill()
         self._detached.signal(self._name, signal.SIGKILL)
 
+    def found(self, waiting_for: str | None) -> str:
+        """Return what was found so far instead of readiness, for people."""
+        if self.current is None or waiting_for is not None:
+            return f"waited for {waiting_for}"
+        names = self._names.of(self.current.pid) if self.current.record.ns else ()
+        ours = f"; this service has registered {', '.join(map(repr, names))}" if names else ""
+        return self.current.found() + ours
+
+    def sessions(self) -> dict[int, list[int]]:
+        """Return the members of each process's session, by its pid.
+
+        What has left the service's session counts as a member of the current one.
+        """
+        found = {each.pid: self._detached.snapshot.members(each.pid) for each in self.all}
+        if self.current is not None:
+            found.setdefault(self.current.pid, []).extend(self._detached.of(self._name))
+        return found
+
     def pids(self) -> list[int]:
         """Return the pids of all processes of the service, in whatever session."""
         found = {process.pid for process in self.all if not process.ended}
@@ -105,8 +137,11 @@ class UnitProcesses:
     def _gone(self, process: ServiceProcess) -> None:
         self._cleanup.release(process.pid)
         self.all.remove(process)
+        self._ended.append(process.pid)
         if not self.all:
             self._await_detached()
+        else:
+            self._names.release([process.pid], lambda: None)
 
     def _await_detached(self) -> None:
         """Wait for detached processes as well: they may hold what the next process needs."""
@@ -117,5 +152,9 @@ class UnitProcesses:
                 continue
             return
         if not self.all:
-            self.current = self.successor = None
-            self._on_empty()
+            ended, self._ended = self._ended, []
+            self._names.release(ended, self._emptied)
+
+    def _emptied(self) -> None:
+        self.current = self.successor = None
+        self._on_empty()

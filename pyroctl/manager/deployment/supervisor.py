@@ -68,13 +68,13 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lent = lent_sockets(os.environ, os.getpid())
         detached = DetachedProcesses(self._started)
+        self.names = NameRegistry(lambda: self.units, self._name_server_unit, self._run)
         self._parts = UnitParts(
             *(paths, self._launch_context, self._missing_need, self._changed),
-            *(self._cleanup, detached, fdstore),
+            *(self._cleanup, detached, self.names, fdstore),
         )
         self.units = {name: self._unit(spec) for name, spec in deployment.services.items()}
         self.scheduler = Scheduler(lambda: self.units)
-        self.names = NameRegistry(lambda: self.units, self._name_server_unit)
         self._state_events = StateEvents(deployment.name, lambda: self.units)
 
     def start(self, startup: StartupState) -> None:
@@ -90,6 +90,7 @@ class Supervisor:
             for name in startup.stored.records.keys() - self.units:
                 self._fdstore.remove(name)
         reattach.reattach(self.units, startup.records, startup.stored)
+        self.names.resume()
         self._store_all()
 
     async def prepare_reexec(self, lock: int, control: int, nonce: str) -> ReexecState:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pyroctl.kinds import ListenAddress
     from pyroctl.manager.cleanup.cleanup_client import CleanupClient
     from pyroctl.manager.cleanup.detached import DetachedProcesses
+    from pyroctl.manager.deployment.processes import Names
     from pyroctl.manager.fdstore.client import FdStoreClient
     from pyroctl.manager.process.service_process import ServiceProcess
     from pyroctl.paths import Paths
@@ -72,6 +73,7 @@ class UnitParts:
     """Called after each change of state, with the old one."""
     cleanup: CleanupClient
     detached: DetachedProcesses
+    names: Names
     fdstore: FdStoreClient | None = None
 
 
@@ -95,7 +97,7 @@ class Unit:
         """The need that delays its start, while it is starting."""
         self.resources = ServiceResources(parts.paths, lent)
         self.processes = UnitProcesses(
-            *(self.name, self.log, parts.cleanup, parts.detached),
+            *(self.name, self.log, parts.cleanup, parts.detached, parts.names),
             on_ready=self._became_ready,
             on_exit=self._exited,
             on_empty=self._session_empty,
@@ -147,11 +149,9 @@ class Unit:
         self, question: str, max_wait: float = ANSWER_TIMEOUT, **parameters: object
     ) -> Any:
         """Ask the process over its control socket; raise OSError without an answer in time."""
-        process = self.process
-        control = process.handle.control if process is not None else None
-        if control is None:
-            raise OSError("it has no control socket" if process else "it isn't running")
-        return await control.ask(question, max_wait, **parameters)
+        if self.process is None:
+            raise OSError("it isn't running")
+        return await self.process.ask(question, max_wait, **parameters)
 
     async def ask_or(
         self, default: Any, question: str, max_wait: float = ANSWER_TIMEOUT, **parameters: object
@@ -221,7 +221,7 @@ class Unit:
         """Continue in the restored state, with a timer that expires at `due`."""
         if due is not None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(max(due, loop.time()), self.send, Timeout())
+            self._timer = loop.call_at(max(due, loop.time()), self._timed_out)
         if self.state is State.STOPPING:
             self._terminate()
         self._watch()
@@ -276,7 +276,7 @@ class Unit:
         match action:
             case Arm(seconds):
                 self._disarm()
-                self._timer = asyncio.get_running_loop().call_later(seconds, self.send, Timeout())
+                self._timer = asyncio.get_running_loop().call_later(seconds, self._timed_out)
             case Disarm():
                 self._disarm()
             case Effect.SPAWN:
@@ -285,18 +285,19 @@ class Unit:
                 self._terminate()
             case Effect.KILL:
                 if self.processes.all:
-                    self.log.note(f"{self._why_killed()}: killed")
+                    outcome = self.service_state.outcome or Outcome()
+                    late = f"still running after {self.spec.stop_timeout:g} s"
+                    self.log.note(f"{outcome.trouble or late}: killed")
                 self.processes.kill()
+
+    def _timed_out(self) -> None:
+        starting = self.state is State.STARTING
+        self.send(Timeout(self.processes.found(self.waiting_for) if starting else ""))
 
     def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _why_killed(self) -> str:
-        outcome = self.service_state.outcome
-        trouble = outcome.trouble if outcome is not None else None
-        return trouble or f"still running after {self.spec.stop_timeout:g} s"
 
     def _terminate(self) -> None:
         self.processes.terminate(signal.Signals[f"SIG{self.spec.stop_signal}"])

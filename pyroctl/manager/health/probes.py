@@ -7,6 +7,7 @@ import contextlib
 import ssl
 from typing import TYPE_CHECKING
 
+from pyroctl.core.names import name_server_of
 from pyroctl.core.spec import ObjectOptions
 from pyroctl.core.watchdog import AskCheck, CommandCheck, PortCheck, PyroCheck
 from pyroctl.manager.health import pyro_ping
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from pyroctl.manager.process.service_process import ServiceProcess
 
     Probe = Callable[[float], Awaitable[bool]]
-
-DEFAULT_NAME_SERVER = "localhost:9090"
-"""Where Pyro5 looks for one first."""
 
 
 def probe_for(
@@ -47,7 +45,7 @@ def probe_for(
         case PyroCheck(None):
             return _own_object(process, bound)
         case PyroCheck(name) if name is not None:
-            return _NamedObject(name, process.record.ns or DEFAULT_NAME_SERVER)
+            return _NamedObject(name, process.record.ns or name_server_of({}))
     return None
 
 

@@ -8,11 +8,16 @@ import json
 import logging
 import socket
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 ANSWER_TIMEOUT = 2.0
 """Seconds for what a service answers at once."""
 READ_SIZE = 1 << 18
+LAST_READS = 64
+"""The maximum number of reads at the end."""
 LONGEST_ANSWER = 1 << 24
 """Bytes; enough for a list of a hundred thousand subscriptions."""
 
@@ -41,6 +46,8 @@ class ControlLink:
         self._last_id = 0 if fd is None else time.monotonic_ns()
         """Answers to another manager's questions may still arrive."""
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self.on_report: Callable[[Mapping[str, Any]], None] = lambda _: None
+        """Called with what the service tells of its own accord, in order with the answers."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._local, self._read)
 
@@ -66,30 +73,41 @@ class ControlLink:
         finally:
             self._waiting.pop(number, None)
 
-    def _read(self) -> None:
+    def drain(self) -> None:
+        """Take what has arrived so far; bounded."""
+        for _ in range(LAST_READS):
+            if self._local.fileno() < 0 or not self._read():
+                return
+
+    def _read(self) -> bool:
+        """Take what has arrived; return False if there was nothing."""
         try:
             data = self._local.recv(READ_SIZE)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self._stop_reading()
-            return
+            return False
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             self._receive(line)
         if len(self._buffer) > LONGEST_ANSWER:
             log.error("dropped a service's answer of more than %d bytes", LONGEST_ANSWER)
             self._stop_reading()
+        return True
 
     def _receive(self, line: bytes) -> None:
         try:
             message = json.loads(line)
-            future = self._waiting.get(message["id"])
+            report = message if "report" in message else None
+            future = None if report else self._waiting.get(message["id"])
         except (ValueError, KeyError, TypeError):
             log.warning("a service sent a malformed answer: %.200r", line)
             return
+        if report is not None:
+            self.on_report(report)
         if future is not None and not future.done():
             if "answer" in message:
                 future.set_result(message["answer"])
@@ -103,7 +121,8 @@ class ControlLink:
                 future.set_exception(ConnectionResetError("it closed its control socket"))
 
     def close(self) -> None:
-        """Close our end; pending questions get ConnectionResetError."""
+        """Take what has arrived, and close our end; open questions get ConnectionResetError."""
+        self.drain()
         with contextlib.suppress(ValueError, OSError):
             self._stop_reading()
         self._local.close()

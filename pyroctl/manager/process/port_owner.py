@@ -9,20 +9,22 @@ import shlex
 from typing import TYPE_CHECKING
 
 from pyroctl.control import registry
+from pyroctl.manager.process import listeners, procfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LISTEN = "0A"
-"""The state of a listening socket in /proc/net/tcp (proc(5), net/tcp_states.h)."""
-TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 PROMETHEUS = 9090
 LONGEST_COMMAND = 100
 
 
 def describe(port: int) -> str:
     """Return who listens there, such as `another program (pid 42: nginx -g ...)`."""
-    sockets = dict(_listeners(port))
+    sockets = {
+        each.inode: each.uid
+        for each in listeners.tcp_listeners()
+        if isinstance(each.place, tuple) and each.place[1] == port
+    }
     pids = list(_holders(set(sockets)))
     deployments = {entry.pid: entry for entry in registry.running(os.environ)}
     for pid in pids:
@@ -42,31 +44,11 @@ def describe(port: int) -> str:
     return f"another program{known}{also}"
 
 
-def _listeners(port: int) -> Iterator[tuple[str, int]]:
-    """Return inode and user ID of the sockets that listen at the port."""
-    for table in TABLES:
-        with contextlib.suppress(OSError), open(table) as file:
-            for line in file.readlines()[1:]:
-                words = line.split()
-                if words[3] == LISTEN and int(words[1].rpartition(":")[2], 16) == port:
-                    yield words[9], int(words[7])
-
-
 def _holders(inodes: set[str]) -> Iterator[int]:
     """Return the processes that have one of the sockets open, oldest first."""
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    pids = sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()) if wanted else ()
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            directory = f"/proc/{pid}/fd"
-            if any(_target(f"{directory}/{fd}") in wanted for fd in os.listdir(directory)):
-                yield pid
-
-
-def _target(link: str) -> str:
-    with contextlib.suppress(OSError):
-        return os.readlink(link)
-    return ""
+    for pid in sorted(procfs.pids()) if inodes else ():
+        if inodes & listeners.open_sockets(pid):
+            yield pid
 
 
 def _command(pid: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Protocol
@@ -85,6 +86,7 @@ class CommandProbe:
         self._every = every
         self._on_success = on_success
         self._process: subprocess.Popen[bytes] | None = None
+        self._last_code: int | None = None
         self._watch: ProcessWatch | None = None
         self._timer: asyncio.Handle = asyncio.get_running_loop().call_soon(self._try)
 
@@ -104,10 +106,20 @@ class CommandProbe:
         sessions.send_signal(self._process.pid, signal.SIGKILL)
 
     def _ended(self) -> None:
-        if self._clear_up() == 0:
+        self._last_code = self._clear_up()
+        if self._last_code == 0:
             self._on_success()
         else:
             self._timer = asyncio.get_running_loop().call_later(self._every, self._try)
+
+    def describe(self) -> str:
+        """Return how the last attempt ended, for people."""
+        command = shlex.join(self._command)
+        if self._last_code is None:
+            return f"{command} has not ended yet"
+        if self._last_code < 0:
+            return f"{command} was ended by {signal.Signals(-self._last_code).name} the last time"
+        return f"{command} exited with {self._last_code} the last time"
 
     def cancel(self) -> None:
         """Stop trying, and end the current attempt."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
 from pyroctl.core.spec import CommandReady, DelayReady, LogReady, NameReady, NotifyReady, PortReady
-from pyroctl.manager.process.pidfd import ProcessWatch
+from pyroctl.manager.process import listeners
 from pyroctl.manager.process.probe_command import CommandProbe
-from pyroctl.manager.process.spawn import FOLLOW, SHIM
+from pyroctl.manager.process.probe_name import NameProbe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pyroctl.core.spec import Readiness
     from pyroctl.kinds import LaunchContext
@@ -23,12 +21,13 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds between attempts to connect to a port: there is no notification when one opens."""
-FOREVER = "86400"
-"""Seconds that the probe for a name tries; `start_timeout` ends it sooner."""
+LONGEST_LINE = 200
+"""Characters of a line of output that an explanation shows."""
+URI = re.compile(r"PYRO:[^\s@]+@(?:\./u:[^\s'\"<>]+|\[[\da-fA-F:.]+\]:\d+|[\w.-]+:\d+)")
 
 
 class ReadinessWatch:
-    """Calls `on_ready` once, when a process of a service is ready.
+    """Calls `on_ready` once, when a process of a service is ready, with its URI if that is shown.
 
     The owner calls `on_lines` and `on_notify` with what the process writes and reports, and
     `cancel` when it has ended.
@@ -37,7 +36,7 @@ class ReadinessWatch:
     def __init__(
         self,
         readiness: Readiness,
-        on_ready: Callable[[], None],
+        on_ready: Callable[[str | None], None],
         context: LaunchContext,
         helpers: HelperRunner,
     ) -> None:
@@ -45,18 +44,38 @@ class ReadinessWatch:
         self._done = False
         self._readiness = readiness
         self._cancel: Callable[[], object] = lambda: None
+        self._found: Callable[[], str] = lambda: ""
+        """Returns what was found so far instead of readiness."""
+        self._last_line = self._last_error = ""
         loop = asyncio.get_running_loop()
         match readiness:
             case DelayReady(delay):
                 self._cancel = loop.call_later(delay, self._ready).cancel
+                self._found = lambda: f"ready.delay is {delay:g} s"
             case PortReady(port, host):
                 self._cancel = loop.create_task(self._await_port(host, port)).cancel
-            case NameReady(name):
-                self._cancel = _Probe(name, self._ready, context).cancel
+                self._found = lambda: f"no connection to port {port} on {host}{self._last_error}"
+            case NameReady():
+                name = NameProbe(readiness, self._ready, context)
+                self._cancel, self._found = name.cancel, lambda: name.found
             case CommandReady(command, every):
-                self._cancel = CommandProbe(helpers, command, every, self._ready).cancel
-            case NotifyReady() | LogReady():
-                pass
+                probe = CommandProbe(helpers, command, every, self._ready)
+                self._cancel, self._found = probe.cancel, probe.describe
+            case LogReady(log):
+                self._found = lambda: f"no line matched '{log}'; {_shown(self._last_line)}"
+            case NotifyReady():
+                self._found = lambda: "it never sent READY=1"
+
+    def found(self, members: Iterable[int]) -> str:
+        """Return what was found so far instead of readiness, for people.
+
+        `members` are the processes of the service's session.
+        """
+        found = self._found()
+        if isinstance(self._readiness, PortReady):
+            places = sorted(map(_written, listeners.places_of({0: members})))
+            found += f"; it listens at {', '.join(places) or 'no port'}"
+        return found
 
     def on_notify(self, fields: Mapping[str, str]) -> None:
         """Handle a notification."""
@@ -67,56 +86,49 @@ class ReadinessWatch:
         """Handle lines of its output, each with its newline."""
         if isinstance(self._readiness, LogReady) and not self._done:
             pattern = re.compile(self._readiness.log)
-            if any(map(pattern.search, lines.decode(errors="replace").split("\n")[:-1])):
-                self._ready()
+            for line in lines.decode(errors="replace").split("\n")[:-1]:
+                self._last_line = line
+                if match := pattern.search(line):
+                    self._ready(_uri_in(match))
+                    break
 
     def cancel(self) -> None:
         """Stop watching."""
         self._cancel()
         self._done = True
-        self._on_ready = lambda: None
+        self._on_ready = lambda _: None
 
-    def _ready(self) -> None:
+    def _ready(self, uri: str | None = None) -> None:
         on_ready = self._on_ready
         self.cancel()
-        on_ready()
+        on_ready(uri)
 
     async def _await_port(self, host: str, port: int) -> None:
         pause = FIRST_PAUSE
         while True:
-            with contextlib.suppress(OSError):
+            try:
                 _, writer = await asyncio.open_connection(host, port)
                 writer.close()
                 break
+            except OSError as error:
+                self._last_error = f" ({os.strerror(error.errno) if error.errno else error})"
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         on_ready, self._cancel = self._on_ready, lambda: None  # not this task itself
-        on_ready()
+        on_ready(None)
 
 
-class _Probe:
-    """Waits for a name in a separate process, since the manager doesn't import Pyro5."""
+def _uri_in(match: re.Match[str]) -> str | None:
+    """Return the URI that a matching line shows: a group, or without groups what looks like one."""
+    groups = match.groups() or URI.findall(match.string)
+    return next((text for text in groups if text and URI.fullmatch(text)), None)
 
-    def __init__(self, name: str, on_found: Callable[[], None], context: LaunchContext) -> None:
-        self._on_found = on_found
-        where = ("--ns", context.ns) if context.ns else ()
-        self._process = subprocess.Popen(
-            [
-                *(*SHIM, FOLLOW.format(os.getpid()), "--"),
-                *(context.python, "-m", "pyro_names.wait", name, *where, "--timeout", FOREVER),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=dict(context.environ),
-        )
-        self._watch = ProcessWatch(self._process.pid, self._ended)
 
-    def _ended(self) -> None:
-        if self._process.wait() == 0:
-            self._on_found()
+def _shown(line: str) -> str:
+    if not line:
+        return "it has printed nothing"
+    return f"its last line: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + '...'}"
 
-    def cancel(self) -> None:
-        self._watch.cancel()
-        self._process.kill()
-        self._process.wait()
+
+def _written(place: listeners.Place) -> str:
+    return place if isinstance(place, str) else f"port {place[1]} on {place[0]}"

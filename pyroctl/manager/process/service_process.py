@@ -6,10 +6,10 @@ import asyncio
 import os
 import pwd
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyroctl.core.record import RunRecord, stamp
-from pyroctl.core.spec import LogReady, NotifyReady
+from pyroctl.core.spec import LogReady, NameReady, NotifyReady
 from pyroctl.manager.process import procfs
 from pyroctl.manager.process.control_link import ControlLink
 from pyroctl.manager.process.handle import ProcessHandle, ReattachedProcess
@@ -147,6 +147,12 @@ class ServiceProcess:
         """Its process id, which is also the id of its session."""
         return self.handle.pid
 
+    async def ask(self, question: str, max_wait: float, **parameters: object) -> Any:
+        """Ask over the control socket; raise OSError without an answer in time."""
+        if self.handle.control is None:
+            raise OSError("it has no control socket")
+        return await self.handle.control.ask(question, max_wait, **parameters)
+
     def stop_watching(self) -> None:
         """Stop watching its readiness, because another program takes over."""
         self._readiness.cancel()
@@ -172,7 +178,14 @@ class ServiceProcess:
             self.last_heartbeat = asyncio.get_running_loop().time()
         self._readiness.on_notify(fields)
 
-    def _became_ready(self) -> None:
+    def found(self) -> str:
+        """Return what was found so far instead of readiness, for people."""
+        found = self._readiness.found(self._parts.snapshot.members(self.pid))
+        status = self.record.status_text
+        return f"{found}; its status: {status}" if status else found
+
+    def _became_ready(self, uri: str | None) -> None:
+        self.record = replace(self.record, uri=uri or self.record.uri)
         self._settle(None)
         self._parts.on_ready(self)
 
@@ -199,9 +212,10 @@ class ServiceProcess:
 
 def _new_record(plan: StartPlan) -> RunRecord:
     """Return what is known of a process before its start."""
+    readiness = plan.launch.readiness
     return RunRecord(
         *(0, 0, plan.notify_path, stamp(plan.spec)),
-        ns=plan.context.ns,
+        ns=readiness.ns if isinstance(readiness, NameReady) else None,
         apart=plan.spec.log.stderr == "apart",
     )
 
