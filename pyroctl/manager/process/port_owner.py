@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pyroctl.control import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
 LISTEN = "0A"
 """The state of a listening socket in /proc/net/tcp (proc(5), net/tcp_states.h)."""
@@ -23,7 +23,19 @@ LONGEST_COMMAND = 100
 def describe(port: int) -> str:
     """Return who listens there, such as `another program (pid 42: nginx -g ...)`."""
     sockets = dict(_listeners(port))
+    return _describe(port, sockets, list(_holders(set(sockets))))
+
+
+def describe_other(port: int, own: Container[int]) -> str | None:
+    """Return who listens there, unless nobody or one of the processes `own` does."""
+    sockets = dict(_listeners(port))
     pids = list(_holders(set(sockets)))
+    if not sockets or any(pid in own for pid in pids):
+        return None
+    return _describe(port, sockets, pids)
+
+
+def _describe(port: int, sockets: Mapping[str, int], pids: Sequence[int]) -> str:
     deployments = {entry.pid: entry for entry in registry.running(os.environ)}
     for pid in pids:
         if pid == os.getpid():
