@@ -224,11 +224,15 @@ def _give_up(case: _Case) -> Result:
 
 
 STAGES = {
-    StopStage.COMMAND: Effect.STOP_COMMAND,
-    StopStage.MAIN: Effect.TERMINATE_MAIN,
-    StopStage.SESSION: Effect.TERMINATE,
+    StopStage.COMMAND: (Effect.STOP_COMMAND, 0.5),
+    StopStage.MAIN: (Effect.TERMINATE_MAIN, 0.25),
+    StopStage.SESSION: (Effect.TERMINATE, 1.0),
 }
-"""What each stage of a stop begins with."""
+"""What each stage of a stop begins with, and the part of the time that is left which it may take.
+
+A main process may wait for a child that only a signal ends, as shell scripts with a `trap` do: so
+its stage is the short one.
+"""
 
 
 def _ask_to_end(case: _Case, after: ServiceState) -> Result:
@@ -243,10 +247,10 @@ def _first_signal(spec: ServiceSpec) -> StopStage:
 
 
 def _enter_stage(case: _Case, after: ServiceState, stage: StopStage) -> Result:
-    """Begin a stage, which may take half of what is left of `stop_timeout`; the last one, all."""
+    """Begin a stage of a stop, with its share of what is left of `stop_timeout`."""
+    effect, share = STAGES[stage]
     left = max(0.0, case.spec.stop_timeout - (case.now - after.since))
-    seconds = left if stage is StopStage.SESSION else left / 2
-    return replace(after, stage=stage), (STAGES[stage], Arm(seconds))
+    return replace(after, stage=stage), (effect, Arm(left * share))
 
 
 def _failed(case: _Case, outcome: Outcome) -> ServiceState:

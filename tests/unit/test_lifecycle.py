@@ -79,13 +79,13 @@ def test_stopping_terminates_then_kills_until_nothing_is_left() -> None:
 
 
 def test_the_main_process_is_stopped_first() -> None:
-    """What it leaves gets the signal after its end, or after half of stop_timeout; then KILL."""
+    """What it leaves gets the signal after its end, or after a quarter of stop_timeout; then KILL."""
     asked, actions = step(SPEC, run(SPEC, Start(), Ready()), Stop(), 10.0)
-    assert actions == (Effect.TERMINATE_MAIN, Arm(1.5))
+    assert actions == (Effect.TERMINATE_MAIN, Arm(0.75))
     state, actions = step(SPEC, asked, Exited(OK), 11.0)
     assert (state.state, actions) == (State.STOPPING, (Effect.TERMINATE, Arm(2.0)))
-    state, actions = step(SPEC, asked, Timeout(), 11.5)
-    assert (state.state, actions) == (State.STOPPING, (Effect.TERMINATE, Arm(1.5)))
+    state, actions = step(SPEC, asked, Timeout(), 10.75)
+    assert (state.state, actions) == (State.STOPPING, (Effect.TERMINATE, Arm(2.25)))
     assert step(SPEC, state, Exited(OK), 12.0)[1] == ()
     assert step(SPEC, state, Timeout(), 13.0)[1] == (Effect.KILL, Arm(3.0))
 
@@ -97,11 +97,11 @@ def test_a_stop_command_comes_before_the_stop_signal() -> None:
     assert actions == (Effect.STOP_COMMAND, Arm(4.0))
     assert step(spec, asked, Exited(OK), 1.0)[1] == (Effect.TERMINATE, Arm(7.0))
     state, actions = step(spec, asked, StopCommandFailed(), 2.0)
-    assert actions == (Effect.TERMINATE_MAIN, Arm(3.0))
+    assert actions == (Effect.TERMINATE_MAIN, Arm(1.5))
     assert step(spec, state, StopCommandFailed(), 2.0) == (state, ())
     for now, expected in [
-        (4.0, (Effect.TERMINATE_MAIN, Arm(2.0))),
-        (6.0, (Effect.TERMINATE, Arm(2.0))),
+        (4.0, (Effect.TERMINATE_MAIN, Arm(1.0))),
+        (5.0, (Effect.TERMINATE, Arm(3.0))),
         (8.0, (Effect.KILL, Arm(8.0))),
     ]:
         asked, actions = step(spec, asked, Timeout(), now)
@@ -286,7 +286,7 @@ def test_a_long_run_forgets_earlier_failures() -> None:
 def test_a_start_that_takes_too_long_is_a_failure_with_a_reason() -> None:
     """A service that isn't ready in time is stopped, and the policy decides as after a crash."""
     state, actions = step(SPEC, run(SPEC, Start()), Timeout(), 7.0)
-    assert actions == (Effect.TERMINATE_MAIN, Arm(1.5))
+    assert actions == (Effect.TERMINATE_MAIN, Arm(0.75))
     state, _ = step(SPEC, state, Exited(OK), 7.0)
     state, _ = step(SPEC, state, SessionEmpty(), 7.0)
     assert state.state is State.BACKOFF

@@ -45,6 +45,7 @@ class UnitProcesses:
         self._parts = ProcessParts(log, cleanup, snapshot, on_ready, on_exit, self._gone)
         self._log = log
         self._stop_command: StopCommand | None = None
+        self._main_asked = False
         self.current: ServiceProcess | None = None
         self.successor: ServiceProcess | None = None
         self.all: list[ServiceProcess] = []
@@ -113,7 +114,12 @@ class UnitProcesses:
         if main_only:
             for process in self.all:
                 process.handle.terminate_main(number)
+            self._main_asked = True
             return
+        if self._main_asked and self.current is not None and not self.current.ended:
+            self._log.note(
+                f"process {self.current.pid} doesn't end: its whole session is signalled"
+            )
         for process in self.all:
             process.handle.terminate(number)
         self._detached.signal(self._name, number)
@@ -168,4 +174,5 @@ class UnitProcesses:
             return
         if not self.all and self._stop_command is None:
             self.current = self.successor = None
+            self._main_asked = False
             self._on_empty()
