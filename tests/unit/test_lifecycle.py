@@ -79,7 +79,7 @@ def test_stopping_terminates_then_kills_until_nothing_is_left() -> None:
 
 
 def test_the_main_process_is_stopped_first() -> None:
-    """What it leaves gets the signal after its end, or after a quarter of stop_timeout; then KILL."""
+    """What it leaves gets the signal after its end, or a quarter of stop_timeout; then KILL."""
     asked, actions = step(SPEC, run(SPEC, Start(), Ready()), Stop(), 10.0)
     assert actions == (Effect.TERMINATE_MAIN, Arm(0.75))
     state, actions = step(SPEC, asked, Exited(OK), 11.0)
