@@ -165,7 +165,7 @@ class AfterStop(StrEnum):
 
 
 class StopStage(StrEnum):
-    """Who has been asked to end, in the order of the stages of a stop."""
+    """How far a stop has come: what has been asked to end, in this order."""
 
     COMMAND = "command"
     """The service, by its `stop_command`."""

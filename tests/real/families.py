@@ -118,7 +118,7 @@ def server(port: str) -> None:
     with sock:
         if os.fork():
             os._exit(3)  # the child has the port
-        time.sleep(1000)
+        signal.pause()
 
 
 if __name__ == "__main__":

@@ -231,6 +231,20 @@ def test_a_stop_command_has_half_of_the_time(deployment: Deployment, script: str
     assert not [c for c in deployment.processes().values() if "sleep" in c]
 
 
+def test_a_manager_that_is_killed_during_a_stop_command_ends_it(deployment: Deployment) -> None:
+    """The next manager goes on with the stop signal."""
+    more = asks("sleep", "1000")
+    configuration = family("parent", "gentle", "ends", more=more)
+    deployment.configure(f'[manager]\norphans = "adopt"\n{configuration}')
+    deployment.run("start")
+    with deployment.popen("stop", "it"):
+        eventually(lambda: any("sleep" in c for c in deployment.processes().values()))
+        deployment.kill_manager()
+    assert stop(deployment) < LATE / 4
+    assert "main: TERM" in log(deployment)
+    assert not [c for c in deployment.processes().values() if "sleep" in c]
+
+
 # --- crashes --------------------------------------------------------------------------------------
 
 
