@@ -228,7 +228,7 @@ def test_a_stop_command_has_half_of_the_time(deployment: Deployment, script: str
     assert 1 <= stop(deployment) < 2 + 5
     assert "main: TERM" in log(deployment)
     assert ("stop_command failed: killed" in log(deployment)) == (script == "sleep 1000")
-    assert not [c for c in deployment.processes().values() if "sleep" in c]
+    assert not [c for c in deployment.processes().values() if c.startswith("sleep ")]
 
 
 def test_a_manager_that_is_killed_during_a_stop_command_ends_it(deployment: Deployment) -> None:
@@ -238,11 +238,11 @@ def test_a_manager_that_is_killed_during_a_stop_command_ends_it(deployment: Depl
     deployment.configure(f'[manager]\norphans = "adopt"\n{configuration}')
     deployment.run("start")
     with deployment.popen("stop", "it"):
-        eventually(lambda: any("sleep" in c for c in deployment.processes().values()))
+        eventually(lambda: any(c.startswith("sleep ") for c in deployment.processes().values()))
         deployment.kill_manager()
     assert stop(deployment) < LATE / 4
     assert "main: TERM" in log(deployment)
-    assert not [c for c in deployment.processes().values() if "sleep" in c]
+    assert not [c for c in deployment.processes().values() if c.startswith("sleep ")]
 
 
 # --- crashes --------------------------------------------------------------------------------------
