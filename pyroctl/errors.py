@@ -161,6 +161,19 @@ class NoAnswer(PyroctlError):
     exit_code = EXIT_NO_ANSWER
 
 
+class ManagerExited(NoAnswer):
+    """The manager has ended without an answer."""
+
+
+class ShuttingDown(PyroctlError):
+    """The manager takes no more commands that change something."""
+
+    code = "shutting-down"
+
+    def __init__(self) -> None:
+        super().__init__("the manager is shutting down", hint="try again when it has ended")
+
+
 class UnknownService(PyroctlError):
     """The deployment has no service of that name."""
 

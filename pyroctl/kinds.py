@@ -110,15 +110,14 @@ def launch(spec: ServiceSpec, context: LaunchContext) -> Launch:
 def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
     """Return the command line of a service.
 
-    For a command, a bare `python` is the interpreter that runs the manager: so it finds the
-    packages installed beside pyroctl without an active virtual environment. For an object, `-P`
+    For an object, `-P`
     keeps modules in the working directory from shadowing those of the host, and the directory of
     the configuration is the last of `path`.
     """
     options, python = spec.options, context.python
     match options:
-        case CommandOptions(command=(program, *rest)):
-            return (python if program in PYTHON_NAMES else program, *rest)
+        case CommandOptions(command=command):
+            return words(command, context)
         case EventServiceOptions(ns=ns):
             own = _arguments(replace(options, ns=ns or context.ns))
             return (python, "-m", "pyro_events", *own)
@@ -128,6 +127,16 @@ def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
             host = (python, "-P", "-m", "pyro_host", options.object)
             return (*host, f"--id={name or spec.name}", *own)
     return (python, "-m", "pyro_names", *_arguments(options))
+
+
+def words(command: tuple[str, ...], context: LaunchContext) -> tuple[str, ...]:
+    """Return the command line of a program that the configuration names.
+
+    A bare `python` is the interpreter that runs the manager: so it finds the packages installed
+    beside pyroctl without an active virtual environment.
+    """
+    program, *rest = command
+    return (context.python if program in PYTHON_NAMES else program, *rest)
 
 
 def _arguments(options: Options) -> Iterator[str]:

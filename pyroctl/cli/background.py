@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.control.client import connect, services_await_manager
+from pyroctl.control.client import connect, manager_pid, services_await_manager
 from pyroctl.errors import AlreadyRunning, ManagerNotRunning, NoAnswer, PyroctlError, Reported
 from pyroctl.manager.lock import make_directories
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 STARTUP_TIMEOUT = 15.0
 """Seconds until the manager's process must report that it accepts commands."""
+END_TIMEOUT = 60.0
+"""Seconds to wait for a manager that is shutting down."""
 RIVAL_TIMEOUT = 10.0
 """Seconds to wait for a manager that another command is starting."""
 
@@ -33,6 +35,17 @@ def ensure_manager(app: App) -> bool:
     except ManagerNotRunning:
         return _launch(app)
     return False
+
+
+def await_end(app: App) -> bool:
+    """Wait for the end of a manager that is shutting down; return whether it has ended."""
+    from pyroctl.manager.process.pidfd import has_ended
+
+    pid = manager_pid(app.paths)
+    if not pid:
+        return pid is None
+    app.output.progress(f"the manager (pid {pid}) is shutting down; another one follows")
+    return has_ended(pid, END_TIMEOUT)
 
 
 def reattach_orphans(app: App) -> None:

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.control.protocol import ALIVE_INTERVAL, Decoder, Message, encode, request
-from pyroctl.errors import ManagerNotRunning, NoAnswer, NotPermitted
+from pyroctl.errors import ManagerExited, ManagerNotRunning, NoAnswer, NotPermitted
 from pyroctl.lockfile import lock_holder
 from pyroctl.paths import LONGEST_PATH
 
@@ -54,7 +54,7 @@ def call(
             raise _no_answer(paths) from None
         except ConnectionError:
             pass
-    raise NoAnswer("the manager exited before it answered", hint=_log_hint(paths))
+    raise ManagerExited("the manager exited before it answered", hint=_log_hint(paths))
 
 
 def connect(paths: Paths) -> socket.socket:

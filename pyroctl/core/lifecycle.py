@@ -10,8 +10,8 @@ A service is in one of seven states:
     exited     ended on its own, as expected, and is not restarted
     failed     given up: permanent failure, start limit, or no restart allowed
 
-Each of them has an answer to each of the ten events (a test walks the table). `Exited` means that
-the process ended, `SessionEmpty` that its whole session is empty: only then may the service start
+Each of them has an answer to each of the events (a test walks the table). `Exited` means that the
+process ended, `SessionEmpty` that its whole session is empty: only then may the service start
 again, so two processes never compete for a port.
 
 All functions are pure: the time (monotonic seconds) and chance (a number from 0 to 1) are
@@ -42,6 +42,8 @@ from pyroctl.core.state import (
     Start,
     State,
     Stop,
+    StopCommandFailed,
+    StopStage,
     Timeout,
     Unhealthy,
 )
@@ -51,6 +53,12 @@ if TYPE_CHECKING:
 
 JITTER = 0.2
 """A delay varies by this fraction, so that services that died together don't all return at once."""
+CRASH_GRACE = 1.0
+"""Seconds that what a crashed process leaves in its session has to end: nobody needs it."""
+RESTARTS_AT_ONCE = 5
+"""Failures in a row after which even a service without a delay goes through `backoff`."""
+SPACING = 1.0
+"""Seconds from one start of such a service to the next, or it would occupy a processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +117,12 @@ def _serve(case: _Case) -> Result:
 
 
 def _stop(case: _Case) -> Result:
-    """Send the stop signal; start again afterwards if a restart was requested."""
+    """Ask it to end; start again afterwards if a restart was requested."""
     assert isinstance(case.event, Stop | Restart)
     then = AfterStop.START_AGAIN if isinstance(case.event, Restart) else AfterStop.STAY_DOWN
     reason = "restart requested" if then is AfterStop.START_AGAIN else "stop requested"
     why = case.event.why
-    after = case.enter(State.STOPPING, why or reason, then=then, because=why)
-    return after, (Effect.TERMINATE, Arm(case.spec.stop_timeout))
+    return _ask_to_end(case, case.enter(State.STOPPING, why or reason, then=then, because=why))
 
 
 def _abort_start(case: _Case) -> Result:
@@ -123,20 +130,25 @@ def _abort_start(case: _Case) -> Result:
     assert isinstance(case.event, Timeout)
     found = f": {case.event.found}" if case.event.found else ""
     trouble = f"not ready within {case.spec.start_timeout:g} s{found}"
-    return _fail(case, Outcome(trouble=trouble), Effect.TERMINATE)
+    return _ask_to_end(case, _failed(case, Outcome(trouble=trouble)))
 
 
 def _stop_unhealthy(case: _Case) -> Result:
     """Stop what is unhealthy, or kill it if it does not answer; the restart policy decides."""
     assert isinstance(case.event, Unhealthy)
-    effect = Effect.TERMINATE if case.event.answers else Effect.KILL
-    return _fail(case, Outcome(trouble=case.event.reason), effect)
+    after = _failed(case, Outcome(trouble=case.event.reason))
+    if case.event.answers:
+        return _ask_to_end(case, after)
+    return after, (Effect.KILL, Arm(case.spec.stop_timeout))
 
 
 def _empty_session(case: _Case) -> Result:
     """Stop what the process has left in its session; the restart policy decides afterwards."""
     assert isinstance(case.event, Exited)
-    return _fail(case, case.event.outcome, Effect.TERMINATE)
+    outcome, grace = case.event.outcome, case.spec.stop_timeout
+    if outcome.code not in case.spec.success_exit:
+        grace = min(grace, CRASH_GRACE)
+    return _failed(case, outcome), (Effect.TERMINATE, Arm(grace))
 
 
 def _replace_process(case: _Case) -> Result:
@@ -149,12 +161,15 @@ def _replace_process(case: _Case) -> Result:
 
 
 def _record_outcome(case: _Case) -> Result:
-    """Record how it ended; trouble found before explains more than the exit code."""
+    """Record how it ended, and stop the rest; trouble found before explains more than the code."""
     assert isinstance(case.event, Exited)
     outcome = case.event.outcome
     if case.before.outcome is not None:
         outcome = replace(outcome, trouble=case.before.outcome.trouble)
-    return replace(case.before, outcome=outcome), ()
+    after = replace(case.before, outcome=outcome)
+    if after.stage is StopStage.SESSION:
+        return after, ()
+    return _enter_stage(case, after, StopStage.SESSION)
 
 
 def _start_afterwards(case: _Case) -> Result:
@@ -169,17 +184,28 @@ def _stay_down(case: _Case) -> Result:
     return replace(case.before, then=AfterStop.STAY_DOWN, because=case.event.why), ()
 
 
-def _kill(case: _Case) -> Result:
-    """Kill what the stop signal has not ended."""
+def _insist(case: _Case) -> Result:
+    """Begin the next stage of the stop; after the last one, kill what is left."""
+    match case.before.stage:
+        case StopStage.COMMAND:
+            return _enter_stage(case, case.before, _first_signal(case.spec))
+        case StopStage.MAIN:
+            return _enter_stage(case, case.before, StopStage.SESSION)
     return case.before, (Effect.KILL, Arm(case.spec.stop_timeout))
+
+
+def _replace_command(case: _Case) -> Result:
+    """Send the stop signal, unless that was done."""
+    return _insist(case) if case.before.stage is StopStage.COMMAND else (case.before, ())
 
 
 def _complete_stop(case: _Case) -> Result:
     """Become `stopped`, start again, or apply the restart policy."""
+    assert isinstance(case.event, SessionEmpty)
     if case.before.then is AfterStop.START_AGAIN:
         return _start(case, case.before.because)
     if case.before.then is AfterStop.JUDGE:
-        return _judge(case)
+        return _judge(case, case.event.late)
     return case.enter(State.STOPPED, case.before.because), (Disarm(),)
 
 
@@ -199,22 +225,53 @@ def _give_up(case: _Case) -> Result:
 # --- parts of handlers --------------------------------------------------------------------------
 
 
-def _fail(case: _Case, outcome: Outcome, effect: Effect) -> Result:
-    """Begin to stop after a failure; a run that was stable resets the earlier failures."""
-    after = case.enter(
+STAGES = {
+    StopStage.COMMAND: (Effect.STOP_COMMAND, 0.5),
+    StopStage.MAIN: (Effect.TERMINATE_MAIN, 0.25),
+    StopStage.SESSION: (Effect.TERMINATE, 1.0),
+}
+"""What each stage of a stop begins with, and the part of the time that is left which it may take.
+
+A main process may wait for a child that only a signal ends, as shell scripts with a `trap` do: so
+its stage is the short one.
+"""
+
+
+def _ask_to_end(case: _Case, after: ServiceState) -> Result:
+    """Begin a stop in order: by the stop command if it was running, else by the stop signal."""
+    if case.spec.stop_command is not None and case.before.state is State.RUNNING:
+        return _enter_stage(case, after, StopStage.COMMAND)
+    return _enter_stage(case, after, _first_signal(case.spec))
+
+
+def _first_signal(spec: ServiceSpec) -> StopStage:
+    return StopStage.MAIN if spec.kill_mode == "mixed" else StopStage.SESSION
+
+
+def _enter_stage(case: _Case, after: ServiceState, stage: StopStage) -> Result:
+    """Begin a stage of a stop, with its share of what is left of `stop_timeout`."""
+    effect, share = STAGES[stage]
+    left = max(0.0, case.spec.stop_timeout - (case.now - after.since))
+    return replace(after, stage=stage), (effect, Arm(left * share))
+
+
+def _failed(case: _Case, outcome: Outcome) -> ServiceState:
+    """Return the state after a failure; a run that was stable resets the earlier failures."""
+    return case.enter(
         State.STOPPING,
         outcome.describe(),
         then=AfterStop.JUDGE,
+        stage=StopStage.SESSION,
         outcome=outcome,
         failures=0 if _was_stable(case) else case.before.failures,
     )
-    return after, (effect, Arm(case.spec.stop_timeout))
 
 
-def _judge(case: _Case) -> Result:
+def _judge(case: _Case, late: str) -> Result:
     """Apply the restart policy to a run that ended on its own."""
     spec, before = case.spec, case.before
     outcome = before.outcome or Outcome(trouble="ended for an unknown reason")
+    outcome = outcome.remarked(late)
     ending = outcome.describe()
     if outcome.permanent:
         return case.enter(State.FAILED, ending), (Disarm(),)
@@ -227,8 +284,10 @@ def _judge(case: _Case) -> Result:
         reason = f"{ending}; given up after {spec.start_limit} starts in {spec.start_window:g} s"
         return case.enter(State.FAILED, reason, failures=failures), (Disarm(),)
     after = case.enter(State.BACKOFF, ending, failures=failures)
-    if delay <= 0:
+    if delay <= 0 and failures <= RESTARTS_AT_ONCE:
         return _restart(replace(case, before=after))
+    if delay <= 0:
+        delay = max(0.0, max(before.starts, default=0.0) + SPACING - case.now)
     return after, (Arm(delay),)
 
 
@@ -262,46 +321,43 @@ def _ignored(*events: type[Event]) -> _Row:
     return dict.fromkeys(events, _ignore)
 
 
+_OF_A_PROCESS: _Row = _ignored(
+    Ready, Exited, SessionEmpty, StopCommandFailed, SpawnFailed, Unhealthy, Replaced
+)
 _ENDED: _Row = {
+    **_OF_A_PROCESS,
     **dict.fromkeys((Start, Restart), _start),
     Stop: _settle,
-    **_ignored(Ready, Exited, SessionEmpty, Timeout, SpawnFailed, Unhealthy, Replaced),
+    Timeout: _ignore,
 }
 
 TABLE: Mapping[State, _Row] = {
-    State.STOPPED: {
-        **dict.fromkeys((Start, Restart), _start),
-        **_ignored(Stop, Ready, Exited, SessionEmpty, Timeout, SpawnFailed, Unhealthy, Replaced),
-    },
+    State.STOPPED: {**_ENDED, Stop: _ignore},
     State.STARTING: {
         **dict.fromkeys((Stop, Restart), _stop),
         Ready: _serve,
         Exited: _empty_session,
         Timeout: _abort_start,
         SpawnFailed: _give_up,
-        **_ignored(Start, SessionEmpty, Unhealthy, Replaced),
+        **_ignored(Start, SessionEmpty, StopCommandFailed, Unhealthy, Replaced),
     },
     State.RUNNING: {
         **dict.fromkeys((Stop, Restart), _stop),
         Exited: _empty_session,
         Unhealthy: _stop_unhealthy,
         Replaced: _replace_process,
-        **_ignored(Start, Ready, SessionEmpty, Timeout, SpawnFailed),
+        **_ignored(Start, Ready, SessionEmpty, Timeout, StopCommandFailed, SpawnFailed),
     },
     State.STOPPING: {
         **dict.fromkeys((Start, Restart), _start_afterwards),
         Stop: _stay_down,
         Exited: _record_outcome,
         SessionEmpty: _complete_stop,
-        Timeout: _kill,
+        Timeout: _insist,
+        StopCommandFailed: _replace_command,
         **_ignored(Ready, SpawnFailed, Unhealthy, Replaced),
     },
-    State.BACKOFF: {
-        **dict.fromkeys((Start, Restart), _start),
-        Stop: _settle,
-        Timeout: _restart,
-        **_ignored(Ready, Exited, SessionEmpty, SpawnFailed, Unhealthy, Replaced),
-    },
+    State.BACKOFF: {**_ENDED, Timeout: _restart},
     State.EXITED: _ENDED,
     State.FAILED: _ENDED,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyroctl.errors import PERMANENT_FAILURE
@@ -25,6 +25,8 @@ class Outcome:
     trouble: str | None = None
     ended_by_us: bool = False
     """Whether it was already being stopped, which explains a signal."""
+    remark: str = ""
+    """What else people should know about it; it decides nothing."""
 
     @property
     def permanent(self) -> bool:
@@ -43,7 +45,12 @@ class Outcome:
     def describe(self) -> str:
         """Describe it for users."""
         end = self._describe_end()
-        return f"{self.trouble} ({end})" if self.trouble and end else self.trouble or end
+        what = f"{self.trouble} ({end})" if self.trouble and end else self.trouble or end
+        return "; ".join(filter(None, (what, self.remark)))
+
+    def remarked(self, remark: str) -> Outcome:
+        """Return it with one more remark."""
+        return replace(self, remark="; ".join(filter(None, (self.remark, remark))))
 
     def _describe_end(self) -> str:
         if self.signal is not None:

@@ -14,7 +14,7 @@ from pyroctl.core.diff import service_changes
 from pyroctl.core.history import Ending
 from pyroctl.core.outcome import Outcome
 from pyroctl.core.spec import ServiceSpec
-from pyroctl.core.state import AfterStop, ServiceState, State
+from pyroctl.core.state import AfterStop, ServiceState, State, StopStage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,12 +92,13 @@ def from_json(table: Mapping[str, Any]) -> UnitRecord:
         raise ValueError(f"a record of version {table['version']}")
     state = dict(table["life"])
     state |= {"state": State(state["state"]), "then": AfterStop(state["then"])}
+    state |= {"stage": StopStage(state.get("stage", StopStage.SESSION))}
     state |= {"outcome": _outcome(state["outcome"]), "starts": tuple(state["starts"])}
     end = table["last_end"]
     return UnitRecord(
         state=ServiceState(**_known(ServiceState, state)),
         due=table["due"],
-        last_end=None if end is None else (Outcome(**end[0]), datetime.fromisoformat(end[1])),
+        last_end=None if end is None else (_known_outcome(end[0]), datetime.fromisoformat(end[1])),
         history=tuple(map(_ending, table["history"])),
         listens=table["listens"],
         directory=table["directory"],
@@ -114,14 +115,18 @@ def _known(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _outcome(table: Mapping[str, Any] | None) -> Outcome | None:
-    return None if table is None else Outcome(**table)
+    return None if table is None else _known_outcome(table)
+
+
+def _known_outcome(table: Mapping[str, Any]) -> Outcome:
+    return Outcome(**_known(Outcome, table))
 
 
 def _ending(table: Mapping[str, Any]) -> Ending:
     then = table["then"]
     more = {
         "time": datetime.fromisoformat(table["time"]),
-        "outcome": Outcome(**table["outcome"]),
+        "outcome": _known_outcome(table["outcome"]),
         "then": None if then is None else State(then),
     }
     return Ending(**_known(Ending, {**table, **more}))

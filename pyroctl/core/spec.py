@@ -75,6 +75,7 @@ OnRestart = Annotated[Literal["notify", "handover"], _CHOICE]
 OnNeeds = Annotated[Literal["keep", "restart", "stop"], _CHOICE]
 OnFailure = Annotated[Literal["keep", "shutdown"], _CHOICE]
 Orphans = Annotated[Literal["stop", "adopt"], _CHOICE]
+KillMode = Annotated[Literal["mixed", "session"], _CHOICE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +281,10 @@ class ServiceSpec:
     start_timeout: Live[Span] = 30.0
     stop_signal: Live[SignalName] = "TERM"
     stop_timeout: Live[Seconds] = 10.0
+    kill_mode: Live[KillMode] = "mixed"
+    """Whether the stop signal goes to the main process first, or to the whole session at once."""
+    stop_command: Live[Command | None] = None
+    """A program that asks a running service to end, before the stop signal does."""
     success_exit: Live[ExitCodes] = (0,)
     env: Environment = field(default_factory=dict)
     cwd: File | None = None

@@ -67,7 +67,9 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class SessionEmpty:
-    """No process of its session is left."""
+    """No process of its session is left; `late` describes those that took long, for people."""
+
+    late: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,11 @@ class Timeout:
 
     found: str = ""
     """What was found instead of readiness, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopCommandFailed:
+    """The program that was to stop the service could not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,7 @@ Event = (
     | Exited
     | SessionEmpty
     | Timeout
+    | StopCommandFailed
     | SpawnFailed
     | Unhealthy
     | Replaced
@@ -126,6 +134,10 @@ class Effect(StrEnum):
     """What a step requests, besides the timer."""
 
     SPAWN = "spawn"
+    STOP_COMMAND = "stop command"
+    """Run the program that asks the service to end."""
+    TERMINATE_MAIN = "terminate main"
+    """Send the stop signal to the main process; to the whole session if it ignores that signal."""
     TERMINATE = "terminate"
     """Send the stop signal to every process of the session."""
     KILL = "kill"
@@ -155,6 +167,17 @@ class AfterStop(StrEnum):
     """It ended on its own: the restart policy decides."""
 
 
+class StopStage(StrEnum):
+    """How far a stop has come: what has been asked to end, in this order."""
+
+    COMMAND = "command"
+    """The service, by its `stop_command`."""
+    MAIN = "main"
+    """The main process, by the stop signal."""
+    SESSION = "session"
+    """All processes; what is left is killed next."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceState:
     """Everything that the future of a service depends on."""
@@ -175,3 +198,5 @@ class ServiceState:
     """Why it is in this state, for people."""
     because: str = ""
     """Why it is stopping, unless a user asked for it."""
+    stage: StopStage = StopStage.SESSION
+    """How far the stop has come, while it is stopping."""

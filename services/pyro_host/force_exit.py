@@ -31,6 +31,7 @@ def force_exit(code: int) -> NoReturn:
     Python itself would wait forever for a thread that isn't a daemon and never ends.
     """
     deadline = time.monotonic() + THREADS_TIMEOUT
+    _end_executors(THREADS_TIMEOUT / 2)
     known = (threading.main_thread(), threading.current_thread())
     left = [thread for thread in threading.enumerate() if not (thread.daemon or thread in known)]
     for thread in left:
@@ -43,3 +44,18 @@ def force_exit(code: int) -> NoReturn:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
     os._exit(code)
+
+
+def _end_executors(max_wait: float) -> None:
+    """Do what Python does before it waits for threads: it ends those of `concurrent.futures`.
+
+    They may wait forever, for work that goes on.
+    """
+
+    def end() -> None:
+        for call in reversed(getattr(threading, "_threading_atexits", ())):
+            call()
+
+    thread = threading.Thread(target=end, name="executors", daemon=True)
+    thread.start()
+    thread.join(max_wait)

@@ -118,6 +118,7 @@ group = "no-such-group"
 instances = 2
 ready = { command = "./probe.sh" }
 watchdog = { command = "./watch.sh" }
+stop_command = "./bye.sh"
 [services.es]
 kind = "eventservice"
 ident_file = "gone.key"
@@ -143,11 +144,12 @@ def test_what_is_not_on_this_machine_is_a_warning(deployment: Deployment) -> Non
         ["16", "1", ' services.cmd.group: there is no group "no-such-group" on this machine'],
         ["14", "1", ' services.cmd.command: there is no program "no-such-program" on PATH'],
         ["18", "11", ' services.cmd.ready.command: there is no program "./probe.sh"'],
+        ["20", "1", ' services.cmd.stop_command: there is no program "./bye.sh"'],
         ["19", "14", ' services.cmd.watchdog.command: there is no program "./watch.sh"'],
-        ["22", "1", f" services.es.ident_file: there is no file {root}/gone.key"],
+        ["23", "1", f" services.es.ident_file: there is no file {root}/gone.key"],
     ]
     assert 'hint: did you mean "daemon"?' in checked.stderr
-    assert checked.stdout == f"{path}: valid, 6 services, 11 warnings\n"
+    assert checked.stdout == f"{path}: valid, 6 services, 12 warnings\n"
     warnings = deployment.json("config", "check")["data"]["warnings"]
     assert [(each["service"], each["line"]) for each in warnings[:2]] == [("ns", 3), ("cam", 7)]
     skipped = deployment.run("config", "check", "--no-env-checks")

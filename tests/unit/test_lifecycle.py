@@ -1,4 +1,4 @@
-"""The lifecycle table, row by row, and a state machine that tries to break it."""
+"""The lifecycle table, row by row."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pyroctl.core.lifecycle import TABLE, step
+from pyroctl.core.lifecycle import CRASH_GRACE, RESTARTS_AT_ONCE, SPACING, TABLE, step
 from pyroctl.core.outcome import Outcome
 from pyroctl.core.spec import CommandOptions, ServiceSpec
 from pyroctl.core.state import (
@@ -29,6 +28,7 @@ from pyroctl.core.state import (
     Start,
     State,
     Stop,
+    StopCommandFailed,
     Timeout,
     Unhealthy,
 )
@@ -66,7 +66,8 @@ def test_a_start_spawns_and_waits_for_ready() -> None:
 
 def test_stopping_terminates_then_kills_until_nothing_is_left() -> None:
     """TERM comes first, then KILL after stop_timeout, repeated until the session is empty."""
-    state, actions = step(SPEC, run(SPEC, Start(), Ready()), Stop(), 0.0)
+    spec = replace(SPEC, kill_mode="session")
+    state, actions = step(spec, run(spec, Start(), Ready()), Stop(), 0.0)
     assert actions == (Effect.TERMINATE, Arm(3.0))
     for _ in range(2):
         state, actions = step(SPEC, state, Timeout(), 3.0)
@@ -77,16 +78,67 @@ def test_stopping_terminates_then_kills_until_nothing_is_left() -> None:
     assert (state.state, actions) == (State.STOPPED, (Disarm(),))
 
 
+def test_the_main_process_is_stopped_first() -> None:
+    """What it leaves gets the signal after its end, or a quarter of stop_timeout; then KILL."""
+    asked, actions = step(SPEC, run(SPEC, Start(), Ready()), Stop(), 10.0)
+    assert actions == (Effect.TERMINATE_MAIN, Arm(0.75))
+    state, actions = step(SPEC, asked, Exited(OK), 11.0)
+    assert (state.state, actions) == (State.STOPPING, (Effect.TERMINATE, Arm(2.0)))
+    state, actions = step(SPEC, asked, Timeout(), 10.75)
+    assert (state.state, actions) == (State.STOPPING, (Effect.TERMINATE, Arm(2.25)))
+    assert step(SPEC, state, Exited(OK), 12.0)[1] == ()
+    assert step(SPEC, state, Timeout(), 13.0)[1] == (Effect.KILL, Arm(3.0))
+
+
+def test_a_stop_command_comes_before_the_stop_signal() -> None:
+    """The signal follows at once if it fails, or after half of stop_timeout; all fits in that."""
+    spec = replace(SPEC, stop_command=("bye",), stop_timeout=8.0)
+    asked, actions = step(spec, run(spec, Start(), Ready()), Stop(), 0.0)
+    assert actions == (Effect.STOP_COMMAND, Arm(4.0))
+    assert step(spec, asked, Exited(OK), 1.0)[1] == (Effect.TERMINATE, Arm(7.0))
+    state, actions = step(spec, asked, StopCommandFailed(), 2.0)
+    assert actions == (Effect.TERMINATE_MAIN, Arm(1.5))
+    assert step(spec, state, StopCommandFailed(), 2.0) == (state, ())
+    for now, expected in [
+        (4.0, (Effect.TERMINATE_MAIN, Arm(1.0))),
+        (5.0, (Effect.TERMINATE, Arm(3.0))),
+        (8.0, (Effect.KILL, Arm(8.0))),
+    ]:
+        asked, actions = step(spec, asked, Timeout(), now)
+        assert actions == expected
+    at_once = replace(spec, kill_mode="session")
+    asked = run(at_once, Start(), Ready(), Stop())
+    assert step(at_once, asked, StopCommandFailed(), 0.0)[1] == (Effect.TERMINATE, Arm(8.0))
+
+
+def test_a_stop_command_is_for_services_that_run() -> None:
+    """It isn't run for one that is starting, or hangs; but for one that exceeds its limits."""
+    spec = replace(SPEC, stop_command=("bye",))
+    assert step(spec, run(spec, Start()), Stop(), 0.0)[1][0] is Effect.TERMINATE_MAIN
+    running = run(spec, Start(), Ready())
+    assert step(spec, running, Unhealthy("hangs"), 0.0)[1][0] is Effect.KILL
+    assert step(spec, running, Unhealthy("big", answers=True), 0.0)[1][0] is Effect.STOP_COMMAND
+
+
 def test_a_crash_clears_the_session_before_anything_else() -> None:
     """What a dead process leaves in its session is ended before the next one starts."""
     state, actions = step(SPEC, run(SPEC, Start(), Ready()), Exited(BAD), 0.0)
     assert (state.state, state.then) == (State.STOPPING, AfterStop.JUDGE)
-    assert actions == (Effect.TERMINATE, Arm(3.0))
-    state, actions = step(SPEC, state, SessionEmpty(), 0.0)
+    assert actions == (Effect.TERMINATE, Arm(CRASH_GRACE))
+    state, actions = step(SPEC, state, SessionEmpty("its child 7 took 1 s to end"), 0.0)
     assert (state.state, actions) == (State.BACKOFF, (Arm(1.0),))
+    assert state.reason == "exit code 1; its child 7 took 1 s to end"
     state, actions = step(SPEC, state, Timeout(), 1.0)
     assert (state.state, state.restarts) == (State.STARTING, 1)
     assert actions[0] is Effect.SPAWN
+
+
+def test_what_a_process_leaves_that_ended_well_has_the_whole_time() -> None:
+    """stop_timeout is the grace after a success, and the longest one after a crash."""
+    running = run(SPEC, Start(), Ready())
+    assert step(SPEC, running, Exited(OK), 0.0)[1] == (Effect.TERMINATE, Arm(3.0))
+    short = replace(SPEC, stop_timeout=0.2)
+    assert step(short, running, Exited(BAD), 0.0)[1] == (Effect.TERMINATE, Arm(0.2))
 
 
 def test_what_hangs_is_killed_at_once_and_judged_as_a_crash() -> None:
@@ -171,7 +223,10 @@ def test_starts_outside_the_window_do_not_count() -> None:
     state, _ = step(spec, ServiceState(), Start(), 0.0)
     for n in range(1, 50):
         state, _ = step(spec, state, Exited(BAD), 20.0 * n)
-        state, _ = step(spec, state, SessionEmpty(), 20.0 * n)
+        state, actions = step(spec, state, SessionEmpty(), 20.0 * n)
+        if n > RESTARTS_AT_ONCE:
+            assert (state.state, actions) == (State.BACKOFF, (Arm(0.0),))
+            state, _ = step(spec, state, Timeout(), 20.0 * n)
         assert state.state is State.STARTING
     assert len(state.starts) <= 5
 
@@ -192,6 +247,20 @@ def test_without_a_start_limit_it_is_never_given_up() -> None:
         assert Effect.SPAWN in actions
     assert (pauses[0] <= 0.1, 10.0 < pauses[-1] <= 30.0) == (True, True)
     assert len(life.starts) == 1
+
+
+def test_without_a_delay_and_a_limit_it_uses_no_whole_processor() -> None:
+    """restart_delay = 0 with start_limit = 0: soon one start a second, and `backoff` in between."""
+    spec = replace(SPEC, restart_delay=0.0, start_limit=0)
+    state, now = run(spec, Start()), 0.0
+    for n in range(1, 20):
+        state, _ = step(spec, state, Exited(BAD), now)
+        state, actions = step(spec, state, SessionEmpty(), now)
+        if n > RESTARTS_AT_ONCE:
+            assert (state.state, actions) == (State.BACKOFF, (Arm(SPACING),))
+            now += SPACING
+            state, actions = step(spec, state, Timeout(), now)
+        assert Effect.SPAWN in actions
 
 
 def test_a_start_by_hand_forgets_earlier_starts() -> None:
@@ -217,7 +286,7 @@ def test_a_long_run_forgets_earlier_failures() -> None:
 def test_a_start_that_takes_too_long_is_a_failure_with_a_reason() -> None:
     """A service that isn't ready in time is stopped, and the policy decides as after a crash."""
     state, actions = step(SPEC, run(SPEC, Start()), Timeout(), 7.0)
-    assert actions == (Effect.TERMINATE, Arm(3.0))
+    assert actions == (Effect.TERMINATE_MAIN, Arm(0.75))
     state, _ = step(SPEC, state, Exited(OK), 7.0)
     state, _ = step(SPEC, state, SessionEmpty(), 7.0)
     assert state.state is State.BACKOFF
@@ -246,6 +315,7 @@ def test_what_cannot_be_spawned_has_failed_with_the_reason() -> None:
 
 EVENTS: list[Event] = [
     *(Start(), Stop(), Restart(), Ready(), SessionEmpty(), Timeout(), SpawnFailed("no")),
+    StopCommandFailed(),
     *(Exited(OK), Exited(BAD), Exited(PERMANENT)),
 ]
 
@@ -264,109 +334,3 @@ def test_no_series_of_events_breaks_it(events: list[Event], policy: typing.Any) 
         if handler is TABLE[State.STOPPED][Stop]:
             assert (new, actions) == (state, ())
         state = new
-
-
-class World(RuleBasedStateMachine):
-    """A simulated system around one service: it has processes and a timer, and things go wrong."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.spec = replace(SPEC, restart_delay=0.5, start_limit=3, start_window=50.0)
-        self.state = ServiceState()
-        self.now = 0.0
-        self.leader = False
-        self.rest = 0
-        self.timer: float | None = None
-        self.spawns: list[float] = []
-
-    def send(self, event: Event) -> None:
-        by_hand = isinstance(event, Start | Restart)
-        self.state, actions = step(self.spec, self.state, event, self.now)
-        for action in actions:
-            if action is Effect.SPAWN:
-                assert not self.leader, "two processes of one service"
-                assert not self.rest, "started while something of the last run is left"
-                self.leader = True
-                if by_hand or (
-                    isinstance(event, SessionEmpty) and self.state.then is AfterStop.START_AGAIN
-                ):
-                    self.spawns.clear()
-                self.spawns.append(self.now)
-            elif isinstance(action, Arm):
-                self.timer = self.now + action.seconds
-            elif isinstance(action, Disarm):
-                self.timer = None
-
-    @rule()
-    def start(self) -> None:
-        self.send(Start())
-
-    @rule()
-    def stop(self) -> None:
-        self.send(Stop())
-
-    @rule()
-    def restart(self) -> None:
-        self.send(Restart())
-
-    @precondition(lambda self: self.leader)
-    @rule()
-    def become_ready(self) -> None:
-        self.send(Ready())
-
-    @precondition(lambda self: self.leader)
-    @rule(outcome=st.sampled_from([OK, BAD, PERMANENT, Outcome(signal=9)]), left=st.integers(0, 2))
-    def die(self, outcome: Outcome, left: int) -> None:
-        self.leader, self.rest = False, left
-        self.send(Exited(outcome))
-        if not left:
-            self.send(SessionEmpty())
-
-    @precondition(lambda self: self.leader)
-    @rule()
-    def hang(self) -> None:
-        self.send(Unhealthy("did not answer"))
-
-    @precondition(lambda self: self.leader and self.state.state is State.RUNNING)
-    @rule(ready=st.booleans())
-    def hand_over(self, ready: bool) -> None:
-        self.send(Replaced(ready))
-
-    @precondition(lambda self: self.rest)
-    @rule()
-    def last_of_the_session_ends(self) -> None:
-        self.rest = 0
-        self.send(SessionEmpty())
-
-    @precondition(lambda self: self.timer is not None)
-    @rule()
-    def timer_runs_out(self) -> None:
-        assert self.timer is not None
-        self.now, self.timer = max(self.now, self.timer), None
-        self.send(Timeout())
-
-    @rule(seconds=st.floats(0, 100))
-    def time_passes(self, seconds: float) -> None:
-        if self.timer is not None:
-            seconds = min(seconds, max(0.0, self.timer - self.now))
-        self.now += seconds
-
-    @invariant()
-    def a_process_exists_exactly_when_the_state_has_one(self) -> None:
-        alive = self.leader or self.rest > 0
-        assert alive == (self.state.state in {State.STARTING, State.RUNNING, State.STOPPING})
-        if self.state.state in {State.STARTING, State.RUNNING}:
-            assert self.leader
-
-    @invariant()
-    def what_is_in_between_always_has_a_timer(self) -> None:
-        between = {State.STARTING, State.STOPPING, State.BACKOFF}
-        assert (self.timer is not None) == (self.state.state in between)
-
-    @invariant()
-    def starts_by_itself_stay_within_the_limit(self) -> None:
-        recent = [when for when in self.spawns if self.now - when < self.spec.start_window]
-        assert len(recent) <= self.spec.start_limit
-
-
-TestWorld = World.TestCase

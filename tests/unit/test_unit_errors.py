@@ -11,7 +11,8 @@ import pytest
 
 from pyroctl.core.spec import CommandOptions, ServiceSpec
 from pyroctl.core.state import SETTLED, Start, State, Stop
-from pyroctl.manager.deployment.unit import Unit, UnitParts
+from pyroctl.manager.deployment.unit import Unit
+from pyroctl.manager.deployment.unit_parts import UnitParts
 from pyroctl.paths import Paths
 
 if TYPE_CHECKING:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyroctl.cli import command as cli
 from pyroctl.cli.arguments import services_argument
-from pyroctl.cli.background import ensure_manager
+from pyroctl.cli.background import await_end, ensure_manager
 from pyroctl.cli.output import Result
-from pyroctl.control.client import call
-from pyroctl.errors import EXIT_OK, ManagerNotRunning, NoAnswer, Reported, UsageError
+from pyroctl.control.client import call, crashed_manager
+from pyroctl.errors import (
+    EXIT_OK,
+    ManagerExited,
+    ManagerNotRunning,
+    NoAnswer,
+    Reported,
+    ShuttingDown,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App
@@ -41,17 +49,12 @@ def command(
     """
     if atomic + (wait is not None) + no_wait > 1:
         raise UsageError("--atomic, --wait and --no-wait exclude each other")
-    launched = ensure_manager(app)
     more = {"atomic": "yes"} if atomic else {"until_left": "yes"}
     if no_wait:
         more["no_wait"] = "yes"
     if wait is not None:
         more["wait"] = str(wait)
-    try:
-        reply = app.call("start", services, **more)
-    except Reported:
-        _end_unused(app, launched=launched)
-        raise
+    reply, launched = _request(app, services, more)
     if atomic and reply["exit_code"] != EXIT_OK:
         _end_unused(app, launched=launched)
     up = any(row["state"] in UP for row in reply["data"]["services"])
@@ -59,6 +62,28 @@ def command(
         running = ", ".join(row["name"] for row in reply["data"]["services"])
         app.output.progress(f"already running: {running}" if running else "no service is enabled")
     return Result(reply["data"], reply["errors"], reply["exit_code"], partial=up)
+
+
+def _request(
+    app: App, services: tuple[str, ...], more: dict[str, str]
+) -> tuple[dict[str, Any], bool]:
+    """Return the reply of the manager, and whether this command has started it.
+
+    If the manager is shutting down, for another command, wait for that and start the next one.
+    """
+    while True:
+        launched = ensure_manager(app)
+        try:
+            return app.call("start", services, **more), launched
+        except ManagerExited:
+            if crashed_manager(app.paths) is not None or not await_end(app):
+                raise
+        except Reported as error:
+            if error.entries()[0]["code"] != ShuttingDown.code:
+                _end_unused(app, launched=launched)
+                raise
+            if not await_end(app):
+                raise
 
 
 def _end_unused(app: App, *, launched: bool) -> None:

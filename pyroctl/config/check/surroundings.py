@@ -135,6 +135,8 @@ def _programs(spec: ServiceSpec) -> Iterator[tuple[Path, str]]:
             yield ("command",), options.command[0]
         if isinstance(options.ready, CommandReady):
             yield ("ready", "command"), options.ready.command[0]
+    if spec.stop_command is not None and spec.stop_command[0] not in PYTHON_NAMES:
+        yield ("stop_command",), spec.stop_command[0]
     if spec.watchdog is not None and spec.watchdog.command is not None:
         yield ("watchdog", "command"), spec.watchdog.command[0]
 

@@ -3,7 +3,8 @@
 The manager reports on stdin every session that it starts ("+SID GRACE", or "~SID GRACE" for a
 helper of a service), every one that is empty ("-SID"), and its orderly end ("."). If the pipe
 closes without the latter, or while sessions are left, their processes get SIGTERM, and SIGKILL
-after their grace (seconds). So does every process with PYROCTL_RUN=MARK in its environment: one
+after their grace (seconds); SIGTERM comes to the leader of a session first, and to the others after
+its end or half of the grace. So does every process with PYROCTL_RUN=MARK in its environment: one
 that has left its session, or has only just started. The pipe does not close before that, because a
 process on its way to exec also holds it.
 
@@ -72,12 +73,14 @@ def clean_up(sessions: dict[int, float], mark: bytes = b"") -> None:
             pid: sid for pid, sid in found.items() if lived < killed.get(pid, lived) + KILL_TIMEOUT
         }
         for pid, sid in left.items():
-            if lived >= sessions.get(sid, LONGEST_GRACE):
+            grace = sessions.get(sid, LONGEST_GRACE)
+            led = pid != sid and sid in left
+            if lived >= grace:
                 killed.setdefault(pid, lived)
                 send(pid, signal.SIGKILL)
-            elif pid not in signalled:
+            elif pid not in signalled and not (led and lived < grace / 2):
+                signalled.add(pid)
                 send(pid, signal.SIGTERM)
-        signalled |= set(left)
         if left:
             wait_for_any(list(left), 0.2)
         elif mark:

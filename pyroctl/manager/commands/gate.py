@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pyroctl.errors import PyroctlError
+from pyroctl.errors import PyroctlError, ShuttingDown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator
@@ -68,7 +68,7 @@ class Gate:
     ) -> Message:
         """Run an operation when nothing that came before conflicts with it.
 
-        Raises PyroctlError if the gate is closed.
+        Raises ShuttingDown or another PyroctlError if the gate is closed.
         """
         earlier = [other for other in self._scopes if scope.conflicts(other)]
         self._scopes.append(scope)
@@ -79,7 +79,7 @@ class Gate:
             for other in earlier:
                 await other.done.wait()
             if self.stopping:
-                raise PyroctlError("the manager is shutting down")
+                raise ShuttingDown
             if self.replaced:
                 raise PyroctlError("the manager is being replaced", hint="try again in a moment")
             return await operation(send)

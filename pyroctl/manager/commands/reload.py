@@ -14,7 +14,7 @@ from pyroctl.core.diff import manager_changes
 from pyroctl.core.reload_plan import INTERRUPTING, Action, Present, reload_plan
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import SETTLED, USABLE, State
-from pyroctl.errors import NotEnded, PyroctlError
+from pyroctl.errors import NotEnded, PyroctlError, ShuttingDown
 from pyroctl.manager.commands import operations
 from pyroctl.manager.commands.starting import start_all_or_none
 from pyroctl.manager.deployment.stopping import take_down
@@ -143,7 +143,7 @@ async def _do(
         supervisor.apply(new)
         for step in steps:
             if supervisor.closing:
-                raise PyroctlError("the manager is shutting down")
+                raise ShuttingDown
             failures: Sequence[ServiceFailed] = ()
             names = [step.service]
             if step.action is Action.STOP:

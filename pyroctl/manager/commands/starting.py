@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import plan
 from pyroctl.core.state import SETTLED, USABLE, AfterStop, State
-from pyroctl.errors import NotEnded, PyroctlError, ServiceFailed
+from pyroctl.errors import NotEnded, ServiceFailed, ShuttingDown
 from pyroctl.manager.commands import restarts
 from pyroctl.manager.deployment.stopping import take_down
 
@@ -46,7 +46,7 @@ class StartAttempt:
 
     def __init__(self, supervisor: Supervisor, names: Iterable[str], progress: Progress) -> None:
         if supervisor.closing:
-            raise PyroctlError("the manager is shutting down")
+            raise ShuttingDown
         names = list(names)
         waves = plan.start_waves(names, supervisor.needs())
         self._supervisor = supervisor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Protocol
 
+from pyroctl.manager.deployment.stop_command import StopCommand
 from pyroctl.manager.process.pidfd import ProcessWatch
 from pyroctl.manager.process.service_process import PriorProcess, ProcessParts, ServiceProcess
 
@@ -54,6 +55,9 @@ class UnitProcesses:
         self._on_empty = on_empty
         snapshot = detached.snapshot
         self._parts = ProcessParts(log, cleanup, snapshot, on_ready, on_exit, self._gone)
+        self._log = log
+        self._stop_command: StopCommand | None = None
+        self._main_asked = False
         self.current: ServiceProcess | None = None
         self.successor: ServiceProcess | None = None
         self.all: list[ServiceProcess] = []
@@ -93,14 +97,50 @@ class UnitProcesses:
             elif entry.pid == record.successor:
                 self.successor = process
 
-    def terminate(self, number: int) -> None:
-        """Send the stop signal to all processes of the service."""
+    def run_stop_command(self, command: Sequence[str], on_failed: Callable[[], None]) -> None:
+        """Run a program that asks the service to end; call `on_failed` if it can't, or fails.
+
+        The service counts as down only when the program has ended, too.
+        """
+        assert self.current is not None
+
+        def ended(failed: bool) -> None:
+            self._stop_command = None
+            if failed:
+                on_failed()
+            if not self.all:
+                self._await_detached()
+
+        helpers, pid = self.current.helpers, self.current.pid
+        try:
+            self._stop_command = StopCommand(helpers, command, pid, self._log.note, ended)
+        except (OSError, ValueError) as error:
+            self._log.note(f"stop_command failed: {error}")
+            on_failed()
+
+    def terminate(self, number: int, *, main_only: bool) -> None:
+        """Send the stop signal to all processes of the service, or to the main process only.
+
+        One that ignores that signal gets it along with all others.
+        """
+        if self.current is not None and not self.current.ended:
+            self._kill_stop_command()  # it has had its time
+        if main_only:
+            for process in self.all:
+                process.handle.terminate_main(number)
+            self._main_asked = True
+            return
+        if self._main_asked and self.current is not None and not self.current.ended:
+            self._log.note(
+                f"process {self.current.pid} doesn't end: its whole session is signalled"
+            )
         for process in self.all:
             process.handle.terminate(number)
         self._detached.signal(self._name, number)
 
     def kill(self) -> None:
         """Kill all processes of the service."""
+        self._kill_stop_command()
         for process in self.all:
             process.handle.kill()
         self._detached.signal(self._name, signal.SIGKILL)
@@ -122,6 +162,22 @@ class UnitProcesses:
         if self.current is not None:
             found.setdefault(self.current.pid, []).extend(self._detached.of(self._name))
         return found
+
+    def _kill_stop_command(self) -> None:
+        if self._stop_command is not None:
+            self._stop_command.kill()
+
+    def stop_watching(self) -> None:
+        """Stop watching the processes, because another program continues with them."""
+        self._kill_stop_command()
+        for process in self.all:
+            process.stop_watching()
+
+    def left(self) -> tuple[int, ...]:
+        """Return the pids of what the current process has left after its end."""
+        assert self.current is not None
+        found = {*self._detached.snapshot.members(self.current.pid), *self._detached.of(self._name)}
+        return tuple(sorted(found - {self.current.pid}))
 
     def pids(self) -> list[int]:
         """Return the pids of all processes of the service, in whatever session."""
@@ -151,10 +207,11 @@ class UnitProcesses:
             except ProcessLookupError:
                 continue
             return
-        if not self.all:
+        if not self.all and self._stop_command is None:
             ended, self._ended = self._ended, []
             self._names.release(ended, self._emptied)
 
     def _emptied(self) -> None:
         self.current = self.successor = None
+        self._main_asked = False
         self._on_empty()

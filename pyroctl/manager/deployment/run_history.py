@@ -4,32 +4,72 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyroctl.core.history import Ending, conclude, remember
 from pyroctl.core.outcome import Outcome
+from pyroctl.core.spec import CommandOptions, PortReady
 from pyroctl.core.state import Exited, SpawnFailed, State
+from pyroctl.manager.process import port_owner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyroctl.core.history import History
+    from pyroctl.core.spec import ServiceSpec
     from pyroctl.core.state import Event, ServiceState
+    from pyroctl.manager.deployment.processes import UnitProcesses
     from pyroctl.manager.process.service_process import ServiceProcess
 
 
-def as_known(outcome: Outcome, state: State, detached: Callable[[], list[str]]) -> Outcome:
+NOTICEABLE = 0.5
+"""Seconds that leftover processes may take to end before people are told."""
+SHOWN = 3
+"""How many of them are named."""
+
+
+class Leftovers(NamedTuple):
+    """The processes that one has left when it ended by itself, at the monotonic time `since`."""
+
+    pids: tuple[int, ...] = ()
+    since: float = 0.0
+
+    def describe(self, now: float) -> str:
+        """Return that they took long to end; "" if they didn't."""
+        seconds = round(now - self.since, 1)
+        if not self.pids or seconds < NOTICEABLE:
+            return ""
+        more = f" and {len(self.pids) - SHOWN} more" if len(self.pids) > SHOWN else ""
+        what = "child" if len(self.pids) == 1 else "children"
+        return (
+            f"its {what} {', '.join(map(str, self.pids[:SHOWN]))}{more} took {seconds:g} s to end"
+        )
+
+
+def as_known(
+    outcome: Outcome,
+    state: State,
+    spec: ServiceSpec,
+    left: Leftovers,
+    processes: UnitProcesses,
+) -> Outcome:
     """Add to an outcome what only the manager knows: whether it ended the process, or what is left.
 
-    `detached` describes the processes that have left the service's session.
+    If it failed, also who has its port.
     """
     if state is State.STOPPING:
         return replace(outcome, ended_by_us=True)
-    left = detached()
-    if not left:
-        return outcome
-    trouble = f"{', '.join(left)} went into the background: run it in the foreground"
-    return replace(outcome, trouble=trouble)
+    if outcome.code == 0:
+        left_session = processes.detached()
+        if not left_session:
+            return outcome
+        names = ", ".join(left_session)
+        trouble = f"{names} went into the background: run it in the foreground"
+        return replace(outcome, trouble=trouble)
+    match spec.options:
+        case CommandOptions(ready=PortReady(port=port)):
+            owner = port_owner.describe_other(port, left.pids)
+            if owner is not None:
+                return outcome.remarked(f"port {port} is taken by {owner}")
+    return outcome
 
 
 def note_event(

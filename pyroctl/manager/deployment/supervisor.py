@@ -30,7 +30,8 @@ from pyroctl.manager.deployment.name_registry import NameRegistry
 from pyroctl.manager.deployment.scheduler import Scheduler
 from pyroctl.manager.deployment.state_events import StateEvents
 from pyroctl.manager.deployment.stopping import take_down
-from pyroctl.manager.deployment.unit import Unit, UnitParts
+from pyroctl.manager.deployment.unit import Unit
+from pyroctl.manager.deployment.unit_parts import UnitParts
 from pyroctl.manager.process.listening import lent_sockets
 from pyroctl.manager.reexec import ReexecState
 

@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +31,15 @@ from pyroctl.core.state import (
     SessionEmpty,
     SpawnFailed,
     State,
+    StopCommandFailed,
+    StopStage,
     Timeout,
     Unhealthy,
 )
-from pyroctl.kinds import LaunchContext, launch
+from pyroctl.kinds import launch, words
 from pyroctl.manager.deployment.processes import UnitProcesses
 from pyroctl.manager.deployment.resources import ServiceResources
-from pyroctl.manager.deployment.run_history import as_known, note_event, note_other
+from pyroctl.manager.deployment.run_history import Leftovers, as_known, note_event, note_other
 from pyroctl.manager.fdstore.remote_log import open_log
 from pyroctl.manager.health.health import Health
 from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
@@ -45,36 +47,15 @@ from pyroctl.manager.process.listening import AddressRefused
 from pyroctl.manager.process.service_process import StartPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Container, Mapping
 
     from pyroctl.core.history import History
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds import ListenAddress
-    from pyroctl.manager.cleanup.cleanup_client import CleanupClient
-    from pyroctl.manager.cleanup.detached import DetachedProcesses
-    from pyroctl.manager.deployment.processes import Names
-    from pyroctl.manager.fdstore.client import FdStoreClient
+    from pyroctl.manager.deployment.unit_parts import UnitParts
     from pyroctl.manager.process.service_process import ServiceProcess
-    from pyroctl.paths import Paths
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class UnitParts:
-    """What all units of a deployment share."""
-
-    paths: Paths
-    launch_context: Callable[[ServiceSpec], LaunchContext]
-    """Called at each start."""
-    missing_need: Callable[[ServiceSpec], str | None]
-    """Returns the name of a need that is not ready; until there is none, no process starts."""
-    on_change: Callable[[Unit, State], None]
-    """Called after each change of state, with the old one."""
-    cleanup: CleanupClient
-    detached: DetachedProcesses
-    names: Names
-    fdstore: FdStoreClient | None = None
 
 
 class Unit:
@@ -102,6 +83,7 @@ class Unit:
             on_exit=self._exited,
             on_empty=self._session_empty,
         )
+        self._left = Leftovers()
         self._notify_path = os.path.join(parts.paths.notify, self.name)
         self._events: deque[Event] = deque()
         self._sending = False
@@ -223,15 +205,14 @@ class Unit:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_at(max(due, loop.time()), self._timed_out)
         if self.state is State.STOPPING:
-            self._terminate()
+            self._continue_to_stop()
         self._watch()
 
     def stop_watching(self) -> None:
         """Stop watching the processes, because another program continues with them."""
         if self._health is not None:
             self._health.cancel()
-        for process in self.processes.all:
-            process.stop_watching()
+        self.processes.stop_watching()
 
     # --- the lifecycle -------------------------------------------------------------------------
 
@@ -281,13 +262,13 @@ class Unit:
                 self._disarm()
             case Effect.SPAWN:
                 self._spawn()
-            case Effect.TERMINATE:
-                self._terminate()
+            case Effect.STOP_COMMAND:
+                self._run_stop_command()
+            case Effect.TERMINATE_MAIN | Effect.TERMINATE as effect:
+                self._terminate(main_only=effect is Effect.TERMINATE_MAIN)
             case Effect.KILL:
                 if self.processes.all:
-                    outcome = self.service_state.outcome or Outcome()
-                    late = f"still running after {self.spec.stop_timeout:g} s"
-                    self.log.note(f"{outcome.trouble or late}: killed")
+                    self.log.note(f"{self._why_killed()}: killed")
                 self.processes.kill()
 
     def _timed_out(self) -> None:
@@ -299,8 +280,25 @@ class Unit:
             self._timer.cancel()
             self._timer = None
 
-    def _terminate(self) -> None:
-        self.processes.terminate(signal.Signals[f"SIG{self.spec.stop_signal}"])
+    def _why_killed(self) -> str:
+        outcome = self.service_state.outcome
+        trouble = outcome.trouble if outcome is not None else None
+        return trouble or f"still running after {time.monotonic() - self.service_state.since:.3g} s"
+
+    def _continue_to_stop(self) -> None:
+        """Repeat the stop signal, in case the other manager has only just decided to send it."""
+        if (stage := self.service_state.stage) is StopStage.COMMAND:
+            self.send(StopCommandFailed())  # it ended with that manager
+        else:
+            self._terminate(main_only=stage is StopStage.MAIN)
+
+    def _run_stop_command(self) -> None:
+        command = words(self.spec.stop_command or (), self._parts.launch_context(self.spec))
+        self.processes.run_stop_command(command, lambda: self.send(StopCommandFailed()))
+
+    def _terminate(self, *, main_only: bool) -> None:
+        number = signal.Signals[f"SIG{self.spec.stop_signal}"]
+        self.processes.terminate(number, main_only=main_only)
         if self.waiting_for is not None:
             self.waiting_for = None
             self.send(SessionEmpty())  # it was still waiting: there is no process
@@ -381,7 +379,8 @@ class Unit:
 
     def _exited(self, process: ServiceProcess, outcome: Outcome) -> None:
         if process is self.process:
-            outcome = as_known(outcome, self.state, self.processes.detached)
+            self._left = Leftovers(self.processes.left(), time.monotonic())
+            outcome = as_known(outcome, self.state, process.spec, self._left, self.processes)
             self.last_end = (outcome, datetime.now(UTC).astimezone())
             if self.processes.successor is not None and self.state is State.RUNNING:
                 self._replace(ready=False)
@@ -397,4 +396,7 @@ class Unit:
 
     def _session_empty(self) -> None:
         self.log.finish()
-        self.send(SessionEmpty())
+        late, self._left = self._left.describe(time.monotonic()), Leftovers()
+        if self.last_end:
+            self.last_end = self.last_end[0].remarked(late), self.last_end[1]
+        self.send(SessionEmpty(late))

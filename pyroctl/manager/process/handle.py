@@ -9,7 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from pyroctl.core.outcome import outcome_of
-from pyroctl.manager.process import sessions
+from pyroctl.manager.process import procfs, sessions
 from pyroctl.manager.process.pidfd import ProcessWatch
 
 if TYPE_CHECKING:
@@ -63,11 +63,20 @@ class ProcessHandle:
         self._on_exit = on_exit
         self._on_gone = on_gone
         self.pid = process.pid
+        self._watch: ProcessWatch | None = None
         pipes.start(self.pid)
         try:
-            ProcessWatch(self.pid, self._process_ended)
+            self._watch = ProcessWatch(self.pid, self._process_ended)
         except ProcessLookupError:  # it was reattached, and has ended
             asyncio.get_running_loop().call_soon(self._process_ended)
+
+    def terminate_main(self, number: int) -> None:
+        """Send the stop signal to the process itself; to all if it ignores that, or has ended."""
+        if self._watch is None or procfs.ignores(self.pid, number):
+            self.terminate(number)
+        else:
+            self._watch.send_signal(number)
+            self._watch.send_signal(signal.SIGCONT)  # a stopped one must notice
 
     def terminate(self, number: int) -> None:
         """Send the stop signal to every process of the session."""
@@ -83,6 +92,7 @@ class ProcessHandle:
         return {**self._pipes.descriptors(), **control}
 
     def _process_ended(self) -> None:
+        self._watch = None
         outcome = outcome_of(self._process.wait())
         self._pipes.drain(lambda: self._report_end(outcome))  # its last output comes first
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
+import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +25,12 @@ class ProcessWatch:
     def _ended(self) -> None:
         self.cancel()
         self._on_end()
+
+    def send_signal(self, number: int) -> None:
+        """Signal the process, and never one that has its pid later; nothing after its end."""
+        if self._fd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._fd, number)
 
     def cancel(self) -> None:
         """Stop watching; calling it again does no harm."""

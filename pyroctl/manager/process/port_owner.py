@@ -12,7 +12,7 @@ from pyroctl.control import registry
 from pyroctl.manager.process import listeners, procfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
 PROMETHEUS = 9090
 LONGEST_COMMAND = 100
@@ -20,12 +20,20 @@ LONGEST_COMMAND = 100
 
 def describe(port: int) -> str:
     """Return who listens there, such as `another program (pid 42: nginx -g ...)`."""
-    sockets = {
-        each.inode: each.uid
-        for each in listeners.tcp_listeners()
-        if isinstance(each.place, tuple) and each.place[1] == port
-    }
+    sockets = _listeners(port)
+    return _describe(port, sockets, list(_holders(set(sockets))))
+
+
+def describe_other(port: int, own: Container[int]) -> str | None:
+    """Return who listens there, unless nobody or one of the processes `own` does."""
+    sockets = _listeners(port)
     pids = list(_holders(set(sockets)))
+    if not sockets or any(pid in own for pid in pids):
+        return None
+    return _describe(port, sockets, pids)
+
+
+def _describe(port: int, sockets: Mapping[str, int], pids: Sequence[int]) -> str:
     deployments = {entry.pid: entry for entry in registry.running(os.environ)}
     for pid in pids:
         if pid == os.getpid():
@@ -42,6 +50,15 @@ def describe(port: int) -> str:
         known = "".join(f" (of user {_user(uid)})" for uid in sorted(set(sockets.values()))[:1])
     also = "; it is Prometheus's default port, too" if port == PROMETHEUS else ""
     return f"another program{known}{also}"
+
+
+def _listeners(port: int) -> dict[str, int]:
+    """Return the user of each socket that listens at a TCP port, by its inode."""
+    return {
+        each.inode: each.uid
+        for each in listeners.tcp_listeners()
+        if isinstance(each.place, tuple) and each.place[1] == port
+    }
 
 
 def _holders(inodes: set[str]) -> Iterator[int]:

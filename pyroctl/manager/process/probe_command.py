@@ -14,7 +14,7 @@ from pyroctl.manager.process.pidfd import ProcessWatch
 from pyroctl.manager.process.spawn import FOLLOW, SHIM, shim_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds import Launch
@@ -36,7 +36,7 @@ class Cleanup(Protocol):
 class HelperRunner:
     """Starts programs that run as a service does: with its environment, directory, user and limits.
 
-    Each has a session of its own, which doesn't outlive the manager, and no output.
+    Each has a session of its own, which doesn't outlive the manager.
     """
 
     def __init__(self, spec: ServiceSpec, launch: Launch, cleanup: Cleanup) -> None:
@@ -44,14 +44,23 @@ class HelperRunner:
         self._env = launch.env
         self._cleanup = cleanup
 
-    def start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Start a program; raise OSError. Its exit code is 125 if it can't be executed."""
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        output: int = subprocess.DEVNULL,
+    ) -> subprocess.Popen[bytes]:
+        """Start a program with more variables `env`, which writes to the descriptor `output`.
+
+        Raises OSError or ValueError. Its exit code is 125 if it can't be executed.
+        """
         process = subprocess.Popen(
             [*SHIM, *self._settings, "--", *command],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=self._env,
+            stdout=output,
+            stderr=output,
+            env={**self._env, **(env or {})},
             cwd="/",
             start_new_session=True,
         )

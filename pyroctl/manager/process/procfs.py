@@ -41,6 +41,16 @@ def is_alive(pid: int) -> bool:
     return fields is not None and fields[STATE] not in {b"Z", b"X"}
 
 
+def ignores(pid: int, number: int) -> bool:
+    """Return whether the process ignores a signal; False without such a process."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            masks = [line.split()[1] for line in file if line.startswith(b"SigIgn:")]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return bool(masks) and bool(int(masks[0], 16) >> (number - 1) & 1)
+
+
 def start_time(pid: int) -> int | None:
     """Return when the kernel started the process, in ticks since boot; None if there is none.
 

@@ -43,6 +43,9 @@ class OutputLog(Protocol):
     ) -> Pipes:
         """Return the pipes of a process that writes into this log, see ServiceLog, RemoteLog."""
 
+    def note(self, text: str) -> None:
+        """Write a line of the manager's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessParts:
