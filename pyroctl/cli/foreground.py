@@ -7,8 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Result
-from pyroctl.cli.printable import log_text, printable
 from pyroctl.config.subprocess_loader import Loading
+from pyroctl.printable import log_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from pyroctl.cli.commands import COMMANDS
-from pyroctl.cli.printable import log_text, shown, styled
+from pyroctl.cli.styles import shown, styled
 from pyroctl.errors import EXIT_INTERRUPTED, EXIT_OK, PyroctlError, system_error
+from pyroctl.printable import log_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

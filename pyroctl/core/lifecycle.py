@@ -95,7 +95,6 @@ def _restart(case: _Case) -> Result:
     """Start automatically, after a failure."""
     after = case.enter(
         State.STARTING,
-        case.before.reason,
         starts=(*_recent(case.before.starts, case.now, case.spec), case.now),
         restarts=case.before.restarts + 1,
         outcome=None,
@@ -105,7 +104,7 @@ def _restart(case: _Case) -> Result:
 
 def _serve(case: _Case) -> Result:
     """Become `running`."""
-    return case.enter(State.RUNNING, case.before.reason), (Disarm(),)
+    return case.enter(State.RUNNING), (Disarm(),)
 
 
 def _stop(case: _Case) -> Result:
@@ -201,7 +200,7 @@ def _fail(case: _Case, outcome: Outcome, effect: Effect) -> Result:
     """Begin to stop after a failure; a run that was stable resets the earlier failures."""
     after = case.enter(
         State.STOPPING,
-        outcome.describe(),
+        outcome.explain(),
         then=AfterStop.JUDGE,
         outcome=outcome,
         failures=0 if _was_stable(case) else case.before.failures,
@@ -213,7 +212,7 @@ def _judge(case: _Case) -> Result:
     """Apply the restart policy to a run that ended on its own."""
     spec, before = case.spec, case.before
     outcome = before.outcome or Outcome(trouble="ended for an unknown reason")
-    ending = outcome.describe()
+    ending = outcome.explain()
     if outcome.permanent:
         return case.enter(State.FAILED, ending), (Disarm(),)
     success = outcome.succeeded(spec.success_exit)

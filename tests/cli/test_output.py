@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyroctl.cli.printable import log_text, printable, shown, styled
+from pyroctl.cli.styles import shown, styled
+from pyroctl.printable import log_text, printable
 from tests.harness import BIN
 from tests.real.test_start_and_stop import service
 from tests.real.test_warnings import on_a_terminal

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result, table
-from pyroctl.cli.printable import printable
 from pyroctl.control.registry import running
+from pyroctl.printable import printable
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App

@@ -16,7 +16,6 @@ from pyroctl.cli.output import (
     table,
     terminal_width,
 )
-from pyroctl.cli.printable import printable
 from pyroctl.control.client import crashed_manager, services_await_manager
 from pyroctl.errors import (
     EXIT_NOT_RUNNING,
@@ -25,6 +24,7 @@ from pyroctl.errors import (
     ManagerNotRunning,
     UnknownService,
 )
+from pyroctl.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -212,20 +212,11 @@ def _cells(row: Row, enabled: Sequence[str], *, usage: bool) -> list[str]:
 
 
 def why(row: Row) -> str:
-    """Return why a service is in its state, as far as that is still true.
-
-    What a service that is up again reports may begin with the reason of its last end, which is
-    over; notes about the present, in parentheses, follow it.
-    """
+    """Return why a service is in its state, or how it last ended if it is down."""
     detail: str = row["detail"]
     end = row["exit"]
-    if row["state"] in {"running", "starting"} and end is not None:
-        past, bracket, notes = detail.partition(" (")
-        if not past.startswith(("waiting for ", IN_HANDOVER)) and (
-            row["restarts"] or end["text"] in past
-        ):
-            return f"{bracket}{notes}".strip()
-    return detail or ("" if end is None or row["state"] == "running" else end["text"])
+    up = row["state"] in {"running", "starting"}
+    return detail or ("" if end is None or up else end["text"])
 
 
 def _usage(row: Row) -> tuple[str, str]:

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Result
-from pyroctl.cli.printable import shown
 from pyroctl.cli.status.view import public, query, render
+from pyroctl.cli.styles import shown
 from pyroctl.errors import PyroctlError
 
 if TYPE_CHECKING:

@@ -7,29 +7,39 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pyroctl.core.history import Ending, conclude, remember
-from pyroctl.core.outcome import Outcome
-from pyroctl.core.state import Exited, SpawnFailed, State
+from pyroctl.core.outcome import Outcome, last_said
+from pyroctl.core.state import AfterStop, Exited, SpawnFailed, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyroctl.core.history import History
+    from pyroctl.core.spec import ServiceSpec
     from pyroctl.core.state import Event, ServiceState
     from pyroctl.manager.process.service_process import ServiceProcess
 
 
-def as_known(outcome: Outcome, state: State, detached: Callable[[], list[str]]) -> Outcome:
-    """Add to an outcome what only the manager knows: whether it ended the process, or what is left.
+def as_known(
+    outcome: Outcome,
+    state: ServiceState,
+    spec: ServiceSpec,
+    lines: Sequence[str],
+    detached: Callable[[], list[str]],
+) -> Outcome:
+    """Add to an outcome what only the manager knows.
 
-    `detached` describes the processes that have left the service's session.
+    That is whether the manager ended the process, and what it said in its last `lines` of output if
+    it failed. `detached` describes the processes that have left the service's session.
     """
-    if state is State.STOPPING:
-        return replace(outcome, ended_by_us=True)
-    left = detached()
-    if not left:
-        return outcome
-    trouble = f"{', '.join(left)} went into the background: run it in the foreground"
-    return replace(outcome, trouble=trouble)
+    if state.state is State.STOPPING:
+        outcome = replace(outcome, ended_by_us=True)
+        if state.then is not AfterStop.JUDGE:
+            return outcome
+    elif left := detached():
+        trouble = f"{', '.join(left)} went into the background: run it in the foreground"
+        outcome = replace(outcome, trouble=trouble)
+    succeeded = outcome.succeeded(spec.success_exit) and state.outcome is None
+    return outcome if succeeded else replace(outcome, said=last_said(lines))
 
 
 def note_event(
@@ -42,7 +52,7 @@ def note_event(
     match event:
         case Exited(outcome):
             requested = state.reason if state.state is State.STOPPING else ""
-            reason = requested or outcome.describe()
+            reason = requested or outcome.explain()
             return remember(history, _ending(process, outcome, reason, at))
         case SpawnFailed(reason):
             return remember(history, _ending(None, Outcome(trouble=reason), reason, at))

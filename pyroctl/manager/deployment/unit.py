@@ -380,7 +380,8 @@ class Unit:
 
     def _exited(self, process: ServiceProcess, outcome: Outcome) -> None:
         if process is self.process:
-            outcome = as_known(outcome, self.state, self.processes.detached)
+            known = (self.spec, self.log.last_lines(), self.processes.detached)
+            outcome = as_known(outcome, self.service_state, *known)
             self.last_end = (outcome, datetime.now(UTC).astimezone())
             if self.processes.successor is not None and self.state is State.RUNNING:
                 self._replace(ready=False)

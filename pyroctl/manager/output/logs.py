@@ -106,8 +106,9 @@ class ServiceLog:
             self._write(stream, stream.lines.feed(text.encode("latin-1")))
 
     def last_lines(self) -> list[str]:
-        """Return the last lines of the service, oldest first."""
-        return [line.decode(errors="replace") for line in self._last]
+        """Return the last lines of the service, oldest first; unfinished ones, too."""
+        unfinished = [stream.lines.unfinished for stream in (self._output, self._errors)]
+        return [line.decode(errors="replace") for line in (*self._last, *filter(None, unfinished))]
 
     def begin_run(self) -> None:
         """Begin a new run, which has its own last lines."""
