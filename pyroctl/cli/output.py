@@ -95,7 +95,7 @@ class Output:
     def style(self, text: str, name: str, stream: TextIO | None = None) -> str:
         """Return a text in colour if the options and the stream allow it."""
         code = STYLES.get(name)
-        if code is None or not self._wants_color(stream or sys.stdout):
+        if code is None or not self.wants_color(stream or sys.stdout):
             return text
         return styled(text, code)
 
@@ -159,7 +159,8 @@ class Output:
         for line in lines:
             _report(line)
 
-    def _wants_color(self, stream: TextIO) -> bool:
+    def wants_color(self, stream: TextIO) -> bool:
+        """Return whether the options and the stream allow colours."""
         if self.color != "auto":
             return self.color == "always"
         if os.environ.get("FORCE_COLOR"):

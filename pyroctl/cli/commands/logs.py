@@ -18,6 +18,7 @@ from pyroctl.cli.arguments import services_argument
 from pyroctl.cli.log_reader import files
 from pyroctl.cli.log_reader.files import LogLine, Source
 from pyroctl.cli.output import Result
+from pyroctl.cli.styles import ServiceLabels
 from pyroctl.control.client import manager_pid
 from pyroctl.core.instances import meant, members
 from pyroctl.errors import ConfigError, UnknownService, UsageError
@@ -137,15 +138,15 @@ def _printer(app: App, sources: Sequence[Source]) -> Callable[[LogLine], None]:
     """Return a function that prints a line, with the service's name if there are several."""
     several = len({source.service for source in sources}) > 1
     separate = any(log_versions(source.path) for source in sources if source.stream == "stderr")
-    width = max((len(source.service) for source in sources), default=0) if several else 0
+    labels = ServiceLabels(app.output, dict.fromkeys(s.service for s in sources))
 
     def show(line: LogLine) -> None:
         if app.output.json:
             app.output.emit(line._asdict())
             return
-        name = f"{line.service:<{width}} " if several else ""
         mark = "!" if line.stream == "stderr" else "|"
-        label = f"{name}{mark} " if several or separate else ""
+        only_mark = f"{mark} " if separate else ""
+        label = labels(line.service, mark) if several else only_mark
         app.output.verbatim(line.text, f"{app.output.style(line.time, 'dim')} {label}")
 
     return show

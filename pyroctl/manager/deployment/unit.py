@@ -266,11 +266,18 @@ class Unit:
         if self.state is not State.STOPPING:
             self.history = conclude(self.history, self.state)
         self._watch()
+        self._log_state()
+        self._parts.on_change(self, old)
+
+    def _log_state(self) -> None:
+        """Log the state; that of a process that has ended follows when its session is empty."""
+        if self.state is State.STOPPING and self.process is not None and self.process.ended:
+            return
         reason = f": {self.service_state.reason}" if self.service_state.reason else ""
         level = logging.WARNING if self.state in {State.FAILED, State.BACKOFF} else logging.INFO
-        log.log(level, "%s is %s%s", self.name, self.state, reason)
+        facts = {"service": self.name}  # its own log has it, too
+        log.log(level, "%s is %s%s", self.name, self.state, reason, extra=facts)
         self.log.note(f"{self.state}{reason}")
-        self._parts.on_change(self, old)
 
     def _perform(self, action: Action) -> None:
         match action:
