@@ -92,6 +92,10 @@ class Output:
         if not self.json:
             _report(line)
 
+    def warn(self, line: str) -> None:
+        """Print a warning on stderr, with --json too."""
+        _report(line)
+
     def style(self, text: str, name: str, stream: TextIO | None = None) -> str:
         """Return a text in colour if the options and the stream allow it."""
         code = STYLES.get(name)

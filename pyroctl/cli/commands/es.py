@@ -45,8 +45,12 @@ def publish(app: App, subject: str, text: str, *, as_json: bool, service: str | 
         )
     with process:
         _, errors = process.communicate()
+    lines = errors.splitlines()
+    error = (lines and lines.pop()) if process.returncode else ""
+    for warning in lines:
+        app.output.warn(warning)
     if process.returncode:
-        raise PyroctlError(errors.strip() or f"exit status {process.returncode}")
+        raise PyroctlError(error or f"exit status {process.returncode}")
     return Result({"subject": subject, "published": 1})
 
 
