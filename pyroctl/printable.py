@@ -20,7 +20,7 @@ def printable(text: str, but: str = "") -> str:
 
 def log_text(text: str) -> str:
     """Return a service's output for a terminal: without colours, tabs kept, the rest printable."""
-    return printable(_COLORS.sub("", text), "\t")
+    return printable(_COLORS.sub("", text.removesuffix("\r")), "\t")
 
 
 def brief(text: str, longest: int) -> str:

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from pyroctl.cli.commands import COMMANDS
-from pyroctl.cli.styles import shown, styled
+from pyroctl.cli.styles import in_style, shown
 from pyroctl.errors import EXIT_INTERRUPTED, EXIT_OK, PyroctlError, system_error
 from pyroctl.printable import log_text
 
@@ -81,6 +81,11 @@ class Output:
         if not self.json:
             _write(shown(label) + (log_text(text) if sys.stdout.isatty() else text))
 
+    def write(self, text: str) -> None:
+        """Write to stdout at once, exactly this; the caller has made it printable."""
+        _write(text, end="")
+        _flush()
+
     def emit(self, value: Mapping[str, Any]) -> None:
         """Print one object of a stream."""
         self.streamed = True
@@ -101,7 +106,7 @@ class Output:
         code = STYLES.get(name)
         if code is None or not self.wants_color(stream or sys.stdout):
             return text
-        return styled(text, code)
+        return in_style(text, code)
 
     def suggest(self, text: str) -> str:
         """Return a text whose commands have the options that select this deployment."""
@@ -186,10 +191,10 @@ def _discard(stream: TextIO) -> None:
         os.close(null)
 
 
-def _write(text: str) -> None:
+def _write(text: str, end: str = "\n") -> None:
     """Print to stdout; raises OutputLost."""
     try:
-        print(text)  # noqa: T201 - this is the one place for it
+        print(text, end=end)  # noqa: T201 - this is the one place for it
     except OSError as error:
         raise OutputLost(error) from None
 

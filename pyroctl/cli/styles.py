@@ -19,7 +19,7 @@ _MARK = f"\ufdd0{os.urandom(8).hex()}:"
 """Stands for the escape character in a style; no text from outside can contain it."""
 
 
-def styled(text: str, code: str) -> str:
+def in_style(text: str, code: str) -> str:
     """Return a text that `shown` displays in the style of an SGR code."""
     return f"{_MARK}{code}m{text}{_MARK}0m"
 
@@ -39,10 +39,10 @@ class ServiceLabels:
         self._width = max(map(len, names), default=0)
         self._places = {name: place for place, name in enumerate(names)}
 
-    def __call__(self, service: str, mark: str) -> str:
+    def __call__(self, service: str, mark: str, *, styled: bool = True) -> str:
         """Return the label of one service, ending with the mark and a blank."""
         label = f"{service:<{self._width}} {mark} "
-        if not self._is_coloured:
+        if not (self._is_coloured and styled):
             return label
         place = self._places.setdefault(service, len(self._places))
-        return styled(label, SERVICE_STYLES[place % len(SERVICE_STYLES)])
+        return in_style(label, SERVICE_STYLES[place % len(SERVICE_STYLES)])

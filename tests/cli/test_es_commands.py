@@ -92,11 +92,12 @@ def test_what_the_publishing_program_warns_of_is_shown(deployment: Deployment) -
     deployment.configure(PAIR)
     deployment.run("start", "es")
     deployment.env["PYRO_HMAC_KEY"] = "secret"  # a variable of Pyro4
+    not_json = "Expecting value: line 1 column 1 (char 0)"
     warning = "ignored, since Pyro5 doesn't take it: PYRO_HMAC_KEY\n"
     for options, code, more in (
         ([], 0, ""),
         (["--json"], 0, ""),
-        (["--as-json"], 1, "pyroctl: TEXT is not JSON: Expecting value: line 1 column 1 (char 0)\n"),
+        (["--as-json"], 1, f"pyroctl: TEXT is not JSON: {not_json}\n"),
     ):
         found = deployment.run("es", "publish", *options, "subject", "text", code=code)
         assert found.stderr == warning + more

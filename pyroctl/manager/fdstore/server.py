@@ -178,7 +178,8 @@ class FdStore:
         log = self._logs.get(message["service"])
         if log is None:
             path, errors = message["paths"]
-            self._logs[message["service"]] = ServiceLog(path, errors, spec, warn=self._warn)
+            log = ServiceLog(path, errors, spec, warn=self._warn, later=self._loop.call_later)
+            self._logs[message["service"]] = log
         else:
             log.use(spec)
 

@@ -10,11 +10,14 @@ from pyroctl.manager.output.logfile import LogFile, now, stamp
 from pyroctl.manager.output.pipes import OutputPipes
 
 if TYPE_CHECKING:
+    from asyncio import TimerHandle
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from pyroctl.core.spec import LogSpec
 
+SHOWN_AFTER = 0.3
+"""Seconds after which an unfinished line can be read in the file."""
 REMEMBERED_LINES = 20
 """How many last lines an error message can show."""
 
@@ -23,7 +26,8 @@ class ServiceLog:
     """Writes the output of a service to `path`, and its stderr to `errors_path` if that is apart.
 
     Each line starts with the time at which it was read; the last ones stay in memory. `warn` gets a
-    sentence when a file can't be written, and may be called from another thread.
+    sentence when a file can't be written, and may be called from another thread. `later` calls a
+    function after a delay; without it the files have only whole lines.
     """
 
     def __init__(
@@ -34,8 +38,11 @@ class ServiceLog:
         *,
         warn: Callable[[str], None] = lambda _: None,
         clock: Callable[[], datetime] = now,
+        later: Callable[[float, Callable[[], None]], TimerHandle] | None = None,
     ) -> None:
         self._clock = clock
+        self._later = later
+        self._timer: TimerHandle | None = None
         self._output = _Stream(LogFile(path, spec, warn))
         self._errors = _Stream(LogFile(errors_path, spec, warn))
         self._last: deque[bytes] = deque(maxlen=REMEMBERED_LINES)
@@ -88,6 +95,7 @@ class ServiceLog:
         moment = self._clock()
         line = f"[pyroctl] {text}\n".encode()
         self._output.file.append(stamp(moment) + line, moment)
+        self._show_unfinished_later()
         self.echo(line)
 
     def finish(self) -> None:
@@ -96,8 +104,14 @@ class ServiceLog:
             self._write(stream, stream.lines.finish())
 
     def unfinished(self) -> list[str]:
-        """Return the unfinished lines of stdout and stderr, as Latin-1; for `restore`."""
+        """Return the unfinished lines of stdout and stderr, as Latin-1; for `restore`.
+
+        They are in the files no longer, since the next program writes them when they are complete.
+        """
         streams = (self._output, self._errors)
+        self._stop_timer()
+        for stream in streams:
+            stream.file.withdraw_unfinished()
         return [stream.lines.unfinished.decode("latin-1") for stream in streams]
 
     def restore(self, unfinished: Sequence[str]) -> None:
@@ -121,6 +135,7 @@ class ServiceLog:
 
     def close(self) -> None:
         """Close the files, and end the thread that may be compressing."""
+        self._stop_timer()
         for stream in (self._output, self._errors):
             stream.file.close()
 
@@ -129,7 +144,25 @@ class ServiceLog:
             self._last.extend(block.rsplit(b"\n", REMEMBERED_LINES + 1)[-REMEMBERED_LINES - 1 : -1])
             stream.file.append_stamped(block, self._clock())
             self.echo(block)
+        if stream.lines.unfinished:
+            self._show_unfinished_later()
         return block
+
+    def _show_unfinished_later(self) -> None:
+        if self._later is not None and self._timer is None:
+            self._timer = self._later(SHOWN_AFTER, self._show_unfinished)
+
+    def _show_unfinished(self) -> None:
+        """Make lines readable that are still unfinished, such as a prompt or a progress bar."""
+        self._timer = None
+        for stream in (self._output, self._errors):
+            if stream.lines.unfinished:
+                stream.file.show_unfinished(stream.lines.unfinished, self._clock())
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class _Stream:
