@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyroctl.manager.output.lines import LineAssembler
 from pyroctl.manager.output.logfile import LogFile, now, stamp
 from pyroctl.manager.output.pipes import OutputPipes
 
 if TYPE_CHECKING:
-    from asyncio import TimerHandle
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
@@ -20,6 +19,13 @@ SHOWN_AFTER = 0.3
 """Seconds after which an unfinished line can be read in the file."""
 REMEMBERED_LINES = 20
 """How many last lines an error message can show."""
+
+
+class Timer(Protocol):
+    """Something that will happen, such as an asyncio.TimerHandle."""
+
+    def cancel(self) -> None:
+        """Let it not happen."""
 
 
 class ServiceLog:
@@ -38,11 +44,11 @@ class ServiceLog:
         *,
         warn: Callable[[str], None] = lambda _: None,
         clock: Callable[[], datetime] = now,
-        later: Callable[[float, Callable[[], None]], TimerHandle] | None = None,
+        later: Callable[[float, Callable[[], None]], Timer] | None = None,
     ) -> None:
         self._clock = clock
         self._later = later
-        self._timer: TimerHandle | None = None
+        self._timer: Timer | None = None
         self._output = _Stream(LogFile(path, spec, warn))
         self._errors = _Stream(LogFile(errors_path, spec, warn))
         self._last: deque[bytes] = deque(maxlen=REMEMBERED_LINES)
