@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shlex
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 ENVELOPE_VERSION = 1
 DEFAULT_WIDTH = 100
 """Columns of a terminal of unknown size."""
-LEAST_WRAPPED = 20
-"""Columns; a narrower cell is not wrapped."""
+LEAST_WRAPPED = 30
+"""Columns; text is not wrapped to fewer."""
 _COMMAND = re.compile(rf"\bpyroctl (?=(?:{'|'.join(COMMANDS)})\b)(?![\w ]+ --help)")
 """The beginning of a command in a text; help is the same for every deployment."""
 STYLES = {
@@ -223,10 +224,13 @@ def table(
     """Return the lines of a table.
 
     More lines of a row's last cell go below the row, from its second column on. `paint` adds colour
-    to the cell of a column, without its padding. With a `width`, last cells are wrapped to it.
+    to the cell of a column, without its padding. With a `width`, last cells are wrapped to it; one
+    that would be too narrow goes below the row, too.
     """
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
     last = sum(widths) + 2 * len(widths)
+    second = widths[0] + 2
+    room, room_below = (math.inf, math.inf) if width is None else (width - last, width - second)
 
     def lines(cells: Sequence[str]) -> Iterator[str]:
         padded = [
@@ -234,20 +238,24 @@ def table(
             for column, (cell, space) in enumerate(zip(cells, widths, strict=False))
         ]
         text, *below = cells[-1].split("\n")
-        first, *rest = _wrapped(text, None if width is None else width - last)
+        if room < min(len(text), LEAST_WRAPPED):
+            text, below = "", [text, *below]
+        first, *rest = _wrapped(text, room)
         yield "  ".join([*padded, first]).rstrip()
         yield from (" " * last + line for line in rest)
-        yield from (" " * (widths[0] + 2) + line for line in below)
+        for more in below:
+            yield from (" " * second + line for line in _wrapped(more, room_below))
 
     return [line for row in (head, *rows) for line in lines(row)]
 
 
-def _wrapped(text: str, width: int | None) -> list[str]:
-    if width is None or width < LEAST_WRAPPED or len(text) <= width:
+def _wrapped(text: str, width: float) -> list[str]:
+    if len(text) <= width:
         return [text]
     import textwrap
 
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    room = max(int(width), LEAST_WRAPPED)
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
 
 
 def terminal_width() -> int | None:

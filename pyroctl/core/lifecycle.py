@@ -103,7 +103,7 @@ def _restart(case: _Case) -> Result:
 
 
 def _serve(case: _Case) -> Result:
-    """Become `running`."""
+    """Become `running`; why it was not does not matter any more."""
     return case.enter(State.RUNNING), (Disarm(),)
 
 
