@@ -75,6 +75,22 @@ def test_an_unfinished_line_can_be_read_after_a_moment(tmp_path: Path) -> None:
     assert read() == ["[pyroctl] stopping", "name? me", "next one"]
 
 
+def test_lines_of_two_processes_do_not_run_into_each_other(tmp_path: Path) -> None:
+    """In a handover both write at once, and print() may write a line in two parts."""
+    later = Later()
+    log = make(tmp_path, later)
+    log.write_output(b"PYRO:es@localhost:1", "old")
+    log.write_output(b"taking over", "new")
+    later.expire()
+    assert texts(files.last_lines([source(tmp_path)], 9)) == ["taking over"]
+    log.write_output(b"\nleaving\n", "old")
+    assert log.last_lines() == ["PYRO:es@localhost:1", "leaving", "taking over"]
+    log.finish()
+    log.close()
+    written = texts(files.last_lines([source(tmp_path)], 9))
+    assert written == ["PYRO:es@localhost:1", "leaving", "taking over"]
+
+
 def test_the_line_of_a_writer_that_was_killed_stays_a_line_of_its_own(tmp_path: Path) -> None:
     """The next manager completes it before it writes."""
     later = Later()

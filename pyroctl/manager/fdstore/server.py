@@ -191,7 +191,8 @@ class FdStore:
         service, _, stream = name.partition("/")
         process = name.rpartition("/")[0]
         log = self._logs[service]
-        lines = log.write_errors(data) if stream.endswith("errors") else log.write_output(data)
+        write = log.write_errors if stream.endswith("errors") else log.write_output
+        lines = write(data, process)
         if self._manager is None:
             return
         if log.lost_bytes != self._lost.get(service, 0):

@@ -10,7 +10,7 @@ from pyroctl.manager.output.logfile import LogFile, now, stamp
 from pyroctl.manager.output.pipes import OutputPipes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
     from datetime import datetime
 
     from pyroctl.core.spec import LogSpec
@@ -49,6 +49,7 @@ class ServiceLog:
         self._clock = clock
         self._later = later
         self._timer: Timer | None = None
+        self._processes = 0
         self._output = _Stream(LogFile(path, spec, warn))
         self._errors = _Stream(LogFile(errors_path, spec, warn))
         self._last: deque[bytes] = deque(maxlen=REMEMBERED_LINES)
@@ -82,19 +83,24 @@ class ServiceLog:
 
         `fds` as for OutputPipes.
         """
+        self._processes += 1
+        writer = self._processes
         return OutputPipes(
-            lambda data: on_lines(self.write_output(data)),
-            (lambda data: on_lines(self.write_errors(data))) if apart else None,
+            lambda data: on_lines(self.write_output(data, writer)),
+            (lambda data: on_lines(self.write_errors(data, writer))) if apart else None,
             fds,
         )
 
-    def write_output(self, data: bytes) -> bytes:
-        """Write output as it arrives; return the lines that are complete now."""
-        return self._write(self._output, self._output.lines.feed(data))
+    def write_output(self, data: bytes, writer: Hashable = 0) -> bytes:
+        """Write output as it arrives; return the lines that are complete now.
 
-    def write_errors(self, data: bytes) -> bytes:
+        The lines of several writers, such as the two processes in a handover, don't mix.
+        """
+        return self._write(self._output, self._output.feed(writer, data))
+
+    def write_errors(self, data: bytes, writer: Hashable = 0) -> bytes:
         """Do the same for stderr, if it is apart."""
-        return self._write(self._errors, self._errors.lines.feed(data))
+        return self._write(self._errors, self._errors.feed(writer, data))
 
     def note(self, text: str) -> None:
         """Write a line of the manager's own."""
@@ -107,7 +113,7 @@ class ServiceLog:
     def finish(self) -> None:
         """Write unfinished lines; the service has ended."""
         for stream in (self._output, self._errors):
-            self._write(stream, stream.lines.finish())
+            self._write(stream, stream.finish())
 
     def unfinished(self) -> list[str]:
         """Return the unfinished lines of stdout and stderr, as Latin-1; for `restore`.
@@ -118,17 +124,18 @@ class ServiceLog:
         self._stop_timer()
         for stream in streams:
             stream.file.withdraw_unfinished()
-        return [stream.lines.unfinished.decode("latin-1") for stream in streams]
+        return [b"".join(stream.unfinished()).decode("latin-1") for stream in streams]
 
     def restore(self, unfinished: Sequence[str]) -> None:
         """Continue the unfinished lines of the previous program in this process."""
         for stream, text in zip((self._output, self._errors), unfinished, strict=True):
-            self._write(stream, stream.lines.feed(text.encode("latin-1")))
+            writer = self._processes + 1  # the next that is connected
+            self._write(stream, stream.feed(writer, text.encode("latin-1")))
 
     def last_lines(self) -> list[str]:
         """Return the last lines of the service, oldest first; unfinished ones, too."""
-        unfinished = [stream.lines.unfinished for stream in (self._output, self._errors)]
-        return [line.decode(errors="replace") for line in (*self._last, *filter(None, unfinished))]
+        unfinished = self._output.unfinished() + self._errors.unfinished()
+        return [line.decode(errors="replace") for line in (*self._last, *unfinished)]
 
     def begin_run(self) -> None:
         """Begin a new run, which has its own last lines."""
@@ -150,7 +157,7 @@ class ServiceLog:
             self._last.extend(block.rsplit(b"\n", REMEMBERED_LINES + 1)[-REMEMBERED_LINES - 1 : -1])
             stream.file.append_stamped(block, self._clock())
             self.echo(block)
-        if stream.lines.unfinished:
+        if stream.unfinished():
             self._show_unfinished_later()
         return block
 
@@ -162,8 +169,8 @@ class ServiceLog:
         """Make lines readable that are still unfinished, such as a prompt or a progress bar."""
         self._timer = None
         for stream in (self._output, self._errors):
-            if stream.lines.unfinished:
-                stream.file.show_unfinished(stream.lines.unfinished, self._clock())
+            if unfinished := stream.unfinished():
+                stream.file.show_unfinished(unfinished[-1], self._clock())
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -172,8 +179,27 @@ class ServiceLog:
 
 
 class _Stream:
-    """One output of a process, and its file."""
+    """One output of a service's processes, and its file."""
 
     def __init__(self, file: LogFile) -> None:
         self.file = file
-        self.lines = LineAssembler()
+        self._lines: dict[Hashable, LineAssembler] = {}
+        """By writer; in a handover there are two."""
+
+    def feed(self, writer: Hashable, data: bytes) -> bytes:
+        """Return the lines of a writer that are complete now."""
+        lines = self._lines.pop(writer, None) or LineAssembler()
+        complete = lines.feed(data)
+        if lines.unfinished:
+            self._lines[writer] = lines  # the last one is what it showed last
+        return complete
+
+    def finish(self) -> bytes:
+        """Return the unfinished lines, completed by newlines."""
+        found = b"".join(lines.finish() for lines in self._lines.values())
+        self._lines.clear()
+        return found
+
+    def unfinished(self) -> list[bytes]:
+        """Return the unfinished lines of all writers, the latest last."""
+        return [lines.unfinished for lines in self._lines.values()]
