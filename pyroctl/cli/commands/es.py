@@ -14,6 +14,7 @@ import click
 from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result, subscriptions_of, table
 from pyroctl.errors import PyroctlError
+from pyroctl.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +121,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     listed = subscriptions_of(row) + [f"suspended /{pattern}/" for pattern in row["suspended"]]
     state = row["state"] if row["aware"] else f"{row['state']}, plain"
     numbers = (str(row[key]) for key in ("queued", "delivered", "dropped"))
-    return [row["subscriber"], row["kind"], state, *numbers, " ".join(listed)]
+    return [*map(printable, (row["subscriber"], row["kind"], state, *numbers, " ".join(listed)))]
 
 
 publish.ignore_unknown_options = True  # a text may begin with a dash: -3

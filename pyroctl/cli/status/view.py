@@ -249,7 +249,7 @@ def _ending(entry: Row) -> list[str]:
         str(entry["pid"] or "-"),
         duration(entry["uptime_s"]),
         entry["then"] or "",
-        reason if text in reason else f"{reason} ({text})",
+        printable(reason if text in reason else f"{reason} ({text})"),
     ]
 
 
