@@ -67,7 +67,7 @@ class Follower:
 
 
 def go_on(root: Path, name: str) -> None:
-    """Let a service go on that waits, or will wait, at a named pipe."""
+    """Continue a service that waits, or will wait, at a named pipe."""
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):  # it does not wait there yet

@@ -67,13 +67,13 @@ def test_a_failure_is_explained_by_the_last_line(deployment: Deployment, manager
 
 def test_a_service_that_runs_again_has_no_reason_of_its_last_end(deployment: Deployment) -> None:
     """Neither in the status nor in the events that an alarm would mail."""
-    (deployment.root / "stage").write_text(f"test -e mended && exec sleep 1000; {BROKEN}")
+    (deployment.root / "stage").write_text(f"test -e repaired && exec sleep 1000; {BROKEN}")
     deployment.configure(NAMED + STAGE.replace("= 3\n", "= 0\n"))
     deployment.run("start", "es")
     with hearing(deployment) as news:
         deployment.run("start", "stage", "--no-wait")
         eventually(lambda: "backoff" in news.states("stage"))
-        (deployment.root / "mended").touch()
+        (deployment.root / "repaired").touch()
         eventually(lambda: "running" in news.states("stage"))
         reasons = {
             state: {

@@ -164,8 +164,8 @@ def test_a_reload_can_fix_a_failing_service(deployment: Deployment) -> None:
     assert pids(deployment)["a"] == before["a"]
 
 
-def test_a_service_that_a_reload_has_mended_is_started(deployment: Deployment) -> None:
-    """So is what waited for it; a first attempt that does not mend it changes nothing."""
+def test_a_service_that_a_reload_has_repaired_is_started(deployment: Deployment) -> None:
+    """So is what waited for it; a first attempt that does not repair it changes nothing."""
     waits = service("waits", "gate", "/", more='needs = ["bad"]')
     spare = service("spare", "gate", "/", more="enabled = false")
 

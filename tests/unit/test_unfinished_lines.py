@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Later:
-    """A timer that expires when the test says so."""
+    """A timer that expires when the test wants it."""
 
     def __init__(self) -> None:
         self.due: list[Callable[[], None]] = []

@@ -61,7 +61,7 @@ class LogPrinter:
         if self._columns is not None:
             seen = log_text(
                 line.text.rstrip("\r").rpartition("\r")[2]
-            )  # a progress bar begins anew
+            )  # of a progress bar, the latest
             room = self._columns - 1 - len(self._head(line, styled=False))
             self._output.write(f"{CLEAR_LINE}{shown(self._head(line))}{seen[: max(room, 0)]}")
             self._begun = line

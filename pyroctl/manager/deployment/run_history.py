@@ -1,10 +1,11 @@
-"""Records how the runs of a service end, and why."""
+"""Records the states of a service, how its runs end, and why."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyroctl.core.history import Ending, conclude, remember
 from pyroctl.core.outcome import Outcome, last_said
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.core.state import Event, ServiceState
     from pyroctl.manager.process.service_process import ServiceProcess
+
+
+log = logging.getLogger(__name__)
+
+
+class OwnLog(Protocol):
+    """The log of a service."""
+
+    def note(self, text: str) -> None:
+        """Write a line of the manager's own."""
 
 
 def as_known(
@@ -40,6 +51,14 @@ def as_known(
         outcome = replace(outcome, trouble=trouble)
     succeeded = outcome.succeeded(spec.success_exit) and state.outcome is None
     return outcome if succeeded else replace(outcome, said=last_said(lines))
+
+
+def log_state(name: str, state: ServiceState, own: OwnLog) -> None:
+    """Log the state that a service has entered, in the manager's log and in its own."""
+    reason = f": {state.reason}" if state.reason else ""
+    level = logging.WARNING if state.state in {State.FAILED, State.BACKOFF} else logging.INFO
+    log.log(level, "%s is %s%s", name, state.state, reason, extra={"service": name})
+    own.note(f"{state.state}{reason}")
 
 
 def note_event(

@@ -37,7 +37,7 @@ from pyroctl.core.state import (
 from pyroctl.kinds import LaunchContext, launch
 from pyroctl.manager.deployment.processes import UnitProcesses
 from pyroctl.manager.deployment.resources import ServiceResources
-from pyroctl.manager.deployment.run_history import as_known, note_event, note_other
+from pyroctl.manager.deployment.run_history import as_known, log_state, note_event, note_other
 from pyroctl.manager.fdstore.remote_log import open_log
 from pyroctl.manager.health.health import Health
 from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
@@ -266,18 +266,9 @@ class Unit:
         if self.state is not State.STOPPING:
             self.history = conclude(self.history, self.state)
         self._watch()
-        self._log_state()
+        if self.state is not State.STOPPING or self.process is None or not self.process.ended:
+            log_state(self.name, self.service_state, self.log)  # else the next state says it
         self._parts.on_change(self, old)
-
-    def _log_state(self) -> None:
-        """Log the state; that of a process that has ended follows when its session is empty."""
-        if self.state is State.STOPPING and self.process is not None and self.process.ended:
-            return
-        reason = f": {self.service_state.reason}" if self.service_state.reason else ""
-        level = logging.WARNING if self.state in {State.FAILED, State.BACKOFF} else logging.INFO
-        facts = {"service": self.name}  # its own log has it, too
-        log.log(level, "%s is %s%s", self.name, self.state, reason, extra=facts)
-        self.log.note(f"{self.state}{reason}")
 
     def _perform(self, action: Action) -> None:
         match action:

@@ -94,7 +94,7 @@ class LogFile:
                 self._unfinished = os.write(self._fd, text)
 
     def withdraw_unfinished(self) -> None:
-        """Remove the unfinished line, unless somebody else has changed the file."""
+        """Remove the unfinished line, unless another program has changed the file."""
         if self._unfinished and self._fd >= 0:
             with contextlib.suppress(OSError):
                 if os.fstat(self._fd).st_size == self._size + self._unfinished:

@@ -25,7 +25,7 @@ class Timer(Protocol):
     """Something that will happen, such as an asyncio.TimerHandle."""
 
     def cancel(self) -> None:
-        """Let it not happen."""
+        """Prevent it."""
 
 
 class ServiceLog:
