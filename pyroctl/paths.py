@@ -39,6 +39,12 @@ class Paths(NamedTuple):
         """Locked by the manager; it contains the manager's pid."""
         return os.path.join(self.state, "manager.lock")
 
+    @property
+    def run_is_elsewhere(self) -> bool:
+        """Whether `run` is not below the root, since its path is too long for a socket there."""
+        root = os.path.dirname(self.logs)
+        return os.path.dirname(self.state) == root != os.path.dirname(self.run)
+
     def former(self, path: str) -> str:
         """Return where earlier versions have that lock or socket; one may still be running."""
         return os.path.join(self.run, os.path.basename(path))

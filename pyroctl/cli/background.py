@@ -74,7 +74,7 @@ def _launch(app: App) -> bool:
         report = _read_report(pipe.fileno(), app)
     if not report["errors"]:
         process.returncode = 0  # it outlives this command, so don't warn about it
-        if app.root is not None and not app.paths.run.startswith(os.path.abspath(app.root)):
+        if app.paths.run_is_elsewhere:
             app.output.progress(f"sockets are in {app.paths.run}: the path of --root is too long")
         if report.get("news"):
             app.output.progress(report["news"])

@@ -7,8 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Result
-from pyroctl.cli.printable import log_text, printable
+from pyroctl.cli.styles import ServiceLabels, shown
 from pyroctl.config.subprocess_loader import Loading
+from pyroctl.printable import log_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +29,13 @@ def run_manager(app: App, *, show_logs: bool | None) -> Result:
     from pyroctl.manager.systemd import SystemNotifier
 
     deployment = loading.deployment()
-    _log_to_stderr(verbose=bool(app.output.verbose))
-    system = SystemNotifier(os.environ)
     if show_logs is None:
         show_logs = sys.stdout.isatty() or os.getpid() == 1
-    echo = Echo(sys.stdout.fileno()) if show_logs and not app.output.json else None
+    echoing = show_logs and not app.output.json
+    _log_to_stderr(verbose=bool(app.output.verbose), services=not echoing)
+    system = SystemNotifier(os.environ)
+    labels = ServiceLabels(app.output, deployment.services)
+    echo = Echo(sys.stdout.fileno(), lambda name: shown(labels(name, "|"))) if echoing else None
     take = None if echo is None else _made_printable(echo.write)
     try:
         run(
@@ -61,7 +64,11 @@ def _made_printable(take: Callable[[str, bytes], None]) -> Callable[[str, bytes]
     return take_printable
 
 
-def _log_to_stderr(*, verbose: bool) -> None:
+def _log_to_stderr(*, verbose: bool, services: bool) -> None:
+    """Log to stderr; without `services` nothing that the services' logs say, too.
+
+    The journal has everything, as only there it has a level.
+    """
     import logging
 
     class OneLine(logging.Formatter):
@@ -78,4 +85,6 @@ def _log_to_stderr(*, verbose: bool) -> None:
         handler.setFormatter(JournalFormatter())
     else:
         handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
+        if not services:
+            handler.addFilter(lambda record: not hasattr(record, "service"))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])

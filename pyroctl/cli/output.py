@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shlex
@@ -11,8 +12,9 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from pyroctl.cli.commands import COMMANDS
-from pyroctl.cli.printable import log_text, shown, styled
+from pyroctl.cli.styles import in_style, shown
 from pyroctl.errors import EXIT_INTERRUPTED, EXIT_OK, PyroctlError, system_error
+from pyroctl.printable import log_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 ENVELOPE_VERSION = 1
 DEFAULT_WIDTH = 100
 """Columns of a terminal of unknown size."""
-LEAST_WRAPPED = 20
-"""Columns; a narrower cell is not wrapped."""
+LEAST_WRAPPED = 30
+"""Columns; text is not wrapped to fewer."""
 _COMMAND = re.compile(rf"\bpyroctl (?=(?:{'|'.join(COMMANDS)})\b)(?![\w ]+ --help)")
 """The beginning of a command in a text; help is the same for every deployment."""
 STYLES = {
@@ -80,6 +82,11 @@ class Output:
         if not self.json:
             _write(shown(label) + (log_text(text) if sys.stdout.isatty() else text))
 
+    def write(self, text: str) -> None:
+        """Write to stdout at once, exactly this; the caller has made it printable."""
+        _write(text, end="")
+        _flush()
+
     def emit(self, value: Mapping[str, Any]) -> None:
         """Print one object of a stream."""
         self.streamed = True
@@ -91,12 +98,16 @@ class Output:
         if not self.json:
             _report(line)
 
+    def warn(self, line: str) -> None:
+        """Print a warning on stderr, with --json too."""
+        _report(line)
+
     def style(self, text: str, name: str, stream: TextIO | None = None) -> str:
         """Return a text in colour if the options and the stream allow it."""
         code = STYLES.get(name)
-        if code is None or not self._wants_color(stream or sys.stdout):
+        if code is None or not self.wants_color(stream or sys.stdout):
             return text
-        return styled(text, code)
+        return in_style(text, code)
 
     def suggest(self, text: str) -> str:
         """Return a text whose commands have the options that select this deployment."""
@@ -158,7 +169,8 @@ class Output:
         for line in lines:
             _report(line)
 
-    def _wants_color(self, stream: TextIO) -> bool:
+    def wants_color(self, stream: TextIO) -> bool:
+        """Return whether the options and the stream allow colours."""
         if self.color != "auto":
             return self.color == "always"
         if os.environ.get("FORCE_COLOR"):
@@ -180,10 +192,10 @@ def _discard(stream: TextIO) -> None:
         os.close(null)
 
 
-def _write(text: str) -> None:
+def _write(text: str, end: str = "\n") -> None:
     """Print to stdout; raises OutputLost."""
     try:
-        print(text)  # noqa: T201 - this is the one place for it
+        print(text, end=end)  # noqa: T201 - this is the one place for it
     except OSError as error:
         raise OutputLost(error) from None
 
@@ -212,10 +224,13 @@ def table(
     """Return the lines of a table.
 
     More lines of a row's last cell go below the row, from its second column on. `paint` adds colour
-    to the cell of a column, without its padding. With a `width`, last cells are wrapped to it.
+    to the cell of a column, without its padding. With a `width`, last cells are wrapped to it; one
+    that would be too narrow goes below the row, too.
     """
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
     last = sum(widths) + 2 * len(widths)
+    second = widths[0] + 2
+    room, room_below = (math.inf, math.inf) if width is None else (width - last, width - second)
 
     def lines(cells: Sequence[str]) -> Iterator[str]:
         padded = [
@@ -223,20 +238,24 @@ def table(
             for column, (cell, space) in enumerate(zip(cells, widths, strict=False))
         ]
         text, *below = cells[-1].split("\n")
-        first, *rest = _wrapped(text, None if width is None else width - last)
+        if room < min(len(text), LEAST_WRAPPED):
+            text, below = "", [text, *below]
+        first, *rest = _wrapped(text, room)
         yield "  ".join([*padded, first]).rstrip()
         yield from (" " * last + line for line in rest)
-        yield from (" " * (widths[0] + 2) + line for line in below)
+        for more in below:
+            yield from (" " * second + line for line in _wrapped(more, room_below))
 
     return [line for row in (head, *rows) for line in lines(row)]
 
 
-def _wrapped(text: str, width: int | None) -> list[str]:
-    if width is None or width < LEAST_WRAPPED or len(text) <= width:
+def _wrapped(text: str, width: float) -> list[str]:
+    if len(text) <= width:
         return [text]
     import textwrap
 
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    room = max(int(width), LEAST_WRAPPED)
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
 
 
 def terminal_width() -> int | None:

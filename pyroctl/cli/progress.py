@@ -8,9 +8,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.cli.printable import printable
 from pyroctl.control.client import call
 from pyroctl.errors import PyroctlError
+from pyroctl.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

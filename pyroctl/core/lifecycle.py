@@ -103,7 +103,6 @@ def _restart(case: _Case) -> Result:
     """Start automatically, after a failure."""
     after = case.enter(
         State.STARTING,
-        case.before.reason,
         starts=(*_recent(case.before.starts, case.now, case.spec), case.now),
         restarts=case.before.restarts + 1,
         outcome=None,
@@ -112,8 +111,8 @@ def _restart(case: _Case) -> Result:
 
 
 def _serve(case: _Case) -> Result:
-    """Become `running`."""
-    return case.enter(State.RUNNING, case.before.reason), (Disarm(),)
+    """Become `running`; why it was not does not matter any more."""
+    return case.enter(State.RUNNING), (Disarm(),)
 
 
 def _stop(case: _Case) -> Result:
@@ -259,7 +258,7 @@ def _failed(case: _Case, outcome: Outcome) -> ServiceState:
     """Return the state after a failure; a run that was stable resets the earlier failures."""
     return case.enter(
         State.STOPPING,
-        outcome.describe(),
+        outcome.explain(),
         then=AfterStop.JUDGE,
         stage=StopStage.SESSION,
         outcome=outcome,
@@ -272,7 +271,7 @@ def _judge(case: _Case, late: str) -> Result:
     spec, before = case.spec, case.before
     outcome = before.outcome or Outcome(trouble="ended for an unknown reason")
     outcome = outcome.remarked(late)
-    ending = outcome.describe()
+    ending = outcome.explain()
     if outcome.permanent:
         return case.enter(State.FAILED, ending), (Disarm(),)
     success = outcome.succeeded(spec.success_exit)

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyroctl.errors import PERMANENT_FAILURE
+from pyroctl.printable import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
+
+LONGEST_SAID = 200
+"""Characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class Outcome:
     """Whether it was already being stopped, which explains a signal."""
     remark: str = ""
     """What else people should know about it; it decides nothing."""
+    said: str = ""
+    """Its last line of output, if that may explain a failure."""
 
     @property
     def permanent(self) -> bool:
@@ -52,6 +58,10 @@ class Outcome:
         """Return it with one more remark."""
         return replace(self, remark="; ".join(filter(None, (self.remark, remark))))
 
+    def explain(self) -> str:
+        """Describe it with what the service itself said last."""
+        return f"{self.describe()}: {self.said}" if self.said else self.describe()
+
     def _describe_end(self) -> str:
         if self.signal is not None:
             try:
@@ -63,6 +73,12 @@ class Outcome:
         if self.permanent:
             return f"exit code {self.code}, a permanent failure"
         return f"exit code {self.code}" if self.code is not None else ""
+
+
+def last_said(lines: Sequence[str]) -> str:
+    """Return the last of these lines of output that says something, short and printable."""
+    said = (brief(line, LONGEST_SAID) for line in reversed(lines))
+    return next((line for line in said if any(map(str.isalnum, line))), "")
 
 
 UNKNOWN = Outcome(trouble="ended with an unknown exit code: its parent was a manager that is gone")

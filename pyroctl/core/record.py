@@ -93,12 +93,13 @@ def from_json(table: Mapping[str, Any]) -> UnitRecord:
     state = dict(table["life"])
     state |= {"state": State(state["state"]), "then": AfterStop(state["then"])}
     state |= {"stage": StopStage(state.get("stage", StopStage.SESSION))}
-    state |= {"outcome": _outcome(state["outcome"]), "starts": tuple(state["starts"])}
+    outcome = None if state["outcome"] is None else _outcome(state["outcome"])
+    state |= {"outcome": outcome, "starts": tuple(state["starts"])}
     end = table["last_end"]
     return UnitRecord(
         state=ServiceState(**_known(ServiceState, state)),
         due=table["due"],
-        last_end=None if end is None else (_known_outcome(end[0]), datetime.fromisoformat(end[1])),
+        last_end=None if end is None else (_outcome(end[0]), datetime.fromisoformat(end[1])),
         history=tuple(map(_ending, table["history"])),
         listens=table["listens"],
         directory=table["directory"],
@@ -114,11 +115,7 @@ def _known(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in table.items() if key in names}
 
 
-def _outcome(table: Mapping[str, Any] | None) -> Outcome | None:
-    return None if table is None else _known_outcome(table)
-
-
-def _known_outcome(table: Mapping[str, Any]) -> Outcome:
+def _outcome(table: Mapping[str, Any]) -> Outcome:
     return Outcome(**_known(Outcome, table))
 
 
@@ -126,7 +123,7 @@ def _ending(table: Mapping[str, Any]) -> Ending:
     then = table["then"]
     more = {
         "time": datetime.fromisoformat(table["time"]),
-        "outcome": _known_outcome(table["outcome"]),
+        "outcome": _outcome(table["outcome"]),
         "then": None if then is None else State(then),
     }
     return Ending(**_known(Ending, {**table, **more}))

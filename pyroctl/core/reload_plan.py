@@ -103,10 +103,10 @@ def _changes(
     """Return what differs: live keys from the last specification, others from the process's own."""
     before, after = old.services[name], new.services[name]
     known = service_changes(before, after)
-    if name not in present.processes:
-        return known
-    found = service_changes(present.processes[name], after)
     moved = moved_name_server(name, old, new)
+    if name not in present.processes:
+        return (*known, moved) if moved and name in present.troubled else known
+    found = service_changes(present.processes[name], after)
     return (
         *(change for change in found if not change.live),
         *([moved] if moved else []),

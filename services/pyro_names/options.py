@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyro_child.options import PORT, add_options, from_arguments, option
-from pyro_child.version import installed_version
+from pyro_child.version_option import add_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,20 +89,5 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_options(parser, Options)
-    parser.add_argument(
-        "--version",
-        action=_Version,
-        nargs=0,
-        dest=argparse.SUPPRESS,
-        default=argparse.SUPPRESS,
-        help="print the version and exit",
-    )
+    add_version(parser)
     return parser
-
-
-class _Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(parser.prog, installed_version())  # noqa: T201 - the requested output
-        parser.exit()

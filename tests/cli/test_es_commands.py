@@ -85,3 +85,19 @@ def test_mistakes_are_sentences(deployment: Deployment) -> None:
     deployment.run("es", "subscriptions", "--service", "esx", code=5)
     deployment.run("stop", "es")
     assert "es is stopped" in deployment.run("es", "publish", "a", "x", code=1).stderr
+
+
+def test_what_the_publishing_program_warns_of_is_shown(deployment: Deployment) -> None:
+    """Its warnings reach standard error, whether it publishes or fails, and with --json, too."""
+    deployment.configure(PAIR)
+    deployment.run("start", "es")
+    deployment.env["PYRO_HMAC_KEY"] = "secret"  # a variable of Pyro4
+    not_json = "Expecting value: line 1 column 1 (char 0)"
+    warning = "ignored, since Pyro5 doesn't take it: PYRO_HMAC_KEY\n"
+    for options, code, more in (
+        ([], 0, ""),
+        (["--json"], 0, ""),
+        (["--as-json"], 1, f"pyroctl: TEXT is not JSON: {not_json}\n"),
+    ):
+        found = deployment.run("es", "publish", *options, "subject", "text", code=code)
+        assert found.stderr == warning + more

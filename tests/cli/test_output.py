@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyroctl.cli.printable import log_text, printable, shown, styled
+from pyroctl.cli.styles import in_style, shown
+from pyroctl.printable import log_text, printable
 from tests.harness import BIN
 from tests.real.test_start_and_stop import service
 from tests.real.test_warnings import on_a_terminal
@@ -43,9 +44,9 @@ def shell(deployment: Deployment, line: str) -> subprocess.CompletedProcess[str]
 def test_nothing_from_outside_moves_the_cursor() -> None:
     """Texts are escaped as in Python, and only the program's own styles become sequences."""
     assert printable("a\nb\x1b[2J\x9b31m\u202e\udcff") == r"a\nb\x1b[2J\x9b31m\u202e\udcff"
-    assert shown(f"{styled('up', '32')} \x1b[31m") == "\x1b[32mup\x1b[0m \\x1b[31m"
-    assert shown(f"{styled(chr(27), '32')} \ufdd032m") == "\x1b[32m\\x1b\x1b[0m \\ufdd032m"
-    assert log_text("\x1b[1;31mred\x1b[0m\tand\x07\r") == "red\tand\\x07\\r"
+    assert shown(f"{in_style('up', '32')} \x1b[31m") == "\x1b[32mup\x1b[0m \\x1b[31m"
+    assert shown(f"{in_style(chr(27), '32')} \ufdd032m") == "\x1b[32m\\x1b\x1b[0m \\ufdd032m"
+    assert log_text("\x1b[1;31mred\x1b[0m\tand\x07\rb\r") == "red\tand\\x07\\rb"
 
 
 def test_a_follower_on_a_pipe_has_each_line_at_once(deployment: Deployment) -> None:

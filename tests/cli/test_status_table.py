@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyroctl import __version__
 from pyroctl.cli.output import Output, table
+from pyroctl.cli.status import view
 from pyroctl.cli.status.view import render, why
+from pyroctl.paths import Paths
 from tests.harness import eventually
 from tests.real.test_main_job import PAIR
 from tests.real.test_start_and_stop import service
@@ -17,6 +20,10 @@ from tests.real.test_start_and_stop import service
 if TYPE_CHECKING:
     from tests.harness import Deployment
 
+PATHS = Paths("/srv/run", "/srv/state", "/srv/logs")
+MANAGER = {
+    "pid": 1, "state": "running", "config": "x.toml", "uptime_s": 1.0, "version": __version__,
+}  # fmt: skip
 ENDED = {"code": None, "signal": 15, "text": "killed by SIGTERM", "time": "2026-01-31T12:00:00"}
 
 
@@ -32,19 +39,16 @@ def row(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"detail": "killed by SIGTERM", "exit": ENDED}, ""),
-        ({"detail": "killed by SIGTERM", "exit": ENDED, "state": "starting"}, ""),
-        ({"detail": "did not answer", "exit": ENDED, "restarts": 1}, ""),
-        ({"detail": "killed by SIGTERM (3 lines lost)", "exit": ENDED}, "(3 lines lost)"),
-        ({"detail": "waiting for ns", "exit": ENDED, "state": "starting"}, "waiting for ns"),
-        ({"detail": "measuring"}, "measuring"),
-        ({"detail": "measuring", "exit": ENDED}, "measuring"),
         ({"exit": ENDED}, ""),
-        ({"detail": "killed by SIGTERM", "exit": ENDED, "state": "backoff"}, "killed by SIGTERM"),
+        ({"exit": ENDED, "state": "starting"}, ""),
+        ({"detail": "waiting for ns", "exit": ENDED, "state": "starting"}, "waiting for ns"),
+        ({"detail": "measuring", "exit": ENDED}, "measuring"),
+        ({"detail": "did not answer", "exit": ENDED, "state": "backoff"}, "did not answer"),
+        ({"exit": ENDED, "state": "stopped"}, "killed by SIGTERM"),
         ({"exit": ENDED, "state": "failed", "restarts": 5}, "killed by SIGTERM"),
     ],
 )
-def test_a_reason_is_shown_as_long_as_it_is_true(changes: dict[str, Any], expected: str) -> None:
+def test_a_reason_is_the_detail_or_the_last_end(changes: dict[str, Any], expected: str) -> None:
     """A service that is up again shows nothing about its last end."""
     assert why(row(**changes)) == expected
 
@@ -52,14 +56,14 @@ def test_a_reason_is_shown_as_long_as_it_is_true(changes: dict[str, Any], expect
 def test_only_states_are_coloured() -> None:
     """A service may be called like a state."""
     data = {
-        "manager": {"pid": 1, "state": "running", "config": "x.toml", "uptime_s": 1.0},
+        "manager": MANAGER,
         "services": [row(name="failed")],
         "enabled": ["failed"],
     }
     output = Output()
-    plain = render(data, output)[2]
+    plain = render(data, output, PATHS)[2]
     output.color = "always"
-    coloured = render(data, output)[2]
+    coloured = render(data, output, PATHS)[2]
     assert plain.startswith("failed   running  12345")
     assert coloured.startswith("failed   ")
     assert coloured != plain
@@ -72,6 +76,37 @@ def test_the_last_column_wraps_below_itself() -> None:
     assert max(map(len, lines)) <= 40
     assert all(line.startswith("       ") for line in lines[2:])
     assert " ".join(line[7:] for line in lines[1:]) == reason
+
+
+@pytest.mark.parametrize(("columns", "usage"), [(80, False), (100, False), (100, True)])
+def test_long_names_and_reasons_fit_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: int, usage: bool
+) -> None:
+    """Where the last column would be too narrow, the reason goes below its row."""
+    reason = "exit code 3: RuntimeError: the pump of the laboratory does not answer; given up"
+    down = row(name="thermostat-of-the-cryostat", state="failed", pid=None, detail=reason)
+    monkeypatch.setattr(view, "terminal_width", lambda: columns)
+    output = Output()
+    output.verbose = int(usage)
+    data = {"manager": MANAGER, "services": [row(), down], "enabled": ["laser", down["name"]]}
+    head, _, laser, first, *rest = render(data, output, PATHS)
+    assert head.startswith("manager running")
+    assert laser.startswith("laser  ")
+    assert max(map(len, (laser, first, *rest))) <= columns
+    assert reason in " ".join(line.strip() for line in (first, *rest))
+
+
+def test_the_head_names_an_upgrade_and_an_unusual_place_of_the_sockets() -> None:
+    """The manager of an earlier version goes on until it is told to."""
+    output = Output()
+    output.deployment = lambda: ["--root", "/srv"]
+    data = {"manager": MANAGER | {"version": "0.0.9"}, "services": [], "enabled": []}
+    moved = PATHS._replace(run="/tmp/pyroctl-0/0123")
+    assert render(data, output, moved)[1:3] == [
+        f"manager 0.0.9, installed {__version__}: pyroctl --root /srv reexec",
+        "sockets are in /tmp/pyroctl-0/0123: the path of --root is too long",
+    ]
+    assert len(render(data | {"manager": MANAGER}, output, PATHS)) == 2
 
 
 def test_the_table_of_an_event_service_fits_a_hundred_columns(deployment: Deployment) -> None:

@@ -275,6 +275,8 @@ def test_a_root_too_long_for_sockets_gets_a_short_place(placed: Placed) -> None:
         assert (run / "notify" / "talker").is_socket()
         assert run.stat().st_mode & 0o777 == 0o700
         assert f"sockets in {run}" in deep.manager_log()
+        for command in ("status", "ls"):
+            assert f"sockets are in {run}: the path of --root" in deep.run(command).stdout
         assert deep.hears("early")
         shutil.rmtree(placed.runtime)
         eventually((run / "notify" / "talker").is_socket)

@@ -164,6 +164,27 @@ def test_a_reload_can_fix_a_failing_service(deployment: Deployment) -> None:
     assert pids(deployment)["a"] == before["a"]
 
 
+def test_a_service_that_a_reload_has_repaired_is_started(deployment: Deployment) -> None:
+    """So is what waited for it; a first attempt that does not repair it changes nothing."""
+    waits = service("waits", "gate", "/", more='needs = ["bad"]')
+    spare = service("spare", "gate", "/", more="enabled = false")
+
+    def program(path: str) -> None:
+        bad = f'[services.bad]\nkind = "command"\ncommand = ["{path}", "1000"]\n'
+        deployment.configure(bad + waits + spare)
+
+    program("/not/there")
+    deployment.run("start", code=1)
+    assert [deployment.state(name) for name in ("bad", "waits")] == ["failed", "stopped"]
+    program("/not/there/either")
+    assert "undone" in deployment.run("reload", code=1).stderr
+    eventually(lambda: deployment.state("bad") == "failed")
+    program("sleep")
+    assert steps(deployment.json("reload")) == [("start", "bad")]
+    eventually(lambda: deployment.state("waits") == "running")
+    assert [deployment.state(name) for name in ("bad", "spare")] == ["running", "stopped"]
+
+
 def test_ports_can_be_swapped(deployment: Deployment) -> None:
     """Two services that exchange ports both find them free."""
     first, second = free_ports(2)

@@ -153,6 +153,37 @@ def test_on_a_terminal_the_user_is_asked(deployment: Deployment, es: str) -> Non
     assert (code, "anyway?" in shown) == (0, False)
 
 
+def test_on_a_terminal_a_handover_is_offered_instead(deployment: Deployment, es: str) -> None:
+    """The answer h keeps the plain subscriber; other commands, and --notify, don't offer it."""
+    offer = "restart anyway? [y]es, [h]andover, which loses nothing, [N]o"
+    with plain_subscriber(es) as uri:
+        pid = deployment.service("es")["pid"]
+        code, shown = on_a_terminal(deployment, "h", "restart", "es")
+        assert (code, offer in shown, "handed over with 1 subscriber" in shown) == (0, True, True)
+        assert deployment.service("es")["pid"] != pid
+        with Pyro5.api.Proxy(es) as service:
+            assert [row["subscriber"] for row in service.subscriptions()] == [uri]
+        for words in (
+            ["stop", "es"],
+            ["shutdown"],
+            ["restart", "es", "--notify"],
+            ["restart", "ns"],
+        ):
+            code, shown = on_a_terminal(deployment, "", *words)
+            assert "[h]andover" not in shown
+
+
+def test_without_a_terminal_the_warning_names_the_handover(deployment: Deployment, es: str) -> None:
+    """It can be pasted; --safe names it as the way to go on."""
+    command = f"pyroctl --root {deployment.root} restart es --handover"
+    with plain_subscriber(es):
+        refused = deployment.run("restart", "es", "--safe", code=1).stderr
+        assert f"a handover loses nothing: {command}\n" in refused
+        assert f"a handover loses nothing: {command}\n" in deployment.run("restart", "es").stderr
+    with plain_subscriber(es):
+        assert "a handover" not in deployment.run("stop", "es").stderr
+
+
 def test_a_name_servers_names_are_warned_of_but_not_those_that_come_back(
     deployment: Deployment, es: str
 ) -> None:

@@ -221,6 +221,10 @@ def test_programs_follow_a_name_server_that_moves():
     ]
     (moved,) = steps[1].changes
     assert (moved.key, moved.old, moved.new) == ("name server", "localhost:1", "localhost:2")
+    failed = Present({"ns": lab(1).services["ns"]}, troubled={"run"}, usable={"ns"})
+    assert plan(lab(1), lab(2), failed) == [("restart", "ns"), ("start", "run")]
+    stopped = Present({"ns": lab(1).services["ns"]}, usable={"ns"})
+    assert plan(lab(1), lab(2), stopped) == [("restart", "ns")]
 
 
 def test_a_rollback_starts_what_was_running():

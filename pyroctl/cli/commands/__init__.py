@@ -1,4 +1,4 @@
-"""One module per command."""
+"""One module per command, or a folder for one with several parts."""
 
 COMMANDS = (
     "run",

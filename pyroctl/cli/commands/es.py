@@ -14,6 +14,7 @@ import click
 from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result, subscriptions_of, table
 from pyroctl.errors import PyroctlError
+from pyroctl.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +46,12 @@ def publish(app: App, subject: str, text: str, *, as_json: bool, service: str | 
         )
     with process:
         _, errors = process.communicate()
+    lines = errors.splitlines()
+    error = (lines and lines.pop()) if process.returncode else ""
+    for warning in lines:
+        app.output.warn(warning)
     if process.returncode:
-        raise PyroctlError(errors.strip() or f"exit status {process.returncode}")
+        raise PyroctlError(error or f"exit status {process.returncode}")
     return Result({"subject": subject, "published": 1})
 
 
@@ -116,7 +121,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     listed = subscriptions_of(row) + [f"suspended /{pattern}/" for pattern in row["suspended"]]
     state = row["state"] if row["aware"] else f"{row['state']}, plain"
     numbers = (str(row[key]) for key in ("queued", "delivered", "dropped"))
-    return [row["subscriber"], row["kind"], state, *numbers, " ".join(listed)]
+    return [*map(printable, (row["subscriber"], row["kind"], state, *numbers, " ".join(listed)))]
 
 
 publish.ignore_unknown_options = True  # a text may begin with a dash: -3

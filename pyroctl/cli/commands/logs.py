@@ -17,6 +17,7 @@ from pyroctl.cli import command as cli
 from pyroctl.cli.arguments import services_argument
 from pyroctl.cli.log_reader import files
 from pyroctl.cli.log_reader.files import LogLine, Source
+from pyroctl.cli.log_reader.printer import LogPrinter
 from pyroctl.cli.output import Result
 from pyroctl.control.client import manager_pid
 from pyroctl.core.instances import meant, members
@@ -71,18 +72,21 @@ def command(
         found = files.lines_since(sources, start, pattern)
         return found if lines is None else deque(found, lines)
 
-    show = _printer(app, sources)
+    printer = LogPrinter(app.output, sources)
     if follow:
         from pyroctl.cli.log_reader.follow import follow as follow_files
 
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)  # a pipe gets each line at once, too
-        follow_files(sources, before, _matching(pattern, show), sys.stdout.fileno())
+        show, show_unfinished = (
+            _matching(pattern, function) for function in (printer.line, printer.unfinished)
+        )
+        follow_files(sources, before, show, show_unfinished, sys.stdout.fileno())
         return Result()
     if app.output.json:
         return Result({"lines": [line._asdict() for line in before(sources)]})
     for line in before(sources):
-        show(line)
+        printer.line(line)
     return Result()
 
 
@@ -131,24 +135,6 @@ def _every_name(app: App, *, follow: bool) -> list[str]:
         with contextlib.suppress(ConfigError):
             names += app.load().deployment.services
     return names
-
-
-def _printer(app: App, sources: Sequence[Source]) -> Callable[[LogLine], None]:
-    """Return a function that prints a line, with the service's name if there are several."""
-    several = len({source.service for source in sources}) > 1
-    separate = any(log_versions(source.path) for source in sources if source.stream == "stderr")
-    width = max((len(source.service) for source in sources), default=0) if several else 0
-
-    def show(line: LogLine) -> None:
-        if app.output.json:
-            app.output.emit(line._asdict())
-            return
-        name = f"{line.service:<{width}} " if several else ""
-        mark = "!" if line.stream == "stderr" else "|"
-        label = f"{name}{mark} " if several or separate else ""
-        app.output.verbatim(line.text, f"{app.output.style(line.time, 'dim')} {label}")
-
-    return show
 
 
 def _matching(

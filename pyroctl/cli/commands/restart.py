@@ -34,14 +34,16 @@ def command(
 
     Each service is ready before the next is restarted; a service that is not running is started.
     The command first lists what clients would lose (plain subscriptions to an event service, names
-    in a name server's memory), and on a terminal asks for confirmation.
+    in a name server's memory), and on a terminal asks for confirmation, or for a handover where
+    that is possible.
 
     An event service restarts according to its on_restart key unless --handover or --notify is
     given. In a handover, the new process takes over all connections, queues and subscriptions; if
     that fails, the old process keeps serving.
     """
     more = {"how": how} if how else {}
-    warn(app, "restart", services, yes=yes, safe=safe, **more)
+    if warn(app, "restart", services, yes=yes, safe=safe, **more):
+        more["how"] = "handover"
     reply = app.call("restart", services, **more)
     done = reply["data"]["restarts"]
     for entry in done:

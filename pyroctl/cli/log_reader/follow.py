@@ -30,11 +30,13 @@ def follow(
     sources: Sequence[Source],
     before: Callable[[Sequence[Source]], Iterable[LogLine]],
     show: Callable[[LogLine], None],
+    show_unfinished: Callable[[LogLine], None],
     output: int,
 ) -> None:
     """Show the lines `before`, then new ones as they arrive, until KeyboardInterrupt.
 
-    Returns when nobody reads the pipe `output`, a descriptor, any more.
+    After those, `show_unfinished` gets each line that was begun, as far as it is known; `show` gets
+    the whole of it later. Returns when nobody reads the pipe `output`, a descriptor, any more.
     `before` returns lines of the sources up to their `end`, so each line is shown once. Missing
     directories are created; files may be missing, and may be rotated at any time.
     """
@@ -56,6 +58,9 @@ def follow(
         while True:
             for line in heapq.merge(*(tail.read() for tail in tails), key=LogLine.moment):
                 show(line)
+            for tail in tails:
+                if (begun := tail.unfinished()) is not None:
+                    show_unfinished(begun)
             found = dict(events.poll())
             if output in found:
                 return
@@ -94,7 +99,7 @@ class Tail:
         end = LogPosition(0, 0)
         if self._file is not None:
             inode = os.fstat(self._file.fileno()).st_ino
-            end = LogPosition(inode, self._file.seek(0, os.SEEK_END))
+            end = LogPosition(inode, _seek_last_line_end(self._file))
         self.source = source._replace(end=end)
 
     def read(self) -> Iterator[LogLine]:
@@ -108,6 +113,11 @@ class Tail:
                 yield self._note("lines may be missing here: removed before they were read")
             self.close()
             self._file, self._was_removed = following, False
+            self._unfinished = b""
+
+    def unfinished(self) -> LogLine | None:
+        """Return a line that was not complete at the last `read`, if there is one."""
+        return parse(self.source, self._unfinished) if self._unfinished else None
 
     def close(self) -> None:
         """Close the file."""
@@ -115,6 +125,10 @@ class Tail:
             self._file.close()
 
     def _rest_of_file(self) -> Iterator[LogLine]:
+        if self._file is not None and not isinstance(self._file, gzip.GzipFile):
+            # It may have grown, or been removed because another line comes first.
+            self._file.seek(-len(self._unfinished), os.SEEK_CUR)
+            self._unfinished = b""
         try:
             while self._file is not None and (data := self._file.read(BLOCK)):
                 *lines, self._unfinished = (self._unfinished + data).split(b"\n")
@@ -176,6 +190,19 @@ def _trailer_of(descriptor: int) -> bytes:
 
 def _open(path: str) -> BinaryIO | gzip.GzipFile | None:
     try:
-        return gzip.open(path) if path.endswith(".gz") else open(path, "rb")
+        # not buffered: what was read last may change
+        return gzip.open(path) if path.endswith(".gz") else open(path, "rb", buffering=0)
     except FileNotFoundError:
         return None
+
+
+def _seek_last_line_end(file: BinaryIO | gzip.GzipFile) -> int:
+    """Go to the end of the last complete line, and return its position."""
+    position = file.seek(0, os.SEEK_END)
+    while position:
+        size = min(BLOCK, position)
+        position = file.seek(position - size)
+        newline = file.read(size).rfind(b"\n")
+        if newline >= 0:
+            return file.seek(position + newline + 1)
+    return file.seek(0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyroctl import __version__
 from pyroctl.cli.output import (
     Output,
     Result,
@@ -16,7 +17,6 @@ from pyroctl.cli.output import (
     table,
     terminal_width,
 )
-from pyroctl.cli.printable import printable
 from pyroctl.control.client import crashed_manager, services_await_manager
 from pyroctl.errors import (
     EXIT_NOT_RUNNING,
@@ -25,11 +25,13 @@ from pyroctl.errors import (
     ManagerNotRunning,
     UnknownService,
 )
+from pyroctl.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pyroctl.cli.app import App
+    from pyroctl.paths import Paths
 
     Row = Mapping[str, Any]
 
@@ -49,7 +51,7 @@ def show(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
     """Print the status once, and return its data and exit code."""
     result = query(app, services, tree=tree)
     if result.data["services"] or not result.errors:
-        for line in render(result.data, app.output, tree=tree):
+        for line in render(result.data, app.output, app.paths, tree=tree):
             app.output.print(line)
     result = result._replace(data=public(result.data))
     return result if app.output.json else result._replace(errors=_not_in_table(result.errors))
@@ -107,7 +109,6 @@ def _orphans(app: App) -> dict[str, int]:
 
 def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[str, Any]:
     """Return what a manager would, without one: all services are stopped or orphans."""
-    from pyroctl import __version__
     from pyroctl.core import plan
     from pyroctl.core.instances import meant
 
@@ -153,17 +154,13 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
     }
 
 
-def render(data: Mapping[str, Any], output: Output, *, tree: bool = False) -> list[str]:
+def render(
+    data: Mapping[str, Any], output: Output, paths: Paths, *, tree: bool = False
+) -> list[str]:
     """Return the status as text."""
-    manager = data["manager"]
-    config = manager["config"] or "the built-in deployment"
-    if manager["pid"] is None:
-        first = f"no manager is running ({config})"
-    else:
-        up = duration(manager["uptime_s"])
-        first = f"manager {manager['state']} (pid {manager['pid']}, up {up}, {config})"
+    first = [output.style(line, "dim") for line in _head(data["manager"], output, paths)]
     if tree:
-        return [output.style(first, "dim"), *_draw_tree(data["services"], output)]
+        return [*first, *_draw_tree(data["services"], output)]
     usage = bool(output.verbose)
     titles = [*HEAD, *(USAGE_HEAD if usage else ()), LAST_HEAD]
     rows = [_cells(row, data["enabled"], usage=usage) for row in data["services"]]
@@ -174,7 +171,22 @@ def render(data: Mapping[str, Any], output: Output, *, tree: bool = False) -> li
     head, *lines = table(titles, rows, paint, terminal_width())
     lost = [line for row in data["services"] for line in _lost(row)]
     more = [line for row in data["services"] if row.get("history") for line in _history(row)]
-    return [output.style(first, "dim"), output.style(head, "head"), *lines, *lost, *more]
+    return [*first, output.style(head, "head"), *lines, *lost, *more]
+
+
+def _head(manager: Row, output: Output, paths: Paths) -> Iterator[str]:
+    """Return lines about the manager, and about what a user might not expect of it."""
+    config = manager["config"] or "the built-in deployment"
+    if manager["pid"] is None:
+        yield f"no manager is running ({config})"
+    else:
+        up = duration(manager["uptime_s"])
+        yield f"manager {manager['state']} (pid {manager['pid']}, up {up}, {config})"
+        if manager["version"] != __version__:
+            text = f"manager {manager['version']}, installed {__version__}: pyroctl reexec"
+            yield output.suggest(text)
+    if paths.run_is_elsewhere:
+        yield f"sockets are in {paths.run}: the path of --root is too long"
 
 
 def _lost(row: Row) -> list[str]:
@@ -212,20 +224,11 @@ def _cells(row: Row, enabled: Sequence[str], *, usage: bool) -> list[str]:
 
 
 def why(row: Row) -> str:
-    """Return why a service is in its state, as far as that is still true.
-
-    What a service that is up again reports may begin with the reason of its last end, which is
-    over; notes about the present, in parentheses, follow it.
-    """
+    """Return why a service is in its state, or how it last ended if it is down."""
     detail: str = row["detail"]
     end = row["exit"]
-    if row["state"] in {"running", "starting"} and end is not None:
-        past, bracket, notes = detail.partition(" (")
-        if not past.startswith(("waiting for ", IN_HANDOVER)) and (
-            row["restarts"] or end["text"] in past
-        ):
-            return f"{bracket}{notes}".strip()
-    return detail or ("" if end is None or row["state"] == "running" else end["text"])
+    up = row["state"] in {"running", "starting"}
+    return detail or ("" if end is None or up else end["text"])
 
 
 def _usage(row: Row) -> tuple[str, str]:
@@ -246,7 +249,7 @@ def _ending(entry: Row) -> list[str]:
         str(entry["pid"] or "-"),
         duration(entry["uptime_s"]),
         entry["then"] or "",
-        reason if text in reason else f"{reason} ({text})",
+        printable(reason if text in reason else f"{reason} ({text})"),
     ]
 
 

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from pyroctl.cli.output import Result
-from pyroctl.cli.printable import shown
 from pyroctl.cli.status.view import public, query, render
+from pyroctl.cli.styles import shown
 from pyroctl.errors import PyroctlError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _query(app: App, services: Sequence[str], *, tree: bool) -> Result:
 def _picture(app: App, result: Result, *, tree: bool) -> list[str]:
     if result.data["manager"] is None:
         return [str(entry["message"]) for entry in result.errors]
-    return render(result.data, app.output, tree=tree)
+    return render(result.data, app.output, app.paths, tree=tree)
 
 
 def _print(app: App, result: Result, *, tree: bool) -> None:

@@ -110,6 +110,7 @@ async def carry_out(
     """
     old = supervisor.deployment
     were_up = {u.name for u in supervisor.units.values() if u.state not in SETTLED}
+    failed = {u.name for u in supervisor.units.values() if u.state is State.FAILED}
     progress = _once(supervisor, progress)
     done, failures = await _do(supervisor, reload.deployment, reload.steps, progress)
     if not failures:
@@ -121,6 +122,8 @@ async def carry_out(
     present = dataclasses.replace(present, troubled=missing)
     back = reload_plan(reload.deployment, old, present, were_up)
     more, again = await _do(supervisor, old, back, progress)
+    down = [name for name in failed if supervisor.units[name].state is State.STOPPED]
+    supervisor.scheduler.resume(down)  # to be tried as before, and by the next reload
     outcome = PyroctlError(
         "the reload was undone: the old configuration is in effect"
         if not again

@@ -135,9 +135,10 @@ class Requests:
         return {"data": data, "errors": errors, "exit_code": 0}
 
     async def _assess_impact(self, names: Sequence[str], args: Message, send: Send) -> Message:
-        """Return what clients would lose by a command."""
+        """Return what clients would lose by a command, and whether a handover would avoid it."""
         command, how = args.get("command"), self._how(args, names)
-        chosen = [unit.name for unit in self._supervisor.choose(names)]
+        named = self._supervisor.choose(names)
+        chosen = [unit.name for unit in named]
         if command == "stop":
             dependents = plan.reverse(self._supervisor.needs())
             chosen = list(plan.closure(names or self._supervisor.units, dependents))
@@ -146,11 +147,12 @@ class Requests:
         elif command == "reload":
             chosen = self._affected((await reload.prepare(self._supervisor)).interrupted())
         elif command == "restart":
-            units = self._supervisor.choose(chosen)
-            chosen = self._affected(u.name for u in units if restarts.way_of(u, how) != "handover")
+            chosen = self._affected(u.name for u in named if restarts.way_of(u, how) != "handover")
         units = [unit for name, unit in self._supervisor.units.items() if name in chosen]
         found = await impact.assess_impact(units, self._supervisor.names)
-        return {"data": {"consequences": found}, "errors": [], "exit_code": 0}
+        handover = command == "restart" and how is None and all(map(restarts.can_hand_over, named))
+        data = {"consequences": found, "handover": handover}
+        return {"data": data, "errors": [], "exit_code": 0}
 
     def _affected(self, names: Iterable[str]) -> list[str]:
         """Return the services and those that follow them."""

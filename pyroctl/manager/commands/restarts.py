@@ -64,6 +64,12 @@ def way_of(unit: Unit, wanted: OnRestart | None) -> OnRestart | None:
     return wanted or (options.on_restart if _keeps_address(unit) else "notify")
 
 
+def can_hand_over(unit: Unit) -> bool:
+    """Return whether a handover of the unit is possible now."""
+    is_es = isinstance(unit.spec.options, EventServiceOptions)
+    return is_es and unit.state is State.RUNNING and _keeps_address(unit)
+
+
 def _keeps_address(unit: Unit) -> bool:
     """Return whether a process started now listens where the current one does."""
     return unit.resources.holds(unit.address())

@@ -1,18 +1,21 @@
-"""Records how the runs of a service end, and why."""
+"""Records the states of a service, how its runs end, and why."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyroctl.core.history import Ending, conclude, remember
-from pyroctl.core.outcome import Outcome
+from pyroctl.core.outcome import Outcome, last_said
 from pyroctl.core.spec import CommandOptions, PortReady
-from pyroctl.core.state import Exited, SpawnFailed, State
+from pyroctl.core.state import AfterStop, Exited, SpawnFailed, State
 from pyroctl.manager.process import port_owner
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyroctl.core.history import History
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.core.state import Event, ServiceState
@@ -44,32 +47,64 @@ class Leftovers(NamedTuple):
         )
 
 
+log = logging.getLogger(__name__)
+
+
+class OwnLog(Protocol):
+    """The log of a service."""
+
+    def note(self, text: str) -> None:
+        """Write a line of the manager's own."""
+
+
 def as_known(
     outcome: Outcome,
-    state: State,
+    state: ServiceState,
     spec: ServiceSpec,
+    lines: Sequence[str],
     left: Leftovers,
     processes: UnitProcesses,
 ) -> Outcome:
-    """Add to an outcome what only the manager knows: whether it ended the process, or what is left.
+    """Add to an outcome what only the manager knows.
 
-    If it failed, also who has its port.
+    That is whether the manager ended the process, what is left of its session, and, if it failed,
+    who has its port and what it said in its last `lines` of output.
     """
-    if state is State.STOPPING:
-        return replace(outcome, ended_by_us=True)
-    if outcome.code == 0:
-        left_session = processes.detached()
-        if not left_session:
+    if state.state is State.STOPPING:
+        outcome = replace(outcome, ended_by_us=True)
+        if state.then is not AfterStop.JUDGE:
             return outcome
-        names = ", ".join(left_session)
-        trouble = f"{names} went into the background: run it in the foreground"
-        return replace(outcome, trouble=trouble)
+    elif outcome.code == 0:
+        if detached := processes.detached():
+            trouble = f"{', '.join(detached)} went into the background: run it in the foreground"
+            outcome = replace(outcome, trouble=trouble)
+    else:
+        outcome = outcome.remarked(_port_taken(spec, left))
+    succeeded = outcome.succeeded(spec.success_exit) and state.outcome is None
+    return outcome if succeeded else replace(outcome, said=last_said(lines))
+
+
+def _port_taken(spec: ServiceSpec, left: Leftovers) -> str:
+    """Return that another program has the service's port; "" if none has."""
     match spec.options:
         case CommandOptions(ready=PortReady(port=port)):
             owner = port_owner.describe_other(port, left.pids)
-            if owner is not None:
-                return outcome.remarked(f"port {port} is taken by {owner}")
-    return outcome
+            return f"port {port} is taken by {owner}" if owner is not None else ""
+    return ""
+
+
+def why_killed(state: ServiceState, now: float) -> str:
+    """Return why a service that is stopping is killed at the monotonic time `now`."""
+    trouble = state.outcome.trouble if state.outcome is not None else None
+    return trouble or f"still running after {now - state.since:.3g} s"
+
+
+def log_state(name: str, state: ServiceState, own: OwnLog) -> None:
+    """Log the state that a service has entered, in the manager's log and in its own."""
+    reason = f": {state.reason}" if state.reason else ""
+    level = logging.WARNING if state.state in {State.FAILED, State.BACKOFF} else logging.INFO
+    log.log(level, "%s is %s%s", name, state.state, reason, extra={"service": name})
+    own.note(f"{state.state}{reason}")
 
 
 def note_event(
@@ -82,7 +117,7 @@ def note_event(
     match event:
         case Exited(outcome):
             requested = state.reason if state.state is State.STOPPING else ""
-            reason = requested or outcome.describe()
+            reason = requested or outcome.explain()
             return remember(history, _ending(process, outcome, reason, at))
         case SpawnFailed(reason):
             return remember(history, _ending(None, Outcome(trouble=reason), reason, at))

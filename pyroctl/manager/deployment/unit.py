@@ -37,9 +37,9 @@ from pyroctl.core.state import (
     Unhealthy,
 )
 from pyroctl.kinds import launch, words
+from pyroctl.manager.deployment import run_history
 from pyroctl.manager.deployment.processes import UnitProcesses
 from pyroctl.manager.deployment.resources import ServiceResources
-from pyroctl.manager.deployment.run_history import Leftovers, as_known, note_event, note_other
 from pyroctl.manager.fdstore.remote_log import open_log
 from pyroctl.manager.health.health import Health
 from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
@@ -83,7 +83,7 @@ class Unit:
             on_exit=self._exited,
             on_empty=self._session_empty,
         )
-        self._left = Leftovers()
+        self._left = run_history.Leftovers()
         self._notify_path = os.path.join(parts.paths.notify, self.name)
         self._events: deque[Event] = deque()
         self._sending = False
@@ -230,7 +230,7 @@ class Unit:
 
     def _step(self, event: Event) -> None:
         old, at = self.service_state, time.monotonic()
-        self.history = note_event(self.history, event, old, self.process, at)
+        self.history = run_history.note_event(self.history, event, old, self.process, at)
         chance = random.random()  # noqa: S311 - spreads restarts
         self.service_state, actions = lifecycle.step(self.spec, old, event, at, chance)
         for action in actions:
@@ -247,10 +247,10 @@ class Unit:
         if self.state is not State.STOPPING:
             self.history = conclude(self.history, self.state)
         self._watch()
-        reason = f": {self.service_state.reason}" if self.service_state.reason else ""
-        level = logging.WARNING if self.state in {State.FAILED, State.BACKOFF} else logging.INFO
-        log.log(level, "%s is %s%s", self.name, self.state, reason)
-        self.log.note(f"{self.state}{reason}")
+        if self.state is not State.STOPPING or self.process is None or not self.process.ended:
+            run_history.log_state(
+                self.name, self.service_state, self.log
+            )  # else the next state says it
         self._parts.on_change(self, old)
 
     def _perform(self, action: Action) -> None:
@@ -268,7 +268,8 @@ class Unit:
                 self._terminate(main_only=effect is Effect.TERMINATE_MAIN)
             case Effect.KILL:
                 if self.processes.all:
-                    self.log.note(f"{self._why_killed()}: killed")
+                    why = run_history.why_killed(self.service_state, time.monotonic())
+                    self.log.note(f"{why}: killed")
                 self.processes.kill()
 
     def _timed_out(self) -> None:
@@ -279,11 +280,6 @@ class Unit:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _why_killed(self) -> str:
-        outcome = self.service_state.outcome
-        trouble = outcome.trouble if outcome is not None else None
-        return trouble or f"still running after {time.monotonic() - self.service_state.since:.3g} s"
 
     def _continue_to_stop(self) -> None:
         """Repeat the stop signal, in case the other manager has only just decided to send it."""
@@ -379,8 +375,9 @@ class Unit:
 
     def _exited(self, process: ServiceProcess, outcome: Outcome) -> None:
         if process is self.process:
-            self._left = Leftovers(self.processes.left(), time.monotonic())
-            outcome = as_known(outcome, self.state, process.spec, self._left, self.processes)
+            self._left = run_history.Leftovers(self.processes.left(), time.monotonic())
+            known = (self.spec, self.log.last_lines(), self._left, self.processes)
+            outcome = run_history.as_known(outcome, self.service_state, *known)
             self.last_end = (outcome, datetime.now(UTC).astimezone())
             if self.processes.successor is not None and self.state is State.RUNNING:
                 self._replace(ready=False)
@@ -391,12 +388,12 @@ class Unit:
             self.send(Exited(outcome))
         else:
             ending = (process, outcome, time.monotonic())
-            self.history = note_other(self.history, *ending, self.state, self.pid)
+            self.history = run_history.note_other(self.history, *ending, self.state, self.pid)
             process.handle.kill()  # the rest of its session belongs to no service any more
 
     def _session_empty(self) -> None:
         self.log.finish()
-        late, self._left = self._left.describe(time.monotonic()), Leftovers()
+        late, self._left = self._left.describe(time.monotonic()), run_history.Leftovers()
         if self.last_end:
             self.last_end = self.last_end[0].remarked(late), self.last_end[1]
         self.send(SessionEmpty(late))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -25,7 +26,12 @@ def open_log(
     files = (paths.service_log(spec.name), paths.service_errors(spec.name))
     if fdstore is not None:
         return RemoteLog(fdstore, spec.name, files, spec.log)
-    return ServiceLog(*files, spec.log, warn=warn)
+    return ServiceLog(*files, spec.log, warn=warn, later=call_later)
+
+
+def call_later(delay: float, function: Callable[[], None]) -> asyncio.TimerHandle:
+    """Call a function after a delay, in this thread's event loop."""
+    return asyncio.get_running_loop().call_later(delay, function)
 
 
 def _discard(_: bytes) -> None:

@@ -178,7 +178,8 @@ class FdStore:
         log = self._logs.get(message["service"])
         if log is None:
             path, errors = message["paths"]
-            self._logs[message["service"]] = ServiceLog(path, errors, spec, warn=self._warn)
+            log = ServiceLog(path, errors, spec, warn=self._warn, later=self._loop.call_later)
+            self._logs[message["service"]] = log
         else:
             log.use(spec)
 
@@ -190,7 +191,8 @@ class FdStore:
         service, _, stream = name.partition("/")
         process = name.rpartition("/")[0]
         log = self._logs[service]
-        lines = log.write_errors(data) if stream.endswith("errors") else log.write_output(data)
+        write = log.write_errors if stream.endswith("errors") else log.write_output
+        lines = write(data, process)
         if self._manager is None:
             return
         if log.lost_bytes != self._lost.get(service, 0):

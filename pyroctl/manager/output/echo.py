@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOST_WAITING = 4 << 20
 """Bytes that wait for a slow reader; further lines are not shown (the logs have them)."""
@@ -13,14 +17,15 @@ FLUSH_TIMEOUT = 1.0
 
 
 class Echo:
-    """Writes lines with their service's name in front, in a separate thread.
+    """Writes lines, each with the label of its service in front, in a separate thread.
 
     So a terminal that was stopped, or a pipe without a reader, blocks nothing. `write` and `close`
     may be called from any thread.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, label: Callable[[str], str]) -> None:
         self._descriptor = descriptor
+        self._label = label
         self._changed = threading.Condition()
         self._waiting: deque[bytes] = deque()
         self._bytes = self._dropped = 0
@@ -30,7 +35,7 @@ class Echo:
 
     def write(self, service: str, lines: bytes) -> None:
         """Print whole lines, each with its newline."""
-        label = f"{service} | ".encode()
+        label = self._label(service).encode()
         block = label + lines[:-1].replace(b"\n", b"\n" + label) + b"\n"
         with self._changed:
             if self._bytes + len(block) > MOST_WAITING:

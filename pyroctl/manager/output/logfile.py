@@ -47,6 +47,8 @@ class LogFile:
         self._archive = Archive(path, spec, warn)
         self._fd = -1
         self._inode = self._size = 0
+        self._unfinished = 0
+        """Bytes of an unfinished line after the first `_size` bytes of the file."""
         self._checked = 0.0
         self._began: datetime | None = None
         self._missing_lines = self._missing_bytes = 0
@@ -61,6 +63,7 @@ class LogFile:
 
     def append(self, block: bytes, moment: datetime) -> None:
         """Write whole lines, each with its newline; `moment` is now."""
+        self.withdraw_unfinished()
         written = 0
         try:
             if self._missing_lines:
@@ -75,13 +78,32 @@ class LogFile:
 
     def append_stamped(self, lines: bytes, moment: datetime) -> None:
         """Write whole lines, each with the time in front."""
+        self.withdraw_unfinished()
         prefix = stamp(moment)
         stamped = lines.replace(b"\n", b"\n" + prefix)  # the only copy of the data
         if not self._write_whole(prefix, stamped, moment):
             self.append(prefix + stamped[: -len(prefix)], moment)
 
+    def show_unfinished(self, line: bytes, moment: datetime) -> None:
+        """Show a line without its end at the end of the file, for readers; `append` removes it."""
+        self.withdraw_unfinished()
+        text = stamp(moment) + line
+        with contextlib.suppress(OSError):  # what is lost counts when the line is complete
+            self._make_ready(moment)
+            if not self._missing_lines and self._size + len(text) <= self._spec.max_bytes:
+                self._unfinished = os.write(self._fd, text)
+
+    def withdraw_unfinished(self) -> None:
+        """Remove the unfinished line, unless another program has changed the file."""
+        if self._unfinished and self._fd >= 0:
+            with contextlib.suppress(OSError):
+                if os.fstat(self._fd).st_size == self._size + self._unfinished:
+                    os.ftruncate(self._fd, self._size)
+        self._unfinished = 0
+
     def reopen(self) -> None:
         """Close the file; the next `append` opens it again, also if it was moved away."""
+        self.withdraw_unfinished()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -175,6 +197,8 @@ class LogFile:
         status = os.fstat(self._fd)
         self._inode, self._size = status.st_ino, status.st_size
         self._began = None
+        if self._size and not _ends_with_a_line(self._path):  # its writer was killed
+            self._size += os.write(self._fd, b"\n")
 
     def _rotate(self) -> None:
         self.reopen()
@@ -203,6 +227,14 @@ class LogFile:
     def _recovered(self) -> None:
         self._warn(f"{self._path} can be written again; {self._missing()}")
         self._missing_lines = self._missing_bytes = 0
+
+
+def _ends_with_a_line(path: str) -> bool:
+    """Return whether a file that is not empty ends with a newline, as far as that can be read."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
+    return True
 
 
 def _first_time(path: str) -> datetime | None:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pyroctl.manager.output.lines import LineAssembler
 from pyroctl.manager.output.logfile import LogFile, now, stamp
 from pyroctl.manager.output.pipes import OutputPipes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
     from datetime import datetime
 
     from pyroctl.core.spec import LogSpec
 
+SHOWN_AFTER = 0.3
+"""Seconds after which an unfinished line can be read in the file."""
 REMEMBERED_LINES = 20
 """How many last lines an error message can show."""
+
+
+class Timer(Protocol):
+    """Something that will happen, such as an asyncio.TimerHandle."""
+
+    def cancel(self) -> None:
+        """Prevent it."""
 
 
 class ServiceLog:
     """Writes the output of a service to `path`, and its stderr to `errors_path` if that is apart.
 
     Each line starts with the time at which it was read; the last ones stay in memory. `warn` gets a
-    sentence when a file can't be written, and may be called from another thread.
+    sentence when a file can't be written, and may be called from another thread. `later` calls a
+    function after a delay; without it the files have only whole lines.
     """
 
     def __init__(
@@ -34,8 +44,12 @@ class ServiceLog:
         *,
         warn: Callable[[str], None] = lambda _: None,
         clock: Callable[[], datetime] = now,
+        later: Callable[[float, Callable[[], None]], Timer] | None = None,
     ) -> None:
         self._clock = clock
+        self._later = later
+        self._timer: Timer | None = None
+        self._processes = 0
         self._output = _Stream(LogFile(path, spec, warn))
         self._errors = _Stream(LogFile(errors_path, spec, warn))
         self._last: deque[bytes] = deque(maxlen=REMEMBERED_LINES)
@@ -69,45 +83,59 @@ class ServiceLog:
 
         `fds` as for OutputPipes.
         """
+        self._processes += 1
+        writer = self._processes
         return OutputPipes(
-            lambda data: on_lines(self.write_output(data)),
-            (lambda data: on_lines(self.write_errors(data))) if apart else None,
+            lambda data: on_lines(self.write_output(data, writer)),
+            (lambda data: on_lines(self.write_errors(data, writer))) if apart else None,
             fds,
         )
 
-    def write_output(self, data: bytes) -> bytes:
-        """Write output as it arrives; return the lines that are complete now."""
-        return self._write(self._output, self._output.lines.feed(data))
+    def write_output(self, data: bytes, writer: Hashable = 0) -> bytes:
+        """Write output as it arrives; return the lines that are complete now.
 
-    def write_errors(self, data: bytes) -> bytes:
+        The lines of several writers, such as the two processes in a handover, don't mix.
+        """
+        return self._write(self._output, self._output.feed(writer, data))
+
+    def write_errors(self, data: bytes, writer: Hashable = 0) -> bytes:
         """Do the same for stderr, if it is apart."""
-        return self._write(self._errors, self._errors.lines.feed(data))
+        return self._write(self._errors, self._errors.feed(writer, data))
 
     def note(self, text: str) -> None:
         """Write a line of the manager's own."""
         moment = self._clock()
         line = f"[pyroctl] {text}\n".encode()
         self._output.file.append(stamp(moment) + line, moment)
+        self._show_unfinished_later()
         self.echo(line)
 
     def finish(self) -> None:
         """Write unfinished lines; the service has ended."""
         for stream in (self._output, self._errors):
-            self._write(stream, stream.lines.finish())
+            self._write(stream, stream.finish())
 
     def unfinished(self) -> list[str]:
-        """Return the unfinished lines of stdout and stderr, as Latin-1; for `restore`."""
+        """Return the unfinished lines of stdout and stderr, as Latin-1; for `restore`.
+
+        They are in the files no longer, since the next program writes them when they are complete.
+        """
         streams = (self._output, self._errors)
-        return [stream.lines.unfinished.decode("latin-1") for stream in streams]
+        self._stop_timer()
+        for stream in streams:
+            stream.file.withdraw_unfinished()
+        return [b"".join(stream.unfinished()).decode("latin-1") for stream in streams]
 
     def restore(self, unfinished: Sequence[str]) -> None:
         """Continue the unfinished lines of the previous program in this process."""
         for stream, text in zip((self._output, self._errors), unfinished, strict=True):
-            self._write(stream, stream.lines.feed(text.encode("latin-1")))
+            writer = self._processes + 1  # the next that is connected
+            self._write(stream, stream.feed(writer, text.encode("latin-1")))
 
     def last_lines(self) -> list[str]:
-        """Return the last lines of the service, oldest first."""
-        return [line.decode(errors="replace") for line in self._last]
+        """Return the last lines of the service, oldest first; unfinished ones, too."""
+        unfinished = self._output.unfinished() + self._errors.unfinished()
+        return [line.decode(errors="replace") for line in (*self._last, *unfinished)]
 
     def begin_run(self) -> None:
         """Begin a new run, which has its own last lines."""
@@ -120,6 +148,7 @@ class ServiceLog:
 
     def close(self) -> None:
         """Close the files, and end the thread that may be compressing."""
+        self._stop_timer()
         for stream in (self._output, self._errors):
             stream.file.close()
 
@@ -128,12 +157,49 @@ class ServiceLog:
             self._last.extend(block.rsplit(b"\n", REMEMBERED_LINES + 1)[-REMEMBERED_LINES - 1 : -1])
             stream.file.append_stamped(block, self._clock())
             self.echo(block)
+        if stream.unfinished():
+            self._show_unfinished_later()
         return block
+
+    def _show_unfinished_later(self) -> None:
+        if self._later is not None and self._timer is None:
+            self._timer = self._later(SHOWN_AFTER, self._show_unfinished)
+
+    def _show_unfinished(self) -> None:
+        """Make lines readable that are still unfinished, such as a prompt or a progress bar."""
+        self._timer = None
+        for stream in (self._output, self._errors):
+            if unfinished := stream.unfinished():
+                stream.file.show_unfinished(unfinished[-1], self._clock())
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class _Stream:
-    """One output of a process, and its file."""
+    """One output of a service's processes, and its file."""
 
     def __init__(self, file: LogFile) -> None:
         self.file = file
-        self.lines = LineAssembler()
+        self._lines: dict[Hashable, LineAssembler] = {}
+        """By writer; in a handover there are two."""
+
+    def feed(self, writer: Hashable, data: bytes) -> bytes:
+        """Return the lines of a writer that are complete now."""
+        lines = self._lines.pop(writer, None) or LineAssembler()
+        complete = lines.feed(data)
+        if lines.unfinished:
+            self._lines[writer] = lines  # the last one is what it showed last
+        return complete
+
+    def finish(self) -> bytes:
+        """Return the unfinished lines, completed by newlines."""
+        found = b"".join(lines.finish() for lines in self._lines.values())
+        self._lines.clear()
+        return found
+
+    def unfinished(self) -> list[bytes]:
+        """Return the unfinished lines of all writers, the latest last."""
+        return [lines.unfinished for lines in self._lines.values()]

@@ -224,8 +224,14 @@ def _new_record(plan: StartPlan) -> RunRecord:
 
 
 def user_ids(spec: ServiceSpec) -> frozenset[int]:
-    """Return the users whose notifications count: the service's user, ours and root."""
+    """Return the users whose notifications count: the service's user, ours and root.
+
+    Raises ValueError if the service's user does not exist.
+    """
     users = {0, os.geteuid()}
     if spec.user is not None:
-        users.add(pwd.getpwnam(spec.user).pw_uid)
+        try:
+            users.add(pwd.getpwnam(spec.user).pw_uid)
+        except KeyError:
+            raise ValueError(f'there is no user "{spec.user}" on this machine') from None
     return frozenset(users)

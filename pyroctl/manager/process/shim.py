@@ -30,13 +30,15 @@ def main() -> None:
         for key, value in settings:
             SETTERS[key](value)
     except (OSError, ValueError, LookupError) as error:
-        give_up(f"cannot prepare the service ({key} {value!r}): {error}")
+        why = getattr(error, "strerror", None) or error.args[0]
+        give_up(f"cannot prepare the service ({key} {value!r}): {why}")
     for number in (SIGPIPE, SIGXFSZ):  # Python ignores them; the service must not
         libc.signal(number, SIG_DFL)
     try:
         os.execvp(command[0], command)  # noqa: S606 - its purpose
     except OSError as error:
-        give_up(f"cannot execute {command[0]!r}: {error.strerror}")
+        user = next((f" as user {v.partition(':')[0]}" for k, v in settings if k == "user"), "")
+        give_up(f"cannot execute {command[0]!r}{user}: {error.strerror}")
 
 
 def follow(parent: str) -> None:

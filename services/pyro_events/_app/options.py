@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pyro_child.options import add_options, from_arguments
-from pyro_child.version import installed_version
+from pyro_child.version_option import add_version
 from pyro_events._broker.settings import ServiceOptions
 
 
@@ -44,13 +44,5 @@ def parser() -> argparse.ArgumentParser:
     volume = found.add_mutually_exclusive_group()
     volume.add_argument("-v", "--verbose", action="store_true", help="log every connection")
     volume.add_argument("-q", "--quiet", action="store_true", help="log only warnings and errors")
-    found.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    add_version(found)
     return found
-
-
-class _Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(parser.prog, installed_version())  # noqa: T201 - the command's output
-        parser.exit()

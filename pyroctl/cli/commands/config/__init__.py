@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli import command as cli
-from pyroctl.cli.commands.config_edit import edit
-from pyroctl.cli.commands.config_values import get, set_, unset
+from pyroctl.cli.commands.config.edit import edit
+from pyroctl.cli.commands.config.values import get, set_, unset
 from pyroctl.cli.output import Result, counted
 
 if TYPE_CHECKING:
