@@ -102,11 +102,12 @@ def parent(child: str, reaction: str) -> None:
 
 
 def polite(path: str) -> None:
-    """Ends when a file exists, and on no signal that can be ignored."""
+    """Ends when a file exists, which it removes, and on no signal that can be ignored."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print("family is up", flush=True)
     while not Path(path).exists():
         time.sleep(0.01)
+    Path(path).unlink()
 
 
 def server(port: str) -> None:
