@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pyroctl.core.state import Event, ServiceState
     from pyroctl.manager.process.service_process import ServiceProcess
 
+
+OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM})
+"""Signals that the process didn't expect, so that what it said before doesn't explain them."""
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +53,9 @@ def as_known(
     elif left := detached():
         trouble = f"{', '.join(left)} went into the background: run it in the foreground"
         outcome = replace(outcome, trouble=trouble)
-    succeeded = outcome.succeeded(spec.success_exit) and state.outcome is None
-    return outcome if succeeded else replace(outcome, said=last_said(lines))
+    if outcome.succeeded(spec.success_exit) or outcome.signal in OUTSIDE:
+        return outcome
+    return replace(outcome, said=last_said(lines))
 
 
 def log_state(name: str, state: ServiceState, own: OwnLog) -> None:
