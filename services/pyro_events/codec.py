@@ -241,8 +241,10 @@ class Codec:
             return self._from_dict[name](state)
         if self._unknown is not None:
             return self._unknown(name, state)
+        module = "numpy_codec" if str(name).startswith("numpy.") else "codec"
         raise ValueError(
-            f"the class {name!r:.100} of an object in the message isn't registered here"
+            f"the class {name!r:.100} of an object in the message isn't registered here; call"
+            f" pyro_events.{module}.register first"
         )
 
 

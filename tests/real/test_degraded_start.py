@@ -54,7 +54,7 @@ def test_what_works_stays_up(deployment: Deployment) -> None:
     assert (envelope["status"], envelope["exit_code"]) == ("partial", 1)
     found = {row["name"]: (row["state"], row["detail"]) for row in envelope["data"]["services"]}
     assert found["good"][0] == "running"
-    assert found["bad"] == ("failed", "exit code 7")
+    assert found["bad"] == ("failed", "exit code 7: no device")
     assert found["leaf"] == ("stopped", "waiting for bad")
     assert found["far"] == ("stopped", "waiting for leaf")
     said = deployment.run("start", code=1).stderr

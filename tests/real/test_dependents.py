@@ -52,7 +52,8 @@ def test_dependents_restart_after_what_they_need(deployment: Deployment, how: st
         path.write_text(path.read_text().replace(QUICK, f'{QUICK}env = {{ A = "1" }}\n', 1))
         deployment.run("reload")
     if how == "crash":
-        eventually(lambda: deployment.service("leaf")["detail"] == "feed was restarted")
+        eventually(lambda: deployment.service("leaf")["history"])
+        assert deployment.service("leaf")["history"][-1]["reason"] == "feed was restarted"
         eventually(lambda: settled(deployment))
     after = pids(deployment)
     assert [name for name in after if after[name] == before[name]] == ["other"]

@@ -31,7 +31,7 @@ def test_a_service_that_hangs_is_killed_and_started_again(
         lambda: (r := deployment.service(name))["state"] == "running" and r["restarts"] and r
     )
     assert (row["restarts"], row["uri"]) == (1, before["uri"])
-    assert "did not answer 3 pings" in row["detail"]
+    assert "did not answer 3 pings" in row["history"][-1]["reason"]
     assert "did not answer 3 pings: killed" in deployment.run("logs", name).stdout
     assert "did not answer 3 pings" in deployment.manager_log()
     exchange(deployment.service("es")["uri"])

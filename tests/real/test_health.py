@@ -121,7 +121,11 @@ def test_an_object_that_hangs(deployment: Deployment, more: str) -> None:
     eventually(lambda: deployment.service("ill")["history"])
     row = eventually(lambda: (r := deployment.service("ill"))["state"] == "running" and r)
     assert row["uri"] == before["uri"]
-    assert row["detail"] == "did not answer 3 pings (killed by SIGKILL)"
+    ending = row["history"][-1]
+    assert (ending["reason"], ending["exit"]["text"]) == (
+        "did not answer 3 pings",
+        "killed by SIGKILL",
+    )
 
 
 def test_too_much_memory(deployment: Deployment) -> None:

@@ -217,7 +217,7 @@ def test_as_process_1_it_collects_orphans_and_obeys(deployment: Deployment) -> N
     with running(deployment, *IN_A_PID_NAMESPACE) as container:
         assert container.stdout is not None
         printed: list[str] = []
-        while not {"laser | serving\n", "forker | [pyroctl] running\n"} <= set(printed):
+        while not {"laser  | serving\n", "forker | [pyroctl] running\n"} <= set(printed):
             printed.append(container.stdout.readline())
         (manager,) = (
             pid

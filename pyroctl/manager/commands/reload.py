@@ -190,13 +190,7 @@ def _entry(change: KeyChange) -> dict[str, Any]:
     hidden = change.secret
     return {
         "key": change.key,
-        "old": None if hidden else _plain(change.old),
-        "new": None if hidden else _plain(change.new),
+        "old": None if hidden else change.old,
+        "new": None if hidden else change.new,
         "live": change.live,
     }
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value) or "notify"
-    return list(value) if isinstance(value, tuple) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -47,6 +48,9 @@ class Leftovers(NamedTuple):
         )
 
 
+OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM})
+"""Signals that the process didn't expect, so that what it said before doesn't explain them."""
+
 log = logging.getLogger(__name__)
 
 
@@ -80,8 +84,9 @@ def as_known(
             outcome = replace(outcome, trouble=trouble)
     else:
         outcome = outcome.remarked(_port_taken(spec, left))
-    succeeded = outcome.succeeded(spec.success_exit) and state.outcome is None
-    return outcome if succeeded else replace(outcome, said=last_said(lines))
+    if outcome.succeeded(spec.success_exit) or outcome.signal in OUTSIDE:
+        return outcome
+    return replace(outcome, said=last_said(lines))
 
 
 def _port_taken(spec: ServiceSpec, left: Leftovers) -> str:
