@@ -23,8 +23,10 @@ MAX_RANGES = 4 * 0x110000
 """Code points in all character ranges together: to ignore case, each one is visited."""
 MAX_WAYS = 256**2
 """Ways to backtrack that are left to `re`: two `.*` on the longest subject."""
-MATCH_TIMEOUT = 0.02
-"""Seconds for one match by `regex`."""
+QUICK_WAYS = 256
+"""Ways to backtrack with which a match takes at most some 20 µs, whatever the subject."""
+MATCH_TIMEOUT = 0.005
+"""Seconds of processor time for one match by `regex`."""
 
 _LONGEST = 255
 _NOT_IN_REGEX = re.compile(r"\{(?!\d*,?\d*\})|\[[:.=]")
@@ -43,10 +45,11 @@ class PatternTimeout(Exception):
 class Pattern:
     """A compiled pattern; immutable, so any thread may match with it.
 
-    Raises ValueError for text that is empty, too long, not a regular expression, or too costly.
+    `quick` says whether no subject can make it backtrack much. Raises ValueError for text that is
+    empty, too long, not a regular expression, or too costly.
     """
 
-    __slots__ = ("_match", "text")
+    __slots__ = ("_match", "quick", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -56,7 +59,9 @@ class Pattern:
         if _ranges(tree) > MAX_RANGES:
             raise _bad(text, "its character ranges are too wide")
         self._match: Callable[[str], bool]
-        if _ways(tree) <= MAX_WAYS:
+        ways = _ways(tree)
+        self.quick = ways <= QUICK_WAYS
+        if ways <= MAX_WAYS:
             self._match = _by_re(text)
         else:
             self._match = _by_regex(text)
