@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,7 @@ from pyro_events._protocol.patterns import MATCH_TIMEOUT, Pattern, PatternTimeou
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CUT_OFFS = round(PATTERN_LIMIT / MATCH_TIMEOUT)
+CUT_OFFS = math.ceil(PATTERN_LIMIT / MATCH_TIMEOUT)
 
 
 class Clock:
@@ -151,7 +152,7 @@ def test_an_evil_subscriber_hurts_only_itself(
 def test_matches_just_below_the_cut_off_are_found_out_too(
     router: Router[str], clock: Clock, costly: Callable[..., Costly]
 ) -> None:
-    """Who takes the budget is charged, and who takes little of it is not."""
+    """A subscriber that takes the budget is charged, and one that takes little of it is not."""
     for eve in range(20):
         texts = [costly(f"{eve}-{number}", MATCH_TIMEOUT / 2) for number in range(50)]
         router.subscribe_match(f"eve{eve}", texts)

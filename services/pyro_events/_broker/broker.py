@@ -161,10 +161,10 @@ class Broker(Snapshotted):
                 subscriber.pump()
             context.encoder.clear()
         if self.router.notices:
-            self._tell_of_patterns()
+            self._notify_of_patterns()
 
-    def _tell_of_patterns(self) -> None:
-        """Tell subscribers which of their patterns took too long, and log it, one line for each."""
+    def _notify_of_patterns(self) -> None:
+        """Notify subscribers whose patterns took too long; log suspensions, one line for each."""
         suspended: dict[BrokerSubscriber, list[str]] = {}
         for subscriber, pattern, final in self.router.take_notices():
             subscriber.notify(

@@ -109,7 +109,7 @@ class PatternCompiler:
         return job.result
 
     def settle(self, patience: float) -> None:
-        """Finish every call within so many seconds; those that take longer fail."""
+        """Finish every call within `patience` seconds; those that take longer fail."""
         if not self._open:
             return
         with self._lock:

@@ -3,8 +3,8 @@
 A match that takes less than FREE is ordinary work, which grows with what clients publish and
 subscribe. Longer ones are paid from one budget for all patterns together, which is refilled slowly:
 however many costly patterns there are, and whoever subscribes to them, all publishes together spend
-no more than that on them. Who exhausts the budget is charged, and suspended in the end. Charges
-outlive the subscription.
+no more than that on them. Patterns that exhaust it, and their
+subscribers, are charged, and suspended in the end. Charges outlive the subscription.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ BUDGET: Final = 0.05
 found out in it."""
 REFILL: Final = 0.2
 """The part of the time that slow matches may take in the long run."""
-PATTERN_LIMIT: Final = 3 * MATCH_TIMEOUT
-"""Charged seconds after which a pattern is suspended."""
+PATTERN_LIMIT: Final = 2.5 * MATCH_TIMEOUT
+"""Charged seconds after which a pattern is suspended: at the third match that is cut off."""
 OWNER_LIMIT: Final = 10 * MATCH_TIMEOUT
 """Charged seconds after which all patterns of a subscriber that may backtrack are suspended."""
 REMEMBERED: Final = 1000

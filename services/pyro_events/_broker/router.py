@@ -270,8 +270,7 @@ class Router(Generic[K]):
     def _in_turn(self) -> Iterator[_Watch[K]]:
         """Yield costly patterns, the quickest so far first, and last those of charged owners.
 
-        Who is charged meanwhile loses the turn: the first pattern that is cut off sends all others
-        of its owner to the end.
+        The first pattern that is cut off sends all others of its owner to the end.
         """
         late = []
         for watch in sorted(self._costly.values(), key=_Watch.rank):
