@@ -20,7 +20,7 @@ from pyro_events._broker.match_budget import (
 from pyro_events._protocol.patterns import MATCH_TIMEOUT, Pattern, PatternTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 
 K = TypeVar("K", bound="Hashable")
 
@@ -259,12 +259,13 @@ class Router(Generic[K]):
         if self._costly:
             self._budget.refill()
             for watch in self._in_turn():
-                matches = self._try(watch, name) if self._is_active(watch) else False
+                keys = self._active(watch)
+                matches = self._try(watch, name) if keys else False
                 if matches:
-                    _add(copies, self._active(watch))
+                    _add(copies, keys)
                 elif matches is None:
                     complete = False
-                    self._note_unmatched(watch)
+                    self._note_unmatched(watch, keys)
         return copies, complete
 
     def _in_turn(self) -> Iterator[_Watch[K]]:
@@ -316,23 +317,19 @@ class Router(Generic[K]):
         self.notices += [PatternNotice(key, text, suspended=True) for key, text in which]
         self._generation += 1  # what is remembered has matches of these
 
-    def _note_unmatched(self, watch: _Watch[K]) -> None:
+    def _note_unmatched(self, watch: _Watch[K], keys: Iterable[K]) -> None:
         """Count it, and tell the first time; suspensions are told anyway."""
         text = watch.pattern.text
-        for key in self._active(watch):
+        for key in keys:
             patterns = self._members[key].patterns
             patterns[text] += 1
-            if patterns[text] == 1:
+            if patterns[text] == 1 and not self._is_suspended(watch, key):
                 self.notices.append(PatternNotice(key, text, suspended=False))
 
-    def _is_active(self, watch: _Watch[K]) -> bool:
-        """Return whether a costly pattern is matched for anyone."""
-        if not self._owner_charges and not self._pattern_charges:
-            return True
-        return any(not self._is_suspended(watch, key) for key in watch.keys)
-
-    def _active(self, watch: _Watch[K]) -> list[K]:
+    def _active(self, watch: _Watch[K]) -> Collection[K]:
         """Return the subscribers for whom a costly pattern is matched."""
+        if not self._owner_charges and not self._pattern_charges:
+            return watch.keys
         return [key for key in watch.keys if not self._is_suspended(watch, key)]
 
     def _is_suspended(self, watch: _Watch[K], key: K) -> bool:

@@ -19,6 +19,9 @@ MAX_PATTERN = 512
 """Characters that a pattern may have."""
 MAX_REPEAT = 1000
 """Largest product of nested counted repeats: `regex` unrolls them when it compiles."""
+MAX_UNROLLED = 5000
+"""Parts that a pattern for `regex` may have when its counted repeats are unrolled, which happens in
+C: no other thread runs meanwhile."""
 MAX_RANGES = 4 * 0x110000
 """Code points in all character ranges together: to ignore case, each one is visited."""
 MAX_WAYS = 256**2
@@ -63,6 +66,8 @@ class Pattern:
         self.quick = ways <= QUICK_WAYS
         if ways <= MAX_WAYS:
             self._match = _by_re(text)
+        elif _unrolled(tree) > MAX_UNROLLED:
+            raise _bad(text, f"its repeats unroll to more than {MAX_UNROLLED} parts")
         else:
             self._match = _by_regex(text)
 
@@ -150,6 +155,18 @@ def _repeats(tree: Any) -> int:
             inner *= max(1, low if high is op.MAXREPEAT else high)
         largest = max(largest, inner)
     return largest
+
+
+def _unrolled(tree: Any) -> int:
+    """Return the number of parts when counted repeats are written out."""
+    total = 0
+    for operator, argument in tree:
+        inner = 1 + sum(map(_unrolled, _children(operator, argument)))
+        if operator in _REPEATS:
+            low, high = argument[0], argument[1]
+            inner *= max(1, low if high is op.MAXREPEAT else high)
+        total += inner
+    return total
 
 
 def _ranges(tree: Any) -> int:
