@@ -138,4 +138,4 @@ def test_a_client_that_leaves_meanwhile_may_come_back(engine: Make, wire_client:
     client = wire_client(running)
     client.start("attach", "id", [], [f"{number}{SLOW}" for number in range(3)], {})
     client.sock.close()
-    eventually(lambda: running.subscriber()["state"] == "away")
+    eventually(lambda: [each["state"] for each in running.subscriptions()] == ["away"])
