@@ -30,7 +30,8 @@ class GapNotice(TypedDict):
     incarnation: NotRequired[str]
     subject: NotRequired[str]  # of an undecodable event
     detail: NotRequired[str]  # why it can't be decoded
-    pattern: NotRequired[str]  # that took too long to match and is suspended
+    pattern: NotRequired[str]  # that took too long to match
+    suspended: NotRequired[bool]  # whether that pattern is matched no more
 
 
 class ProxyNotice(TypedDict):
@@ -123,4 +124,5 @@ class SubscriberInfo(TypedDict):
     when_full: WhenFull
     delivered: int  # events that it has taken
     dropped: int  # events lost to it
+    unmatched: int  # how often a pattern of it was cut off, or there was no time for it
     errors: int  # exceptions raised by its `event`

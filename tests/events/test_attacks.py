@@ -104,6 +104,42 @@ def backtracking(port: int, stop: threading.Event) -> None:
             client.call("publish", "a" * 40 + str(number) + "!", 1)
 
 
+def a_thousand_patterns(port: int, stop: threading.Event) -> None:
+    """As many evil patterns as one subscriber may have, and new ones when these are suspended."""
+    number = 0
+    while not stop.is_set():
+        patterns = [f"(a|a)*(?#{number}-{each})$" for each in range(1000)]
+        with WireClient(port) as client:
+            client.greet()
+            client.attach(f"regex{number}", [], patterns)
+            for _ in range(10):
+                number += 1
+                client.call("publish", "a" * 40 + f"{number}!", 1)
+
+
+def newcomers(port: int, stop: threading.Event) -> None:
+    """A few evil patterns for each publish, always of another subscriber."""
+    number = 0
+    while not stop.is_set():
+        number += 1
+        with WireClient(port) as client:
+            client.greet()
+            client.attach(f"new{number}", [], [f"(a|a)*(?#{number}-{each})$" for each in range(9)])
+            client.call("publish", "a" * 40 + f"{number}!", 1)
+
+
+def compiling(port: int, stop: threading.Event) -> None:
+    """Patterns that take milliseconds each to compile, until the call is refused."""
+    number = 0
+    while not stop.is_set():
+        number += 1
+        patterns = [f"{number}-{each}" + "(a|b)*" * 80 for each in range(1000)]
+        with WireClient(port) as client:
+            client.greet()
+            with contextlib.suppress(ValueError, OSError):  # refused, or it takes too long for us
+                client.attach(f"slow{number}", [], patterns)
+
+
 def nowhere(port: int, stop: threading.Event) -> None:
     """Subscribers whose daemon takes the connection and never answers."""
     with contextlib.ExitStack() as stack:
@@ -148,6 +184,9 @@ ATTACKS = {
     "slow-sender": slow_sender,
     "never-reads": never_reads,
     "backtracking": backtracking,
+    "a-thousand-patterns": a_thousand_patterns,
+    "newcomers": newcomers,
+    "compiling": compiling,
     "nowhere": nowhere,
 } | {f"bomb-{name}": requests(frame) for name, frame in BOMBS.items()}
 

@@ -360,6 +360,7 @@ def test_statistics_count(engine: Make, stock: Stock) -> None:
         "when_full": "block",
         "delivered": 2,
         "dropped": 0,
+        "unmatched": 0,
         "errors": 0,
         "state": "connected",
     }

@@ -369,11 +369,13 @@ def test_a_suspended_pattern_is_pushed(engine: Make, wire_client: Connect) -> No
     running = engine()
     client = wire_client(running)
     client.attach("id", [], [r"(a|a)*$"])
-    for number in range(3):
+    for number in range(6):
         publish(running, "a" * 40 + f"!{number}", number)
-    first, notice = client.push()
-    assert first is None
-    assert (notice["kind"], notice["pattern"]) == ("pattern", r"(a|a)*$")
+    for suspended in (False, True):
+        assert client.push() == (
+            None,
+            {"kind": "pattern", "pattern": "(a|a)*$", "reason": "pattern", "suspended": suspended},
+        )
 
 
 def test_stock_calls_work_on_a_stream(engine: Make, wire_client: Connect) -> None:

@@ -101,6 +101,12 @@ def test_bombs_are_refused_without_being_compiled() -> None:
         tracemalloc.stop()
 
 
+def test_a_pattern_that_unrolls_too_far_is_refused() -> None:
+    """It would hold the interpreter's lock for a tenth of a second."""
+    with pytest.raises(ValueError, match="unroll to more than 5000 parts"):
+        check_patterns("((a|b|c|d)?){1000}" * 25)
+
+
 @pytest.mark.parametrize("pattern", ["(a|aa)+$", "(a|a)*$", "(?:aa|a|aaa)+$"])
 def test_endless_backtracking_is_cut_off(pattern: str) -> None:
     """The match raises within a moment."""

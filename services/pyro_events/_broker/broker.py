@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from Pyro5.core import URI
 from Pyro5.errors import PyroError
 
+from pyro_events._broker.compiler import PatternCompiler
 from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
 from pyro_events._broker.delivery.callback.subscriber import CallbackSubscriber
 from pyro_events._broker.delivery.context import DeliveryContext
@@ -16,6 +18,7 @@ from pyro_events._broker.delivery.publication import Publication
 from pyro_events._broker.delivery.stream import StreamSubscriber
 from pyro_events._broker.publishers import Publishers
 from pyro_events._broker.recovery.reconnects import ReconnectTracker
+from pyro_events._broker.router import Router
 from pyro_events._broker.snapshot import journal
 from pyro_events._broker.snapshot.counters import CounterFile
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from pyro_events._protocol.event import Item
 
 _LEAVING = 1000
+_COMPILING = 1.0
+"""Seconds for the patterns that are being compiled at a handover."""
 _PAUSE = 0.002
 """Seconds without a publish after which an event counts as a single one."""
 
@@ -68,6 +73,7 @@ class Broker(Snapshotted):
     TRANSIENT: ClassVar = (
         "loop", "settings", "identity", "version", "store",
         "router", "counters",  # the context's
+        "compiler",  # it has nothing to do when the broker is quiescent
         "_last_publish",  # a matter of milliseconds
     )  # fmt: skip
 
@@ -92,11 +98,14 @@ class Broker(Snapshotted):
         room = slots(settings) + more_slots
         self.counter_file = store.counter_file if store else CounterFile.in_memory(room)
         defaults = SubscriberOptions(False, False, settings.when_full, settings.queue_size)
+        self.router: Router[BrokerSubscriber] = Router(
+            loop.clock, time.thread_time, lambda subscriber: (subscriber.kind, subscriber.key)
+        )
         self.context: DeliveryContext[BrokerSubscriber] = DeliveryContext(
-            loop, resolver, settings, defaults, identity, self.counter_file,
+            loop, resolver, settings, defaults, identity, self.counter_file, self.router,
             drop=self.drop, record=self.record, flush_if_idle=self._flush_if_idle,
         )  # fmt: skip
-        self.router = self.context.router
+        self.compiler = PatternCompiler(loop, self.router.compiled)
         self.counters = self.context.counters
         self.callbacks: dict[str, CallbackSubscriber] = {}
         self.streams: dict[str, StreamSubscriber] = {}
@@ -151,10 +160,23 @@ class Broker(Snapshotted):
             for subscriber in dirty:
                 subscriber.pump()
             context.encoder.clear()
-        if self.router.suspensions:
-            for subscriber, pattern in self.router.take_suspensions():
-                _log.warning("%s: pattern %r takes too long, it is suspended", subscriber, pattern)
-                subscriber.notify({"kind": "pattern", "pattern": pattern, "reason": "pattern"})
+        if self.router.notices:
+            self._notify_of_patterns()
+
+    def _notify_of_patterns(self) -> None:
+        """Notify subscribers whose patterns took too long; log suspensions, one line for each."""
+        suspended: dict[BrokerSubscriber, list[str]] = {}
+        for subscriber, pattern, final in self.router.take_notices():
+            subscriber.notify(
+                {"kind": "pattern", "pattern": pattern, "reason": "pattern", "suspended": final}
+            )
+            if final:
+                suspended.setdefault(subscriber, []).append(pattern)
+        for subscriber, patterns in suspended.items():
+            more = f", and {len(patterns) - 1} more" if len(patterns) > 1 else ""
+            _log.warning(
+                "%s: pattern %r takes too long and is suspended%s", subscriber, patterns[0], more
+            )
 
     # Subscribers
 
@@ -275,6 +297,7 @@ class Broker(Snapshotted):
 
         Publishers blocked on a full queue are released. Reads nothing.
         """
+        self.compiler.settle(_COMPILING)
         for subscriber in self.subscribers():
             subscriber.lift_limit()
         while self.loop.pending or self.context.dirty:
@@ -294,9 +317,10 @@ class Broker(Snapshotted):
             self.router.subscribe(made, each["subjects"])
             patterns = [reader.patterns.get(text) or Pattern(text) for text in each["patterns"]]
             self.router.subscribe_match(made, patterns)
+            self.router.restore_unmatched(made, each["unmatched"])
             made.restore(each, reader)
         super().restore(values, reader)
-        self.router.restore_timeouts(values["context"]["router"])
+        self.router.restore_charges(values["context"]["router"])
         for each in values["context"]["notifiers"]:
             DisconnectNotifier(self.context, URI(each["daemon"]["uri"]), {}).restore(each, reader)
 

@@ -148,6 +148,7 @@ class Engine(Snapshotted):
         if self._closed:
             return
         self._closed = True
+        self.broker.compiler.close()
         self._listener.close()
         self._release()
         self.loop.run_once(0)  # connections report their end
@@ -238,6 +239,7 @@ class Engine(Snapshotted):
 
     def _refuse_work(self) -> None:
         self._stopping = True
+        self.broker.compiler.close()
         self.broker.pump()  # the events of this round come before the notice
         self._listener.close()
         for session in list(self._sessions):

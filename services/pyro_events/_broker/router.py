@@ -5,21 +5,36 @@ A router belongs to one thread at a time; code that shares it needs a lock.
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from pyro_events._protocol.patterns import Pattern, PatternTimeout
+from pyro_events._broker.match_budget import (
+    FREE,
+    OWNER_LIMIT,
+    PATTERN_LIMIT,
+    Charges,
+    MatchBudget,
+)
+from pyro_events._protocol.patterns import MATCH_TIMEOUT, Pattern, PatternTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 
 K = TypeVar("K", bound="Hashable")
 
 CACHE_SIZE = 10_000
 """Subjects whose targets are remembered."""
-MAX_TIMEOUTS = 3
-"""Matches of a pattern that may be cut off before it is suspended."""
+
+
+class PatternNotice(NamedTuple, Generic[K]):
+    """What a subscriber has to know about one of its patterns."""
+
+    key: K
+    pattern: str
+    suspended: bool
+    """Whether it is matched no more, or only was not matched this time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +44,8 @@ class _Member:
     order: int
     once: bool = False
     subjects: dict[str, str] = field(default_factory=dict)
-    patterns: dict[str, None] = field(default_factory=dict)
+    patterns: dict[str, int] = field(default_factory=dict)
+    """With how often each could not be matched."""
 
     def idle(self) -> bool:
         return not (self.subjects or self.patterns or self.once)
@@ -41,21 +57,41 @@ class _Watch(Generic[K]):
 
     pattern: Pattern
     keys: set[K] = field(default_factory=set)
-    timeouts: int = 0
+    slowest: float | None = None
+    """Seconds of its slowest match; older ones count less and less."""
 
-    def suspended(self) -> bool:
-        return self.timeouts >= MAX_TIMEOUTS
+    def rank(self) -> float:
+        """Return how late it is tried; one that never was counts as slow."""
+        return MATCH_TIMEOUT if self.slowest is None else self.slowest
 
 
 class Router(Generic[K]):
-    """The subscription tables; they shrink again when subscribers go."""
+    """The subscription tables; they shrink again when subscribers go.
 
-    def __init__(self) -> None:
+    `owner` returns a name for a key: charges for costly patterns outlive the key. `clock` and `cpu`
+    return seconds, and seconds of processor time.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        cpu: Callable[[], float],
+        owner: Callable[[K], Hashable] = lambda key: key,
+    ) -> None:
         self._members: dict[K, _Member] = {}
         self._subjects: dict[str, set[K]] = {}
         self._patterns: dict[str, _Watch[K]] = {}
-        self.suspensions: list[tuple[K, str]] = []
-        """Subscribers and pattern texts that were suspended; see `take_suspensions`."""
+        self._costly: dict[str, _Watch[K]] = {}
+        """Those of them that may backtrack."""
+        self._quick: dict[str, _Watch[K]] = {}
+        """The others."""
+        self._cpu = cpu
+        self._owner = owner
+        self._budget = MatchBudget(clock)
+        self._pattern_charges = Charges(PATTERN_LIMIT)
+        self._owner_charges = Charges(OWNER_LIMIT)
+        self.notices: list[PatternNotice[K]] = []
+        """What subscribers have to know; see `take_notices`."""
         self._arrivals = 0
         self._generation = 0
         self._cache: OrderedDict[str, tuple[int, tuple[tuple[K, int], ...]]] = OrderedDict()
@@ -73,11 +109,16 @@ class Router(Generic[K]):
         """Subscribe `key` to these patterns; a suspended one is reported at once."""
         member = self._member(key)
         for pattern in patterns:
-            watch = self._patterns.setdefault(pattern.text, _Watch(pattern))
-            if watch.suspended() and key not in watch.keys:
-                self.suspensions.append((key, pattern.text))
-            member.patterns[pattern.text] = None
+            watch = self._patterns.get(pattern.text)
+            if watch is None:
+                watch = self._patterns[pattern.text] = _Watch(pattern)
+                (self._quick if pattern.quick else self._costly)[pattern.text] = watch
+            if key in watch.keys:
+                continue
+            member.patterns[pattern.text] = 0
             watch.keys.add(key)
+            if self._is_suspended(watch, key):
+                self.notices.append(PatternNotice(key, pattern.text, suspended=True))
         self._changed(key)
 
     def unsubscribe(self, key: K, texts: Iterable[str]) -> None:
@@ -102,7 +143,7 @@ class Router(Generic[K]):
             self._leave_subject(key, name)
         for text in member.patterns:
             self._leave_pattern(key, text)
-        self.suspensions = [entry for entry in self.suspensions if entry[0] != key]
+        self.notices = [notice for notice in self.notices if notice.key != key]
         self._generation += 1
 
     def set_once(self, key: K, once: bool) -> None:
@@ -114,20 +155,21 @@ class Router(Generic[K]):
         """Return which keys get an event of that subject, and how many copies, in order of arrival.
 
         There is one copy for each matching subscription, unless the key is set to once. A pattern
-        whose match is cut off counts as not matching this time.
+        that is cut off, or for which no time is left, counts as not matching this time.
         """
         name = subject.lower()
         cached = self._cache.get(name)
         if cached is not None and cached[0] == self._generation:
             self._cache.move_to_end(name)
             return cached[1]
+        generation = self._generation
         copies, complete = self._match(name)
         members = self._members
         found = tuple(
             (key, 1 if members[key].once else copies[key])
             for key in sorted(copies, key=lambda key: members[key].order)
         )
-        if complete:
+        if complete and generation == self._generation:
             self._remember(name, found)
         return found
 
@@ -140,7 +182,13 @@ class Router(Generic[K]):
         """Return the patterns of `key` that are no longer matched because they took too long."""
         member = self._members.get(key)
         patterns = member.patterns if member else ()
-        return [text for text in patterns if self._patterns[text].suspended()]
+        return [text for text in patterns if self._is_suspended(self._patterns[text], key)]
+
+    def unmatched(self, key: K) -> dict[str, int]:
+        """Return how often patterns of `key` could not be matched, if ever."""
+        member = self._members.get(key)
+        patterns = member.patterns if member else {}
+        return {text: count for text, count in patterns.items() if count}
 
     def empty(self, key: K) -> bool:
         """Return whether `key` has no subscription at all."""
@@ -151,20 +199,28 @@ class Router(Generic[K]):
         """Return the texts of all patterns."""
         return list(self._patterns)
 
-    def timeouts(self) -> dict[str, int]:
-        """Return how often the match of each pattern was cut off, if ever."""
-        return {text: watch.timeouts for text, watch in self._patterns.items() if watch.timeouts}
+    def compiled(self, text: str) -> Pattern | None:
+        """Return the pattern of that text, if anyone is subscribed to it."""
+        watch = self._patterns.get(text)
+        return watch.pattern if watch else None
 
-    def restore_timeouts(self, timeouts: Mapping[str, int]) -> None:
-        """Continue the counts of another router, without reporting suspensions again."""
-        for text, count in timeouts.items():
-            if text in self._patterns:
-                self._patterns[text].timeouts = count
+    def charges(self) -> dict[str, Any]:
+        """Return what patterns and subscribers are charged with, for `restore_charges`."""
+        return {"patterns": self._pattern_charges.plain(), "owners": self._owner_charges.plain()}
+
+    def restore_charges(self, charges: Mapping[str, Any]) -> None:
+        """Continue with the charges of another router, without any notice."""
+        self._pattern_charges.restore(charges["patterns"])
+        self._owner_charges.restore(charges["owners"])
         self._generation += 1
 
-    def take_suspensions(self) -> list[tuple[K, str]]:
-        """Return the subscribers and pattern texts that were suspended since the last call."""
-        taken, self.suspensions = self.suspensions, []
+    def restore_unmatched(self, key: K, unmatched: Mapping[str, int]) -> None:
+        """Continue the counts of another router."""
+        self._members[key].patterns.update(unmatched)
+
+    def take_notices(self) -> list[PatternNotice[K]]:
+        """Return what subscribers have to know since the last call."""
+        taken, self.notices = self.notices, []
         return taken
 
     def _member(self, key: K) -> _Member:
@@ -190,29 +246,105 @@ class Router(Generic[K]):
         keys.discard(key)
         if not keys:
             del self._patterns[text]
+            self._costly.pop(text, None)
+            self._quick.pop(text, None)
 
     def _match(self, name: str) -> tuple[dict[K, int], bool]:
-        """Count the subscriptions that match; False when a pattern was cut off."""
+        """Count the subscriptions that match; False when a pattern could not be matched."""
         copies = dict.fromkeys(self._subjects.get(name, ()), 1)
+        for watch in self._quick.values():
+            if watch.pattern.match(name):
+                _add(copies, watch.keys)
         complete = True
-        for watch in self._patterns.values():
-            if watch.suspended():
-                continue
-            try:
-                matches = watch.pattern.match(name)
-            except PatternTimeout:
-                complete = False
-                watch.timeouts += 1
-                if watch.suspended():
-                    self.suspensions.extend((key, watch.pattern.text) for key in watch.keys)
-                continue
-            if matches:
-                for key in watch.keys:
-                    copies[key] = copies.get(key, 0) + 1
+        if self._costly:
+            self._budget.refill()
+            for watch in self._in_turn():
+                keys = self._active(watch)
+                matches = self._try(watch, name) if keys else False
+                if matches:
+                    _add(copies, keys)
+                elif matches is None:
+                    complete = False
+                    self._note_unmatched(watch, keys)
         return copies, complete
+
+    def _in_turn(self) -> Iterator[_Watch[K]]:
+        """Yield costly patterns, the quickest so far first, and last those of charged owners.
+
+        The first pattern that is cut off sends all others of its owner to the end.
+        """
+        late = []
+        for watch in sorted(self._costly.values(), key=_Watch.rank):
+            if self._owner_charges and all(
+                self._owner(key) in self._owner_charges for key in watch.keys
+            ):
+                late.append(watch)
+            else:
+                yield watch
+        yield from late
+
+    def _try(self, watch: _Watch[K], name: str) -> bool | None:
+        """Return whether the pattern matches, or None if it takes too long."""
+        if not self._budget.allows(watch.slowest):
+            return None
+        matches: bool | None = None
+        began = self._cpu()
+        with contextlib.suppress(PatternTimeout):
+            matches = watch.pattern.match(name)
+        seconds = self._cpu() - began
+        watch.slowest = max(seconds, 0.9 * (watch.slowest or 0.0))
+        if seconds > FREE or matches is None:
+            self._charge(self._budget.spend(watch.pattern.text, seconds, cut_off=matches is None))
+        return matches
+
+    def _charge(self, due: Mapping[str, float]) -> None:
+        """Charge patterns and their owners, and suspend those that have taken too much."""
+        for text, seconds in due.items():
+            watch = self._costly.get(text)
+            keys = self._active(watch) if watch else []
+            if self._pattern_charges.add(text, seconds):
+                self._suspend((key, text) for key in keys)
+            for key in keys:
+                if self._owner_charges.add(self._owner(key), seconds):
+                    texts = list(self._members[key].patterns)
+                    self._suspend(
+                        (key, each)
+                        for each in texts
+                        if each in self._costly and not self._pattern_charges.exceeded(each)
+                    )
+
+    def _suspend(self, which: Iterable[tuple[K, str]]) -> None:
+        self.notices += [PatternNotice(key, text, suspended=True) for key, text in which]
+        self._generation += 1  # what is remembered has matches of these
+
+    def _note_unmatched(self, watch: _Watch[K], keys: Iterable[K]) -> None:
+        """Count it, and tell the first time; suspensions are told anyway."""
+        text = watch.pattern.text
+        for key in keys:
+            patterns = self._members[key].patterns
+            patterns[text] += 1
+            if patterns[text] == 1 and not self._is_suspended(watch, key):
+                self.notices.append(PatternNotice(key, text, suspended=False))
+
+    def _active(self, watch: _Watch[K]) -> Collection[K]:
+        """Return the subscribers for whom a costly pattern is matched."""
+        if not self._owner_charges and not self._pattern_charges:
+            return watch.keys
+        return [key for key in watch.keys if not self._is_suspended(watch, key)]
+
+    def _is_suspended(self, watch: _Watch[K], key: K) -> bool:
+        return not watch.pattern.quick and (
+            self._pattern_charges.exceeded(watch.pattern.text)
+            or self._owner_charges.exceeded(self._owner(key))
+        )
 
     def _remember(self, name: str, found: tuple[tuple[K, int], ...]) -> None:
         self._cache[name] = (self._generation, found)
         self._cache.move_to_end(name)
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
+
+
+def _add(copies: dict[K, int], keys: Iterable[K]) -> None:
+    for key in keys:
+        copies[key] = copies.get(key, 0) + 1

@@ -60,6 +60,7 @@ def _describe(broker: Broker, subscriber: BrokerSubscriber) -> SubscriberInfo:
         "when_full": cast("WhenFull", subscriber.options.when_full),
         "delivered": subscriber.delivered,
         "dropped": subscriber.dropped,
+        "unmatched": sum(broker.router.unmatched(subscriber).values()),
         "errors": subscriber.errors,
         "state": subscriber.state,
     }

@@ -19,12 +19,17 @@ MAX_PATTERN = 512
 """Characters that a pattern may have."""
 MAX_REPEAT = 1000
 """Largest product of nested counted repeats: `regex` unrolls them when it compiles."""
+MAX_UNROLLED = 5000
+"""Parts that a pattern for `regex` may have when its counted repeats are unrolled, which happens in
+C: no other thread runs meanwhile."""
 MAX_RANGES = 4 * 0x110000
 """Code points in all character ranges together: to ignore case, each one is visited."""
 MAX_WAYS = 256**2
 """Ways to backtrack that are left to `re`: two `.*` on the longest subject."""
-MATCH_TIMEOUT = 0.02
-"""Seconds for one match by `regex`."""
+QUICK_WAYS = 256
+"""Ways to backtrack with which a match takes at most some 20 µs, whatever the subject."""
+MATCH_TIMEOUT = 0.005
+"""Seconds of processor time for one match by `regex`."""
 
 _LONGEST = 255
 _NOT_IN_REGEX = re.compile(r"\{(?!\d*,?\d*\})|\[[:.=]")
@@ -43,10 +48,11 @@ class PatternTimeout(Exception):
 class Pattern:
     """A compiled pattern; immutable, so any thread may match with it.
 
-    Raises ValueError for text that is empty, too long, not a regular expression, or too costly.
+    `quick` says whether no subject can make it backtrack much. Raises ValueError for text that is
+    empty, too long, not a regular expression, or too costly.
     """
 
-    __slots__ = ("_match", "text")
+    __slots__ = ("_match", "quick", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -56,8 +62,12 @@ class Pattern:
         if _ranges(tree) > MAX_RANGES:
             raise _bad(text, "its character ranges are too wide")
         self._match: Callable[[str], bool]
-        if _ways(tree) <= MAX_WAYS:
+        ways = _ways(tree)
+        self.quick = ways <= QUICK_WAYS
+        if ways <= MAX_WAYS:
             self._match = _by_re(text)
+        elif _unrolled(tree) > MAX_UNROLLED:
+            raise _bad(text, f"its repeats unroll to more than {MAX_UNROLLED} parts")
         else:
             self._match = _by_regex(text)
 
@@ -145,6 +155,18 @@ def _repeats(tree: Any) -> int:
             inner *= max(1, low if high is op.MAXREPEAT else high)
         largest = max(largest, inner)
     return largest
+
+
+def _unrolled(tree: Any) -> int:
+    """Return the number of parts when counted repeats are written out."""
+    total = 0
+    for operator, argument in tree:
+        inner = 1 + sum(map(_unrolled, _children(operator, argument)))
+        if operator in _REPEATS:
+            low, high = argument[0], argument[1]
+            inner *= max(1, low if high is op.MAXREPEAT else high)
+        total += inner
+    return total
 
 
 def _ranges(tree: Any) -> int:

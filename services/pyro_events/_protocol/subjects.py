@@ -33,7 +33,15 @@ def check_patterns(patterns: object) -> tuple[Pattern, ...]:
     Raises TypeError for anything but text, and ValueError for a pattern that is empty, too long,
     not a regular expression, or too costly to compile.
     """
-    return tuple(Pattern(text) for text in _texts(patterns, "pattern"))
+    return tuple(map(Pattern, check_pattern_texts(patterns)))
+
+
+def check_pattern_texts(patterns: object) -> tuple[str, ...]:
+    """Return one pattern or a sequence of them as a tuple, in order, without compiling them.
+
+    Raises TypeError for anything but text, and ValueError for an empty one.
+    """
+    return _texts(patterns, "pattern")
 
 
 def check_texts(texts: object) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pyro_events._broker.delivery.encoder import Encoder
-from pyro_events._broker.router import Router
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.net.dialer import Resolver
     from pyro_events._broker.net.loop import Loop
+    from pyro_events._broker.router import Router
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.counters import CounterFile
 
@@ -49,7 +49,7 @@ class DeliveryContext(Snapshotted, Generic[S]):
     SNAPSHOT: ClassVar = Fields(
         parts=("counters",),
         init=("router", "notifiers"),
-        router=FieldCodec(lambda router, _: router.timeouts()),  # subscribers carry the rest
+        router=FieldCodec(lambda router, _: router.charges()),  # subscribers carry the rest
         notifiers=FieldCodec(
             lambda notifiers, writer: [each.snapshot(writer) for each in notifiers]
         ),
@@ -70,13 +70,13 @@ class DeliveryContext(Snapshotted, Generic[S]):
     identity: dict[str, str]
     """`uri` and `incarnation`, for notices."""
     counter_file: CounterFile
+    router: Router[S]
     drop: Callable[[S, str], None]
     """Removes a subscriber for the reason given; counts and logs what was queued for it."""
     record: Callable[[S], None]
     """Writes the subscriber's present state to the roster."""
     flush_if_idle: Callable[[], None]
     """Called when a publication is in the queues; may send at once."""
-    router: Router[S] = field(default_factory=Router)
     encoder: Encoder = field(default_factory=Encoder)
     counters: Counters = field(default_factory=Counters)
     notifiers: set[Any] = field(default_factory=set)

@@ -19,13 +19,14 @@ _subject = itemgetter(0)
 
 
 class PendingResult:
-    """Finishes exactly once. For the loop's thread only."""
+    """Finishes exactly once, with a value or an error. For the loop's thread only."""
 
-    __slots__ = ("_callbacks", "done", "value")
+    __slots__ = ("_callbacks", "done", "error", "value")
 
     def __init__(self) -> None:
         self.done = False
         self.value: object = None
+        self.error: Exception | None = None
         self._callbacks: list[Callable[[], None]] = []
 
     def finish(self, value: object = None) -> None:
@@ -35,6 +36,11 @@ class PendingResult:
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback()
+
+    def fail(self, error: Exception) -> None:
+        """Set the error, and call what waits for it."""
+        self.error = error
+        self.finish()
 
     def when_done(self, callback: Callable[[], None]) -> None:
         """Call `callback` when it is finished, at once if it is."""

@@ -200,7 +200,8 @@ class BrokerSubscriber(Snapshotted):
         """Return everything, when no publisher waits; this subscriber is not changed."""
         subjects, patterns = self.context.router.subscriptions(self)
         identity = {"kind": self.kind, "subjects": subjects, "patterns": patterns}
-        return {**super().snapshot(writer), **identity}
+        unmatched = self.context.router.unmatched(self)
+        return {**super().snapshot(writer), **identity, "unmatched": unmatched}
 
     def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
         """Continue, when the loop runs, where another process has stopped."""

@@ -25,10 +25,12 @@ from pyro_events._broker.rpc.arguments import (
 from pyro_events._broker.rpc.targets import subscriber_uri
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.event import EVENTSERVICE_NAME
-from pyro_events._protocol.subjects import check_patterns, check_subjects
+from pyro_events._protocol.subjects import check_pattern_texts, check_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from Pyro5.core import URI
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.publication import PendingResult
@@ -71,6 +73,7 @@ class EventServiceObject:
         self._statistics = statistics
         self._settings = broker.settings
         self._router = broker.router
+        self._compile = broker.compiler.compile
 
     # For every Pyro5 proxy
 
@@ -84,13 +87,19 @@ class EventServiceObject:
         self, session: Session, subjects: object, subscriber: object, **options: Any
     ) -> None:
         """Call the subscriber's `event` for events about these subjects."""
-        self._subscribe(session, subscriber, options, subjects=check_subjects(subjects))
+        uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
+        self._subscribe(uri, wanted, subjects=check_subjects(subjects))
 
     def subscribeMatch(  # noqa: N802 - the original's name
         self, session: Session, patterns: object, subscriber: object, **options: Any
-    ) -> None:
+    ) -> object:
         """Call the subscriber's `event` for events whose subject matches one of the patterns."""
-        self._subscribe(session, subscriber, options, patterns=check_patterns(patterns))
+        texts = check_pattern_texts(patterns)
+        uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
+        self._check_room(self._broker.callbacks.get(str(uri)), patterns=texts)
+        return self._compile(
+            texts, lambda compiled: self._subscribe(uri, wanted, patterns=compiled)
+        )
 
     def unsubscribe(self, session: Session, subjects: object, subscriber: object) -> None:
         """Remove subjects, and patterns of the same texts, from the subscriber."""
@@ -141,40 +150,46 @@ class EventServiceObject:
         subjects: object,
         patterns: object,
         options: object,
-    ) -> dict[str, object]:
+    ) -> object:
         """Make the calling connection the stream of a subscriber, a new or a returning one."""
         given = check_options(options)
         subscriber_id = check_id("subscriber_id", subscriber_id)
         texts = check_subjects(subjects) if subjects else ()
-        compiled = check_patterns(patterns) if patterns else ()
+        pattern_texts = check_pattern_texts(patterns) if patterns else ()
         last = given.pop("last", None)
         if last is not None:
             last = check_number("last", last)
-        incarnation = self._broker.identity["incarnation"]
         before = given.pop("last_incarnation", None)
         name = check_id("name", given.pop("name", None) or subscriber_id)
         wanted = SubscriberOptions(**given)
         session.check_no_stream()
+        streams = self._broker.streams
+        self._check_room(streams.get(subscriber_id), texts, pattern_texts, instead=True)
 
-        known = self._broker.streams.get(subscriber_id)
-        resumed = known is not None and known.resumable(before, last)
-        self._check_room(known, texts, compiled, instead=True)
-        if known is None or not (resumed or self._broker.reconnects.expects(known)):
-            known = self._broker.stream(subscriber_id, name, wanted)
-        else:
-            self._router.remove(known)
-            known.configure(wanted)
-            known.forget_before(before)
-        self._add(known, texts, compiled)
-        self._broker.reconnects.returned(known)
-        number, missed = session.attach(known, last if resumed else None)
-        return {
-            "incarnation": incarnation,
-            "resumed": resumed,
-            "next": number,
-            "missed": missed if resumed else None,
-            "published": self._broker.counters.published,
-        }
+        def attach(compiled: Sequence[Pattern]) -> dict[str, object] | None:
+            if session.connection.closed:
+                return None
+            known = streams.get(subscriber_id)
+            resumed = known is not None and known.resumable(before, last)
+            self._check_room(known, texts, pattern_texts, instead=True)
+            if known is None or not (resumed or self._broker.reconnects.expects(known)):
+                known = self._broker.stream(subscriber_id, name, wanted)
+            else:
+                self._router.remove(known)
+                known.configure(wanted)
+                known.forget_before(before)
+            self._add(known, texts, compiled)
+            self._broker.reconnects.returned(known)
+            number, missed = session.attach(known, last if resumed else None)
+            return {
+                "incarnation": self._broker.identity["incarnation"],
+                "resumed": resumed,
+                "next": number,
+                "missed": missed if resumed else None,
+                "published": self._broker.counters.published,
+            }
+
+        return self._compile(pattern_texts, attach)
 
     def detach(self, session: Session) -> None:
         """End all subscriptions of the stream; the connection stays."""
@@ -182,16 +197,21 @@ class EventServiceObject:
 
     def stream_subscribe(
         self, session: Session, subjects: object, patterns: object, once: object = None
-    ) -> None:
+    ) -> object:
         """Add subscriptions to the stream of this connection."""
-        stream = _stream_of(session)
         texts = check_subjects(subjects) if subjects else ()
-        compiled = check_patterns(patterns) if patterns else ()
+        pattern_texts = check_pattern_texts(patterns) if patterns else ()
         wanted = SubscriberOptions(once=once)  # type: ignore[arg-type] # it checks what clients send
-        self._check_room(stream, texts, compiled)
-        if wanted.once is not None:
-            stream.configure(wanted)
-        self._add(stream, texts, compiled)
+        self._check_room(_stream_of(session), texts, pattern_texts)
+
+        def subscribe(compiled: Sequence[Pattern]) -> None:
+            stream = _stream_of(session)
+            self._check_room(stream, texts, pattern_texts)
+            if wanted.once is not None:
+                stream.configure(wanted)
+            self._add(stream, texts, compiled)
+
+        return self._compile(pattern_texts, subscribe)
 
     def stream_unsubscribe(self, session: Session, texts: object) -> None:
         """Remove subscriptions from the stream; it stays when none is left."""
@@ -209,14 +229,13 @@ class EventServiceObject:
 
     def _subscribe(
         self,
-        session: Session,
-        subscriber: object,
-        options: dict[str, Any],
+        uri: URI,
+        wanted: SubscriberOptions,
         subjects: Sequence[str] = (),
         patterns: Sequence[Pattern] = (),
     ) -> None:
-        uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
-        self._check_room(self._broker.callbacks.get(str(uri)), subjects, patterns)
+        texts = [pattern.text for pattern in patterns]
+        self._check_room(self._broker.callbacks.get(str(uri)), subjects, texts)
         self._add(self._broker.callback(uri, wanted), subjects, patterns)
 
     def _add(
@@ -230,7 +249,7 @@ class EventServiceObject:
         self,
         known: BrokerSubscriber | None,
         subjects: Sequence[str] = (),
-        patterns: Sequence[Pattern] = (),
+        patterns: Sequence[str] = (),
         *,
         instead: bool = False,
     ) -> None:
@@ -247,7 +266,7 @@ class EventServiceObject:
             )
         old = ([], []) if known is None or instead else self._router.subscriptions(known)
         wanted = {subject.lower() for subject in (*old[0], *subjects)}
-        count = len(wanted) + len({*old[1], *(pattern.text for pattern in patterns)})
+        count = len(wanted) + len({*old[1], *patterns})
         limit = settings.max_subscriptions
         if count > limit:
             raise LimitReached(

@@ -240,7 +240,10 @@ class Session(Snapshotted):
             result.when_done(lambda: self._answer_at_last(frame, result))
 
     def _answer_at_last(self, frame: Frame, pending: PendingResult) -> None:
-        self._answer(frame, pending.value)
+        if pending.error is not None:
+            self._failed(frame, pending.error)
+        else:
+            self._answer(frame, pending.value)
         self.resume()
 
     def _failed(self, frame: Frame, error: Exception) -> None:
@@ -277,8 +280,7 @@ class _Batch:
             try:
                 result = _call(self._session, self._target, *request)
             except Exception as error:  # noqa: BLE001 - it is sent to the caller
-                self._session._count_failure(error)  # noqa: SLF001 - a part of the session
-                self._results.append(calls.wrap_exception(error))
+                self._fail(error)
                 break
             if isinstance(result, PendingResult):
                 if not result.done:
@@ -288,13 +290,24 @@ class _Batch:
                     return
                 result = result.value
             self._results.append(result)
+        self._finish()
+
+    def _continue(self, pending: PendingResult) -> None:
+        if pending.error is not None:
+            self._fail(pending.error)
+            self._finish()
+        else:
+            self._results.append(pending.value)
+            self.advance()
+
+    def _fail(self, error: Exception) -> None:
+        self._session._count_failure(error)  # noqa: SLF001 - a part of the session
+        self._results.append(calls.wrap_exception(error))
+
+    def _finish(self) -> None:
         self._session._answer(self._frame, self._results)  # noqa: SLF001 - the same
         if self._paused:
             self._session.resume()
-
-    def _continue(self, pending: PendingResult) -> None:
-        self._results.append(pending.value)
-        self.advance()
 
 
 def _call(

@@ -96,7 +96,7 @@ class SubscriberBase(Helper):
         `"restarted"` (the event service was), `"expired"` (the connection was broken for too
         long), `"lost"` (numbers of events are missing, which should not happen), `"undecodable"`
         (the message about `subject` can't be decoded here; `detail` has the reason) or `"pattern"`
-        (`pattern` took too long to match and is suspended).
+        (`pattern` took too long to match: single events may be missing, or it is `suspended`).
         """
 
     def _report_undecodable(self, event: Undecodable) -> None:
