@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from pyro_events._client.closeable import Closeable
 from pyro_events._client.receiving.base import SubscriberBase
 from pyro_events._client.receiving.inbox import Failure, Notice, Wake
-from pyro_events._client.receiving.pushes import Undecodable
 from pyro_events._client.receiving.workers import Workers
 from pyro_events._client.waker import Waker
+from pyro_events._protocol.event import Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
