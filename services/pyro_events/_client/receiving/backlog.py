@@ -22,26 +22,23 @@ _SERIES: Final = 8
 """Series of numbers that are remembered. Calls of an older one can't come any more."""
 
 
-class CallProgress:
-    """How many events of a call have come; without numbers, a call has one event."""
+class ReceivedCall:
+    """The events of a call, as they come one by one; without numbers, that is a single one."""
 
-    __slots__ = ("bytes_each", "last", "next", "series")
+    __slots__ = ("events", "numbers", "total")
 
     def __init__(self, numbers: Numbers | None) -> None:
-        series, first, count, size = numbers or (None, 1, 1, 0)
-        self.series = series
-        self.next = first
-        self.last = first + count - 1
-        self.bytes_each = size // max(1, count)
+        self.numbers = numbers
+        self.events: list[Event | Undecodable] = []
+        self.total = numbers.events if numbers else 1
 
 
 class Backlog:
     """Puts events into the inbox, and has the event service wait before it sends more.
 
-    All events of a call are taken at once. The last one returns when at most `room` events wait to
-    be handled, so that the others wait at the event service, by the rules of the queue there. A new
-    call ends the wait of the one before: that one's connection has broken, and its events come
-    again. Events that arrive before the newest delivery is opened join it.
+    `take` returns, and so the call is answered, when at most `room` events wait to be handled: the
+    others wait at the event service, by the rules of the queue there. The next call ends the wait
+    of the one before: that one's connection has broken, and its events come again.
     """
 
     def __init__(self, inbox: Inbox, queue_size: int | None) -> None:
@@ -50,34 +47,27 @@ class Backlog:
         self._events = self._bytes = 0
         self._received: dict[bytes, int] = {}
         """The number of the last event of each series."""
-        self._newest: CallProgress | None = None
-        self._delivery: _CallbackDelivery | None = None
+        self._newest: ReceivedCall | None = None
         self._closed = False
         self._lock = threading.RLock()  # collecting garbage may call `close`
         self._changed = threading.Condition(self._lock)
 
-    def begin(self, numbers: Numbers | None) -> CallProgress:
-        """Return the progress of a call that begins."""
-        with self._changed:
-            self._newest = CallProgress(numbers)
-            self._changed.notify_all()
-            return self._newest
-
-    def add(self, event: Event | Undecodable, call: CallProgress) -> None:
-        """Take the next event of a call, unless it came before."""
+    def take(self, call: ReceivedCall) -> None:
+        """Take the events of a call that did not come before; raises Closed."""
         with self._changed:
             if self._closed:
                 raise Closed("the subscriber was closed")
-            if self._is_new(call):
-                self._take(event, call.bytes_each)
-            call.next += 1
-            while call.next > call.last and call is self._newest and self._is_full():
+            self._newest = call
+            self._changed.notify_all()
+            events = call.events[self._known(call.numbers) :]
+            if events:
+                size = call.numbers.size if call.numbers else 0
+                self._events += len(events)
+                self._bytes += size
+                self._inbox.put(_CallbackDelivery(self, events, size))
+            while call is self._newest and self._is_full() and not self._closed:
                 self._changed.wait()
-
-    def seal(self) -> None:
-        """Begin a new delivery with the next event."""
-        with self._lock:
-            self._delivery = None
+            call.events = []
 
     def release(self, events: int, size: int) -> None:
         """Record that events were handled."""
@@ -92,46 +82,31 @@ class Backlog:
             self._closed = True
             self._changed.notify_all()
 
-    def _is_new(self, call: CallProgress) -> bool:
-        if call.series is None:
-            return True
-        if call.next <= self._received.get(call.series, 0):
-            return False
-        self._received[call.series] = call.next
+    def _known(self, numbers: Numbers | None) -> int:
+        """Return how many of these events came before, and record the others."""
+        if numbers is None:
+            return 0
+        before = self._received.get(numbers.series, 0)
+        last = numbers.first + numbers.events - 1
+        self._received[numbers.series] = max(before, last)
         if len(self._received) > _SERIES:
             del self._received[next(iter(self._received))]
-        return True
-
-    def _take(self, event: Event | Undecodable, size: int) -> None:
-        self._events += 1
-        self._bytes += size
-        if self._delivery is not None:
-            self._delivery.add(event, size)
-        else:
-            self._delivery = _CallbackDelivery(self, event, size)
-            self._inbox.put(self._delivery)
+        return max(0, before + 1 - numbers.first)
 
     def _is_full(self) -> bool:
-        if self._closed:
-            return False
         return self._events > self._room or self._bytes > _ROOM_BYTES
 
 
 class _CallbackDelivery:
     __slots__ = ("_backlog", "_bytes", "_events", "_handled")
 
-    def __init__(self, backlog: Backlog, event: Event | Undecodable, size: int) -> None:
-        self._events = [event]
+    def __init__(self, backlog: Backlog, events: list[Event | Undecodable], size: int) -> None:
+        self._events = events
         self._bytes = size
         self._backlog = backlog
         self._handled = 0
 
-    def add(self, event: Event | Undecodable, size: int) -> None:
-        self._events.append(event)
-        self._bytes += size
-
     def open(self) -> Sequence[Event | Undecodable]:
-        self._backlog.seal()
         return self._events
 
     def handled(self, count: int) -> None:

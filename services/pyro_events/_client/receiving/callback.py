@@ -11,7 +11,7 @@ from Pyro5.callcontext import current_context
 
 from pyro_events._client.connection import ConnectionLost
 from pyro_events._client.process import process
-from pyro_events._client.receiving.backlog import Backlog, CallProgress
+from pyro_events._client.receiving.backlog import Backlog, ReceivedCall
 from pyro_events._client.receiving.inbox import Notice
 from pyro_events._client.receiving.subscription import Subscription
 from pyro_events._client.waker import Stopped
@@ -168,12 +168,13 @@ class CallbackTarget:
         """Take an event; the last one of a call returns when there is room for more."""
         annotations = current_context.annotations  # of this call, and of no other
         call = annotations.get(ANNOTATION)
-        if not isinstance(call, CallProgress):
-            call = self._backlog.begin(None if call is None else Numbers.decode(call))
+        if type(call) is not ReceivedCall:
+            call = ReceivedCall(Numbers.decode(call) if call else None)
             annotations[ANNOTATION] = call
-        self._backlog.add(event, call)
+        call.events.append(event)
+        if len(call.events) == call.total:
+            self._backlog.take(call)
 
     def es_notice(self, notice: dict[str, Any]) -> None:
         """Take a notice, which belongs after the events so far."""
-        self._backlog.seal()
         self._callback.on_notice(notice)
