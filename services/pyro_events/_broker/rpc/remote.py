@@ -22,7 +22,7 @@ from pyro_events._broker.rpc.arguments import (
     check_texts,
     make_items,
 )
-from pyro_events._broker.rpc.targets import subscriber_uri
+from pyro_events._broker.rpc.targets import check_event_method, subscriber_uri
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.subjects import check_patterns, check_subjects
@@ -216,6 +216,7 @@ class EventServiceObject:
         patterns: Sequence[Pattern] = (),
     ) -> None:
         uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
+        check_event_method(subscriber)
         self._check_room(self._broker.callbacks.get(str(uri)), subjects, patterns)
         self._add(self._broker.callback(uri, wanted), subjects, patterns)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyro_events._protocol.event import Event, Undecodable
     from pyro_wire.framing import Frame
 
+
 class Callback(Subscription):
     """Keeps an object subscribed. Its link shows when the event service has gone."""
 
