@@ -167,7 +167,7 @@ def test_event_must_be_overridden(es: Running) -> None:
             with pytest.raises(TypeError, match=r"override event\(self, event\) first"):
                 subscribe("a")
         assert es.subscriptions() == []
-        sub.event = lambda _event: sub.abort()  # type: ignore[method-assign] # as scripts do
+        sub.event = lambda event: sub.abort()  # type: ignore[method-assign] # as scripts do
         sub.subscribe("a")
         pub.publish("a", 1)
         sub.listen()
