@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pyro_events._client.receiving.base import SubscriberBase
 from pyro_events._client.receiving.inbox import Failure, Notice, Wake
-from pyro_events._client.receiving.pushes import Undecodable
+from pyro_events._protocol.event import Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -195,6 +195,8 @@ class EventService:
             engine.stop("forgotten")
 
     def _after_fork(self, _inherited: object) -> None:
+        if self._engine is not None:
+            self._engine.disinherit()
         self._engine = self._registration = self._thread = None
         self._lock = threading.Lock()
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from pyro_events._client.closeable import Closeable
 from pyro_events._client.receiving.base import SubscriberBase
 from pyro_events._client.receiving.inbox import Failure, Notice, Wake
-from pyro_events._client.receiving.pushes import Undecodable
 from pyro_events._client.receiving.workers import Workers
 from pyro_events._client.waker import Waker
+from pyro_events._protocol.event import Undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,10 +67,11 @@ class Subscriber(SubscriberBase, Closeable):
 
         They wait for `listen` if that isn't running. Returns when the event service has confirmed.
         Raises ValueError or TypeError for a bad subject, the event service's own error if it
-        rejects the subscription, and of `pyro_events.errors` `Unreachable` if there is no answer
-        within 10 s, `Refused` if the event service rejects this client, and `Closed`. After an
-        error nothing has changed.
+        rejects the subscription, TypeError if `event` is not overridden, and of
+        `pyro_events.errors` `Unreachable` if there is no answer within 10 s, `Refused` if the
+        event service rejects this client, and `Closed`. After an error nothing has changed.
         """
+        self._check_event()
         self._subscription.subscribe(subjects)
 
     def subscribeMatch(self, patterns: str | Sequence[str]) -> None:  # noqa: N802 - the original's name
@@ -79,6 +80,7 @@ class Subscriber(SubscriberBase, Closeable):
         A pattern matches from the start of the subject, as with `re.match`, and ignores case.
         Waits and raises as `subscribe`.
         """
+        self._check_event()
         self._subscription.subscribe_match(patterns)
 
     def unsubscribe(self, subjects: str | Sequence[str]) -> None:
@@ -155,6 +157,12 @@ class Subscriber(SubscriberBase, Closeable):
             self.abort()
         finally:
             self._subscription.close()
+
+    def _check_event(self) -> None:
+        if getattr(self.event, "__func__", None) is Subscriber.event:
+            raise TypeError(
+                f"{type(self).__name__} would ignore the events: override event(self, event) first"
+            )
 
     # -- within listen
 

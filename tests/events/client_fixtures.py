@@ -157,11 +157,12 @@ class FakeES:
 
 
 class Relay:
-    """A port that leads to another one, until it is cut."""
+    """A port that leads to another one, until it is cut, or until an answer is to be lost."""
 
     def __init__(self, target: int) -> None:
-        self._target = target
+        self.target = target
         self.refuse = False
+        self.lose: Callable[[bytes], bool] = lambda _answer: False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._pairs: list[socket.socket] = []
@@ -195,16 +196,19 @@ class Relay:
                     near.close()
                     continue
                 try:
-                    far = socket.create_connection(("127.0.0.1", self._target))
+                    far = socket.create_connection(("127.0.0.1", self.target))
                 except OSError:
                     near.close()
                     continue
                 self._pairs += [near, far]
                 ends = _Ends(near, far)
-                for one, other in ((near, far), (far, near)):
-                    thread = threading.Thread(target=ends.carry, args=(one, other))
+                for carried in ((near, far, lambda _: False), (far, near, self._loses)):
+                    thread = threading.Thread(target=ends.carry, args=carried)
                     self._threads.append(thread)
                     thread.start()
+
+    def _loses(self, data: bytes) -> bool:
+        return self.lose(data)
 
 
 class _Ends:
@@ -215,9 +219,11 @@ class _Ends:
         self._lock = threading.Lock()
         self._carriers = 2
 
-    def carry(self, one: socket.socket, other: socket.socket) -> None:
+    def carry(
+        self, one: socket.socket, other: socket.socket, loses: Callable[[bytes], bool]
+    ) -> None:
         with contextlib.suppress(OSError):
-            while data := one.recv(1 << 16):
+            while (data := one.recv(1 << 16)) and not loses(data):
                 other.sendall(data)
         for sock in self._sockets:
             with contextlib.suppress(OSError):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.events.service_harness import Running, Start
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -248,3 +250,66 @@ with EventService(ns={name_server!r}) as es:
         pub.publish("a", 1)
 """)  # fmt: skip
     assert out == ["0"]
+
+
+@pytest.mark.parametrize("unix", [False, True])
+def test_an_event_service_belongs_to_its_process(
+    engine: Any, process: Start, tmp_path: Path, unix: bool
+) -> None:
+    """A child that lives on holds nothing of it: after the parent's stop nobody listens there."""
+    out = run(process, engine(), f"""
+import socket
+from pyro_events import EventService
+
+def links():
+    return [os.path.realpath(f"/proc/self/fd/{{fd}}") for fd in os.listdir("/proc/self/fd")]
+
+def open_here():
+    return [sum(kind in link for link in links()) for kind in ("socket:", "eventpoll")]
+
+@Pyro5.api.expose
+class Gui:
+    def event(self, event):
+        pass
+
+unix, path = {unix}, {str(tmp_path / "es.sock")!r}
+gui = Pyro5.api.Daemon(unixsocket=path + ".gui" if unix else None)
+threading.Thread(target=gui.requestLoop, daemon=True).start()
+until(lambda: "eventpoll" in str(links()))
+before = open_here()
+es = EventService("./u:" + path if unix else "localhost", register=False)
+es.start()
+ES = es.uri
+here, pub = Count(), Publisher(ES)
+here.subscribe("a")
+with Pyro5.api.Proxy(ES) as remote:
+    remote.subscribe("a", gui.register(Gui()))
+until(lambda: all(each["state"] == "connected" for each in es.subscriptions()))
+go, ready = os.pipe()
+pid = os.fork()
+if not pid:
+    signal.alarm(20)
+    os.close(ready)
+    before[0] += 1  # Pyro5's end of the connection to the object
+    print(open_here() == before or (open_here(), before), flush=True)
+    os.read(go, 1)
+    os._exit(0)
+pub.publish("a", 1)
+threading.Thread(target=here.listen, daemon=True).start()
+until(lambda: here.got == [1])
+for each in here, pub:
+    each.close()
+es.stop()
+with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as client:
+    place = path if unix else ("127.0.0.1", int(ES.rpartition(":")[2]))
+    try:
+        client.connect(place)
+        print("served")
+    except OSError as error:
+        print(type(error).__name__)
+os.close(ready)
+print(os.waitpid(pid, 0)[1])
+gui.shutdown()
+""")  # fmt: skip
+    refused = "FileNotFoundError" if unix else "ConnectionRefusedError"
+    assert out == ["True", refused, "0"]

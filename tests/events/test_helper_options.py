@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("tidy")
 def test_the_old_names_of_arguments(engine: Any) -> None:
     """`esURI` is `es`; giving both is an error, whichever helper it is."""
     es: Running = engine()
-    with Publisher(esURI=es.uri, ident=None) as pub, Subscriber(esURI=es.uri) as sub:
+    with Publisher(esURI=es.uri, ident=None) as pub, Recording(esURI=es.uri) as sub:
         pub.publish("a", 1)
         sub.subscribe("a")
     for kind in (Publisher, Subscriber, AsyncSubscriber):

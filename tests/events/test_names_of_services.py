@@ -11,11 +11,12 @@ import pytest
 from Pyro5 import config
 from Pyro5.core import URI
 
-from pyro_events import Publisher, Subscriber
+from pyro_events import Publisher
 from pyro_events._client import names
 from pyro_events._client.names import Unregistered, parse, resolve, service
 from pyro_events._client.waker import Stopped, Waker
 from pyro_events.errors import Unreachable
+from tests.events.client_fixtures import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +64,7 @@ def test_a_name_is_looked_up(
     monkeypatch.setattr(config, "NS_HOST", host)
     monkeypatch.setattr(config, "NS_PORT", int(port))
     assert find(None, waker) == uri
-    with Publisher() as pub, Subscriber() as sub:
+    with Publisher() as pub, Recording() as sub:
         sub.subscribe("a")
         pub.publish("a", 1)
 

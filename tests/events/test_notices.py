@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from pyro_events import Event, EventService, Publisher, ReconnectingProxy, Subscriber, types
+from tests.events.client_fixtures import Recording
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "notices.md").read_text()
 
@@ -24,7 +25,7 @@ def declared(shape: type) -> set[str]:
 
 def test_what_an_event_service_counts(tidy: None) -> None:
     """It counts for itself, and for each subscriber."""
-    with EventService(register=False) as es, Subscriber(es.uri) as sub:
+    with EventService(register=False) as es, Recording(es.uri) as sub:
         sub.subscribe("a")
         keys = set(es.statistics())
         assert keys == declared(types.EventServiceStatistics)

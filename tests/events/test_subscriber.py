@@ -141,7 +141,7 @@ def test_a_subscriber_changes_its_subscriptions_from_inside_of_event(
 )
 def test_bad_arguments_change_nothing(call: str, argument: Any, error: type[Exception]) -> None:
     """They are errors at once, without any event service."""
-    with Subscriber(NOBODY) as sub, pytest.raises(error):
+    with Recording(NOBODY) as sub, pytest.raises(error):
         getattr(sub, call)(argument)
 
 
@@ -160,7 +160,7 @@ def test_options_that_the_event_service_refuses_are_errors(
 ) -> None:
     """The event service's own error reaches the caller."""
     name = next(iter(options))
-    with Subscriber(es.uri, delivery=delivery, **options) as sub:
+    with Recording(es.uri, delivery=delivery, **options) as sub:
         with pytest.raises((Refused, ValueError), match=name):
             sub.subscribe("a")
         if delivery == "stream":

@@ -25,8 +25,7 @@ from pyro_events.subscriber import Subscriber
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyro_events._client.receiving.pushes import Undecodable
-    from pyro_events._protocol.event import Event
+    from pyro_events._protocol.event import Event, Undecodable
     from pyro_events.types import ConnectionNotice, GapNotice
 
 INTERRUPTED = 130

@@ -163,6 +163,11 @@ class Engine(Snapshotted):
         for session in list(self._sessions):
             session.connection.close("the event service stops")
 
+    def disinherit(self) -> None:
+        """Close, in a forked child, what belongs to the parent, where the engine goes on."""
+        self._listener.disinherit()
+        self.loop.disinherit()
+
     # Handover
 
     def _begin_with(

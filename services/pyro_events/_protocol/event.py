@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
 from pyro_events import codec
+from pyro_events._protocol.numbering import ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +29,7 @@ _MAX_BATCH = 1 << 16
 Item = tuple[str, float, bytes, bool]
 """An event under way: subject, time, packed message, and whether the message is opaque bytes."""
 
-Call = tuple[str, "Iterable[Event]", dict[str, Any]]
+Call = tuple[str, "Iterable[Event | Undecodable]", dict[str, Any]]
 """A method, its arguments, its keyword arguments."""
 
 
@@ -42,6 +43,13 @@ class Event:
     """The message, with the types and values that were published."""
     time: float
     """Seconds since the epoch by the event service's clock, equal for all subjects of a publish."""
+
+
+class Undecodable(NamedTuple):
+    """An event whose message can't be decoded here."""
+
+    subject: str
+    reason: str
 
 
 def register_event_class() -> None:
@@ -89,7 +97,7 @@ def _calls(events: bytes, unpack: Callable[[bytes], Any]) -> Iterable[Call]:
     """
     entries = msgpack.unpackb(events, use_list=False, max_array_len=_MAX_BATCH)
     subjects, times, bodies, opaque = zip(*entries, strict=True)
-    arguments: Iterable[Iterable[Event]]
+    arguments: Iterable[Iterable[Event | Undecodable]]
     try:
         if any(opaque):
             raise ValueError("not all are messages")  # noqa: TRY301 - handled like an unreadable one
@@ -101,18 +109,26 @@ def _calls(events: bytes, unpack: Callable[[bytes], Any]) -> Iterable[Call]:
 
 def _argument(
     unpack: Callable[[bytes], Any], subject: str, time: float, body: bytes, opaque: bool
-) -> Iterable[Event]:
+) -> Iterable[Event | Undecodable]:
     try:
         return (Event(subject, body if opaque else unpack(body), time),)
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends the call, not the batch
-        return _Unreadable(error)
+        return _Unreadable(subject, error)
 
 
 class _Unreadable:
-    """Arguments of a call that fails: its event can't be decoded here."""
+    """Arguments of a call whose event can't be decoded here.
 
-    def __init__(self, error: Exception) -> None:
+    A helper reports it itself; in other objects' daemons the call fails.
+    """
+
+    def __init__(self, subject: str, error: Exception) -> None:
+        self._subject = subject
         self._error = error
 
-    def __iter__(self) -> Iterator[Event]:
-        raise self._error
+    def __iter__(self) -> Iterator[Undecodable]:
+        from Pyro5.callcontext import current_context  # noqa: PLC0415 - as above
+
+        if ANNOTATION not in current_context.annotations:
+            raise self._error
+        return iter((Undecodable(self._subject, str(self._error)),))

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import marshal
 import struct
+from collections.abc import ValuesView
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgpack
@@ -29,12 +30,12 @@ import serpent
 from Pyro5.serializers import SerializerBase, serializers
 
 from pyro_events._protocol.decode_limits import check_msgpack
-from pyro_events._protocol.event import CALLS_NAME, Event
+from pyro_events._protocol.event import CALLS_NAME, CLASS_NAME, Event
 from pyro_events.codec import Codec
 from pyro_wire import framing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pyro_events._protocol.event import Item
 
@@ -66,6 +67,16 @@ class Group(NamedTuple):
     serializer: int
     events: int
     parts: tuple[bytes, ...]
+    classes: frozenset[str] = frozenset()
+    """The registered classes that a daemon needs to decode any of the events."""
+
+
+class _Call(NamedTuple):
+    """One event as the arguments of a call."""
+
+    serializer: int
+    data: bytes
+    classes: frozenset[str]
 
 
 class Encoder:
@@ -73,9 +84,11 @@ class Encoder:
 
     def __init__(self) -> None:
         self._pack: Callable[[object], bytes] = msgpack.Packer().pack
-        self._codec = Codec(unknown=lambda name, state: {"__class__": name, **state})
+        self._codec = Codec(unknown=self._class_dict)
+        self._named: set[str] = set()
+        """Classes in the message that is being unpacked."""
         self._bodies: dict[object, tuple[list[Item], Any]] = {}
-        self._calls: dict[tuple[int, Variant], tuple[Item, tuple[int, bytes]]] = {}
+        self._calls: dict[tuple[int, Variant], tuple[Item, _Call]] = {}
 
     def clear(self) -> None:
         """Forget what was encoded."""
@@ -105,29 +118,33 @@ class Encoder:
         if variant.msgpack and not variant.as_dict:
             events = self.stream_body(items)
             body = _CALLS + len(events).to_bytes(4, "big") + events + _NIL
-            return Group(framing.MSGPACK, len(items), (body,))
-        serializer, first = self._call(items[0], variant)
-        encoded = [first]
+            return Group(framing.MSGPACK, len(items), (body,), _BATCH_CLASSES)
+        first = self._call(items[0], variant)
+        encoded = [first.data]
         for item in items[1:]:
-            number, call = self._call(item, variant)
-            if number != serializer:
+            call = self._call(item, variant)
+            if (call.serializer, call.classes) != (first.serializer, first.classes):
                 break
-            encoded.append(call)
-        if serializer == framing.MSGPACK:
-            body = array_header(len(encoded)) + b"".join(encoded) + _NIL
-            return Group(serializer, len(encoded), (body,))
-        if serializer == framing.SERPENT:
-            return Group(serializer, len(encoded), (b"[" + b",".join(encoded) + b"],None)",))
-        return Group(serializer, len(encoded), tuple(encoded))
+            encoded.append(call.data)
+        parts = tuple(encoded)
+        if first.serializer == framing.MSGPACK:
+            parts = (array_header(len(encoded)) + b"".join(encoded) + _NIL,)
+        elif first.serializer == framing.SERPENT:
+            parts = (b"[" + b",".join(encoded) + b"],None)",)
+        return Group(first.serializer, len(encoded), parts, first.classes)
 
-    def _call(self, item: Item, variant: Variant) -> tuple[int, bytes]:
+    def _call(self, item: Item, variant: Variant) -> _Call:
         key = (id(item), variant)
         known = self._calls.get(key)
         if known is None:
             known = self._calls[key] = (item, self._encode(item, variant))
         return known[1]
 
-    def _encode(self, item: Item, variant: Variant) -> tuple[int, bytes]:
+    def _class_dict(self, name: str, state: dict[str, Any]) -> dict[str, Any]:
+        self._named.add(name)
+        return {"__class__": name, **state}
+
+    def _encode(self, item: Item, variant: Variant) -> _Call:
         subject, time, body, opaque = item
         try:
             if not opaque:
@@ -135,22 +152,27 @@ class Encoder:
             if variant.msgpack and (opaque or _is_plain(body)):
                 message = self._pack(body) if opaque else body
                 parts = (_START, self._pack(subject), _MSG, message, _TIME, _double(time), b"\x80")
-                return framing.MSGPACK, b"".join(parts)
+                return _Call(framing.MSGPACK, b"".join(parts), frozenset())
+            self._named.clear()
             message = body if opaque else self._codec.unpack(body)
+            if b"__class__" in body and not opaque:
+                self._named.update(_class_names(message))
         except Exception:  # noqa: BLE001 - damaged bodies make msgpack raise anything
-            return UNENCODABLE, b""
+            return _Call(UNENCODABLE, b"", frozenset())
         event: object = {"subject": subject, "msg": message, "time": time}
         if not variant.as_dict:
             event = Event(subject, message, time)
+            self._named.add(CLASS_NAME)
+        classes = frozenset(self._named)
         for serializer, encode in (
             (framing.MARSHAL, _marshal_call),
             (framing.SERPENT, _serpent_call),
         ):
             try:
-                return serializer, encode(event)
+                return _Call(serializer, encode(event), classes)
             except Exception:  # noqa: BLE001, S112 - each fails in its own way; the next may work
                 continue
-        return UNENCODABLE, b""
+        return _Call(UNENCODABLE, b"", classes)
 
 
 def prefix(serializer: int, object_id: str) -> bytes:
@@ -182,6 +204,7 @@ def _dump_marshal(value: Any) -> bytes:
 
 
 _NIL: Final = b"\xc0"
+_BATCH_CLASSES: Final = frozenset({CALLS_NAME})
 _CALLS: Final = b"\x82" + _packb("__class__") + _packb(CALLS_NAME) + _packb("events") + b"\xc6"
 """A dict of the class and the events, up to the length of the latter's bytes."""
 _START: Final = b"\x93" + _packb("event") + b"\x91\x83" + _packb("subject")
@@ -199,6 +222,17 @@ def _is_plain(body: bytes) -> bool:
     except Exception:  # noqa: BLE001 - whatever is wrong, another serializer is tried
         return False
     return True
+
+
+def _class_names(value: object) -> Iterator[str]:
+    """Yield what Pyro5's serializers will take for the names of classes in a message."""
+    if isinstance(value, dict):
+        if "__class__" in value:
+            yield str(value["__class__"])
+        value = value.values()
+    if isinstance(value, (list, tuple, ValuesView)):
+        for each in value:
+            yield from _class_names(each)
 
 
 def _refuse_extension(_code: int, _data: bytes) -> object:

@@ -76,6 +76,11 @@ class Listener(Snapshotted):
             self._sock.disown()
         self.close()
 
+    def disinherit(self) -> None:
+        """Leave the socket's file, if it has one, to the parent of this forked child."""
+        if isinstance(self._sock, UnixSocket):
+            self._sock.disown()
+
     def enter(self, peer: str | None) -> None:
         """Count a connection of that peer."""
         self.connections += 1

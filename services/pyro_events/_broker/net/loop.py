@@ -13,14 +13,13 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+from weakref import WeakSet
 
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from _typeshed import HasFileno
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
@@ -28,6 +27,16 @@ _KNOWN: Final = READ | WRITE
 
 _FAULT: Final = "internal error in the event service; it continues"
 _log = logging.getLogger("pyro_events")
+
+
+class Watched(Protocol):
+    """A socket, or what has one."""
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,21 +72,24 @@ class Loop:
         self._stopped = False
         self._thread: int | None = None
         self._signalled = False
+        self._sockets: WeakSet[Watched] = WeakSet()
+        """All that were ever watched, and are alive."""
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
         self.watch(self._wake_read, READ, self._woken)
 
-    def watch(self, sock: HasFileno, mask: int, callback: Callable[[int], None]) -> None:
+    def watch(self, sock: Watched, mask: int, callback: Callable[[int], None]) -> None:
         """Call `callback(mask)` whenever the socket is ready; replaces an earlier callback."""
         file = sock.fileno()
         if file in self._watched:
             self._epoll.modify(file, mask)
         else:
             self._epoll.register(file, mask)
+            self._sockets.add(sock)
         self._watched[file] = mask, callback
 
-    def unwatch(self, sock: HasFileno) -> None:
+    def unwatch(self, sock: Watched) -> None:
         """Stop watching the socket; call this before it is closed."""
         file = sock.fileno()
         del self._watched[file]
@@ -163,6 +175,13 @@ class Loop:
         self._epoll.close()
         self._wake_read.close()
         self._wake_write.close()
+
+    def disinherit(self) -> None:
+        """Close, in a forked child, its copies of all sockets; the parent's loop goes on."""
+        self._epoll.close()  # first: the parent's loop watches by the same one
+        self._wake_write.close()
+        for sock in list(self._sockets):
+            sock.close()
 
     def _patience(self) -> float | None:
         if self._soon:

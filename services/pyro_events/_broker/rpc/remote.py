@@ -22,7 +22,7 @@ from pyro_events._broker.rpc.arguments import (
     check_texts,
     make_items,
 )
-from pyro_events._broker.rpc.targets import subscriber_uri
+from pyro_events._broker.rpc.targets import check_event_method, subscriber_uri
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.subjects import check_pattern_texts, check_subjects
@@ -87,7 +87,7 @@ class EventServiceObject:
         self, session: Session, subjects: object, subscriber: object, **options: Any
     ) -> None:
         """Call the subscriber's `event` for events about these subjects."""
-        uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
+        uri, wanted = _callback_of(session, subscriber, options)
         self._subscribe(uri, wanted, subjects=check_subjects(subjects))
 
     def subscribeMatch(  # noqa: N802 - the original's name
@@ -95,7 +95,7 @@ class EventServiceObject:
     ) -> object:
         """Call the subscriber's `event` for events whose subject matches one of the patterns."""
         texts = check_pattern_texts(patterns)
-        uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
+        uri, wanted = _callback_of(session, subscriber, options)
         self._check_room(self._broker.callbacks.get(str(uri)), patterns=texts)
         return self._compile(
             texts, lambda compiled: self._subscribe(uri, wanted, patterns=compiled)
@@ -302,6 +302,14 @@ class DaemonObject:
         if found is None:
             raise DaemonError("unknown object")
         return {"methods": set(found.public), "oneway": set(), "attrs": set()}
+
+
+def _callback_of(
+    session: Session, subscriber: object, options: dict[str, Any]
+) -> tuple[URI, SubscriberOptions]:
+    uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
+    check_event_method(subscriber)
+    return uri, wanted
 
 
 def _stream_of(session: Session) -> StreamSubscriber:

@@ -37,6 +37,21 @@ def subscriber_uri(subscriber: object, peer: str | None) -> URI:
     return _usable(uri, peer)
 
 
+def check_event_method(subscriber: object) -> None:
+    """Raise TypeError for an object that is known to have no exposed method `event`.
+
+    That is known of an autoproxied object and of a proxy that was used before; of others when they
+    are called for the first time.
+    """
+    if isinstance(subscriber, Proxy):
+        exposed = subscriber._pyroMethods | subscriber._pyroAttrs  # noqa: SLF001 - Pyro5's public names
+        if exposed and "event" not in exposed:
+            raise TypeError(
+                f"subscriber {subscriber._pyroUri} has no exposed method `event`, "  # noqa: SLF001 - the same
+                f"only {', '.join(sorted(exposed))}"
+            )
+
+
 def is_loopback(address: str | None) -> bool:
     """Return whether the address is this machine's own, as None and the empty name are."""
     if not address or address == "localhost":

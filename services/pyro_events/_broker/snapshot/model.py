@@ -51,6 +51,8 @@ class SubscriberSnapshot:
     """Both as in BrokerSubscriber."""
     untold: int = 0
     """Events that were dropped without a notice so far."""
+    series: bytes = b""
+    """Of the numbers in calls to a helper."""
     acked: int = 0
     """The last delivery number that it has acknowledged."""
     lost: int = 0

@@ -12,8 +12,8 @@ from pyro_events._protocol.subjects import check_encodable
 from pyro_events.types import WhenFull
 
 if TYPE_CHECKING:
-    from pyro_events._client.receiving.pushes import Undecodable
     from pyro_events._client.receiving.subscription import Subscription
+    from pyro_events._protocol.event import Undecodable
     from pyro_events.types import ConnectionNotice, GapNotice
 
 _log = logging.getLogger("pyro_events")

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import Pyro5.server
+from Pyro5.callcontext import current_context
 
 from pyro_events._client.connection import ConnectionLost
 from pyro_events._client.process import process
+from pyro_events._client.receiving.backlog import Backlog, ReceivedCall
 from pyro_events._client.receiving.inbox import Notice
 from pyro_events._client.receiving.subscription import Subscription
 from pyro_events._client.waker import Stopped
-from pyro_events.errors import Closed, EventServiceError, Refused
+from pyro_events._protocol.numbering import ANNOTATION, Numbers
+from pyro_events.errors import EventServiceError, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +27,8 @@ if TYPE_CHECKING:
     from pyro_events._client.receiving.inbox import Inbox
     from pyro_events._client.receiving.subscription import Call
     from pyro_events._client.reconnecting_connection import Welcome
-    from pyro_events._protocol.event import Event
+    from pyro_events._protocol.event import Event, Undecodable
     from pyro_wire.framing import Frame
-
-MAX_WAITING = 1000
-"""Events that may wait here to be handled; more wait at the event service, by its rules."""
 
 
 class Callback(Subscription):
@@ -43,14 +43,14 @@ class Callback(Subscription):
         daemon: dict[str, Any],
     ) -> None:
         super().__init__(service, ident, inbox, None)
-        self._backlog = _Backlog(MAX_WAITING)
+        self._backlog = Backlog(inbox, options.get("queue_size"))
         self._incarnation: str | None = None
         self._was_dismissed = False
         """Whether we connect again because the event service has dismissed us."""
         self._requested: set[str] = set()
         """Texts that the event service may have heard of and not have forgotten."""
         self._daemon = _Daemon(**daemon)
-        target = CallbackTarget(self, inbox, self._backlog)
+        target = CallbackTarget(self, self._backlog)
         name = f"{options.pop('name', None) or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
         self._options = options
         self._uri = str(self._daemon.register(target, name))
@@ -141,7 +141,7 @@ class Callback(Subscription):
 
 
 class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
-    """A daemon whose sockets are closed in forked children."""
+    """A daemon that knows numbers of events, and whose sockets are closed in forked children."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -152,85 +152,30 @@ class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
         process.add_socket(conn.sock)
         return super().validateHandshake(conn, data)
 
-
-class _Backlog:
-    """Counts the events that wait to be handled; beyond `limit`, the bringing threads wait, too.
-
-    Events that arrive before the newest delivery is opened join it.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._free = limit
-        self._delivery: _CallbackDelivery | None = None
-        self._closed = False
-        self._lock = threading.RLock()  # collecting garbage may call `close`
-        self._changed = threading.Condition(self._lock)
-
-    def add(self, event: Event) -> _CallbackDelivery | None:
-        """Add an event when there is room; return its delivery if that is a new one."""
-        with self._lock:
-            while self._free <= 0 and not self._closed:
-                self._changed.wait()
-            if self._closed:
-                raise Closed("the subscriber was closed")
-            self._free -= 1
-            if self._delivery is not None:
-                self._delivery.events.append(event)
-                return None
-            self._delivery = _CallbackDelivery(self, event)
-            return self._delivery
-
-    def seal(self) -> None:
-        """Begin a new delivery with the next event."""
-        with self._lock:
-            self._delivery = None
-
-    def release(self, count: int) -> None:
-        """Make room for `count` events."""
-        with self._changed:
-            self._free += count
-            self._changed.notify(count)
-
-    def close(self) -> None:
-        """Release all waiting threads, which raise Closed."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+    def annotations(self) -> dict[str, bytes]:
+        """Say in each answer that calls may have numbers."""
+        return {ANNOTATION: b""}
 
 
 @Pyro5.server.expose
 class CallbackTarget:
     """The object that the event service calls, in the daemon's threads."""
 
-    def __init__(self, callback: Callback, inbox: Inbox, backlog: _Backlog) -> None:
+    def __init__(self, callback: Callback, backlog: Backlog) -> None:
         self._callback = callback
-        self._inbox = inbox
         self._backlog = backlog
 
-    def event(self, event: Event) -> None:
-        """Take an event; returns when there is room for it, long before it is handled."""
-        delivery = self._backlog.add(event)
-        if delivery is not None:
-            self._inbox.put(delivery)
+    def event(self, event: Event | Undecodable) -> None:
+        """Take an event; the last one of a call returns when there is room for more."""
+        annotations = current_context.annotations  # of this call, and of no other
+        call = annotations.get(ANNOTATION)
+        if type(call) is not ReceivedCall:
+            call = ReceivedCall(Numbers.decode(call) if call else None)
+            annotations[ANNOTATION] = call
+        call.events.append(event)
+        if len(call.events) == call.total:
+            self._backlog.take(call)
 
     def es_notice(self, notice: dict[str, Any]) -> None:
         """Take a notice, which belongs after the events so far."""
-        self._backlog.seal()
         self._callback.on_notice(notice)
-
-
-class _CallbackDelivery:
-    __slots__ = ("_backlog", "_handled", "events")
-
-    def __init__(self, backlog: _Backlog, event: Event) -> None:
-        self.events = [event]
-        self._backlog = backlog
-        self._handled = 0
-
-    def open(self) -> Sequence[Event]:
-        self._backlog.seal()
-        return self.events
-
-    def handled(self, count: int) -> None:
-        self._backlog.release(count - self._handled)
-        self._handled = count

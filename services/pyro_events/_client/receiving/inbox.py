@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pyro_events._client.receiving.pushes import Undecodable
-    from pyro_events._protocol.event import Event
+    from pyro_events._protocol.event import Event, Undecodable
 
 
 class Delivery(Protocol):

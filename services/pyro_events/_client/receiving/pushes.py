@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from pyro_events._protocol.event import Event
+from pyro_events._protocol.event import Event, Undecodable
 from pyro_events.codec import unpack, unpack_all
 
 if TYPE_CHECKING:
@@ -16,13 +16,6 @@ _EVENTS = b"\x92\xcf"
 """An array of two, the first an unsigned number of 64 bits: the delivery number of an event."""
 _NUMBERED = 10
 """Bytes of these and the number itself."""
-
-
-class Undecodable(NamedTuple):
-    """An event whose message can't be decoded here."""
-
-    subject: str
-    reason: str
 
 
 class MailboxView:

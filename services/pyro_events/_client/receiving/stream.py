@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from pyro_events._client.connection import Connection
     from pyro_events._client.names import Service
     from pyro_events._client.receiving.inbox import Inbox
-    from pyro_events._client.receiving.pushes import Undecodable
     from pyro_events._client.receiving.subscription import Call
     from pyro_events._client.reconnecting_connection import Welcome
     from pyro_events._client.waker import Waker
-    from pyro_events._protocol.event import Event
+    from pyro_events._protocol.event import Event, Undecodable
 
 SILENCE = 25.0
 """Seconds without a byte after which the connection counts as broken; pings come every 10."""

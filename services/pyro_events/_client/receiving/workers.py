@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyro_events._client.receiving.inbox import Delivery
-    from pyro_events._client.receiving.pushes import Undecodable
-    from pyro_events._protocol.event import Event
+    from pyro_events._protocol.event import Event, Undecodable
 
 _log = logging.getLogger("pyro_events")
 

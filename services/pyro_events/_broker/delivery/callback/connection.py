@@ -10,6 +10,7 @@ from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.dialer import Dial
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted, plain
+from pyro_events._protocol.numbering import is_numbered
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
 
@@ -38,8 +39,11 @@ class DaemonOwner(Protocol):
     def on_answer(self, frame: Frame) -> None:
         """Handle an answer; an exception closes the connection."""
 
-    def on_lost(self, reason: str) -> None:
-        """React to a lost connection or a failed attempt, before the next attempt."""
+    def on_lost(self, reason: str | None) -> None:
+        """React to a lost connection or a failed attempt, before the next attempt.
+
+        No reason is given for the end that `hangs_up` announced.
+        """
 
     def on_ended(self, reason: str) -> None:
         """React to the last failed attempt, or to the end of the connection after `finish`."""
@@ -49,7 +53,7 @@ class DaemonConnection(Snapshotted):
     """Connects to the daemon of a PYRO: URI, greets it, and repeats that as Retries allows."""
 
     SNAPSHOT: ClassVar = Fields(
-        "packed", "greeted",
+        "packed", "greeted", "numbered",
         parts=("deadline", "retries", "_retry"),
         init=("uri", "connection"),
         uri=FieldCodec(lambda uri, _: str(uri)),
@@ -58,6 +62,7 @@ class DaemonConnection(Snapshotted):
     TRANSIENT: ClassVar = (
         "owner", "_context",
         "_dial",  # begun again in the next process
+        "hangs_up",  # a matter of milliseconds
     )  # fmt: skip
 
     def __init__(self, context: DeliveryContext[Any], uri: URI, owner: DaemonOwner) -> None:
@@ -67,11 +72,15 @@ class DaemonConnection(Snapshotted):
         self.greeted = False
         self.packed = True
         """Whether we speak msgpack, or else serpent."""
+        self.numbered = False
+        """Whether it is a helper's daemon, which knows numbers of events."""
         self.methods: frozenset[str] = frozenset()
         self.deadline = Deadline(context.loop, self._unanswered)
         """For the answer that is due next."""
         self.retries = Retries(context.loop.clock, context.settings)
         self._retry = Deadline(context.loop, self.connect)
+        self.hangs_up = False
+        """Whether the daemon is about to close the connection, for a reason that we know."""
         self._dial: Dial | None = None
         self._context = context
 
@@ -141,6 +150,7 @@ class DaemonConnection(Snapshotted):
             self.methods = frozenset(answer["meta"]["methods"])
         except (TypeError, KeyError):
             raise ProtocolError("the subscriber's daemon sends an invalid greeting") from None
+        self.numbered = is_numbered(frame.annotations)
         assert self.connection is not None
         self.connection.reader.max_size = _MAX_REPLY
         self.greeted = True
@@ -176,6 +186,11 @@ class DaemonConnection(Snapshotted):
     def _lost(self, reason: str) -> None:
         self.greeted = False
         self.deadline.clear()
+        if self.hangs_up:
+            self.hangs_up = False
+            self._retry.set(0.0)
+            self.owner.on_lost(None)
+            return
         delay = self.retries.failed()
         if delay is None:
             tried = self._context.settings.retry_for

@@ -53,7 +53,7 @@ class DisconnectNotifier(Snapshotted):
     def on_answer(self, frame: Frame) -> None:
         """Ignore it."""
 
-    def on_lost(self, reason: str) -> None:
+    def on_lost(self, reason: str | None) -> None:
         """Wait for the next attempt."""
 
     def on_ended(self, reason: str) -> None:  # noqa: ARG002 - an owner's signature

@@ -6,7 +6,9 @@ import logging
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from pyro_events._broker.delivery.callback.messages import unknown_class
 from pyro_events._broker.snapshot.fields import EVENTS, Fields, Snapshotted
+from pyro_events._protocol.event import CALLS_NAME, CLASS_NAME
 
 if TYPE_CHECKING:
     from pyro_events._protocol.event import Item
@@ -61,8 +63,11 @@ class ErrorLog(Snapshotted):
         if now - self._at < _LOG_PAUSE:
             self._quiet += 1
             return
-        if "unsupported serialized class" in error:
-            error += " (import pyro_events there, or subscribe with as_dict=True)"
+        if (name := unknown_class(error)) is not None:
+            if name in (CALLS_NAME, CLASS_NAME):
+                error += " (import pyro_events there, or subscribe with as_dict=True)"
+            else:
+                error += " (register that class with Pyro5's SerializerBase there)"
         more = f" (and {self._quiet} more since the last such line)" if self._quiet else ""
         _log.warning("%s: event about %r failed: %s%s", subscriber, item[0], error, more)
         self._at, self._quiet = now, 0

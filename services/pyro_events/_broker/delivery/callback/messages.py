@@ -15,17 +15,23 @@ import serpent
 
 from pyro_events._broker.delivery.encoder import array_header, prefix
 from pyro_events._protocol.decode_limits import FEW, check_msgpack, check_serpent
+from pyro_events._protocol.numbering import Numbers
 from pyro_wire import framing
 from pyro_wire.framing import Frame, ProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyro_events._broker.delivery.encoder import Group
 
 _NILS: Final = b"\xc0" * 1000
 _SHOWN: Final = 300
 _WRAPPER: Final = "Pyro5.core._ExceptionWrapper"
 _NAMED: Final = re.compile(r"[A-Za-z_][\w.]*: .+")
-_TEXT: Final = re.compile(rb"[\x20-\x7e]{4,}")
+UNSUPPORTED: Final = "unsupported serialized class: "
+"""What Pyro5 answers, before it hangs up, and the name (Pyro5/serializers.py, dict_to_class)."""
+_UNSUPPORTED_NAME: Final = re.compile(UNSUPPORTED + r"(\S+)")
+_NO_TEXT: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def greeting(object_id: str, *, packed: bool) -> bytes:
@@ -40,17 +46,27 @@ def notice(object_id: str, content: dict[str, object], seq: int, *, packed: bool
     return framing.encode_frame(framing.INVOKE, number, 0, seq, data)
 
 
-def events(object_id: str, group: Group, seq: int) -> list[bytes]:
-    """Return calls of `event`, numbered from `seq` on, as buffers; `group` has the shared rest."""
+def events(
+    object_id: str, group: Group, seq: int, series: bytes | None = None, number: int = 0
+) -> list[bytes]:
+    """Return calls of `event`, counted from `seq` on, as buffers; `group` has the shared rest.
+
+    With a `series` they carry the numbers of their events, from `number` on.
+    """
     start = prefix(group.serializer, object_id)
     batch = group.serializer != framing.MARSHAL
     flags = framing.BATCH if batch else 0
     frames: list[bytes] = []
+    count = group.events if batch else 1
     for part in group.parts:
         size = len(start) + len(part)
-        header = framing.encode_header(framing.INVOKE, group.serializer, flags, seq, size)
-        frames += (header + start, part)
+        numbers = b"" if series is None else Numbers(series, number, count, size).encode()
+        header = framing.encode_header(
+            framing.INVOKE, group.serializer, flags, seq, size, len(numbers)
+        )
+        frames += (header + numbers + start, part)
         seq = (seq + 1) & 0xFFFF
+        number += count
     return frames if batch else [b"".join(frames)]
 
 
@@ -108,9 +124,34 @@ def describe(frame: Frame) -> str:
             return describe_exception(load(frame))
         except ProtocolError as error:
             return str(error)
-    texts: list[str] = [found.decode("ascii") for found in _TEXT.findall(frame.data)]
+    texts = list(_marshal_texts(frame.data))
     telling = [found[0] for text in texts if (found := _NAMED.search(text))]
-    return (telling or texts or ["no text"])[-1][:_SHOWN]
+    return _line((telling or texts or [""])[-1])
+
+
+def unknown_class(error: str) -> str | None:
+    """Return the class of which a daemon says that it is not registered there."""
+    found = _UNSUPPORTED_NAME.search(error)
+    return found[1] if found else None
+
+
+def _marshal_texts(data: bytes) -> Iterator[str]:
+    """Yield the texts in marshalled data, which is not decoded.
+
+    A text is a letter, its size in one byte or four, and its bytes (CPython's marshal.c).
+    """
+    at = 0
+    while at < len(data):
+        kind = data[at] & 0x7F
+        width = 1 if kind in b"zZ" else 4 if kind in b"aAut" else 0
+        start = at + 1 + width
+        size = int.from_bytes(data[at + 1 : start], "little") if width else 0
+        text = data[start : start + size].decode("utf-8", "replace")
+        if size and start + size <= len(data) and not _NO_TEXT.search(text):
+            yield text
+            at = start + size
+        else:
+            at += 1
 
 
 def describe_exception(value: object) -> str:

@@ -8,6 +8,7 @@ no other call.
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -20,6 +21,7 @@ from pyro_events._broker.delivery.encoder import UNENCODABLE, Variant
 from pyro_events._broker.delivery.subscriber import BrokerSubscriber, item_size
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.snapshot.fields import EVENTS, Fields, many, plain
+from pyro_events._protocol.numbering import SERIES_SIZE
 from pyro_wire import framing
 from pyro_wire.framing import Frame, ProtocolError
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pyro_events._protocol.event import Item
 
 _UNKNOWN = "DaemonError: unknown object"
+_MAX_CLASSES = 100
 _log = logging.getLogger("pyro_events")
 
 
@@ -42,14 +45,17 @@ class CallbackSubscriber(BrokerSubscriber):
     kind: ClassVar[Kind] = "callback"
 
     SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
-        "_proven", "_limit", "_seq", "_missing",
+        "_proven", "_limit", "_seq", "_missing", "_series", "_settled",
         parts=("_daemon", "_grace", "_error_log"),
         _staged=EVENTS,
         _unanswered=many(deque, InFlightBatch),
         _notices=plain(deque),
     )  # fmt: skip
+    TRANSIENT: ClassVar = (
+        *BrokerSubscriber.TRANSIENT,
+        "_unknown_classes",  # learned again
+    )
     HANDOVER_ONLY: ClassVar = BrokerSubscriber.HANDOVER_ONLY | {
-        "_unanswered",  # only the subscriber knows what became of it
         "_missing",  # counted by `adopt`
         "_proven", "_limit", "_seq", "_notices", "_error_log", "_grace",  # the connection ends
     }  # fmt: skip
@@ -73,6 +79,11 @@ class CallbackSubscriber(BrokerSubscriber):
         self._limit = 1
         """How many events the next batch may have."""
         self._seq = 0
+        self._series = os.urandom(SERIES_SIZE)
+        self._settled = 0
+        """How many events were answered in this series of numbers; the next one has the next."""
+        self._unknown_classes: set[str] = set()
+        """Classes that its daemon can't decode, and so hangs up: no event with them is sent."""
         self._error_log = ErrorLog()
         self._grace = Deadline(context.loop, self._not_returned)
         """Until it has subscribed again after a restart; before that nothing is sent."""
@@ -120,8 +131,9 @@ class CallbackSubscriber(BrokerSubscriber):
             group = self.context.encoder.group(items[: self._limit], variant)
             items, self._staged = items[: group.events], items[group.events :]
             if group.serializer == UNENCODABLE:
-                for item in items:
-                    self._event_failed(item, "no serializer can carry its message")
+                self._all_failed(items, "no serializer can carry its message")
+            elif unknown := group.classes & self._unknown_classes:
+                self._all_failed(items, messages.UNSUPPORTED + min(unknown))
             else:
                 self._send(group, items)
 
@@ -157,20 +169,37 @@ class CallbackSubscriber(BrokerSubscriber):
         if self._daemon.owner is self:
             self._daemon.close()
 
+    def configure(self, options: SubscriberOptions) -> None:
+        """Change the options; the subscriber may know more classes than before."""
+        super().configure(options)
+        self._unknown_classes.clear()
+
     # From one process to the next
 
     def export(self) -> SubscriberSnapshot:
-        """Return everything but what is in flight: only the subscriber knows of that."""
-        return replace(super().export(), waiting=[*self._staged, *self._mailbox])
+        """Return everything; what an object without numbers may have received is left out."""
+        saved = super().export()
+        if not self._daemon.numbered:
+            return replace(saved, waiting=[*self._staged, *self._mailbox])
+        unanswered = [item for request in self._unanswered for item in request.items]
+        return replace(
+            saved,
+            series=self._series,
+            acked=self._settled,
+            sent=[*unanswered, *self._staged],
+            waiting=list(self._mailbox),
+        )
 
     def adopt(self, saved: SubscriberSnapshot) -> None:
         """Continue; it has to subscribe again within `reconnect_grace` seconds, and is told so."""
         super().adopt(saved)
-        here = len(saved.waiting) + saved.untold
+        if saved.series:
+            self._series, self._settled = saved.series, saved.acked
+        here = len(saved.sent) + len(saved.waiting) + saved.untold
         self._missing = max(0, saved.promised - saved.accounted - here)
         self._daemon.methods = frozenset({"event", "es_notice"})  # as its daemon said last time
         room = max(0, len(saved.waiting) - (self.options.queue_size or 1))
-        self._staged, late = saved.waiting[:room], saved.waiting[room:]
+        self._staged, late = saved.sent + saved.waiting[:room], saved.waiting[room:]
         self._mailbox.offer_many(late, list(map(item_size, late)))
         self._grace.set(self.context.settings.reconnect_grace)
 
@@ -201,9 +230,15 @@ class CallbackSubscriber(BrokerSubscriber):
         daemon, seq = self._daemon, self._seq
         assert daemon.connection is not None
         batch = group.serializer != framing.MARSHAL
+        series, number = self._series if daemon.numbered else None, self._next_number
         request = InFlightBatch(seq, items, self.context.loop.clock(), batch=batch)
         self._expect_answer(request, len(group.parts))
-        daemon.connection.send(*messages.events(daemon.uri.object, group, seq))
+        daemon.connection.send(*messages.events(daemon.uri.object, group, seq, series, number))
+
+    @property
+    def _next_number(self) -> int:
+        """The number of the first event that is not in flight; those before it keep theirs."""
+        return self._settled + self.in_flight + 1
 
     def _send_notice(self, notice: dict[str, object]) -> None:
         if self.aware:
@@ -230,13 +265,16 @@ class CallbackSubscriber(BrokerSubscriber):
             self._send_notice(self._notices.popleft())
         self._touch()
 
-    def on_lost(self, reason: str) -> None:
+    def on_lost(self, reason: str | None) -> None:
         """Keep everything for the next connection."""
         for request in reversed(self._unanswered):
             self._staged = request.items + self._staged
             if request.notice is not None and request.notice["kind"] != "stopping":
                 self._notices.appendleft(request.notice)
         self._unanswered.clear()
+        if reason is None:
+            return
+        self._unknown_classes.clear()  # another program may come at that address
         if self._daemon.retries.first:
             _log.info("subscriber %s: %s; trying again", self, reason)
         self.context.counters.retries += 1
@@ -259,6 +297,9 @@ class CallbackSubscriber(BrokerSubscriber):
             # It was there when we connected. It may come back, so everything is kept.
             raise ProtocolError("its daemon does not know the object any more")
         self._proven = True
+        self._daemon.hangs_up = False
+        if frame.flags & framing.EXCEPTION:
+            self._learn(messages.describe(frame))
         if request.notice is not None:
             unanswered.popleft()
         elif request.batch:
@@ -279,7 +320,7 @@ class CallbackSubscriber(BrokerSubscriber):
             self._adapt(request)
         if not frame.flags & framing.EXCEPTION:
             self._count_delivered(1)
-            self._account(1)
+            self._settle(1)
         else:
             self._event_failed(item, messages.describe(frame))
 
@@ -288,7 +329,7 @@ class CallbackSubscriber(BrokerSubscriber):
         good, error = messages.batch_outcome(frame, sent)
         self._unanswered.popleft()
         self._count_delivered(good)
-        self._account(good)
+        self._settle(good)
         if error is None:
             self._adapt(request, full=sent >= self._limit)
             return
@@ -301,12 +342,27 @@ class CallbackSubscriber(BrokerSubscriber):
             self._limit = max(1, min(self._limit, 2 * good))
         self._staged = rest + self._staged
 
+    def _settle(self, count: int) -> None:
+        self._settled += count
+        self._account(count)
+
     def _adapt(self, request: InFlightBatch, *, full: bool = True) -> None:
         most, now = self.context.settings.batch_events, self.context.loop.clock()
         self._limit = request.next_limit(self._limit, most, now, full=full)
 
+    def _learn(self, error: str) -> None:
+        """Remember a class that its daemon doesn't know; after that answer, it hangs up."""
+        name = messages.unknown_class(error)
+        if name is not None and len(self._unknown_classes) < _MAX_CLASSES:
+            self._unknown_classes.add(name)
+            self._daemon.hangs_up = True
+
+    def _all_failed(self, items: list[Item], error: str) -> None:
+        for item in items:
+            self._event_failed(item, error)
+
     def _event_failed(self, item: Item, error: str) -> None:
         self.errors += 1
         self.context.counters.errors += 1
-        self._account(1)
+        self._settle(1)
         self._error_log.warn(self.name, item, error, self.context.loop.clock())
