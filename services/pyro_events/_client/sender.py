@@ -42,10 +42,11 @@ class Sender:
     """The owner of a publisher's link, which calls it in its thread. Any thread may call it."""
 
     def __init__(
-        self, service: Service, ident: str | None, max_pending: int, max_pending_bytes: int
+        self, service: Service, ident: str | None, outbox: Outbox, patience: float | None
     ) -> None:
-        self._outbox = Outbox(max_pending, max_pending_bytes)
-        self.link = ReconnectingConnection(service, "publisher", ident, self)
+        self._outbox = outbox
+        wishes = {"patience": patience}
+        self.link = ReconnectingConnection(service, "publisher", ident, self, wishes=wishes)
         self._id = uuid4().hex
         self._lock = threading.RLock()  # collecting garbage may call `close`
         self._changed = InterruptSafeCondition(self._lock)

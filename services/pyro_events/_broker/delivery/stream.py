@@ -35,6 +35,7 @@ class _Sent(NamedTuple):
 
     first: int
     items: list[Item]
+    size: int
 
     @property
     def last(self) -> int:
@@ -42,8 +43,10 @@ class _Sent(NamedTuple):
 
 
 _SENT = FieldCodec(
-    lambda sent, writer: [(each.first, writer.share(each.items)) for each in sent],
-    lambda values, reader: deque(_Sent(first, reader.shared(items)) for first, items in values),
+    lambda sent, writer: [(each.first, writer.share(each.items), each.size) for each in sent],
+    lambda values, reader: deque(
+        _Sent(first, reader.shared(items), size) for first, items, size in values
+    ),
 )
 _AGAIN = FieldCodec(
     lambda lists, writer: list(map(writer.share, lists)),
@@ -102,12 +105,6 @@ class StreamSubscriber(BrokerSubscriber):
         """Either `connected`, or `away` while it may come back."""
         return "connected" if self._connection else "away"
 
-    @property
-    def queued(self) -> int:
-        """Everything that is not acknowledged."""
-        again = sum(map(len, self._again))
-        return super().queued + again + sum(len(sent.items) for sent in self._sent)
-
     def hang_up(self, reason: str) -> None:
         """Close the connection after everything that was sent, such as a notice."""
         if self._connection is not None:
@@ -158,7 +155,7 @@ class StreamSubscriber(BrokerSubscriber):
         number = int.from_bytes(data, "big")
         if len(data) != _ACK_SIZE or number >= self._next:
             raise ProtocolError("an event is acknowledged that was never sent")
-        self._settle(number)
+        self._acknowledged(number)
         if self._again or len(self._mailbox):
             self._touch()
 
@@ -170,14 +167,22 @@ class StreamSubscriber(BrokerSubscriber):
             return
         settings = context.settings
         while len(self._sent) < settings.window and (self._again or len(self._mailbox)):
-            items = self._again.popleft() if self._again else self._take(settings.batch_events)
+            if self._again:
+                items = self._again.popleft()
+                size = sum(map(item_size, items))
+            else:
+                before = self._mailbox.away_bytes
+                items = self._take(settings.batch_events)
+                if not items:
+                    break
+                size = self._mailbox.away_bytes - before
             self._notify_gap()
             body = context.encoder.stream_body(items)
             start = b"\x92\xcf" + self._next.to_bytes(8, "big")
             header = framing.encode_header(
                 framing.INVOKE, framing.MSGPACK, framing.ONEWAY, 0, len(start) + len(body)
             )
-            self._sent.append(_Sent(self._next, items))
+            self._sent.append(_Sent(self._next, items, size))
             self._next += len(items)
             connection.send(header + start, body)
 
@@ -223,12 +228,10 @@ class StreamSubscriber(BrokerSubscriber):
         self._acked, self._lost = saved.acked, saved.lost
         self._next = self._acked + 1 + len(saved.sent)
         if saved.sent:
-            self._sent.append(_Sent(self._acked + 1, list(saved.sent)))
-        room = max(0, len(saved.waiting) - (self.options.queue_size or 1))
-        size = self.context.settings.batch_events
-        early, late = saved.waiting[:room], saved.waiting[room:]
-        self._again.extend(early[at : at + size] for at in range(0, len(early), size))
-        self._mailbox.offer_many(late, list(map(item_size, late)))
+            size = sum(map(item_size, saved.sent))
+            self._sent.append(_Sent(self._acked + 1, list(saved.sent), size))
+            self._mailbox.carry(len(saved.sent), size)
+        self._mailbox.load(saved.waiting, list(map(item_size, saved.waiting)))
         self._await_return("it did not come back after a restart")
 
     def rejoin(self, connection: ServerConnection) -> None:
@@ -249,17 +252,24 @@ class StreamSubscriber(BrokerSubscriber):
         values[self.slot] = self.queued + self._unreported
         values[self.slot + 1] = 0
 
-    def _settle(self, number: int) -> None:
+    def _acknowledged(self, number: int) -> None:
+        count = size = 0
         while self._sent and self._sent[0].last <= number:
-            self._sent.popleft()
+            sent = self._sent.popleft()
+            count += len(sent.items)
+            size += sent.size
+        if count:
+            self._settle(count, size)
         if number > self._acked:
             self._count_delivered(number - self._acked)
             self._acked = number
 
     def _rewind(self, last: int) -> None:
-        self._settle(last)
+        self._acknowledged(last)
         for sent in reversed(self._sent):
-            self._again.appendleft(sent.items[max(0, last + 1 - sent.first) :])
+            known = sent.items[: max(0, last + 1 - sent.first)]
+            self._settle(len(known), sum(map(item_size, known)))
+            self._again.appendleft(sent.items[len(known) :])
         self._sent.clear()
         self._next = last + 1
 

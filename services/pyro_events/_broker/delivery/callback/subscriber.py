@@ -94,11 +94,6 @@ class CallbackSubscriber(BrokerSubscriber):
         return "retrying" if self._daemon.retries.broken else "connecting"
 
     @property
-    def queued(self) -> int:
-        """Everything that was not answered."""
-        return super().queued + len(self._staged) + self.in_flight
-
-    @property
     def busy(self) -> bool:
         """Whether events or notices are under way to it."""
         return bool(self._unanswered) or self.queued > 0
@@ -169,9 +164,7 @@ class CallbackSubscriber(BrokerSubscriber):
         here = len(saved.waiting) + saved.untold
         self._missing = max(0, saved.promised - saved.accounted - here)
         self._daemon.methods = frozenset({"event", "es_notice"})  # as its daemon said last time
-        room = max(0, len(saved.waiting) - (self.options.queue_size or 1))
-        self._staged, late = saved.waiting[:room], saved.waiting[room:]
-        self._mailbox.offer_many(late, list(map(item_size, late)))
+        self._mailbox.load(saved.waiting, list(map(item_size, saved.waiting)))
         self._grace.set(self.context.settings.reconnect_grace)
 
     def returned(self) -> None:
@@ -280,6 +273,7 @@ class CallbackSubscriber(BrokerSubscriber):
         if not frame.flags & framing.EXCEPTION:
             self._count_delivered(1)
             self._account(1)
+            self._settle(1, item_size(item))
         else:
             self._event_failed(item, messages.describe(frame))
 
@@ -289,6 +283,7 @@ class CallbackSubscriber(BrokerSubscriber):
         self._unanswered.popleft()
         self._count_delivered(good)
         self._account(good)
+        self._settle(good, sum(map(item_size, request.items[:good])))
         if error is None:
             self._adapt(request, full=sent >= self._limit)
             return
@@ -309,4 +304,5 @@ class CallbackSubscriber(BrokerSubscriber):
         self.errors += 1
         self.context.counters.errors += 1
         self._account(1)
+        self._settle(1, item_size(item))
         self._error_log.warn(self.name, item, error, self.context.loop.clock())
