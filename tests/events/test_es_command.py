@@ -200,7 +200,8 @@ def test_help_and_version(process: Start) -> None:
     text = help_process.first_line + out
     for option in (
         "--host", "--port", "--no-ns", "--ns", "--ident", "--ident-file", "--queue-size",
-        "--queue-bytes", "--when-full", "--block-timeout", "--max-message-size",
+        "--queue-bytes", "--max-queued-bytes", "--when-full", "--patience", "--stuck-timeout",
+        "--max-message-size",
         "--max-connections", "--max-connections-per-peer", "--max-subscribers",
         "--max-subscriptions", "--handshake-timeout", "--trusted",
         "--verbose", "--quiet", "--version",

@@ -9,7 +9,7 @@ from array import array
 from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import accumulate, repeat
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyro_events.types import WhenFull
 
 T = TypeVar("T")
+_UNBOUNDED: Final = 1 << 62
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +41,7 @@ class SharedRoom:
 
 
 class Mailbox(Snapshotted, Generic[T]):
-    """A queue of at most `limit` items and `max_bytes`, those on their way to the receiver included.
+    """A queue of at most `limit` items and `max_bytes`, with those on their way to the receiver.
 
     What was taken out is on its way until it is settled; at most half of the room is for that. The
     last item may overshoot `max_bytes`, so that one of any size gets through, and a mailbox in
@@ -67,7 +68,7 @@ class Mailbox(Snapshotted, Generic[T]):
             raise ValueError(f"a mailbox needs room: limit {limit}, max_bytes {max_bytes}")
         self._limit = limit
         self._max_bytes = max_bytes
-        self._shared = shared or SharedRoom(2 * max_bytes)
+        self._shared = shared or SharedRoom(_UNBOUNDED)
         self._unbounded = False
         # Two lists side by side: many at once go in and come out as a copy of pointers. What
         # waits begins at `_start`; before it there is nothing.

@@ -9,7 +9,6 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events._broker.delivery.mailbox import Mailbox
-from pyro_events._broker.delivery.options import SubscriberOptions
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted, plain
 from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
     from pyro_events._protocol.event import Item
     from pyro_events.types import WhenFull
@@ -58,9 +58,9 @@ class BrokerSubscriber(Snapshotted):
         "context",
         "gone",  # then it isn't handed over
         "_held", "_stuck",  # nothing is held when the broker is quiescent
-        "_silent_until",
+        "_silent_until",  # nor does it matter what was logged
         "_dirty",  # set by `restore`
-    )
+    )  # fmt: skip
     HANDOVER_ONLY: ClassVar = frozenset({
         "delivered", "errors",  # the statistics of one incarnation
         "_patience_used",
