@@ -164,7 +164,8 @@ def test_in_process_publishers_have_the_same_patience(tidy: None) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"queue_size": 0}, {"when_full": "never"}, {"when_full": "block"}, {"patience": -1}, {"stuck_timeout": -1}, {"max_queued_bytes": 1}, {"max_message_size": 10},
+        {"queue_size": 0}, {"when_full": "never"}, {"when_full": "block"}, {"patience": -1},
+        {"stuck_timeout": -1}, {"max_queued_bytes": 1}, {"max_message_size": 10},
         {"queue_bytes": 1023}, {"max_connections": 0}, {"max_connections_per_peer": 0},
         {"max_subscribers": 0}, {"max_subscriptions": 0}, {"handshake_timeout": 0},
     ],

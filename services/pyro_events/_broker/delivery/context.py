@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pyro_events._broker.delivery.encoder import Encoder
-from pyro_events._broker.delivery.mailbox import SharedRoom
 from pyro_events._broker.router import Router
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyro_events._broker.delivery.mailbox import SharedRoom
     from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.net.dialer import Resolver
     from pyro_events._broker.net.loop import Loop

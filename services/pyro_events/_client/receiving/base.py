@@ -46,8 +46,8 @@ class _GapLog:
         if reason == "undecodable" or (reason == "full" and now < self._silent_until):
             return
         self._silent_until = now + 1.0
-        missed = "unknown" if notice["missed"] is None else notice["missed"]
-        _log.warning("events were missed (%s): %s, %d so far", reason, missed, self._missed)
+        missed = "some" if notice["missed"] is None else notice["missed"]
+        _log.warning("missed %s events (%d so far): %s", missed, self._missed, reason)
 
 
 class SubscriberBase(Helper):
