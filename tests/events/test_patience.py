@@ -62,7 +62,7 @@ def test_six_stuck_subscribers_cost_a_tenth_of_a_second(process: Start) -> None:
             began = time.monotonic()
             publisher.publish("a", number)
             waits.append(time.monotonic() - began)
-        assert sorted(waits)[-1] > 0.09
+        assert max(waits) > 0.09
         assert sum(wait > 0.09 for wait in waits) <= 3  # one of them, on an idle machine
         assert healthy.wait(200) == list(range(200))
         found = remote.statistics()

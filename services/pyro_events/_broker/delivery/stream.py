@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import msgpack
 
+from pyro_events._broker.delivery.pacing import next_limit
 from pyro_events._broker.delivery.subscriber import BrokerSubscriber, item_size
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pyro_events._protocol.event import Item
 
 _ACK_SIZE = 8
+_FIRST_LIMIT = 16
+"""Events in the first frame, of a subscriber that may turn out to be slow."""
 
 
 class _Sent(NamedTuple):
@@ -36,6 +39,7 @@ class _Sent(NamedTuple):
     first: int
     items: list[Item]
     size: int
+    since: float
 
     @property
     def last(self) -> int:
@@ -43,9 +47,9 @@ class _Sent(NamedTuple):
 
 
 _SENT = FieldCodec(
-    lambda sent, writer: [(each.first, writer.share(each.items), each.size) for each in sent],
+    lambda sent, writer: [(each.first, writer.share(each.items), *each[2:]) for each in sent],
     lambda values, reader: deque(
-        _Sent(first, reader.shared(items), size) for first, items, size in values
+        _Sent(first, reader.shared(items), *rest) for first, items, *rest in values
     ),
 )
 _AGAIN = FieldCodec(
@@ -60,7 +64,7 @@ class StreamSubscriber(BrokerSubscriber):
     kind: ClassVar[Kind] = "stream"
 
     SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
-        "_next", "_acked", "_lost", "_absence",
+        "_next", "_acked", "_lost", "_absence", "_limit",
         parts=("_grace", "_heartbeat"),
         _sent=_SENT,
         _again=_AGAIN,
@@ -71,7 +75,7 @@ class StreamSubscriber(BrokerSubscriber):
     )
     HANDOVER_ONLY: ClassVar = BrokerSubscriber.HANDOVER_ONLY | {
         "_next",  # follows from the others
-        "_grace", "_absence", "_heartbeat",  # the connection ends
+        "_grace", "_absence", "_heartbeat", "_limit",  # the connection ends
     }  # fmt: skip
 
     def __init__(
@@ -87,6 +91,8 @@ class StreamSubscriber(BrokerSubscriber):
         self._sent: deque[_Sent] = deque()
         self._again: deque[list[Item]] = deque()
         """Events that have to be sent again."""
+        self._limit = min(_FIRST_LIMIT, context.settings.batch_events)
+        """How many events the next frame may have."""
         self._next = 1
         self._acked = 0
         self._lost = 0
@@ -172,7 +178,7 @@ class StreamSubscriber(BrokerSubscriber):
                 size = sum(map(item_size, items))
             else:
                 before = self._mailbox.away_bytes
-                items = self._take(settings.batch_events)
+                items = self._take(self._limit)
                 if not items:
                     break
                 size = self._mailbox.away_bytes - before
@@ -182,7 +188,7 @@ class StreamSubscriber(BrokerSubscriber):
             header = framing.encode_header(
                 framing.INVOKE, framing.MSGPACK, framing.ONEWAY, 0, len(start) + len(body)
             )
-            self._sent.append(_Sent(self._next, items, size))
+            self._sent.append(_Sent(self._next, items, size, context.loop.clock()))
             self._next += len(items)
             connection.send(header + start, body)
 
@@ -229,7 +235,7 @@ class StreamSubscriber(BrokerSubscriber):
         self._next = self._acked + 1 + len(saved.sent)
         if saved.sent:
             size = sum(map(item_size, saved.sent))
-            self._sent.append(_Sent(self._acked + 1, list(saved.sent), size))
+            self._sent.append(_Sent(self._acked + 1, list(saved.sent), size, 0.0))
             self._mailbox.carry(len(saved.sent), size)
         self._mailbox.load(saved.waiting, list(map(item_size, saved.waiting)))
         self._await_return("it did not come back after a restart")
@@ -260,6 +266,9 @@ class StreamSubscriber(BrokerSubscriber):
             size += sent.size
         if count:
             self._settle(count, size)
+            most, took = self.context.settings.batch_events, self.context.loop.clock() - sent.since
+            full = len(sent.items) >= self._limit
+            self._limit = next_limit(self._limit, most, took, full=full)
         if number > self._acked:
             self._count_delivered(number - self._acked)
             self._acked = number
