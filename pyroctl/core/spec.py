@@ -68,7 +68,7 @@ Limits = Annotated[Mapping[str, int], TypeName("Limits")]
 _CHOICE = TypeName("Choice")
 RestartPolicy = Annotated[Literal["always", "on-failure", "never"], _CHOICE]
 LogStreams = Annotated[Literal["together", "apart"], _CHOICE]
-WhenFull = Annotated[Literal["block", "drop-oldest", "drop-newest", "disconnect"], _CHOICE]
+WhenFull = Annotated[Literal["drop-oldest", "drop-newest", "disconnect"], _CHOICE]
 ServerType = Annotated[Literal["thread", "multiplex"], _CHOICE]
 Serializer = Annotated[Literal["serpent", "json", "msgpack", "marshal"], _CHOICE]
 OnRestart = Annotated[Literal["notify", "handover"], _CHOICE]
@@ -134,13 +134,17 @@ class EventServiceOptions:
     port: Port = 0
     socket_mode: Mode = "0600"
     """Permissions of the Unix socket, octal."""
-    queue_size: Positive = 1000
-    """Events that may be queued for one subscriber."""
+    queue_size: Positive = 10_000
+    """Events for one subscriber that may wait or be on their way."""
     queue_bytes: MessageSize | None = None
     """The same in bytes. None: 16 MiB or `max_message_size`, whichever is larger."""
-    when_full: WhenFull = "block"
-    block_timeout: Seconds = 5.0
-    """How long a full queue blocks a publisher before the event is dropped."""
+    max_queued_bytes: MessageSize = 1 << 30
+    """The same for all subscribers together."""
+    when_full: WhenFull = "drop-oldest"
+    patience: Seconds = 0.1
+    """How long a publish of a client that doesn't say so waits for full queues."""
+    stuck_timeout: Seconds = 5.0
+    """A subscriber that takes nothing for so long holds no publisher, however patient."""
     max_message_size: MessageSize = 16 << 20
     max_connections: Positive = 10_000
     max_connections_per_peer: Positive = 8000

@@ -26,6 +26,8 @@ PATTERN = r"pyroctl\..*\.(running|backoff|exited|failed|stopped)$"
 """The states that matter: a service can be used, or its process has gone."""
 _REMEMBERED = 1000
 """Services whose location is remembered."""
+_QUEUE_SIZE = 1000
+"""State events that may wait here; if more do, `gap` has all watchers check for themselves."""
 
 _log = logging.getLogger("pyro_events")
 
@@ -81,7 +83,12 @@ class LifeCycle(Subscriber):
         self, es: str | None = None, *, ident: str | None = None, broadcast: bool = False
     ) -> None:
         super().__init__(
-            es, ident=ident, broadcast=broadcast, name="life cycle", when_full="drop-oldest"
+            es,
+            ident=ident,
+            broadcast=broadcast,
+            name="life cycle",
+            queue_size=_QUEUE_SIZE,
+            when_full="drop-oldest",
         )
         self._watchers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._locations: dict[tuple[str, str], str] = {}

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyro_events._client.closeable import Closeable
 from pyro_events._client.names import service
+from pyro_events._client.outbox import Outbox
 from pyro_events._client.sender import Sender
+from pyro_events._protocol.pressure import PATIENCE, check_patience
 from pyro_events._protocol.subjects import check_subjects
 from pyro_events.codec import pack
 
@@ -38,6 +40,12 @@ class Publisher(Closeable):
     `max_pending_bytes` of them, wait to be acknowledged. `timeout` (seconds) bounds every wait of
     `publish`, `post` and `close`.
 
+    `patience` (seconds) is how long a publish, or a batch of posted events, waits in the event
+    service when the queues of subscribers are full. After that, what happens to the event is up to
+    each of these subscribers, and none of them is waited for again until its queue is less than
+    half full: so one that is stuck costs its publishers this time once. 0 never waits; None waits
+    as long as a subscriber takes something now and then, so that nothing is lost.
+
     Any thread may call any method; events keep the order of the calls. A publisher connects when
     it is first used, and has to be closed; as a context manager it closes itself. A signal handler
     may raise in the middle of any method: an event whose `publish` or `post` it interrupts is
@@ -55,11 +63,14 @@ class Publisher(Closeable):
         max_pending: int = MAX_PENDING,
         max_pending_bytes: int = MAX_PENDING_BYTES,
         timeout: float = TIMEOUT,
+        patience: float | None = PATIENCE,
     ) -> None:
+        check_patience(patience)
         if timeout <= 0:
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
         self._timeout = timeout
-        self._sender = Sender(service(es, esURI, broadcast), ident, max_pending, max_pending_bytes)
+        outbox = Outbox(max_pending, max_pending_bytes)
+        self._sender = Sender(service(es, esURI, broadcast), ident, outbox, patience)
         self._subjects: dict[str, tuple[str, ...]] = {}
         self._ready()
 

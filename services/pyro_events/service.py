@@ -62,10 +62,10 @@ class EventService:
     server, at `ns` ("HOST:PORT" or a PYRO URI, None for Pyro5's NS_HOST and NS_PORT).
 
     All others are keyword arguments, named after the options: ident, queue_size, queue_bytes (None:
-    16 MiB, or max_message_size if that is more), when_full, block_timeout, max_message_size,
-    max_connections, max_connections_per_peer, max_subscribers, max_subscriptions,
-    handshake_timeout, trusted and socket_mode (an integer). The program has to be allowed as many
-    descriptors as it takes connections.
+    16 MiB, or max_message_size if that is more), max_queued_bytes, when_full, patience,
+    stuck_timeout, max_message_size, max_connections, max_connections_per_peer, max_subscribers,
+    max_subscriptions, handshake_timeout, trusted and socket_mode (an integer). The program has to
+    be allowed as many descriptors as it takes connections.
 
     Raises ValueError for options out of bounds. All methods may be called from any thread. An
     EventService that is dropped without `stop` warns with ResourceWarning.
@@ -156,7 +156,7 @@ class EventService:
         return registration.where if registration else None
 
     def publish(self, subjects: str | list[str] | tuple[str, ...], message: object) -> None:
-        """Publish as a client does; returns when every subscriber's queue has the events.
+        """Publish as a client does, with the service's `patience` for full queues.
 
         Raises ValueError or TypeError for a bad subject or message, NotRunning if the service isn't
         running.

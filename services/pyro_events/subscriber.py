@@ -35,9 +35,10 @@ class Subscriber(SubscriberBase, Closeable):
     identification, if the event service wants one. `delivery` is `"stream"`, over a connection that
     the subscriber opens, or `"callback"`, to a Pyro5 daemon of its own on `host`, `port`, `nathost`
     and `natport`. `name` is shown to people. With `once` an event comes once however many
-    subscriptions match. `queue_size` (events) and `when_full` (`"block"`, `"drop-oldest"`,
-    `"drop-newest"`, `"disconnect"`) set the subscriber's queue at the event service; None means the
-    event service's default.
+    subscriptions match. `queue_size` (events that wait at the event service or are on
+    their way, at least one of each) and `when_full` (`"drop-oldest"`, `"drop-newest"`,
+    `"disconnect"`) set the subscriber's queue at the event service; None means the event service's
+    default. A `queue_size` of 1 is for the latest event only.
 
     Any thread may call any method, `event` included. A subscriber connects when it first
     subscribes or listens, and has to be closed; as a context manager it closes itself. A signal

@@ -7,7 +7,7 @@ __all__ = [
     "ProxyStatistics", "PublisherStatistics", "SubscriberInfo", "SubscriberStatistics", "WhenFull",
 ]  # fmt: skip
 
-WhenFull = Literal["block", "drop-oldest", "drop-newest", "disconnect"]
+WhenFull = Literal["drop-oldest", "drop-newest", "disconnect"]
 """What happens to an event for a subscriber whose queue is full."""
 
 
@@ -100,7 +100,9 @@ class EventServiceStatistics(TypedDict):
     delivered: int  # events that subscribers have taken
     dropped: int  # events lost to subscribers
     queued: int  # events that wait for subscribers or are not confirmed by them
+    queued_bytes: int  # the size of these events, for each subscriber that has them
     held: int  # publishes that wait for a full queue
+    gave_up: int  # times that a publish stopped to wait for a full queue
     errors: int  # exceptions raised by `event` of objects that are called back
     retries: int  # repeated attempts to reach such objects
     refused: int  # calls that ended with an exception
@@ -120,7 +122,7 @@ class SubscriberInfo(TypedDict):
     patterns: list[str]
     suspended: list[str]  # patterns that took too long to match
     queued: int  # events that wait for it or are not confirmed by it
-    queue_size: int  # how many may wait
+    queue_size: int  # how many that may be
     when_full: WhenFull
     delivered: int  # events that it has taken
     dropped: int  # events lost to it

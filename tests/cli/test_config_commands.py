@@ -87,7 +87,7 @@ def test_show_prints_every_setting_as_toml_with_its_origin(deployment: Deploymen
     path = deployment.configure('[services.es]\nkind = "eventservice"\nport = 4711\n')
     shown = tomllib.loads(deployment.run("config", "show").stdout)
     assert shown["services"]["es"]["port"] == 4711
-    assert shown["services"]["es"]["when_full"] == "block"
+    assert shown["services"]["es"]["when_full"] == "drop-oldest"
     lines = deployment.run("config", "show", "--origin").stdout.splitlines()
     (port,) = [line for line in lines if line.startswith("services.es.port")]
     assert "4711" in port

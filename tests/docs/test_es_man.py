@@ -103,7 +103,7 @@ def test_every_method_and_argument_of_the_helpers_is_described(title: str) -> No
     public = {name for name, _ in inspect.getmembers(cls, callable) if not name.startswith("_")}
     assert described == public
     signature = text.partition("\n.Pp")[0].replace("\\\n", "")
-    shown = dict(re.findall(r'(\w+)="?(\w+)', signature))
+    shown = dict(re.findall(r'(\w+)="?([\w.]+)', signature))
     parameters = list(inspect.signature(cls).parameters.values())
     expected = {p.name: str(p.default) for p in parameters}
     expected = {name: default.removesuffix(".0") for name, default in expected.items()}

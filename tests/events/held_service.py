@@ -195,7 +195,7 @@ class Flood:
     PAUSE = 0.1
 
     def __init__(self, uri: str, subjects: str = "flood") -> None:
-        self.publisher = Publisher(uri, timeout=30)
+        self.publisher = Publisher(uri, timeout=30, patience=None)
         self.subject = subjects
         self.count = 0
         self._stop = False

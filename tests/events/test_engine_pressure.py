@@ -1,4 +1,7 @@
-"""Full queues: which publishers wait, for how long, and what is lost and counted."""
+"""Full queues: which publishers wait, for how long, and what is lost and counted.
+
+Publishers in these tests are stock proxies, which have the patience of the event service.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,20 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from Pyro5.errors import CommunicationError
 
 from pyro_events.codec import pack, unpack
-from tests.events.service_harness import Recorder, Running, proxy
+from tests.events.service_harness import Recorder, Running, WireClient, proxy
 from tests.harness import eventually
 
 if TYPE_CHECKING:
     from tests.events.service_harness import Connect, Make, Stock
 
 
-WINDOW = 4
+LONG = 60.0
+"""A patience that doesn't end during a test."""
+PATIENT = {"pyro_events": 1, "role": "publisher", "ident": None, "patience": None}
+"""The handshake of a helper that waits as long as it takes."""
 
 
 def messages(events: list[Any]) -> list[Any]:
@@ -24,13 +31,28 @@ def messages(events: list[Any]) -> list[Any]:
 
 
 def fill(running: Running, subject: str = "full", queue: int = 2) -> None:
-    """Publish one by one as many events as a stream without acknowledgements takes."""
+    """Publish one by one as many events as a queue takes."""
     with proxy(running.uri) as es:
-        for number in range(WINDOW + queue):
+        for number in range(queue):
             es.publish(subject, number)
 
 
-def blocked_call(running: Running, *arguments: Any) -> tuple[threading.Thread, list[float]]:
+def read_gaps(client: WireClient, last: object) -> tuple[list[Any], list[int]]:
+    """Read until that message; return the messages, and the numbers of the gaps."""
+    found: list[Any] = []
+    missed = []
+    while last not in found:
+        first, events = client.push()
+        if first is None:
+            assert (events["kind"], events["reason"]) == ("gap", "full")
+            missed.append(events["missed"])
+        else:
+            found += messages(events)
+            client.ack(first + len(events) - 1)
+    return found, missed
+
+
+def held_call(running: Running, *arguments: Any) -> tuple[threading.Thread, list[float]]:
     """Publish on a thread; yields when the call was done."""
     done: list[float] = []
 
@@ -45,76 +67,177 @@ def blocked_call(running: Running, *arguments: Any) -> tuple[threading.Thread, l
     return thread, done
 
 
-def test_a_full_queue_blocks_the_publisher(engine: Make, wire_client: Connect) -> None:
-    """With `block` a publish waits until there is room, and nothing is lost."""
-    running = engine()
+def test_a_patient_publisher_waits_for_a_full_queue(engine: Make, wire_client: Connect) -> None:
+    """A publish waits until there is room, and nothing is lost."""
+    running = engine(patience=LONG)
     client = wire_client(running)
     client.attach("id", ["full"], queue_size=2)
     fill(running)
-    thread, done = blocked_call(running, "full", "late")
+    thread, done = held_call(running, "full", "late")
     assert not done
-    assert messages(client.events(7)) == [*range(6), "late"]
+    assert messages(client.events(3)) == [0, 1, "late"]
     thread.join(5)
     assert done
-    assert running.statistics()["held"] == running.statistics()["dropped"] == 0
+    found = running.statistics()
+    assert found["held"] == found["dropped"] == found["gave_up"] == 0
 
 
-def test_only_the_publishers_concerned_are_blocked(engine: Make, wire_client: Connect) -> None:
+def test_only_the_publishers_concerned_are_held(engine: Make, wire_client: Connect) -> None:
     """Others keep publishing, and other subscribers get the waiting event at once."""
-    running = engine()
+    running = engine(patience=LONG)
     client, other = wire_client(running), wire_client(running)
     client.attach("stuck", ["full"], queue_size=2)
     other.attach("quick", ["full", "fine"])
     fill(running)
-    thread, done = blocked_call(running, "full", "late")
+    thread, done = held_call(running, "full", "late")
     with proxy(running.uri) as es:
         es.publish("fine", 1)
-    assert messages(other.events(8)) == [*range(6), "late", 1]
+    assert messages(other.events(4)) == [0, 1, "late", 1]
     assert not done
-    client.events(7)
+    client.events(3)
     thread.join(5)
 
 
-def test_a_publisher_is_blocked_for_a_limited_time(
+def test_each_publisher_has_its_own_patience(engine: Make, wire_client: Connect) -> None:
+    """An impatient one publishes to a full queue while a patient one waits for it."""
+    running = engine(patience=0.0, stuck_timeout=LONG)
+    client = wire_client(running)
+    client.attach("id", ["full"], queue_size=2, when_full="drop-newest")
+    fill(running)
+    done = threading.Event()
+
+    def publish() -> None:
+        with proxy(running.uri, handshake=PATIENT) as es:
+            es.publish("full", "patient")
+        done.set()
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    eventually(lambda: running.statistics()["held"] == 1)
+    with proxy(running.uri) as es:
+        for _ in range(5):
+            es.publish("full", "impatient")
+    assert not done.is_set()
+    assert running.statistics()["dropped"] == 5
+    assert read_gaps(client, "patient") == ([0, 1, "patient"], [5])
+    thread.join(5)
+    assert done.is_set()
+
+
+def test_patience_is_spent_once(
     engine: Make, wire_client: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After `block_timeout` the event is dropped there, counted, and the publisher continues.
+    """A stuck subscriber costs its publishers their patience once, whoever they are.
 
-    As long as the subscriber takes nothing, no publisher waits for it again.
+    That is logged and counted. When it has taken what waited, they are patient again.
     """
-    running = engine(block_timeout=1.0)
+    running = engine(patience=0.3)
+    client = wire_client(running)
+    client.attach("stuck", ["full"], queue_size=4, when_full="drop-newest")
+    fill(running, queue=4)
+    began = time.monotonic()
+    with proxy(running.uri) as es:
+        es.publish("full", "dropped")
+    assert time.monotonic() - began > 0.29
+    for _ in range(3):
+        with proxy(running.uri) as es:
+            for _ in range(10):
+                es.publish("full", "dropped as well")
+    found = running.statistics()
+    assert (found["dropped"], found["gave_up"], found["held"]) == (31, 1, 0)
+    assert len([r for r in caplog.records if "too slow" in r.message]) == 1
+    assert read_gaps(client, 3) == ([0, 1, 2, 3], [31])
+    eventually(lambda: running.subscriber()["queued"] == 0)
+    with proxy(running.uri) as es:
+        es.publish("full", "taken")
+    assert read_gaps(client, "taken") == (["taken"], [])
+    fill(running, queue=4)
+    with proxy(running.uri) as es:
+        es.publish("full", "dropped")
+    assert running.statistics()["gave_up"] == 2
+
+
+def test_one_that_is_slow_does_not_set_the_pace(engine: Make, wire_client: Connect) -> None:
+    """Taking an event now and then doesn't renew the patience that publishers have spent."""
+    running = engine(patience=0.3)
+    client = wire_client(running)
+    client.attach("slow", ["a"], queue_size=1)
+    with proxy(running.uri) as es:
+        for number in range(40):
+            es.publish("a", number)
+            if number % 4 == 3:
+                first, events = client.push()
+                if first is not None:
+                    client.ack(first + len(events) - 1)
+        assert es.statistics()["gave_up"] == 1
+
+
+def test_a_stuck_subscriber_holds_nobody(engine: Make, wire_client: Connect) -> None:
+    """However patient: after `stuck_timeout` without taking anything, it is given up."""
+    running = engine(patience=0.0, stuck_timeout=0.4)
     client = wire_client(running)
     client.attach("stuck", ["full"], queue_size=2)
     fill(running)
     began = time.monotonic()
-    with proxy(running.uri) as es:
-        es.publish("full", "dropped")
-        assert time.monotonic() - began > 0.9
-        began = time.monotonic()
+    with proxy(running.uri, handshake=PATIENT) as es:
+        es.publish("full", "instead of an older one")
+        assert time.monotonic() - began > 0.39
         for _ in range(20):
-            es.publish("full", "dropped as well")
-        assert time.monotonic() - began < 10  # and not 20 times a second
-        assert es.statistics()["dropped"] == 21
-        assert "takes nothing" in caplog.text
-        first, _ = client.push()
+            es.publish("full", "the latest")
+        found = es.statistics()
+    assert (found["gave_up"], found["dropped"]) == (1, 21)
+
+
+def test_a_patient_publisher_waits_as_long_as_something_is_taken(
+    engine: Make, wire_client: Connect
+) -> None:
+    """Many waits that together last longer than `stuck_timeout` lose nothing."""
+    running = engine(stuck_timeout=1.0)
+    client, publisher = wire_client(running), WireClient(running.port)
+    client.attach("id", ["a"], queue_size=2)
+    publisher.greet(PATIENT)
+    seq = publisher.start("publish_batch", "p", 1, [[["a"], pack(n), False] for n in range(20)])
+    began = time.monotonic()
+    pause = threading.Event()
+    found: list[Any] = []
+    while len(found) < 20:
+        first, events = client.push()
         assert first is not None
-        client.ack(first)
-        eventually(lambda: running.subscriber()["queued"] < 6)
-        es.publish("full", "taken")
-    found = []
-    while "taken" not in found:
-        number, events = client.push()
-        if number is None:
-            assert events == {"kind": "gap", "missed": 21, "reason": "full"}
-        else:
-            found += messages(events)
-            client.ack(number + len(events) - 1)
-    assert found == [1, 2, 3, 4, 5, "taken"]
+        found += messages(events)
+        pause.wait(0.1)
+        client.ack(first + len(events) - 1)
+    assert found == list(range(20))
+    assert time.monotonic() - began > 1.5
+    assert publisher.finish(seq)[1] == 20
+    assert running.statistics()["dropped"] == 0
+    publisher.sock.close()
 
 
-def test_a_blocked_batch_resumes_where_it_stopped(engine: Make, wire_client: Connect) -> None:
-    """A batch larger than the queue waits repeatedly, and arrives in order."""
+@pytest.mark.parametrize("patience", [-1, "long", True, float("nan")])
+def test_a_wrong_patience_is_refused(engine: Make, patience: object) -> None:
+    """The handshake fails with a sentence that names it."""
     running = engine()
+    with (
+        pytest.raises(CommunicationError, match="patience must be"),
+        proxy(running.uri, "msgpack", {**PATIENT, "patience": patience}) as es,
+    ):
+        es.statistics()
+
+
+def test_the_managers_events_wait_for_nobody(engine: Make, wire_client: Connect) -> None:
+    """They are published without patience."""
+    running = engine(patience=LONG)
+    client = wire_client(running)
+    client.attach("id", ["full"], queue_size=2)
+    fill(running)
+    running.engine.ask(lambda: running.engine.announce("full", "news")).result(5)
+    assert running.statistics()["held"] == 0
+    assert read_gaps(client, "news") == ([0, "news"], [1])
+
+
+def test_a_held_batch_resumes_where_it_stopped(engine: Make, wire_client: Connect) -> None:
+    """A batch larger than the queue waits repeatedly, and arrives in order."""
+    running = engine(patience=LONG)
     client, publisher = wire_client(running), wire_client(running)
     client.attach("id", ["a"], queue_size=3)
     seq = publisher.start("publish_batch", "p", 1, [[["a"], pack(n), False] for n in range(200)])
@@ -122,9 +245,9 @@ def test_a_blocked_batch_resumes_where_it_stopped(engine: Make, wire_client: Con
     assert publisher.finish(seq)[1] == 200
 
 
-def test_a_publisher_that_vanishes_while_it_is_blocked(engine: Make, wire_client: Connect) -> None:
+def test_a_publisher_that_vanishes_while_it_is_held(engine: Make, wire_client: Connect) -> None:
     """What was accepted is delivered; the same batch over another connection adds nothing."""
-    running = engine()
+    running = engine(patience=LONG)
     client, publisher = wire_client(running), wire_client(running)
     client.attach("id", ["a"], queue_size=3)
     batch = [[["a"], pack(n), False] for n in range(50)]
@@ -139,11 +262,11 @@ def test_a_publisher_that_vanishes_while_it_is_blocked(engine: Make, wire_client
 
 def test_a_subscriber_that_goes_frees_the_publisher(engine: Make, wire_client: Connect) -> None:
     """A publisher does not wait for a subscriber that has left."""
-    running = engine()
+    running = engine(patience=LONG)
     client = wire_client(running)
     client.attach("id", ["full"], queue_size=2)
     fill(running)
-    thread, done = blocked_call(running, "full", "late")
+    thread, done = held_call(running, "full", "late")
     client.start("detach")
     thread.join(5)
     assert done
@@ -152,61 +275,93 @@ def test_a_subscriber_that_goes_frees_the_publisher(engine: Make, wire_client: C
 
 def test_two_copies_wait_as_two(engine: Make, wire_client: Connect) -> None:
     """A subscriber that gets two copies gets both after the wait."""
-    running = engine()
+    running = engine(patience=LONG)
     client = wire_client(running)
     client.attach("id", ["full"], ["full"], queue_size=2)
     fill(running, queue=1)
-    thread, _ = blocked_call(running, "full", "x")
-    count = 2 * (WINDOW + 1) + 2
-    assert messages(client.events(count))[-2:] == ["x", "x"]
+    thread, _ = held_call(running, "full", "x")
+    assert messages(client.events(4)) == [0, 0, "x", "x"]
     thread.join(5)
 
 
 @pytest.mark.parametrize(
-    ("policy", "kept"), [("drop-oldest", [0, 1, 2, 3, 8, 9]), ("drop-newest", [0, 1, 2, 3, 4, 5])]
+    ("policy", "kept"), [("drop-oldest", [0, 1, 8, 9]), ("drop-newest", [0, 1, 2, 3])]
 )
 def test_dropping(engine: Make, wire_client: Connect, policy: str, kept: list[int]) -> None:
-    """The other policies block no publisher; what they drop is counted."""
-    running = engine()
+    """What is on its way stays, what waits is dropped by the policy and counted."""
+    running = engine(patience=0.0)
     client = wire_client(running)
-    client.attach("id", ["a"], queue_size=2, when_full=policy)
+    client.attach("id", ["a"], queue_size=4, when_full=policy)
     with proxy(running.uri) as es:
         for number in range(10):
             es.publish("a", number)
-        assert es.statistics()["dropped"] == 4
-    found: list[int] = []
-    while len(found) < 6:
-        first, events = client.push()
-        if first is not None:
-            found += messages(events)
-            client.ack(first + len(events) - 1)
-    assert found == kept
+        assert es.statistics()["dropped"] == 6
+    assert running.subscriber()["queued"] == 4
+    assert read_gaps(client, kept[-1]) == (kept, [6])
+
+
+def test_the_latest_only(engine: Make, wire_client: Connect) -> None:
+    """With a queue of one, the newest event waits while one is on its way."""
+    running = engine(patience=0.0)
+    client = wire_client(running)
+    client.attach("id", ["a"], queue_size=1)
+    with proxy(running.uri) as es:
+        for number in range(10):
+            es.publish("a", number)
+    assert running.subscriber()["queued"] == 2
+    assert read_gaps(client, 9) == ([0, 9], [8])
+
+
+def test_block_is_refused_with_what_to_write(engine: Make, wire_client: Connect) -> None:
+    """A remote call that still asks for it learns of the publishers' patience."""
+    running = engine()
+    with pytest.raises(ValueError, match=r"Publisher\(patience=None\)"):
+        wire_client(running).attach("id", ["a"], when_full="block")
+    with proxy(running.uri) as es, pytest.raises(ValueError, match="patience"):
+        es.subscribe("a", "PYRO:x@localhost:1", when_full="block")
 
 
 def test_disconnecting(engine: Make, wire_client: Connect) -> None:
     """With `disconnect` a subscriber that can't keep up goes, and its loss is counted."""
-    running = engine()
+    running = engine(patience=0.0)
     client = wire_client(running)
     client.attach("id", ["a"], queue_size=2, when_full="disconnect")
     with proxy(running.uri) as es:
         for number in range(10):
             es.publish("a", number)
         assert running.subscriptions() == []
-        assert es.statistics()["dropped"] == 7
-    pushed = [client.push() for _ in range(WINDOW + 1)]
+        found = es.statistics()
+    assert (found["dropped"], found["queued"], found["queued_bytes"]) == (3, 0, 0)
+    pushed = [client.push() for _ in range(2)]
     assert pushed[-1] == (None, {"kind": "disconnected", "reason": "full"})
     assert client.frame() is None
 
 
+def test_all_queues_together_are_limited(engine: Make, wire_client: Connect) -> None:
+    """Full ones give way; one that is read gets everything."""
+    running = engine(patience=0.0, max_queued_bytes=400_000)
+    clients = [wire_client(running) for _ in range(4)]
+    for number, client in enumerate(clients):
+        client.attach(str(number), ["a"])
+    with proxy(running.uri, "msgpack") as es:
+        for number in range(100):
+            es.publish("a", bytes([number]) * 10_000)
+            assert messages(clients[0].events(1)) == [bytes([number]) * 10_000]
+    found = {each["subscriber"]: each for each in running.subscriptions()}
+    assert found["0"]["dropped"] == 0
+    assert all(8 <= found[each]["queued"] <= 11 for each in "123")
+    assert running.statistics()["queued_bytes"] <= 400_000
+
+
 def test_bytes_are_limited_as_well(engine: Make, wire_client: Connect) -> None:
     """A few huge events fill a queue like many small ones."""
-    running = engine(queue_bytes=1_000_000, when_full="drop-newest")
+    running = engine(queue_bytes=1_000_000, when_full="drop-newest", patience=0.0)
     client = wire_client(running)
     client.attach("id", ["a"])
     with proxy(running.uri, "msgpack") as es:
         for _ in range(10):
             es.publish("a", b"x" * 400_000)
-        assert es.statistics()["dropped"] == 3
+        assert es.statistics()["dropped"] == 7
 
 
 def test_options_may_change_later(engine: Make, stock: Stock) -> None:
@@ -228,9 +383,9 @@ def test_options_may_change_later(engine: Make, stock: Stock) -> None:
     assert recorder.messages() == sorted(recorder.messages())
 
 
-def test_the_service_stops_while_publishers_are_blocked(engine: Make, wire_client: Connect) -> None:
-    """Blocked publishers don't keep the service from stopping; their connections break."""
-    running = engine(drain_timeout=0.2)
+def test_the_service_stops_while_publishers_are_held(engine: Make, wire_client: Connect) -> None:
+    """Held publishers don't keep the service from stopping; their connections break."""
+    running = engine(drain_timeout=0.2, patience=LONG)
     client = wire_client(running)
     client.attach("id", ["full"], queue_size=2)
     fill(running)

@@ -178,7 +178,8 @@ def test_a_bad_identification_file_is_final(
     "arguments",
     [
         ("-p", "99999"), ("-p", "x"), ("-p", "-1"), ("--queue-size", "0"), ("--when-full", "never"),
-        ("--block-timeout", "-1"), ("--block-timeout", "inf"), ("--max-message-size", "5"),
+        ("--patience", "-1"), ("--stuck-timeout", "inf"), ("--max-queued-bytes", "1"),
+        ("--max-message-size", "5"),
         ("--queue-bytes", "1023"), ("--max-connections", "0"), ("--max-subscribers", "-1"),
         ("--handshake-timeout", "0"), ("--handshake-timeout", "nan"),
         ("--colour",), ("extra",), ("-i", "a", "--ident-file", "b"), ("-v", "-q"),
@@ -192,6 +193,14 @@ def test_wrong_usage(process: Start, arguments: tuple[str, ...]) -> None:
     assert arguments[0].lstrip("-") in err
 
 
+def test_block_is_gone(process: Start) -> None:
+    """Who still asks for it learns what to write instead."""
+    status, _, err = process(*ALONE, "--when-full", "block").end()
+    assert status == 2
+    assert "Publisher(patience=None)" in err
+    assert "Traceback" not in err
+
+
 def test_help_and_version(process: Start) -> None:
     """--help names every option, --version the program."""
     help_process = process("-m", "pyro_events", "--help")
@@ -200,7 +209,8 @@ def test_help_and_version(process: Start) -> None:
     text = help_process.first_line + out
     for option in (
         "--host", "--port", "--no-ns", "--ns", "--ident", "--ident-file", "--queue-size",
-        "--queue-bytes", "--when-full", "--block-timeout", "--max-message-size",
+        "--queue-bytes", "--max-queued-bytes", "--when-full", "--patience", "--stuck-timeout",
+        "--max-message-size",
         "--max-connections", "--max-connections-per-peer", "--max-subscribers",
         "--max-subscriptions", "--handshake-timeout", "--trusted",
         "--verbose", "--quiet", "--version",

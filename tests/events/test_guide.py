@@ -132,12 +132,23 @@ def test_workers(es: EventService) -> None:
 
 
 def test_a_queue_of_one_s_own(es: EventService) -> None:
-    """The event service has the subscriber's settings."""
-    names = run(block("latest = Quotes("), Quotes=Recording)
-    with names["latest"] as latest:
-        latest.subscribe("a")
-        (known,) = es.subscriptions()
-        assert (known["when_full"], known["queue_size"]) == ("drop-oldest", 10)
+    """The event service has the subscribers' settings."""
+    names = run(block("latest_only = Quotes("), Quotes=Recording)
+    with names["display"] as display, names["latest_only"] as latest:
+        display.subscribe("a")
+        latest.subscribe("b")
+        assert [each["queue_size"] for each in es.subscriptions()] == [10, 1]
+        assert {each["when_full"] for each in es.subscriptions()} == {"drop-oldest"}
+
+
+def test_a_pipeline(es: EventService) -> None:
+    """A patient publisher waits for a subscriber with a small queue, which gets everything."""
+    with Recording(queue_size=5) as sub:
+        sub.subscribe("records")
+        sub.start()
+        records = list(range(2000))
+        run(block("Publisher(patience=None"), records=records, Publisher=Publisher)
+        assert sub.wait(2000) == records
 
 
 def test_subscribe(es: EventService, read: Read) -> None:

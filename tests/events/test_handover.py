@@ -167,8 +167,8 @@ def test_a_stream_keeps_its_numbers(held: Held, client: Client) -> None:
 
 
 def test_a_publisher_that_waits_gets_its_answer(held: Held, client: Client) -> None:
-    """One blocked by a full queue is released, a repeated batch is known, and nothing is lost."""
-    es = held("-N", "-q", "--block-timeout", "60", "--queue-size", "5")
+    """One held by a full queue is released, a repeated batch is known, and nothing is lost."""
+    es = held("-N", "-q", "--patience", "60", "--stuck-timeout", "60", "--queue-size", "5")
     reader, other = client(es), client(es)
     reader.attach("s", ["a"])
     batch = [[["a"], msgpack.packb(number), False] for number in range(3000)]

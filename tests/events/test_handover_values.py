@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pyro_events._broker.delivery.callback.connection import Retries
-from pyro_events._broker.delivery.mailbox import Mailbox, Verdict
+from pyro_events._broker.delivery.mailbox import Mailbox, SharedRoom
+from pyro_events._broker.delivery.options import SubscriberOptions
 from pyro_events._broker.settings import Settings
 from pyro_events._broker.snapshot import fd_passing
 from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
@@ -131,16 +132,39 @@ def test_delays_continue_where_they_were() -> None:
 
 def test_a_queue_that_is_more_than_full_takes_nothing() -> None:
     """A queue above its limit empties first, and nothing is dropped."""
-    mailbox: Mailbox[int] = Mailbox(2, 1000, "block")
-    assert mailbox.offer_many([1, 2, 3], [1, 1, 1]) == 2
-    mailbox.resize(100, 10_000)
-    assert mailbox.offer_many([3, 4], [1, 1]) == 2
-    mailbox.resize(2, 1000)
-    assert (mailbox.offer_many([5], [1]), mailbox.offer(5, 1)) == (0, Verdict.FULL)
+    mailbox: Mailbox[int] = Mailbox(2, 1000)
+    assert mailbox.offer([1, 2, 3], [1, 1, 1]) == 2
+    mailbox.set_unbounded(True)
+    assert mailbox.offer([3, 4], [1, 1]) == 2
+    mailbox.set_unbounded(False)
+    assert mailbox.offer([5], [1]) == 0
     assert mailbox.sizes() == [1, 1, 1, 1]
-    assert mailbox.take(3, 1000) == [1, 2, 3]
-    assert mailbox.offer_many([5, 6], [1, 1]) == 1
+    for number in (1, 2, 3):
+        assert mailbox.take(3, 1000) == [number]
+        mailbox.settle(1, 1)
+    assert mailbox.offer([5, 6], [1, 1]) == 1
     assert (list(mailbox), mailbox.dropped) == ([4, 5], 0)
+
+
+def test_what_is_on_its_way_stays_on_its_way() -> None:
+    """The other mailbox has the same room, and enters what it holds into the shared room."""
+    mailbox: Mailbox[int] = Mailbox(10, 1000)
+    mailbox.offer([1, 2, 3, 4], [5, 5, 5, 5])
+    mailbox.take(2, 1000)
+    shared = SharedRoom(1000)
+    other: Mailbox[int] = Mailbox(10, 1000, shared)
+    writer = SnapshotWriter()
+    values = mailbox.snapshot(writer)
+    reader = SnapshotReader(writer.pack(values), [])
+    other.restore(reader.values, reader)
+    assert (list(other), other.away, other.away_bytes, shared.used) == ([3, 4], 2, 10, 20)
+
+
+def test_a_subscriber_of_an_older_version_is_taken_over() -> None:
+    """It may have had the policy `block`, which is gone."""
+    saved = {"as_dict": False, "once": True, "when_full": "block", "queue_size": 7}
+    options = SubscriberOptions.saved(saved)
+    assert options == SubscriberOptions(False, True, "drop-oldest", 7)
 
 
 def test_another_reader_continues_in_the_middle_of_a_frame() -> None:

@@ -53,6 +53,7 @@ def test_abort_listen(engine: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
+        ({"when_full": "block"}, ValueError, r"Publisher\(patience=None\)"),
         ({"when_full": "drop"}, ValueError, "one of .*'drop-oldest'.*not 'drop'"),
         ({"when_full": 1}, ValueError, "not 1"),
         ({"queue_size": 0}, ValueError, "queue_size must be at least 1, not 0"),

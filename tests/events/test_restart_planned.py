@@ -171,12 +171,12 @@ def test_a_hanging_es_notice_delays_no_other(held: Held, stock: Stock) -> None:
     gate.set()
 
 
-def test_a_blocked_publisher_loses_nothing(held: Held, client: Client) -> None:
+def test_a_held_publisher_loses_nothing(held: Held, client: Client) -> None:
     """What did not fit into a full queue is saved with the queue."""
-    es = held("-N", "-q", "--block-timeout", "60", "--queue-size", "5")
+    es = held("-N", "-q", "--patience", "60", "--stuck-timeout", "60", "--queue-size", "5")
     reader = client(es)
     before = reader.attach("s", ["a"])["incarnation"]
-    with Publisher(es.uri) as publisher:
+    with Publisher(es.uri, patience=None) as publisher:
         for number in range(3000):
             publisher.post("a", number)
         eventually(lambda: es.ask("statistics")["held"] == 1)

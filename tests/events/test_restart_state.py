@@ -23,7 +23,7 @@ from pyro_events._broker.snapshot.model import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-OPTIONS = {"as_dict": False, "once": False, "when_full": "block", "queue_size": 10}
+OPTIONS = {"as_dict": False, "once": False, "when_full": "drop-oldest", "queue_size": 10}
 STREAM = SubscriberSnapshot("stream", "id", "name", True, ["a"], ["b.*"], OPTIONS)
 PLAIN = SubscriberSnapshot("callback", "PYRO:x@h:1", "PYRO:x@h:1", False, ["a"], [], OPTIONS)
 

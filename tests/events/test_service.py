@@ -146,10 +146,10 @@ def test_it_listens_on_the_port_that_was_asked_for(tidy: None, free_port: int) -
         client.sock.close()
 
 
-def test_in_process_publishers_are_blocked_as_well(tidy: None) -> None:
-    """`publish` waits for a full queue, at most block_timeout."""
+def test_in_process_publishers_have_the_same_patience(tidy: None) -> None:
+    """`publish` waits for a full queue, as long as clients that don't say how long."""
     with (
-        EventService(register=False, queue_size=1, block_timeout=0.3) as service,
+        EventService(register=False, queue_size=1, patience=0.3) as service,
         WireClient(int(service.uri.rpartition(":")[2])) as client,
     ):
         client.greet()
@@ -158,13 +158,14 @@ def test_in_process_publishers_are_blocked_as_well(tidy: None) -> None:
         for number in range(6):
             service.publish("a", number)
         assert 0.25 < time.monotonic() - began < 3
-        assert service.statistics()["dropped"] == 1
+        assert service.statistics()["dropped"] == 4
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"queue_size": 0}, {"when_full": "never"}, {"block_timeout": -1}, {"max_message_size": 10},
+        {"queue_size": 0}, {"when_full": "never"}, {"when_full": "block"}, {"patience": -1},
+        {"stuck_timeout": -1}, {"max_queued_bytes": 1}, {"max_message_size": 10},
         {"queue_bytes": 1023}, {"max_connections": 0}, {"max_connections_per_peer": 0},
         {"max_subscribers": 0}, {"max_subscriptions": 0}, {"handshake_timeout": 0},
     ],

@@ -241,7 +241,7 @@ def test_a_reload_that_restarts_an_event_service_warns(deployment: Deployment) -
         refused = deployment.run("reload", "--safe", code=1)
         assert uri in refused.stderr
         code, shown = on_a_terminal(deployment, "n\n", "reload")
-        assert (code, "queue_size: 1000 → 7" in shown) == (1, True)
+        assert (code, "queue_size: 10000 → 7" in shown) == (1, True)
         assert pids(deployment) == before
         done = deployment.json("reload", "--yes")
     (restart,) = done["data"]["restarts"]

@@ -67,8 +67,9 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "host": HOSTS,
             "queue_size": COUNT,
-            "when_full": st.sampled_from(["block", "drop-oldest", "drop-newest", "disconnect"]),
-            "block_timeout": SECONDS,
+            "when_full": st.sampled_from(["drop-oldest", "drop-newest", "disconnect"]),
+            "patience": SECONDS,
+            "stuck_timeout": SECONDS,
             "queue_bytes": st.integers(1024, 2**63 - 1),
             "max_message_size": st.integers(1024, 2**63 - 1),
             "max_connections": COUNT,

@@ -108,7 +108,8 @@ def test_a_kind_is_declared_alike_by_the_manager_and_the_service(kind: str) -> N
 def test_the_limits_of_an_event_service_reach_its_command_line() -> None:
     """Each option has the name that it has in the configuration, and `es` accepts it."""
     options = EventServiceOptions(
-        queue_size=7, queue_bytes=2048, when_full="disconnect", block_timeout=1.5,
+        queue_size=7, queue_bytes=2048, when_full="disconnect", patience=0.5, stuck_timeout=1.5,
+        max_queued_bytes=1 << 20,
         max_message_size=4096, max_connections=11, max_connections_per_peer=12, max_subscribers=13,
         max_subscriptions=14, handshake_timeout=2.5, socket_mode="0660", trusted=True,
     )  # fmt: skip

@@ -145,8 +145,7 @@ def visitor(pipe: Connection, uri: str, kind: str, seed: int, options: dict[str,
 
     made = receiver(kind, uri, take, name=f"visitor-{kind}", **options)
     made.subscribe([f"{NOISE}.{chance.randrange(TOPICS)}"], [rf"{NOISE}\.1.*"])
-    if options["when_full"] != "block":  # one that blocks publishers must not touch the healthy
-        made.subscribe([], [rf"{HEALTHY}\..*"])
+    made.subscribe([], [rf"{HEALTHY}\..*"])
     pipe.send((READY, None))
     while not pipe.poll(chance.uniform(0.2, 1.5)):
         pattern = rf"{NOISE}\.{chance.randrange(TOPICS)}\.x{chance.randrange(1000)}"

@@ -129,7 +129,7 @@ def service(directory: Path) -> Iterator[Service]:
     es = Path(sys.executable).parent / "es"
     with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
-            [es, "-N", "-p", "0", "--block-timeout", "0.05", "-q"],
+            [es, "-N", "-p", "0", "--patience", "0.05", "-q"],
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
 
-_POLICIES = ("block", "drop-oldest", "drop-newest", "disconnect")
+_POLICIES = ("drop-oldest", "drop-newest", "disconnect")
 _RST = struct.pack("ii", 1, 0)
 """SO_LINGER: closing cuts the connection."""
 

@@ -47,7 +47,7 @@ class EventService(System):
     def publish(self, address: str, plan: Plan) -> None:
         from pyro_events import Publisher
 
-        with Publisher(address, timeout=60) as publisher:
+        with Publisher(address, timeout=60, patience=None) as publisher:
             publisher.publish("hello", None)
             send = publisher.publish if self.acked else publisher.post
             for message in plan:

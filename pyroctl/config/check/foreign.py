@@ -1,4 +1,4 @@
-"""What other service managers write, for people who come from supervisor, systemd or compose."""
+"""What other service managers write, and what earlier versions of this one did."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ _FOREIGN = {
     "needs": "after bindsto dependson dependencies links requires wants",
     "object": "class",
     "ready": "readiness readinessprobe startsecs",
+    "patience": "blocktimeout",
     "restart": "autorestart restartpolicy",
     "restart_delay": "restartsec",
     "start_limit": "maxretries retries startlimitburst startretries",
@@ -37,6 +38,10 @@ _FOREIGN = {
     "success_exit": "exitcodes successexitstatus",
     "user": "username",
     "watchdog": "health healthcheck livenessprobe watchdogsec",
+}
+_GONE_CHOICES = {
+    "block": "no subscriber blocks publishers any more; to lose nothing, make the publishers "
+    "patient: Publisher(patience=None), and patience = SECONDS here for stock Pyro5 clients",
 }
 _OURS = {foreign: ours for ours, words in _FOREIGN.items() for foreign in words.split()}
 _SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -52,6 +57,11 @@ def foreign_key(key: str, known: Collection[str]) -> str | None:
         return None
     table, _, inner = ours.partition(".")
     return ours if table in known else inner if inner in known else None
+
+
+def gone_choice(value: object) -> str | None:
+    """Return the hint for a word that an earlier version understood."""
+    return _GONE_CHOICES.get(value) if isinstance(value, str) else None
 
 
 def duration_hint(text: str) -> str | None:

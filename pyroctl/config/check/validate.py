@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from pyroctl.config.check.foreign import duration_hint, foreign_key, size_hint
+from pyroctl.config.check.foreign import duration_hint, foreign_key, gone_choice, size_hint
 from pyroctl.config.check.models import KINDS, ManagerTable, ServiceTable, Table
 from pyroctl.config.check.validators import NAME_HINT, is_name
 from pyroctl.config.source.diagnostics import Problem, is_secret, quoted, show, show_number
@@ -181,7 +181,7 @@ def _keys_at(model: type[Table], loc: Path) -> tuple[str, ...]:
 def _no_choice(value: Any, expected: str) -> tuple[str, str | None]:
     choices = re.findall(r"'([^']*)'", expected)
     nearest = nearest_name(value, choices) if isinstance(value, str) else None
-    hint = f'did you mean "{nearest}"?' if nearest else None
+    hint = gone_choice(value) or (f'did you mean "{nearest}"?' if nearest else None)
     expected = expected.replace("'", '"')
     return f"expected {expected}, got {show(value)}", hint
 

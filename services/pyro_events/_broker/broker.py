@@ -13,6 +13,7 @@ from pyro_events._broker.compiler import PatternCompiler
 from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
 from pyro_events._broker.delivery.callback.subscriber import CallbackSubscriber
 from pyro_events._broker.delivery.context import DeliveryContext
+from pyro_events._broker.delivery.mailbox import SharedRoom
 from pyro_events._broker.delivery.options import SubscriberOptions
 from pyro_events._broker.delivery.publication import Publication
 from pyro_events._broker.delivery.stream import StreamSubscriber
@@ -104,6 +105,7 @@ class Broker(Snapshotted):
         self.context: DeliveryContext[BrokerSubscriber] = DeliveryContext(
             loop, resolver, settings, defaults, identity, self.counter_file, self.router,
             drop=self.drop, record=self.record, flush_if_idle=self._flush_if_idle,
+            shared_room=SharedRoom(settings.max_queued_bytes),
         )  # fmt: skip
         self.compiler = PatternCompiler(loop, self.router.compiled)
         self.counters = self.context.counters
@@ -126,11 +128,14 @@ class Broker(Snapshotted):
     # Publishing
 
     def publish(
-        self, items: Sequence[Item], publisher: PublisherRecord | None = None
+        self, items: Sequence[Item], patience: float, publisher: PublisherRecord | None = None
     ) -> PendingResult:
-        """Put the events into the queues, in order; the result is done when all are there."""
+        """Put the events into the queues, in order; the result is done when all are there.
+
+        It waits for full queues for at most `patience` seconds.
+        """
         self.counters.published += len(items)
-        publication = Publication(self.context, items)
+        publication = Publication(self.context, items, patience)
         if publisher is not None:
             self.publishers.keep(publisher)  # after the promise: a kill in between loses nothing
         publication.advance()
@@ -139,7 +144,7 @@ class Broker(Snapshotted):
     def announce(self, items: Sequence[Item]) -> None:
         """Publish events of the manager, which don't count as published by clients."""
         self.counters.announced += len(items)
-        Publication(self.context, items).advance()
+        Publication(self.context, items, 0.0).advance()
 
     def _flush_if_idle(self) -> None:
         """Send what was published after a pause at once, before its publisher is answered.
@@ -273,7 +278,7 @@ class Broker(Snapshotted):
 
     def _adopt(self, saved: SubscriberSnapshot) -> BrokerSubscriber:
         patterns = check_patterns(saved.patterns) if saved.patterns else ()
-        options = SubscriberOptions(**saved.options)
+        options = SubscriberOptions.saved(saved.options)
         subscriber = self._make(saved.kind, saved.key, saved.name, options)
         subscriber.adopt(saved)
         subscriber.configure(options)
@@ -311,7 +316,7 @@ class Broker(Snapshotted):
     def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
         """Continue where another process has stopped; nothing may have happened here yet."""
         for each in (*values["callbacks"], *values["streams"]):
-            options = SubscriberOptions(**each["options"])
+            options = SubscriberOptions.saved(each["options"])
             made = self._make(each["kind"], each["key"], each["name"], options, each["slot"])
             self.router.set_once(made, bool(options.once))
             self.router.subscribe(made, each["subjects"])

@@ -272,7 +272,9 @@ class Engine(Snapshotted):
         """Publish; done when everything is in the queues. Any thread may call it."""
         accepted: Future[None] = Future()
         self.loop.call_soon(
-            lambda: self.broker.publish(items).when_done(lambda: accepted.set_result(None))
+            lambda: self.broker.publish(items, self._settings.patience).when_done(
+                lambda: accepted.set_result(None)
+            )
         )
         return accepted
 

@@ -15,10 +15,23 @@ from pyro_child.options import (
     check_options,
     option,
 )
+from pyro_events._protocol.pressure import PATIENCE, check_when_full
 from pyro_events.types import WhenFull
 
 MIB: Final = 1 << 20
 _SIZE: Final = SIZE._replace(what="an integer of at least 1024", lowest=1024)
+
+
+def _policy(text: str) -> str:
+    """Return a policy from the command line; what once was one is explained."""
+    if text not in get_args(WhenFull):
+        from argparse import ArgumentTypeError  # noqa: PLC0415 - not for a service in a program
+
+        try:
+            check_when_full(text)
+        except ValueError as error:
+            raise ArgumentTypeError(str(error)) from None
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +46,10 @@ class BrokerOptions:
         metavar="TEXT", group="identification",
     )  # fmt: skip
     queue_size: int = option(
-        1000, "events that may be queued for one subscriber", unit=COUNT, group="queues"
+        10_000,
+        "events for one subscriber that may wait or be on their way",
+        unit=COUNT,
+        group="queues",
     )
     queue_bytes: int | None = option(
         None,
@@ -41,11 +57,27 @@ class BrokerOptions:
         unit=_SIZE,
         group="queues",
     )
-    when_full: WhenFull = option(
-        "block", "what to do when a queue is full", choices=get_args(WhenFull), group="queues"
+    max_queued_bytes: int = option(
+        1 << 30, "the same for all subscribers together", unit=_SIZE, group="queues"
     )
-    block_timeout: float = option(
-        5.0, "how long a full queue may block a publisher", unit=SECONDS, group="queues"
+    when_full: WhenFull = option(
+        "drop-oldest",
+        "what to do when a queue is full",
+        choices=get_args(WhenFull),
+        type=_policy,
+        group="queues",
+    )
+    patience: float = option(
+        PATIENCE,
+        "how long a publish of a client that doesn't say so waits for full queues",
+        unit=SECONDS,
+        group="queues",
+    )
+    stuck_timeout: float = option(
+        5.0,
+        "a subscriber that takes nothing for so long holds no publisher, however patient",
+        unit=SECONDS,
+        group="queues",
     )
     max_message_size: int = option(
         16 * MIB, "larger requests are rejected, compressed or not", unit=_SIZE, group="limits"
@@ -70,6 +102,7 @@ class BrokerOptions:
 
     def __post_init__(self) -> None:
         """Check the bounds."""
+        check_when_full(self.when_full)
         check_options(self, BrokerOptions)
 
 

@@ -25,7 +25,7 @@ from pyro_wire import framing
 from pyro_wire.backoff import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from Pyro5.core import URI
 
@@ -84,14 +84,18 @@ class ReconnectingConnection:
         ident: str | None,
         owner: LinkOwner,
         *,
+        wishes: Mapping[str, object] | None = None,
         silence: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = _CHANCE,
     ) -> None:
-        """Prepare a link, which counts as broken after `silence` seconds without a byte."""
+        """Prepare a link, which counts as broken after `silence` seconds without a byte.
+
+        `wishes` is what else every handshake tells the event service.
+        """
         self._service = service
         _check_ident(ident)
-        self._hello = {"pyro_events": PROTOCOL, "role": role, "ident": ident}
+        self._hello = {"pyro_events": PROTOCOL, "role": role, "ident": ident, **(wishes or {})}
         self._owner = owner
         self._silence = silence
         self._clock = clock

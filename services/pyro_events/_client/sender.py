@@ -17,7 +17,6 @@ from uuid import uuid4
 from pyro_events._client.calls import encode_call, outcome
 from pyro_events._client.condition import InterruptSafeCondition, TimedOut
 from pyro_events._client.connection import Abandoned, ConnectionLost
-from pyro_events._client.outbox import Entry, Outbox
 from pyro_events._client.reconnecting_connection import ReconnectingConnection
 from pyro_events._client.waker import wait
 from pyro_events._protocol.event import EVENTSERVICE_NAME
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from pyro_events._client.connection import Connection
     from pyro_events._client.names import Service
-    from pyro_events._client.outbox import Batch
+    from pyro_events._client.outbox import Batch, Entry, Outbox
     from pyro_events._client.reconnecting_connection import Welcome
     from pyro_events.errors import Refused
     from pyro_events.types import PublisherStatistics
@@ -42,10 +41,11 @@ class Sender:
     """The owner of a publisher's link, which calls it in its thread. Any thread may call it."""
 
     def __init__(
-        self, service: Service, ident: str | None, max_pending: int, max_pending_bytes: int
+        self, service: Service, ident: str | None, outbox: Outbox, patience: float | None
     ) -> None:
-        self._outbox = Outbox(max_pending, max_pending_bytes)
-        self.link = ReconnectingConnection(service, "publisher", ident, self)
+        self._outbox = outbox
+        wishes = {"patience": patience}
+        self.link = ReconnectingConnection(service, "publisher", ident, self, wishes=wishes)
         self._id = uuid4().hex
         self._lock = threading.RLock()  # collecting garbage may call `close`
         self._changed = InterruptSafeCondition(self._lock)

@@ -11,6 +11,7 @@ from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyro_events._broker.delivery.mailbox import SharedRoom
     from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.net.dialer import Resolver
     from pyro_events._broker.net.loop import Loop
@@ -27,7 +28,7 @@ class Counters(Snapshotted):
 
     SNAPSHOT: ClassVar = Fields(
         "published", "delivered", "errors", "retries", "announced", "refused",
-        "dropped_with_subscriber",
+        "dropped_with_subscriber", "gave_up",
     )  # fmt: skip
 
     published: int = 0
@@ -40,6 +41,8 @@ class Counters(Snapshotted):
     """Calls that ended with an exception."""
     dropped_with_subscriber: int = 0
     """Events lost to subscribers that are gone."""
+    gave_up: int = 0
+    """How often a publisher waited in vain for a full queue."""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class DeliveryContext(Snapshotted, Generic[S]):
         "loop", "resolver", "settings", "defaults", "identity", "encoder", "drop", "record",
         "flush_if_idle",
         "counter_file",  # the broker carries it
+        "shared_room",  # every mailbox enters what it holds
         "dirty", "held",  # nothing is, when the broker is quiescent
         "frozen",  # then there is no handover
     )  # fmt: skip
@@ -77,6 +81,8 @@ class DeliveryContext(Snapshotted, Generic[S]):
     """Writes the subscriber's present state to the roster."""
     flush_if_idle: Callable[[], None]
     """Called when a publication is in the queues; may send at once."""
+    shared_room: SharedRoom
+    """What all mailboxes together may hold."""
     encoder: Encoder = field(default_factory=Encoder)
     counters: Counters = field(default_factory=Counters)
     notifiers: set[Any] = field(default_factory=set)

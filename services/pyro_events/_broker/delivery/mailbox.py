@@ -7,55 +7,69 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from enum import Enum, auto
+from dataclasses import dataclass
 from itertools import accumulate, repeat
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
-from pyro_events.types import WhenFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pyro_events.types import WhenFull
+
 T = TypeVar("T")
+_UNBOUNDED: Final = 1 << 62
 
 
-class Verdict(Enum):
-    """What became of an offered item."""
+@dataclass(slots=True, eq=False)
+class SharedRoom:
+    """The bytes that all mailboxes together may hold.
 
-    ACCEPTED = auto()
-    DROPPED_OLDEST = auto()
-    """Taken; the oldest item was dropped for it."""
-    DROPPED_NEWEST = auto()
-    """Not taken, and counted as dropped."""
-    FULL = auto()
-    """Not taken, nothing counted: offer it again when there is `room`, or `force_drop` it."""
-    DISCONNECT = auto()
-    """Not taken, and counted as dropped: the subscriber has to go."""
+    A mailbox is full, too, when it holds as much as is left here: so the fullest ones give way
+    first, and one that holds little always finds room (the dynamic thresholds of network switches;
+    Choudhury and Hahne 1998).
+    """
+
+    limit: int
+    used: int = 0
+
+    @property
+    def left(self) -> int:
+        """How many bytes are left."""
+        return self.limit - self.used
 
 
 class Mailbox(Snapshotted, Generic[T]):
-    """A queue of at most `limit` items, which takes items until `max_bytes` are reached.
+    """A queue of at most `limit` items and `max_bytes`, with those on their way to the receiver.
 
-    The last item may overshoot `max_bytes`, so that one of any size gets through.
-    Raises ValueError for a limit below 1 or an unknown policy.
+    What was taken out is on its way until it is settled; at most half of the room is for that. The
+    last item may overshoot `max_bytes`, so that one of any size gets through, and a mailbox in
+    which nothing waits always has room for one item, whatever is on its way.
+    Raises ValueError for limits below 1.
     """
 
     __slots__ = (
-        "_items", "_limit", "_max_bytes", "_policy", "_sizes", "_start", "bytes", "dropped"
+        "_items", "_limit", "_max_bytes", "_shared", "_sizes", "_start", "_unbounded",
+        "away", "away_bytes", "bytes", "dropped",
     )  # fmt: skip
 
-    SNAPSHOT: ClassVar = Fields("_items", "_sizes", "_start", "bytes", "dropped")
-    TRANSIENT: ClassVar = ("_limit", "_max_bytes", "_policy")  # as the options say
+    SNAPSHOT: ClassVar = Fields(
+        "_items", "_sizes", "_start", "away", "away_bytes", "bytes", "dropped"
+    )
+    TRANSIENT: ClassVar = (
+        "_limit", "_max_bytes",  # as the options say
+        "_shared",  # every mailbox enters what it holds
+        "_unbounded",
+    )  # fmt: skip
 
-    def __init__(self, limit: int, max_bytes: int, policy: WhenFull) -> None:
+    def __init__(self, limit: int, max_bytes: int, shared: SharedRoom | None = None) -> None:
         if limit < 1 or max_bytes < 1:
             raise ValueError(f"a mailbox needs room: limit {limit}, max_bytes {max_bytes}")
-        if policy not in get_args(WhenFull):
-            raise ValueError(f"when_full is one of {', '.join(get_args(WhenFull))}, not {policy!r}")
         self._limit = limit
         self._max_bytes = max_bytes
-        self._policy = policy
+        self._shared = shared or SharedRoom(_UNBOUNDED)
+        self._unbounded = False
         # Two lists side by side: many at once go in and come out as a copy of pointers. What
         # waits begins at `_start`; before it there is nothing.
         self._items: list[T] = []
@@ -63,6 +77,9 @@ class Mailbox(Snapshotted, Generic[T]):
         self._start = 0
         self.bytes = 0
         """The size of all waiting items together, as they were offered."""
+        self.away = 0
+        """How many items are on their way: taken, and not settled."""
+        self.away_bytes = 0
         self.dropped = 0
         """How many items were lost, for whatever reason, since the mailbox exists."""
 
@@ -77,106 +94,146 @@ class Mailbox(Snapshotted, Generic[T]):
         return self._sizes[self._start :]
 
     def snapshot(self, writer: Any) -> dict[str, Any]:
-        """Return what waits, and how much was lost."""
+        """Return what waits, what is on its way, and how much was lost."""
         sizes = array("Q", self.sizes()).tobytes()
-        return {"items": writer.share(list(self)), "sizes": sizes, "dropped": self.dropped}
+        away = self.away, self.away_bytes
+        return {
+            "items": writer.share(list(self)), "sizes": sizes, "away": away, "dropped": self.dropped
+        }  # fmt: skip
 
     def restore(self, values: dict[str, Any], reader: Any) -> None:
         """Continue with what waited, even if it is more than there is room for."""
-        self._items = reader.shared(values["items"])
-        self._sizes = array("Q", values["sizes"]).tolist()
-        self._start, self.bytes = 0, sum(self._sizes)
+        self.load(reader.shared(values["items"]), array("Q", values["sizes"]).tolist())
+        self.carry(*values["away"])
         self.dropped = values["dropped"]
 
-    def room(self) -> bool:
-        """Return whether the next offer will be taken without loss."""
-        return len(self) < self._limit and self.bytes < self._max_bytes
+    # What comes in
 
-    def offer(self, item: T, size: int) -> Verdict:
-        """Put an item of `size` bytes at the end, or apply the policy."""
-        if self.room():
-            self._append(item, size)
-            return Verdict.ACCEPTED
-        if self._policy == "block":
-            return Verdict.FULL
-        self.dropped += 1
-        if self._policy == "drop-newest":
-            return Verdict.DROPPED_NEWEST
-        if self._policy == "disconnect":
-            return Verdict.DISCONNECT
-        self._drop_oldest()
-        self._append(item, size)
-        return Verdict.DROPPED_OLDEST
-
-    def offer_many(self, items: Sequence[T], sizes: Sequence[int]) -> int:
+    def offer(self, items: Sequence[T], sizes: Sequence[int]) -> int:
         """Put in as many of the items as there is room for; return how many. Drops nothing."""
-        count, room = len(items), self._limit + self._start - len(self._items)
-        if count > room:
-            count = max(0, room)
-            sizes = sizes[:count]
-        size = sum(sizes)
-        if self.bytes + size >= self._max_bytes:
-            count, size = self._fitting(sizes)
-            sizes = sizes[:count]
-        self._items += items if count == len(items) else items[:count]
-        self._sizes += sizes
-        self.bytes += size
+        count, size = len(items), sum(sizes)
+        held = self.bytes + self.away_bytes + size
+        if (
+            count > self._limit - self.away + self._start - len(self._items)
+            or held >= self._max_bytes
+            or held + size >= self._shared.limit - self._shared.used
+        ):
+            count = self._fitting(sizes)
+            items, sizes = items[:count], sizes[:count]
+            size = sum(sizes)
+        self._append(items, sizes, size)
         return count
 
-    def resize(self, limit: int, max_bytes: int) -> None:
-        """Set new limits; what waits already may be more than that."""
-        self._limit = limit
-        self._max_bytes = max_bytes
-
-    def force_drop(self, count: int = 1) -> None:
-        """Count items as dropped that were FULL for too long."""
+    def overflow(self, items: Sequence[T], sizes: Sequence[int], policy: WhenFull) -> None:
+        """Take items for which there is no room in place of the oldest, or drop them."""
+        if policy != "drop-oldest":
+            self.dropped += len(items)
+            return
+        room = min(self._max_bytes, self._shared.left)
+        self._append(items, sizes, sum(sizes))
+        count = max(0, len(self) - max(1, self._limit - self.away))
+        freed = sum(self._sizes[self._start : self._start + count])
+        excess = self.bytes + self.away_bytes - sizes[-1] - room
+        while count < len(self) - 1 and freed <= excess:
+            freed += self._sizes[self._start + count]
+            count += 1
+        self._release(count, freed)
+        self._shared.used -= freed
         self.dropped += count
 
+    def load(self, items: Sequence[T], sizes: Sequence[int]) -> None:
+        """Put in all of the items, even if that is more than there is room for."""
+        self._append(items, sizes, sum(sizes))
+
+    def carry(self, count: int, size: int) -> None:
+        """Count items as on their way that were never in this mailbox."""
+        self.away += count
+        self.away_bytes += size
+        self._shared.used += size
+
+    def set_unbounded(self, unbounded: bool) -> None:
+        """Set whether everything is taken, however much it is."""
+        self._unbounded = unbounded
+
+    # What goes out
+
     def take(self, max_events: int, max_bytes: int) -> list[T]:
-        """Remove and return the oldest items: at least one if there is any, within both limits."""
+        """Return the oldest items, which are on their way now.
+
+        At least one if there is any and the room for what is on its way isn't used up, within both
+        limits, and at most half of that room: so that there are several batches in it.
+        """
+        away, flight = self.away, max(1, self._limit // 2)
         count = len(self._items) - self._start
+        if away and (away >= flight or 2 * self.away_bytes >= self._max_bytes):
+            return []
+        max_events = min(max_events, (flight - away + 1) // 2)
         if count <= max_events and self.bytes <= max_bytes:
-            return self._take_all()
+            taken = self._items[self._start :] if self._start else self._items
+            self.away += count
+            self.away_bytes += self.bytes
+            self._items, self._sizes = [], []
+            self._start = self.bytes = 0
+            return taken
         count = min(count, max_events)
         sizes = self._sizes[self._start : self._start + count]
         if self.bytes > max_bytes and sizes:
             count = max(1, bisect_left(list(accumulate(sizes)), max_bytes + 1))
             sizes = sizes[:count]
         taken = self._items[self._start : self._start + count]
-        self.bytes -= sum(sizes)
-        self._forget(count)
+        size = sum(sizes)
+        self._release(count, size)
+        self.away += count
+        self.away_bytes += size
         return taken
 
-    def _take_all(self) -> list[T]:
-        taken = self._items[self._start :] if self._start else self._items
+    def settle(self, count: int, size: int) -> None:
+        """Forget items that were on their way: the receiver has them, or never will."""
+        self.away -= count
+        self.away_bytes -= size
+        self._shared.used -= size
+
+    def is_roomy(self) -> bool:
+        """Return whether less than half of the room is used."""
+        held = self.bytes + self.away_bytes
+        return 2 * (len(self) + self.away) < self._limit and 2 * held < self._max_bytes
+
+    def resize(self, limit: int, policy: WhenFull) -> None:
+        """Set a new limit; what waits and has no room any more is dropped."""
+        self._limit = limit
+        items, sizes, size = list(self), self.sizes(), self.bytes
+        self._release(len(items), size)
+        self._shared.used -= size
+        taken = self.offer(items, sizes)
+        if taken < len(items):
+            self.overflow(items[taken:], sizes[taken:], policy)
+
+    def clear(self) -> None:
+        """Forget everything but how much was lost."""
+        self._shared.used -= self.bytes + self.away_bytes
         self._items, self._sizes = [], []
-        self._start = self.bytes = 0
-        return taken
+        self._start = self.bytes = self.away = self.away_bytes = 0
 
-    def _fitting(self, sizes: Sequence[int]) -> tuple[int, int]:
-        """Return how many of these are taken until the bytes are reached, and their size."""
-        total = list(accumulate(sizes))
-        room = self._max_bytes - self.bytes
-        count = min(len(total), bisect_left(total, room) + 1) if room > 0 else 0
-        return count, total[count - 1] if count else 0
+    def _fitting(self, sizes: Sequence[int]) -> int:
+        """Return how many of these are taken until there is no more room."""
+        if self._unbounded:
+            return len(sizes)
+        held = self.bytes + self.away_bytes
+        # Each one that is taken leaves less of the shared room, too.
+        room = min(self._max_bytes - held, (self._shared.left - held + 1) // 2)
+        count = bisect_left(list(accumulate(sizes)), room) + 1 if room > 0 else 0
+        count = min(count, len(sizes), max(0, self._limit - self.away - len(self)))
+        return count or min(len(sizes), 0 if len(self) else 1)
 
-    def _append(self, item: T, size: int) -> None:
-        self._items.append(item)
-        self._sizes.append(size)
+    def _append(self, items: Sequence[T], sizes: Sequence[int], size: int) -> None:
+        self._items += items
+        self._sizes += sizes
         self.bytes += size
+        self._shared.used += size
 
-    def _drop_oldest(self) -> None:
-        self._discard()
-        while not self.room():
-            self._discard()
-            self.dropped += 1
-
-    def _discard(self) -> None:
-        self.bytes -= self._sizes[self._start]
-        self._forget(1)
-
-    def _forget(self, count: int) -> None:
+    def _release(self, count: int, size: int) -> None:
         """Remove the oldest; the lists get shorter only when more than half of them is empty."""
+        self.bytes -= size
         end = self._start + count
         if 2 * end >= len(self._items):
             del self._items[:end]

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import TYPE_CHECKING, Any
 
-from pyro_events.types import WhenFull
+from pyro_events._protocol.pressure import check_when_full
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyro_events.types import WhenFull
 
 MAX_QUEUE = 10_000_000
 
@@ -25,14 +30,20 @@ class SubscriberOptions:
             value = getattr(self, name)
             if value is not None and not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, not {value!r:.60}")
-        if self.when_full is not None and self.when_full not in get_args(WhenFull):
-            choices = ", ".join(get_args(WhenFull))
-            raise ValueError(f"when_full must be one of {choices}, not {self.when_full!r:.60}")
+        if self.when_full is not None:
+            check_when_full(self.when_full)
         size = self.queue_size
         if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
             raise TypeError(f"queue_size must be a number of events, not {size!r:.60}")
         if size is not None and not 1 <= size <= MAX_QUEUE:
             raise ValueError(f"queue_size must be from 1 to {MAX_QUEUE}, not {size}")
+
+    @classmethod
+    def saved(cls, values: Mapping[str, Any]) -> SubscriberOptions:
+        """Return the options that another process has saved; raises TypeError or ValueError."""
+        if values.get("when_full") == "block":  # an older version's
+            values = {**values, "when_full": "drop-oldest"}
+        return cls(**values)
 
     def plain(self) -> dict[str, object]:
         """Return them by name."""

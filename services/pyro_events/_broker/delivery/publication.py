@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from itertools import groupby
+from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from pyro_events._broker.delivery.subscriber import ITEM_OVERHEAD, BlockedOffer
+from pyro_events._broker.delivery.subscriber import ITEM_OVERHEAD, HeldOffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyro_events._broker.delivery.context import DeliveryContext
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
+    from pyro_events._broker.net.loop import Timer
     from pyro_events._protocol.event import Item
 
 _subject = itemgetter(0)
@@ -60,16 +62,20 @@ class Publication(PendingResult):
     """Offers each run of events about one subject to all its subscribers before the next run.
 
     The subscribers are determined, and their events promised in the counter file, when it is made.
-    A full queue whose policy is to block holds the publication, and so its publisher and no other.
-    It is done when everything is in the queues.
+    Full queues hold the publication, and so its publisher and no other, for at most `patience`
+    seconds altogether. It is done when everything is in the queues, or was dropped.
     """
 
-    __slots__ = ("_context", "_open", "_runs")
+    __slots__ = ("_context", "_open", "_patience", "_runs", "_timer")
 
-    def __init__(self, context: DeliveryContext[BrokerSubscriber], items: Sequence[Item]) -> None:
+    def __init__(
+        self, context: DeliveryContext[BrokerSubscriber], items: Sequence[Item], patience: float
+    ) -> None:
         super().__init__()
         self._context = context
-        self._open = 0
+        self._patience = patience
+        self._timer: Timer | None = None
+        self._open: list[HeldOffer] = []
         runs = []
         targets, counter_file = context.router.targets, context.counter_file.values
         for subject, group in groupby(items, _subject):
@@ -90,21 +96,34 @@ class Publication(PendingResult):
                 if subscriber.gone:
                     continue
                 events, counts = (run, sizes) if copies == 1 else _repeated(run, sizes, copies)
-                taken = subscriber.offer(events, counts)
+                taken = subscriber.offer(events, counts, self._patience)
                 if taken < len(events):
-                    self._open += 1
-                    subscriber.wait(
-                        BlockedOffer(subscriber, events[taken:], counts[taken:], self.settled)
+                    offer = HeldOffer(
+                        subscriber, events[taken:], counts[taken:], self._patience, self._settled
                     )
+                    self._open.append(offer)
+                    subscriber.hold(offer)
             if self._open:
-                self._context.held += 1
+                self._hold()
                 return
+        if self._timer is not None:
+            self._timer.cancel()
         self._context.flush_if_idle()
         self.finish()
 
-    def settled(self) -> None:
+    def _hold(self) -> None:
+        self._context.held += 1
+        if self._timer is None and self._patience < inf:
+            self._timer = self._context.loop.call_later(self._patience, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._patience = 0.0
+        for offer in list(self._open):
+            offer.subscriber.give_up(offer)
+
+    def _settled(self, offer: HeldOffer) -> None:
         """Record that one subscriber has all of the present run, or will not get it."""
-        self._open -= 1
+        self._open.remove(offer)
         if not self._open:
             self._context.held -= 1
             self._context.loop.call_soon(self.advance)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import msgpack
 
+from pyro_events._broker.delivery.pacing import next_limit
 from pyro_events._broker.delivery.subscriber import BrokerSubscriber, item_size
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pyro_events._protocol.event import Item
 
 _ACK_SIZE = 8
+_FIRST_LIMIT = 16
+"""Events in the first frame, of a subscriber that may turn out to be slow."""
 
 
 class _Sent(NamedTuple):
@@ -35,6 +38,8 @@ class _Sent(NamedTuple):
 
     first: int
     items: list[Item]
+    size: int
+    since: float
 
     @property
     def last(self) -> int:
@@ -42,8 +47,10 @@ class _Sent(NamedTuple):
 
 
 _SENT = FieldCodec(
-    lambda sent, writer: [(each.first, writer.share(each.items)) for each in sent],
-    lambda values, reader: deque(_Sent(first, reader.shared(items)) for first, items in values),
+    lambda sent, writer: [(each.first, writer.share(each.items), *each[2:]) for each in sent],
+    lambda values, reader: deque(
+        _Sent(first, reader.shared(items), *rest) for first, items, *rest in values
+    ),
 )
 _AGAIN = FieldCodec(
     lambda lists, writer: list(map(writer.share, lists)),
@@ -57,7 +64,7 @@ class StreamSubscriber(BrokerSubscriber):
     kind: ClassVar[Kind] = "stream"
 
     SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
-        "_next", "_acked", "_lost", "_absence",
+        "_next", "_acked", "_lost", "_absence", "_limit",
         parts=("_grace", "_heartbeat"),
         _sent=_SENT,
         _again=_AGAIN,
@@ -68,7 +75,7 @@ class StreamSubscriber(BrokerSubscriber):
     )
     HANDOVER_ONLY: ClassVar = BrokerSubscriber.HANDOVER_ONLY | {
         "_next",  # follows from the others
-        "_grace", "_absence", "_heartbeat",  # the connection ends
+        "_grace", "_absence", "_heartbeat", "_limit",  # the connection ends
     }  # fmt: skip
 
     def __init__(
@@ -84,6 +91,8 @@ class StreamSubscriber(BrokerSubscriber):
         self._sent: deque[_Sent] = deque()
         self._again: deque[list[Item]] = deque()
         """Events that have to be sent again."""
+        self._limit = min(_FIRST_LIMIT, context.settings.batch_events)
+        """How many events the next frame may have."""
         self._next = 1
         self._acked = 0
         self._lost = 0
@@ -101,12 +110,6 @@ class StreamSubscriber(BrokerSubscriber):
     def state(self) -> str:
         """Either `connected`, or `away` while it may come back."""
         return "connected" if self._connection else "away"
-
-    @property
-    def queued(self) -> int:
-        """Everything that is not acknowledged."""
-        again = sum(map(len, self._again))
-        return super().queued + again + sum(len(sent.items) for sent in self._sent)
 
     def hang_up(self, reason: str) -> None:
         """Close the connection after everything that was sent, such as a notice."""
@@ -158,7 +161,7 @@ class StreamSubscriber(BrokerSubscriber):
         number = int.from_bytes(data, "big")
         if len(data) != _ACK_SIZE or number >= self._next:
             raise ProtocolError("an event is acknowledged that was never sent")
-        self._settle(number)
+        self._acknowledged(number)
         if self._again or len(self._mailbox):
             self._touch()
 
@@ -170,14 +173,22 @@ class StreamSubscriber(BrokerSubscriber):
             return
         settings = context.settings
         while len(self._sent) < settings.window and (self._again or len(self._mailbox)):
-            items = self._again.popleft() if self._again else self._take(settings.batch_events)
+            if self._again:
+                items = self._again.popleft()
+                size = sum(map(item_size, items))
+            else:
+                before = self._mailbox.away_bytes
+                items = self._take(self._limit)
+                if not items:
+                    break
+                size = self._mailbox.away_bytes - before
             self._notify_gap()
             body = context.encoder.stream_body(items)
             start = b"\x92\xcf" + self._next.to_bytes(8, "big")
             header = framing.encode_header(
                 framing.INVOKE, framing.MSGPACK, framing.ONEWAY, 0, len(start) + len(body)
             )
-            self._sent.append(_Sent(self._next, items))
+            self._sent.append(_Sent(self._next, items, size, context.loop.clock()))
             self._next += len(items)
             connection.send(header + start, body)
 
@@ -223,12 +234,10 @@ class StreamSubscriber(BrokerSubscriber):
         self._acked, self._lost = saved.acked, saved.lost
         self._next = self._acked + 1 + len(saved.sent)
         if saved.sent:
-            self._sent.append(_Sent(self._acked + 1, list(saved.sent)))
-        room = max(0, len(saved.waiting) - (self.options.queue_size or 1))
-        size = self.context.settings.batch_events
-        early, late = saved.waiting[:room], saved.waiting[room:]
-        self._again.extend(early[at : at + size] for at in range(0, len(early), size))
-        self._mailbox.offer_many(late, list(map(item_size, late)))
+            size = sum(map(item_size, saved.sent))
+            self._sent.append(_Sent(self._acked + 1, list(saved.sent), size, 0.0))
+            self._mailbox.carry(len(saved.sent), size)
+        self._mailbox.load(saved.waiting, list(map(item_size, saved.waiting)))
         self._await_return("it did not come back after a restart")
 
     def rejoin(self, connection: ServerConnection) -> None:
@@ -249,17 +258,27 @@ class StreamSubscriber(BrokerSubscriber):
         values[self.slot] = self.queued + self._unreported
         values[self.slot + 1] = 0
 
-    def _settle(self, number: int) -> None:
+    def _acknowledged(self, number: int) -> None:
+        count = size = 0
         while self._sent and self._sent[0].last <= number:
-            self._sent.popleft()
+            sent = self._sent.popleft()
+            count += len(sent.items)
+            size += sent.size
+        if count:
+            self._settle(count, size)
+            most, took = self.context.settings.batch_events, self.context.loop.clock() - sent.since
+            full = len(sent.items) >= self._limit
+            self._limit = next_limit(self._limit, most, took, full=full)
         if number > self._acked:
             self._count_delivered(number - self._acked)
             self._acked = number
 
     def _rewind(self, last: int) -> None:
-        self._settle(last)
+        self._acknowledged(last)
         for sent in reversed(self._sent):
-            self._again.appendleft(sent.items[max(0, last + 1 - sent.first) :])
+            known = sent.items[: max(0, last + 1 - sent.first)]
+            self._settle(len(known), sum(map(item_size, known)))
+            self._again.appendleft(sent.items[len(known) :])
         self._sent.clear()
         self._next = last + 1
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pyro_events._broker.delivery.mailbox import Mailbox, Verdict
-from pyro_events._broker.delivery.options import MAX_QUEUE, SubscriberOptions
+from pyro_events._broker.delivery.mailbox import Mailbox
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted, plain
 from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
     from pyro_events._protocol.event import Item
+    from pyro_events.types import WhenFull
 
 _MAX_LINEAGE = 100
+_LOG_PAUSE = 60.0
+"""Seconds in which it is logged once that events are dropped for a subscriber."""
 ITEM_OVERHEAD = 64
 """Bytes that an event costs beside its subject and its message, roughly."""
 
@@ -44,7 +48,7 @@ class BrokerSubscriber(Snapshotted):
     kind: ClassVar[Kind]
 
     SNAPSHOT: ClassVar = Fields(
-        "delivered", "errors", "_stalled", "_dropped_before", "_gaps_reported",
+        "delivered", "errors", "_patience_used", "_dropped_before", "_gaps_reported",
         parts=("_mailbox",),
         init=("key", "name", "slot", "options"),
         lineage=plain(list),
@@ -53,12 +57,13 @@ class BrokerSubscriber(Snapshotted):
     TRANSIENT: ClassVar[tuple[str, ...]] = (
         "context",
         "gone",  # then it isn't handed over
-        "_waiting",  # empty when the broker is quiescent
+        "_held", "_stuck",  # nothing is held when the broker is quiescent
+        "_silent_until",  # nor does it matter what was logged
         "_dirty",  # set by `restore`
-    )
+    )  # fmt: skip
     HANDOVER_ONLY: ClassVar = frozenset({
         "delivered", "errors",  # the statistics of one incarnation
-        "_stalled",
+        "_patience_used",
     })  # fmt: skip
 
     def __init__(
@@ -78,8 +83,14 @@ class BrokerSubscriber(Snapshotted):
         self.errors = 0
         self.gone = False
         self._dirty = False
-        self._stalled = False
-        self._waiting: deque[BlockedOffer] = deque()
+        self._patience_used = 0.0
+        """Seconds for which publishers were held since the queue was less than half full; those
+        that have no more patience are not held again before that."""
+        self._silent_until = 0.0
+        """Until then it isn't logged that events are dropped."""
+        self._held: deque[HeldOffer] = deque()
+        self._stuck = Deadline(context.loop, self._is_stuck)
+        """When it has taken nothing for too long, although publishers wait."""
         self._dropped_before = 0
         """Events that earlier mailboxes have dropped."""
         self._gaps_reported = 0
@@ -87,7 +98,10 @@ class BrokerSubscriber(Snapshotted):
         self.slot = context.counter_file.claim() if slot is None else slot
         self.lineage: list[str] = []
         """Earlier incarnations that the subscriber may take for the present one."""
-        self._mailbox = self._new_mailbox()
+        settings = context.settings
+        self._mailbox: Mailbox[Item] = Mailbox(
+            self._queue_size, settings.queue_bytes, context.shared_room
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -100,7 +114,7 @@ class BrokerSubscriber(Snapshotted):
     @property
     def queued(self) -> int:
         """How many events it has not taken yet, those on their way included."""
-        return len(self._mailbox)
+        return len(self._mailbox) + self._mailbox.away
 
     @property
     def in_flight(self) -> int:
@@ -137,22 +151,18 @@ class BrokerSubscriber(Snapshotted):
     def close(self) -> None:
         """Release connections and timers; it takes and sends nothing any more."""
         self.gone = True
-        waiting, self._waiting = self._waiting, deque()
-        for offer in waiting:
-            offer.forget()
+        self._stuck.cancel()
+        held, self._held = self._held, deque()
+        for offer in held:
+            offer.end()
+        self._mailbox.clear()
 
     def configure(self, options: SubscriberOptions) -> None:
-        """Change the options; what waits stays in the queue."""
-        old = self.options
-        self.options = options.over(old)
+        """Change the options; what waits stays in the queue, as far as there is room."""
+        old, self.options = self.options, options.over(self.options)
         self.context.router.set_once(self, bool(self.options.once))
-        if (old.queue_size, old.when_full) != (self.options.queue_size, self.options.when_full):
-            waiting = self._mailbox
-            self._dropped_before += waiting.dropped
-            self._mailbox = self._new_mailbox()
-            for item in waiting.take(len(waiting), waiting.bytes):
-                if self._mailbox.offer(item, item_size(item)) is Verdict.FULL:
-                    self._mailbox.force_drop()
+        if old.queue_size != self.options.queue_size:
+            self._mailbox.resize(self._queue_size, self._policy)
 
     # From one process to the next
 
@@ -210,73 +220,87 @@ class BrokerSubscriber(Snapshotted):
 
     def lift_limit(self) -> None:
         """Take whatever waits, however much it is: the next process continues with it."""
-        self._mailbox.resize(MAX_QUEUE, MAX_QUEUE << 20)
+        self._mailbox.set_unbounded(True)
         self._admit()
 
     def restore_limit(self) -> None:
         """Take no more than before `lift_limit`; what waits, waits."""
-        self._mailbox.resize(self.options.queue_size or 1, self.context.settings.queue_bytes)
+        self._mailbox.set_unbounded(False)
 
     # The queue
 
-    def offer(self, items: Sequence[Item], sizes: Sequence[int]) -> int:
-        """Take events, or drop them as the policy says; return how many that were.
+    def offer(self, items: Sequence[Item], sizes: Sequence[int], patience: float) -> int:
+        """Take events, or drop some as the policy says; return how many need no more attention.
 
-        The rest has to wait, and its publisher with it.
+        The publisher, who has so many seconds of patience, has to `hold` the rest.
         """
-        if self._waiting and not self._stalled:
-            return 0
-        return self.accept(items, sizes)
-
-    def accept(self, items: Sequence[Item], sizes: Sequence[int]) -> int:
-        """Do the same for events whose turn it is, even if others wait."""
-        taken = self._mailbox.offer_many(items, sizes)
-        if taken < len(items):
-            taken += self._overflow(items[taken:], sizes[taken:])
+        if self._held:
+            self._admit()  # these were first
+        taken = 0 if self._held else self.fill(items, sizes)
+        if taken < len(items) and patience <= self._patience_used:
+            self.overflow(items[taken:], sizes[taken:])
+            taken = len(items)
         self._touch()
         return taken
 
-    def _overflow(self, items: Sequence[Item], sizes: Sequence[int]) -> int:
-        """Handle events for which there was no room; return how many are taken or dropped."""
-        if self.gone:
-            return len(items)
-        taken, more = 0, -1
-        while more and taken < len(items):
-            self.pump()
-            more = self._mailbox.offer_many(items[taken:], sizes[taken:])
-            taken += more
-        left = len(items) - taken
-        if not left:
-            return taken
-        policy = self.options.when_full
-        if policy == "block":
-            if not self._stalled:
-                return taken
-            self._mailbox.force_drop(left)
-        elif policy == "disconnect":
-            self._mailbox.force_drop(left)
+    def fill(self, items: Sequence[Item], sizes: Sequence[int]) -> int:
+        """Take events as far as there is room; return how many."""
+        taken = self._mailbox.offer(items, sizes)
+        if taken < len(items):
+            self.pump()  # when nothing waits, there is room for one
+            taken += self._mailbox.offer(items[taken:], sizes[taken:])
+        return taken
+
+    def overflow(self, items: Sequence[Item], sizes: Sequence[int]) -> None:
+        """Apply the policy to events for which there is no room."""
+        policy = self._policy
+        now = self.context.loop.clock()
+        if now >= self._silent_until:
+            self._silent_until = now + _LOG_PAUSE
+            _log.warning(
+                "subscriber %s is too slow, and its queue of %d events is full: events are dropped "
+                "(when_full is %s)", self, self.queued, policy,
+            )  # fmt: skip
+        self._mailbox.overflow(items, sizes, policy)
+        if policy == "disconnect":
             self.dismiss("full")
             self.context.drop(self, "its queue is full, and when_full is disconnect")
         else:
-            for item, size in zip(items[taken:], sizes[taken:], strict=True):
-                self._mailbox.offer(item, size)
-        return len(items)
+            self._touch()
 
-    def wait(self, offer: BlockedOffer) -> None:
-        """Retry the offer when there is room, after those that wait already."""
-        self._waiting.append(offer)
+    def hold(self, offer: HeldOffer) -> None:
+        """Retry the offer when there is room, after those that are held already."""
+        if not self._held:
+            self._stuck.set(self.context.settings.stuck_timeout)
+        self._held.append(offer)
 
-    def stall(self, offer: BlockedOffer) -> None:
-        """Stop waiting for room for this offer, and block no publisher until something is taken.
+    def give_up(self, offer: HeldOffer) -> None:
+        """Hold the offer no longer: its publisher's patience is used up."""
+        self._held.remove(offer)
+        self._end_in_vain(offer)
 
-        Until then, events for which there is no room are dropped.
-        """
-        self._waiting = deque(other for other in self._waiting if other is not offer)
-        self._stalled = True
-        _log.warning(
-            "subscriber %s takes nothing for %g s and its queue of %d is full: events are dropped",
-            self, self.context.settings.block_timeout, self.options.queue_size,
-        )  # fmt: skip
+    def use_patience(self, seconds: float) -> None:
+        """Record for how long a publisher was held."""
+        self._patience_used += seconds
+
+    def _is_stuck(self) -> None:
+        self._patience_used = inf
+        held, self._held = self._held, deque()
+        for offer in held:
+            self._end_in_vain(offer)
+
+    def _end_in_vain(self, offer: HeldOffer) -> None:
+        self.context.counters.gave_up += 1
+        offer.end()
+
+    def _admit(self) -> None:
+        """Take what is held, as far as there is room."""
+        while self._held:
+            offer = self._held.popleft()
+            if not offer.retry():
+                self._held.appendleft(offer)
+                return
+        self._stuck.clear()
 
     def _notify_gap(self) -> None:
         """Report, in one notice, how many events were dropped since the last one."""
@@ -304,72 +328,71 @@ class BrokerSubscriber(Snapshotted):
             self.context.dirty.append(self)
 
     def _take(self, max_events: int) -> list[Item]:
-        taken = self._mailbox.take(max_events, self.context.settings.batch_bytes)
-        if taken:
-            self._stalled = False
-            if self._waiting:
-                self.context.loop.call_soon(self._admit)
-        return taken
+        return self._mailbox.take(max_events, self.context.settings.batch_bytes)
 
-    def _admit(self) -> None:
-        while self._waiting and not self.gone:
-            offer = self._waiting.popleft()
-            if not offer.retry():
-                self._waiting.appendleft(offer)
-                break
+    def _settle(self, count: int, size: int) -> None:
+        """Forget events that were on their way, and the size of all of them."""
+        if self.gone:
+            return
+        self._mailbox.settle(count, size)
+        if self._held:
+            self._stuck.set(self.context.settings.stuck_timeout)
+            self.context.loop.call_soon(self._admit)
+        elif self._patience_used and self._mailbox.is_roomy():
+            self._patience_used = 0.0
 
     def _count_delivered(self, count: int) -> None:
         self.delivered += count
         self.context.counters.delivered += count
 
-    def _new_mailbox(self) -> Mailbox[Item]:
-        size, policy = self.options.queue_size, self.options.when_full
-        assert size is not None
-        assert policy is not None
-        return Mailbox(size, self.context.settings.queue_bytes, policy)
+    @property
+    def _policy(self) -> WhenFull:
+        assert self.options.when_full is not None
+        return self.options.when_full
+
+    @property
+    def _queue_size(self) -> int:
+        assert self.options.queue_size is not None
+        return self.options.queue_size
 
 
-class BlockedOffer:
+class HeldOffer:
     """Events of a publication that a full queue has not taken yet.
 
-    It waits for at most `block_timeout` seconds after the queue took something the last time, and
-    calls `settled` when nothing of it is left to wait for.
+    `settled` is called, once, when nothing of it is left to wait for.
     """
 
-    __slots__ = ("_deadline", "_items", "_settled", "_sizes", "_subscriber", "_timeout")
+    __slots__ = ("_items", "_patience", "_settled", "_since", "_sizes", "subscriber")
 
     def __init__(
         self,
         subscriber: BrokerSubscriber,
         items: Sequence[Item],
         sizes: Sequence[int],
-        settled: Callable[[], None],
+        patience: float,
+        settled: Callable[[HeldOffer], None],
     ) -> None:
-        self._subscriber = subscriber
+        self.subscriber = subscriber
         self._items = items
         self._sizes = sizes
+        self._patience = patience
         self._settled = settled
-        self._timeout = subscriber.context.settings.block_timeout
-        self._deadline = Deadline(subscriber.context.loop, self._too_late)
-        self._deadline.set(self._timeout)
+        self._since = subscriber.context.loop.clock()
 
     def retry(self) -> bool:
-        """Offer it again to the subscriber, which has room now; True when nothing is left."""
-        taken = self._subscriber.accept(self._items, self._sizes)
-        if taken == len(self._items):
-            self.forget()
-            return True
-        if taken:
-            self._items, self._sizes = self._items[taken:], self._sizes[taken:]
-            self._deadline.set(self._timeout)
-        return False
+        """Offer it again to the subscriber, which may have room now; True when nothing is left."""
+        taken = self.subscriber.fill(self._items, self._sizes)
+        self._items, self._sizes = self._items[taken:], self._sizes[taken:]
+        if self._items:
+            return False
+        self.end()
+        return True
 
-    def forget(self) -> None:
-        """Wait no longer for that subscriber."""
-        self._deadline.cancel()
-        self._settled()
-
-    def _too_late(self) -> None:
-        self._subscriber.stall(self)
-        self._subscriber.accept(self._items, self._sizes)
-        self.forget()
+    def end(self) -> None:
+        """Wait no longer for that subscriber: what is left is a matter of its policy."""
+        if self._patience < inf:
+            waited = self.subscriber.context.loop.clock() - self._since
+            self.subscriber.use_patience(waited)
+        if self._items and not self.subscriber.gone:
+            self.subscriber.overflow(self._items, self._sizes)
+        self._settled(self)

@@ -77,11 +77,11 @@ class EventServiceObject:
 
     # For every Pyro5 proxy
 
-    def publish(self, _session: Session, subjects: object, message: object) -> object:
+    def publish(self, session: Session, subjects: object, message: object) -> object:
         """Send one event per subject to all subscribers that want it."""
         texts = check_subjects(subjects)
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
-        return self._broker.publish(items)
+        return self._broker.publish(items, session.patience)
 
     def subscribe(
         self, session: Session, subjects: object, subscriber: object, **options: Any
@@ -122,7 +122,7 @@ class EventServiceObject:
     # For the helpers of this package
 
     def publish_batch(
-        self, _session: Session, publisher_id: object, first_seq: object, batch: object
+        self, session: Session, publisher_id: object, first_seq: object, batch: object
     ) -> object:
         """Publish many; those with a number that this publisher has used before are skipped."""
         number = check_number("first_seq", first_seq)
@@ -135,7 +135,7 @@ class EventServiceObject:
             known = publisher.repeated(number, len(batch))
             publisher.last = max(number + len(batch) - 1, publisher.last or 0)
             new = batch_items(batch[known:], limit) if known else items
-            return self._broker.publish(new, publisher)
+            return self._broker.publish(new, session.patience, publisher)
 
         def answer() -> list[object]:
             return [self._broker.identity["incarnation"], publisher.last]

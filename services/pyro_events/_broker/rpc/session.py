@@ -15,6 +15,7 @@ from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.rpc import calls
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
+from pyro_events._protocol.pressure import check_patience
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
 
@@ -38,11 +39,11 @@ class Session(Snapshotted):
 
     __slots__ = (
         "_broker", "_deadline", "_ended", "_ending", "_objects", "_refusal", "_rejections",
-        "_streamed", "_welcome", "connection", "peer", "stream",
+        "_streamed", "_welcome", "connection", "patience", "peer", "stream",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
-        "_streamed", "_welcome",
+        "_streamed", "_welcome", "patience",
         parts=("_deadline",),
         init=("peer", "connection", "stream"),
         stream=FieldCodec(lambda stream, _: None if stream is None or stream.gone else stream.key),
@@ -67,6 +68,8 @@ class Session(Snapshotted):
         ended: Callable[[Session], None],
     ) -> None:
         self.peer = peer
+        self.patience = broker.settings.patience
+        """Seconds that a publish of this client waits for full queues."""
         self.stream: StreamSubscriber | None = None
         self._broker = broker
         self._objects = objects
@@ -196,6 +199,8 @@ class Session(Snapshotted):
                 "incarnation": self._broker.identity["incarnation"],
                 "version": self._broker.version,
             }
+            if "patience" in data:
+                self.patience = check_patience(data["patience"])
         daemon = self._objects["Pyro.Daemon"]
         return {"handshake": greeting, "meta": daemon.get_metadata(self, object_id)}
 

@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Literal, get_args
+import time
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyro_events._client.closeable import Helper
 from pyro_events._client.names import service
 from pyro_events._client.receiving.inbox import Inbox
+from pyro_events._protocol.pressure import check_when_full
 from pyro_events._protocol.subjects import check_encodable
-from pyro_events.types import WhenFull
 
 if TYPE_CHECKING:
     from pyro_events._client.receiving.subscription import Subscription
     from pyro_events._protocol.event import Undecodable
-    from pyro_events.types import ConnectionNotice, GapNotice
+    from pyro_events.types import ConnectionNotice, GapNotice, WhenFull
 
 _log = logging.getLogger("pyro_events")
 
 
 def _check(options: dict[str, Any]) -> None:
     name, queue_size, when_full = map(options.get, ("name", "queue_size", "when_full"))
-    if when_full is not None and when_full not in get_args(WhenFull):
-        allowed = ", ".join(map(repr, get_args(WhenFull)))
-        raise ValueError(f"when_full must be one of {allowed}, not {when_full!r:.60}")
+    if when_full is not None:
+        check_when_full(when_full)
     if queue_size is not None and type(queue_size) is not int:
         raise TypeError(f"queue_size must be a number of events, not {queue_size!r:.60}")
     if queue_size is not None and queue_size < 1:
         raise ValueError(f"queue_size must be at least 1, not {queue_size!r:.60}")
     if name is not None:
         check_encodable(name, "name")
+
+
+class _GapLog:
+    """Logs gaps, at most one a second, with how many events were missed in all."""
+
+    def __init__(self) -> None:
+        self._missed = 0
+        self._silent_until = 0.0
+
+    def warn(self, notice: GapNotice) -> None:
+        """Log a gap, unless it was logged as something else or another one just now."""
+        self._missed += notice["missed"] or 0
+        now, reason = time.monotonic(), notice["reason"]
+        if reason == "undecodable" or (reason == "full" and now < self._silent_until):
+            return
+        self._silent_until = now + 1.0
+        missed = "some" if notice["missed"] is None else notice["missed"]
+        _log.warning("missed %s events (%d so far): %s", missed, self._missed, reason)
 
 
 class SubscriberBase(Helper):
@@ -57,6 +75,7 @@ class SubscriberBase(Helper):
         _check(options)
         es_at = service(es, esURI, broadcast)
         self._inbox = Inbox()
+        self._gaps = _GapLog()
         self._subscription: Subscription
         if delivery == "stream":
             from pyro_events._client.receiving.stream import Stream  # noqa: PLC0415 - one of the two is needed
@@ -90,7 +109,7 @@ class SubscriberBase(Helper):
         """
 
     def gap(self, notice: GapNotice) -> None:
-        """Override this hook to learn that events were missed.
+        """Override this hook to learn that events were missed; this one logs a warning.
 
         `missed` is their number, None if it is unknown. `reason` is `"full"` (the queue was),
         `"restarted"` (the event service was), `"expired"` (the connection was broken for too
@@ -98,6 +117,7 @@ class SubscriberBase(Helper):
         (the message about `subject` can't be decoded here; `detail` has the reason) or `"pattern"`
         (`pattern` took too long to match: single events may be missing, or it is `suspended`).
         """
+        self._gaps.warn(notice)
 
     def _report_undecodable(self, event: Undecodable) -> None:
         """Log and report an event that has arrived and is missing all the same."""

@@ -7,15 +7,13 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from pyro_events._broker.delivery.callback.messages import unknown_class
+from pyro_events._broker.delivery.pacing import next_limit
 from pyro_events._broker.snapshot.fields import EVENTS, Fields, Snapshotted
 from pyro_events._protocol.event import CALLS_NAME, CLASS_NAME
 
 if TYPE_CHECKING:
     from pyro_events._protocol.event import Item
 
-_QUICK: Final = 0.25
-_SLOW: Final = 1.0
-"""Seconds: a batch that takes less may grow, one that takes more has to shrink."""
 _LOG_PAUSE: Final = 1.0
 _log = logging.getLogger("pyro_events")
 
@@ -43,10 +41,7 @@ class InFlightBatch(Snapshotted):
 
         `limit` is how many this one was allowed, `full` whether it had as many.
         """
-        took = now - self.since
-        if took > _SLOW:
-            return max(1, limit // 4)
-        return min(limit * 2, most) if took < _QUICK and full else limit
+        return next_limit(limit, most, now - self.since, full=full)
 
 
 @dataclass(slots=True, eq=False)

@@ -105,11 +105,6 @@ class CallbackSubscriber(BrokerSubscriber):
         return "retrying" if self._daemon.retries.broken else "connecting"
 
     @property
-    def queued(self) -> int:
-        """Everything that was not answered."""
-        return super().queued + len(self._staged) + self.in_flight
-
-    @property
     def busy(self) -> bool:
         """Whether events or notices are under way to it."""
         return bool(self._unanswered) or self.queued > 0
@@ -198,9 +193,9 @@ class CallbackSubscriber(BrokerSubscriber):
         here = len(saved.sent) + len(saved.waiting) + saved.untold
         self._missing = max(0, saved.promised - saved.accounted - here)
         self._daemon.methods = frozenset({"event", "es_notice"})  # as its daemon said last time
-        room = max(0, len(saved.waiting) - (self.options.queue_size or 1))
-        self._staged, late = saved.sent + saved.waiting[:room], saved.waiting[room:]
-        self._mailbox.offer_many(late, list(map(item_size, late)))
+        self._staged = saved.sent
+        self._mailbox.carry(len(saved.sent), sum(map(item_size, saved.sent)))
+        self._mailbox.load(saved.waiting, list(map(item_size, saved.waiting)))
         self._grace.set(self.context.settings.reconnect_grace)
 
     def returned(self) -> None:
@@ -320,7 +315,7 @@ class CallbackSubscriber(BrokerSubscriber):
             self._adapt(request)
         if not frame.flags & framing.EXCEPTION:
             self._count_delivered(1)
-            self._settle(1)
+            self._answered([item])
         else:
             self._event_failed(item, messages.describe(frame))
 
@@ -329,7 +324,7 @@ class CallbackSubscriber(BrokerSubscriber):
         good, error = messages.batch_outcome(frame, sent)
         self._unanswered.popleft()
         self._count_delivered(good)
-        self._settle(good)
+        self._answered(request.items[:good])
         if error is None:
             self._adapt(request, full=sent >= self._limit)
             return
@@ -342,9 +337,11 @@ class CallbackSubscriber(BrokerSubscriber):
             self._limit = max(1, min(self._limit, 2 * good))
         self._staged = rest + self._staged
 
-    def _settle(self, count: int) -> None:
-        self._settled += count
-        self._account(count)
+    def _answered(self, items: list[Item]) -> None:
+        """Account for events that were answered, well or with an error."""
+        self._settled += len(items)
+        self._account(len(items))
+        self._settle(len(items), sum(map(item_size, items)))
 
     def _adapt(self, request: InFlightBatch, *, full: bool = True) -> None:
         most, now = self.context.settings.batch_events, self.context.loop.clock()
@@ -364,5 +361,5 @@ class CallbackSubscriber(BrokerSubscriber):
     def _event_failed(self, item: Item, error: str) -> None:
         self.errors += 1
         self.context.counters.errors += 1
-        self._settle(1)
+        self._answered([item])
         self._error_log.warn(self.name, item, error, self.context.loop.clock())

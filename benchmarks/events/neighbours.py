@@ -1,0 +1,235 @@
+"""What bad neighbours cost a healthy pair: `python -m benchmarks.events.neighbours`.
+
+A publisher and a subscriber exchange 200 events a second, beside nobody and, in turn, beside
+subscribers of the same events that are stopped (SIGSTOP), killed, slow, or come and go. The delay
+of an event counts from when it was due, so that a publisher that had to wait is seen, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.events.processes import Broker, first_line, program
+from pyro_events import Publisher, Subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+    from pyro_events import Event
+    from pyro_events.types import GapNotice
+
+RATE = 200
+"""Events a second."""
+SUBJECT = "lab.reading"
+QUEUE = 100
+"""Of the neighbours, so that their queues are full soon."""
+STUCK = 6
+SETTLE = 2.0
+"""Seconds until the neighbours' queues are full, and publishers' patience is spent."""
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Milliseconds from when events were due until `event` had them."""
+
+    median: float
+    p99: float
+    longest: float
+    missed: int
+
+
+class Neighbour(Subscriber):
+    """Takes some seconds for each event."""
+
+    pause = 0.0
+
+    def event(self, event: Event) -> None:  # noqa: ARG002 - what it is doesn't matter
+        """Be slow."""
+        time.sleep(self.pause)
+
+    def gap(self, notice: GapNotice) -> None:
+        """Don't care."""
+
+
+class Pair(Subscriber):
+    """The healthy subscriber."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self.delays: list[tuple[float, float]] = []
+        self.missed = 0
+
+    def event(self, event: Event) -> None:
+        """Note how late it is."""
+        self.delays.append((event.msg, time.monotonic() - event.msg))
+
+    def gap(self, notice: GapNotice) -> None:
+        """Count, as nothing may be missed."""
+        self.missed += notice["missed"] or 1
+
+
+def receive(uri: str, pipe: Connection) -> None:
+    """Receive until told to stop, and send what was seen."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with Pair(uri) as sub:
+        sub.subscribe(SUBJECT)
+        pipe.send("ready")
+        _when_told(pipe, sub.abort)
+        sub.listen()
+        pipe.send((sub.delays, sub.missed))
+
+
+def _when_told(pipe: Connection, stop: Callable[[], None]) -> None:
+    import threading  # noqa: PLC0415 - in a process of its own
+
+    def wait() -> None:
+        with contextlib.suppress(EOFError):
+            pipe.recv()
+        stop()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def send(uri: str, pipe: Connection) -> None:
+    """Publish at the rate, whatever happened to the event before, until told to stop."""
+    with Publisher(uri) as publisher:
+        pipe.send("ready")
+        due = time.monotonic()
+        while not pipe.poll(max(0.0, due - time.monotonic())):
+            publisher.publish(SUBJECT, due)
+            due += 1 / RATE
+
+
+def listen(uri: str, pipe: Connection, pause: float) -> None:
+    """Handle events, each for so long."""
+    with Neighbour(uri, queue_size=QUEUE) as sub:
+        sub.pause = pause
+        sub.subscribe(SUBJECT)
+        pipe.send("ready")
+        sub.listen()
+
+
+def come_and_go(uri: str, pipe: Connection) -> None:
+    """Attach anew every second."""
+    pipe.send("ready")
+    while True:
+        with Neighbour(uri, queue_size=QUEUE) as sub:
+            sub.subscribe(SUBJECT)
+            _abort_after(sub, 1.0)
+            sub.listen()
+
+
+def _abort_after(sub: Subscriber, seconds: float) -> None:
+    import threading  # noqa: PLC0415 - the same
+
+    timer = threading.Timer(seconds, sub.abort)
+    timer.daemon = True
+    timer.start()
+
+
+@contextlib.contextmanager
+def actor(work: Callable[..., None], *arguments: Any) -> Iterator[tuple[BaseProcess, Connection]]:
+    """Run `work` in a process that is killed at the end; it is ready when the context begins."""
+    ours, theirs = _SPAWN.Pipe()
+    uri, *rest = arguments
+    process = _SPAWN.Process(target=work, args=(uri, theirs, *rest), daemon=True)
+    process.start()
+    try:
+        ours.recv()
+        yield process, ours
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+        theirs.close()
+
+
+@contextlib.contextmanager
+def neighbours(uri: str) -> Iterator[None]:
+    """Surround the pair with bad neighbours."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(STUCK):
+            process, _ = stack.enter_context(actor(listen, uri, 0.0))
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGSTOP)
+        killed, _ = stack.enter_context(actor(listen, uri, 0.0))
+        stack.enter_context(actor(listen, uri, 0.1))
+        stack.enter_context(actor(come_and_go, uri))
+        killed.kill()
+        time.sleep(SETTLE)
+        yield
+
+
+@contextlib.contextmanager
+def event_service() -> Iterator[Broker]:
+    """Run one with the defaults."""
+    argv = [sys.executable, "-m", "pyro_events", "-N", "-p", "0", "-q"]
+    with tempfile.TemporaryDirectory() as directory, program(argv, Path(directory)) as es:
+        yield Broker(first_line(es).split()[0], es.pid)
+
+
+def measure(seconds: float, surround: Callable[[str], Any]) -> Delays:
+    """Return the delays of a pair during so many seconds."""
+    with (
+        event_service() as es,
+        actor(receive, es.address) as (_, receiver),
+        actor(send, es.address),
+        surround(es.address),
+    ):
+        began = time.monotonic()
+        time.sleep(seconds)
+        ended = time.monotonic()
+        receiver.send("stop")
+        seen, missed = receiver.recv()
+    late = sorted(1000 * delay for due, delay in seen if began <= due < ended - 0.5)
+    return Delays(median(late), quantiles(late, n=100)[98], late[-1], missed)
+
+
+def main() -> None:
+    """Measure in turn, and print Markdown."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.events.neighbours", description=__doc__
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    options = parser.parse_args()
+    found: dict[str, list[Delays]] = {"quiet": [], "bad neighbours": []}
+    for _ in range(options.rounds):
+        found["quiet"].append(measure(options.seconds, lambda _: contextlib.nullcontext()))
+        found["bad neighbours"].append(measure(options.seconds, neighbours))
+        print(*(each[-1] for each in found.values()), file=sys.stderr)
+    print(
+        "| delay of an event | median | p99 | longest | missed |\n| --- | --- | --- | --- | --- |"
+    )
+    for name, rounds in found.items():
+        middle = [median(getattr(each, key) for each in rounds) for key in ("median", "p99")]
+        longest = max(each.longest for each in rounds)
+        missed = sum(each.missed for each in rounds)
+        print(f"| {name} | {middle[0]:.2f} ms | {middle[1]:.2f} ms | {longest:.1f} ms | {missed} |")
+    pairs = zip(*found.values(), strict=True)
+    ratios = sorted(bad.p99 / quiet.p99 for quiet, bad in pairs)
+    print(f"\np99, ratio of each round: median {median(ratios):.2f} ({ratios[0]:.2f}", end="")
+    print(f" to {ratios[-1]:.2f}); the aim is at most 2")
+    if options.json:
+        plain = {name: [asdict(each) for each in rounds] for name, rounds in found.items()}
+        options.json.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Patient and impatient helpers, with real subscribers that are slow or stuck."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyro_events import Publisher
+from tests.events.client_fixtures import Recording
+from tests.events.service_harness import proxy
+from tests.harness import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.events.service_harness import Process, Running, Start
+
+STUCK = """
+import sys
+from pyro_events import Subscriber
+class Display(Subscriber):
+    def event(self, event): print(event.msg, flush=True)
+with Display(sys.argv[1], name="stuck", queue_size=10) as sub:
+    sub.subscribe("a")
+    print("ready", flush=True)
+    sub.listen()
+"""
+
+
+@pytest.fixture(params=["stream", "callback"])
+def delivery(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize(
+    ("patience", "error"),
+    [(-0.1, ValueError), (float("nan"), ValueError), ("1", TypeError), (True, TypeError)],
+)
+def test_patience_is_checked(patience: Any, error: type[Exception]) -> None:
+    """A wrong one is refused when the publisher is made."""
+    with pytest.raises(error, match="patience"):
+        Publisher("PYRO:x@localhost:1", patience=patience)
+
+
+def test_six_stuck_subscribers_cost_a_tenth_of_a_second(process: Start) -> None:
+    """Once, all together; a healthy subscriber gets everything."""
+    es = process("-m", "pyro_events", "-N", "-q", "-p", "0")
+    uri = es.first_line.split()[0]
+    stuck: list[Process] = [process("-c", STUCK, uri) for _ in range(6)]
+    with Recording(uri) as healthy, Publisher(uri) as publisher, proxy(uri) as remote:
+        healthy.subscribe("a")
+        healthy.start()
+        assert all(each.first_line.strip() == "ready" for each in stuck)
+        for each in stuck:
+            each.signal(signal.SIGSTOP)
+        waits = []
+        for number in range(200):
+            began = time.monotonic()
+            publisher.publish("a", number)
+            waits.append(time.monotonic() - began)
+        assert max(waits) > 0.09
+        assert sum(wait > 0.09 for wait in waits) <= 3  # one of them, on an idle machine
+        assert healthy.wait(200) == list(range(200))
+        found = remote.statistics()
+        assert (found["gave_up"], found["dropped"]) == (6, 6 * 190)
+    for each in stuck:
+        each.signal(signal.SIGCONT)
+
+
+def test_what_is_handled_is_not_old(engine: Callable[..., Running], delivery: Any) -> None:
+    """A slow handler is never more events behind than its queue has room for."""
+    es = engine(patience=0.0)
+    room, pause = 20, threading.Event()
+    with Recording(es.uri, delivery=delivery, queue_size=room) as sub, Publisher(es.uri) as pub:
+        sub.on_event = lambda _event: pause.wait(0.01)
+        sub.subscribe("a")
+        sub.start()
+        for number in range(300):
+            pub.publish("a", number)
+            assert es.subscriber()["queued"] <= room
+        pub.publish("a", "last")
+        eventually(lambda: sub.messages()[-1:] == ["last"])
+        assert len(sub.events) + sum(gap["missed"] or 0 for gap in sub.gaps()) == 301
+
+
+def test_a_patient_publisher_loses_nothing(engine: Callable[..., Running], delivery: Any) -> None:
+    """It posts faster than the subscriber handles, into the smallest queue."""
+    es = engine()
+    pause = threading.Event()
+    with (
+        Recording(es.uri, delivery=delivery, queue_size=1) as sub,
+        Publisher(es.uri, patience=None, timeout=60) as pub,
+    ):
+        sub.on_event = lambda _event: pause.wait(0.002)
+        sub.subscribe("a")
+        sub.start()
+        for number in range(300):
+            pub.post("a", number)
+        pub.flush(60)
+        assert sub.wait(300) == list(range(300))
+        assert sub.gaps() == []
+
+
+def test_patience_outlives_a_connection(engine: Callable[..., Running]) -> None:
+    """A publisher that has to connect again is as patient as before."""
+    es = engine(patience=0.0)
+    release = threading.Event()
+    with (
+        Recording(es.uri, queue_size=1) as sub,
+        Publisher(es.uri, patience=None, timeout=60) as pub,
+    ):
+        sub.on_event = lambda _event: release.wait(20)
+        sub.subscribe("a")
+        sub.start()
+        pub.post("a", 0)
+        pub.flush()
+        es.engine.ask(lambda: cut_publishers(es)).result(5)
+        for number in range(1, 50):
+            pub.post("a", number)
+        eventually(lambda: es.statistics()["held"] == 1)
+        es.engine.ask(lambda: cut_publishers(es)).result(5)
+        eventually(lambda: pub.statistics()["reconnects"] == 2)
+        release.set()
+        assert sub.wait(50) == list(range(50))
+    assert es.statistics()["dropped"] == 0
+
+
+def cut_publishers(es: Running) -> None:
+    for session in list(es.engine._sessions):
+        if session.stream is None:
+            session.connection.close("a test cuts it")
+
+
+def test_the_default_gap_hook_logs(
+    engine: Callable[..., Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A subscriber that doesn't override `gap` logs how many events it missed."""
+    es = engine(patience=0.0)
+    release = threading.Event()
+
+    class Display(Recording):
+        gap = Recording.__mro__[1].gap  # type: ignore[assignment,attr-defined] # as if not overridden
+
+    with Display(es.uri, queue_size=1) as sub, Publisher(es.uri) as pub:
+        sub.on_event = lambda _event: release.wait(20)
+        sub.subscribe("a")
+        sub.start()
+        for number in range(10):
+            pub.publish("a", number)
+        release.set()
+        assert sub.wait(2) == [0, 9]
+    assert "missed 8 events (8 so far): full" in caplog.text
