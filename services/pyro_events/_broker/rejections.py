@@ -9,6 +9,7 @@ from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 
 LIMITS: Final = (
+    "handshake_size",
     "handshake_timeout",
     "ident",
     "max_connections",
