@@ -163,7 +163,7 @@ GREETINGS = {
     "json": framing.encode_frame(framing.CONNECT, framing.JSON, 0, 0, b"[" * 62_000),
     "msgpack": framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, b"\x90" * 62_000),
 }
-ATTACKS = {
+ATTACKS: dict[str, Callable[[int, threading.Event], None]] = {
     "garbage": garbage,
     "half-frames": half_frames,
     "flood": flood,

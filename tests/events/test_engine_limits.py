@@ -222,15 +222,69 @@ def test_connections_of_one_peer_are_limited(engine: Make) -> None:
     assert refusals(running) == {"max_connections_per_peer": 1}
 
 
-def test_clients_beyond_every_limit_are_hung_up_on(engine: Make) -> None:
-    """A hundred get the reason of their refusal; further ones are closed at once, and counted."""
+def test_strangers_take_no_place_of_a_client(engine: Make) -> None:
+    """Connections without a handshake are few; beyond, the oldest is hung up on, and counted."""
+    running = engine(max_connections=1, max_handshakes=10)
+    with contextlib.ExitStack() as stack:
+        socks = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", running.port), 5))
+            for _ in range(30)
+        ]
+        eventually(lambda: refusals(running) == {"max_handshakes": 20})
+        for sock in socks[:20]:
+            assert sock.recv(1) == b""
+        assert serves(running)
+        eventually(lambda: running.statistics()["connections"] < 10)
+
+
+def test_the_slow_handshakes_of_one_peer_are_fewer(engine: Make) -> None:
+    """A handshake is given a moment; then the oldest of that peer makes room for the next."""
+    running = engine(max_handshakes_per_peer=2)
+    with contextlib.ExitStack() as stack:
+
+        def connect() -> socket.socket:
+            return stack.enter_context(socket.create_connection(("127.0.0.1", running.port), 5))
+
+        socks = [connect() for _ in range(10)]
+        eventually(lambda: running.statistics()["connections"] == 10)
+        assert not refusals(running)
+        eventually(lambda: connect() and refusals(running))
+        assert socks[0].recv(1) == b""
+        assert serves(running)
+
+
+def test_wrong_identifications_are_answered_ever_more_slowly(engine: Make) -> None:
+    """The first after a tenth of a second, the next after twice as long; a right one at once."""
+    running = engine(ident="right")
+    began = time.monotonic()
+    for number in range(4):
+        with proxy(running.uri, handshake="x") as es, pytest.raises(CommunicationError):
+            es._pyroBind()
+        assert time.monotonic() - began >= 0.1 * (2 ** (number + 1) - 1)
+    with WireClient(running.port) as guess:
+        data = msgpack.packb({"handshake": "wrong", "object": EVENTSERVICE_NAME})
+        guess.send(framing.CONNECT, data)
+        with proxy(running.uri, handshake="right") as es:
+            es.statistics()
+        answer = guess.frame()
+        assert answer is not None
+        assert answer.type == framing.CONNECTFAIL
+    assert refusals(running) == {"ident": 5}
+
+
+def test_refusals_are_logged_once_a_second(engine: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """The first line tells of one client, the next of how many followed it."""
     running = engine(max_connections=1)
-    socks = [socket.create_connection(("127.0.0.1", running.port), 5) for _ in range(110)]
-    eventually(lambda: refusals(running) == {"max_connections": 109})
-    for sock in socks[101:]:
-        assert sock.recv(1) == b""
-    for sock in socks:
-        sock.close()
+    with caplog.at_level("INFO", "pyro_events"), WireClient(running.port) as client:
+        client.greet()
+        for _ in range(20):
+            with proxy(running.uri) as es, pytest.raises(CommunicationError):
+                es._pyroBind()
+        eventually(lambda: len(caplog.messages) > 1)
+    first, *more = caplog.messages
+    assert first.startswith("client 127.0.0.1 is refused: LimitReached: ")
+    assert sum(int(line.split()[0]) for line in more if "more refused; the last: client" in line)
+    assert len(more) < 10
 
 
 def test_subscriptions_of_a_callback_subscriber_are_limited(engine: Make) -> None:

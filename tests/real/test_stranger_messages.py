@@ -81,12 +81,11 @@ def call_time(proxy):
 
 def throw(port, bomb, stop):
     while not stop.is_set():
-        with socket.create_connection(("127.0.0.1", port), WAIT) as sock:
-            with contextlib.suppress(OSError):
-                sock.sendall(bomb)
-                while sock.recv(1 << 16):
-                    if stop.is_set():
-                        break
+        sock = socket.create_connection(("127.0.0.1", port), WAIT)
+        with sock, contextlib.suppress(OSError):
+            sock.sendall(bomb)
+            while sock.recv(1 << 16) and not stop.is_set():
+                pass
 
 
 @pytest.mark.parametrize("name", BOMBS)
