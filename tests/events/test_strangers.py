@@ -122,3 +122,22 @@ def test_guesses_are_few_and_disturb_nobody(port: int) -> None:
                 time.sleep(0.1)  # sleep: this long the stranger guesses
         assert 1 <= len(answers) <= 8
         assert 1 <= publisher.call("statistics")["refusals"]["ident"] <= 9
+
+
+def test_no_name_or_subject_controls_a_terminal(port: int) -> None:
+    """They are refused with the reason, or reach nobody; what is logged is escaped."""
+    with WireClient(port) as client, WireClient(port) as publisher:
+        client.greet(GREETING)
+        publisher.greet(GREETING)
+        with pytest.raises(ValueError, match="has control characters"):
+            client.attach("id", ["a"], name="a\x1b[31mb")
+        with pytest.raises(ValueError, match="has control characters"):
+            client.call("publish", "a\nb", 1)
+        with pytest.raises(ValueError, match="has control characters"):
+            client.call("subscribe", "a", "PYRO:a\x1b[31m@localhost:1")
+        client.attach("id", [], ["."])
+        body = msgpack.packb(1)
+        publisher.call(
+            "publish_batch", "forger", 1, [[["a\x1b"], body, False], [["b"], body, False]]
+        )
+        assert [subject for subject, *_ in client.events(1)] == ["b"]

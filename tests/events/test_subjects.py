@@ -30,6 +30,16 @@ def test_subjects_stay_as_written_and_in_order(subjects: list[str]) -> None:
     assert check_subjects(subjects) == check_subjects(tuple(subjects)) == tuple(subjects)
 
 
+@pytest.mark.parametrize("character", ["\0", "\n", "\x1b", "\x7f", "\x9b"])
+@pytest.mark.parametrize("more", ["", "ü"])
+def test_control_characters_are_refused(character: str, more: str) -> None:
+    """No subject can begin another line, or control the terminal that it is printed on."""
+    with pytest.raises(ValueError, match="has control characters"):
+        check_subjects(f"a{character}b{more}")
+    with pytest.raises(ValueError, match="has control characters"):
+        check_subjects(["good", f"a{character}b{more}"])
+
+
 @pytest.mark.parametrize(
     ("subjects", "error", "words"),
     [

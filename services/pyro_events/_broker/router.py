@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pyro_events._protocol.patterns import Pattern, PatternTimeout
+from pyro_events._protocol.subjects import has_control
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -192,7 +193,12 @@ class Router(Generic[K]):
             del self._patterns[text]
 
     def _match(self, name: str) -> tuple[dict[K, int], bool]:
-        """Count the subscriptions that match; False when a pattern was cut off."""
+        """Count the subscriptions that match; False when a pattern was cut off.
+
+        A subject with control characters, which helpers and stock clients are refused, has none.
+        """
+        if has_control(name):
+            return {}, True
         copies = dict.fromkeys(self._subjects.get(name, ()), 1)
         complete = True
         for watch in self._patterns.values():

@@ -205,6 +205,7 @@ class Session(Snapshotted):
         if isinstance(error, LimitReached) and error.limit == "ident":
             self.connection.pause()
             self._refuse = refuse
+            self._deadline.cancel()  # it may be sooner than that of the handshake
             self._deadline.set(door.delays.next(self.origin))
         else:
             refuse()
