@@ -63,7 +63,7 @@ class LogHandler(logging.Handler):
                 self._thread = thread
 
     def close(self) -> None:
-        """Give the reader a moment for what is left."""
+        """Wait a moment for the reader to take what is left."""
         deadline = time.monotonic() + _PATIENCE
         with self.lock or contextlib.nullcontext():
             while self._unwritten() and (left := deadline - time.monotonic()) > 0:

@@ -55,7 +55,7 @@ class RejectionCounters(Snapshotted):
 class RefusalLog:
     """Logs refused handshakes, at most one line in a second; it tells how many there were.
 
-    `call_later` calls a function after so many seconds.
+    `call_later` calls a function after a number of seconds.
     """
 
     def __init__(self, call_later: Callable[[float, Callable[[], None]], object]) -> None:

@@ -1,7 +1,7 @@
-"""Who may stay connected: many clients that were accepted, and few that may be strangers yet.
+"""Which connections may stay: many of accepted clients, and few that may be of strangers.
 
-So those that never identify themselves take no place of one that does. Their own places are few,
-and whoever waits longest leaves first, as with MaxStartups in sshd.
+So a client that never identifies itself takes no place of one that does. Such places are few, and
+the connection that waits longest leaves first, much as with MaxStartups in sshd.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Admission:
             self._dismiss(next(iter(self._pending[largest])))
 
     def accept(self, client: Client) -> None:
-        """Give a client that has identified itself a place. Raises LimitReached."""
+        """Admit a client that has identified itself. Raises LimitReached if there is no place."""
         origin, settings = client.origin, self._settings
         if self._accepted.total() >= settings.max_connections:
             raise LimitReached(
