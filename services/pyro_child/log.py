@@ -13,6 +13,7 @@ import select
 import stat
 import threading
 import time
+import weakref
 from collections import deque
 from typing import Final
 
@@ -33,6 +34,7 @@ class LogHandler(logging.Handler):
     def __init__(self, form: str, file: int = 2, level: int = logging.NOTSET) -> None:
         super().__init__(level)
         self.setFormatter(LineFormatter(form))
+        self._inherited = file
         self._file = _non_blocking(file)
         self._lines: deque[bytes] = deque()
         self._rest = b""
@@ -42,6 +44,13 @@ class LogHandler(logging.Handler):
         self._thread: threading.Thread | None = None
         self._poll = select.poll()
         self._poll.register(self._file, select.POLLOUT)
+        handler = weakref.ref(self)
+
+        def in_child() -> None:
+            if (forked := handler()) is not None:
+                forked.leave()
+
+        os.register_at_fork(after_in_child=in_child)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record or keep it; the caller has the handler's lock."""
@@ -71,6 +80,15 @@ class LogHandler(logging.Handler):
                     self._write()
         super().close()
 
+    def leave(self) -> None:
+        """Leave our descriptor, and what is kept, to the parent; for a forked child."""
+        self._forget()
+        if self._file != self._inherited:
+            self._poll.unregister(self._file)
+            os.close(self._file)
+            self._file = self._inherited
+            self._poll.register(self._file, select.POLLOUT)
+
     def _write_later(self) -> None:
         """Write whenever the reader takes something, until nothing is left."""
         poll = select.poll()  # one can't be used by two threads at a time
@@ -96,10 +114,13 @@ class LogHandler(logging.Handler):
             except BlockingIOError:
                 return
             except OSError:  # nobody reads any more
-                self._lines.clear()
-                self._rest, self._size, self._dropped = b"", 0, 0
+                self._forget()
                 return
             self._rest = self._rest[written:]
+
+    def _forget(self) -> None:
+        self._lines.clear()
+        self._rest, self._size, self._dropped = b"", 0, 0
 
     def _next(self) -> bytes:
         if self._dropped:

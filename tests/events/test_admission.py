@@ -33,7 +33,10 @@ def test_strangers_take_no_place_of_a_client(engine: Make) -> None:
         for sock in socks[:20]:
             assert sock.recv(1) == b""
         assert serves(running)
-        eventually(lambda: running.statistics()["connections"] < 10)
+    eventually(lambda: running.statistics()["connections"] == 0)
+    with WireClient(running.port) as client, WireClient(running.port) as other:
+        assert client.greet().type == framing.CONNECTOK
+        assert other.greet().type == framing.CONNECTFAIL
 
 
 def test_the_slow_handshakes_of_one_peer_are_fewer(engine: Make) -> None:

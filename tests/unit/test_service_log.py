@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,6 +102,24 @@ def test_a_descriptor_that_blocks_is_not_waited_for(
         log(handler, f"{number} {LINE}")
     assert read_until(pipe[0], f"1999 {LINE}\n").startswith(f"0 {LINE}\n1 ")
     handler.close()
+
+
+def test_a_forked_child_holds_no_second_descriptor(
+    pipe: tuple[int, int], handler: LogHandler
+) -> None:
+    """It logs to the one that it inherited, and writes nothing that its parent kept."""
+    for _ in range(1000):
+        log(handler, LINE)
+    own = handler._file
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # there may be threads
+        pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(OSError):
+            os.fstat(own)
+            os._exit(1)
+        os._exit(handler._file != pipe[1] or handler._unwritten())
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_control_characters_are_escaped(pipe: tuple[int, int], handler: LogHandler) -> None:

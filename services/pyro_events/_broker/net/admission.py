@@ -44,7 +44,9 @@ class Admission:
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
-        self._accepted: Counter[str] = Counter()
+        self._accepted: set[Client] = set()
+        self._counts: Counter[str] = Counter()
+        """How many of them each origin has."""
         self._pending: dict[str, dict[Client, float]] = {}
         """When the connections of each origin have arrived that are not accepted yet, in order."""
 
@@ -64,14 +66,14 @@ class Admission:
     def accept(self, client: Client) -> None:
         """Admit a client that has identified itself. Raises LimitReached if there is no place."""
         origin, settings = client.origin, self._settings
-        if self._accepted.total() >= settings.max_connections:
+        if len(self._accepted) >= settings.max_connections:
             raise LimitReached(
                 "max_connections",
                 f"the event service has its {settings.max_connections} connections "
                 "(max_connections)",
             )
         limit = settings.max_connections_per_peer
-        if self._accepted[origin] >= limit:
+        if self._counts[origin] >= limit:
             raise LimitReached(
                 "max_connections_per_peer",
                 f"{origin} has its {limit} connections to the event service "
@@ -82,15 +84,17 @@ class Admission:
 
     def enter(self, client: Client) -> None:
         """Count a client that another process has accepted."""
-        self._accepted[client.origin] += 1
+        self._accepted.add(client)
+        self._counts[client.origin] += 1
 
     def leave(self, client: Client) -> None:
         """Count a connection as gone."""
-        if self._forget(client):
-            return
-        self._accepted[client.origin] -= 1
-        if not self._accepted[client.origin]:
-            del self._accepted[client.origin]
+        self._forget(client)
+        if client in self._accepted:
+            self._accepted.remove(client)
+            self._counts[client.origin] -= 1
+            if not self._counts[client.origin]:
+                del self._counts[client.origin]
 
     def _dismiss(self, client: Client) -> None:
         self._forget(client)
@@ -98,13 +102,10 @@ class Admission:
             LimitReached("max_handshakes", "too many connections without a handshake; the oldest")
         )
 
-    def _forget(self, client: Client) -> bool:
-        """Return whether it was not accepted yet."""
+    def _forget(self, client: Client) -> None:
         same = self._pending.get(client.origin, {})
-        known = same.pop(client, None) is not None
-        if known and not same:
+        if same.pop(client, None) is not None and not same:
             del self._pending[client.origin]
-        return known
 
 
 class GuessDelays:
