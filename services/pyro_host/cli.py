@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pyro_child import CannotServe
+from pyro_child.log import LogHandler
 from pyro_host.options import parse
 from pyro_wire.environment import import_pyro5
 
@@ -42,9 +43,12 @@ def _serve(options: Options) -> int:
 
 
 def _configure_logging() -> None:
-    """Log to stderr; the root logger is left to the module that will be imported."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("pyro_host: %(message)s"))
+    """Log to stderr; the root logger is left to the module that will be imported.
+
+    If it sets up none, warnings of Pyro5 don't wait for their reader, either.
+    """
+    handler = LogHandler("pyro_host: %(message)s")
+    logging.lastResort = LogHandler("%(message)s", level=logging.WARNING)
     for logger in (_log, logging.getLogger("pyro_child"), logging.getLogger("pyro_wire")):
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)

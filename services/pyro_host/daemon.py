@@ -21,6 +21,7 @@ from pyro_child import CannotServe
 from pyro_host.address import advertised
 from pyro_host.force_exit import exit_code, force_exit
 from pyro_host.transport import MultiplexTransport, ThreadTransport
+from pyro_wire.daemon_limits import limited_handshake
 
 if TYPE_CHECKING:
     import socket
@@ -146,7 +147,8 @@ class HostDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         try:
             if self._tls is not None:
                 conn.sock = self._tls.wrap_socket(conn.sock, server_side=True)
-            accepted: bool = super()._handshake(conn, denied_reason)
+            with limited_handshake(conn):
+                accepted: bool = super()._handshake(conn, denied_reason)
             conn.settimeout(timeout)
         except OSError as error:  # it disconnected, or its TLS doesn't fit
             _log.debug("the handshake of a client failed: %s", error)

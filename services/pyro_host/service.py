@@ -25,6 +25,7 @@ from pyro_host.address import open_listener
 from pyro_host.daemon import STOP_TIMEOUT, HostDaemon
 from pyro_host.force_exit import force_exit
 from pyro_host.names import Registration
+from pyro_wire.daemon_limits import limit_daemons
 
 if TYPE_CHECKING:
     from pyro_host.options import Options
@@ -40,6 +41,7 @@ def run(options: Options) -> None:
     time, are ordinary ones.
     """
     configure_pyro(options)
+    limit_daemons()
     manager, reasons = Manager(), StopReasons()
     abandon = [manager.abandon, reasons.abandon]
     after_fork(abandon)

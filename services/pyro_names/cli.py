@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from pyro_child import CannotServe, StopReasons
+from pyro_child.log import LogHandler
 from pyro_names.options import parse
 from pyro_wire.environment import import_pyro5
 
@@ -22,7 +23,7 @@ _log = logging.getLogger("pyro_names")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a name server until it is told to stop; return the exit code. For the main thread."""
     options = parse(argv)
-    logging.basicConfig(level=logging.INFO, format="pyro_names: %(message)s")
+    logging.basicConfig(level=logging.INFO, handlers=[LogHandler("pyro_names: %(message)s")])
     with contextlib.closing(StopReasons()) as reasons:
         reasons.on_signals(signal.SIGTERM, signal.SIGINT)
         return _serve(options, reasons)

@@ -20,6 +20,7 @@ from Pyro5.core import NAMESERVER_NAME
 from Pyro5.server import Daemon
 
 from pyro_wire.address import host_port
+from pyro_wire.daemon_limits import limited_handshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,10 +117,11 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         conn.settimeout(DENIAL_TIMEOUT if denied_reason else HANDSHAKE_TIMEOUT)
         if denied_reason:
             self.refused += 1
-            with contextlib.suppress(Exception):  # Pyro5's loop would end with the exception
-                super()._handshake(conn, denied_reason)
+            with limited_handshake(conn), contextlib.suppress(Exception):
+                super()._handshake(conn, denied_reason)  # Pyro5's loop would end with an exception
             return False
-        accepted: bool = super()._handshake(conn)
+        with limited_handshake(conn):
+            accepted: bool = super()._handshake(conn)
         conn.settimeout(timeout)
         return accepted
 

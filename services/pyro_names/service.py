@@ -24,6 +24,7 @@ from pyro_names.daemon import NameDaemon
 from pyro_names.reports import NameReports, WatchedNameServer
 from pyro_names.storage import StorageError, open_storage
 from pyro_wire.client import Client
+from pyro_wire.daemon_limits import limit_daemons
 
 if TYPE_CHECKING:
     from pyro_child import StopReasons
@@ -53,6 +54,7 @@ def run(options: Options, reasons: StopReasons) -> None:
     It stops within a second of any reason, including all that it has to finish.
     """
     configure_pyro()
+    limit_daemons()
     notifier = Notifier()
     with contextlib.ExitStack() as stack:
         channel = ControlChannel.from_environment()

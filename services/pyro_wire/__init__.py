@@ -3,16 +3,19 @@
 `framing` (bytes to frames) and `messages` (frames to handshakes and calls) do no I/O; `client` is
 one blocking connection. On it stand `name_server` and `registration` (an object's name in it);
 `address` parses where a name server is, `backoff` says when to try again, and `environment`
-imports Pyro5 in spite of variables that it doesn't take.
+imports Pyro5 in spite of variables that it doesn't take. `daemon_limits` bounds what Pyro5's own
+daemons decode, and `serpent_size` what serpent costs.
 """
 
 __all__ = [
     "address",
     "backoff",
     "client",
+    "daemon_limits",
     "environment",
     "framing",
     "messages",
     "name_server",
     "registration",
+    "serpent_size",
 ]

@@ -212,7 +212,7 @@ class FrameReader:
             self._start = end
         if flags & COMPRESSED:
             flags &= ~COMPRESSED
-            inflated = _inflate(data, self.max_size - annotations_size)
+            inflated = inflate(data, self.max_size - annotations_size)
             if inflated is None:
                 raise FrameTooLarge(
                     Frame(kind, serializer, flags, seq, b"", b""),
@@ -229,8 +229,8 @@ class FrameReader:
             raise ProtocolError("this is not Pyro's protocol")
 
 
-def _inflate(data: bytes, limit: int) -> bytes | None:
-    """Return the data inflated, or None if they exceed `limit` bytes."""
+def inflate(data: bytes, limit: int) -> bytes | None:
+    """Return the data inflated, or None if they exceed `limit` bytes; raises ProtocolError."""
     stream = zlib.decompressobj()
     try:
         inflated = stream.decompress(data, limit + 1)

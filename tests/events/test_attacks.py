@@ -150,6 +150,21 @@ def nowhere(port: int, stop: threading.Event) -> None:
         stop.wait()
 
 
+def handshakes(*frames: bytes) -> Callable[[int, threading.Event], None]:
+    """Connection after connection, several at a time, with a handshake that is dear to decode."""
+
+    def attack(port: int, stop: threading.Event) -> None:
+        while not stop.is_set():
+            with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+                clients = [stack.enter_context(connected(port)) for _ in frames * 8]
+                for client, frame in zip(clients, frames * 8, strict=True):
+                    client.sendall(frame)
+                for client in clients:
+                    client.recv(1000)
+
+    return attack
+
+
 def requests(*frames: bytes) -> Callable[[int, threading.Event], None]:
     """Send the same requests repeatedly, reconnecting after each hang-up."""
 
@@ -177,7 +192,14 @@ BOMBS = {
     "zlib": call(framing.JSON, zlib.compress(b"[" + b"1," * (8 * MIB)), framing.COMPRESSED),
     "announced": call(framing.MSGPACK, b"")[:12] + b"\x7f\xff\xff\xff" + call(4, b"")[16:],
 }
-ATTACKS = {
+GREETINGS = {
+    "serpent": framing.encode_frame(
+        framing.CONNECT, framing.SERPENT, 0, 0, b"[" + b"1," * 31_000 + b"]"
+    ),
+    "json": framing.encode_frame(framing.CONNECT, framing.JSON, 0, 0, b"[" * 62_000),
+    "msgpack": framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, b"\x90" * 62_000),
+}
+ATTACKS: dict[str, Callable[[int, threading.Event], None]] = {
     "garbage": garbage,
     "half-frames": half_frames,
     "flood": flood,
@@ -188,7 +210,9 @@ ATTACKS = {
     "newcomers": newcomers,
     "compiling": compiling,
     "nowhere": nowhere,
-} | {f"bomb-{name}": requests(frame) for name, frame in BOMBS.items()}
+}
+ATTACKS |= {f"handshakes-{name}": handshakes(frame) for name, frame in GREETINGS.items()}
+ATTACKS |= {f"bomb-{name}": requests(frame) for name, frame in BOMBS.items()}
 
 
 @pytest.mark.parametrize("name", ATTACKS)

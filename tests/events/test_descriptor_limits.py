@@ -16,7 +16,7 @@ from pyro_events._broker.settings import Settings
         (17_999 + SPARE, 9_999),
         (16_000 + SPARE, 8_000),
         (10_000 + SPARE, 5_000),
-        (1024, 412),
+        (1024, 334),
         (SPARE, 1),
         (10, 1),
     ],

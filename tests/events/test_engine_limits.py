@@ -222,17 +222,6 @@ def test_connections_of_one_peer_are_limited(engine: Make) -> None:
     assert refusals(running) == {"max_connections_per_peer": 1}
 
 
-def test_clients_beyond_every_limit_are_hung_up_on(engine: Make) -> None:
-    """A hundred get the reason of their refusal; further ones are closed at once, and counted."""
-    running = engine(max_connections=1)
-    socks = [socket.create_connection(("127.0.0.1", running.port), 5) for _ in range(110)]
-    eventually(lambda: refusals(running) == {"max_connections": 109})
-    for sock in socks[101:]:
-        assert sock.recv(1) == b""
-    for sock in socks:
-        sock.close()
-
-
 def test_subscriptions_of_a_callback_subscriber_are_limited(engine: Make) -> None:
     """One too many is a ValueError that names the limit, and changes nothing."""
     running = engine(max_subscriptions=3)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyro_events._protocol.patterns import MATCH_TIMEOUT, Pattern, PatternTimeout
 from pyro_events._protocol.subjects import check_patterns, check_subjects
 
-texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=255)
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=255)
 
 
 @given(texts)
@@ -28,6 +28,16 @@ def test_one_subject_is_a_sequence_of_one(subject: str) -> None:
 def test_subjects_stay_as_written_and_in_order(subjects: list[str]) -> None:
     """Case, order and repetition are preserved."""
     assert check_subjects(subjects) == check_subjects(tuple(subjects)) == tuple(subjects)
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "\x1b", "\x7f", "\x9b"])
+@pytest.mark.parametrize("more", ["", "ü"])
+def test_control_characters_are_refused(character: str, more: str) -> None:
+    """No subject can begin another line, or control the terminal that it is printed on."""
+    with pytest.raises(ValueError, match="has control characters"):
+        check_subjects(f"a{character}b{more}")
+    with pytest.raises(ValueError, match="has control characters"):
+        check_subjects(["good", f"a{character}b{more}"])
 
 
 @pytest.mark.parametrize(

@@ -114,8 +114,8 @@ def test_helpers_work_over_it(service: EventService) -> None:
     assert got == [("first", {1}), "last"]
 
 
-def test_its_clients_count_as_one_peer(path: Path) -> None:
-    """The limit for one address holds for all of them together."""
+def test_the_clients_of_one_user_count_as_one_peer(path: Path) -> None:
+    """The limit for one address holds for each user."""
     with (
         EventService(f"./u:{path}", register=False, max_connections_per_peer=2) as service,
         proxy(service.uri) as one,
@@ -124,7 +124,7 @@ def test_its_clients_count_as_one_peer(path: Path) -> None:
     ):
         one._pyroBind()
         two._pyroBind()
-        with pytest.raises(CommunicationError, match="Unix socket has its 2 connections"):
+        with pytest.raises(CommunicationError, match=f"uid {os.getuid()} has its 2 connections"):
             three._pyroBind()
         one._pyroRelease()
         eventually(lambda: service.statistics()["connections"] == 1)

@@ -234,3 +234,16 @@ def test_it_is_stopped_while_the_object_takes_its_time(host, tmp_path, where):
     hosted = host("slow:Thing", path=tmp_path)
     eventually(note.exists)
     assert hosted.stop()[0] == -signal.SIGTERM
+
+
+def test_marshal_is_accepted_where_it_is_the_chosen_serializer(host):
+    """An object whose own proxies use marshal takes it from clients, too; no other does."""
+    hosted, other = host("things:Counting", "--serializer", "marshal"), host("things:Counting")
+    for each in (hosted, other):
+        each.ready()
+    with hosted.proxy() as proxy:
+        proxy._pyroSerializer = "marshal"
+        assert proxy.count() == 1
+    with other.proxy() as proxy, pytest.raises(CommunicationError, match="marshal is not accepted"):
+        proxy._pyroSerializer = "marshal"
+        proxy.count()

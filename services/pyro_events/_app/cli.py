@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyro_child import PERMANENT_FAILURE, ControlChannel, Notifier
 from pyro_child.inherited_socket import inherited_socket
+from pyro_child.log import LogHandler
 from pyro_child.version import installed_version
 from pyro_events._app.limits import provide
 from pyro_events._app.options import options_of, parser
@@ -115,7 +116,7 @@ def _names(
 def _set_up_logging(options: argparse.Namespace) -> None:
     managed = "PYROCTL_SERVICE" in os.environ  # the manager adds the time to every line
     form = "%(levelname)s %(message)s" if managed else "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(stream=sys.stderr, format=form, level=logging.WARNING)
+    logging.basicConfig(handlers=[LogHandler(form)], level=logging.WARNING)
     level = logging.DEBUG if options.verbose else logging.WARNING if options.quiet else logging.INFO
     logging.getLogger("pyro_events").setLevel(level)
 

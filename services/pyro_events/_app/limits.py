@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pyro_child.limits import raise_open_files
+from pyro_events._broker.settings import Settings
 
-if TYPE_CHECKING:
-    from pyro_events._broker.settings import Settings
-
-SPARE: Final = 200
-"""Descriptors for other files, and for refusing clients over the limit."""
+SPARE: Final = 100 + Settings().max_handshakes
+"""Descriptors for other files, and for clients that are not accepted yet."""
 
 _log = logging.getLogger("pyro_events")
 

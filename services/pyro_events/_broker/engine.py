@@ -14,14 +14,15 @@ from pyro_events._broker import stats
 from pyro_events._broker.broker import Broker, slots
 from pyro_events._broker.errors import HandoverRefused, NotRunning
 from pyro_events._broker.net.address import bind, location
+from pyro_events._broker.net.admission import Admission, GuessDelays
 from pyro_events._broker.net.dialer import Resolver
 from pyro_events._broker.net.listener import Listener, passed_listener
 from pyro_events._broker.net.loop import Loop
 from pyro_events._broker.recovery.roster_store import RosterStore, lost_with, recall
-from pyro_events._broker.rejections import RejectionCounters
+from pyro_events._broker.rejections import RefusalLog, RejectionCounters
 from pyro_events._broker.rpc.arguments import make_items
 from pyro_events._broker.rpc.remote import remote_objects
-from pyro_events._broker.rpc.session import Session
+from pyro_events._broker.rpc.session import Door, Session
 from pyro_events._broker.rpc.targets import is_loopback
 from pyro_events._broker.shutdown import DrainAndSave, Shutdown
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import LostSubscriber
     from pyro_events._broker.snapshot.transfer import SnapshotReader
-    from pyro_events._protocol.decode_limits import LimitReached
     from pyro_events._protocol.event import Item
     from pyro_events.types import EventServiceStatistics, SubscriberInfo
 
@@ -63,6 +63,7 @@ class Engine(Snapshotted):
     )
     TRANSIENT: ClassVar = (
         "loop", "_settings", "_version", "_resolver", "_objects",
+        "_door",  # each restored session is counted
         "_stopping", "_closed", "retired",  # then there is no handover
     )  # fmt: skip
 
@@ -94,9 +95,14 @@ class Engine(Snapshotted):
         self.broker: Broker
         self._sessions: set[Session] = set()
         self._rejections = RejectionCounters()
+        self._door = Door(
+            Admission(settings, self.loop.clock),
+            GuessDelays(self.loop.clock),
+            self._rejections,
+            RefusalLog(self.loop.call_later),
+        )
         self._listener = Listener(
-            *(self.loop, sock, settings, self._rejections),
-            lambda sock, peer, refusal: self._session(peer, refusal).begin(sock),
+            self.loop, sock, lambda sock, peer: self._session(peer).begin(sock)
         )
         self._started = time.monotonic()
         self._stopping = False
@@ -191,9 +197,7 @@ class Engine(Snapshotted):
         self.broker.restore(values["broker"], reader)
         self.restore(values, reader)
         for each in values["_sessions"]:
-            session = self._session(each["peer"], None)
-            session.restore(each, reader)
-            self._listener.enter(session.peer)
+            self._session(each["peer"]).restore(each, reader)
 
     def check_running(self) -> None:
         """Raise NotRunning when there is nothing to hand over any more."""
@@ -305,18 +309,11 @@ class Engine(Snapshotted):
 
     # Clients
 
-    def _session(self, peer: str | None, refusal: LimitReached | None) -> Session:
-        session = Session(
-            self.broker,
-            self._objects,
-            peer,
-            refusal=refusal,
-            rejections=self._rejections,
-            ended=self._ended,
-        )
+    def _session(self, peer: str | None) -> Session:
+        session = Session(self.broker, self._objects, peer, door=self._door, ended=self._ended)
         self._sessions.add(session)
         return session
 
     def _ended(self, session: Session) -> None:
         self._sessions.discard(session)
-        self._listener.leave(session.peer)
+        self._door.admission.leave(session)

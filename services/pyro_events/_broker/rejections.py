@@ -1,18 +1,28 @@
-"""What clients are refused because of a limit, counted by the limit's name."""
+"""What clients are refused because of a limit: counted by its name, and logged with restraint."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_INTERVAL: Final = 1.0
+"""Seconds between lines of the log about refused handshakes."""
+_log = logging.getLogger("pyro_events")
+
 LIMITS: Final = (
+    "handshake_size",
     "handshake_timeout",
     "ident",
     "max_connections",
     "max_connections_per_peer",
+    "max_handshakes",
     "max_message_size",
     "max_subscribers",
     "max_subscriptions",
@@ -40,3 +50,35 @@ class RejectionCounters(Snapshotted):
     def as_dict(self) -> dict[str, int]:
         """Return the number of rejections for every limit."""
         return dict(self._counts)
+
+
+class RefusalLog:
+    """Logs refused handshakes, at most one line in a second; it tells how many there were.
+
+    `call_later` calls a function after a number of seconds.
+    """
+
+    def __init__(self, call_later: Callable[[float, Callable[[], None]], object]) -> None:
+        self._call_later = call_later
+        self._waiting = False
+        self._more = 0
+        self._last = ""
+
+    def refused(self, text: str) -> None:
+        """Log a refusal now, or with others within a second."""
+        if self._waiting:
+            self._more, self._last = self._more + 1, text
+        else:
+            _log.info("%s", text)
+            self._wait()
+
+    def _wait(self) -> None:
+        self._waiting = True
+        self._call_later(_INTERVAL, self._summarize)
+
+    def _summarize(self) -> None:
+        self._waiting = False
+        if self._more:
+            _log.info("%d more refused; the last: %s", self._more, self._last)
+            self._more = 0
+            self._wait()

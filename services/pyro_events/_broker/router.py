@@ -18,6 +18,7 @@ from pyro_events._broker.match_budget import (
     MatchBudget,
 )
 from pyro_events._protocol.patterns import MATCH_TIMEOUT, Pattern, PatternTimeout
+from pyro_events._protocol.subjects import has_control
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
@@ -250,7 +251,12 @@ class Router(Generic[K]):
             self._quick.pop(text, None)
 
     def _match(self, name: str) -> tuple[dict[K, int], bool]:
-        """Count the subscriptions that match; False when a pattern could not be matched."""
+        """Count the subscriptions that match; False when a pattern could not be matched.
+
+        A subject with control characters, which helpers and stock clients are refused, has none.
+        """
+        if has_control(name):
+            return {}, True
         copies = dict.fromkeys(self._subjects.get(name, ()), 1)
         for watch in self._quick.values():
             if watch.pattern.match(name):

@@ -84,7 +84,7 @@ class BrokerOptions:
     )
     max_connections: int = option(10_000, "connections in all", unit=COUNT, group="limits")
     max_connections_per_peer: int = option(
-        8000, "connections from one address; a Unix socket is one", unit=COUNT, group="limits"
+        8000, "connections from one address, or user of a Unix socket", unit=COUNT, group="limits"
     )
     max_subscribers: int = option(8000, "subscribers in all", unit=COUNT, group="limits")
     max_subscriptions: int = option(
@@ -126,6 +126,10 @@ class Settings(BrokerOptions):
     queue_bytes: int = 16 * MIB
     """Never None here, see `settings_of`."""
     handshake_size: int = 64 << 10
+    max_handshakes: int = 256
+    """Connections in all whose client isn't accepted yet."""
+    max_handshakes_per_peer: int = 32
+    """The same of one address or user, if they take long."""
     batch_events: int = 250
     """Per frame. Every frame costs both ends as much as some fifty events; but a receiver creates
     the objects of a whole frame, and those of a thousand events don't fit a processor's cache."""

@@ -8,7 +8,6 @@ json are quick but for lists and dicts, of which every byte may be one: 16 MB of
 from __future__ import annotations
 
 import re
-import string
 from itertools import count
 from typing import Final
 
@@ -16,18 +15,16 @@ import msgpack
 
 from pyro_events._protocol.byte_checks import check_lengths
 from pyro_wire import framing
+from pyro_wire.serpent_size import more_marks
 
 FEW: Final = 20_000
 """Marks of punctuation that are always allowed: about 20 MB."""
 _HARMLESS: Final = 1000
 """Bytes that are harmless: as many lists, each announced to be as long, take less than 3 MB."""
+_HANDSHAKE: Final = 4 << 10
+"""Bytes of a handshake that isn't msgpack; stock clients send about a hundred."""
 _BYTES_FOR_A_MARK: Final = 80
 _BYTES_FOR_A_CONTAINER: Final = 128
-_WORDS: Final = (string.ascii_letters + string.digits + "_").encode()
-_TEXTS: Final = re.compile(
-    rb"""'(?:[^'\\]++|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)""", re.DOTALL
-)
-"""String literals; one that doesn't end reaches to the end, so that the search is linear."""
 _NO_CONTAINERS: Final = bytes({*range(256)} - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})
 """The bytes that begin neither a list nor a dict in msgpack."""
 _JSON_TEXTS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
@@ -39,6 +36,16 @@ class LimitReached(ValueError):
     def __init__(self, limit: str, text: str) -> None:
         super().__init__(text)
         self.limit = limit
+
+
+def check_handshake(serializer: int, data: bytes) -> None:
+    """Raise LimitReached for a handshake that a client may not send before it is accepted."""
+    if len(data) <= _HARMLESS:
+        return
+    if serializer == framing.MSGPACK:
+        check_msgpack(data, _HARMLESS)
+    elif len(data) > _HANDSHAKE or more_marks(data, _HARMLESS):
+        raise LimitReached("handshake_size", "the handshake is too large; use msgpack")
 
 
 def check_request(serializer: int, data: bytes, max_message_size: int) -> None:
@@ -60,9 +67,7 @@ def check_serpent(data: bytes, max_message_size: int) -> None:
     They are counted by the marks between them; what is inside strings costs next to nothing.
     """
     limit = max(FEW, max_message_size // _BYTES_FOR_A_MARK)
-    if len(data) <= limit or _marks(data) <= limit:
-        return
-    if _marks(_TEXTS.sub(b"'", data, limit + 1)) > limit:  # each string is a mark at least
+    if more_marks(data, limit):
         raise LimitReached(
             "max_message_size",
             f"the message has too many values for the serializer serpent, with more than {limit} "
@@ -112,7 +117,3 @@ def _too_many_containers(limit: int) -> LimitReached:
 
 def _brackets(data: bytes) -> int:
     return data.count(b"[") + data.count(b"{")
-
-
-def _marks(data: bytes) -> int:
-    return len(data.translate(None, _WORDS))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pyro_events._protocol.patterns import Pattern
 
 MAX_SUBJECT = 255
 """Characters that a subject may have."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def check_subjects(subjects: object) -> tuple[str, ...]:
     """Return one subject or a sequence of them as a tuple, in order and as written.
 
-    Raises TypeError for anything but text, and ValueError for an empty or too long subject.
+    Raises TypeError for anything but text, and ValueError for a subject that is empty, too long or
+    has control characters.
     """
-    if type(subjects) is str and 0 < len(subjects) <= MAX_SUBJECT and subjects.isascii():
+    if type(subjects) is str and 0 < len(subjects) <= MAX_SUBJECT and _is_plain(subjects):
         return (subjects,)  # the most common case
     texts = _texts(subjects, "subject")
     for text in texts:
@@ -24,6 +27,7 @@ def check_subjects(subjects: object) -> tuple[str, ...]:
                 f"subject {text[:40]!r}… has {len(text)} characters; "
                 f"at most {MAX_SUBJECT} are allowed"
             )
+        check_control(text, "subject")
     return texts
 
 
@@ -81,6 +85,21 @@ def _text(text: object, place: str) -> str:
         raise ValueError(f"{place} is empty")
     check_encodable(text, place)
     return str(text)
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def has_control(text: str) -> bool:
+    """Return whether there are control characters in the text, such as those of a terminal."""
+    return _CONTROL.search(text) is not None
+
+
+def check_control(text: str, what: str) -> None:
+    """Raise ValueError if there are control characters in the text."""
+    if has_control(text):
+        raise ValueError(f"{what} {text!r:.60} has control characters, which are not allowed")
 
 
 def check_encodable(text: str, place: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyro_events._broker.delivery.subscriber import ITEM_OVERHEAD
 from pyro_events._protocol.decode_limits import LimitReached
-from pyro_events._protocol.subjects import MAX_SUBJECT, check_subjects
+from pyro_events._protocol.subjects import MAX_SUBJECT, check_control, check_subjects
 
 if TYPE_CHECKING:
     from pyro_events._protocol.event import Item
@@ -78,6 +78,7 @@ def check_id(what: str, value: object) -> str:
         raise TypeError(f"{what} must be a str, not {type(value).__name__}")
     if not 0 < len(value) <= _MAX_ID:
         raise ValueError(f"{what} must have from 1 to {_MAX_ID} characters")
+    check_control(value, what)
     return value
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from Pyro5 import core, errors
 from Pyro5.serializers import all_exceptions, serializers_by_id
 
-from pyro_events._protocol.decode_limits import LimitReached, check_request
+from pyro_events._protocol.decode_limits import LimitReached, check_handshake, check_request
 from pyro_wire import framing
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def serializer_of(number: int, *, trusted: bool) -> Any:
 
 def decode_connect(frame: Frame, *, trusted: bool) -> tuple[object, str]:
     """Return the handshake data and the wanted object of a CONNECT frame; may raise anything."""
-    data = serializer_of(frame.serializer, trusted=trusted).loads(frame.data)
+    serializer = serializer_of(frame.serializer, trusted=trusted)
+    check_handshake(frame.serializer, frame.data)
+    data = serializer.loads(frame.data)
     if not isinstance(data, dict) or not isinstance(data.get("object"), str):
         raise errors.ProtocolError("the handshake names no object")
     return data.get("handshake"), data["object"]

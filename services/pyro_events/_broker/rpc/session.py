@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from Pyro5.errors import DaemonError, PyroError
 
 from pyro_events._broker.delivery.publication import PendingResult
+from pyro_events._broker.net.address import user
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.rpc import calls
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.stream import StreamSubscriber
-    from pyro_events._broker.rejections import RejectionCounters
+    from pyro_events._broker.net.admission import Admission, GuessDelays
+    from pyro_events._broker.rejections import RefusalLog, RejectionCounters
     from pyro_events._broker.snapshot.transfer import SnapshotReader
 
 HELPER_PROTOCOL = 1
@@ -34,12 +36,22 @@ HELPER_PROTOCOL = 1
 _log = logging.getLogger("pyro_events")
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What all sessions have in common about who comes in."""
+
+    admission: Admission
+    delays: GuessDelays
+    rejections: RejectionCounters
+    log: RefusalLog
+
+
 class Session(Snapshotted):
-    """Serves one client. `refusal` is the reason why it is refused, or None."""
+    """Serves one client, at an address or, if `peer` is None, at the end of a Unix socket."""
 
     __slots__ = (
-        "_broker", "_deadline", "_ended", "_ending", "_objects", "_refusal", "_rejections",
-        "_streamed", "_welcome", "connection", "patience", "peer", "stream",
+        "_broker", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
+        "_streamed", "_welcome", "connection", "origin", "patience", "peer", "stream",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
@@ -47,13 +59,11 @@ class Session(Snapshotted):
         parts=("_deadline",),
         init=("peer", "connection", "stream"),
         stream=FieldCodec(lambda stream, _: None if stream is None or stream.gone else stream.key),
-        _refusal=FieldCodec(
-            lambda refusal, _: refusal and (refusal.limit, str(refusal)),
-            lambda values, _: values and LimitReached(*values),
-        ),
     )  # fmt: skip
     TRANSIENT: ClassVar = (
-        "_broker", "_objects", "_rejections", "_ended",
+        "_broker", "_objects", "_door", "_ended",
+        "origin",  # it follows from the peer and the socket
+        "_refuse",  # a refusal that is delayed becomes a timeout
         "_ending",  # then there is no handover
     )  # fmt: skip
 
@@ -63,8 +73,7 @@ class Session(Snapshotted):
         objects: dict[str, Any],
         peer: str | None,
         *,
-        refusal: LimitReached | None,
-        rejections: RejectionCounters,
+        door: Door,
         ended: Callable[[Session], None],
     ) -> None:
         self.peer = peer
@@ -73,9 +82,12 @@ class Session(Snapshotted):
         self.stream: StreamSubscriber | None = None
         self._broker = broker
         self._objects = objects
-        self._refusal = refusal
-        self._rejections = rejections
+        self._door = door
         self._ended = ended
+        self._refuse: Callable[[], None] | None = None
+        """Sends a refusal that is delayed."""
+        self.origin = peer or ""
+        """The address, or the user at the other end of a Unix socket."""
         self._welcome = False
         self._ending = False
         self._streamed = False
@@ -84,13 +96,15 @@ class Session(Snapshotted):
         """For the handshake."""
 
     def __str__(self) -> str:
-        return f"client {self.peer or 'on this machine'}"
+        return f"client {self.origin}"
 
     def begin(self, sock: socket.socket) -> None:
         """Serve the client at the other end of this socket."""
         settings = self._broker.settings
+        self.origin = self.peer or user(sock)
         self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
         self._deadline.set(settings.handshake_timeout)
+        self._door.admission.arrive(self)
 
     def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
         """Continue to serve, when the loop runs, the client that another process has served."""
@@ -99,11 +113,16 @@ class Session(Snapshotted):
         settings = broker.settings
         size = settings.max_message_size if self._welcome else settings.handshake_size
         sock = reader.socket(values["connection"]["_sock"])
+        self.origin = self.peer or user(sock)
         self.connection = ServerConnection(broker.loop, sock, size, self, configured=True)
         self.connection.restore(values["connection"], reader)
         if values["stream"] is not None:
             self.stream = broker.streams[values["stream"]]
             self.stream.rejoin(self.connection)
+        if self._welcome:
+            self._door.admission.enter(self)
+        else:
+            self._door.admission.arrive(self)
 
     def check_no_stream(self) -> None:
         """Raise ValueError if the connection is a stream already."""
@@ -165,20 +184,39 @@ class Session(Snapshotted):
         if frame.type != framing.CONNECT:
             raise ProtocolError("the first message is not a CONNECT")
         try:
-            if self._refusal is not None:
-                raise self._refusal  # noqa: TRY301 - one way to refuse
             answer = self._greet(frame)
+            self._door.admission.accept(self)
         except Exception as error:  # noqa: BLE001 - a client's data can make the serializer raise anything
-            if error is not self._refusal:
-                self._rejections.count(error)
-            _log.info("%s is refused: %s", self, calls.describe(error))
-            self.connection.send(calls.encode_connect(frame, framing.CONNECTFAIL, str(error)))
-            self.connection.finish("refused")
+            self._reject(frame, error)
             return
         self._welcome = True
         self._deadline.cancel()
         self.connection.reader.max_size = self._broker.settings.max_message_size
         self.connection.send(calls.encode_connect(frame, framing.CONNECTOK, answer))
+
+    def _reject(self, frame: Frame, error: Exception) -> None:
+        """Answer with the reason: at once, but for one who may be guessing the identification."""
+        door = self._door
+        door.rejections.count(error)
+        door.log.refused(f"{self} is refused: {calls.describe(error)}")
+
+        def refuse() -> None:
+            self._deadline.cancel()
+            self.connection.send(calls.encode_connect(frame, framing.CONNECTFAIL, str(error)))
+            self.connection.finish("refused")
+
+        if isinstance(error, LimitReached) and error.limit == "ident":
+            self.connection.pause()
+            self._refuse = refuse
+            self._deadline.cancel()  # it may be sooner than that of the handshake
+            self._deadline.set(door.delays.next(self.origin))
+        else:
+            refuse()
+
+    def dismiss(self, reason: LimitReached) -> None:
+        """Close the connection at once, before its handshake, and count the reason."""
+        self._door.rejections.count(reason)
+        self.connection.close(str(reason))
 
     def _greet(self, frame: Frame) -> dict[str, object]:
         data, object_id = calls.decode_connect(frame, trusted=self._broker.settings.trusted)
@@ -205,10 +243,12 @@ class Session(Snapshotted):
         return {"handshake": greeting, "meta": daemon.get_metadata(self, object_id)}
 
     def _too_late(self) -> None:
+        if self._refuse is not None:
+            self._refuse()
+            return
         limit = self._broker.settings.handshake_timeout
         error = LimitReached("handshake_timeout", f"no handshake within {limit:g} s")
-        self._rejections.count(error)
-        self.connection.close(str(error))
+        self.dismiss(error)
 
     # Requests
 
@@ -260,7 +300,7 @@ class Session(Snapshotted):
 
     def _count_failure(self, error: Exception) -> None:
         self._broker.counters.refused += 1
-        self._rejections.count(error)
+        self._door.rejections.count(error)
 
     def _answer(self, frame: Frame, value: object) -> None:
         self._broker.flush_roster()

@@ -8,6 +8,8 @@ from Pyro5.client import Proxy
 from Pyro5.core import URI
 from Pyro5.errors import PyroError
 
+from pyro_events._protocol.subjects import check_control
+
 _MAX_PORT = 65535
 _MAX_URI = 1000
 _ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - what must not be in an address
@@ -72,6 +74,7 @@ def _parse(text: str) -> URI:
 def _usable(uri: URI, peer: str | None) -> URI:
     if len(str(uri)) > _MAX_URI:
         raise ValueError(f"subscriber {str(uri)[:40]}… is longer than {_MAX_URI} characters")
+    check_control(str(uri), "subscriber")
     if uri.protocol != "PYRO":
         raise ValueError(
             f"subscriber {uri} must be resolved first: pass a PYRO: URI or a bound proxy"
