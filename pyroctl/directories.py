@@ -108,9 +108,8 @@ def _make(path: str, allowed: int, *, follow: bool) -> None:
 
 
 def _not_ours(error: PermissionError) -> NotPermitted:
-    return NotPermitted(
-        f"{error.filename}: {error.strerror}"
-        if not isinstance(error, NotTrustedError)
-        else f"{error.filename} {error.strerror}",
-        hint="choose another directory with --root",
-    )
+    colon = "" if isinstance(error, NotTrustedError) else ":"
+    hint = "choose another directory with --root"
+    if os.geteuid() == 0:
+        hint += ", or run the command as the configuration file's owner: --as-owner"
+    return NotPermitted(f"{error.filename}{colon} {error.strerror}", hint=hint)

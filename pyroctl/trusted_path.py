@@ -8,6 +8,7 @@ root has another number). All methods raise OSError.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -92,10 +93,8 @@ class _Walk:
                 return inner
             os.close(inner)
             raise
-        try:
+        with contextlib.suppress(FileExistsError):  # another process was faster
             os.mkdir(part, PRIVATE, dir_fd=self.fd)
-        except FileExistsError:
-            pass  # another process was faster
         return os.open(part, _DIRECTORY, dir_fd=self.fd)
 
     def _leave(self, target: str) -> None:

@@ -11,6 +11,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.accounts import describe_user
 from pyroctl.control.protocol import ALIVE_INTERVAL, Decoder, Message, encode, request
 from pyroctl.errors import ManagerNotRunning, NoAnswer, NotPermitted
 from pyroctl.lockfile import lock_holder
@@ -160,9 +161,13 @@ def peer_uid(sock: socket.socket) -> int:
 
 
 def _check_owner(sock: socket.socket, paths: Paths) -> None:
-    """Raise NotPermitted if neither this user nor root started the manager."""
-    if os.geteuid() != 0 and peer_uid(sock) not in {0, os.geteuid()}:
-        raise _not_permitted(paths)
+    """Raise NotPermitted unless the manager is that of this user, root or the deployment's owner.
+
+    That holds for root, too: what a stranger's process answers must not lead its commands.
+    """
+    uid = peer_uid(sock)
+    if uid not in {0, os.geteuid(), paths.owner}:
+        raise _not_permitted(paths, uid)
 
 
 def _no_answer(paths: Paths) -> NoAnswer:
@@ -178,8 +183,11 @@ def _log_hint(paths: Paths) -> str:
     return f"see {paths.manager_log}"
 
 
-def _not_permitted(paths: Paths) -> NotPermitted:
+def _not_permitted(paths: Paths, uid: int | None = None) -> NotPermitted:
+    owner = "" if uid is None else f", {describe_user(uid)}"
     return NotPermitted(
-        f"the manager of {paths.run} belongs to another user",
-        hint="run the command as the user who started it, or as root",
+        f"the manager of {paths.run} belongs to another user{owner}",
+        hint="run the command as the user who started it, or as root"
+        if os.geteuid()
+        else "run the command as that user",
     )

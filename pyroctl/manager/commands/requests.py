@@ -173,9 +173,7 @@ class Requests:
         self, names: Sequence[str], args: Message, send: Send
     ) -> Message:
         unit = self._supervisor.event_service(names)
-        options = unit.spec.options
-        assert isinstance(options, EventServiceOptions)
-        data = {"service": unit.name, "uri": unit.uri, "ident_file": options.ident_file}
+        data = {"service": unit.name, "uri": unit.uri}
         return {"data": data, "errors": [], "exit_code": 0}
 
     async def _start(
