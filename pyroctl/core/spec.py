@@ -75,6 +75,7 @@ OnRestart = Annotated[Literal["notify", "handover"], _CHOICE]
 OnNeeds = Annotated[Literal["keep", "restart", "stop"], _CHOICE]
 OnFailure = Annotated[Literal["keep", "shutdown"], _CHOICE]
 Orphans = Annotated[Literal["stop", "adopt"], _CHOICE]
+Role = Annotated[Literal["view", "operate", "configure"], _CHOICE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +322,16 @@ KIND_NAMES: Mapping[type[Options], str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class AllowSpec:
+    """What users and groups may do with the manager; `core.access` has what a role permits."""
+
+    role: Role
+    users: Names = ()
+    """Names or numbers."""
+    groups: Names = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """Everything that one manager supervises."""
 
@@ -333,6 +344,8 @@ class Deployment:
     """The configuration file; None for the built-in deployment."""
     orphans: Orphans = "stop"
     """Whether the services end when the manager is killed, or the next manager adopts them."""
+    allow: Annotated[Live[tuple[AllowSpec, ...]], TypeName("Allow")] = ()
+    """The users of the manager besides its own user and root."""
 
 
 def builtin_deployment(directory: str) -> Deployment:
