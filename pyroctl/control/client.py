@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyroctl.accounts import describe_user
 from pyroctl.control.protocol import ALIVE_INTERVAL, Decoder, Message, encode, request
@@ -94,13 +94,23 @@ def _connect(paths: Paths) -> socket.socket:
 def manager_pid(paths: Paths) -> int | None:
     """Return the pid of the process that holds the deployment's lock, or None if there is none.
 
-    0 if it is unknown. Raises NotPermitted when the lock belongs to another user.
+    0 if it is unknown. Raises NotPermitted when the lock belongs to another user whose manager
+    accepts no connection of ours.
     """
     try:
         holder = _holder(paths, paths.lock)
     except PermissionError:
-        raise _not_permitted(paths) from None
+        return _peer_pid(paths)
     return None if holder is None else holder.pid
+
+
+def _peer_pid(paths: Paths) -> int:
+    """Return the pid of a manager that is shared: its socket is, and its lock is not."""
+    try:
+        with _connect(paths) as sock:
+            return _credentials(sock)[0]
+    except OSError:
+        raise _not_permitted(paths) from None
 
 
 def crashed_manager(paths: Paths) -> int | None:
@@ -155,9 +165,16 @@ class SocketAddress:
 
 def peer_uid(sock: socket.socket) -> int:
     """Return the user ID of the process at the other end (SO_PEERCRED)."""
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    uid: Any = struct.unpack("3i", credentials)[1]
-    return int(uid)
+    return _credentials(sock)[1]
+
+
+def _credentials(sock: socket.socket) -> tuple[int, int, int]:
+    """Return process, user and group at the other end, as the kernel attests them."""
+    size = struct.calcsize("3i")
+    pid, uid, gid = struct.unpack(
+        "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    )
+    return pid, uid, gid
 
 
 def _check_owner(sock: socket.socket, paths: Paths) -> None:

@@ -38,12 +38,13 @@ def as_member(open_deployment: Deployment):
 
 @needs_root
 def test_a_group_shares_a_deployment(open_deployment: Deployment, as_member) -> None:
-    """Each role permits what it says; a refusal is exit 4; a reload changes roles at once."""
+    """A viewer sees status and logs; a refusal is exit 4 and says who, what, and who grants it."""
     deployment = open_deployment
     config = deployment.configure(allow("view") + TICKS)
     deployment.run("start")
     assert "tick     running" in as_member("status").stdout
     assert "hello" in as_member("logs").stdout
+    assert f"(pid {deployment.manager_pid()}) answers" in as_member("ping").stdout
     refused = as_member("restart", "tick")
     assert refused.returncode == 4
     assert (
@@ -53,19 +54,25 @@ def test_a_group_shares_a_deployment(open_deployment: Deployment, as_member) -> 
     assert f"root (uid 0), who runs the manager, grants it with [[manager.allow]] in {config}" in (
         refused.stderr
     )
-    config.write_text(allow("operate") + TICKS)
-    assert "manager.allow" in deployment.run("reload").stdout
+    assert as_member("shutdown").returncode == 4
+    assert as_member("status", groups=()).returncode == 4
+
+
+@needs_root
+def test_a_reload_changes_roles_at_once(open_deployment: Deployment, as_member) -> None:
+    """What an operator does is logged with the name; whoever loses the role is locked out."""
+    deployment = open_deployment
+    config = deployment.configure(allow("operate") + TICKS)
+    deployment.run("start")
     pid = deployment.service("tick")["pid"]
     assert as_member("restart", "tick").returncode == 0
     assert deployment.service("tick")["pid"] != pid
     assert f"restart, requested by nobody (uid {OTHER})" in deployment.manager_log()
-    assert as_member("shutdown").returncode == 4
-    assert as_member("status", groups=()).returncode == 4
     config.write_text(TICKS)
-    deployment.run("reload")
+    assert "manager.allow" in deployment.run("reload").stdout
     assert as_member("status").returncode == 4
     config.write_text(allow("configure") + TICKS)
-    deployment.run("reload")
+    deployment.ask("reload")
     assert as_member("shutdown").returncode == 0
     eventually(lambda: not deployment.processes())
 
