@@ -92,7 +92,7 @@ def test_a_shared_socket_is_made_again_as_it_was(open_deployment: Deployment, as
 
 def test_rules_are_checked(deployment: Deployment) -> None:
     """A role that isn't one, or a rule for nobody, has its place; unknown names are warnings."""
-    path = deployment.configure('[[manager.allow]]\nrole = "veiw"\n\n' + TICKS)
+    path = deployment.configure('[[manager.allow]]\nrole = "views"\n\n' + TICKS)
     refused = deployment.run("config", "check", code=6).stderr
     assert 'did you mean "view"?' in refused
     path.write_text('[[manager.allow]]\nrole = "view"\n\n' + TICKS)
