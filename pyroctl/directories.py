@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from typing import TYPE_CHECKING
 
+from pyroctl.accounts import describe_user
 from pyroctl.errors import NotPermitted, PyroctlError
+from pyroctl.trusted_path import PRIVATE, NotTrustedError, open_directory
 
-PRIVATE = 0o700
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 OTHERS_WRITE = 0o022
 
 
 def make_private(path: str) -> None:
     """Create the directory if it is missing, and ensure that nobody else may enter it.
 
-    Raises NotPermitted if it belongs to another user, PyroctlError if it is a symbolic link or
-    can't be created.
+    Raises NotPermitted if it, or a directory or link above it, belongs to another user;
+    PyroctlError if it is a symbolic link or can't be created.
     """
-    _make(path, PRIVATE, os.O_NOFOLLOW)
+    _make(path, PRIVATE, follow=False)
 
 
 def make_unshared(path: str, *, follow: bool = False) -> None:
     """Do the same, but ensure only that nobody else may write there; `follow` permits a link."""
-    _make(path, ~OTHERS_WRITE, 0 if follow else os.O_NOFOLLOW)
+    _make(path, ~OTHERS_WRITE, follow=follow)
+
+
+def check(paths: Iterable[str]) -> None:
+    """Raise NotPermitted if another user decides where one of the directories is."""
+    for path in paths:
+        try:
+            os.close(open_directory(path))
+        except NotTrustedError as error:
+            raise _not_ours(error) from None
+        except OSError:
+            pass  # missing; or whoever makes it will find the reason
+
+
+def open_own(path: str) -> int:
+    """Return a descriptor of a directory of ours; raise OSError."""
+    fd = open_directory(path, follow=False)
+    if os.fstat(fd).st_uid == os.geteuid():
+        return fd
+    os.close(fd)
+    raise NotTrustedError(errno.EPERM, "belongs to another user", path)
 
 
 def make_again(path: str, permissions: int) -> None:
@@ -30,12 +56,14 @@ def make_again(path: str, permissions: int) -> None:
 
     If another process was faster, it stays as it is.
     """
-    os.makedirs(os.path.dirname(path), mode=PRIVATE, exist_ok=True)
+    parent = open_directory(os.path.dirname(path), create=True)
     try:
-        os.mkdir(path, mode=PRIVATE)
+        os.mkdir(os.path.basename(path), mode=PRIVATE, dir_fd=parent)
     except FileExistsError:
         return
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    finally:
+        os.close(parent)
+    fd = open_directory(path, follow=False)
     try:
         os.fchmod(fd, permissions)
     finally:
@@ -59,27 +87,29 @@ def identity(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _make(path: str, allowed: int, flags: int) -> None:
+def _make(path: str, allowed: int, *, follow: bool) -> None:
     try:
-        os.makedirs(path, mode=PRIVATE, exist_ok=True)
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | flags)
+        fd = open_directory(path, create=True, follow=follow)
         try:
             status = os.fstat(fd)
             if status.st_uid != os.geteuid():
-                raise _not_ours(path)
+                owner = describe_user(status.st_uid)
+                raise NotTrustedError(errno.EPERM, f"belongs to another user, {owner}", path)
             found = stat.S_IMODE(status.st_mode)
             if found & ~allowed:
                 os.fchmod(fd, found & allowed)
         finally:
             os.close(fd)
-    except PermissionError:
-        raise _not_ours(path) from None
+    except PermissionError as error:
+        raise _not_ours(error) from None
     except OSError as error:
-        why = "it is a symbolic link" if flags and os.path.islink(path) else error.strerror
+        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
         raise PyroctlError(f"cannot create {path}: {why}") from None
 
 
-def _not_ours(path: str) -> NotPermitted:
-    return NotPermitted(
-        f"{path} belongs to another user", hint="choose another directory with --root"
-    )
+def _not_ours(error: PermissionError) -> NotPermitted:
+    colon = "" if isinstance(error, NotTrustedError) else ":"
+    hint = "choose another directory with --root"
+    if os.geteuid() == 0:
+        hint += ", or run the command as the configuration file's owner: --as-owner"
+    return NotPermitted(f"{error.filename}{colon} {error.strerror}", hint=hint)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
+from os.path import join
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyroctl.lockfile import lock_holder
@@ -21,13 +22,15 @@ LONGEST_PATH = 107
 
 
 class Paths(NamedTuple):
-    """The directories of one deployment, absolute."""
+    """The directories of one deployment, absolute, and whose they are."""
 
     run: str
     """Control socket, notification sockets: mode 0700. It may vanish while the manager lives."""
     state: str
     """Locks and what belongs to them: nobody cleans this directory."""
     logs: str
+    owner: int | None = None
+    """The user whose manager commands believe, besides that of root and their own."""
 
     @property
     def socket(self) -> str:
@@ -98,11 +101,12 @@ def deployment_paths(config: str | None, root: str | None, environ: Mapping[str,
     directory if there is one, and everything else in the user's state directory (XDG). If the path
     of the runtime directory is too long for a socket, a short one replaces it. A living manager's
     runtime directory is where its lock file says: it may have been started with other variables.
+    The deployment's owner is that of the file, or else of the directory `root`.
     """
     runtime_home = environ.get("XDG_RUNTIME_DIR")
+    base = os.path.abspath(root or "")
     if root is not None:
-        base = os.path.abspath(root)
-        paths = Paths(*(os.path.join(base, name) for name in ("run", "state", "logs")))
+        paths = Paths(join(base, "run"), join(base, "state"), join(base, "logs"))
     else:
         identity = _identity(config)
         state = os.path.join(_state_home(environ), identity)
@@ -115,6 +119,9 @@ def deployment_paths(config: str | None, root: str | None, environ: Mapping[str,
         holder = lock_holder(paths.lock)
         if holder is not None and os.path.isabs(holder.run):
             paths = paths._replace(run=holder.run)
+    with contextlib.suppress(OSError):
+        if config is not None or root is not None:
+            paths = paths._replace(owner=os.stat(config or base).st_uid)
     return paths
 
 

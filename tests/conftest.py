@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,6 @@ from tests.harness import Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FOREIGN = (
     *("PYRO", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "NO_COLOR", "FORCE_COLOR", "CLICOLOR"),
@@ -46,6 +47,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for number in range(workers)
         for item in (*long[number::workers], *short[number * share : (number + 1) * share])
     ]
+
+
+@pytest.fixture
+def open_deployment() -> Iterator[Deployment]:
+    """A deployment in a directory that every user may enter."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        root.chmod(0o755)
+        found = Deployment(root)
+        try:
+            yield found
+        finally:
+            found.close()
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ class App:
     def __init__(self) -> None:
         self.config_option: str | None = None
         self.root: str | None = os.environ.get("PYROCTL_ROOT") or None
+        self.as_owner = False
+        """Whether root becomes the deployment's owner, see `cli.as_owner`."""
         self.output = Output()
         self.output.deployment = self._selection
         self.touched = False
@@ -45,7 +47,8 @@ class App:
     def _selection(self) -> list[str]:
         """Return the options that select this deployment, for other commands."""
         root = [] if self.root in {None, os.environ.get("PYROCTL_ROOT")} else ["--root", self.root]
-        return [*root, *(["-c", self.config_option] if self.config_option else [])]
+        owner = ["--as-owner"] if self.as_owner else []
+        return [*root, *(["-c", self.config_option] if self.config_option else []), *owner]
 
     def require_config(self) -> str:
         """Return the configuration file; raises PyroctlError for the built-in deployment."""

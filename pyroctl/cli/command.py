@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli.app import App
+from pyroctl.cli.as_owner import become_owner
 from pyroctl.cli.options import global_options
 from pyroctl.cli.output import Result
 
@@ -34,6 +35,8 @@ class Command(click.Command):
         """Run the command, and store its name for the envelope."""
         app = ctx.find_root().ensure_object(App)
         app.output.command = ctx.command_path.split()[1:]
+        if app.as_owner:
+            become_owner(app)
         result: Result = super().invoke(ctx)
         return result
 

@@ -18,6 +18,12 @@ def global_options() -> list[click.Option]:
             "config_option", "-c", "--config", metavar="FILE", help="Use this configuration file."
         ),
         _option("root", "--root", metavar="DIR", help=dir_help),
+        _option(
+            "as_owner",
+            "--as-owner",
+            is_flag=True,
+            help="As root, do it as the configuration file's owner.",
+        ),
         _option("json", "--json", is_flag=True, help="Print one JSON object instead of text."),
         _option("color", "--color", type=when, help="When to use colours."),
         _option("verbose", "-v", "--verbose", count=True, help="Print more details."),

@@ -9,8 +9,9 @@ import os
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pyroctl.accounts import describe_user
 from pyroctl.control.protocol import ALIVE_INTERVAL, Decoder, Message, encode, request
 from pyroctl.errors import ManagerExited, ManagerNotRunning, NoAnswer, NotPermitted
 from pyroctl.lockfile import lock_holder
@@ -93,13 +94,23 @@ def _connect(paths: Paths) -> socket.socket:
 def manager_pid(paths: Paths) -> int | None:
     """Return the pid of the process that holds the deployment's lock, or None if there is none.
 
-    0 if it is unknown. Raises NotPermitted when the lock belongs to another user.
+    0 if it is unknown. Raises NotPermitted when the lock belongs to another user whose manager
+    accepts no connection of ours.
     """
     try:
         holder = _holder(paths, paths.lock)
     except PermissionError:
-        raise _not_permitted(paths) from None
+        return _peer_pid(paths)
     return None if holder is None else holder.pid
+
+
+def _peer_pid(paths: Paths) -> int:
+    """Return the pid of a manager that is shared: its socket is, and its lock is not."""
+    try:
+        with _connect(paths) as sock:
+            return _credentials(sock)[0]
+    except OSError:
+        raise _not_permitted(paths) from None
 
 
 def crashed_manager(paths: Paths) -> int | None:
@@ -154,15 +165,26 @@ class SocketAddress:
 
 def peer_uid(sock: socket.socket) -> int:
     """Return the user ID of the process at the other end (SO_PEERCRED)."""
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    uid: Any = struct.unpack("3i", credentials)[1]
-    return int(uid)
+    return _credentials(sock)[1]
+
+
+def _credentials(sock: socket.socket) -> tuple[int, int, int]:
+    """Return process, user and group at the other end, as the kernel attests them."""
+    size = struct.calcsize("3i")
+    pid, uid, gid = struct.unpack(
+        "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    )
+    return pid, uid, gid
 
 
 def _check_owner(sock: socket.socket, paths: Paths) -> None:
-    """Raise NotPermitted if neither this user nor root started the manager."""
-    if os.geteuid() != 0 and peer_uid(sock) not in {0, os.geteuid()}:
-        raise _not_permitted(paths)
+    """Raise NotPermitted unless the manager is that of this user, root or the deployment's owner.
+
+    That holds for root, too: what a stranger's process answers must not lead its commands.
+    """
+    uid = peer_uid(sock)
+    if uid not in {0, os.geteuid(), paths.owner}:
+        raise _not_permitted(paths, uid)
 
 
 def _no_answer(paths: Paths) -> NoAnswer:
@@ -178,8 +200,11 @@ def _log_hint(paths: Paths) -> str:
     return f"see {paths.manager_log}"
 
 
-def _not_permitted(paths: Paths) -> NotPermitted:
+def _not_permitted(paths: Paths, uid: int | None = None) -> NotPermitted:
+    owner = "" if uid is None else f", {describe_user(uid)}"
     return NotPermitted(
-        f"the manager of {paths.run} belongs to another user",
-        hint="run the command as the user who started it, or as root",
+        f"the manager of {paths.run} belongs to another user{owner}",
+        hint="run the command as the user who started it, or as root"
+        if os.geteuid()
+        else "run the command as that user",
     )

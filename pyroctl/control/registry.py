@@ -12,7 +12,8 @@ import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyroctl.control.client import manager_pid
-from pyroctl.errors import NotPermitted
+from pyroctl.directories import make_private
+from pyroctl.errors import NotPermitted, PyroctlError
 from pyroctl.paths import Paths, deployment_paths, registry_directory
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def enter(paths: Paths, name: str, config: str | None, environ: Mapping[str, str
     root = None if paths == deployment_paths(config, None, environ) else os.path.dirname(paths.logs)
     facts = {"name": name, "root": root, "config": config, "paths": paths._asdict()}
     file = _file(paths, environ)
-    with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
+    with contextlib.suppress(OSError, PyroctlError):
+        make_private(os.path.dirname(file))
         temporary = f"{file}.{os.getpid()}"
         with open(temporary, "w", encoding="utf-8") as target:
             json.dump(facts, target)

@@ -22,18 +22,23 @@ from pyroctl.control.protocol import (
     encode,
 )
 from pyroctl.directories import identity
-from pyroctl.errors import NotPermitted, PyroctlError
+from pyroctl.errors import PyroctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     Progress = Callable[[Message], None]
     Handler = Callable[[str, Message, Progress], Awaitable[Message]]
+    Permit = Callable[[int, Collection[int], str | None], None]
 
 REQUEST_TIMEOUT = 10.0
 """Seconds that a client has to send its request."""
 TURNS_TO_ACCEPT = 10
 """Turns of the event loop until asyncio has started a task for a connection just accepted."""
+SO_PEERGROUPS = 59
+"""Of Linux; Python has no name for it."""
+LARGEST_OPTION = 1024
+"""Bytes that Python reads of an option: 256 groups."""
 DRAIN_TIMEOUT = 1.0
 """Seconds for the last replies when the server stops."""
 KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
@@ -46,12 +51,14 @@ class ControlServer:
 
     The handler receives the verb, the arguments and a function that sends progress messages. It
     returns the reply; a PyroctlError that it raises becomes an error reply. It is cancelled when
-    the client leaves only if the argument `until_left` asks for that.
+    the client leaves only if the argument `until_left` asks for that. `permit` gets user and groups
+    of the client and the verb, None before the request is read, and raises NotPermitted.
     """
 
-    def __init__(self, path: str, handler: Handler) -> None:
+    def __init__(self, path: str, handler: Handler, permit: Permit) -> None:
         self._path = path
         self._handler = handler
+        self._permit = permit
         self._server: asyncio.Server | None = None
         self._file: tuple[int, int] | None = None
         self._conversations: set[asyncio.Task[None]] = set()
@@ -133,8 +140,11 @@ class ControlServer:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            _check_peer(writer)
+            sock = writer.get_extra_info("socket")
+            peer = peer_uid(sock), peer_groups(sock)
+            self._permit(*peer, None)
             do, args = await asyncio.wait_for(_read_request(reader), REQUEST_TIMEOUT)
+            self._permit(*peer, do)
             if _client_has_left(writer):
                 log.warning("%r was not carried out: the client has left", do)
                 return
@@ -196,10 +206,13 @@ async def _keep_alive(send: Callable[[Message], None]) -> None:
         send({"kind": "alive"})
 
 
-def _check_peer(writer: asyncio.StreamWriter) -> None:
-    uid = peer_uid(writer.get_extra_info("socket"))
-    if uid not in {0, os.geteuid()}:
-        raise NotPermitted(f"user ID {uid} may not control this manager")
+def peer_groups(sock: socket.socket) -> Collection[int]:
+    """Return all groups of the process at the other end (SO_PEERGROUPS, unix(7))."""
+    try:
+        found = sock.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, LARGEST_OPTION)
+    except OSError:  # in more groups than there is place for
+        return ()
+    return memoryview(found).cast("I").tolist()
 
 
 def _client_has_left(writer: asyncio.StreamWriter) -> bool:

@@ -11,6 +11,7 @@ from pyroctl.core import plan
 from pyroctl.core.keys import keys_of, written
 from pyroctl.core.spec import (
     KIND_NAMES,
+    Deployment,
     EventServiceOptions,
     LogSpec,
     NameServerOptions,
@@ -19,8 +20,6 @@ from pyroctl.core.spec import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from pyroctl.core.spec import Deployment
 
 
 @cache
@@ -60,8 +59,13 @@ def service_changes(old: ServiceSpec, new: ServiceSpec) -> tuple[KeyChange, ...]
 
 
 def manager_changes(old: Deployment, new: Deployment) -> tuple[KeyChange, ...]:
-    """Return the keys of `[manager]` that differ; all of them wait for the next manager."""
+    """Return the keys of `[manager]` that differ; some wait for the next manager, see `waits`."""
     return tuple(_changes(old, new))
+
+
+def waits(change: KeyChange) -> bool:
+    """Return whether a change of a key of `[manager]` takes effect when the manager restarts."""
+    return not any(key.live and key.name == change.key for key in keys_of(Deployment))
 
 
 def moved_name_server(name: str, old: Deployment, new: Deployment) -> KeyChange | None:

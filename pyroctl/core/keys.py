@@ -60,7 +60,7 @@ def written(key: Key, value: Any) -> Any:
         case int() if key.type == "Umask":
             return f"{value:04o}"
         case tuple():
-            return list(value)
+            return [written_table(each) if is_dataclass(each) else each for each in value]
     if not is_dataclass(value):
         return value
     return {name: each for name, each in written_table(value).items() if each is not None}

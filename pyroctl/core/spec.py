@@ -76,6 +76,7 @@ OnNeeds = Annotated[Literal["keep", "restart", "stop"], _CHOICE]
 OnFailure = Annotated[Literal["keep", "shutdown"], _CHOICE]
 Orphans = Annotated[Literal["stop", "adopt"], _CHOICE]
 KillMode = Annotated[Literal["mixed", "session"], _CHOICE]
+Role = Annotated[Literal["view", "operate", "configure"], _CHOICE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +336,16 @@ KIND_NAMES: Mapping[type[Options], str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class AllowSpec:
+    """What users and groups may do with the manager; `core.access` has what a role permits."""
+
+    role: Role
+    users: Names = ()
+    """Names or numbers."""
+    groups: Names = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """Everything that one manager supervises."""
 
@@ -347,6 +358,8 @@ class Deployment:
     """The configuration file; None for the built-in deployment."""
     orphans: Orphans = "stop"
     """Whether the services end when the manager is killed, or the next manager adopts them."""
+    allow: Annotated[Live[tuple[AllowSpec, ...]], TypeName("Allow")] = ()
+    """The users of the manager besides its own user and root."""
 
 
 def builtin_deployment(directory: str) -> Deployment:

@@ -7,16 +7,17 @@ import fcntl
 import logging
 import os
 import shutil
+import stat
 import time
 from typing import TYPE_CHECKING
 
 from pyroctl import lockfile
-from pyroctl.directories import make_private, make_unshared
+from pyroctl.directories import check, make_private, make_unshared, open_own
 from pyroctl.errors import AlreadyRunning, PyroctlError
 from pyroctl.paths import short_home
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterator
 
     from pyroctl.lockfile import LockOwner
     from pyroctl.paths import Paths
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 def make_directories(paths: Paths) -> None:
     """Create the deployment's directories; raise NotPermitted or PyroctlError."""
+    check((paths.state, paths.service_state(), paths.notify, paths.logs))  # before any change
     make_private_directories(paths)
     make_unshared(paths.logs, follow=True)  # people keep logs on another disk
 
@@ -120,13 +122,26 @@ def _write_owner(fd: int, paths: Paths) -> None:
 
 def clear(paths: Paths, spared: Container[str]) -> None:
     """Remove what services have left in the runtime directory, except the spared ones."""
-    for name in os.listdir(paths.notify):
-        if name.rstrip("~") not in spared:  # see Unit: a successor's socket may end with it
-            os.unlink(os.path.join(paths.notify, name))
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(paths.service_state()):
+    with _opened(paths.notify) as directory:
+        for name in os.listdir(directory):
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            # See Unit: a successor's socket may end with "~".
+            if stat.S_ISSOCK(status.st_mode) and name.rstrip("~") not in spared:
+                os.unlink(name, dir_fd=directory)
+    with contextlib.suppress(FileNotFoundError), _opened(paths.service_state()) as directory:
+        for name in os.listdir(directory):
             if name not in spared:
-                shutil.rmtree(paths.service_state(name), ignore_errors=True)
+                shutil.rmtree(name, ignore_errors=True, dir_fd=directory)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """Return a descriptor of a directory: what is removed in it can't be anywhere else."""
+    fd = open_own(path)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def release(fd: int) -> None:

@@ -22,6 +22,7 @@ from pyroctl.manager.commands.requests import Requests
 from pyroctl.manager.deployment.supervisor import Supervisor
 from pyroctl.manager.fdstore import startup
 from pyroctl.manager.runtime_dir import RuntimeDirWatch
+from pyroctl.manager.sharing import Sharing
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
 
 if TYPE_CHECKING:
@@ -111,8 +112,10 @@ class Manager:
             *(self._supervisor, self._gate),
             shut_down=self.shut_down,
             reexec=self._reexec_soon,
+            reloaded=self._share,
         )
-        self._server = ControlServer(paths.socket, self._requests.handle)
+        self._sharing = Sharing(paths)
+        self._server = ControlServer(paths.socket, self._requests.handle, self._sharing.permit)
         self._paths = paths
         self._runtime_dir = RuntimeDirWatch((paths.notify, paths.run, paths.state), self._repair)
         self._lock = held
@@ -135,6 +138,7 @@ class Manager:
         self._handle_signals()  # first, or services would inherit that they are blocked
         self._supervisor.start(self._start)
         await self._server.start(None if handed_on is None else handed_on.control)
+        self._share()
         name = self._deployment.file or "the built-in deployment"
         log.info("managing %s (pid %d), sockets in %s", name, os.getpid(), self._paths.run)
         self._reaper.start()
@@ -169,6 +173,7 @@ class Manager:
             lock.make_private_directories(self._paths)
             lock.renew(self._lock, self._paths)
             missing |= await self._server.restore()
+            self._share()
             missing |= self._supervisor.restore_notify_sockets()
         except (OSError, PyroctlError) as error:
             log.warning("sockets in %s were removed and can't be made: %s", self._paths.run, error)
@@ -176,6 +181,10 @@ class Manager:
         if missing:
             log.warning("sockets in %s were removed; they have been made again", self._paths.run)
         return missing
+
+    def _share(self) -> None:
+        """Allow requests of the users that the configuration names."""
+        self._sharing.apply(self._supervisor.deployment)
 
     async def shut_down(self) -> None:
         """Stop all services; the process ends after that. Calling it twice does no harm.

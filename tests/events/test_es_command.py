@@ -153,6 +153,7 @@ def test_the_identification_file(process: Start, tmp_path: Path) -> None:
     """The identification is read from a file; clients without it are refused."""
     file = tmp_path / "ident"
     file.write_text("secret\n")
+    file.chmod(0o600)
     es = process(*ALONE, "--ident-file", str(file))
     with proxy(uri_of(es), handshake="secret") as remote:
         remote.publish("a", 1)
@@ -168,6 +169,7 @@ def test_a_bad_identification_file_is_final(
     file = tmp_path / "ident"
     if content is not None:
         file.write_bytes(content)
+        file.chmod(0o600)
     status, out, err = process(*ALONE, "--ident-file", str(file)).end()
     assert (status, out) == (125, "")
     assert err.startswith("es: ")
@@ -182,7 +184,7 @@ def test_a_bad_identification_file_is_final(
         ("--max-message-size", "5"),
         ("--queue-bytes", "1023"), ("--max-connections", "0"), ("--max-subscribers", "-1"),
         ("--handshake-timeout", "0"), ("--handshake-timeout", "nan"),
-        ("--colour",), ("extra",), ("-i", "a", "--ident-file", "b"), ("-v", "-q"),
+        ("--colour",), ("extra",), ("-i", "secret"), ("--ident", "secret"), ("-v", "-q"),
     ],
 )  # fmt: skip
 def test_wrong_usage(process: Start, arguments: tuple[str, ...]) -> None:

@@ -6,35 +6,16 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.harness import BIN, Deployment, eventually, is_alive
 from tests.real.test_start_and_stop import service
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 def zoo_processes(deployment: Deployment) -> list[str]:
     return [c for c in deployment.processes().values() if "zoo.py" in c]
-
-
-@pytest.fixture
-def open_deployment() -> Iterator[Deployment]:
-    """A deployment in a directory that every user may enter."""
-    with tempfile.TemporaryDirectory() as directory:
-        root = Path(directory)
-        root.chmod(0o755)
-        deployment = Deployment(root)
-        try:
-            yield deployment
-        finally:
-            deployment.close()
 
 
 def test_a_crashed_service_comes_back(deployment: Deployment) -> None:

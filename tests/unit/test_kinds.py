@@ -69,7 +69,7 @@ def test_a_unix_socket_has_no_port() -> None:
 
 NOT_IN_A_FILE = {
     "nameserver": {"--bc-host", "--bc-port", "--nathost", "--natport"},
-    "eventservice": {"--ident", "--no-ns"},
+    "eventservice": {"--no-ns"},
     "object": {"object", "--id"},
 }
 """Options of our services that are not keys of the configuration."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def unit(tmp_path: Path, on_change: Callable[..., Any]) -> Unit:
     """A unit whose process can't be described, without a cleanup process."""
     (tmp_path / "logs").mkdir()
-    paths = Paths(*(str(tmp_path / name) for name in ("run", "state", "logs")))
+    paths = Paths(str(tmp_path / "run"), str(tmp_path / "state"), str(tmp_path / "logs"))
     spec = ServiceSpec("laser", CommandOptions(("true",)))
     no_cleanup: Any = SimpleNamespace(snapshot=None)
     parts = UnitParts(paths, broken, lambda _: None, on_change, *[no_cleanup] * 3)

@@ -17,6 +17,7 @@ COMMANDS = (
     "exec",
     "config",
     "es",
+    "secret",
     "unit",
     "completion",
 )

@@ -111,9 +111,15 @@ def _sigint_blocked() -> Iterator[None]:
 
 
 def _tool(app: App, verb: str, service: str | None) -> list[str]:
-    """Return the beginning of a command line for the selected event service."""
+    """Return the beginning of a command line for the selected event service.
+
+    Which file has the identification is read from the configuration, and not asked: whoever
+    answers must not choose which of our files is read and sent.
+    """
     found: dict[str, Any] = app.call("eventservice", [service] if service else [])["data"]
-    ident = ["--ident-file", found["ident_file"]] if found["ident_file"] else []
+    spec = app.load().deployment.services.get(found["service"])
+    file = getattr(spec.options, "ident_file", None) if spec is not None else None
+    ident = ["--ident-file", file] if file else []
     return [sys.executable, "-m", "pyro_events._app.tool", verb, "--es", found["uri"], *ident]
 
 

@@ -93,6 +93,9 @@ def command(
 def _warn_if_not_kept(app: App) -> None:
     """Report that a running manager can't write logs, which may be why there are none."""
     directory = app.paths.logs
+    with contextlib.suppress(OSError):
+        if os.stat(directory).st_uid != os.geteuid():
+            return  # a shared deployment; its owner is told
     missing = not os.path.isdir(os.path.dirname(directory))  # else it is made with the next line
     if os.path.lexists(directory) or missing:
         usable = os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)

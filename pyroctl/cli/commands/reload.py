@@ -37,17 +37,18 @@ def command(app: App, *, dry_run: bool, yes: bool, safe: bool) -> Result:
         app.output.print(line)
     expected = found.pop("fingerprint")
     if dry_run:
-        if found["plan"]:
+        if found["plan"] or any(change["live"] for change in found["manager"]):
             app.output.progress(
                 app.output.suggest("nothing was changed; to apply it: pyroctl reload")
             )
         return Result(found)
-    if not found["plan"]:
+    live = [change for change in found["manager"] if change["live"]]
+    if not found["plan"] and not live:
         return Result({**found, "restarts": [], "services": []})
     warn(app, "reload", (), yes=yes, safe=safe)
     reply = app.call("reload", expect=expected, **config)
     if not reply["errors"]:
-        app.output.progress(f"done: {counted(len(found['plan']), 'change')} in effect")
+        app.output.progress(f"done: {counted(len(found['plan']) + len(live), 'change')} in effect")
     return Result(reply["data"], reply["errors"], reply["exit_code"])
 
 
@@ -58,7 +59,8 @@ def _describe(found: Mapping[str, Any]) -> Iterator[str]:
     elif not found["manager"]:
         yield "nothing to do: the configuration is already in effect"
     for change in found["manager"]:
-        yield f"manager.{_change(change)}: needs a manager restart: pyroctl shutdown, then start"
+        when = ": needs a manager restart: pyroctl shutdown, then start"
+        yield f"manager.{_change(change)}{'' if change['live'] else when}"
 
 
 def _row(step: Entry) -> Sequence[str]:

@@ -11,6 +11,7 @@ from pyroctl.core.keys import keys_of
 from pyroctl.core.spec import (
     KIND_NAMES,
     UNIX,
+    AllowSpec,
     EventServiceOptions,
     LogSpec,
     NotifyReady,
@@ -78,6 +79,9 @@ _CONVERTERS: Mapping[str, Callable[[Any, str], Any]] = {
     "HostOrPath": lambda host, directory: _with_path(host, UNIX, directory),
     "Storage": lambda storage, directory: _with_path(storage, "sql:", directory),
     "Umask": lambda digits, _: int(digits, 8),
+    "Allow": lambda tables, directory: tuple(
+        to_core(AllowSpec, table, directory) for table in tables
+    ),
     "Log": lambda table, directory: to_core(LogSpec, table, directory),
     "Watchdog": lambda table, directory: to_core(WatchdogSpec, table, directory),
 }

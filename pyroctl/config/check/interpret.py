@@ -9,6 +9,7 @@ from pyroctl.config.check.convert import absolute, to_core, to_spec
 from pyroctl.config.check.models import ReplicatedTable
 from pyroctl.config.check.rules import check
 from pyroctl.config.check.schema_info import key_paths
+from pyroctl.config.check.untrusted import untrusted_paths
 from pyroctl.config.check.validate import validate
 from pyroctl.config.source import interpolation
 from pyroctl.config.source.diagnostics import Problem
@@ -61,6 +62,7 @@ def interpret(
     else:
         for name, table in validated.services.items():
             files.read(name, table)
+        problems += untrusted_paths(specs, directory)
         tables = data.get("services")
         problems += check(tables if isinstance(tables, dict) else {}, specs, counts)
     problems = _not_caused_by(unexpanded, [*problems, *files.problems])
@@ -122,7 +124,8 @@ class _EnvFiles:
             try:
                 text = read_text(file)
             except UnreadableError as error:
-                self.problems.append(Problem(("services", name, "env_file"), f"{file} {error}"))
+                path = ("services", name, "env_file")
+                self.problems.append(Problem(path, f"{file} {error}", error.hint))
                 continue
             variables, diagnostics = parse_variables(text, file)
             for diagnostic in diagnostics:

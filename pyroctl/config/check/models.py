@@ -25,6 +25,7 @@ from pyroctl.core.keys import Key, keys_of
 from pyroctl.core.spec import (
     KIND_NAMES,
     UNIX,
+    AllowSpec,
     CommandOptions,
     DelayReady,
     Deployment,
@@ -102,11 +103,23 @@ class TopTable(Table):
     include: types.Files = []
 
 
+@_declared_by(AllowSpec)
+class AllowTable(Table):
+    """One of `[[manager.allow]]`."""
+
+    @model_validator(mode="after")
+    def _for_somebody(self) -> Self:
+        if not {"users", "groups"} & self.model_fields_set:
+            raise refuse("expected users or groups", 'such as groups = ["lab"]')
+        return self
+
+
 @_declared_by(Deployment)
 class ManagerTable(Table):
     """`[manager]`."""
 
     name: types.Name = "default"
+    allow: Annotated[list[AllowTable], Field(description="list of tables")] = []
 
 
 @_declared_by(LogSpec)

@@ -60,6 +60,8 @@ def _model_paths(model: type[Table], prefix: Path) -> Iterator[Path]:
         path = (*prefix, name)
         yield path
         inner = _table(field)
+        if get_origin(field.annotation) is list:
+            continue  # a list is one value
         if inner:
             yield from _model_paths(inner, path)
         elif get_origin(field.annotation) is dict:

@@ -11,7 +11,7 @@ import pwd
 import shutil
 import sys
 from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyroctl.config.check.convert import absolute
 from pyroctl.config.source.diagnostics import Problem
@@ -38,10 +38,14 @@ if TYPE_CHECKING:
 def missing(deployment: Deployment, environ: Mapping[str, str]) -> list[Problem]:
     """Return what the services of a deployment would not find if they were started now."""
     return [
-        problem
-        for name, (spec, _) in collapse(deployment.services).items()
-        for problem in _of_service(("services", name), spec, deployment.directory, environ)
-    ] + list(_name_servers(deployment, environ))
+        *_allowed(deployment),
+        *(
+            problem
+            for name, (spec, _) in collapse(deployment.services).items()
+            for problem in _of_service(("services", name), spec, deployment.directory, environ)
+        ),
+        *_name_servers(deployment, environ),
+    ]
 
 
 def _name_servers(deployment: Deployment, environ: Mapping[str, str]) -> Iterator[Problem]:
@@ -62,13 +66,21 @@ def _name_servers(deployment: Deployment, environ: Mapping[str, str]) -> Iterato
                     )
 
 
+def _allowed(deployment: Deployment) -> Iterator[Problem]:
+    for rule in deployment.allow:
+        for user in rule.users:
+            yield from _account(("manager", "allow"), "user", user, pwd.getpwnam, pwd.getpwall)
+        for group in rule.groups:
+            yield from _account(("manager", "allow"), "group", group, grp.getgrnam, grp.getgrall)
+
+
 def _of_service(
     path: Path, spec: ServiceSpec, directory: str, environ: Mapping[str, str]
 ) -> Iterator[Problem]:
     for table in (spec, spec.options):
         yield from _files(path, table)
-    yield from _account(path, "user", spec.user, pwd.getpwnam, pwd.getpwall)
-    yield from _account(path, "group", spec.group, grp.getgrnam, grp.getgrall)
+    yield from _account((*path, "user"), "user", spec.user, pwd.getpwnam, pwd.getpwall)
+    yield from _account((*path, "group"), "group", spec.group, grp.getgrnam, grp.getgrall)
     environ = {**environ, **spec.env}
     for key, program in _programs(spec):
         if not _is_program(program, spec.cwd or directory, environ.get("PATH", os.defpath)):
@@ -97,7 +109,7 @@ def _of_kind(
 
 def _account(
     path: Path,
-    key: str,
+    key: Literal["user", "group"],
     name: str | None,
     find: Callable[[str], object],
     everyone: Callable[[], Sequence[tuple[Any, ...]]],
@@ -109,7 +121,7 @@ def _account(
     except KeyError:
         nearest = nearest_name(name, [entry[0] for entry in everyone()])
         hint = f'did you mean "{nearest}"?' if nearest else None
-        yield Problem((*path, key), f'there is no {key} "{name}" on this machine', hint)
+        yield Problem(path, f'there is no {key} "{name}" on this machine', hint)
 
 
 def _files(path: Path, table: Any) -> Iterator[Problem]:

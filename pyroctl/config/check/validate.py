@@ -171,7 +171,7 @@ def _unknown(key: str, path: Path, known: Sequence[str], value: Any = None) -> P
 
 def _keys_at(model: type[Table], loc: Path) -> tuple[str, ...]:
     """Return the keys that a table within a model's table may have."""
-    for part in loc:
+    for part in (part for part in loc if not isinstance(part, int)):
         annotation = model.model_fields[str(part)].annotation
         inner = (annotation, *get_args(annotation))
         model = next(t for t in inner if isinstance(t, type) and issubclass(t, Table))

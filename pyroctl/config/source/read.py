@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.config.source.diagnostics import Origin, dotted
+from pyroctl.config.source.ownership import distrust
 from pyroctl.errors import ConfigError, Diagnostic
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ _HINTS = {
 class UnreadableError(Exception):
     """The file can't be read; `place` is that of the first byte that isn't UTF-8, if any."""
 
-    def __init__(self, reason: str, place: Place | None = None) -> None:
+    def __init__(self, reason: str, place: Place | None = None, hint: str | None = None) -> None:
         super().__init__(reason)
         self.place = place
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,7 @@ def read_document(file: str) -> Document:
         text = read_text(file)
     except UnreadableError as error:
         line, column = error.place or (None, None)
-        hint = "save the file as UTF-8" if error.place else None
-        diagnostic = Diagnostic(str(error), file=file, line=line, column=column, hint=hint)
+        diagnostic = Diagnostic(str(error), file=file, line=line, column=column, hint=error.hint)
         raise ConfigError([diagnostic]) from error
     return parse_document(file, text)
 
@@ -109,12 +110,19 @@ def parse_document(file: str, text: str) -> Document:
 
 
 def read_text(file: str) -> str:
-    """Read a regular file of UTF-8 text. Raises UnreadableError; never blocks on a FIFO."""
+    """Read a regular file of UTF-8 text. Raises UnreadableError; never blocks on a FIFO.
+
+    As root, it must not be another user's, nor one that others can write.
+    """
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 raise UnreadableError("is not a regular file")
+            refusal = distrust(file, status)
+            if refusal is not None:
+                raise UnreadableError(refusal.reason, hint=refusal.hint)
             content = stream.read()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -126,7 +134,8 @@ def read_text(file: str) -> str:
         line_start = before.rfind(b"\n") + 1
         place = before.count(b"\n") + 1, len(before[line_start:].decode()) + 1
         byte = content[error.start]
-        raise UnreadableError(f"is not UTF-8: unexpected byte 0x{byte:02x}", place) from error
+        reason = f"is not UTF-8: unexpected byte 0x{byte:02x}"
+        raise UnreadableError(reason, place, "save the file as UTF-8") from error
 
 
 def _syntax_error(error: str, file: str, text: str) -> Diagnostic:

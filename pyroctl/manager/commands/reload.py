@@ -10,7 +10,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.config.subprocess_loader import load_apart
-from pyroctl.core.diff import manager_changes
+from pyroctl.core.diff import manager_changes, waits
 from pyroctl.core.reload_plan import INTERRUPTING, Action, Present, reload_plan
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import SETTLED, USABLE, State
@@ -45,8 +45,8 @@ class Reload:
     deployment: Deployment
     """The new one, but with the `[manager]` table that is in effect."""
     steps: tuple[Step, ...]
-    waiting: tuple[KeyChange, ...]
-    """Changes of `[manager]`, which take effect when the manager restarts."""
+    manager: tuple[KeyChange, ...]
+    """Changes of `[manager]`; most take effect when the manager restarts."""
 
     def interrupted(self) -> list[str]:
         """Return the services that will be interrupted or removed."""
@@ -70,7 +70,7 @@ class Reload:
 
         It doesn't depend on the steps, which a service that fails repeatedly would change.
         """
-        return f"{zlib.crc32(repr((self.deployment, self.waiting)).encode()):08x}"
+        return f"{zlib.crc32(repr((self.deployment, self.manager)).encode()):08x}"
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the plan for JSON."""
@@ -84,9 +84,9 @@ class Reload:
             for step in self.steps
         ]
 
-    def waiting_entries(self) -> list[dict[str, Any]]:
-        """Return the changes that wait for a restart of the manager, for JSON."""
-        return [{**_entry(change), "live": False} for change in self.waiting]
+    def manager_entries(self) -> list[dict[str, Any]]:
+        """Return the changes of `[manager]` for JSON."""
+        return [{**_entry(change), "live": not waits(change)} for change in self.manager]
 
 
 async def prepare(supervisor: Supervisor) -> Reload:
@@ -94,10 +94,10 @@ async def prepare(supervisor: Supervisor) -> Reload:
     file, directory = supervisor.deployment.file, supervisor.deployment.directory
     found = await asyncio.to_thread(load_apart, file, os.environ, directory)
     old = supervisor.deployment
-    waiting = manager_changes(old, found)
-    kept = {change.key: change.old for change in waiting}
+    changes = manager_changes(old, found)
+    kept = {change.key: change.old for change in changes if waits(change)}
     new = dataclasses.replace(found, **kept)
-    return Reload(new, reload_plan(old, new, _present(supervisor)), waiting)
+    return Reload(new, reload_plan(old, new, _present(supervisor)), changes)
 
 
 async def carry_out(

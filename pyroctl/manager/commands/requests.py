@@ -41,7 +41,8 @@ RESTARTS: dict[str, OnRestart] = {"notify": "notify", "handover": "handover"}
 class Requests:
     """Answers requests; operations that change the same services run one after the other.
 
-    `reexec` starts the installed program in this process, and gets the nonce of the request.
+    `reexec` starts the installed program in this process, and gets the nonce of the request;
+    `reloaded` is called when another configuration is in effect.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Requests:
         *,
         shut_down: Callable[[], Awaitable[None]],
         reexec: Callable[[str], None],
+        reloaded: Callable[[], None],
     ) -> None:
         self._supervisor = supervisor
         self._gate = gate
         self._shut_down_manager = shut_down
         self._reexec_manager = reexec
+        self._reloaded = reloaded
         self._reporter = StatusReporter(supervisor.scheduler.waits_for)
         self._began = time.monotonic()
         self._starts: dict[Scope, StartAttempt] = {}
@@ -175,9 +178,7 @@ class Requests:
         self, names: Sequence[str], args: Message, send: Send
     ) -> Message:
         unit = self._supervisor.event_service(names)
-        options = unit.spec.options
-        assert isinstance(options, EventServiceOptions)
-        data = {"service": unit.name, "uri": unit.uri, "ident_file": options.ident_file}
+        data = {"service": unit.name, "uri": unit.uri}
         return {"data": data, "errors": [], "exit_code": 0}
 
     async def _start(
@@ -255,7 +256,7 @@ class Requests:
         With `expect`, a fingerprint, apply no other configuration than that.
         """
         found = await reload.prepare(self._supervisor)
-        data: Message = {"plan": found.entries(), "manager": found.waiting_entries()}
+        data: Message = {"plan": found.entries(), "manager": found.manager_entries()}
         if args.get("dry_run"):
             data["fingerprint"] = found.fingerprint()
             return {"data": data, "errors": [], "exit_code": 0}
@@ -265,6 +266,7 @@ class Requests:
                 hint="see the new changes: pyroctl reload",
             )
         done, failures = await reload.carry_out(self._supervisor, found, _reporting(send))
+        self._reloaded()
         reply = await self._result([step.service for step in found.steps], failures)
         reply["data"] |= {**data, "restarts": done}
         return reply

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 from pyro_child.options import add_options, from_arguments
 from pyro_child.version_option import add_version
 from pyro_events._broker.settings import ServiceOptions
+from pyro_events.ident import read_ident
 
 
 def options_of(arguments: argparse.Namespace) -> ServiceOptions:
@@ -18,11 +18,8 @@ def options_of(arguments: argparse.Namespace) -> ServiceOptions:
     """
     options = from_arguments(ServiceOptions, arguments)
     if arguments.ident_file is None:
-        return replace(options, ident=options.ident or None)
-    ident = Path(arguments.ident_file).read_text(encoding="utf-8").strip()
-    if not ident:
-        raise ValueError(f"{arguments.ident_file} is empty")
-    return replace(options, ident=ident)
+        return options
+    return replace(options, ident=read_ident(arguments.ident_file))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,14 +32,26 @@ def parser() -> argparse.ArgumentParser:
         "125 permanent failure, restarting will not help.",
         allow_abbrev=False,
     )
-    ident = found.add_mutually_exclusive_group()
     groups = {title: found.add_argument_group(title) for title in ("queues", "limits")}
-    add_options(found, ServiceOptions, {"identification": ident} | groups)
-    ident.add_argument(
-        "--ident-file", metavar="FILE", help="the same from a file, hidden from other users"
+    add_options(found, ServiceOptions, groups)
+    found.add_argument(
+        "--ident-file",
+        metavar="FILE",
+        help="has the identification that clients must present; only its owner may read it",
     )
+    found.add_argument("-i", "--ident", action=_Visible, help=argparse.SUPPRESS)
     volume = found.add_mutually_exclusive_group()
     volume.add_argument("-v", "--verbose", action="store_true", help="log every connection")
     volume.add_argument("-q", "--quiet", action="store_true", help="log only warnings and errors")
     add_version(found)
     return found
+
+
+class _Visible(argparse.Action):
+    """Refuses a secret on the command line."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.error(
+            "-i, --ident: all users of this machine can read the identification in the process"
+            " list; put it in a file for --ident-file, such as pyroctl secret new makes"
+        )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyro_events.errors import EventServiceError
+from pyro_events.ident import read_ident
 from pyro_events.publisher import Publisher
 from pyro_events.subscriber import Subscriber
 
@@ -211,9 +212,7 @@ def _print_rate(printer: Printer, ended: threading.Event, as_json: bool) -> None
 
 
 def _ident(options: argparse.Namespace) -> str | None:
-    if options.ident_file is None:
-        return None
-    return Path(options.ident_file).read_text(encoding="utf-8").strip()
+    return None if options.ident_file is None else read_ident(options.ident_file)
 
 
 def parser() -> argparse.ArgumentParser:

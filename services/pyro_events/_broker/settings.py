@@ -41,10 +41,9 @@ class BrokerOptions:
     Raises ValueError that names what is out of bounds.
     """
 
-    ident: str | None = option(
-        None, "identification that clients must present", "-i", "--ident",
-        metavar="TEXT", group="identification",
-    )  # fmt: skip
+    ident: str | None = None
+    """The identification that clients must present. `es` reads it from a file: a command line is
+    visible to all users of the machine."""
     queue_size: int = option(
         10_000,
         "events for one subscriber that may wait or be on their way",

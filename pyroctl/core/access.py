@@ -1,0 +1,54 @@
+"""The roles of a manager's users, and the one that each verb of the control channel needs. Pure.
+
+A role includes those before it. The manager's own user and root have every role.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+ROLES = ("view", "operate", "configure")
+
+NEEDED: Mapping[str, str] = {
+    "status": "view",
+    "foresee": "view",
+    "subscriptions": "view",
+    "eventservice": "view",
+    "reexecuted": "view",
+    "start": "operate",
+    "stop": "operate",
+    "restart": "operate",
+    "reload": "operate",
+    "reexec": "configure",
+    "shutdown": "configure",
+}
+"""The role that each verb needs. A reload is for operators: what it applies is in files that only
+their owners write. After a shutdown only the manager's user can start it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role for users and groups, by their numbers."""
+
+    role: str
+    users: Collection[int] = ()
+    groups: Collection[int] = ()
+
+
+def role_of(grants: Iterable[Grant], user: int, groups: Collection[int]) -> str | None:
+    """Return the highest role that is granted to a user in these groups; None without any."""
+    found = [
+        ROLES.index(grant.role)
+        for grant in grants
+        if user in grant.users or not set(groups).isdisjoint(grant.groups)
+    ]
+    return ROLES[max(found)] if found else None
+
+
+def suffices(role: str, do: str) -> bool:
+    """Return whether the role is enough for a verb; an unknown verb needs the highest."""
+    return ROLES.index(role) >= ROLES.index(NEEDED.get(do, ROLES[-1]))
