@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.real.test_names_of_services import NS, named
+from tests.real.test_true_names import NS, named
 
 if TYPE_CHECKING:
     from tests.harness import Deployment
