@@ -30,8 +30,11 @@ class NotPublished(EventServiceError):
     """The event service refused `count` posted events; the cause is its error for the first."""
 
     def __init__(self, message: str, count: int) -> None:
-        super().__init__(message)
+        super().__init__(message, count)  # both, so that it can be pickled
         self.count = count
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Closed(EventServiceError):

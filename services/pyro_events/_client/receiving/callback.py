@@ -153,7 +153,7 @@ class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
         return super().validateHandshake(conn, data)
 
     def annotations(self) -> dict[str, bytes]:
-        """Say in each answer that calls may have numbers."""
+        """Return, for each answer, the sign that calls may have numbers."""
         return {ANNOTATION: b""}
 
 
