@@ -195,7 +195,7 @@ def test_wrong_usage(process: Start, arguments: tuple[str, ...]) -> None:
 
 
 def test_block_is_gone(process: Start) -> None:
-    """Who still asks for it learns what to write instead."""
+    """The option's old value is refused with what to write instead."""
     status, _, err = process(*ALONE, "--when-full", "block").end()
     assert status == 2
     assert "Publisher(patience=None)" in err

@@ -68,7 +68,7 @@ class BrokerOptions:
     )
     patience: float = option(
         PATIENCE,
-        "how long a publish of a client that doesn't say so waits for full queues",
+        "how long a publish waits for full queues if its client sets no patience",
         unit=SECONDS,
         group="queues",
     )

@@ -232,7 +232,7 @@ class BrokerSubscriber(Snapshotted):
     def offer(self, items: Sequence[Item], sizes: Sequence[int], patience: float) -> int:
         """Take events, or drop some as the policy says; return how many need no more attention.
 
-        The publisher, who has so many seconds of patience, has to `hold` the rest.
+        The publisher, which has `patience` seconds of patience left, has to `hold` the rest.
         """
         if self._held:
             self._admit()  # these were first
