@@ -250,7 +250,7 @@ def test_a_manager_that_is_killed_during_a_stop_command_ends_it(deployment: Depl
 
 def test_what_a_crash_leaves_has_a_second(deployment: Deployment) -> None:
     """Then it is killed; status and log say how the main process died, and what took so long."""
-    deployment.configure(family("parent", "stubborn", "ends"))
+    path = deployment.configure(family("parent", "stubborn", "ends"))
     deployment.run("start")
     began = time.monotonic()
     os.kill(deployment.service("it")["pid"], signal.SIGKILL)
@@ -261,6 +261,8 @@ def test_what_a_crash_leaves_has_a_second(deployment: Deployment) -> None:
     assert told.search(deployment.service("it")["exit"]["text"])
     assert told.search(log(deployment))
     assert "background" not in log(deployment) + deployment.manager_log()
+    path.write_text(family("parent", "stubborn", "ends", timeout=0.5))
+    deployment.run("reload")  # or the last child would outlast the test
 
 
 def test_a_child_that_ends_soon_is_not_mentioned(deployment: Deployment) -> None:
