@@ -141,7 +141,7 @@ class EventServiceOptions:
     """The same for all subscribers together."""
     when_full: WhenFull = "drop-oldest"
     patience: Seconds = 0.1
-    """How long a publish of a client that doesn't say so waits for full queues."""
+    """How long a publish of a client that doesn't choose waits for full queues."""
     stuck_timeout: Seconds = 5.0
     """A subscriber that takes nothing for so long holds no publisher, however patient."""
     max_message_size: MessageSize = 16 << 20

@@ -194,11 +194,10 @@ def test_wrong_usage(process: Start, arguments: tuple[str, ...]) -> None:
 
 
 def test_block_is_gone(process: Start) -> None:
-    """Who still asks for it learns what to write instead."""
+    """The error says what to write instead."""
     status, _, err = process(*ALONE, "--when-full", "block").end()
     assert status == 2
     assert "Publisher(patience=None)" in err
-    assert "Traceback" not in err
 
 
 def test_help_and_version(process: Start) -> None:

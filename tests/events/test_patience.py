@@ -143,7 +143,7 @@ def test_the_default_gap_hook_logs(
     release = threading.Event()
 
     class Display(Recording):
-        gap = Recording.__mro__[1].gap  # type: ignore[assignment,attr-defined] # as if not overridden
+        gap = Recording.__mro__[1].gap  # type: ignore[attr-defined] # as if not overridden
 
     with Display(es.uri, queue_size=1) as sub, Publisher(es.uri) as pub:
         sub.on_event = lambda _event: release.wait(20)

@@ -69,7 +69,7 @@ class BrokerOptions:
     )
     patience: float = option(
         PATIENCE,
-        "how long a publish of a client that doesn't say so waits for full queues",
+        "how long a publish of a client that doesn't choose waits for full queues",
         unit=SECONDS,
         group="queues",
     )

@@ -231,7 +231,7 @@ class BrokerSubscriber(Snapshotted):
     def offer(self, items: Sequence[Item], sizes: Sequence[int], patience: float) -> int:
         """Take events, or drop some as the policy says; return how many need no more attention.
 
-        The publisher, who has so many seconds of patience, has to `hold` the rest.
+        The publisher, with `patience` in seconds, has to `hold` the rest.
         """
         if self._held:
             self._admit()  # these were first
