@@ -21,6 +21,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
+from Pyro5.client import Proxy
+
 from benchmarks.events.processes import Broker, first_line, program
 from pyro_events import Publisher, Subscriber
 
@@ -51,6 +53,8 @@ class Delays:
     p99: float
     longest: float
     missed: int
+    gave_up: int
+    """How often the event service stopped to wait for a full queue."""
 
 
 class Neighbour(Subscriber):
@@ -59,7 +63,7 @@ class Neighbour(Subscriber):
     pause = 0.0
 
     def event(self, event: Event) -> None:  # noqa: ARG002 - what it is doesn't matter
-        """Be slow."""
+        """Take the time."""
         time.sleep(self.pause)
 
     def gap(self, notice: GapNotice) -> None:
@@ -125,7 +129,7 @@ def listen(uri: str, pipe: Connection, pause: float) -> None:
 
 
 def come_and_go(uri: str, pipe: Connection) -> None:
-    """Attach anew every second."""
+    """Attach, and leave after a second, again and again."""
     pipe.send("ready")
     while True:
         with Neighbour(uri, queue_size=QUEUE) as sub:
@@ -184,20 +188,23 @@ def event_service() -> Iterator[Broker]:
 
 
 def measure(seconds: float, surround: Callable[[str], Any]) -> Delays:
-    """Return the delays of a pair during so many seconds."""
+    """Return the delays of a pair during the measurement."""
     with (
         event_service() as es,
         actor(receive, es.address) as (_, receiver),
         actor(send, es.address),
         surround(es.address),
+        Proxy(es.address) as remote,
     ):
+        before = remote.statistics()["gave_up"]
         began = time.monotonic()
         time.sleep(seconds)
         ended = time.monotonic()
+        gave_up = remote.statistics()["gave_up"] - before
         receiver.send("stop")
         seen, missed = receiver.recv()
     late = sorted(1000 * delay for due, delay in seen if began <= due < ended - 0.5)
-    return Delays(median(late), quantiles(late, n=100)[98], late[-1], missed)
+    return Delays(median(late), quantiles(late, n=100)[98], late[-1], missed, gave_up)
 
 
 def main() -> None:

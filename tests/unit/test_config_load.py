@@ -73,7 +73,6 @@ queue_size = 7
 queue_bytes = 1024
 when_full = "disconnect"
 patience = 2
-stuck_timeout = 1
 max_message_size = 2048
 max_connections = 11
 max_connections_per_peer = 12
@@ -127,7 +126,6 @@ def test_every_key(loaded, tmp_path):
                 queue_bytes=1024,
                 when_full="disconnect",
                 patience=2.0,
-                stuck_timeout=1.0,
                 max_message_size=2048,
                 max_connections=11,
                 max_connections_per_peer=12,
