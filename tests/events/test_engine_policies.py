@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.events.service_harness import proxy
-from tests.events.test_engine_pressure import messages, read_gaps
+from tests.events.test_engine_pressure import read_gaps
 
 if TYPE_CHECKING:
     from tests.events.service_harness import Connect, Make
@@ -27,18 +27,6 @@ def test_dropping(engine: Make, wire_client: Connect, policy: str, kept: list[in
         assert es.statistics()["dropped"] == 6
     assert running.subscriber()["queued"] == 4
     assert read_gaps(client, kept[-1]) == (kept, [6])
-
-
-def test_the_latest_only(engine: Make, wire_client: Connect) -> None:
-    """With a queue of one, the newest event waits while one is on its way."""
-    running = engine(patience=0.0)
-    client = wire_client(running)
-    client.attach("id", ["a"], queue_size=1)
-    with proxy(running.uri) as es:
-        for number in range(10):
-            es.publish("a", number)
-    assert running.subscriber()["queued"] == 2
-    assert read_gaps(client, 9) == ([0, 9], [8])
 
 
 def test_block_is_refused_with_what_to_write(engine: Make, wire_client: Connect) -> None:
@@ -64,30 +52,3 @@ def test_disconnecting(engine: Make, wire_client: Connect) -> None:
     pushed = [client.push() for _ in range(2)]
     assert pushed[-1] == (None, {"kind": "disconnected", "reason": "full"})
     assert client.frame() is None
-
-
-def test_all_queues_together_are_limited(engine: Make, wire_client: Connect) -> None:
-    """Full ones give way; one that is read gets everything."""
-    running = engine(patience=0.0, max_queued_bytes=400_000)
-    clients = [wire_client(running) for _ in range(4)]
-    for number, client in enumerate(clients):
-        client.attach(str(number), ["a"])
-    with proxy(running.uri, "msgpack") as es:
-        for number in range(100):
-            es.publish("a", bytes([number]) * 10_000)
-            assert messages(clients[0].events(1)) == [bytes([number]) * 10_000]
-    found = {each["subscriber"]: each for each in running.subscriptions()}
-    assert found["0"]["dropped"] == 0
-    assert all(8 <= found[each]["queued"] <= 11 for each in "123")
-    assert running.statistics()["queued_bytes"] <= 400_000
-
-
-def test_bytes_are_limited_as_well(engine: Make, wire_client: Connect) -> None:
-    """A few huge events fill a queue like many small ones."""
-    running = engine(queue_bytes=1_000_000, when_full="drop-newest", patience=0.0)
-    client = wire_client(running)
-    client.attach("id", ["a"])
-    with proxy(running.uri, "msgpack") as es:
-        for _ in range(10):
-            es.publish("a", b"x" * 400_000)
-        assert es.statistics()["dropped"] == 7

@@ -194,30 +194,6 @@ def test_nonsense_for_an_acknowledgement(engine: Make, wire_client: Connect, dat
     assert client.frame() is None
 
 
-def test_a_slow_stream_gets_little_at_a_time(engine: Make, wire_client: Connect) -> None:
-    """Frames shrink when they are acknowledged late, so that one that is slow isn't stuck."""
-    running = engine()
-    client = wire_client(running)
-    client.attach("id", ["a"])
-    publish(running, "a", *range(3000))
-    sizes: list[int] = []
-    while sum(sizes) < 1000:
-        first, events = client.push()
-        assert first is not None
-        sizes.append(len(events))
-        client.ack(first + len(events) - 1)
-    assert sizes[:4] == [16] * 4
-    assert sizes == sorted(sizes)
-    largest = sizes[-1]
-    threading.Event().wait(1.1)
-    while sizes[-1] >= largest:
-        first, events = client.push()
-        assert first is not None
-        sizes.append(len(events))
-        client.ack(first + len(events) - 1)
-    assert 4 * sizes[-1] <= largest
-
-
 def test_a_gap_is_reported_where_it_is(engine: Make, wire_client: Connect) -> None:
     """The number of events that a full queue dropped comes before the next ones."""
     running = engine(patience=0.0)
