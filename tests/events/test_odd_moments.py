@@ -152,6 +152,33 @@ def test_log_handlers_post(es: Running) -> None:
         log.removeHandler(handler)
 
 
+def test_who_publishes_in_the_helpers_own_thread(es: Running) -> None:
+    """A log handler that runs there can't wait for itself: `publish` and `flush` say so at once."""
+    raised: list[Exception] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            for call in (lambda: pub.publish("log", 1), pub.flush):
+                try:
+                    call()
+                except RuntimeError as error:
+                    raised.append(error)
+                pub.post("log", 2)
+
+    log, handler = logging.getLogger("pyro_events"), Handler()
+    log.addHandler(handler)
+    try:
+        with Publisher(es.uri, timeout=20) as pub:
+            pub.publish("a", 1)
+            pub._sender._connection._sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+            eventually(lambda: len(raised) >= 2, deadline=10)
+            eventually(lambda: pub.statistics()["acked"] >= 3)
+    finally:
+        log.removeHandler(handler)
+    assert "post()" in str(raised[0])
+    assert "flush()" in str(raised[1])
+
+
 def test_a_loop_that_ended(es: Running) -> None:
     """Events for a loop that is closed are nobody's, and hold up nothing."""
     sub = AsyncSubscriber(es.uri)

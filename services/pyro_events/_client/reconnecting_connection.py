@@ -124,9 +124,15 @@ class ReconnectingConnection:
                 try:
                     thread.start()
                 except RuntimeError as error:
+                    if "new thread" not in str(error):  # a signal handler's
+                        raise
                     self._waker = self._thread = None
                     waker.close()
                     raise Unreachable(f"no thread for the connection: {error}") from None
+
+    def is_current_thread(self) -> bool:
+        """Return whether the calling thread is the link's own."""
+        return self._thread is threading.current_thread()
 
     def wake(self) -> None:
         """Call the owner's `woken` soon, in the link's thread."""

@@ -75,7 +75,9 @@ class Sender:
         """
         deadline, number, error = time.monotonic() + timeout, 0, None
         if self._amid_a_call():
-            raise RuntimeError("a signal handler or finalizer amid another call has to use post()")
+            raise RuntimeError(
+                "a signal handler, finalizer or log handler amid another call has to use post()"
+            )
         try:
             while not number:
                 self._wait_for_room(deadline, timeout)
@@ -134,6 +136,10 @@ class Sender:
             last = self._outbox.last
             if not self._outbox.settled(last):
                 self._pump()
+                if self.link.is_current_thread():
+                    raise RuntimeError(
+                        "the publisher's own thread can't wait for itself in flush()"
+                    )
         if not self._wait(lambda: self._outbox.settled(last), deadline):
             with self._lock:
                 raise self._unreachable(timeout or 0, f"{len(self._outbox)} events are waiting")
@@ -339,8 +345,9 @@ class Sender:
 
     # -- without the lock
     def _amid_a_call(self) -> bool:
-        """Whether this thread holds the lock already, in whatever was interrupted."""
-        return bool(self._lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001 - as `Condition` asks it
+        """Whether this thread holds the lock already, or would wait for itself."""
+        owned = self._lock._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - as `Condition` asks it
+        return bool(owned) or self.link.is_current_thread()
 
     def _wait(self, settled: Callable[[], bool], deadline: float | None) -> bool:
         """Wait; False when the time is over. Raises Closed, and Refused of a first connection."""
