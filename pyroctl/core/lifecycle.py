@@ -91,10 +91,11 @@ def _start(case: _Case, reason: str = "") -> Result:
     return after, (Effect.SPAWN, Arm(case.spec.start_timeout))
 
 
-def _restart(case: _Case) -> Result:
+def _restart(case: _Case, reason: str = "") -> Result:
     """Start automatically, after a failure."""
     after = case.enter(
         State.STARTING,
+        reason,
         starts=(*_recent(case.before.starts, case.now, case.spec), case.now),
         restarts=case.before.restarts + 1,
         outcome=None,
@@ -225,7 +226,7 @@ def _judge(case: _Case) -> Result:
         return case.enter(State.FAILED, reason, failures=failures), (Disarm(),)
     after = case.enter(State.BACKOFF, ending, failures=failures)
     if delay <= 0:
-        return _restart(replace(case, before=after))
+        return _restart(replace(case, before=after), ending)
     return after, (Arm(delay),)
 
 
