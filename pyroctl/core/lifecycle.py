@@ -99,10 +99,11 @@ def _start(case: _Case, reason: str = "") -> Result:
     return after, (Effect.SPAWN, Arm(case.spec.start_timeout))
 
 
-def _restart(case: _Case) -> Result:
+def _restart(case: _Case, reason: str = "") -> Result:
     """Start automatically, after a failure."""
     after = case.enter(
         State.STARTING,
+        reason,
         starts=(*_recent(case.before.starts, case.now, case.spec), case.now),
         restarts=case.before.restarts + 1,
         outcome=None,
@@ -284,7 +285,7 @@ def _judge(case: _Case, late: str) -> Result:
         return case.enter(State.FAILED, reason, failures=failures), (Disarm(),)
     after = case.enter(State.BACKOFF, ending, failures=failures)
     if delay <= 0 and failures <= RESTARTS_AT_ONCE:
-        return _restart(replace(case, before=after))
+        return _restart(replace(case, before=after), ending)
     if delay <= 0:
         delay = max(0.0, max(before.starts, default=0.0) + SPACING - case.now)
     return after, (Arm(delay),)
