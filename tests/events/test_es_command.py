@@ -160,6 +160,22 @@ def test_the_identification_file(process: Start, tmp_path: Path) -> None:
         remote.publish("a", 1)
 
 
+@pytest.mark.parametrize(
+    "arguments", [("-i", "hidden words"), ("--ident=hidden words",), ("-qihidden words",)]
+)
+def test_an_identification_on_the_command_line_is_hidden(
+    process: Start, arguments: tuple[str, ...]
+) -> None:
+    """It counts, and once the service is ready, the process list doesn't show it."""
+    es = process(*ALONE, *arguments)
+    uri = uri_of(es)
+    assert b"hidden words" not in Path(f"/proc/{es.pid}/cmdline").read_bytes()
+    with proxy(uri, handshake="hidden words") as remote:
+        remote.publish("a", 1)
+    with proxy(uri) as remote, pytest.raises(Pyro5.errors.CommunicationError, match="ident"):
+        remote.publish("a", 1)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"])
 def test_a_bad_identification_file_is_final(
     process: Start, tmp_path: Path, content: bytes | None
@@ -183,7 +199,7 @@ def test_a_bad_identification_file_is_final(
         ("--max-message-size", "5"),
         ("--queue-bytes", "1023"), ("--max-connections", "0"), ("--max-subscribers", "-1"),
         ("--handshake-timeout", "0"), ("--handshake-timeout", "nan"),
-        ("--colour",), ("extra",), ("-i", "secret"), ("--ident", "secret"), ("-v", "-q"),
+        ("--colour",), ("extra",), ("-i", "secret", "--ident-file", "f"), ("-v", "-q"),
     ],
 )  # fmt: skip
 def test_wrong_usage(process: Start, arguments: tuple[str, ...]) -> None:

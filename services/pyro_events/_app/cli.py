@@ -13,6 +13,7 @@ from pyro_child import PERMANENT_FAILURE, ControlChannel, Notifier
 from pyro_child.inherited_socket import inherited_socket
 from pyro_child.log import LogHandler
 from pyro_child.version import installed_version
+from pyro_events._app.hidden_ident import start_again
 from pyro_events._app.limits import provide
 from pyro_events._app.options import options_of, parser
 from pyro_events._app.process import EventServiceProcess
@@ -37,6 +38,8 @@ def entry() -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run until told to stop; return the exit status. For the main thread."""
     options = parser().parse_args(arguments)
+    if options.ident is not None:
+        start_again(arguments, options.ident)
     _set_up_logging(options)
     try:
         settings = settings_of(options_of(options))

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyro_child.limits import raise_open_files
-from pyro_events._broker.settings import Settings
 
-SPARE: Final = 100 + Settings().max_handshakes
-"""Descriptors for other files, and for clients that are not accepted yet."""
+if TYPE_CHECKING:
+    from pyro_events._broker.settings import Settings
+SPARE: Final = 100
+"""Descriptors for other files than connections."""
 
 _log = logging.getLogger("pyro_events")
 
 
 def provide(settings: Settings) -> Settings:
     """Raise the process's limit as far as the settings need; return the settings that fit."""
-    needed = settings.max_connections + settings.max_subscribers + SPARE
+    needed = settings.max_connections + settings.max_subscribers + settings.max_handshakes + SPARE
     granted = raise_open_files(needed)
     fitting = fit(settings, granted)
     if fitting is not settings:
@@ -32,10 +33,13 @@ def provide(settings: Settings) -> Settings:
 def fit(settings: Settings, descriptors: int) -> Settings:
     """Lower max_connections so that the connections to subscribers have their share, too.
 
-    That share is one for each possible subscriber, but at most half of all.
+    That share is one for each possible subscriber, but at most half of what clients that are not
+    accepted yet leave: those have at most a third of all.
     """
-    room = descriptors - SPARE
+    handshakes = min(settings.max_handshakes, descriptors // 3)
+    room = descriptors - SPARE - handshakes
     if room >= settings.max_connections + settings.max_subscribers:
         return settings
     share = min(settings.max_subscribers, max(0, room) // 2)
-    return replace(settings, max_connections=max(1, min(settings.max_connections, room - share)))
+    connections = max(1, min(settings.max_connections, room - share))
+    return replace(settings, max_connections=connections, max_handshakes=max(1, handshakes))

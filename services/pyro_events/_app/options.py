@@ -34,24 +34,20 @@ def parser() -> argparse.ArgumentParser:
     )
     groups = {title: found.add_argument_group(title) for title in ("queues", "limits")}
     add_options(found, ServiceOptions, groups)
-    found.add_argument(
+    ident = found.add_mutually_exclusive_group()
+    ident.add_argument(
         "--ident-file",
         metavar="FILE",
         help="has the identification that clients must present; only its owner may read it",
     )
-    found.add_argument("-i", "--ident", action=_Visible, help=argparse.SUPPRESS)
+    ident.add_argument(
+        "-i",
+        "--ident",
+        metavar="TEXT",
+        help="the same on the command line, which hides it soon; scripts should use a file",
+    )
     volume = found.add_mutually_exclusive_group()
     volume.add_argument("-v", "--verbose", action="store_true", help="log every connection")
     volume.add_argument("-q", "--quiet", action="store_true", help="log only warnings and errors")
     add_version(found)
     return found
-
-
-class _Visible(argparse.Action):
-    """Refuses a secret on the command line."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.error(
-            "-i, --ident: all users of this machine can read the identification in the process"
-            " list; put it in a file for --ident-file, such as pyroctl secret new makes"
-        )
