@@ -45,7 +45,6 @@ def run(options: Options) -> None:
     manager, reasons = Manager(), StopReasons()
     abandon = [manager.abandon, reasons.abandon]
     after_fork(abandon)
-    manager.notifier.status(f"importing {options.object.partition(':')[0]}")
     found = target.find(options.object, options.path)
     single = target.create_single(found, options.object)
     configure_pyro(options)  # the deployment overrides the module

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyro_names.storage import Entry
 
 
-SEEN_TIMEOUT = 0.5
+SEEN_TIMEOUT = 2.0
 """Seconds for the manager to look at a new name."""
 
 
