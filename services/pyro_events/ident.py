@@ -7,6 +7,8 @@ import os
 import stat
 from typing import Final
 
+__all__ = ["read_ident"]
+
 SHORTEST: Final = 16
 """Bytes; a shorter identification can be guessed."""
 _READABLE_BY_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 HOSTILE = "a\x1b[2J\rb\x1b]0;c\x07\nd\u202e"
 SHOWN = r"a\x1b[2J\rb\x1b]0;c\x07\nd\u202e"
+SUBJECT = "a\u202eb\u2028c"
+SHOWN_SUBJECT = r"a\u202eb\u2028c"
+"""A subject has no control characters, but may have others that no terminal should get."""
 LONGEST_ERROR = 6
 """Lines; each error has at most one for its sentence and one for its hint."""
 
@@ -47,17 +50,17 @@ def test_subjects_patterns_and_names_of_subscribers(deployment: Deployment) -> N
     deployment.run("start")
     uri = deployment.service("es")["uri"]
     with plain_subscriber(uri) as subscriber, Pyro5.api.Proxy(uri) as service:
-        service.subscribe([HOSTILE], subscriber)
+        service.subscribe([SUBJECT], subscriber)
         (row,) = (
             line
             for line in lines_on_a_terminal(deployment, "es", "subscriptions")
             if "PYRO:" in line
         )
-        assert SHOWN in row
+        assert SHOWN_SUBJECT in row
         warned = lines_on_a_terminal(deployment, "restart", "es")
-        assert [SHOWN in line for line in warned if subscriber in line] == [True]
+        assert [SHOWN_SUBJECT in line for line in warned if subscriber in line] == [True]
         (entry,) = deployment.json("es", "subscriptions")["data"]["subscriptions"]
-        assert HOSTILE in entry["subjects"]
+        assert SUBJECT in entry["subjects"]
 
 
 def test_events(deployment: Deployment) -> None:
@@ -69,14 +72,14 @@ def test_events(deployment: Deployment) -> None:
         listen = ["es", "listen", "--count", "1", *options]
         with deployment.popen(*listen) as listener, Pyro5.api.Proxy(uri) as service:
             eventually(service.subscriptions)
-            service.publish(HOSTILE, HOSTILE)
+            service.publish(SUBJECT, HOSTILE)
             out, err = listener.communicate(timeout=20)
         assert err == ""
         (line,) = out.split("\n")[:-1]
         if options:
-            assert [json.loads(line)[key] for key in ("subject", "msg")] == [HOSTILE, HOSTILE]
+            assert [json.loads(line)[key] for key in ("subject", "msg")] == [SUBJECT, HOSTILE]
         else:
-            assert line.endswith(f" {SHOWN} {SHOWN}")
+            assert line.endswith(f" {SHOWN_SUBJECT} {SHOWN}")
 
 
 def test_output_and_configuration(deployment: Deployment) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from pyro_events.codec import pack
 from tests.events.service_harness import proxy
 from tests.events.test_engine_pressure import messages, read_gaps
-from tests.events.test_engine_stream import publish
 
 if TYPE_CHECKING:
     from tests.events.service_harness import Connect, Make
@@ -57,7 +57,8 @@ def test_a_slow_stream_gets_little_at_a_time(engine: Make, wire_client: Connect)
     running = engine()
     client = wire_client(running)
     client.attach("id", ["a"])
-    publish(running, "a", *range(3000))
+    batch = [[["a"], pack(number), False] for number in range(3000)]
+    wire_client(running).call("publish_batch", "p", 1, batch)
     sizes: list[int] = []
     while sum(sizes) < 1000:
         first, events = client.push()

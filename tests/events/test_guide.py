@@ -281,10 +281,16 @@ def test_without_this_package(es: EventService, stock: Callable[..., StockDaemon
         assert (event["subject"], event["msg"]) == ("StockQuotes", 2)
 
 
-def test_identification(tidy: None) -> None:
+def test_identification(tidy: None, tmp_path: Path) -> None:
     """The identification in the guide is accepted."""
-    with EventService(register=False, ident="…") as es:
+    secret = tmp_path / "es.secret"
+    secret.write_text("an identification")
+    secret.chmod(0o600)
+    with EventService(register=False, ident="an identification") as es:
         text = block("@192.168.1.5:9099").replace("PYRO:Pyro.EventService@192.168.1.5:9099", es.uri)
-        with eval(text, {"Publisher": Publisher}) as pub:
+        imports, _, call = text.replace("/home/me/es.secret", str(secret)).partition("\n\n")
+        names = {"Publisher": Publisher}
+        exec(imports, names)
+        with eval(call, names) as pub:
             pub.publish("a", 1)
             assert es.statistics()["published"] == 1

@@ -73,16 +73,16 @@ def test_a_line_each(listen: Listen, pub: Publisher) -> None:
     """Arrays are shown in brief; what would move a cursor, or begin a line, is escaped."""
     text, as_json = listen(), listen("--json")
     for number, (message, shown, value) in enumerate(MESSAGES):
-        pub.publish(f"s\n\x1b{number}", message)
+        pub.publish(f"s\u202e{number}", message)
         for tool, expected in ((text, shown), (as_json, value)):
             assert tool.process.stdout is not None
             line = read_line(tool.process.stdout)  # at once, though it is a pipe
             if tool is text:
-                assert line.split(" ", 2)[1:] == [rf"s\n\x1b{number}", expected + "\n"]
+                assert line.split(" ", 2)[1:] == [rf"s\u202e{number}", expected + "\n"]
             else:
                 assert line.isascii()
                 assert json.loads(line) | {"time": 0} == {
-                    "subject": f"s\n\x1b{number}", "time": 0, "msg": expected,
+                    "subject": f"s\u202e{number}", "time": 0, "msg": expected,
                 }  # fmt: skip
     for tool in (text, as_json):
         tool.signal(signal.SIGINT)
@@ -107,12 +107,12 @@ def test_unknown_classes(listen: Listen, pub: Publisher) -> None:
     codec.register(Own, "own", lambda _: {}, lambda _: Own())
     try:
         shown, rate = listen("--count", "1"), listen("--count", "1", "--rate")
-        pub.publish("a\x1b", Own())
+        pub.publish("a\u202e", Own())
     finally:
         codec.unregister(Own)
     status, out, err = shown.end()
     assert (status, out) == (0, "")
-    assert err.startswith(r"an event about 'a\x1b' can't be shown: ")
+    assert err.startswith(r"an event about 'a\u202e' can't be shown: ")
     assert len(err.splitlines()) == 1
     assert rate.end() == (0, "", "")
 

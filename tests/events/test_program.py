@@ -100,8 +100,9 @@ def test_idle_subscribers_are_cheap(process: Start) -> None:
 
     es = process(*ALONE, "-q")
     before = resident()
-    clients = [WireClient(port_of(es)) for _ in range(1000)]
-    for number, client in enumerate(clients):
+    clients = []
+    for number in range(1000):
+        clients.append(client := WireClient(port_of(es)))
         client.greet()
         client.attach(f"subscriber-{number:032d}", [f"quotes.{number}"], name=f"board-{number}")
     assert resident() - before < 11_000_000

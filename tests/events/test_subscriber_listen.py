@@ -22,6 +22,7 @@ from tests.harness import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pyro_events import Event
     from tests.events.service_harness import Running
 
 NOBODY = "PYRO:Pyro.EventService@127.0.0.1:1"
@@ -280,7 +281,12 @@ def test_closing_at_any_moment_leaves_nothing_behind(es: Running, delivery: Any)
 
 def test_a_forgotten_subscriber_warns(es: Running, delivery: Any) -> None:
     """ResourceWarning is issued, and its threads end."""
-    sub = Recording(es.uri, delivery=delivery)
+
+    class Forgotten(Subscriber):
+        def event(self, event: Event) -> None:
+            """Do nothing."""
+
+    sub = Forgotten(es.uri, delivery=delivery)
     sub.subscribe("a")
     with pytest.warns(ResourceWarning, match="unclosed subscriber"):
         del sub

@@ -54,7 +54,9 @@ def be_refused(port: int, message: bytes) -> None:
 @pytest.mark.timeout(120)
 def test_the_event_service_serves_while_its_manager_is_stopped(deployment: Deployment) -> None:
     """However many clients are refused, a healthy pair's events arrive."""
-    (deployment.root / "ident").write_text("secret")
+    ident = deployment.root / "ident"
+    ident.write_text("secret")
+    ident.chmod(0o600)
     deployment.configure(CONFIGURATION)
     deployment.run("start")
     port, pid = port_of(deployment, "es"), deployment.manager_pid()
