@@ -54,9 +54,12 @@ def every(number: int) -> Callable[[bytes], bool]:
 @pytest.mark.parametrize("options", [{}, {"queue_size": 1}], ids=["batches", "one by one"])
 def test_lost_answers(engine: Make, number: int, options: dict[str, Any]) -> None:
     """Calls that are repeated because their answers were lost bring no event again."""
-    es = engine(**QUICK | {"retry_for": 60.0}, patience=30.0)
+    es = engine(**QUICK | {"retry_for": 60.0})
     total = 40 if options else 2000
-    with behind_relay(es.uri, **options) as (sub, relay), Publisher(es.uri, timeout=60) as pub:
+    with (
+        behind_relay(es.uri, **options) as (sub, relay),
+        Publisher(es.uri, timeout=60, patience=None) as pub,
+    ):
         relay.lose = every(number)
         sub.subscribe("a")
         sub.start()
