@@ -153,7 +153,7 @@ def test_log_handlers_post(es: Running) -> None:
 
 
 def test_who_publishes_in_the_helpers_own_thread(es: Running) -> None:
-    """A log handler that runs there can't wait for itself: `publish` and `flush` say so at once."""
+    """A log handler that runs there can't wait for itself: `publish` and `flush` raise at once."""
     raised: list[Exception] = []
 
     class Handler(logging.Handler):

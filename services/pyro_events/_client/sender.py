@@ -75,9 +75,7 @@ class Sender:
         """
         deadline, number, error = time.monotonic() + timeout, 0, None
         if self._amid_a_call():
-            raise RuntimeError(
-                "a signal handler, finalizer or log handler amid another call has to use post()"
-            )
+            raise RuntimeError("amid another call, handlers and finalizers have to use post()")
         try:
             while not number:
                 self._wait_for_room(deadline, timeout)
@@ -137,9 +135,7 @@ class Sender:
             if not self._outbox.settled(last):
                 self._pump()
                 if self.link.is_current_thread():
-                    raise RuntimeError(
-                        "the publisher's own thread can't wait for itself in flush()"
-                    )
+                    raise RuntimeError("the publisher's own thread can't wait in flush()")
         if not self._wait(lambda: self._outbox.settled(last), deadline):
             with self._lock:
                 raise self._unreachable(timeout or 0, f"{len(self._outbox)} events are waiting")
@@ -181,11 +177,11 @@ class Sender:
         self._left = max(0.0, deadline - time.monotonic())
 
     def _post_late(self, entry: Entry, timeout: float) -> None:  # noqa: ARG002 - as `post`
-        began = time.monotonic()
+        end = time.monotonic() + self._left
         try:
             self.publish(entry, self._left)
         finally:
-            self._left = max(0.0, self._left - (time.monotonic() - began))
+            self._left = max(0.0, end - time.monotonic())
 
     def statistics(self) -> PublisherStatistics:
         """Return the counts so far."""
@@ -222,7 +218,7 @@ class Sender:
             connection.request_read()
             with connection.read_lock:
                 connection.read_requested = False
-                while not self._settled(number):
+                while not self._outbox.settled(number):
                     self.received(connection.next_frame(deadline, wait))
         except TimedOut:
             pass  # `publish` notices
@@ -238,10 +234,6 @@ class Sender:
                 self._reading = connection.read_requested = False
             with self._lock:
                 self._pump()
-
-    def _settled(self, number: int) -> bool:
-        with self._lock:
-            return self._outbox.settled(number)
 
     # -- for the link, in its thread
 
@@ -343,11 +335,11 @@ class Sender:
         self._calls.clear()
         self._counts["retries"] += self._outbox.rewind()
 
-    # -- without the lock
     def _amid_a_call(self) -> bool:
         """Whether this thread holds the lock already, or would wait for itself."""
-        owned = self._lock._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - as `Condition` asks it
-        return bool(owned) or self.link.is_current_thread()
+        if self.link.is_current_thread():
+            return True
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001 - as `Condition` asks it
 
     def _wait(self, settled: Callable[[], bool], deadline: float | None) -> bool:
         """Wait; False when the time is over. Raises Closed, and Refused of a first connection."""
@@ -374,8 +366,6 @@ class Sender:
         if not self._wait(self._outbox.has_room, deadline):
             with self._lock:
                 raise self._unreachable(timeout, f"{len(self._outbox)} events are waiting already")
-
-    # -- with the lock held again
 
     def _unreachable(self, timeout: float, state: str) -> Unreachable:
         if self._failure is None:
