@@ -11,8 +11,8 @@ from pyroctl.printable import brief
 Host = str | ipaddress.IPv4Address | ipaddress.IPv6Address
 """A DNS name in lower case, or an address."""
 
-LONGEST_NAME = 64
-"""Characters of a common name (RFC 5280, ub-common-name)."""
+LONGEST_NAME = 60
+"""Characters; a common name has 64 (RFC 5280, ub-common-name), that of a CA ends with ` CA`."""
 LONGEST_HOST = 253
 _SHOWN = 70
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pyroctl.certs.clients import Clients, parse_clients
 from pyroctl.certs.lifetime import CA_DAYS, State
-from pyroctl.certs.tokens import Tokens, parse_tokens
+from pyroctl.certs.tokens import ID, JoinString, Tokens, parse_tokens
 from pyroctl.directories import make_private
 from pyroctl.errors import PyroctlError
 from pyroctl.private_file import sync_directory, write_private
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from pyroctl.certs.authority import Authority, Certificate
     from pyroctl.certs.names import Host
+    from pyroctl.certs.tokens import JoinProof, Refusal, Token
 
 try:
     from pyroctl.certs import authority
@@ -134,7 +135,7 @@ class Site:
             if name in clients.keys:
                 self._write_clients(clients.remove(name, now))
             if left != tokens:
-                self.write_tokens(left)
+                self._write_tokens(left)
             if known[1]:
                 shutil.rmtree(self.folder(name))
 
@@ -159,14 +160,28 @@ class Site:
         except FileNotFoundError:
             return Tokens({})
 
-    def write_tokens(self, tokens: Tokens) -> None:
-        """Replace the one-time tokens; to change what `tokens` returned, hold `locked`."""
+    def promise(self, token: Token, address: str, now: datetime) -> JoinString:
+        """Store a token, and return the string with which its host joins at this address."""
+        id_ = os.urandom(ID).hex()
+        with _locked(self.directory):
+            self._write_tokens(self.tokens().add(id_, token, now))
+        return JoinString(address, self.ca.fingerprint, id_, token.secret)
+
+    def redeem(self, shown: JoinProof, certificate: bytes, now: datetime) -> Token | Refusal:
+        """Use up the token of a joining host, or count a wrong proof.
+
+        `certificate` is that of the server to which the host has connected, in DER.
+        """
+        with _locked(self.directory):
+            before = self.tokens()
+            left, answer = before.redeem(shown, certificate, now)
+            if left != before:
+                self._write_tokens(left)
+            return answer
+
+    def _write_tokens(self, tokens: Tokens) -> None:
         file = join(self.directory, "tokens.toml")
         write_private(file, tokens.to_toml().encode(), replace=True)
-
-    def locked(self) -> contextlib.AbstractContextManager[None]:
-        """Lock the site against changes by other processes."""
-        return _locked(self.directory)
 
     def _row(self, name: str, key: str | None, now: datetime) -> Row:
         file = join(self.folder(name), CERT)

@@ -24,8 +24,8 @@ NONCE = 32
 SECRET = 16
 MOST_WRONG = 3
 """Wrong proofs end a token."""
+ID = 4
 _FORMAT = 1
-_ID = 4
 _HASH = 32
 _CRC = 4
 
@@ -55,7 +55,7 @@ def parse_join_string(text: str) -> JoinString:
     body, checksum = data[:-_CRC], data[-_CRC:]
     if data and data[0] != _FORMAT:
         raise UsageError("the join string was made by another version of pyroctl")
-    if len(body) != 1 + _HASH + _ID + SECRET or checksum != _checksum(address, body):
+    if len(body) != 1 + _HASH + ID + SECRET or checksum != _checksum(address, body):
         raise UsageError(
             "the join string is damaged", hint="copy all of what pyroctl certs token has printed"
         )
