@@ -325,7 +325,7 @@ def _write_folder(folder: str, files: dict[str, bytes]) -> None:
 
 def _read(file: str, *, private: bool = False) -> bytes:
     fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as stream:
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
             raise PyroctlError(f"{file} is not a file of at most {LARGEST} bytes")
@@ -335,7 +335,10 @@ def _read(file: str, *, private: bool = False) -> bytes:
                 f"other users can read {file} (mode {mode:04o}), so it isn't used",
                 hint="make a new key if somebody may have read it; otherwise chmod 600",
             )
-        return stream.read()
+        with open(fd, "rb", closefd=False) as stream:
+            return stream.read()
+    finally:
+        os.close(fd)
 
 
 def _certificate(source: bytes, file: str) -> Certificate:

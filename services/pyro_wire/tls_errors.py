@@ -183,7 +183,7 @@ def _ca_of(peer: Sequence[Certificate]) -> str | None:
 
 
 def _called(what: str, certificate: Certificate | None) -> str:
-    return f"{what}, {_shown(certificate.name)}," if certificate and certificate.name else what
+    return f"{what} ({_shown(certificate.name)})" if certificate and certificate.name else what
 
 
 def _hosts(certificate: Certificate) -> str:
