@@ -35,7 +35,7 @@ class Clients(NamedTuple):
     """By fingerprint, so that whoever still presents the key can be told."""
 
     def allow(self, name: str, fingerprint: str, now: datetime) -> Clients:
-        """Let a key in under a name; an earlier key of that name is removed."""
+        """Allow a key under a name; an earlier key of that name is removed."""
         rest = self if self.keys.get(name) in {None, fingerprint} else self.remove(name, now)
         removed = {key: why for key, why in rest.removed.items() if key != fingerprint}
         return rest._replace(keys={**rest.keys, name: fingerprint}, removed=removed)

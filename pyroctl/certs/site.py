@@ -125,7 +125,7 @@ class Site:
             return _certificate(new, file)
 
     def remove(self, name: str, now: datetime) -> None:
-        """Let the key of a name in no longer, end its token, and delete its files here."""
+        """Remove the key of a name from clients.toml, end its token, and delete its files here."""
         with _locked(self.directory):
             clients, tokens = self.clients, self.tokens()
             known = name in clients.keys, os.path.lexists(self.folder(name))

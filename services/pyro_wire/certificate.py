@@ -47,7 +47,7 @@ class Certificate(NamedTuple):
 
 
 def read_certificate(der: bytes) -> Certificate:
-    """Return what a certificate in DER says; raises ValueError, of whatever is no certificate."""
+    """Return what a certificate in DER says; raises ValueError for anything else."""
     try:
         return _read(der)
     except (IndexError, UnicodeDecodeError, OverflowError) as error:

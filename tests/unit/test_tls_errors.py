@@ -79,7 +79,7 @@ def test_changed_bytes_never_crash(position, byte):
 
 @given(st.binary())
 def test_any_bytes_never_crash(data):
-    """What is no certificate is refused with a ValueError."""
+    """They are refused with a ValueError."""
     with pytest.raises(ValueError):  # noqa: PT011 - its text is for nobody
         read_certificate(data)
 

@@ -140,7 +140,7 @@ def renew(app: App, names: tuple[str, ...], *, days: int | None) -> Result:
 @cli.command("remove")
 @click.argument("name")
 def remove(app: App, name: str) -> Result:
-    """Let the key of NAME in no longer, and delete its files here."""
+    """Remove the key of NAME from clients.toml, and delete its files here."""
     _site(app).remove(checked_name(name), _now())
     app.output.progress(f"{name} is removed; copies of clients.toml on other hosts must follow")
     return Result({"name": name})
