@@ -74,7 +74,7 @@ def new_lifetime(now: datetime, days: int, ca: Lifetime | None = None) -> Lifeti
         )
     if now >= ca.end:
         raise PyroctlError(
-            f"the CA has expired on {text(ca.end)}",
+            f"the CA expired on {text(ca.end)}",
             hint="pyroctl certs init --force makes a new one",
         )
     return Lifetime(max(begin, ca.begin), min(end, ca.end))

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pyroctl.certs.clients import Clients, parse_clients
 from pyroctl.certs.lifetime import CA_DAYS, State
+from pyroctl.certs.names import checked_name
 from pyroctl.certs.tokens import ID, JoinString, Tokens, parse_tokens
 from pyroctl.directories import make_private
-from pyroctl.errors import PyroctlError
+from pyroctl.errors import PyroctlError, UsageError
 from pyroctl.private_file import sync_directory, write_private
 
 if TYPE_CHECKING:
@@ -269,9 +270,13 @@ def create_site(
 
 def default_site() -> str:
     """Return the host's name up to the first dot; raises UsageError if it can't be a name."""
-    from pyroctl.certs.names import checked_name
-
-    return checked_name(os.uname().nodename.partition(".")[0])
+    try:
+        return checked_name(os.uname().nodename.partition(".")[0])
+    except UsageError as error:
+        raise UsageError(
+            f"the site can't be called like this host: {error.message}",
+            hint="pyroctl certs init SITE gives it a name",
+        ) from None
 
 
 def read_key(file: str) -> bytes:

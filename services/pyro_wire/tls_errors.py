@@ -134,9 +134,9 @@ def _expired(it: str, known: Known) -> str:
     for position, one in enumerate(known.peer):
         if one.end <= known.now:
             what = it if position == 0 else f"the CA of {it}"
-            return f"{what} has expired on {_text(one.end)}"
+            return f"{what} expired on {_text(one.end)}"
     if known.ca is not None and known.ca.end <= known.now:
-        return f"the CA of {it} has expired on {_text(known.ca.end)}"
+        return f"the CA of {it} expired on {_text(known.ca.end)}"
     return f"{it}, or that of its CA, has expired"
 
 
@@ -149,7 +149,7 @@ def _refused_there(alert: str, known: Known) -> str:
             if own is None:
                 why = "it has expired"
             elif own.end <= known.now:
-                why = f"it has expired on {_text(own.end)}"
+                why = f"it expired on {_text(own.end)}"
             else:
                 why = (
                     f"it has expired or is not valid yet by the clock there, and here it is valid"

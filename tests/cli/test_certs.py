@@ -117,6 +117,11 @@ def test_list_warns_by_its_exit_status(deployment: Deployment) -> None:
     assert clients(deployment) == before
     left = datetime.fromisoformat(renewed[0]["expires"]) - now
     assert left > timedelta(days=378)
+    some = deployment.json("certs", "renew", "nobody", "fine", code=1)
+    assert (some["status"], some["errors"][0]["message"]) == (
+        "partial", "there is no certificate for nobody",
+    )  # fmt: skip
+    assert [one["name"] for one in some["data"]["certificates"]] == ["fine"]
     assert "two thirds" in deployment.run("certs", "renew").stderr
     deployment.run("certs", "list")
 
@@ -135,6 +140,7 @@ def test_list_warns_by_its_exit_status(deployment: Deployment) -> None:
         (("renew", ".."), "can't be a name"),
         (("init", "a b"), "can't be a name"),
         (("init", "a", "--ca-cert", "x"), "belong together"),
+        (("init", "a", "--ca-cert", "x", "--ca-key", "x", "--days", "9"), "--days is for a new CA"),
         (("server", "localhost:9099"), "neither a host name nor an address"),
         (("server", "*.lab"), "neither a host name nor an address"),
         (("server", "300.0.0.1"), "is not a valid address"),
@@ -230,7 +236,7 @@ def test_a_wrong_clock(deployment: Deployment) -> None:
     assert "the CA is valid only from" in refused
     assert "not yet valid" in deployment.run("certs", "list").stdout
     create_site(str(directory(deployment)), "lab", now - timedelta(days=30), days=7, replace=True)
-    assert "the CA has expired on" in deployment.run("certs", "client", "a", code=1).stderr
+    assert "the CA expired on" in deployment.run("certs", "client", "a", code=1).stderr
     deployment.run("certs", "list", code=3)
 
 

@@ -15,7 +15,7 @@ from pyroctl.certs.tokens import SECRET, Token
 from pyroctl.cli import command as cli
 from pyroctl.cli.durations import seconds
 from pyroctl.cli.output import Result, table
-from pyroctl.errors import EXIT_DUE, EXIT_OK, UsageError
+from pyroctl.errors import EXIT_DUE, EXIT_FAILED, EXIT_OK, PyroctlError, UsageError
 from pyroctl.paths import certs_directory
 from pyroctl.printable import printable
 
@@ -49,10 +49,16 @@ def _days_option(default: int | None, purpose: str) -> Callable[[Function], Func
 @click.argument("site", required=False)
 @click.option("--ca-cert", metavar="FILE", help="Take the CA with this certificate.")
 @click.option("--ca-key", metavar="FILE", help="The key of that CA.")
-@_days_option(CA_DAYS, f"Lifetime of the CA, {CA_DAYS} days by default.")
+@_days_option(None, f"Lifetime of the CA, {CA_DAYS} days by default.")
 @force_option
 def init(
-    app: App, site: str | None, *, ca_cert: str | None, ca_key: str | None, days: int, force: bool
+    app: App,
+    site: str | None,
+    *,
+    ca_cert: str | None,
+    ca_key: str | None,
+    days: int | None,
+    force: bool,
 ) -> Result:
     """Make the CA of a site.
 
@@ -63,9 +69,11 @@ def init(
 
     if (ca_cert is None) != (ca_key is None):
         raise UsageError("--ca-cert and --ca-key belong together")
+    if ca_cert and days:
+        raise UsageError("--days is for a new CA, and not for an existing one")
     ca = (ca_cert, ca_key) if ca_cert and ca_key else None
     name = None if site is None else checked_name(site)
-    made = create_site(_directory(app), name, _now(), ca, days=days, replace=force)
+    made = create_site(_directory(app), name, _now(), ca, days=days or CA_DAYS, replace=force)
     app.output.verbatim(made.directory)
     following = "next: pyroctl certs server HOST, and pyroctl certs client NAME"
     app.output.progress(app.output.suggest(following))
@@ -127,14 +135,22 @@ def renew(app: App, names: tuple[str, ...], *, days: int | None) -> Result:
     """
     site, now = _site(app), _now()
     chosen = [checked_name(name) for name in names] or _renewable(site.rows(now)[1:], now)
-    renewed = [site.renew(name, now, days) for name in chosen]
-    for certificate in renewed:
-        app.output.verbatim(os.path.join(site.folder(certificate.name), "cert.pem"))
+    renewed: list[Certificate] = []
+    errors: list[dict[str, object]] = []
+    for name in chosen:
+        try:
+            renewed.append(site.renew(name, now, days))
+        except PyroctlError as error:
+            errors += error.entries()
+        else:
+            app.output.verbatim(os.path.join(site.folder(name), "cert.pem"))
     if renewed:
         app.output.progress("copy each to its host, with ca.pem if the CA was replaced")
-    else:
+    elif not errors:
         app.output.progress("none has passed two thirds of its lifetime")
-    return Result({"certificates": [_data(site, one) for one in renewed]})
+    data = {"certificates": [_data(site, one) for one in renewed]}
+    code = EXIT_FAILED if errors else EXIT_OK
+    return Result(data, errors, code, partial=bool(errors and renewed))
 
 
 @cli.command("remove")
