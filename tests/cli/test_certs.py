@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyroctl.certs.site import Site, create_site
-from pyroctl.certs.tokens import parse_join_string
 
 if TYPE_CHECKING:
     from tests.harness import Deployment
@@ -147,11 +145,6 @@ def test_list_warns_by_its_exit_status(deployment: Deployment) -> None:
         (("server", "fe80::1%eth0"), "has a scope"),
         (("server", "::1"), "can't be a name"),
         (("server",), "Missing argument"),
-        (("token",), "give the HOSTs"),
-        (("token", "a"), "--address"),
-        (("token", "a", "--address", "b"), "is not an address"),
-        (("token", "a", "--address", "b:1", "--ttl", "soon"), "--ttl"),
-        (("token", "a", "--client", "b", "--address", "b:1"), "give the HOSTs"),
     ],
 )
 def test_bad_words(deployment: Deployment, args: tuple[str, ...], message: str) -> None:
@@ -284,23 +277,3 @@ def test_a_full_disk_leaves_the_old_clients(
         Site(str(directory(deployment))).remove("a", datetime.now(UTC))
     assert clients(deployment) == before
     assert not list(directory(deployment).glob("*~"))
-
-
-def test_tokens(deployment: Deployment) -> None:
-    """The string is shown once; the list has no secret; `remove` ends a token."""
-    deployment.run("certs", "init", "lab")
-    made = deployment.json("certs", "token", "pc", "10.0.0.7", "--address", "[::1]:9100")["data"]
-    string = parse_join_string(made["join"])
-    assert string.address == "[::1]:9100"
-    listed = deployment.json("certs", "list")["data"]["certificates"]
-    assert string.ca == listed[0]["fingerprint"]
-    line = deployment.run("certs", "token", "--client", "c", "--address", "a:1", "--ttl", "1d")
-    assert parse_join_string(line.stdout).address == "a:1"
-    shown = deployment.json("certs", "token", "--list")
-    assert [one["name"] for one in shown["data"]["tokens"]] == ["pc", "c"]
-    assert string.secret.hex() not in json.dumps(shown)
-    deployment.run("certs", "remove", "pc")
-    left = deployment.run("certs", "token", "--list").stdout.splitlines()
-    assert [one.split()[0] for one in left] == ["NAME", "c"]
-    file = directory(deployment) / "tokens.toml"
-    assert file.stat().st_mode & 0o777 == 0o600

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import shlex
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyroctl.certs.lifetime import CA_DAYS, DAYS, NEEDS_RENEWAL, State, text
-from pyroctl.certs.names import checked_address, checked_host, checked_name
-from pyroctl.certs.tokens import SECRET, Token
+from pyroctl.certs.lifetime import CA_DAYS, DAYS, NEEDS_RENEWAL, State
+from pyroctl.certs.names import checked_host, checked_name
 from pyroctl.cli import command as cli
-from pyroctl.cli.durations import seconds
 from pyroctl.cli.output import Result, table
 from pyroctl.errors import EXIT_DUE, EXIT_FAILED, EXIT_OK, PyroctlError, UsageError
 from pyroctl.paths import certs_directory
@@ -30,10 +27,7 @@ if TYPE_CHECKING:
     Function = Callable[..., Result]
 
 HEAD = ("NAME", "KIND", "STATE", "EXPIRES", "FINGERPRINT")
-TOKEN_HEAD = ("NAME", "HOSTS", "EXPIRES", "WRONG")
 MOST_DAYS = 36500
-TTL = "15m"
-LONGEST_TTL = timedelta(days=30)
 COPY = "copy this directory to the host; key.pem must stay readable by its owner alone"
 
 command = cli.group("certs", "Make and manage the certificates of a site, for TLS.")
@@ -162,75 +156,6 @@ def remove(app: App, name: str) -> Result:
     return Result({"name": name})
 
 
-@cli.command("token")
-@click.argument("hosts", nargs=-1, metavar="[HOST]...")
-@click.option("--client", "client_", metavar="NAME", help="For a client of this name.")
-@click.option("--name", metavar="NAME", help="Name of the server; the first HOST by default.")
-@click.option("--address", metavar="HOST:PORT", help="Where the manager accepts hosts that join.")
-@click.option("--ttl", default=TTL, metavar="TIME", help=f"How long it is valid: {TTL} by default.")
-@click.option("--list", "list_only", is_flag=True, help="List the tokens that are valid.")
-def token(
-    app: App,
-    hosts: tuple[str, ...],
-    *,
-    client_: str | None,
-    name: str | None,
-    address: str | None,
-    ttl: str,
-    list_only: bool,
-) -> Result:
-    """Print a string with which another host can get a certificate, once.
-
-    HOST is as for certs server. The key is made by the other host and stays there. The command
-    certs remove NAME ends the token.
-    """
-    site, now = _site(app), _now()
-    if list_only:
-        return _list_tokens(app, site, now)
-    if bool(hosts) == bool(client_) or (client_ and name):
-        raise UsageError("give the HOSTs of a server, or --client NAME")
-    if address is None:
-        raise UsageError("--address HOST:PORT is required")
-    checked = tuple(str(checked_host(host)) for host in hosts)
-    chosen = checked_name(client_ or name or hosts[0])
-    promised = Token(chosen, checked, os.urandom(SECRET), now + _ttl(ttl))
-    string = str(site.promise(promised, checked_address(address), now))
-    app.output.verbatim(shlex.quote(string))
-    app.output.progress(f"valid once, until {text(promised.expires)}; keep it secret")
-    return Result({"join": string, **_token_data(promised)})
-
-
-def _list_tokens(app: App, site: Site, now: datetime) -> Result:
-    valid = list(site.tokens().current(now).tokens.values())
-    rows = [
-        (one.name, " ".join(one.hosts) or "-", text(one.expires), str(one.wrong)) for one in valid
-    ]
-    if rows:
-        for line in table(TOKEN_HEAD, rows):
-            app.output.print(line)
-    else:
-        app.output.progress("there is no valid token")
-    return Result({"tokens": [_token_data(one) for one in valid]})
-
-
-def _token_data(one: Token) -> dict[str, Any]:
-    expires = one.expires.isoformat()
-    return {"name": one.name, "hosts": list(one.hosts), "expires": expires, "wrong": one.wrong}
-
-
-def _ttl(given: str) -> timedelta:
-    try:
-        found = timedelta(seconds=seconds(given))
-    except (ValueError, OverflowError):
-        found = timedelta()
-    if not timedelta(0) < found <= LONGEST_TTL:
-        raise UsageError(
-            f"--ttl {given!r} is not a duration of at most {LONGEST_TTL.days} days",
-            hint="for example 90s, 15m, 2h or 1d",
-        )
-    return found
-
-
 def _issue(app: App, name: str, hosts: Sequence[Host], days: int, *, force: bool) -> Result:
     site = _site(app)
     issued = site.issue(name, hosts, _now(), days, replace=force)
@@ -288,5 +213,5 @@ def _data(site: Site, found: Certificate | None, row: Row | None = None) -> dict
     }
 
 
-for subcommand in (init, server, client, list_, renew, remove, token):
+for subcommand in (init, server, client, list_, renew, remove):
     command.add_command(subcommand)
