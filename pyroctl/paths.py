@@ -149,6 +149,16 @@ def registry_directory(environ: Mapping[str, str]) -> str:
     return os.path.join(_state_home(environ), "running")
 
 
+def certs_directory(root: str | None, environ: Mapping[str, str]) -> str:
+    """Return the directory of a site's certificates, which belong to no single deployment."""
+    if root is not None:
+        return join(os.path.abspath(root), "certs")
+    home = environ.get("XDG_DATA_HOME")
+    if not home and os.geteuid() == 0:
+        return "/var/lib/pyroctl/certs"
+    return join(home or os.path.expanduser("~/.local/share"), "pyroctl", "certs")
+
+
 def _state_home(environ: Mapping[str, str]) -> str:
     home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(home, "pyroctl")

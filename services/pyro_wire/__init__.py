@@ -4,12 +4,14 @@
 one blocking connection. On it stand `name_server` and `registration` (an object's name in it);
 `address` parses where a name server is, `backoff` says when to try again, and `environment`
 imports Pyro5 in spite of variables that it doesn't take. `daemon_limits` bounds what Pyro5's own
-daemons decode, and `serpent_size` what serpent costs.
+daemons decode, and `serpent_size` what serpent costs. `certificate` reads what a certificate says,
+and `tls_errors` puts into sentences why a TLS connection can't be made.
 """
 
 __all__ = [
     "address",
     "backoff",
+    "certificate",
     "client",
     "daemon_limits",
     "environment",
@@ -18,4 +20,5 @@ __all__ = [
     "name_server",
     "registration",
     "serpent_size",
+    "tls_errors",
 ]

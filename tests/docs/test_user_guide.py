@@ -26,6 +26,7 @@ HOW_TO = [
     "how-to/keep-services-healthy.md",
     "how-to/operate.md",
     "how-to/deploy.md",
+    "how-to/certificates.md",
 ]
 ENDLESS = (" listen ", " -f ", " run ")
 """Commands that never end: their first output is enough."""

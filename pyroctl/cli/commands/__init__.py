@@ -18,6 +18,7 @@ COMMANDS = (
     "config",
     "es",
     "secret",
+    "certs",
     "unit",
     "completion",
 )

@@ -15,6 +15,7 @@ import click
 
 from pyroctl.cli import command as cli
 from pyroctl.cli.arguments import services_argument
+from pyroctl.cli.durations import UNITS, seconds
 from pyroctl.cli.log_reader import files
 from pyroctl.cli.log_reader.files import LogLine, Source
 from pyroctl.cli.log_reader.printer import LogPrinter
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
 
 DEFAULT_LINES = 50
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @cli.command("logs")
@@ -160,10 +160,9 @@ def _pattern(text: str) -> re.Pattern[str]:
 def _moment(text: str) -> datetime:
     """Return the time "5m" ago, or an ISO time (local if it has no offset)."""
     now = datetime.now(UTC).astimezone()
-    number, unit = text[:-1], text[-1:]
     try:
-        if unit in UNITS and number.replace(".", "", 1).isdigit():
-            return now - timedelta(seconds=float(number) * UNITS[unit])
+        if text[-1:] in UNITS:
+            return now - timedelta(seconds=seconds(text))
         return datetime.fromisoformat(text).astimezone(now.tzinfo)
     except (ValueError, OverflowError):
         raise UsageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result
 from pyroctl.errors import PyroctlError
+from pyroctl.private_file import write_private
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App
@@ -30,10 +30,13 @@ def new(app: App, file: str | None, *, force: bool) -> Result:
     The default FILE is es.secret beside the configuration file, or in the --root or the current
     directory. The command prints the path and how to use the file; the secret itself is not shown.
     """
+    import secrets
+
     beside = os.path.dirname(app.config) if app.config else app.root or ""
     path = os.path.abspath(file or os.path.join(beside, "es.secret"))
     try:
-        _write(path, force=force)
+        content = f"{secrets.token_urlsafe(SIZE)}\n"
+        write_private(path, content.encode(), replace=force)
     except FileExistsError:
         raise PyroctlError(
             f"{path} already exists", hint="--force replaces it; clients then need the new one"
@@ -51,25 +54,6 @@ def _written(path: str, directory: str) -> str:
     """Return the path as it is written in a configuration in that directory."""
     inside = os.path.dirname(path) == os.path.abspath(directory)
     return os.path.basename(path) if inside else path
-
-
-def _write(path: str, *, force: bool) -> None:
-    """Write a new secret; the file has its content and its mode from its first moment."""
-    import secrets
-
-    temporary = f"{path}.{secrets.token_hex(4)}~"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with open(fd, "w", encoding="ascii") as target:
-            target.write(f"{secrets.token_urlsafe(SIZE)}\n")
-            os.fsync(fd)
-        if force:
-            os.replace(temporary, path)
-        else:
-            os.link(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
 
 
 command.add_command(new)
