@@ -58,14 +58,19 @@ def attacked(port: int, attack: object, *threads: object) -> Iterator[threading.
 
 def hold_places(port: int, stop: threading.Event, address: str) -> None:
     """Keep more silent connections open than there are places; make each again when it ends."""
-    with contextlib.ExitStack() as stack:
-        socks: list[socket.socket | None] = [None] * 150
-        while not stop.is_set():
-            for number, sock in enumerate(socks):
-                if sock is None or ended(sock):
-                    again = socket.create_connection(("127.0.0.1", port), 5, (address, 0))
-                    socks[number] = stack.enter_context(again)
-            stop.wait(0.01)
+
+    def connect() -> socket.socket:
+        return socket.create_connection(("127.0.0.1", port), 5, (address, 0))
+
+    socks = [connect() for _ in range(150)]
+    while not stop.is_set():
+        for number, sock in enumerate(socks):
+            if ended(sock):
+                sock.close()
+                socks[number] = connect()
+        stop.wait(0.01)
+    for sock in socks:
+        sock.close()
 
 
 def ended(sock: socket.socket) -> bool:
