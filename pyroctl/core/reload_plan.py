@@ -59,6 +59,8 @@ class Present:
     """What each existing process was started with, by its service's name."""
     troubled: Collection[str] = ()
     """Services that should be up and aren't: they failed, or wait for the next attempt."""
+    retried: Collection[str] = ()
+    """Those of them that wait for the next attempt: it comes by itself."""
     usable: Collection[str] = ()
     """Services that are ready, or have done their work: what needs them can start."""
 
@@ -68,9 +70,10 @@ def reload_plan(
 ) -> tuple[Step, ...]:
     """Return the steps from what exists to the new deployment.
 
-    A service restarts if a key that isn't live differs from what its process was started with; one
-    that is in trouble, if anything differs. New services start if they are enabled or, if `up` is
-    given, if they are in it. Services that were stopped by command stay down.
+    A service restarts if a key that isn't live differs from what its process was started with. One
+    that is retried starts for such a key, too; one that has failed, if anything differs. New
+    services start if they are enabled or, if `up` is given, if they are in it. Services that were
+    stopped by command stay down.
     """
     changes = {n: _changes(n, old, new, present) for n in new.services if n in old.services}
     again = {name for name, found in changes.items() if _needs_start(name, found, present)}
@@ -115,9 +118,10 @@ def _changes(
 
 
 def _needs_start(name: str, changes: Sequence[KeyChange], present: Present) -> bool:
-    if name in present.troubled:
+    if name in present.troubled and name not in present.retried:
         return bool(changes)
-    return name in present.processes and any(not change.live for change in changes)
+    known = name in present.processes or name in present.retried
+    return known and any(not change.live for change in changes)
 
 
 def _removals(old: Deployment, new: Deployment) -> list[Step]:

@@ -27,9 +27,9 @@ def command(app: App, *, dry_run: bool, yes: bool, safe: bool) -> Result:
     """Read the configuration again and apply the differences.
 
     Services whose changes require it are restarted, new ones started and removed ones stopped, in
-    dependency order. An invalid configuration changes nothing. If a service does not become ready
-    with its new settings, the whole reload is rolled back. Like restart, the command warns before
-    clients lose something.
+    dependency order. An invalid configuration changes nothing. If a service that is new or was up
+    does not become ready with its new settings, the whole reload is rolled back. Like restart, the
+    command warns before clients lose something.
     """
     config = {"config": app.config} if app.config is not None else {}
     found = app.call("reload", dry_run="yes", **config)["data"]
@@ -49,7 +49,10 @@ def command(app: App, *, dry_run: bool, yes: bool, safe: bool) -> Result:
     reply = app.call("reload", expect=expected, **config)
     if not reply["errors"]:
         app.output.progress(f"done: {counted(len(found['plan']) + len(live), 'change')} in effect")
-    return Result(reply["data"], reply["errors"], reply["exit_code"])
+    undone = reply["data"].get("undone")
+    if reply["errors"] and not undone:
+        app.output.progress("the new configuration is in effect, but not all services are up")
+    return Result(reply["data"], reply["errors"], reply["exit_code"], partial=not undone)
 
 
 def _describe(found: Mapping[str, Any]) -> Iterator[str]:

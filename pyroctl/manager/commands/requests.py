@@ -17,13 +17,13 @@ from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import SETTLED, State, Stop
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.manager import reexec
-from pyroctl.manager.commands import impact, operations, reload, restarts
+from pyroctl.manager.commands import apply, impact, operations, reload, restarts
 from pyroctl.manager.commands.gate import Scope
 from pyroctl.manager.commands.starting import StartAttempt
 from pyroctl.manager.commands.status import StatusReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from pyroctl.control.protocol import Message
     from pyroctl.core.spec import OnRestart
@@ -200,9 +200,7 @@ class Requests:
             if failures and args.get("atomic"):
                 failures = await start.take_back()
             else:
-                for name, need in start.waiting().items():
-                    text = f"{name} waits for {need}, and starts when that is ready"
-                    send({"kind": "progress", "text": text})
+                _report_waiting(send, start.waiting())
         finally:
             del self._starts[scope]
         return await self._result(list(start.units), failures)
@@ -265,10 +263,14 @@ class Requests:
                 "the configuration has changed again; nothing was done",
                 hint="see the new changes: pyroctl reload",
             )
-        done, failures = await reload.carry_out(self._supervisor, found, _reporting(send))
+        done = await apply.apply(self._supervisor, found, _reporting(send))
         self._reloaded()
-        reply = await self._result([step.service for step in found.steps], failures)
-        reply["data"] |= {**data, "restarts": done}
+        names = [step.service for step in found.steps]
+        scheduler = self._supervisor.scheduler
+        waiting = {name: need for name in names if (need := scheduler.waits_for(name))}
+        _report_waiting(send, waiting)
+        reply = await self._result(names, done.failures)
+        reply["data"] |= {**data, "restarts": done.restarts, "undone": done.undone}
         return reply
 
     async def _reexecuted(self, names: Sequence[str], args: Message, send: Send) -> Message:
@@ -342,3 +344,10 @@ def _reporting(send: Send) -> Callable[[Unit], None]:
         )
 
     return report
+
+
+def _report_waiting(send: Send, waiting: Mapping[str, str]) -> None:
+    """Report which services wait for which need."""
+    for name, need in waiting.items():
+        text = f"{name} waits for {need}, and starts when that is ready"
+        send({"kind": "progress", "text": text})

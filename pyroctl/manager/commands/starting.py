@@ -29,15 +29,6 @@ async def start_all(
     return start.failures()
 
 
-async def start_all_or_none(
-    supervisor: Supervisor, names: Sequence[str], progress: Progress
-) -> list[ServiceFailed]:
-    """Start services and their needs; after a failure, stop what this call has started."""
-    start = StartAttempt(supervisor, names, progress)
-    await start.settle()
-    return start.failures() and await start.take_back()
-
-
 class StartAttempt:
     """Requests services and their needs, and follows each until it is ready or has failed.
 
