@@ -17,7 +17,7 @@ def broken(*, limit: int = 0, delay: int = 1, more: str = "") -> str:
     return f"""[services.a]
 kind = "command"
 command = ["sh", "-c", "test -e ok || {{ echo no device; exit 1; }}; exec sleep 1000"]
-ready = {{ delay = 0.2 }}
+ready = {{ delay = 1 }}
 restart_delay = 0.3
 restart_max_delay = {delay}
 start_limit = {limit}
