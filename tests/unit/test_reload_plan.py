@@ -181,6 +181,14 @@ def test_what_has_failed_is_tried_again_when_anything_of_it_changed():
     assert plan(old, new, Present({}, troubled={"a", "b"})) == [("start", "a")]
 
 
+def test_what_is_retried_starts_at_once_only_for_a_new_process():
+    """A change that a running service would take at once waits for the next attempt."""
+    old = deployment(command("a"), command("b"))
+    new = deployment(command("a", restart_max_delay=99.0), command("b", cwd="/x"))
+    retried = Present({}, troubled={"a", "b"}, retried={"a", "b"})
+    assert plan(old, new, retried) == [("update", "a"), ("start", "b")]
+
+
 def test_a_process_is_compared_with_what_it_was_started_with():
     """The configuration since then doesn't count: it may have restarted by itself."""
     first = deployment(command("a"))

@@ -59,6 +59,9 @@ async def apply(supervisor: Supervisor, reload: Reload, progress: Progress) -> R
             if failure.service in before.troubled:
                 failure.hint = f"it was down before, so nothing was undone; {failure.hint}"
         return Result(steps.restarts, failures)
+    failures = [
+        failure for failure in failures if failure.service not in before.troubled
+    ] or failures
     for failure in failures:
         log.error("reload: %s; returning to the old configuration", failure)
     back = _Steps(supervisor, progress, may_fail=before.deployment.services)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -203,7 +204,17 @@ class Requests:
                 _report_waiting(send, start.waiting())
         finally:
             del self._starts[scope]
+        if failures or start.idle:
+            await self._report_changes(send)
         return await self._result(list(start.units), failures)
+
+    async def _report_changes(self, send: Send) -> None:
+        """Report that the manager has not read the current configuration, which may explain it."""
+        with contextlib.suppress(PyroctlError):  # an invalid one can't be compared
+            found = await reload.prepare(self._supervisor)
+            if found.steps:
+                text = "the configuration has changed since it was read; pyroctl reload applies it"
+                send({"kind": "progress", "text": text})
 
     def _cancel_starts(self, names: Sequence[str], send: Send) -> None:
         """End the waiting of other commands for services which are to stop now.

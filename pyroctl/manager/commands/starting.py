@@ -98,6 +98,11 @@ class StartAttempt:
                 found[name] = self._failed.get(name) or restarts.failure(unit, unit.service_state)
         return list({**found, **self._given_up}.values())
 
+    @property
+    def idle(self) -> bool:
+        """Whether there was nothing to start."""
+        return not self._begun
+
     def waiting(self) -> dict[str, str]:
         """Return the services that wait for one that isn't ready, and the first such need."""
         return {name: need for name, need in self._waiting.items() if name not in self._given_up}
