@@ -106,6 +106,7 @@ def test_the_next_manager_continues_with_the_same_processes(deployment: Deployme
     printed = deployment.run("start").stderr
     assert f"the last manager (pid {manager}) ended without shutting down at 20" in printed
     assert "1 service was reattached" in printed
+    assert "ended" not in printed.partition("shutting down")[2]
     after = deployment.service("laser")
     kept = ("pid", "uri", "restarts", "exit", "history")
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}

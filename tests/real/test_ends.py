@@ -168,6 +168,10 @@ def test_a_shell_stops_at_once(deployment: Deployment, shell: str, script: str) 
 ASKS = "import os, sys; print('asking', os.environ['PYROCTL_MAIN_PID'], os.environ['A'])"
 
 
+LEAVES = "setsid sh -c 'touch away; exec sleep 1000' & until [ -e away ]; do sleep 0.01; done"
+"""Goes on when a process has left its session."""
+
+
 def asks(*words: str) -> str:
     listed = ", ".join(f'"{word}"' for word in words)
     return f'stop_command = [{listed}]\nenv = {{ A = "its own" }}'
@@ -242,6 +246,28 @@ def test_a_manager_that_is_killed_during_a_stop_command_ends_it(deployment: Depl
         deployment.kill_manager()
     assert stop(deployment) < LATE / 4
     assert "main: TERM" in log(deployment)
+    assert not [c for c in deployment.processes().values() if c.startswith("sleep ")]
+
+
+@pytest.mark.parametrize("verb", ["stop", "shutdown"])
+def test_what_a_stop_command_leaves_in_the_background_ends(
+    deployment: Deployment, verb: str
+) -> None:
+    """It belongs to the service, even in a session of its own."""
+    more = asks("sh", "-c", f"{LEAVES}; touch bye")
+    deployment.configure(family("polite", "bye", more=more))
+    deployment.run("start")
+    deployment.run(verb)
+    assert not [c for c in deployment.processes().values() if c.startswith("sleep ")]
+
+
+def test_what_a_probe_leaves_in_the_background_ends(deployment: Deployment) -> None:
+    """With the service, and not before."""
+    probe = f'ready = {{ command = ["sh", "-c", "{LEAVES}"] }}\n'
+    deployment.configure(f'[services.it]\nkind = "command"\ncommand = ["sleep", "999"]\n{probe}')
+    deployment.run("start")
+    assert any("sleep 1000" in c for c in deployment.processes().values())
+    deployment.run("stop", "it")
     assert not [c for c in deployment.processes().values() if c.startswith("sleep ")]
 
 

@@ -42,8 +42,10 @@ def test_a_wrong_name_is_told_with_those_that_were_registered(deployment: Deploy
     )
 
 
-def test_a_name_server_that_is_not_there_is_told(deployment: Deployment) -> None:
-    """With its address and the reason."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_name_server_that_is_not_there_is_told(deployment: Deployment, unbuffered: str) -> None:
+    """With its address and the reason, even if that arrives in pieces."""
+    deployment.env["PYTHONUNBUFFERED"] = unbuffered
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
     ready = f'{{ pyro_name = "a/b", ns = "127.0.0.1:{port}" }}'

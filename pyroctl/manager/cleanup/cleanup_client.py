@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SCRIPT = os.path.join(os.path.dirname(__file__), "cleanup_process.py")
 EXIT_TIMEOUT = 3.0
 """Seconds that the cleanup process has to exit."""
+SERVICE, HELPER = "+", "~"
+"""Begin the lines about sessions."""
 ORDERLY_END = "."
 """The last line to the cleanup process when the manager ends in order."""
 
@@ -84,6 +86,10 @@ class CleanupClient:
         except ProcessLookupError:
             self._replace()
 
+    def helpers(self) -> set[int]:
+        """Return the sessions that are reported as helpers'."""
+        return {sid for sid, line in self._sessions.items() if line.startswith(HELPER)}
+
     def protect(self, sid: int, grace: float, *, helper: bool = False) -> None:
         """Report a session; it gets `grace` seconds to end if the manager is killed.
 
@@ -91,7 +97,7 @@ class CleanupClient:
         """
         if self._helpers_only and not helper:
             return
-        self._sessions[sid] = f"{'~' if helper else '+'}{sid} {grace}"
+        self._sessions[sid] = f"{HELPER if helper else SERVICE}{sid} {grace}"
         self._send(self._sessions[sid])
 
     def release(self, sid: int) -> None:

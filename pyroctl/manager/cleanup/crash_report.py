@@ -46,7 +46,7 @@ class CrashReport:
             return f"the machine was restarted while a manager (pid {self.pid}) was running here"
         moment = f" at {self.when.isoformat(' ', 'seconds')}" if self.when is not None else ""
         facts = [f"the last manager (pid {self.pid}) ended without shutting down{moment}"]
-        if self.services is not None:
+        if self.services:
             facts.append(f"{_count(self.services, 'service', 'services')} ended with it")
         if self.reattached is not None:
             facts.append(f"{_count(self.reattached, 'service', 'services')} reattached")

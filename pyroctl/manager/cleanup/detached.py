@@ -12,6 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from pyroctl.manager.cleanup.orphan_scan import VARIABLE
 from pyroctl.manager.process import procfs, sessions
 
 if TYPE_CHECKING:
@@ -30,12 +31,15 @@ def become_subreaper() -> None:
 
 
 class DetachedProcesses:
-    """Finds them among our children; `started` returns the pids that the manager has started.
+    """Finds them among our children: those of the deployment with the runtime directory `run`.
+
+    `started` returns the sessions that the manager has started for services and their helpers.
 
     The answers are outdated a moment later, so every use asks again.
     """
 
-    def __init__(self, started: Callable[[], Container[int]]) -> None:
+    def __init__(self, run: str, started: Callable[[], Container[int]]) -> None:
+        self._run = run
         self._started = started
         self.snapshot = sessions.SessionSnapshot()
         """Which process is in which session, for all services."""
@@ -46,7 +50,8 @@ class DetachedProcesses:
         if not children:
             return []
         started = self._started()
-        return [pid for pid in children if pid not in started and _belongs(pid, service)]
+        marks = {f"PYROCTL_SERVICE={service}".encode(), os.fsencode(f"{VARIABLE}={self._run}")}
+        return [pid for pid in children if _has(pid, marks) and _session(pid) not in started]
 
     def signal(self, service: str, number: int) -> None:
         """Signal all processes in the sessions of a service's detached processes."""
@@ -69,11 +74,16 @@ def _describe(pid: int) -> str:
         return f"process {pid}"
 
 
-def _belongs(pid: int, service: str) -> bool:
-    """Return whether it descends from a process of the service; helpers have no NOTIFY_SOCKET."""
+def _has(pid: int, marks: set[bytes]) -> bool:
+    """Return whether all of these are in the environment of a process."""
     try:
-        entries = procfs.environ(pid)
+        return marks.issubset(procfs.environ(pid))
     except OSError:
         return False
-    ours = f"PYROCTL_SERVICE={service}".encode() in entries
-    return ours and any(entry.startswith(b"NOTIFY_SOCKET=") for entry in entries)
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None

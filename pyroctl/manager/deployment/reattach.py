@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyroctl.core.outcome import UNKNOWN
 from pyroctl.core.record import stamp, to_json
+from pyroctl.core.spec import NameServerOptions
 from pyroctl.core.state import Exited, Restart, ServiceState, SessionEmpty, Start, State
 from pyroctl.manager.process import procfs
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from pyroctl.manager.fdstore.client import FdStoreClient, StoredState
 
 CHANGED = "its configuration has changed while no manager was running"
+LOOK_AGAIN = 5.0
+"""Seconds to find a process ready that is reattached while it starts: its time may be over."""
 WITH_PROCESS = frozenset({State.STARTING, State.RUNNING, State.STOPPING})
 
 
@@ -46,7 +50,9 @@ def reattach(
     Belongs to the event loop's thread, and has to come before any other event.
     """
     restored = {
-        name: _restore(units[name], records[name], stored) for name in units if name in records
+        name: _restore(units[name], records[name], stored)
+        for name in sorted(units, key=lambda name: not _is_name_server(units[name]))
+        if name in records
     }
     for name, (due, events) in restored.items():
         _resume(units[name], due, events, stored)
@@ -84,7 +90,15 @@ def _restore(
     fds = {pid: stored.pop(f"{unit.name}/{pid}/") for pid in present}
     record, events = decide(record, present, stamp(unit.spec))
     unit.restore(record, listener, fds)
-    return record.due, events
+    due = record.due
+    if due is not None and record.state.state is State.STARTING:
+        due = max(due, time.monotonic() + LOOK_AGAIN)
+    return due, events
+
+
+def _is_name_server(unit: Unit) -> bool:
+    """Return whether others have to know its address when they are restored."""
+    return isinstance(unit.spec.options, NameServerOptions)
 
 
 def _resume(unit: Unit, due: float | None, events: tuple[Event, ...], stored: StoredState) -> None:

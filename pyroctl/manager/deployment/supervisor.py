@@ -68,7 +68,7 @@ class Supervisor:
         self._cleanup = CleanupClient(paths.cleanup_lock, helpers_only=fdstore is not None)
         self._tasks: set[asyncio.Task[None]] = set()
         self._lent = lent_sockets(os.environ, os.getpid())
-        detached = DetachedProcesses(self._started)
+        detached = DetachedProcesses(paths.run, self._started)
         self.names = NameRegistry(lambda: self.units, self._name_server_unit, self._run)
         self._parts = UnitParts(
             *(paths, self._launch_context, self._missing_need, self._changed),
@@ -255,7 +255,9 @@ class Supervisor:
         return unit
 
     def _started(self) -> set[int]:
-        return {process.pid for unit in self.units.values() for process in unit.processes.all}
+        """Return the sessions of services' processes and of programs that help them."""
+        services = {process.pid for unit in self.units.values() for process in unit.processes.all}
+        return services | self._cleanup.helpers()
 
     # --- dependencies ---------------------------------------------------------------------------
 

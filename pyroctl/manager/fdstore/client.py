@@ -56,6 +56,17 @@ class StoredState:
             os.close(self.fds.popitem()[1])
 
 
+@dataclass(frozen=True, slots=True)
+class LineReader:
+    """What reads the lines of a process."""
+
+    on_lines: Callable[[bytes], None]
+    awaited: str | None
+    """The pattern of a line that must not be missed."""
+    on_earlier: Callable[[bytes], None]
+    """Called with that line, or the last one, if it came while there was no manager."""
+
+
 class UnusableStore(Exception):
     """There is a descriptor store, but this manager can't use it; the text says why."""
 
@@ -77,8 +88,7 @@ class FdStoreClient:
         self._on_lost: Callable[[], None] = lambda: None
         self.logs: dict[str, RemoteLog] = {}
         """By service."""
-        self.line_handlers: dict[str, Callable[[bytes], None]] = {}
-        """Called with the lines of a process, by `SERVICE/PID`."""
+        self._readers: dict[str, LineReader] = {}
 
     def start(self) -> StoredState:
         """Connect to the existing or a new descriptor store; raise UnusableStore or OSError."""
@@ -107,7 +117,7 @@ class FdStoreClient:
                 stderr=errors,
                 start_new_session=True,
                 cwd="/",
-                env={**os.environ, VARIABLE: self._paths.run},
+                env={**os.environ, VARIABLE: self._paths.run, "PYROCTL_SERVICE": ""},
                 pass_fds=(listener.fileno(), store_lock.fileno()),
             )
 
@@ -118,6 +128,8 @@ class FdStoreClient:
         self._link = PacketLink(self._socket, self._received, self._store_ended)
         for store_log in self.logs.values():
             store_log.open()
+        for name, reader in self._readers.items():
+            self._request(name, reader)
 
     def sync(
         self,
@@ -149,6 +161,15 @@ class FdStoreClient:
         """Send a message with descriptors."""
         if self._link is not None:
             self._link.send({"do": do, **message}, fds=fds)
+
+    def read_lines(self, name: str, reader: LineReader) -> None:
+        """Request the lines of the process `SERVICE/PID`."""
+        self._readers[name] = reader
+        self._request(name, reader)
+
+    def ignore_lines(self, name: str) -> None:
+        """Ignore the lines of the process `SERVICE/PID` from now on."""
+        self._readers.pop(name, None)
 
     def drain(self, name: str, then: Callable[[], None]) -> None:
         """Call `then` when all that the process `SERVICE/PID` has written so far is in its log."""
@@ -230,10 +251,14 @@ class FdStoreClient:
         stored.close()
         raise ConnectionResetError("it is about to end")
 
+    def _request(self, name: str, reader: LineReader) -> None:
+        self.send("copy", name=name, awaited=reader.awaited)
+
     def _received(self, message: Message, data: bytes, _: list[int]) -> None:
         if "lines" in message:
-            if message["lines"] in self.line_handlers:  # else its process is gone
-                self.line_handlers[message["lines"]](data)
+            reader = self._readers.get(message["lines"])
+            if reader is not None:  # else its process is gone
+                (reader.on_earlier if message.get("earlier") else reader.on_lines)(data)
         elif "warning" in message:
             log.warning("%s", message["warning"])
         elif message.get("service") in self.logs:

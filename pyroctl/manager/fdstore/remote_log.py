@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from pyroctl.manager.fdstore.client import LineReader
 from pyroctl.manager.output.logs import ServiceLog
 from pyroctl.manager.output.pipes import make_pipe
 
@@ -72,20 +73,21 @@ class RemoteLog:
         on_lines: Callable[[bytes], None],
         *,
         apart: bool,
-        watched: bool,
+        awaited: str | None,
         fds: Mapping[str, int] | None,
     ) -> RemotePipes:
         """Return the pipes of a process that writes into this log, or those of `fds`.
 
-        `on_lines` gets whole lines only if it is `watched`.
+        `on_lines` gets whole lines only if one of them is `awaited`: that matches this pattern.
         """
 
         def hear(lines: bytes) -> None:
             self.echo(lines)
             on_lines(lines)
 
-        heard = watched or self.echo is not _discard
-        return RemotePipes(self._fdstore, self._service, hear if heard else None, fds, apart=apart)
+        heard = awaited is not None or self.echo is not _discard
+        reader = LineReader(hear, awaited, on_lines) if heard else None
+        return RemotePipes(self._fdstore, self._service, reader, fds, apart=apart)
 
     def note(self, text: str) -> None:
         """Write a line of the manager's own."""
@@ -143,14 +145,14 @@ class RemotePipes:
         self,
         fdstore: FdStoreClient,
         service: str,
-        on_lines: Callable[[bytes], None] | None,
+        reader: LineReader | None,
         fds: Mapping[str, int] | None,
         *,
         apart: bool,
     ) -> None:
         self._fdstore = fdstore
         self._name = service
-        self._on_lines = on_lines
+        self._reader = reader
         self._ours = dict(fds or {})
         self._remotes: dict[str, int] = {}
         if fds is None:
@@ -170,9 +172,8 @@ class RemotePipes:
     def start(self, pid: int) -> None:
         """Request the lines, if wanted; `FdStoreClient.sync` makes the store read."""
         self._name += f"/{pid}"
-        if self._on_lines is not None:
-            self._fdstore.line_handlers[self._name] = self._on_lines
-            self._fdstore.send("copy", name=self._name)
+        if self._reader is not None:
+            self._fdstore.read_lines(self._name, self._reader)
 
     def drain(self, then: Callable[[], None]) -> None:
         """Call `then` when everything written so far is in the log."""
@@ -180,7 +181,7 @@ class RemotePipes:
 
     def close(self) -> None:
         """Close our ends."""
-        self._fdstore.line_handlers.pop(self._name, None)
+        self._fdstore.ignore_lines(self._name)
         while self._ours:
             os.close(self._ours.popitem()[1])
 

@@ -26,6 +26,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pyroctl.control.client import peer_uid
+from pyroctl.core.line_search import LineSearch
 from pyroctl.core.record import VERSION
 from pyroctl.core.spec import LogSpec
 from pyroctl.manager.fdstore.packets import PacketLink
@@ -57,6 +58,8 @@ class FdStore:
         self._lost: dict[str, int] = {}
         self._records: dict[str, object] = {}
         self._copied: set[str] = set()
+        self._searches: dict[str, LineSearch] = {}
+        """For the lines that managers await, by process."""
         self._manager: PacketLink | None = None
         self._unattended: UnattendedMonitor | None = None
         self._done = asyncio.Event()
@@ -71,7 +74,7 @@ class FdStore:
             "forget": lambda message, _: self._log(message).begin_run(),
             "reopen": lambda message, _: self._log(message).reopen(),
             "close": lambda message, _: self._log(message).close(),
-            "copy": lambda message, _: self._copied.add(message["name"]),
+            "copy": self._copy,
             "drain": self._drain,
             "end": lambda *_: self._done.set(),
         }
@@ -161,6 +164,7 @@ class FdStore:
         if name in self._pipes:
             self._pipes.pop(name).close()
             self._copied.discard(name.rpartition("/")[0])
+            self._searches.pop(name.rpartition("/")[0], None)
 
     def _record(self, message: Message, _: list[int]) -> None:
         if message["value"] is None:
@@ -193,6 +197,8 @@ class FdStore:
         log = self._logs[service]
         write = log.write_errors if stream.endswith("errors") else log.write_output
         lines = write(data, process)
+        if process in self._searches:
+            self._searches[process].feed(lines)
         if self._manager is None:
             return
         if log.lost_bytes != self._lost.get(service, 0):
@@ -203,6 +209,19 @@ class FdStore:
             self._send({"lines": process}, lines)
             if self._manager is not None and self._manager.backlog > MOST_WAITING:
                 self._loop.call_soon(self._pipes[name].pause)  # when this read is done
+
+    def _copy(self, message: Message, _: list[int]) -> None:
+        """Send the manager the lines of a process from now on.
+
+        If it awaits one, begin with that, or else the last: the previous manager may not have read
+        it.
+        """
+        process, awaited = message["name"], message.get("awaited")
+        self._copied.add(process)
+        if awaited is not None:
+            search = self._searches.setdefault(process, LineSearch(awaited))
+            if search.line:
+                self._send({"lines": process, "earlier": True}, f"{search.line}\n".encode())
 
     def _resume(self) -> None:
         for pipe in self._pipes.values():

@@ -76,12 +76,12 @@ class ServiceLog:
         on_lines: Callable[[bytes], None],
         *,
         apart: bool,
-        watched: bool = True,
+        awaited: str | None = None,
         fds: Mapping[str, int] | None = None,
     ) -> OutputPipes:
         """Return the pipes of a process that writes into this log; `on_lines` gets whole lines.
 
-        `fds` as for OutputPipes.
+        `fds` as for OutputPipes; RemoteLog needs `awaited`.
         """
         self._processes += 1
         writer = self._processes

@@ -43,17 +43,20 @@ class NameProbe:
         )
         assert self._process.stdout is not None
         self._output = self._process.stdout
+        self._unfinished = b""
         os.set_blocking(self._output.fileno(), False)
         asyncio.get_running_loop().add_reader(self._output, self._read)
         self._watch = ProcessWatch(self._process.pid, self._ended)
 
     def _read(self) -> None:
-        """Take the last line, as far as it has arrived."""
+        """Take the last line that is complete."""
         data = self._output.read(READ_SIZE)
         if data == b"":
             asyncio.get_running_loop().remove_reader(self._output)
         elif data:
-            *_, self.found = data.decode(errors="replace").rstrip("\n").split("\n")
+            *lines, self._unfinished = (self._unfinished + data).split(b"\n")
+            if lines:
+                self.found = lines[-1].decode(errors="replace")
 
     def _ended(self) -> None:
         self._read()

@@ -7,6 +7,7 @@ have to stay self-contained.
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def start_time(pid: int) -> int | None:
     """
     fields = stat(pid)
     return None if fields is None else int(fields[START_TIME])
+
+
+def age(started: int) -> float:
+    """Return how many seconds ago the kernel started a process, from its `start_time`."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / TICKS
 
 
 def is_same(pid: int, started: int) -> bool:

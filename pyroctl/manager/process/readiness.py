@@ -7,6 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from pyroctl.core.line_search import LineSearch
 from pyroctl.core.spec import CommandReady, DelayReady, LogReady, NameReady, NotifyReady, PortReady
 from pyroctl.manager.process import listeners
 from pyroctl.manager.process.probe_command import CommandProbe
@@ -30,7 +31,7 @@ class ReadinessWatch:
     """Calls `on_ready` once, when a process of a service is ready, with its URI if that is shown.
 
     The owner calls `on_lines` and `on_notify` with what the process writes and reports, and
-    `cancel` when it has ended.
+    `cancel` when it has ended. `age` is how many seconds the process has been running.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ReadinessWatch:
         on_ready: Callable[[str | None], None],
         context: LaunchContext,
         helpers: HelperRunner,
+        age: float = 0.0,
     ) -> None:
         self._on_ready = on_ready
         self._done = False
@@ -46,11 +48,12 @@ class ReadinessWatch:
         self._cancel: Callable[[], object] = lambda: None
         self._found: Callable[[], str] = lambda: ""
         """Returns what was found so far instead of readiness."""
-        self._last_line = self._last_error = ""
+        self._last_error = ""
+        self._search: LineSearch | None = None
         loop = asyncio.get_running_loop()
         match readiness:
             case DelayReady(delay):
-                self._cancel = loop.call_later(delay, self._ready).cancel
+                self._cancel = loop.call_later(max(0, delay - age), self._ready).cancel
                 self._found = lambda: f"ready.delay is {delay:g} s"
             case PortReady(port, host):
                 self._cancel = loop.create_task(self._await_port(host, port)).cancel
@@ -62,9 +65,15 @@ class ReadinessWatch:
                 probe = CommandProbe(helpers, command, every, self._ready)
                 self._cancel, self._found = probe.cancel, probe.describe
             case LogReady(log):
-                self._found = lambda: f"no line matched '{log}'; {_shown(self._last_line)}"
+                search = self._search = LineSearch(log)
+                self._found = lambda: f"no line matched '{log}'; {_shown(search.line)}"
             case NotifyReady():
                 self._found = lambda: "it never sent READY=1"
+
+    @property
+    def awaited(self) -> str | None:
+        """The pattern of the line of output that it waits for, if it does."""
+        return self._readiness.log if isinstance(self._readiness, LogReady) else None
 
     def found(self, members: Iterable[int]) -> str:
         """Return what was found so far instead of readiness, for people.
@@ -84,13 +93,10 @@ class ReadinessWatch:
 
     def on_lines(self, lines: bytes) -> None:
         """Handle lines of its output, each with its newline."""
-        if isinstance(self._readiness, LogReady) and not self._done:
-            pattern = re.compile(self._readiness.log)
-            for line in lines.decode(errors="replace").split("\n")[:-1]:
-                self._last_line = line
-                if match := pattern.search(line):
-                    self._ready(_uri_in(match))
-                    break
+        if self._search is not None and not self._done:
+            self._search.feed(lines)
+            if self._search.match is not None:
+                self._ready(_uri_in(self._search.match))
 
     def cancel(self) -> None:
         """Stop watching."""

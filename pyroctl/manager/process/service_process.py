@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyroctl.core.record import RunRecord, stamp
-from pyroctl.core.spec import LogReady, NameReady, NotifyReady
+from pyroctl.core.spec import NameReady, NotifyReady
 from pyroctl.manager.process import procfs
 from pyroctl.manager.process.control_link import ControlLink
 from pyroctl.manager.process.handle import ProcessHandle, ReattachedProcess
@@ -38,7 +38,7 @@ class OutputLog(Protocol):
         on_lines: Callable[[bytes], None],
         *,
         apart: bool,
-        watched: bool,
+        awaited: str | None,
         fds: Mapping[str, int] | None,
     ) -> Pipes:
         """Return the pipes of a process that writes into this log, see ServiceLog, RemoteLog."""
@@ -115,7 +115,10 @@ class ServiceProcess:
             fd=fds.pop("notify", None),
         )
         readiness = plan.launch.readiness if self.record.ready_since is None else NotifyReady()
-        self._readiness = ReadinessWatch(readiness, self._became_ready, plan.context, self.helpers)
+        age = 0.0 if prior is None else procfs.age(self.record.started)
+        self._readiness = ReadinessWatch(
+            readiness, self._became_ready, plan.context, self.helpers, age
+        )
         try:
             self.handle = self._connect(plan, self._notify.address, listen_fd, prior)
         except BaseException:
@@ -133,7 +136,7 @@ class ServiceProcess:
         pipes = self._parts.log.pipes(
             self._readiness.on_lines,
             apart=self.record.apart,
-            watched=isinstance(plan.launch.readiness, LogReady),
+            awaited=self._readiness.awaited,
             fds=None if prior is None else prior.fds,
         )
         process: Process
