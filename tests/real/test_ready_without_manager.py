@@ -16,7 +16,7 @@ from tests.real.test_true_names import NAMED, NS
 if TYPE_CHECKING:
     from tests.harness import Deployment
 
-TIMEOUT = 4
+TIMEOUT = 6
 """Seconds to become ready."""
 PATIENT = "until [ -e gate ]; do sleep 0.05; done; "
 LISTEN = (
@@ -39,8 +39,9 @@ def leave_alone(deployment: Deployment, names: list[str]) -> dict[str, int]:
         eventually(deployment.listens)
         pids = {name: eventually(lambda n=name: deployment.service(n)["pid"]) for name in names}
         assert {deployment.state(name) for name in names} == {"starting"}
+        starting.kill()  # it would start another manager
+        starting.wait()
         kill_manager(deployment)
-        starting.communicate(timeout=20)
     return pids
 
 
