@@ -46,7 +46,7 @@ async def apply(supervisor: Supervisor, reload: Reload, progress: Progress) -> R
     """Carry out a plan that was just made.
 
     If a service that is new or was up doesn't become ready, apply the old deployment again. One
-    that was down before is no reason for that: it is reported, and left to its restart policy.
+    that was down before never causes that: it is reported, and left to its restart policy.
     """
     before = Before.of(supervisor)
     progress = _once(supervisor, progress)
