@@ -20,6 +20,7 @@ from pyro_events._client.closeable import Closeable
 from pyro_events._client.connection import ConnectionLost
 from pyro_events._client.proxy_pool import Pool, PooledProxy, ProxyOptions
 from pyro_events._client.waker import Stopped, Waker
+from pyro_events._protocol.subjects import check_encodable
 from pyro_events._service_events import LifeCycle
 from pyro_events.errors import Closed, EventServiceError, OutcomeUnknown, Unreachable
 from pyro_events.types import ProxyStatistics
@@ -360,6 +361,7 @@ class ReconnectingProxy(Closeable):
 def _parse(uri: str) -> URI:
     if not isinstance(uri, (str, URI)):
         raise TypeError(f"uri must be text, not {type(uri).__name__}: {uri!r:.60}")
+    check_encodable(str(uri), "uri")
     with contextlib.suppress(PyroError):
         parsed = URI(uri)
         if parsed.protocol in ("PYRO", "PYRONAME"):
