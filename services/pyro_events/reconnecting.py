@@ -238,7 +238,7 @@ class ReconnectingProxy(Closeable):
     # -- connections
 
     def _renew_locks(self) -> None:
-        """Let finalizers call while the interpreter ends; threads that have stopped hold locks."""
+        """Renew the locks while the interpreter ends: threads that have stopped may hold them."""
         if sys.is_finalizing():
             self._changed = threading.Condition()
             self._pool.renew_lock()
