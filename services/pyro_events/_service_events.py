@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from Pyro5.core import URI
 from Pyro5.errors import PyroError
 
+from pyro_events._client.process import check_threads
 from pyro_events.errors import Closed, Refused, Unreachable
 from pyro_events.subscriber import Subscriber
 
@@ -97,6 +99,7 @@ class LifeCycle(Subscriber):
 
     def watch(self, watcher: Watcher) -> None:
         """Notify this watcher, too, as long as it exists."""
+        check_threads()
         with self._watching:
             self._watchers.add(watcher)
             if self._thread is None:
@@ -113,7 +116,7 @@ class LifeCycle(Subscriber):
     def close(self) -> None:
         """Stop listening, and disconnect. Closing again does nothing."""
         super().close()
-        thread = self._thread
+        thread = None if sys.is_finalizing() else self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Self
 
+from pyro_events._client.process import check_threads
 from pyro_events._client.receiving.base import SubscriberBase
 from pyro_events._client.receiving.inbox import Failure, Notice, Wake
 from pyro_events._protocol.event import Undecodable
@@ -39,15 +41,15 @@ class AsyncSubscriber(SubscriberBase):
 
     async def subscribe(self, subjects: str | Sequence[str]) -> None:
         """Receive the events about these subjects from now on; see `Subscriber.subscribe`."""
-        await asyncio.to_thread(self._subscription.subscribe, subjects)
+        await _in_thread(self._subscription.subscribe, subjects)
 
     async def subscribeMatch(self, patterns: str | Sequence[str]) -> None:  # noqa: N802 - the original's name
         """Receive the events whose subject matches; see `Subscriber.subscribeMatch`."""
-        await asyncio.to_thread(self._subscription.subscribe_match, patterns)
+        await _in_thread(self._subscription.subscribe_match, patterns)
 
     async def unsubscribe(self, subjects: str | Sequence[str]) -> None:
         """Stop receiving events about these subjects; see `Subscriber.unsubscribe`."""
-        await asyncio.to_thread(self._subscription.unsubscribe, subjects)
+        await _in_thread(self._subscription.unsubscribe, subjects)
 
     def _after_fork(self, inherited: Any) -> None:
         super()._after_fork(inherited)
@@ -58,6 +60,9 @@ class AsyncSubscriber(SubscriberBase):
 
         A call while another one closes the subscriber waits for it.
         """
+        if sys.is_finalizing():
+            self._closed = True
+            return
         if self._closing is None:
             self._closed = True
             self._inbox.put(Wake())
@@ -120,6 +125,11 @@ class AsyncSubscriber(SubscriberBase):
         if self._delivery is not None:
             self._delivery.handled(self._handled)
             self._delivery, self._handled = None, 0
+
+
+async def _in_thread(call: Callable[[str | Sequence[str]], object], texts: Any) -> None:
+    check_threads()
+    await asyncio.to_thread(call, texts)
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> Callable[[], None]:

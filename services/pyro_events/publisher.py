@@ -6,9 +6,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pyro_events._client.closeable import Closeable
+from pyro_events._client.late_sender import LateSender
 from pyro_events._client.names import service
 from pyro_events._client.outbox import Outbox
-from pyro_events._client.sender import Sender
 from pyro_events._protocol.pressure import PATIENCE, check_patience
 from pyro_events._protocol.subjects import check_subjects
 from pyro_events.codec import pack
@@ -70,7 +70,7 @@ class Publisher(Closeable):
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
         self._timeout = timeout
         outbox = Outbox(max_pending, max_pending_bytes)
-        self._sender = Sender(service(es, esURI, broadcast), ident, outbox, patience)
+        self._sender = LateSender(service(es, esURI, broadcast), ident, outbox, patience)
         self._subjects: dict[str, tuple[str, ...]] = {}
         self._ready()
 
@@ -107,8 +107,8 @@ class Publisher(Closeable):
     def statistics(self) -> PublisherStatistics:
         """Return the counts since the publisher was made, and what is pending now.
 
-        The keys are `published`, `posted`, `acked`, `failed`, `retries`, `reconnects`, `pending`
-        and `pending_bytes`; `pyro_events.types.PublisherStatistics` explains each.
+        The keys are `published`, `posted`, `acked`, `failed`, `withdrawn`, `retries`, `reconnects`,
+        `pending` and `pending_bytes`; `pyro_events.types.PublisherStatistics` explains each.
         """
         return self._sender.statistics()
 
@@ -152,11 +152,11 @@ class Publisher(Closeable):
         return checked
 
     def _unclosed(self) -> str:
-        lost = self._sender.pending
-        return f"publisher with {lost} events that were not sent" if lost else "publisher"
+        pending = self._sender.pending
+        return f"publisher with {pending} events pending" if pending else "publisher"
 
     def _abandon(self) -> None:
-        self._sender.close(wait=False)
+        self._sender.leave(self._timeout)
 
     def _at_exit(self, began: float) -> None:
         if not self._closed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import sys
 import threading
 import time
 from functools import partial
@@ -19,6 +20,7 @@ from pyro_events._client.closeable import Closeable
 from pyro_events._client.connection import ConnectionLost
 from pyro_events._client.proxy_pool import Pool, PooledProxy, ProxyOptions
 from pyro_events._client.waker import Stopped, Waker
+from pyro_events._protocol.subjects import check_encodable
 from pyro_events._service_events import LifeCycle
 from pyro_events.errors import Closed, EventServiceError, OutcomeUnknown, Unreachable
 from pyro_events.types import ProxyStatistics
@@ -134,17 +136,19 @@ class ReconnectingProxy(Closeable):
         The keys are `calls`, `connections`, `failures`, `repeated`, `unknown`, `unreachable` and
         `dropped`; `pyro_events.types.ProxyStatistics` explains each.
         """
-        with self._changed:
-            return cast("ProxyStatistics", dict(self._counts))
+        return cast("ProxyStatistics", dict(self._counts))
 
     def close(self) -> None:
         """Close all connections; calls in progress raise an error. Closing again does nothing."""
+        self._renew_locks()
         with self._changed:
             self._closed = True
             for waker in self._wakers:
                 waker.stop()
             self._changed.notify_all()
         self._pool.close()
+        if sys.is_finalizing():
+            return
         if self._events is not None:
             self._events.unwatch(self)
         if self._own_events is not None:
@@ -191,6 +195,7 @@ class ReconnectingProxy(Closeable):
 
     def _load_metadata(self) -> None:
         """Get a connection, and with it the names that the object exposes."""
+        self._renew_locks()
         try:
             proxy = self._acquire(self._clock() + self._patience, Backoff(self._chance))
         except Unreachable:
@@ -200,6 +205,7 @@ class ReconnectingProxy(Closeable):
 
     def _invoke(self, name: str, repeatable: bool, /, *args: Any, **kwargs: Any) -> Any:
         """Call once, or until there is an answer; errors tell whether it may have been executed."""
+        self._renew_locks()
         self._count("calls")
         deadline, backoff = self._clock() + self._patience, Backoff(self._chance)
         unanswered: ConnectionLost | None = None
@@ -230,6 +236,12 @@ class ReconnectingProxy(Closeable):
             self._pause(backoff, deadline, self._changes)
 
     # -- connections
+
+    def _renew_locks(self) -> None:
+        """Renew the locks while the interpreter ends: threads that have stopped may hold them."""
+        if sys.is_finalizing():
+            self._changed = threading.Condition()
+            self._pool.renew_lock()
 
     def _acquire(self, deadline: float, backoff: Backoff) -> PooledProxy:
         """Return an idle connection or a new one; raises Unreachable and Closed."""
@@ -315,6 +327,8 @@ class ReconnectingProxy(Closeable):
             before, self._connected = self._connected, True
             self._uri, self._methods, self._attributes = proxy.uri, proxy.methods, proxy.attributes
             self._counts["connections"] += 1
+        if sys.is_finalizing():
+            return
         if before is None:
             _log.info("connected to %s at %s", self._target, self._uri)
             self._notify("connected", None)
@@ -325,7 +339,7 @@ class ReconnectingProxy(Closeable):
     def _connection_lost(self, reason: object) -> None:
         with self._changed:
             before, self._connected = self._connected, False
-        if before is not False:
+        if before is not False and not sys.is_finalizing():  # a log handler has a lock, too
             _log.warning("no connection to %s: %s", self._target, reason)
             self._notify("disconnected", str(reason))
 
@@ -347,6 +361,7 @@ class ReconnectingProxy(Closeable):
 def _parse(uri: str) -> URI:
     if not isinstance(uri, (str, URI)):
         raise TypeError(f"uri must be text, not {type(uri).__name__}: {uri!r:.60}")
+    check_encodable(str(uri), "uri")
     with contextlib.suppress(PyroError):
         parsed = URI(uri)
         if parsed.protocol in ("PYRO", "PYRONAME"):

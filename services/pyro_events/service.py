@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 import threading
 import warnings
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pyro_child.version import installed_version
@@ -92,6 +94,7 @@ class EventService:
         Raises AddressUnusable, NameServerUnreachable or NameTaken, after everything was released,
         and NotRunning if it was started before.
         """
+        _check_threads()
         with self._lock:
             if self._engine is not None:
                 raise NotRunning("an EventService is started once; make a new one")
@@ -117,7 +120,7 @@ class EventService:
 
     def stop(self, reason: str = "stopped") -> None:
         """Notify aware subscribers, drain queues for at most 2 s, and end; again does nothing."""
-        with self._lock:
+        with nullcontext() if sys.is_finalizing() else self._lock:
             engine, thread = self._engine, self._thread
             registration, self._registration = self._registration, None
         if engine is None:
@@ -125,6 +128,8 @@ class EventService:
         engine.stop(reason)
         if registration is not None:
             registration.remove()
+        if sys.is_finalizing():
+            return
         if thread is not None and thread is not threading.current_thread():
             thread.join(self._settings.drain_timeout + _STOP_PATIENCE)
 
@@ -210,11 +215,17 @@ class EventService:
         return self._engine
 
     def _result(self, future: Future[T]) -> T:
+        _check_threads()
         both: list[Future[Any]] = [future, self.ended]
         wait(both, return_when=FIRST_COMPLETED)
         if not future.done():
             raise NotRunning("the event service has stopped")
         return future.result()
+
+
+def _check_threads() -> None:
+    if sys.is_finalizing():
+        raise NotRunning("the interpreter is ending and has stopped the event service's thread")
 
 
 def _run(engine: Engine, ended: Future[None]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
 from pyro_events._client.closeable import Closeable
+from pyro_events._client.process import check_threads
 from pyro_events._client.receiving.base import SubscriberBase
 from pyro_events._client.receiving.inbox import Failure, Notice, Wake
 from pyro_events._client.receiving.workers import Workers
@@ -100,6 +102,7 @@ class Subscriber(SubscriberBase, Closeable):
         `pyro_events.errors.Refused` when the first connection is refused, `Closed` on a closed
         subscriber, and RuntimeError when it is running already.
         """
+        check_threads()
         me = object()
         try:
             with self._count_lock:
@@ -157,7 +160,8 @@ class Subscriber(SubscriberBase, Closeable):
         try:
             self.abort()
         finally:
-            self._subscription.close()
+            if not sys.is_finalizing():
+                self._subscription.close()
 
     def _check_event(self) -> None:
         if getattr(self.event, "__func__", None) is Subscriber.event:

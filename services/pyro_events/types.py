@@ -49,6 +49,7 @@ class PublisherStatistics(TypedDict):
     posted: int  # calls of `post`
     acked: int  # events that the event service confirmed
     failed: int  # events that it refused
+    withdrawn: int  # events of interrupted or Unreachable publishes, until they are confirmed
     retries: int  # events sent again after a broken connection
     reconnects: int  # connections after the first
     pending: int  # events that are not confirmed yet

@@ -41,3 +41,14 @@ def test_the_original_works_on(engine: Any) -> None:
                 copying(publisher)
             publisher.publish("a", 2)
         assert publisher.statistics()["reconnects"] == 0
+
+
+def test_a_copy_of_the_attributes(engine: Any) -> None:
+    """An object that got a publisher's attributes in another way owns nothing of it."""
+    with Publisher(engine().uri) as publisher:
+        publisher.publish("a", 1)
+        copied = object.__new__(Publisher)
+        copied.__dict__.update(publisher.__dict__)
+        del copied
+        publisher.publish("a", 2)
+        assert publisher.statistics()["acked"] == 2

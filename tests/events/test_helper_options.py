@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyro_events import AsyncSubscriber, Publisher, Subscriber
+from pyro_events import AsyncSubscriber, Publisher, ReconnectingProxy, Subscriber
 from tests.events.client_fixtures import Recording
 from tests.harness import eventually
 
@@ -30,6 +30,10 @@ def test_the_old_names_of_arguments(engine: Any) -> None:
             kind(es.uri, esURI=es.uri)
         with pytest.raises(ValueError, match="es must be a PYRO: or PYRONAME: URI"):
             kind(esURI="PYROMETA:x")
+        with pytest.raises(ValueError, match=r"es 'PYRO:.* can't be encoded"):
+            kind("PYRO:a\ud800@localhost:1")
+    with pytest.raises(ValueError, match=r"uri 'PYRO:.* can't be encoded"):
+        ReconnectingProxy("PYRO:a\ud800@localhost:1")
 
 
 def test_abort_listen(engine: Any) -> None:

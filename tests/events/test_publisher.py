@@ -43,7 +43,7 @@ def test_publish_returns_when_the_event_service_has_it(es: FakeES) -> None:
         pub.publish("raw", b"\xff", opaque=True)
         assert es.taken[1] == [["raw"], b"\xff", True]
         assert pub.statistics() == {
-            "published": 2, "posted": 0, "acked": 2, "failed": 0,
+            "published": 2, "posted": 0, "acked": 2, "failed": 0, "withdrawn": 0,
             "retries": 0, "reconnects": 0, "pending": 0, "pending_bytes": 0,
         }  # fmt: skip
 
@@ -368,12 +368,12 @@ def test_a_publisher_that_never_published_needs_no_event_service() -> None:
 
 
 def test_a_forgotten_publisher_warns(es: FakeES) -> None:
-    """ResourceWarning has the number of lost events; its thread ends."""
-    pub = Publisher(es.uri)
+    """ResourceWarning has the number of pending events; its threads end after the time-out."""
+    pub = Publisher(es.uri, timeout=0.5)
     pub.publish("a", 1)
     es.on_batch = lambda _batch: "ignore"
     pub.post("a", 2)
-    with pytest.warns(ResourceWarning, match="unclosed publisher with 1 events"):
+    with pytest.warns(ResourceWarning, match="unclosed publisher with 1 events pending"):
         del pub
 
 

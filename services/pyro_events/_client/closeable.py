@@ -19,9 +19,10 @@ class Helper:
     """
 
     _closed = True
+    _made = 0
 
     def _ready(self) -> None:
-        self._closed = False
+        self._closed, self._made = False, id(self)
         process.add(self)
 
     def _unclosed(self) -> str | None:
@@ -55,7 +56,7 @@ class Helper:
         )
 
     def __del__(self) -> None:
-        if self._closed:
+        if self._closed or self._made != id(self):  # a copy of the attributes owns nothing
             return
         what = self._unclosed()
         if not sys.is_finalizing():  # when it is, locks may be held by threads that don't run

@@ -19,6 +19,7 @@ from Pyro5.errors import NamingError, PyroError
 from pyro_events._client.connection import Connection
 from pyro_events._client.waker import Stopped
 from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_events._protocol.subjects import check_encodable
 from pyro_events.errors import EventServiceError, Unreachable
 from pyro_wire import framing
 from pyro_wire.address import name_server_uri
@@ -59,6 +60,7 @@ def parse(es: str | None) -> URI:
         return URI(f"PYRONAME:{EVENTSERVICE_NAME}")
     if not isinstance(es, (str, URI)):
         raise TypeError(f"es must be a URI as text, not {type(es).__name__}: {es!r:.60}")
+    check_encodable(str(es), "es")
     try:
         uri = URI(es)
     except PyroError as error:

@@ -10,7 +10,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyro_events.errors import Forked
+from pyro_events.errors import Forked, Unreachable
 
 if TYPE_CHECKING:
     import socket
@@ -49,6 +49,15 @@ class Inherited:
 
     def __exit__(self, *raised: object) -> None:
         """Do nothing: there was no way in."""
+
+
+def check_threads() -> None:
+    """Raise Unreachable if the interpreter has stopped all other threads: they may hold any lock.
+
+    Not logged, since a log handler has a lock, too.
+    """
+    if sys.is_finalizing():
+        raise Unreachable("the interpreter is ending and has stopped its threads: it is too late")
 
 
 class Process:

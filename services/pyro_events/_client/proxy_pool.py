@@ -114,6 +114,10 @@ class Pool:
         self._in_use: set[PooledProxy] = set()
         self._closed = False
 
+    def renew_lock(self) -> None:
+        """Forget who has the lock: all other threads have stopped."""
+        self._lock = threading.RLock()
+
     def acquire(self, on_broken: Callable[[], object]) -> PooledProxy | None:
         """Return an idle proxy or None; `on_broken` is called for each that has broken."""
         while True:

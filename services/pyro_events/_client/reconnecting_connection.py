@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from pyro_events._client import names
 from pyro_events._client.condition import TimedOut
 from pyro_events._client.connection import Abandoned, Connection, ConnectionLost
+from pyro_events._client.process import check_threads
 from pyro_events._client.waker import Stopped, Waker
 from pyro_events.errors import Closed, EventServiceError, Refused, Unreachable
 from pyro_wire import framing
@@ -114,6 +115,7 @@ class ReconnectingConnection:
 
         Raises Unreachable when the system starts no threads, or the interpreter ends.
         """
+        check_threads()
         with self._lock:
             if self._thread is None or not self._thread.is_alive():  # interrupted before it began
                 waker = Waker()

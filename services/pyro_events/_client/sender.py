@@ -8,15 +8,18 @@ the next one everything that wasn't acknowledged is sent again.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections import deque
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from pyro_events._client.calls import encode_call, outcome
 from pyro_events._client.condition import InterruptSafeCondition, TimedOut
 from pyro_events._client.connection import Abandoned, ConnectionLost
+from pyro_events._client.process import check_threads
 from pyro_events._client.reconnecting_connection import ReconnectingConnection
 from pyro_events._client.waker import wait
 from pyro_events._protocol.event import EVENTSERVICE_NAME
@@ -63,7 +66,6 @@ class Sender:
         self._rejected = 0
         self._counts = dict.fromkeys(("published", "failed", "retries"), 0)
         self._connections_made = 0
-        self._left = 0.0
 
     # -- for the publisher, in any thread
 
@@ -73,6 +75,7 @@ class Sender:
         Raises the event service's own error if it refuses the event, Unreachable after `timeout`
         seconds, Refused and Closed.
         """
+        check_threads()
         deadline, number, error = time.monotonic() + timeout, 0, None
         if self._amid_a_call():
             raise RuntimeError("amid another call, handlers and finalizers have to use post()")
@@ -106,6 +109,7 @@ class Sender:
 
     def post(self, entry: Entry, timeout: float) -> None:
         """Add the event to the outbox; waits for room, and raises Unreachable after `timeout` s."""
+        check_threads()
         deadline = 0.0
         if self._amid_a_call():
             self._inserted.append(entry)
@@ -128,6 +132,9 @@ class Sender:
 
     def flush(self, timeout: float | None) -> None:
         """Wait until all events so far are settled; raises Unreachable, or NotPublished."""
+        if sys.is_finalizing() and not self.pending:
+            return
+        check_threads()
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._lock:
             self._take_inserted()
@@ -143,7 +150,7 @@ class Sender:
             error, count = self._first_rejection, self._rejected
             self._first_rejection, self._rejected = None, 0
         if error is not None:
-            raise NotPublished(f"{_events(count)} not published: {error}", count) from error
+            raise NotPublished(f"{events(count)} not published: {error}", count) from error
 
     @property
     def pending(self) -> int:
@@ -153,48 +160,29 @@ class Sender:
     def close(self, *, wait: bool = True) -> None:
         """End the link, whatever is pending."""
         self._closed = True
+        if sys.is_finalizing():
+            return
         try:
             with self._lock:
                 self._changed.notify_all()
         finally:
             self.link.stop(wait=wait)
 
-    def finish(self, deadline: float) -> None:
-        """Flush until the deadline, since the interpreter ends, and log what is lost.
-
-        What is posted later, by exit handlers, is published, as long as that time isn't used up.
-        """
-        self._left = max(0.0, deadline - time.monotonic())
-        self.post = self._post_late  # type: ignore[method-assign] # `post` itself has to be quick
-        try:
-            self.flush(self._left)
-        except BaseException as error:
-            if lost := self.pending:
-                reason = str(error) or type(error).__name__
-                _log.error("%s lost when the program ended: %s", _events(lost), reason)
-            if not isinstance(error, EventServiceError):
-                raise
-        self._left = max(0.0, deadline - time.monotonic())
-
-    def _post_late(self, entry: Entry, timeout: float) -> None:  # noqa: ARG002 - as `post`
-        end = time.monotonic() + self._left
-        try:
-            self.publish(entry, self._left)
-        finally:
-            self._left = max(0.0, end - time.monotonic())
-
     def statistics(self) -> PublisherStatistics:
         """Return the counts so far."""
-        with self._lock:
-            published = self._counts["published"]
+        with nullcontext() if sys.is_finalizing() else self._lock:
+            published, last = self._counts["published"], self._outbox.last
+            acked, failed = self._outbox.acknowledged, self._counts["failed"]
+            pending = len(self._outbox)
             return {
                 "published": published,
-                "posted": self._outbox.last - published,
-                "acked": self._outbox.acknowledged,
-                "failed": self._counts["failed"],
+                "posted": last - published,
+                "acked": acked,
+                "failed": failed,
+                "withdrawn": last - acked - failed - pending,
                 "retries": self._counts["retries"],
                 "reconnects": max(0, self._connections_made - 1),
-                "pending": len(self._outbox),
+                "pending": pending,
                 "pending_bytes": self._outbox.bytes,
             }
 
@@ -266,7 +254,7 @@ class Sender:
                 self._send()
             self._changed.notify_all()
         if rejected:  # without the lock: the program's log handler may publish, or wait
-            _log.error("%s refused by the event service: %s", _events(rejected), error)
+            _log.error("%s refused by the event service: %s", events(rejected), error)
 
     def woken(self) -> None:
         """Send what an interrupted thread has left; normally, the posting threads send."""
@@ -393,5 +381,6 @@ class Sender:
         return posted
 
 
-def _events(count: int) -> str:
+def events(count: int) -> str:
+    """Return the number with its noun and verb."""
     return "1 event was" if count == 1 else f"{count} events were"

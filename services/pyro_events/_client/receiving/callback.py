@@ -10,7 +10,7 @@ import Pyro5.server
 from Pyro5.callcontext import current_context
 
 from pyro_events._client.connection import ConnectionLost
-from pyro_events._client.process import process
+from pyro_events._client.process import check_threads, process
 from pyro_events._client.receiving.backlog import Backlog, ReceivedCall
 from pyro_events._client.receiving.inbox import Notice
 from pyro_events._client.receiving.subscription import Subscription
@@ -42,6 +42,7 @@ class Callback(Subscription):
         options: dict[str, Any],
         daemon: dict[str, Any],
     ) -> None:
+        check_threads()
         super().__init__(service, ident, inbox, None)
         self._backlog = Backlog(inbox, options.get("queue_size"))
         self._incarnation: str | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyro_events._client.calls import Calls
 from pyro_events._client.condition import InterruptSafeCondition, TimedOut
 from pyro_events._client.connection import ConnectionLost
+from pyro_events._client.process import check_threads
 from pyro_events._client.receiving.inbox import Failure, Notice
 from pyro_events._client.reconnecting_connection import CONNECT_TIMEOUT, ReconnectingConnection
 from pyro_events._protocol.subjects import check_patterns, check_subjects, check_texts
@@ -134,6 +135,7 @@ class Subscription:
 
         Returns when the event service has confirmed; raises as `subscribe`.
         """
+        check_threads()
         checked = check_texts(texts)
         deadline = time.monotonic() + TIMEOUT
         with self._lock:
@@ -142,6 +144,7 @@ class Subscription:
         return checked
 
     def _subscribe(self, subjects: Sequence[str], patterns: Sequence[str]) -> None:
+        check_threads()
         deadline = time.monotonic() + TIMEOUT
         with self._lock:
             added = self.subscriptions.add(subjects, patterns)
@@ -155,6 +158,7 @@ class Subscription:
 
     def start(self) -> None:
         """Connect, unless that has begun already."""
+        check_threads()
         with self._lock:
             if self._closed:
                 raise Closed("the subscriber was closed")
