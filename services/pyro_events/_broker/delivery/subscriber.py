@@ -309,6 +309,8 @@ class BrokerSubscriber(Snapshotted):
 
     def _end_in_vain(self, offer: HeldOffer) -> None:
         self.context.counters.gave_up += 1
+        if not self._held:
+            self._stuck.clear()
         offer.end()
 
     def _admit(self) -> None:
