@@ -2,7 +2,8 @@
 
 A publisher and a subscriber exchange 200 events a second, beside nobody and, in turn, beside
 subscribers of the same events that are stopped (SIGSTOP), killed, slow, or come and go; and beside
-new ones, again and again, that kill or stop themselves at their first event. The delay of an event counts from when it was due, so that a publisher that had to wait is seen, too.
+new ones, again and again, that kill or stop themselves at their first event. The delay of an event
+counts from when it was due, so that a publisher that had to wait is seen, too.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Ends(Subscriber):
     with_signal = signal.SIGKILL
 
     def event(self, event: Event) -> None:  # noqa: ARG002 - the same
-        """Be killed, or stopped."""
+        """Kill or stop this process."""
         os.kill(os.getpid(), self.with_signal)
 
 
@@ -211,7 +212,7 @@ def neighbours(uri: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def newcomers(uri: str) -> Iterator[None]:
-    """Let new subscribers come and end, one after the other."""
+    """Make new subscribers, one after the other, until they end."""
     with actor(attach_and_end, uri):
         time.sleep(SETTLE)
         yield

@@ -126,6 +126,21 @@ def test_a_killed_subscriber_may_come_back(process: Start, delivery: str) -> Non
         assert remote.statistics()["gave_up"] == 1
 
 
+def test_a_subscriber_that_nobody_waits_for_is_not_stuck(engine: Callable[..., Running]) -> None:
+    """Its time runs while publishers wait, and ends when the last one has given up."""
+    es = engine(patience=0.01)
+    release = threading.Event()
+    with Recording(es.uri, queue_size=1) as sub, Publisher(es.uri) as pub:
+        sub.on_event = lambda _event: release.wait(20)
+        sub.subscribe("a")
+        sub.start()
+        while not es.statistics()["gave_up"]:
+            pub.publish("a", 0)
+        ends = es.engine.ask(lambda: [each._stuck.at for each in es.engine.broker.subscribers()])
+        assert ends.result(5) == [None]
+        release.set()
+
+
 def test_what_is_handled_is_not_old(engine: Callable[..., Running], delivery: Any) -> None:
     """A slow handler is never more events behind than its queue has room for."""
     es = engine(patience=0.0)

@@ -54,7 +54,7 @@ def test_nobody_waits_for_less_than_is_worth_it(clock: Clock) -> None:
 
 
 def test_a_tiny_patience_is_worth_it(clock: Clock) -> None:
-    """Who asks for less than that gets it."""
+    """A publisher that asks for less than that gets it."""
     patience = Patience(LEAST / 10, clock)
     assert patience.left() == LEAST / 10
     patience.use(LEAST / 10)
@@ -80,7 +80,7 @@ def test_none_and_all_stay_what_they_are(seconds: float, clock: Clock) -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1)), max_size=50))
 def test_the_share_holds_whatever_happens(steps: list[tuple[float, float]]) -> None:
-    """Nobody waits longer than once the whole, and that part of the time."""
+    """Nobody waits longer than the whole once, and that part of the time."""
     clock = Clock()
     patience, waited = Patience(0.5, clock), 0.0
     for pause, part in steps:

@@ -22,9 +22,9 @@ LEAST: Final = 0.001
 
 
 class Patience(Snapshotted):
-    """The seconds that one publisher waits at most; infinity is not limited. `clock` returns seconds.
+    """The seconds that one publisher waits at most; infinity is not limited.
 
-    What was used comes back at `SHARE` of the time.
+    What was used comes back at `SHARE` of the time, which `clock` tells.
     """
 
     __slots__ = ("_clock", "_whole_at", "seconds")
@@ -65,5 +65,5 @@ class Patience(Snapshotted):
         return self.seconds
 
     def restore(self, values: float, _reader: object) -> None:
-        """Be as patient as in the other process."""
+        """Continue with the seconds of another process."""
         self.seconds = values
