@@ -1,14 +1,16 @@
 """What bad neighbours cost a healthy pair: `python -m benchmarks.events.neighbours`.
 
 A publisher and a subscriber exchange 200 events a second, beside nobody and, in turn, beside
-subscribers of the same events that are stopped (SIGSTOP), killed, slow, or come and go. The delay
-of an event counts from when it was due, so that a publisher that had to wait is seen, too.
+subscribers of the same events that are stopped (SIGSTOP), killed, slow, or come and go; and beside
+new ones, again and again, that kill or stop themselves at their first event. The delay of an event
+counts from when it was due, so that a publisher that had to wait is seen, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -42,6 +44,8 @@ QUEUE = 100
 STUCK = 6
 SETTLE = 2.0
 """Seconds until the neighbours' queues are full, and publishers' patience is spent."""
+NEWCOMERS_PAUSE = 0.2
+"""Seconds from the end of one to the next."""
 _SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -68,6 +72,16 @@ class Neighbour(Subscriber):
 
     def gap(self, notice: GapNotice) -> None:
         """Don't care."""
+
+
+class Ends(Subscriber):
+    """Ends at its first event, with a full queue."""
+
+    with_signal = signal.SIGKILL
+
+    def event(self, event: Event) -> None:  # noqa: ARG002 - the same
+        """Kill or stop this process."""
+        os.kill(os.getpid(), self.with_signal)
 
 
 class Pair(Subscriber):
@@ -138,6 +152,23 @@ def come_and_go(uri: str, pipe: Connection) -> None:
             sub.listen()
 
 
+def attach_and_end(uri: str, pipe: Connection) -> None:
+    """Attach with the smallest queue, and end, in one process after the other."""
+    pipe.send("ready")
+    for number in itertools.count():
+        child = os.fork()
+        if child == 0:
+            with Ends(uri, queue_size=1) as sub:
+                sub.with_signal = signal.SIGSTOP if number % 2 else signal.SIGKILL
+                sub.subscribe(SUBJECT)
+                sub.listen()
+        os.waitpid(child, os.WUNTRACED)
+        time.sleep(NEWCOMERS_PAUSE)
+        if number % 2:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
 def _abort_after(sub: Subscriber, seconds: float) -> None:
     import threading  # noqa: PLC0415 - the same
 
@@ -180,6 +211,14 @@ def neighbours(uri: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def newcomers(uri: str) -> Iterator[None]:
+    """Make new subscribers, one after the other, until they end."""
+    with actor(attach_and_end, uri):
+        time.sleep(SETTLE)
+        yield
+
+
+@contextlib.contextmanager
 def event_service() -> Iterator[Broker]:
     """Run one with the defaults."""
     argv = [sys.executable, "-m", "pyro_events", "-N", "-p", "0", "-q"]
@@ -216,10 +255,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args()
-    found: dict[str, list[Delays]] = {"quiet": [], "bad neighbours": []}
+    found: dict[str, list[Delays]] = {"quiet": [], "bad neighbours": [], "new ones that end": []}
     for _ in range(options.rounds):
         found["quiet"].append(measure(options.seconds, lambda _: contextlib.nullcontext()))
         found["bad neighbours"].append(measure(options.seconds, neighbours))
+        found["new ones that end"].append(measure(options.seconds, newcomers))
         print(*(each[-1] for each in found.values()), file=sys.stderr)
     print(
         "| delay of an event | median | p99 | longest | missed |\n| --- | --- | --- | --- | --- |"
@@ -229,10 +269,12 @@ def main() -> None:
         longest = max(each.longest for each in rounds)
         missed = sum(each.missed for each in rounds)
         print(f"| {name} | {middle[0]:.2f} ms | {middle[1]:.2f} ms | {longest:.1f} ms | {missed} |")
-    pairs = zip(*found.values(), strict=True)
-    ratios = sorted(bad.p99 / quiet.p99 for quiet, bad in pairs)
-    print(f"\np99, ratio of each round: median {median(ratios):.2f} ({ratios[0]:.2f}", end="")
-    print(f" to {ratios[-1]:.2f}); the aim is at most 2")
+    print()
+    quiet = found["quiet"]
+    for name, rounds in list(found.items())[1:]:
+        ratios = sorted(bad.p99 / calm.p99 for calm, bad in zip(quiet, rounds, strict=True))
+        print(f"p99, {name}: {median(ratios):.2f} times the quiet one", end="")
+        print(f" ({ratios[0]:.2f} to {ratios[-1]:.2f}); the aim is at most 2")
     if options.json:
         plain = {name: [asdict(each) for each in rounds] for name, rounds in found.items()}
         options.json.write_text(json.dumps(plain, indent=1), encoding="utf-8")

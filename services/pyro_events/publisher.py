@@ -43,8 +43,10 @@ class Publisher(Closeable):
     `patience` (seconds) is how long a publish, or a batch of posted events, waits in the event
     service when the queues of subscribers are full. After that, what happens to the event is up to
     each of these subscribers, and none of them is waited for again until its queue is less than
-    half full: so one that is stuck costs its publishers this time once. 0 never waits; None waits
-    as long as a subscriber takes something now and then, so that nothing is lost.
+    half full: so one that is stuck costs its publishers this time once. All waits together take at
+    most that long and half a percent of the time, and none is for a subscriber whose connection is
+    broken. 0 never waits; None waits as long as a subscriber takes something now and then, so that
+    nothing is lost.
 
     Any thread may call any method; events keep the order of the calls. A publisher connects when
     it is first used, and has to be closed; as a context manager it closes itself. A signal handler

@@ -30,6 +30,17 @@ with Display(sys.argv[1], name="stuck", queue_size=10) as sub:
     sub.listen()
 """
 
+ENDS = """
+import os, signal, sys
+from pyro_events import Subscriber
+class Ends(Subscriber):
+    def event(self, event): os.kill(os.getpid(), getattr(signal, sys.argv[4]))
+with Ends(sys.argv[1], delivery=sys.argv[3], queue_size=1) as sub:
+    sub.subscribe(sys.argv[2])
+    print("ready", flush=True)
+    sub.listen()
+"""
+
 
 @pytest.fixture(params=["stream", "callback"])
 def delivery(request: pytest.FixtureRequest) -> str:
@@ -69,6 +80,65 @@ def test_six_stuck_subscribers_cost_a_tenth_of_a_second(process: Start) -> None:
         assert (found["gave_up"], found["dropped"]) == (6, 6 * 190)
     for each in stuck:
         each.signal(signal.SIGCONT)
+
+
+def test_new_stuck_subscribers_cost_no_more_than_one(process: Start, delivery: str) -> None:
+    """However many stop with a full queue, one after the other."""
+    es = process("-m", "pyro_events", "-N", "-q", "-p", "0")
+    uri = es.first_line.split()[0]
+    subjects = [f"a.{number}" for number in range(8)]
+    newcomers = [process("-c", ENDS, uri, subject, delivery, "SIGSTOP") for subject in subjects]
+    assert all(each.first_line.strip() == "ready" for each in newcomers)
+    waits = []
+    with Publisher(uri) as publisher, proxy(uri) as remote:
+        for number, subject in enumerate(subjects, 1):
+            while remote.statistics()["dropped"] < 5 * number:
+                began = time.monotonic()
+                publisher.publish(subject, number)
+                waits.append(time.monotonic() - began)
+    assert sum(wait > 0.09 for wait in waits) <= 3  # one of them, on an idle machine
+
+
+def test_nobody_waits_for_a_killed_subscriber(process: Start, delivery: str) -> None:
+    """A finite patience ends with the connection, if it was held, and is not asked for again."""
+    es = process("-m", "pyro_events", "-N", "-q", "-p", "0")
+    uri = es.first_line.split()[0]
+    newcomer = process("-c", ENDS, uri, "a", delivery, "SIGKILL")
+    assert newcomer.first_line.strip() == "ready"
+    began = time.monotonic()
+    with Publisher(uri, patience=50, timeout=60) as publisher:
+        for number in range(20):
+            publisher.publish("a", number)
+    assert time.monotonic() - began < 40
+
+
+def test_a_killed_subscriber_may_come_back(process: Start, delivery: str) -> None:
+    """Publishers that must not lose anything wait for it, but no longer than `stuck_timeout`."""
+    es = process("-m", "pyro_events", "-N", "-q", "-p", "0", "--stuck-timeout", "1")
+    uri = es.first_line.split()[0]
+    newcomer = process("-c", ENDS, uri, "a", delivery, "SIGKILL")
+    assert newcomer.first_line.strip() == "ready"
+    began = time.monotonic()
+    with Publisher(uri, patience=None, timeout=60) as publisher, proxy(uri) as remote:
+        while not remote.statistics()["dropped"]:
+            publisher.publish("a", 0)
+        assert time.monotonic() - began > 0.9
+        assert remote.statistics()["gave_up"] == 1
+
+
+def test_a_subscriber_that_nobody_waits_for_is_not_stuck(engine: Callable[..., Running]) -> None:
+    """Its time runs while publishers wait, and ends when the last one has given up."""
+    es = engine(patience=0.01)
+    release = threading.Event()
+    with Recording(es.uri, queue_size=1) as sub, Publisher(es.uri) as pub:
+        sub.on_event = lambda _event: release.wait(20)
+        sub.subscribe("a")
+        sub.start()
+        while not es.statistics()["gave_up"]:
+            pub.publish("a", 0)
+        ends = es.engine.ask(lambda: [each._stuck.at for each in es.engine.broker.subscribers()])
+        assert ends.result(5) == [None]
+        release.set()
 
 
 def test_what_is_handled_is_not_old(engine: Callable[..., Running], delivery: Any) -> None:

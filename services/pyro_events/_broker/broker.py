@@ -15,6 +15,7 @@ from pyro_events._broker.delivery.callback.subscriber import CallbackSubscriber
 from pyro_events._broker.delivery.context import DeliveryContext
 from pyro_events._broker.delivery.mailbox import SharedRoom
 from pyro_events._broker.delivery.options import SubscriberOptions
+from pyro_events._broker.delivery.patience import Patience
 from pyro_events._broker.delivery.publication import Publication
 from pyro_events._broker.delivery.stream import StreamSubscriber
 from pyro_events._broker.publishers import Publishers
@@ -128,11 +129,11 @@ class Broker(Snapshotted):
     # Publishing
 
     def publish(
-        self, items: Sequence[Item], patience: float, publisher: PublisherRecord | None = None
+        self, items: Sequence[Item], patience: Patience, publisher: PublisherRecord | None = None
     ) -> PendingResult:
         """Put the events into the queues, in order; the result is done when all are there.
 
-        It waits for full queues for at most `patience` seconds.
+        It waits for full queues as long as `patience` allows.
         """
         self.counters.published += len(items)
         publication = Publication(self.context, items, patience)
@@ -144,7 +145,7 @@ class Broker(Snapshotted):
     def announce(self, items: Sequence[Item]) -> None:
         """Publish events of the manager, which don't count as published by clients."""
         self.counters.announced += len(items)
-        Publication(self.context, items, 0.0).advance()
+        Publication(self.context, items, Patience(0.0, self.loop.clock)).advance()
 
     def _flush_if_idle(self) -> None:
         """Send what was published after a pause at once, before its publisher is answered.

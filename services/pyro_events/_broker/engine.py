@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from pyro_events import codec
 from pyro_events._broker import stats
 from pyro_events._broker.broker import Broker, slots
+from pyro_events._broker.delivery.patience import Patience
 from pyro_events._broker.errors import HandoverRefused, NotRunning
 from pyro_events._broker.net.address import bind, location
 from pyro_events._broker.net.admission import Admission, GuessDelays
@@ -62,7 +63,7 @@ class Engine(Snapshotted):
         _sessions=FieldCodec(lambda sessions, writer: [each.snapshot(writer) for each in sessions]),
     )
     TRANSIENT: ClassVar = (
-        "loop", "_settings", "_version", "_resolver", "_objects",
+        "loop", "_settings", "_version", "_resolver", "_objects", "_patience",
         "_door",  # each restored session is counted
         "_stopping", "_closed", "retired",  # then there is no handover
     )  # fmt: skip
@@ -90,6 +91,7 @@ class Engine(Snapshotted):
         self._settings = settings
         self._version = version
         self.loop = Loop()
+        self._patience = Patience(settings.patience, self.loop.clock)
         self._resolver = Resolver(self.loop)
         self._store: RosterStore | None = None
         self.broker: Broker
@@ -276,7 +278,7 @@ class Engine(Snapshotted):
         """Publish; done when everything is in the queues. Any thread may call it."""
         accepted: Future[None] = Future()
         self.loop.call_soon(
-            lambda: self.broker.publish(items, self._settings.patience).when_done(
+            lambda: self.broker.publish(items, self._patience).when_done(
                 lambda: accepted.set_result(None)
             )
         )

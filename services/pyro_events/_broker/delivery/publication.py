@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from itertools import groupby
-from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from pyro_events._broker.delivery.subscriber import ITEM_OVERHEAD, HeldOffer
+from pyro_events._broker.delivery.held_offer import HeldOffer
+from pyro_events._broker.delivery.subscriber import ITEM_OVERHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_events._broker.delivery.patience import Patience
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.net.loop import Timer
     from pyro_events._protocol.event import Item
@@ -62,19 +63,20 @@ class Publication(PendingResult):
     """Offers each run of events about one subject to all its subscribers before the next run.
 
     The subscribers are determined, and their events promised in the counter file, when it is made.
-    Full queues hold the publication, and so its publisher and no other, for at most `patience`
-    seconds altogether. It is done when everything is in the queues, or was dropped.
+    Full queues hold the publication, and so its publisher and no other, for as long as its patience
+    allows. It is done when everything is in the queues, or was dropped.
     """
 
-    __slots__ = ("_context", "_open", "_patience", "_runs", "_timer")
+    __slots__ = ("_context", "_held_since", "_open", "_patience", "_runs", "_timer")
 
     def __init__(
-        self, context: DeliveryContext[BrokerSubscriber], items: Sequence[Item], patience: float
+        self, context: DeliveryContext[BrokerSubscriber], items: Sequence[Item], patience: Patience
     ) -> None:
         super().__init__()
         self._context = context
         self._patience = patience
         self._timer: Timer | None = None
+        self._held_since = 0.0
         self._open: list[HeldOffer] = []
         runs = []
         targets, counter_file = context.router.targets, context.counter_file.values
@@ -98,26 +100,28 @@ class Publication(PendingResult):
                 events, counts = (run, sizes) if copies == 1 else _repeated(run, sizes, copies)
                 taken = subscriber.offer(events, counts, self._patience)
                 if taken < len(events):
-                    offer = HeldOffer(
-                        subscriber, events[taken:], counts[taken:], self._patience, self._settled
-                    )
-                    self._open.append(offer)
-                    subscriber.hold(offer)
+                    self._wait_for(subscriber, events[taken:], counts[taken:])
             if self._open:
                 self._hold()
                 return
-        if self._timer is not None:
-            self._timer.cancel()
         self._context.flush_if_idle()
         self.finish()
 
+    def _wait_for(
+        self, subscriber: BrokerSubscriber, items: Sequence[Item], sizes: Sequence[int]
+    ) -> None:
+        offer = HeldOffer(subscriber, items, sizes, self._settled, endless=self._patience.endless)
+        self._open.append(offer)
+        subscriber.hold(offer)
+
     def _hold(self) -> None:
         self._context.held += 1
-        if self._timer is None and self._patience < inf:
-            self._timer = self._context.loop.call_later(self._patience, self._lose_patience)
+        loop, patience = self._context.loop, self._patience
+        self._held_since = loop.clock()
+        if not patience.endless:
+            self._timer = loop.call_later(patience.left(), self._lose_patience)
 
     def _lose_patience(self) -> None:
-        self._patience = 0.0
         for offer in list(self._open):
             offer.subscriber.give_up(offer)
 
@@ -126,7 +130,11 @@ class Publication(PendingResult):
         self._open.remove(offer)
         if not self._open:
             self._context.held -= 1
-            self._context.loop.call_soon(self.advance)
+            loop = self._context.loop
+            self._patience.use(loop.clock() - self._held_since)
+            if self._timer is not None:
+                self._timer.cancel()
+            loop.call_soon(self.advance)
 
 
 def _repeated(run: list[Item], sizes: list[int], copies: int) -> tuple[list[Item], list[int]]:

@@ -107,9 +107,14 @@ class StreamSubscriber(BrokerSubscriber):
         return True
 
     @property
+    def broken(self) -> bool:
+        """Whether it has no connection now."""
+        return self._connection is None
+
+    @property
     def state(self) -> str:
         """Either `connected`, or `away` while it may come back."""
-        return "connected" if self._connection else "away"
+        return "away" if self.broken else "connected"
 
     def hang_up(self, reason: str) -> None:
         """Close the connection after everything that was sent, such as a notice."""
@@ -155,6 +160,7 @@ class StreamSubscriber(BrokerSubscriber):
             self._connection = None
             self._heartbeat.clear()
             self._await_return("its connection broke and it did not come back")
+            self._connection_broke()
 
     def acknowledge(self, data: bytes) -> None:
         """Record what the subscriber has handled; raises ProtocolError for an invalid number."""

@@ -14,10 +14,12 @@ from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted,
 from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_events._broker.delivery.held_offer import HeldOffer
     from pyro_events._broker.delivery.options import SubscriberOptions
+    from pyro_events._broker.delivery.patience import Patience
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
     from pyro_events._protocol.event import Item
     from pyro_events.types import WhenFull
@@ -132,6 +134,11 @@ class BrokerSubscriber(Snapshotted):
         raise NotImplementedError
 
     @property
+    def broken(self) -> bool:
+        """Whether its connection is gone, so that it takes nothing unless it comes back."""
+        raise NotImplementedError
+
+    @property
     def state(self) -> str:
         """The state of its connection, in a word."""
         raise NotImplementedError
@@ -229,19 +236,23 @@ class BrokerSubscriber(Snapshotted):
 
     # The queue
 
-    def offer(self, items: Sequence[Item], sizes: Sequence[int], patience: float) -> int:
+    def offer(self, items: Sequence[Item], sizes: Sequence[int], patience: Patience) -> int:
         """Take events, or drop some as the policy says; return how many need no more attention.
 
-        The publisher, which has `patience` seconds of patience left, has to `hold` the rest.
+        The publisher, which has this patience, has to `hold` the rest.
         """
         if self._held:
             self._admit()  # these were first
         taken = 0 if self._held else self.fill(items, sizes)
-        if taken < len(items) and patience <= self._patience_used:
+        if taken < len(items) and not self._deserves(patience):
             self.overflow(items[taken:], sizes[taken:])
             taken = len(items)
         self._touch()
         return taken
+
+    def _deserves(self, patience: Patience) -> bool:
+        """Return whether a publisher should wait; for a broken connection only an endless one."""
+        return patience.left() > self._patience_used and (patience.endless or not self.broken)
 
     def fill(self, items: Sequence[Item], sizes: Sequence[int]) -> int:
         """Take events as far as there is room; return how many."""
@@ -279,6 +290,13 @@ class BrokerSubscriber(Snapshotted):
         self._held.remove(offer)
         self._end_in_vain(offer)
 
+    def _connection_broke(self) -> None:
+        """Hold only those that wait as long as it takes: the subscriber may come back."""
+        held, self._held = self._held, deque(each for each in self._held if each.endless)
+        for offer in held:
+            if not offer.endless:
+                self._end_in_vain(offer)
+
     def use_patience(self, seconds: float) -> None:
         """Record for how long a publisher was held."""
         self._patience_used += seconds
@@ -291,6 +309,8 @@ class BrokerSubscriber(Snapshotted):
 
     def _end_in_vain(self, offer: HeldOffer) -> None:
         self.context.counters.gave_up += 1
+        if not self._held:
+            self._stuck.clear()
         offer.end()
 
     def _admit(self) -> None:
@@ -354,45 +374,3 @@ class BrokerSubscriber(Snapshotted):
     def _queue_size(self) -> int:
         assert self.options.queue_size is not None
         return self.options.queue_size
-
-
-class HeldOffer:
-    """Events of a publication that a full queue has not taken yet.
-
-    `settled` is called, once, when nothing of it is left to wait for.
-    """
-
-    __slots__ = ("_items", "_patience", "_settled", "_since", "_sizes", "subscriber")
-
-    def __init__(
-        self,
-        subscriber: BrokerSubscriber,
-        items: Sequence[Item],
-        sizes: Sequence[int],
-        patience: float,
-        settled: Callable[[HeldOffer], None],
-    ) -> None:
-        self.subscriber = subscriber
-        self._items = items
-        self._sizes = sizes
-        self._patience = patience
-        self._settled = settled
-        self._since = subscriber.context.loop.clock()
-
-    def retry(self) -> bool:
-        """Offer it again to the subscriber, which may have room now; True when nothing is left."""
-        taken = self.subscriber.fill(self._items, self._sizes)
-        self._items, self._sizes = self._items[taken:], self._sizes[taken:]
-        if self._items:
-            return False
-        self.end()
-        return True
-
-    def end(self) -> None:
-        """Wait no longer for that subscriber: what is left is a matter of its policy."""
-        if self._patience < inf:
-            waited = self.subscriber.context.loop.clock() - self._since
-            self.subscriber.use_patience(waited)
-        if self._items and not self.subscriber.gone:
-            self.subscriber.overflow(self._items, self._sizes)
-        self._settled(self)

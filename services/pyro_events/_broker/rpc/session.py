@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from Pyro5.errors import DaemonError, PyroError
 
+from pyro_events._broker.delivery.patience import Patience
 from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.net.address import user
 from pyro_events._broker.net.connection import ServerConnection
@@ -55,8 +56,8 @@ class Session(Snapshotted):
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
-        "_streamed", "_welcome", "patience",
-        parts=("_deadline",),
+        "_streamed", "_welcome",
+        parts=("_deadline", "patience"),
         init=("peer", "connection", "stream"),
         stream=FieldCodec(lambda stream, _: None if stream is None or stream.gone else stream.key),
     )  # fmt: skip
@@ -77,8 +78,8 @@ class Session(Snapshotted):
         ended: Callable[[Session], None],
     ) -> None:
         self.peer = peer
-        self.patience = broker.settings.patience
-        """Seconds that a publish of this client waits for full queues."""
+        self.patience = Patience(broker.settings.patience, broker.loop.clock)
+        """How long publishes of this client wait for full queues."""
         self.stream: StreamSubscriber | None = None
         self._broker = broker
         self._objects = objects
@@ -238,7 +239,7 @@ class Session(Snapshotted):
                 "version": self._broker.version,
             }
             if "patience" in data:
-                self.patience = check_patience(data["patience"])
+                self.patience.seconds = check_patience(data["patience"])
         daemon = self._objects["Pyro.Daemon"]
         return {"handshake": greeting, "meta": daemon.get_metadata(self, object_id)}
 

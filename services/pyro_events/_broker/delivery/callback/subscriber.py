@@ -98,11 +98,16 @@ class CallbackSubscriber(BrokerSubscriber):
         return self._daemon.aware
 
     @property
+    def broken(self) -> bool:
+        """Whether attempts to reach it have failed."""
+        return not self._daemon.greeted and self._daemon.retries.broken
+
+    @property
     def state(self) -> str:
         """One of `connected`, `connecting` and `retrying`."""
         if self._daemon.greeted:
             return "connected"
-        return "retrying" if self._daemon.retries.broken else "connecting"
+        return "retrying" if self.broken else "connecting"
 
     @property
     def busy(self) -> bool:
@@ -273,6 +278,7 @@ class CallbackSubscriber(BrokerSubscriber):
         if self._daemon.retries.first:
             _log.info("subscriber %s: %s; trying again", self, reason)
         self.context.counters.retries += 1
+        self._connection_broke()
 
     def on_ended(self, reason: str) -> None:
         """Drop the subscriber."""
