@@ -72,6 +72,28 @@ def test_start_and_stop_of_what_is_so_already_are_done(deployment: Deployment) -
     assert deployment.state("laser") == "stopped"
 
 
+def test_what_has_done_its_work_runs_again_only_by_name(deployment: Deployment) -> None:
+    """A start of everything leaves it alone, also with --atomic; what needs it starts."""
+    deployment.configure(
+        '[services.once]\nkind = "command"\ncommand = ["true"]\nready = { delay = 0 }\n'
+        + 'restart = "on-failure"\n'
+        + service("laser", "gate", "/", more='needs = ["once"]')
+    )
+
+    def runs() -> int:
+        eventually(lambda: deployment.state("once") == "exited")
+        return len(deployment.service("once")["history"])
+
+    deployment.run("start")
+    assert runs() == 1
+    deployment.run("stop", "laser")
+    deployment.run("start", "--atomic")
+    deployment.run("start")
+    assert (runs(), deployment.state("laser")) == (1, "running")
+    deployment.run("start", "once")
+    eventually(lambda: runs() == 2)
+
+
 def test_without_a_manager_stop_and_shutdown_are_done_and_restart_is_not(
     deployment: Deployment,
 ) -> None:
