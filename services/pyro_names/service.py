@@ -252,8 +252,7 @@ def _refused(where: str, option: str, error: OSError | UnicodeError) -> CannotSe
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
         return CannotServe(
-            f"{where} is taken by another program; stop it, or choose another port with "
-            f"{option}"
+            f"{where} is taken by another program; stop it, or choose another port with {option}"
         )
     if number == errno.EACCES:
         return CannotServe(

@@ -163,7 +163,7 @@ def test_after_a_crash_of_the_manager_only_what_was_up_is_down(deployment: Deplo
         "".join(service(name, "gate", "/") for name in ("laser", "idle"))
         + service("spare", "gate", "/", more="enabled = false")
         + '[services.once]\nkind = "command"\ncommand = ["true"]\nrestart = "on-failure"\n'
-        + 'ready = { delay = 0 }\n'
+        + "ready = { delay = 0 }\n"
     )
     deployment.run("start")
     deployment.run("stop", "idle")

@@ -76,8 +76,7 @@ def test_what_has_done_its_work_runs_again_only_by_name(deployment: Deployment) 
     """A start of everything leaves it alone, also with --atomic; what needs it starts."""
     deployment.configure(
         '[services.once]\nkind = "command"\ncommand = ["true"]\nready = { delay = 0 }\n'
-        + 'restart = "on-failure"\n'
-        + service("laser", "gate", "/", more='needs = ["once"]')
+        'restart = "on-failure"\n' + service("laser", "gate", "/", more='needs = ["once"]')
     )
 
     def runs() -> int:
@@ -215,6 +214,7 @@ def test_an_unknown_service_gets_the_nearest_name(deployment: Deployment) -> Non
         failed = deployment.run(command, "lasr", code=code)
         assert "'lasr'" in failed.stderr
         assert "did you mean 'laser'?" in failed.stderr
+    assert "hint: services here: laser\n" in deployment.run("start", "easel", code=5).stderr
 
 
 def test_identity_limits_and_place_of_a_service(deployment: Deployment) -> None:

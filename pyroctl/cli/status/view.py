@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 ORPHANED = "running without a manager; pyroctl start reattaches it"
 IN_HANDOVER = "handing over "
+LONG_REASON = 30
+"""Characters of a reason that is not repeated in the lines about the runs before."""
 SETTLED_NOTES = tuple(f"[pyroctl] {state}" for state in ("stopped", "exited", "failed"))
 """How the log of a service that is down for good ends."""
 MOST_LOST = 10
@@ -258,7 +260,12 @@ def _usage(row: Row) -> tuple[str, str]:
 
 def _history(row: Row) -> list[str]:
     """Return lines about how a service's recent runs ended, the newest first."""
-    lines = table(HISTORY_HEAD, [_ending(entry) for entry in reversed(row["history"])])
+    rows = [_ending(entry) for entry in reversed(row["history"])]
+    reasons = [cells[-1] for cells in rows]
+    for cells, above in zip(rows[1:], reasons, strict=False):
+        if cells[-1] == above and len(above) > LONG_REASON:
+            cells[-1] = "(as above)"
+    lines = table(HISTORY_HEAD, rows)
     return ["", f"{row['name']}: recent runs", *(f"    {line}" for line in lines)]
 
 
