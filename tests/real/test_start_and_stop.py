@@ -214,7 +214,7 @@ def test_an_unknown_service_gets_the_nearest_name(deployment: Deployment) -> Non
         failed = deployment.run(command, "lasr", code=code)
         assert "'lasr'" in failed.stderr
         assert "did you mean 'laser'?" in failed.stderr
-    assert "hint: services here: laser\n" in deployment.run("start", "easel", code=5).stderr
+    assert "hint: services here: laser\n" in deployment.run("start", "camera", code=5).stderr
 
 
 def test_identity_limits_and_place_of_a_service(deployment: Deployment) -> None:
