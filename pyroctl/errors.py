@@ -185,7 +185,7 @@ class UnknownService(PyroctlError):
         from pyroctl.suggestions import nearest_name
 
         names = sorted(known)
-        nearest = nearest_name(name, names)
+        nearest = nearest_name(name, names, 0.6)
         hint = f"did you mean {nearest!r}?" if nearest else f"services here: {', '.join(names)}"
         super().__init__(f"no service named {name!r}", hint=hint, service=name)
 

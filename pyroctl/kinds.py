@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pyroctl.core.instances import common_name
 from pyroctl.core.keys import keys_of
 from pyroctl.core.names import name_server_of
 from pyroctl.core.spec import (
@@ -33,6 +34,8 @@ class TcpAddress:
 
     host: str
     port: int
+    remedy: str = field(default="", compare=False)
+    """How users choose another port."""
 
     def __str__(self) -> str:
         return f"port {self.port} on {self.host}"
@@ -71,6 +74,8 @@ class LaunchContext:
     """What happens to services when the manager is killed."""
     mark: str = ""
     """By which the cleanup process finds what the manager has started, if it is killed."""
+    built_in: bool = False
+    """Whether the deployment has no configuration file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ def launch(spec: ServiceSpec, context: LaunchContext) -> Launch:
         cwd=spec.cwd or context.directory,
         readiness=readiness,
         controlled=not isinstance(options, CommandOptions),
-        listens=_address(options),
+        listens=_address(spec, context),
         outlives=context.orphans == "adopt",
     )
 
@@ -150,14 +155,21 @@ def _arguments(options: Options) -> Iterator[str]:
             yield from (f"{key.flag}={text}" for text in values)
 
 
-def _address(options: Options) -> ListenAddress | None:
+def _address(spec: ServiceSpec, context: LaunchContext) -> ListenAddress | None:
     """Return where the manager listens on behalf of a service."""
+    options = spec.options
     match options:
         case CommandOptions():
             return None
         case EventServiceOptions(host=host) if host.startswith(UNIX):
             return UnixAddress(host.removeprefix(UNIX), int(options.socket_mode, 8))
-    return TcpAddress(options.host, options.port)
+    if context.built_in:
+        variable = f"PYROCTL_SERVICES_{spec.name.upper()}_PORT"
+        remedy = f"pyroctl shutdown, then {variable}=0 pyroctl start (0: any free one)"
+    else:
+        name = common_name(spec.name)
+        remedy = f"set port of {name} (0: any free one), then pyroctl reload"
+    return TcpAddress(options.host, options.port, remedy)
 
 
 def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:

@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that was probably meant, or None."""
+def nearest_name(name: str, known: Iterable[str], likeness: float = 0.5) -> str | None:
+    """Return the known name that was probably meant, or None if none has that likeness (0 to 1)."""
     import difflib
 
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)
     return matches[0] if matches else None

@@ -60,7 +60,8 @@ class Outcome:
 
     def explain(self) -> str:
         """Describe it with what the service itself said last."""
-        return f"{self.describe()}: {self.said}" if self.said else self.describe()
+        separator = "; last line: " if self.trouble == UNKNOWN.trouble else ": "
+        return separator.join(filter(None, (self.describe(), self.said)))
 
     def _describe_end(self) -> str:
         if self.signal is not None:
@@ -76,8 +77,11 @@ class Outcome:
 
 
 def last_said(lines: Sequence[str]) -> str:
-    """Return the last of these lines of output that says something, short and printable."""
-    said = (brief(line, LONGEST_SAID) for line in reversed(lines))
+    """Return the last of these lines of output that says something, short and printable.
+
+    A line that begins with a URI announces that the service is ready, which explains no end.
+    """
+    said = (brief(line, LONGEST_SAID) for line in reversed(lines) if not line.startswith("PYRO:"))
     return next((line for line in said if any(map(str.isalnum, line))), "")
 
 

@@ -54,8 +54,10 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            message = f"{where} is taken by another program; stop it, or choose another port"
-            raise CannotServe(message) from None
+            raise CannotServe(
+                f"{where} is taken by another program; stop it, or choose another port with "
+                "--port PORT, or any free one with --port 0"
+            ) from None
         if error.errno == errno.EACCES:
             message = f"{where} needs more privileges; choose a port above 1023"
             raise CannotServe(message, permanent=True) from None

@@ -89,11 +89,9 @@ def _import(name: str) -> Any:
         raise CannotServe(_serves_itself(name, error), permanent=True) from None
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            where = "\n  ".join(_searched())
-            raise CannotServe(
-                f"can't import {name}: there is no module {error.name}; searched in\n  {where}",
-                permanent=True,
-            ) from None
+            _print_searched()
+            text = f"can't import {name}: there is no module {error.name}"
+            raise CannotServe(text, permanent=True) from None
         _fail_with(f"can't import {name}", error, permanent=True)
     except OSError as error:  # may pass: a device is switched on, a disk is mounted
         _fail_with(f"can't import {name}", error, permanent=False)
@@ -158,10 +156,9 @@ def _call(factory: Any, text: str) -> Any:
 def _fail_with(what: str, error: BaseException, *, permanent: bool) -> NoReturn:
     """Print the traceback of the user's code, and raise CannotServe with a one-line summary."""
     print(own_traceback(error), end="", file=sys.stderr, flush=True)  # noqa: T201 - the output
-    message = f"{what}: {_describe(error)}"
     if isinstance(error, ImportError):
-        message += "; searched in\n  " + "\n  ".join(_searched())
-    raise CannotServe(message, permanent=permanent)
+        _print_searched()
+    raise CannotServe(f"{what}: {_describe(error)}", permanent=permanent)
 
 
 def _describe(error: BaseException) -> str:
@@ -187,12 +184,14 @@ def _is_ours(filename: str) -> bool:
     return filename.startswith(("<frozen importlib", importlib.__file__, _OWN + os.sep))
 
 
-def _searched() -> list[str]:
-    return [
+def _print_searched() -> None:
+    """Print where modules were searched; the error follows, as the last line tells why."""
+    searched = [
         entry if os.path.exists(entry) else f"{entry} (which doesn't exist)"  # noqa: PTH110 - see _OWN
         for entry in sys.path
         if not entry.endswith(".zip") or os.path.exists(entry)  # noqa: PTH110 - see _OWN
     ]
+    print("searched for modules in", *searched, sep="\n  ", file=sys.stderr, flush=True)  # noqa: T201 - the output
 
 
 def _missing(owner: Any, name: str, module: str) -> str:

@@ -39,6 +39,8 @@ SPARE_FILES = 100
 LARGEST_MESSAGE = 16 << 20
 """Bytes; room for a list of 100,000 names. Pyro5's default is 1 GiB."""
 
+PORT_OPTION = "-p PORT, or any free one with -p 0"
+
 PROBE_TIMEOUT = 5.0
 """Seconds for the name server to answer its own call."""
 
@@ -123,7 +125,7 @@ class NameService:
                 self._names, address, nat, lambda: reasons.put(self.DIED), inherited_socket()
             )
         except (OSError, UnicodeError) as error:  # the latter: an invalid host name
-            raise _refused(f"port {options.port} on {options.host}", error) from None
+            raise _refused(f"port {options.port} on {options.host}", PORT_OPTION, error) from None
 
     def start(self) -> None:
         """Serve; return once the name server has answered."""
@@ -157,7 +159,7 @@ class NameService:
             self._broadcast = BroadcastServer(uri, options.bc_host or host, options.bc_port)
         except OSError as error:
             where = f"broadcast port {options.bc_port or config.NS_BCPORT} on {host or 'any host'}"
-            raise _refused(where, error) from None
+            raise _refused(where, "--bc-port", error) from None
         self._broadcast.runInThread()
         _log.info("broadcasts are answered on %s", self._broadcast.locationStr)
 
@@ -246,10 +248,12 @@ class NameService:
             client.call("ping")
 
 
-def _refused(where: str, error: OSError | UnicodeError) -> CannotServe:
+def _refused(where: str, option: str, error: OSError | UnicodeError) -> CannotServe:
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
-        return CannotServe(f"{where} is taken by another program; stop it, or choose another port")
+        return CannotServe(
+            f"{where} is taken by another program; stop it, or choose another port with {option}"
+        )
     if number == errno.EACCES:
         return CannotServe(
             f"{where} needs more privileges; choose a port above 1023", permanent=True

@@ -157,6 +157,23 @@ def test_after_a_crash_of_the_manager_services_are_down_and_not_just_stopped(
     assert "down" not in deployment.run("status", code=3).stdout.partition("\n")[2]
 
 
+def test_after_a_crash_of_the_manager_only_what_was_up_is_down(deployment: Deployment) -> None:
+    """Not what had ended by itself, what a person had stopped, or what never ran."""
+    deployment.configure(
+        "".join(service(name, "gate", "/") for name in ("laser", "idle"))
+        + service("spare", "gate", "/", more="enabled = false")
+        + '[services.once]\nkind = "command"\ncommand = ["true"]\nrestart = "on-failure"\n'
+        + "ready = { delay = 0 }\n"
+    )
+    deployment.run("start")
+    deployment.run("stop", "idle")
+    eventually(lambda: deployment.state("once") == "exited")
+    deployment.kill_manager()
+    eventually(lambda: not deployment.processes())
+    rows = deployment.json("status", code=3)["data"]["services"]
+    assert [row["name"] for row in rows if row["detail"].startswith("down: ")] == ["laser"]
+
+
 def test_an_unknown_service_is_an_error_without_a_table(deployment: Deployment) -> None:
     """An empty table would say nothing."""
     deployment.configure(service("laser", "gate", "/"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -30,20 +29,15 @@ class Quotes(Subscriber):
 def test_a_purchase_raises_the_price_and_is_published(deployment: Deployment) -> None:
     """The example's deployment starts, its client trades, the event reaches a subscriber."""
     shutil.copy(EXAMPLE / "stocks.py", deployment.root)
-    toml = (EXAMPLE / "pyroctl.toml").read_text()
-    deployment.configure(toml.replace('"nameserver"', '"nameserver"\nport = 0'))
+    deployment.configure((EXAMPLE / "pyroctl.toml").read_text())
     deployment.run("start")
-    port = deployment.service("ns")["uri"].rpartition(":")[2]
     with Quotes(deployment.service("es")["uri"]) as quotes:
         quotes.subscribe("stockquote.SUN")
         listener = threading.Thread(target=quotes.listen)
         listener.start()
         try:
-            bought = subprocess.run(
-                [sys.executable, EXAMPLE / "buyer.py", "SUN", "10"],
-                env={**deployment.env, "PYRO_NS_PORT": port},
-                capture_output=True, text=True, check=True,
-            )  # fmt: skip
+            buyer = (sys.executable, str(EXAMPLE / "buyer.py"), "SUN", "10")
+            bought = deployment.run("exec", "--", *buyer)
             eventually(lambda: quotes.got)
         finally:
             quotes.abort()

@@ -106,7 +106,6 @@ def test_the_programs_of_the_readme_talk_to_each_other(deployment: Deployment) -
     host, _, port = deployment.service("ns")["uri"].rpartition("@")[2].rpartition(":")
     env = deployment.env | {"PYRO_NS_HOST": host, "PYRO_NS_PORT": port, "PYTHONUNBUFFERED": "1"}
     listening, publishing = blocks("python")
-    publishing = "from pyro_events import Publisher\n" + publishing
     pipe = subprocess.PIPE
     with subprocess.Popen(
         [sys.executable, "-c", listening], env=env, stdout=pipe, stderr=pipe, text=True

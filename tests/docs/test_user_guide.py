@@ -93,7 +93,6 @@ def env(deployment: Deployment) -> dict[str, str]:
         **deployment.env,
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "PYROCTL_ROOT": str(deployment.root),
-        "PYROCTL_SERVICES_NS_PORT": "0",
     }
 
 
@@ -126,6 +125,12 @@ def test_each_how_to_guide_continues_the_tutorial(
             write(deployment.root, text)
     run("pyroctl start", deployment.root, env)
     follow(page, deployment.root, env)
+
+
+def test_what_newcomers_start_needs_no_particular_port() -> None:
+    """Another program may have 9090, so their name servers take any free port."""
+    for path in (TUTORIAL, "examples/market/pyroctl.toml", "../README.md"):
+        assert 'kind = "nameserver"\nport = 0 ' in (DOCS / path).read_text()
 
 
 def test_the_guides_leave_nothing_out() -> None:

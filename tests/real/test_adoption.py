@@ -270,7 +270,8 @@ def test_an_adopted_service_is_watched_and_stopped_like_any_other(deployment: De
     assert again["pid"] != row["pid"]
     assert "unknown exit code" in again["exit"]["text"]
     deployment.run("stop", "mule")
-    assert deployment.state("mule") == "stopped"
+    mule = deployment.service("mule")
+    assert (mule["state"], mule["detail"], mule["exit"]["text"]) == ("stopped", "", "")
     eventually(lambda: len(zoo(deployment)) == 1)
 
 

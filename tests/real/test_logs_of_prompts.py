@@ -60,6 +60,11 @@ class Follower:
     def shows(self, text: str) -> None:
         eventually(lambda: text in self.printed(), text)
 
+    def terminate(self) -> int:
+        """End it by SIGTERM, and return what subprocess calls its return code."""
+        self._process.terminate()
+        return self._process.wait(DEADLINE)
+
     def close(self) -> None:
         os.close(self._ours)
         self._process.send_signal(signal.SIGINT)
@@ -133,6 +138,18 @@ def test_a_terminal_shows_the_latest_progress_in_one_line(
         follower.shows("\\r1 %\\r2 %\r\n")
         last_screen_line = follower.printed().split("\r\n")[-2].rpartition("\r\x1b[K")[2]
         assert last_screen_line.endswith("\\r1 %\\r2 %")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_sigterm_ends_a_line_that_was_begun(
+    deployment: Deployment, root: Path, terminal: bool
+) -> None:
+    """What a shell prints next is in a line of its own."""
+    deployment.run("start", "asker")
+    with contextlib.closing(Follower(deployment, "asker", terminal=terminal)) as follower:
+        follower.shows("name? ")
+        assert follower.terminate() == -signal.SIGTERM
+        assert follower.printed().endswith("name? \r\n" if terminal else "name? \n")
 
 
 def test_json_has_complete_lines_only(deployment: Deployment, root: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_taken_port_is_an_error_and_no_other_port_is_tried(serve):
     assert code == 1
     assert errors == (
         f"pyro_names: port {port} on 127.0.0.1 is taken by another program; "
-        "stop it, or choose another port\n"
+        "stop it, or choose another port with -p PORT, or any free one with -p 0\n"
     )
 
 

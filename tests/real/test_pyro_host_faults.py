@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 @pytest.mark.parametrize(
     ("target", "code", "said"),
     [
-        ("nowhere:Thing", 125, "can't import nowhere: there is no module nowhere; searched in"),
+        ("nowhere:Thing", 125, "can't import nowhere: there is no module nowhere\n"),
         ("things:Conting", 125, "there is no Conting in module things"),
         ("things:Conting", 125, "did you mean Counting?"),
         ("things:Hidden", 125, "things:Hidden exposes nothing to clients: put @Pyro5.api.expose"),
@@ -41,7 +41,8 @@ def test_a_missing_module_is_explained_by_where_it_was_searched(host, tmp_path):
     hosted = host("nowhere:Thing", "--path", str(tmp_path / "gone"))
     code, errors = hosted.end()
     assert code == 125
-    assert f"searched in\n  {HERE}\n  {tmp_path}/gone (which doesn't exist)\n" in errors
+    assert f"searched for modules in\n  {HERE}\n  {tmp_path}/gone (which doesn't exist)\n" in errors
+    assert errors.endswith("\npyro_host: can't import nowhere: there is no module nowhere\n")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ BROKEN = f"echo trying; printf '{LAST}'; exit 1"
         (["\x1b[31mred\x1b[0m \x07 \r"], r"red \x07"),
         (["x" * 1000], "x" * (LONGEST_SAID - 1) + "…"),
         (["", "--"], ""),
+        (["trying", "PYRO:Pyro.NameServer@localhost:41105"], "trying"),
+        (["PYRO:es@localhost:1 is ready, registered in the name server"], ""),
         ([], ""),
     ],
 )
@@ -57,6 +59,8 @@ def test_a_failure_is_explained_by_the_last_line(deployment: Deployment, manager
     assert row["exit"]["text"] == "exit code 1"
     assert [entry["reason"] for entry in row["history"]] == [f"exit code 1: {LAST}"] * 3
     assert f"exit code 1: {LAST}; given up" in deployment.run("status", code=3).stdout
+    runs = deployment.run("status", "stage", code=3).stdout.partition("recent runs")[2]
+    assert (runs.count(LAST), runs.count("(as above)")) == (1, 2)
     (deployment.root / "stage").write_text("exec sleep 1000")
     deployment.run("start", "stage")
     assert deployment.service("stage")["detail"] == ""

@@ -72,6 +72,27 @@ def test_start_and_stop_of_what_is_so_already_are_done(deployment: Deployment) -
     assert deployment.state("laser") == "stopped"
 
 
+def test_what_has_done_its_work_runs_again_only_by_name(deployment: Deployment) -> None:
+    """A start of everything leaves it alone, also with --atomic; what needs it starts."""
+    deployment.configure(
+        '[services.once]\nkind = "command"\ncommand = ["true"]\nready = { delay = 0 }\n'
+        'restart = "on-failure"\n' + service("laser", "gate", "/", more='needs = ["once"]')
+    )
+
+    def runs() -> int:
+        eventually(lambda: deployment.state("once") == "exited")
+        return len(deployment.service("once")["history"])
+
+    deployment.run("start")
+    assert runs() == 1
+    deployment.run("stop", "laser")
+    deployment.run("start", "--atomic")
+    deployment.run("start")
+    assert (runs(), deployment.state("laser")) == (1, "running")
+    deployment.run("start", "once")
+    eventually(lambda: runs() == 2)
+
+
 def test_without_a_manager_stop_and_shutdown_are_done_and_restart_is_not(
     deployment: Deployment,
 ) -> None:
@@ -193,6 +214,7 @@ def test_an_unknown_service_gets_the_nearest_name(deployment: Deployment) -> Non
         failed = deployment.run(command, "lasr", code=code)
         assert "'lasr'" in failed.stderr
         assert "did you mean 'laser'?" in failed.stderr
+    assert "hint: services here: laser\n" in deployment.run("start", "camera", code=5).stderr
 
 
 def test_identity_limits_and_place_of_a_service(deployment: Deployment) -> None:

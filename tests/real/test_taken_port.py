@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.manager.process import listeners, port_owner
-from tests.harness import Deployment
+from tests.harness import Deployment, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,28 @@ def test_another_program_is_named_with_pid_and_command(deployment: Deployment) -
             other.kill()
     assert f"port {port} on localhost is taken by another program (pid {other.pid}: " in error
     assert sys.executable in error
-    assert "stop that program, or choose another port" in error
+    assert "stop that program, or choose another port: set port of ns (0: any free one)" in error
+
+
+def test_what_the_error_proposes_works(deployment: Deployment) -> None:
+    """With a file: the key and a reload. Without one: a variable for the next manager."""
+    with socket.create_server(("localhost", 0)) as taken:
+        port = taken.getsockname()[1]
+        deployment.configure(name_server(port).replace('restart = "never"', "restart_delay = 0.1"))
+        error = deployment.run("start", code=1).stderr
+        assert "set port of ns (0: any free one), then pyroctl reload" in error
+        deployment.configure(name_server(0))
+        deployment.run("reload")
+        eventually(lambda: deployment.state("ns") == "running")
+        deployment.run("shutdown")
+        (deployment.root / "pyroctl.toml").unlink()
+        deployment.env["PYROCTL_SERVICES_NS_PORT"] = str(port)
+        error = deployment.run("start", code=1).stderr
+        assert "pyroctl shutdown, then PYROCTL_SERVICES_NS_PORT=0 pyroctl start" in error
+        deployment.run("shutdown")
+        deployment.env["PYROCTL_SERVICES_NS_PORT"] = "0"
+        deployment.run("start")
+        assert deployment.state("ns") == "running"
 
 
 def test_another_deployment_is_named_with_the_command_that_shows_it(

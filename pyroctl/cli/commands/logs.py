@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import signal
 import sys
 from collections import deque
 from datetime import UTC, datetime, timedelta
@@ -81,6 +82,7 @@ def command(
         show, show_unfinished = (
             _matching(pattern, function) for function in (printer.line, printer.unfinished)
         )
+        _end_line_on_sigterm(printer)
         follow_files(sources, before, show, show_unfinished, sys.stdout.fileno())
         return Result()
     if app.output.json:
@@ -88,6 +90,19 @@ def command(
     for line in before(sources):
         printer.line(line)
     return Result()
+
+
+def _end_line_on_sigterm(printer: LogPrinter) -> None:
+    """Die of SIGTERM as usual, but end a line that was begun: a prompt would continue it."""
+
+    def terminate(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if printer.in_line:
+            with contextlib.suppress(OSError):  # nobody reads it
+                os.write(sys.stdout.fileno(), b"\n")
+        signal.raise_signal(number)
+
+    signal.signal(signal.SIGTERM, terminate)
 
 
 def _warn_if_not_kept(app: App) -> None:

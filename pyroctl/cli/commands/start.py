@@ -41,8 +41,8 @@ def command(
     """Start services and what they need.
 
     Each service starts as soon as its own needs are ready; without a name, all enabled services
-    start. The command returns when each is ready or has failed. If no manager is running, one is
-    started in the background.
+    start, except those that have exited successfully. The command returns when each is ready or has
+    failed. If no manager is running, one is started in the background.
 
     If a service fails, its last lines of output are shown, and it is left to its restart policy.
     Only what needs it waits, everything else stays up. Ctrl-C ends the waiting and stops nothing.

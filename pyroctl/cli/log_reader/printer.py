@@ -37,6 +37,11 @@ class LogPrinter:
         self._cut: set[tuple[str, str]] = set()
         """The logs whose unfinished line was cut off by another line, on a pipe."""
 
+    @property
+    def in_line(self) -> bool:
+        """Whether the cursor is after an unfinished line."""
+        return self._begun is not None
+
     def line(self, line: LogLine) -> None:
         """Print a line."""
         if self._output.json:

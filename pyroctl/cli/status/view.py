@@ -5,6 +5,7 @@ With a manager it imports neither click nor a TOML parser, rich or Pyro5, to be 
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from pyroctl import __version__
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 
 ORPHANED = "running without a manager; pyroctl start reattaches it"
 IN_HANDOVER = "handing over "
+LONG_REASON = 30
+"""Characters of a reason that is not repeated in the lines about the runs before."""
+SETTLED_NOTES = tuple(f"[pyroctl] {state}" for state in ("stopped", "exited", "failed"))
+"""How the log of a service that is down for good ends."""
 MOST_LOST = 10
 """Lost subscribers in the text; JSON has all."""
 HISTORY_HEAD = ("ENDED", "PID", "UPTIME", "THEN", "WHY")
@@ -132,7 +137,11 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
             "needs": list(spec.needs),
             "cpu_percent": None,
             "rss_bytes": None,
-            "detail": ORPHANED if spec.name in orphans else down if spec.enabled else "",
+            "detail": ORPHANED
+            if spec.name in orphans
+            else down
+            if down and _was_up(app.paths, spec.name)
+            else "",
         }
         | ({"es": None} if spec.kind == "eventservice" else {})
         | ({"on_needs": spec.on_needs, "history": []} if services or tree else {})
@@ -152,6 +161,19 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
         "data": {"manager": manager, "services": rows, "enabled": enabled},
         "errors": [entry for error in unknown for entry in error.entries()],
     }
+
+
+def _was_up(paths: Paths, name: str) -> bool:
+    """Return whether a service was still wanted when its log ended, as far as that is known.
+
+    The last line about one that has settled is that it has.
+    """
+    from pyroctl.cli.log_reader.files import Source, last_lines
+
+    with contextlib.suppress(OSError):
+        lines = last_lines([Source(name, "output", paths.service_log(name))], 1)
+        return any(not line.text.startswith(SETTLED_NOTES) for line in lines)
+    return False
 
 
 def render(
@@ -238,7 +260,12 @@ def _usage(row: Row) -> tuple[str, str]:
 
 def _history(row: Row) -> list[str]:
     """Return lines about how a service's recent runs ended, the newest first."""
-    lines = table(HISTORY_HEAD, [_ending(entry) for entry in reversed(row["history"])])
+    rows = [_ending(entry) for entry in reversed(row["history"])]
+    reasons = [cells[-1] for cells in rows]
+    for cells, above in zip(rows[1:], reasons, strict=False):
+        if cells[-1] == above and len(above) > LONG_REASON:
+            cells[-1] = "(as above)"
+    lines = table(HISTORY_HEAD, rows)
     return ["", f"{row['name']}: recent runs", *(f"    {line}" for line in lines)]
 
 

@@ -26,7 +26,6 @@ _FOREIGN = {
     "needs": "after bindsto dependson dependencies links requires wants",
     "object": "class",
     "ready": "readiness readinessprobe startsecs",
-    "patience": "blocktimeout",
     "restart": "autorestart restartpolicy",
     "restart_delay": "restartsec",
     "start_limit": "maxretries retries startlimitburst startretries",
@@ -43,6 +42,10 @@ _GONE_CHOICES = {
     "block": "no subscriber blocks publishers any more; to lose nothing, make the publishers "
     "patient: Publisher(patience=None), and patience = SECONDS here for stock Pyro5 clients",
 }
+_GONE_KEYS = {
+    "block_timeout": "it is gone: patience is how long a publish waits for full queues, and "
+    "stuck_timeout how long a subscriber that takes nothing may hold it",
+}
 _OURS = {foreign: ours for ours, words in _FOREIGN.items() for foreign in words.split()}
 _SECONDS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _PREFIXES = " kmgt"
@@ -57,6 +60,11 @@ def foreign_key(key: str, known: Collection[str]) -> str | None:
         return None
     table, _, inner = ours.partition(".")
     return ours if table in known else inner if inner in known else None
+
+
+def gone_key(key: str) -> str | None:
+    """Return the hint for a key that an earlier version had."""
+    return _GONE_KEYS.get(key)
 
 
 def gone_choice(value: object) -> str | None:

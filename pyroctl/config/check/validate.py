@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from pyroctl.config.check.foreign import duration_hint, foreign_key, gone_choice, size_hint
+from pyroctl.config.check.foreign import (
+    duration_hint,
+    foreign_key,
+    gone_choice,
+    gone_key,
+    size_hint,
+)
 from pyroctl.config.check.models import KINDS, ManagerTable, ServiceTable, Table
 from pyroctl.config.check.validators import NAME_HINT, is_name
 from pyroctl.config.source.diagnostics import Problem, is_secret, quoted, show, show_number
@@ -160,6 +166,8 @@ def _unknown(key: str, path: Path, known: Sequence[str], value: Any = None) -> P
     hint: str | None
     if isinstance(value, dict) and "kind" in value:
         hint = f'a name with a dot needs quotes: [services."{path[-2]}.{key}"]'
+    elif gone := gone_key(key):
+        hint = gone
     elif len(path) == _SERVICE_KEY and kinds:
         hint = f"it is a key of kind {' and '.join(kinds)}"
     elif nearest := foreign_key(key, known) or nearest:

@@ -187,11 +187,11 @@ class Requests:
     ) -> Message:
         """Start services, and wait for them unless `no_wait`, up to `wait` seconds.
 
-        With `atomic`, a failure takes everything back.
+        Without names, what has done its work doesn't run again. With `atomic`, a failure takes
+        everything back.
         """
-        start = StartAttempt(
-            self._supervisor, names or self._supervisor.enabled(), _reporting(send)
-        )
+        wanted = names or self._supervisor.enabled()
+        start = StartAttempt(self._supervisor, wanted, _reporting(send), rerun=bool(names))
         if args.get("no_wait"):
             return await self._result(list(start.units), ())
         self._starts[scope] = start

@@ -32,10 +32,18 @@ async def start_all(
 class StartAttempt:
     """Requests services and their needs, and follows each until it is ready or has failed.
 
-    A service that fails is left to its restart policy; what needs it waits.
+    A service that fails is left to its restart policy; what needs it waits. `rerun` as for
+    `Scheduler.request`.
     """
 
-    def __init__(self, supervisor: Supervisor, names: Iterable[str], progress: Progress) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        names: Iterable[str],
+        progress: Progress,
+        *,
+        rerun: bool = True,
+    ) -> None:
         if supervisor.closing:
             raise ShuttingDown
         names = list(names)
@@ -44,14 +52,15 @@ class StartAttempt:
         self._progress = progress
         self.units = {unit.name: unit for wave in waves for unit in supervisor.choose(wave)}
         """The services and their needs, in the order in which they can start."""
-        self._begun = [unit for unit in self.units.values() if self._is_down(unit)]
+        done = () if rerun else [u for u in self.units.values() if u.state is State.EXITED]
+        self._begun = [u for u in self.units.values() if u not in done and self._is_down(u)]
         self._found_up = [unit for unit in self.units.values() if unit.state in USABLE]
         self._tasks: dict[str, asyncio.Task[bool]] = {}
         self._failed: dict[str, ServiceFailed] = {}
         self._given_up: dict[str, ServiceFailed] = {}
         self._waiting: dict[str, str] = {}
         """The need that each service waits for."""
-        supervisor.scheduler.request(names)
+        supervisor.scheduler.request(names, rerun=rerun)
 
     def _is_down(self, unit: Unit) -> bool:
         """Return whether nobody else has started it or is about to."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyroctl.core.history import Ending, conclude, remember
-from pyroctl.core.outcome import Outcome, last_said
+from pyroctl.core.outcome import UNKNOWN, Outcome, last_said
 from pyroctl.core.spec import CommandOptions, PortReady
 from pyroctl.core.state import AfterStop, Exited, SpawnFailed, State
 from pyroctl.manager.process import port_owner
@@ -75,7 +75,8 @@ def as_known(
     who has its port and what it said in its last `lines` of output.
     """
     if state.state is State.STOPPING:
-        outcome = replace(outcome, ended_by_us=True)
+        known = outcome.trouble if outcome != UNKNOWN else None  # the request explains it
+        outcome = replace(outcome, ended_by_us=True, trouble=known)
         if state.then is not AfterStop.JUDGE:
             return outcome
     elif outcome.code == 0:

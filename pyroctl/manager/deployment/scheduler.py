@@ -28,14 +28,17 @@ class Scheduler:
         self._units = units
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def request(self, names: Iterable[str]) -> None:
-        """Start services, and those of their needs that are not usable."""
+    def request(self, names: Iterable[str], *, rerun: bool = True) -> None:
+        """Start services, and those of their needs that are not usable.
+
+        `rerun` tells whether services, other than needs, run again if they have done their work.
+        """
         named = set(names)
         wanted = self._with_needs(named)
         self.resume(
             name
             for name, unit in self._units().items()
-            if name in wanted and unit.state not in (COMING_UP if name in named else FINE)
+            if name in wanted and unit.state not in (COMING_UP if rerun and name in named else FINE)
         )
 
     def autostart(self, names: Iterable[str]) -> None:

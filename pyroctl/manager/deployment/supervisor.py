@@ -271,6 +271,7 @@ class Supervisor:
             run=self._run_directory,
             orphans=self.deployment.orphans,
             mark=self._cleanup.mark,
+            built_in=self.deployment.file is None,
         )
 
     def _name_server_for(self, spec: ServiceSpec) -> str | None:

@@ -184,6 +184,7 @@ def _refusal(address: ListenAddress, error: OSError | ValueError) -> AddressRefu
         owner = "another program"
         if isinstance(address, TcpAddress):
             owner = port_owner.describe(address.port)
+            other = f"another port: {address.remedy}"
         return AddressRefused(
             f"{address} is taken by {owner}; stop that program, or choose {other}"
         )
