@@ -54,9 +54,9 @@ def run(
     """Run as the manager until a signal or a request ends it.
 
     `on_ready` is called once commands are accepted, with a message about the last manager if that
-    ended without shutting down; if it returns False, nobody waits for that, and an idle manager ends
-    again. `system` reports to systemd; `echo` gets each service's name and
-    lines; `before_reexec` is called before another program continues in this process.
+    ended without shutting down; an idle manager ends if it returns False, as nobody waits. `system`
+    reports to systemd; `echo` gets each service's name and lines; `before_reexec` is called before
+    another program continues in this process.
 
     Raises AlreadyRunning, NotPermitted or another PyroctlError if it can't start, EssentialFailed
     if such a service has ended it, Reported if it has left services that can't be ended.

@@ -60,7 +60,9 @@ def command(
     except KeyboardInterrupt:
         app.output.progress("")  # the terminal shows ^C
         if _some_start(app):
-            app.output.progress(app.output.suggest("they go on starting: pyroctl status shows them"))
+            app.output.progress(
+                app.output.suggest("they go on starting: pyroctl status shows them")
+            )
         return Result(exit_code=EXIT_INTERRUPTED)
     if atomic and reply["exit_code"] != EXIT_OK:
         _end_unused(app, launched=launched)
