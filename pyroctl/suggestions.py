@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def nearest_name(name: str, known: Iterable[str], likeness: float = 0.5) -> str | None:
+def nearest_name(name: str, known: Iterable[str], likeness: float = 0.52) -> str | None:
     """Return the known name that was probably meant, or None if none has that likeness (0 to 1)."""
     import difflib
 

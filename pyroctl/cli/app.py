@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyroctl.cli.output import Output
 from pyroctl.cli.progress import Progress
 from pyroctl.control.client import call, manager_pid
-from pyroctl.errors import PyroctlError, Reported
+from pyroctl.errors import ManagerNotRunning, PyroctlError, Reported
 from pyroctl.paths import Paths, deployment_paths
 
 if TYPE_CHECKING:
@@ -75,12 +75,24 @@ class App:
         progress = Progress(self.output, self.paths, do, services)
         try:
             reply = call(self.paths, do, args, progress.show)
+        except ManagerNotRunning:
+            raise self._not_running() from None
         finally:
             progress.clear()
         self.touched = progress.touched
         if reply["data"] is None:
             raise Reported(reply["errors"], reply["exit_code"])
         return reply
+
+    def _not_running(self) -> ManagerNotRunning:
+        """Return an error with the deployment, and how to find another one that runs."""
+        from pyroctl.control.registry import running
+
+        what = self.config or "the built-in deployment"
+        hint = "pyroctl start starts one"
+        if running(os.environ):
+            hint += "; other deployments run, see pyroctl ls"
+        return ManagerNotRunning(f"no manager is running ({what})", hint=hint)
 
     def suggest_reload(self, *, restart: bool = False) -> None:
         """Print how to apply a change of the configuration, or of the manager's own settings."""

@@ -60,7 +60,7 @@ def reattach_orphans(app: App) -> None:
 def _launch(app: App) -> bool:
     make_directories(app.paths)
     report_end, manager_end = os.pipe()
-    with open(app.paths.manager_log, "ab") as log:
+    with open(report_end, "rb") as pipe, open(app.paths.manager_log, "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "pyroctl.manager", *_arguments(app, manager_end)],
             stdin=subprocess.DEVNULL,
@@ -69,8 +69,7 @@ def _launch(app: App) -> bool:
             start_new_session=True,
             pass_fds=(manager_end,),
         )
-    os.close(manager_end)
-    with open(report_end, "rb") as pipe:
+        os.close(manager_end)
         report = _read_report(pipe.fileno(), app)
     if not report["errors"]:
         process.returncode = 0  # it outlives this command, so don't warn about it
@@ -121,7 +120,9 @@ def _wait_for_rival(app: App) -> bool:
     while True:
         try:
             connect(app.paths).close()
-        except (ManagerNotRunning, NoAnswer):
+        except ManagerNotRunning:
+            return _launch(app)  # it has ended again: its command was interrupted
+        except NoAnswer:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)  # it holds the lock and will listen soon; no event announces that

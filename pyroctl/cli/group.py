@@ -20,6 +20,7 @@ HINTS = {
     "list": "pyroctl status lists the services, pyroctl ls the deployments that run",
     "stat": "did you mean 'status'?",
     "show": "pyroctl status shows the services, pyroctl config show the settings",
+    "reboot": "pyroctl restart restarts services",
     "kill": "pyroctl stop stops services, pyroctl shutdown everything",
     "log": "did you mean 'logs'?",
     "tail": "pyroctl logs -f follows the output",

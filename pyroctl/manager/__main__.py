@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import logging
 import os
@@ -29,13 +28,18 @@ def run() -> None:
     if not reported:
         os.set_inheritable(options.ready_fd, False)
 
-    def report(message: dict[str, object]) -> None:
+    def report(message: dict[str, object]) -> bool:
+        """Return False if whoever has started us doesn't wait any more."""
         nonlocal reported
         if reported:
-            return
+            return True
         reported = True
-        with contextlib.suppress(BrokenPipeError), open(options.ready_fd, "w") as starter:
-            json.dump(message, starter)  # whoever has started us may not wait any more
+        try:
+            with open(options.ready_fd, "w") as starter:
+                json.dump(message, starter)
+        except BrokenPipeError:
+            return False
+        return True
 
     paths = deployment_paths(options.config, options.root, os.environ)
     loading = Loading(options.config, os.environ, os.getcwd())

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import shutil
 import stat
 import time
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from pyroctl import lockfile
 from pyroctl.directories import check, make_private, make_unshared, open_own
 from pyroctl.errors import AlreadyRunning, PyroctlError
+from pyroctl.manager import state_directory
 from pyroctl.paths import short_home
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def clear(paths: Paths, spared: Container[str]) -> None:
     with contextlib.suppress(FileNotFoundError), _opened(paths.service_state()) as directory:
         for name in os.listdir(directory):
             if name not in spared:
-                shutil.rmtree(name, ignore_errors=True, dir_fd=directory)
+                state_directory.remove(name, directory)
 
 
 @contextlib.contextmanager

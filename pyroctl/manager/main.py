@@ -46,7 +46,7 @@ def run(
     paths: Paths,
     *,
     autostart: bool,
-    on_ready: Callable[[str], None] = lambda _: None,
+    on_ready: Callable[[str], bool] = lambda _: True,
     system: SystemNotifier | None = None,
     echo: Callable[[str, bytes], None] | None = None,
     before_reexec: Callable[[], None] = lambda: None,
@@ -54,8 +54,9 @@ def run(
     """Run as the manager until a signal or a request ends it.
 
     `on_ready` is called once commands are accepted, with a message about the last manager if that
-    ended without shutting down; `system` reports to systemd; `echo` gets each service's name and
-    lines; `before_reexec` is called before another program continues in this process.
+    ended without shutting down; an idle manager ends if it returns False, as nobody waits. `system`
+    reports to systemd; `echo` gets each service's name and lines; `before_reexec` is called before
+    another program continues in this process.
 
     Raises AlreadyRunning, NotPermitted or another PyroctlError if it can't start, EssentialFailed
     if such a service has ended it, Reported if it has left services that can't be ended.
@@ -131,7 +132,7 @@ class Manager:
         self._reload_requested = False
         self._reloading: asyncio.Task[None] | None = None
 
-    async def serve(self, *, autostart: bool, on_ready: Callable[[], None]) -> None:
+    async def serve(self, *, autostart: bool, on_ready: Callable[[], bool]) -> None:
         """Start up, serve, and return when everything is down."""
         self._stopped = asyncio.get_running_loop().create_future()
         handed_on = self._start.reexec
@@ -143,7 +144,9 @@ class Manager:
         log.info("managing %s (pid %d), sockets in %s", name, os.getpid(), self._paths.run)
         self._reaper.start()
         await self._runtime_dir.start()
-        on_ready()
+        if not on_ready() and self._requests.is_idle():
+            log.info("whoever has started this manager has gone, and nothing runs: it ends")
+            self._begin_to_stop()
         self._supervisor.observers += [self._report_status, self._end_without]
         reporting = asyncio.create_task(self._report_ready())
         if handed_on is not None:

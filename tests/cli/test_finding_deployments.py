@@ -6,16 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import eventually
+from tests.harness import Deployment, eventually
 from tests.real.test_main_job import PAIR
 from tests.real.test_start_and_stop import service
-
-if TYPE_CHECKING:
-    from tests.harness import Deployment
 
 NS = '[services.ns]\nkind = "nameserver"\nport = 0\n'
 
@@ -49,6 +45,21 @@ def test_ls_lists_what_runs_and_nothing_else(listed: Deployment) -> None:
     listed.run("shutdown")
     assert listed.json("ls")["data"] == {"deployments": []}
     assert not list((listed.root / "home state" / "pyroctl" / "running").iterdir())
+
+
+def test_what_does_not_run_is_named(listed: Deployment) -> None:
+    """Whoever has the wrong configuration learns which one it is, and that another one runs."""
+    path = listed.configure(service("laser", "gate", "/"))
+    alone = listed.run("es", "subscriptions", code=None).stderr
+    assert f"no manager is running ({path})" in alone
+    assert "pyroctl ls" not in alone
+    listed.run("start")
+    other = Deployment(listed.root / "other")
+    other.root.mkdir()
+    other.env = listed.env
+    printed = other.run("es", "subscriptions", code=None).stderr
+    assert "no manager is running (the built-in deployment)" in printed
+    assert "other deployments run, see pyroctl" in printed
 
 
 def test_ping_is_about_the_manager_only(deployment: Deployment) -> None:
@@ -121,7 +132,13 @@ def test_words_of_other_tools_are_understood(deployment: Deployment) -> None:
     assert deployment.run("help", "ps").stdout == deployment.run("status", "--help").stdout
     assert deployment.run("help", "config", "set").stdout.startswith("Usage: pyroctl config set")
     assert deployment.run("version").stdout == deployment.run("--version").stdout
-    hints = {"list": "status", "stat": "'status'", "kill": "stop", "log": "'logs'"}
+    hints = {
+        "reboot": "restart",
+        "list": "status",
+        "stat": "'status'",
+        "kill": "stop",
+        "log": "'logs'",
+    }
     for word, right in hints.items():
         assert right in deployment.run(word, code=2).stderr.splitlines()[1]
 

@@ -44,12 +44,12 @@ def row(**changes: Any) -> dict[str, Any]:
         ({"detail": "waiting for ns", "exit": ENDED, "state": "starting"}, "waiting for ns"),
         ({"detail": "measuring", "exit": ENDED}, "measuring"),
         ({"detail": "did not answer", "exit": ENDED, "state": "backoff"}, "did not answer"),
-        ({"exit": ENDED, "state": "stopped"}, "killed by SIGTERM"),
+        ({"exit": ENDED, "state": "stopped"}, ""),
         ({"exit": ENDED, "state": "failed", "restarts": 5}, "killed by SIGTERM"),
     ],
 )
 def test_a_reason_is_the_detail_or_the_last_end(changes: dict[str, Any], expected: str) -> None:
-    """A service that is up again shows nothing about its last end."""
+    """Nothing about its last end if the service is up again, or was stopped on request."""
     assert why(row(**changes)) == expected
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyroctl.manager import state_directory
 from tests.harness import Deployment, eventually, is_alive
+from tests.other_user import OTHER, needs_root
 from tests.real.test_start_and_stop import service
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import pytest
 
 
 def mark(deployment: Deployment) -> Path:
@@ -73,3 +78,55 @@ def test_garbage_in_a_lock_file_is_ignored(deployment: Deployment) -> None:
         (deployment.root / "state" / name).write_bytes(b"\xff\0 garbage \n" * 50)
     assert "last manager" not in deployment.run("start").stderr
     assert deployment.state("laser") == "running"
+
+
+@needs_root
+def test_the_directory_of_another_users_service_does_not_outlive_a_crash(
+    deployment: Deployment,
+) -> None:
+    """It is outside of ours; the next manager removes it all the same, and its own at the end."""
+    temporary = deployment.root / "tmp"
+    temporary.mkdir()
+    deployment.env["TMPDIR"] = str(temporary)
+    deployment.configure('[services.ns]\nkind = "nameserver"\nport = 0\nuser = "nobody"\n')
+    deployment.run("start", code=None)  # that user may be unable to execute our Python
+    (first,) = temporary.iterdir()
+    (first / "file").touch()
+    assert (first.stat().st_uid, stat.S_IMODE(first.stat().st_mode)) == (OTHER, 0o700)
+    deployment.kill_manager()
+    deployment.run("start", code=None)
+    (second,) = temporary.iterdir()
+    assert second != first
+    deployment.run("shutdown")
+    assert not list(temporary.iterdir())
+    assert not list((deployment.root / "state" / "services").iterdir())
+
+
+@needs_root
+def test_only_the_directory_of_another_users_service_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a stranger put in its place, and others may have moved there, is left."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    link = tmp_path / "services" / "ns"
+    made = Path(state_directory.make(str(link), OTHER, OTHER))
+    made.rmdir()
+    precious = tmp_path / "precious"
+    (precious / "thesis").mkdir(parents=True)
+    parent = os.open(link.parent, os.O_RDONLY)
+    try:
+        made.symlink_to(precious)
+        state_directory.remove("ns", parent)
+        made.unlink()
+        precious.rename(made)
+        made.chmod(0o777)
+        link.symlink_to(made)
+        state_directory.remove("ns", parent)
+        assert (made / "thesis").is_dir()
+        made.chmod(0o700)
+        link.symlink_to(made)
+        state_directory.remove("ns", parent)
+    finally:
+        os.close(parent)
+    assert not made.exists()
+    assert not list(link.parent.iterdir())

@@ -242,3 +242,19 @@ def test_a_service_can_run_as_another_user(deployment: Deployment) -> None:
     deployment.run("start")
     printed = deployment.run("logs", "me").stdout
     assert f"uid {entry.pw_uid} home {entry.pw_dir}" in printed
+
+
+@pytest.mark.skipif("os.geteuid() != 0", reason="only root may become another user")
+def test_a_start_names_the_user_that_fails(deployment: Deployment) -> None:
+    """One that doesn't exist, and one that may not execute the program."""
+    entry = '[services.me]\nkind = "command"\ncwd = "/"\ncommand = "{}"\nuser = "{}"\n'
+    deployment.configure(entry.format("/bin/true", "nosuch"))
+    printed = deployment.run("start", code=None).stderr
+    assert 'cannot start: there is no user "nosuch" on this machine' in printed
+    deployment.run("shutdown")
+    program = deployment.root / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    deployment.configure(entry.format(program, "nobody"))
+    printed = deployment.run("start", code=None).stderr
+    assert f"cannot execute '{program}' as user nobody: Permission denied" in printed

@@ -13,6 +13,7 @@ from pyroctl.cli.background import await_end, ensure_manager
 from pyroctl.cli.output import Result
 from pyroctl.control.client import call, crashed_manager
 from pyroctl.errors import (
+    EXIT_INTERRUPTED,
     EXIT_OK,
     ManagerExited,
     ManagerNotRunning,
@@ -54,7 +55,15 @@ def command(
         more["no_wait"] = "yes"
     if wait is not None:
         more["wait"] = str(wait)
-    reply, launched = _request(app, services, more)
+    try:
+        reply, launched = _request(app, services, more)
+    except KeyboardInterrupt:
+        app.output.progress("")  # the terminal shows ^C
+        if _some_start(app):
+            app.output.progress(
+                app.output.suggest("they go on starting: pyroctl status shows them")
+            )
+        return Result(exit_code=EXIT_INTERRUPTED)
     if atomic and reply["exit_code"] != EXIT_OK:
         _end_unused(app, launched=launched)
     up = any(row["state"] in UP for row in reply["data"]["services"])
@@ -75,6 +84,12 @@ def _request(
         launched = ensure_manager(app)
         try:
             return app.call("start", services, **more), launched
+        except KeyboardInterrupt:
+            _end_unused(app, launched=launched)
+            raise
+        except ManagerNotRunning:  # it ended between the two calls
+            if launched:
+                raise
         except ManagerExited:
             if crashed_manager(app.paths) is not None or not await_end(app):
                 raise
@@ -84,6 +99,14 @@ def _request(
                 raise
             if not await_end(app):
                 raise
+
+
+def _some_start(app: App) -> bool:
+    """Return whether a manager is starting services."""
+    with contextlib.suppress(ManagerNotRunning, NoAnswer):
+        rows = call(app.paths, "status", {"services": []})["data"]["services"]
+        return any(row["state"] == "starting" for row in rows)
+    return False
 
 
 def _end_unused(app: App, *, launched: bool) -> None:

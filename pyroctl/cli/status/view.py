@@ -246,11 +246,11 @@ def _cells(row: Row, enabled: Sequence[str], *, usage: bool) -> list[str]:
 
 
 def why(row: Row) -> str:
-    """Return why a service is in its state, or how it last ended if it is down."""
+    """Return why a service is in its state, or how it last ended if nobody has stopped it."""
     detail: str = row["detail"]
     end = row["exit"]
-    up = row["state"] in {"running", "starting"}
-    return detail or ("" if end is None or up else end["text"])
+    expected = row["state"] in {"running", "starting", "stopped"}
+    return detail or ("" if end is None or expected else end["text"])
 
 
 def _usage(row: Row) -> tuple[str, str]:

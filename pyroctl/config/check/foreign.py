@@ -23,7 +23,7 @@ _FOREIGN = {
     "log.max_bytes": "logmaxbytes maxlogsize maxsize stdoutlogfilemaxbytes",
     "max_cpu": "cpuquota cpus",
     "max_rss": "memlimit memory memorymax",
-    "needs": "after bindsto dependson dependencies links requires wants",
+    "needs": "after bindsto dependson dependencies links priority requires wants",
     "object": "class",
     "ready": "readiness readinessprobe startsecs",
     "restart": "autorestart restartpolicy",

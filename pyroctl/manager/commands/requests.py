@@ -309,7 +309,7 @@ class Requests:
 
     async def _shut_down(self, names: Sequence[str], args: Message, send: Send) -> Message:
         running = [unit for unit in self._supervisor.units.values() if unit.pid is not None]
-        if args.get("if_idle") and not self._is_idle():
+        if args.get("if_idle") and not self.is_idle():
             return {"data": {"stopped": []}, "errors": [], "exit_code": 0}
         if running:
             stopped = ", ".join(unit.name for unit in running)
@@ -317,7 +317,7 @@ class Requests:
         await self._shut_down_manager()
         return {"data": {"stopped": [unit.name for unit in running]}, "errors": [], "exit_code": 0}
 
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Return whether no service and no command needs the manager."""
         units = self._supervisor.units.values()
         pending = self._supervisor.scheduler.pending()

@@ -7,25 +7,25 @@ import os
 import pwd
 import shutil
 import socket
-import tempfile
 from typing import TYPE_CHECKING
 
+from pyroctl.manager import state_directory
 from pyroctl.manager.process.listening import HeldSocket
 
 if TYPE_CHECKING:
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds import ListenAddress
-    from pyroctl.paths import Paths
 
 
 class ServiceResources:
     """The listening socket and the state directory of one service.
 
-    `lent` is a socket that the manager's own manager holds for it, and which is never closed.
+    `path` is where the directory is, or a link to it; `lent` is a socket that the manager's own
+    manager holds for it, and which is never closed.
     """
 
-    def __init__(self, paths: Paths, lent: int | None = None) -> None:
-        self._paths = paths
+    def __init__(self, path: str, lent: int | None = None) -> None:
+        self._path = path
         self._lent = lent
         self._held: HeldSocket | None = None
         self.directory: str | None = None
@@ -89,12 +89,10 @@ class ServiceResources:
         """
         if self.directory is None or not os.path.isdir(self.directory):
             if spec.user is None:
-                path = self._paths.service_state(spec.name)
-                os.makedirs(path, mode=0o700, exist_ok=True)
+                os.makedirs(self._path, mode=0o700, exist_ok=True)
+                self.directory = self._path
             else:
-                path = tempfile.mkdtemp(prefix=f"pyroctl-{spec.name}-")
-                os.chown(path, *_ids(spec))
-            self.directory = path
+                self.directory = state_directory.make(self._path, *_ids(spec))
         return self.directory
 
     def close(self) -> None:
@@ -103,6 +101,8 @@ class ServiceResources:
         if self.directory is not None:
             with contextlib.suppress(OSError):
                 shutil.rmtree(self.directory)
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)  # if it is a link
             self.directory = None
 
 

@@ -76,7 +76,7 @@ class Unit:
         self.log = open_log(parts.paths, spec, log.warning, parts.fdstore)
         self.waiting_for: str | None = None
         """The need that delays its start, while it is starting."""
-        self.resources = ServiceResources(parts.paths, lent)
+        self.resources = ServiceResources(parts.paths.service_state(spec.name), lent)
         self.processes = UnitProcesses(
             *(self.name, self.log, parts.cleanup, parts.detached, parts.names),
             on_ready=self._became_ready,
