@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
 import logging
 import os
 import sys
 
 from pyroctl.config.subprocess_loader import Loading
-from pyroctl.errors import PyroctlError
+from pyroctl.errors import PyroctlError, system_error
 from pyroctl.paths import deployment_paths
 
 
@@ -53,7 +54,11 @@ def run() -> None:
             autostart=False,
             on_ready=lambda news: report({"errors": [], "news": news}),
         )
-    except PyroctlError as error:
+    except (OSError, PyroctlError) as error:
+        if isinstance(error, OSError):
+            if reported or error.errno not in {errno.EMFILE, errno.ENFILE}:
+                raise
+            error = system_error(error)
         if reported:
             sys.exit(error.exit_code)
         report({"errors": error.entries(), "exit_code": error.exit_code})

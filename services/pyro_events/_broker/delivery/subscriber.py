@@ -258,8 +258,8 @@ class BrokerSubscriber(Snapshotted):
         if now >= self._silent_until:
             self._silent_until = now + _LOG_PAUSE
             _log.warning(
-                "subscriber %s is too slow, and its queue of %d events is full: events are dropped "
-                "(when_full is %s)", self, self.queued, policy,
+                "subscriber %s is too slow, and its queue is full (%s): events are dropped "
+                "(when_full is %s)", self, self._mailbox.bound(), policy,
             )  # fmt: skip
         self._mailbox.overflow(items, sizes, policy)
         if policy == "disconnect":
