@@ -145,7 +145,9 @@ class NameService:
         try:
             self._call_ourselves(PROBE_TIMEOUT)
         except (OSError, PyroError) as error:
-            raise CannotServe(f"the name server at {self.uri} doesn't answer: {describe(error)}") from None
+            raise CannotServe(
+                f"the name server at {self.uri} doesn't answer: {describe(error)}"
+            ) from None
         if self._options.broadcast:
             self._answer_broadcasts()
         if self._options.autoclean:

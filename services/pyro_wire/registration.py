@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from Pyro5.core import URI
@@ -13,7 +14,6 @@ from pyro_wire.messages import ConnectRefused, UnexpectedAnswer
 from pyro_wire.name_server import NameServerUnreachable, open_name_server
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Collection
 
 REGISTER_TIMEOUT = 3.0
