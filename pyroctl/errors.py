@@ -145,9 +145,16 @@ class NotPermitted(PyroctlError):
     exit_code = EXIT_NOT_PERMITTED
 
 
+def describe(error: BaseException) -> str:
+    """Return the text of an error; those of the system say it without their number."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
 def system_error(error: OSError) -> PyroctlError:
     """Return an error for what the system refused."""
-    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    what = describe(error)
     if isinstance(error, PermissionError):
         return NotPermitted(what, hint="run the command as the owner, or as root")
     if error.errno in {errno.EMFILE, errno.ENFILE}:

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 
-from pyroctl.errors import EXIT_FAILED, EXIT_INTERRUPTED
+from pyroctl.errors import EXIT_FAILED, EXIT_INTERRUPTED, system_error
 
 
 def entry() -> None:
@@ -19,9 +19,16 @@ def entry() -> None:
         code = EXIT_INTERRUPTED
     except (OSError, ImportError) as error:  # for example too few descriptors for the imports
         with contextlib.suppress(OSError):
-            sys.stderr.write(f"pyroctl: cannot run: {error}\n")
+            sys.stderr.write(f"pyroctl: cannot run: {_describe(error)}\n")
         code = EXIT_FAILED
     sys.exit(code)
+
+
+def _describe(error: OSError | ImportError) -> str:
+    if isinstance(error, ImportError):
+        return str(error)
+    told = system_error(error)
+    return f"{told}\n    hint: {told.hint}" if told.hint else str(told)
 
 
 def run(args: list[str]) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import logging
 import os
 import sys
 
 from pyroctl.config.subprocess_loader import Loading
-from pyroctl.errors import PyroctlError
+from pyroctl.errors import PyroctlError, system_error
 from pyroctl.paths import deployment_paths
 
 
@@ -57,7 +58,11 @@ def run() -> None:
             autostart=False,
             on_ready=lambda news: report({"errors": [], "news": news}),
         )
-    except PyroctlError as error:
+    except (OSError, PyroctlError) as error:
+        if isinstance(error, OSError):
+            if reported or error.errno not in {errno.EMFILE, errno.ENFILE}:
+                raise
+            error = system_error(error)
         if reported:
             sys.exit(error.exit_code)
         report({"errors": error.entries(), "exit_code": error.exit_code})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from pyro_events._client.closeable import Closeable
@@ -38,7 +39,7 @@ class Publisher(Closeable):
     `broadcast` it is searched in the network, too. `esURI` is the old name of `es`. `ident` is the
     identification, if the event service wants one. At most `max_pending` events, and about
     `max_pending_bytes` of them, wait to be acknowledged. `timeout` (seconds) bounds every wait of
-    `publish`, `post` and `close`.
+    `publish`, `post` and `close`; it has to be longer than `patience`, unless that is None.
 
     `patience` (seconds) is how long a publish, or a batch of posted events, waits in the event
     service when the queues of subscribers are full. After that, what happens to the event is up to
@@ -67,9 +68,14 @@ class Publisher(Closeable):
         timeout: float = TIMEOUT,
         patience: float | None = PATIENCE,
     ) -> None:
-        check_patience(patience)
+        waiting = check_patience(patience)
         if timeout <= 0:
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
+        if timeout <= waiting < inf:
+            raise ValueError(
+                f"timeout ({timeout:g} s) must be longer than patience ({waiting:g} s): "
+                "a publish may wait so long for full queues"
+            )
         self._timeout = timeout
         outbox = Outbox(max_pending, max_pending_bytes)
         self._sender = LateSender(service(es, esURI, broadcast), ident, outbox, patience)

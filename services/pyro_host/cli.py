@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pyro_child import CannotServe
+from pyro_child.errors import shortage
 from pyro_child.log import LogHandler
 from pyro_host.options import parse
 from pyro_wire.environment import import_pyro5
@@ -31,14 +32,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: Options) -> int:
-    import_pyro5()
-    from pyro_host.service import run  # noqa: PLC0415 - imports Pyro5
-
     try:
+        import_pyro5()
+        from pyro_host.service import run  # noqa: PLC0415 - imports Pyro5
+
         run(options)
-    except CannotServe as fault:
-        _log.error("%s", fault)
-        return fault.exit_code
+    except (CannotServe, ImportError, OSError) as fault:
+        lacking = shortage(fault)
+        if lacking is None and not isinstance(fault, CannotServe):
+            raise
+        _log.error("%s", lacking or fault)
+        return fault.exit_code if isinstance(fault, CannotServe) and not lacking else 1
     return 0
 
 

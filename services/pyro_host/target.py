@@ -14,6 +14,7 @@ from Pyro5.server import Daemon
 from Pyro5.server import _get_exposed_members as exposed_members
 
 from pyro_child import CannotServe
+from pyro_child.errors import shortage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,6 +95,8 @@ def _import(name: str) -> Any:
             raise CannotServe(text, permanent=True) from None
         _fail_with(f"can't import {name}", error, permanent=True)
     except OSError as error:  # may pass: a device is switched on, a disk is mounted
+        if shortage(error):
+            raise
         _fail_with(f"can't import {name}", error, permanent=False)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's module raises
         _fail_with(f"can't import {name}", error, permanent=True)

@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from pyro_child import CannotServe, StopReasons
+from pyro_child.errors import shortage
 from pyro_child.log import LogHandler
 from pyro_names.options import parse
 from pyro_wire.environment import import_pyro5
@@ -24,18 +25,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a name server until it is told to stop; return the exit code. For the main thread."""
     options = parse(argv)
     logging.basicConfig(level=logging.INFO, handlers=[LogHandler("pyro_names: %(message)s")])
+    try:
+        _serve(options)
+    except (CannotServe, ImportError, OSError) as error:
+        lacking = shortage(error)
+        if lacking is None and not isinstance(error, CannotServe):
+            raise
+        _log.error("%s", lacking or error)
+        return error.exit_code if isinstance(error, CannotServe) and not lacking else 1
+    return 0
+
+
+def _serve(options: Options) -> None:
     with contextlib.closing(StopReasons()) as reasons:
         reasons.on_signals(signal.SIGTERM, signal.SIGINT)
-        return _serve(options, reasons)
+        import_pyro5()
+        from pyro_names.service import run  # noqa: PLC0415 - imports Pyro5
 
-
-def _serve(options: Options, reasons: StopReasons) -> int:
-    import_pyro5()
-    from pyro_names.service import run  # noqa: PLC0415 - imports Pyro5
-
-    try:
         run(options, reasons)
-    except CannotServe as error:
-        _log.error("%s", error)
-        return error.exit_code
-    return 0

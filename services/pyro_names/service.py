@@ -17,6 +17,7 @@ from Pyro5.errors import NamingError, PyroError
 from Pyro5.nameserver import BroadcastServer
 
 from pyro_child import AskRefused, CannotServe, ControlChannel, Notifier, serve_control
+from pyro_child.errors import describe
 from pyro_child.inherited_socket import inherited_socket
 from pyro_child.limits import raise_open_files
 from pyro_names.cleaner import Cleaner
@@ -35,6 +36,9 @@ MOST_CLIENTS = 1000
 
 SPARE_FILES = 100
 """Descriptors for everything but clients."""
+
+FEWEST_FILES = 16
+"""Descriptors without which not even one client is served."""
 
 LARGEST_MESSAGE = 16 << 20
 """Bytes; room for a list of 100,000 names. Pyro5's default is 1 GiB."""
@@ -91,7 +95,10 @@ def configure_pyro() -> None:
 
 def _affordable_clients() -> int:
     """Raise the limit of open files; a client may need two, with a storage."""
-    return (raise_open_files(2 * MOST_CLIENTS + SPARE_FILES) - SPARE_FILES) // 2
+    granted = raise_open_files(2 * MOST_CLIENTS + SPARE_FILES)
+    if granted < FEWEST_FILES:  # Pyro5 would fail to accept the first client
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return (granted - SPARE_FILES) // 2
 
 
 class NameService:
@@ -140,7 +147,9 @@ class NameService:
         try:
             self._call_ourselves(PROBE_TIMEOUT)
         except (OSError, PyroError) as error:
-            raise CannotServe(f"the name server at {self.uri} doesn't answer: {error}") from None
+            raise CannotServe(
+                f"the name server at {self.uri} doesn't answer: {describe(error)}"
+            ) from None
         if self._options.broadcast:
             self._answer_broadcasts()
         if self._options.autoclean:
@@ -258,4 +267,4 @@ def _refused(where: str, option: str, error: OSError | UnicodeError) -> CannotSe
         return CannotServe(
             f"{where} needs more privileges; choose a port above 1023", permanent=True
         )
-    return CannotServe(f"{where} can't be used: {error}; check the host name")
+    return CannotServe(f"{where} can't be used: {describe(error)}; check the host name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from Pyro5.core import URI
@@ -13,7 +14,6 @@ from pyro_wire.messages import ConnectRefused, UnexpectedAnswer
 from pyro_wire.name_server import NameServerUnreachable, open_name_server
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Collection
 
 REGISTER_TIMEOUT = 3.0
@@ -81,8 +81,9 @@ class Registration:
                 self._check_dead(holder)
             self._tried = True  # from here on it may be there, even if no answer comes
             server.register(self.name, self._uri, self._metadata)
-        self.held = True
-        self._log.info("registered as %s in the name server at %s", self.name, self.where)
+        again, self.held = self.held or address is not None, True
+        level = logging.INFO if again else logging.DEBUG  # a program's first output says it
+        self._log.log(level, "registered as %s in the name server at %s", self.name, self.where)
 
     def remove(self) -> None:
         """Remove the name if it is still ours; a name server that is gone has forgotten it."""

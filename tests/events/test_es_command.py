@@ -93,8 +93,11 @@ def test_registration(process: Start, name_server: str) -> None:
         assert err.startswith("es: ")
         assert uri_of(es) in err
         assert len(err.splitlines()) == 2
+        assert "registered in the name server" in es.first_line
         es.signal(signal.SIGTERM)
-        assert es.end()[0] == 0
+        status, _, err = es.end()
+        assert status == 0
+        assert "registered" not in err  # the first line has said it
         assert EVENTSERVICE_NAME not in ns.list()
 
 

@@ -164,3 +164,22 @@ def test_a_full_device(process: Start, es: Running, pub: Publisher) -> None:
     assert status == 1
     assert "No space left on device" in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [("ä", "x"), ("x", "ä")])
+def test_a_locale_that_is_not_utf_8_is_named(process: Start, words: tuple[str, str]) -> None:
+    """The words can't be published as they are; the error says which variables help."""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    tool = ("-m", "pyro_events._app.tool", "publish", "--es", "PYRO:x@localhost:1")
+    status, out, err = process(*tool, *words, first_line=False, **plain).end()
+    assert (status, out) == (1, "")
+    assert err.endswith("; the locale isn't UTF-8: set PYTHONUTF8=1 or LC_ALL=C.UTF-8\n")
+    assert len(err.splitlines()) == 1
+
+
+def test_errors_of_the_system_have_no_number(process: Start) -> None:
+    """The sentence and the file."""
+    tool = ("-m", "pyro_events._app.tool", "publish", "--ident-file", "/nowhere/x", "a", "b")
+    assert process(*tool, first_line=False).end() == (
+        1, "", "/nowhere/x: No such file or directory\n",
+    )  # fmt: skip

@@ -239,3 +239,16 @@ def test_what_was_taken_or_dropped_is_not_kept(takes: list[int], drop: bool) -> 
             taken = len(box.take(count, 1000))
             box.settle(taken, taken)
         assert len(known) == len(box)
+
+
+def test_a_full_mailbox_names_the_bound_that_was_reached() -> None:
+    """By the option that moves it: events, bytes, or the bytes of all."""
+    events, size = Mailbox[str](2, 100), Mailbox[str](100, 10)
+    shared = Mailbox[str](100, 100, SharedRoom(10))
+    for box in (events, size, shared):
+        assert fill(box, *"abcdefgh", size=3) < 8
+    assert [box.bound() for box in (events, size, shared)] == [
+        "queue_size of 2 events",
+        "queue_bytes of 10 bytes",
+        "max_queued_bytes of 10 bytes for all queues",
+    ]

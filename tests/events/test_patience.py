@@ -57,6 +57,14 @@ def test_patience_is_checked(patience: Any, error: type[Exception]) -> None:
         Publisher("PYRO:x@localhost:1", patience=patience)
 
 
+@pytest.mark.parametrize("patience", [20, 1, 1.0])
+def test_patience_is_shorter_than_the_timeout(patience: float) -> None:
+    """Otherwise a publish that waits for a full queue would look like a lost event service."""
+    with pytest.raises(ValueError, match=rf"timeout \(1 s\) .* patience \({patience:g} s\)"):
+        Publisher("PYRO:x@localhost:1", patience=patience, timeout=1)
+    Publisher("PYRO:x@localhost:1", patience=None, timeout=1).close()
+
+
 def test_six_stuck_subscribers_cost_a_tenth_of_a_second(process: Start) -> None:
     """Once, all together; a healthy subscriber gets everything."""
     es = process("-m", "pyro_events", "-N", "-q", "-p", "0")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import USABLE, Restart, State
-from pyroctl.errors import ServiceFailed
+from pyroctl.errors import ServiceFailed, describe
 from pyroctl.manager.commands import impact
 from pyroctl.manager.deployment import stopping
 from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
@@ -226,7 +226,7 @@ async def _start_successor(unit: Unit, path: str) -> str:
     try:
         successor = unit.spawn_successor({"PYROCTL_TAKE_OVER": path})
     except (OSError, ValueError) as error:
-        return f"the new process can't be started: {error}"
+        return f"the new process can't be started: {describe(error)}"
     try:
         async with asyncio.timeout(unit.spec.start_timeout):
             end: Outcome | None = await asyncio.shield(successor.ready_or_ended)

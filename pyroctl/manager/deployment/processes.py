@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Protocol
 
+from pyroctl.errors import describe
 from pyroctl.manager.deployment.stop_command import StopCommand
 from pyroctl.manager.process.pidfd import ProcessWatch
 from pyroctl.manager.process.service_process import PriorProcess, ProcessParts, ServiceProcess
@@ -115,7 +116,7 @@ class UnitProcesses:
         try:
             self._stop_command = StopCommand(helpers, command, pid, self._log.note, ended)
         except (OSError, ValueError) as error:
-            self._log.note(f"stop_command failed: {error}")
+            self._log.note(f"stop_command failed: {describe(error)}")
             on_failed()
 
     def terminate(self, number: int, *, main_only: bool) -> None:

@@ -36,6 +36,7 @@ from pyroctl.core.state import (
     Timeout,
     Unhealthy,
 )
+from pyroctl.errors import describe
 from pyroctl.kinds import launch, words
 from pyroctl.manager.deployment import run_history
 from pyroctl.manager.deployment.processes import UnitProcesses
@@ -334,7 +335,7 @@ class Unit:
         except Exception as error:
             if not isinstance(error, (OSError, ValueError)):
                 log.exception("internal error in starting %s", self.name)
-            self.send(SpawnFailed(f"cannot start: {error}"))
+            self.send(SpawnFailed(f"cannot start: {describe(error)}"))
 
     def spawn_successor(self, env: Mapping[str, str]) -> ServiceProcess:
         """Start a process that takes over from the current one; `env` tells it how.

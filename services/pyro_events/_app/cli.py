@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pyro_child import PERMANENT_FAILURE, ControlChannel, Notifier
+from pyro_child.errors import describe, shortage
 from pyro_child.inherited_socket import inherited_socket
 from pyro_child.log import LogHandler
 from pyro_child.version import installed_version
@@ -44,13 +45,18 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = settings_of(options_of(options))
     except (OSError, ValueError) as error:
-        return _fail(f"can't read the identification: {error}", None, PERMANENT_FAILURE)
+        return _fail(f"can't read the identification: {describe(error)}", None, PERMANENT_FAILURE)
     channel = ControlChannel.from_environment()
     try:
         _serve(options, provide(settings), channel)
     except HandoverRefused as fault:
         return _fail(fault.message, fault.hint, PERMANENT_FAILURE)
-    except ServiceFault as fault:
+    except (ImportError, OSError, ServiceFault) as fault:
+        lacking = shortage(fault)
+        if lacking is not None:
+            return _fail(lacking, None, 1)
+        if not isinstance(fault, ServiceFault):
+            raise
         return _fail(fault.message, fault.hint, 1)
     finally:
         if channel is not None:

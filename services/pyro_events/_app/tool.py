@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyro_child.errors import describe, shortage
 from pyro_events.errors import EventServiceError
 from pyro_events.ident import read_ident
 from pyro_events.publisher import Publisher
@@ -255,7 +256,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except json.JSONDecodeError as error:
         return _fail(f"TEXT is not JSON: {error}")
     except (EventServiceError, ValueError, TypeError, OSError) as error:
-        return _fail(str(error))
+        return _fail((shortage(error) or describe(error)) + _locale_hint(options))
+
+
+def _locale_hint(options: argparse.Namespace) -> str:
+    """Return what to do about words that Python couldn't decode, since the locale isn't UTF-8."""
+    if sys.getfilesystemencoding() == "utf-8" or "\\udc" not in ascii(vars(options)):
+        return ""
+    return "; the locale isn't UTF-8: set PYTHONUTF8=1 or LC_ALL=C.UTF-8"
 
 
 def _fail(message: str) -> int:

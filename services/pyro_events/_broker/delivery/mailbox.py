@@ -198,6 +198,14 @@ class Mailbox(Snapshotted, Generic[T]):
         held = self.bytes + self.away_bytes
         return 2 * (len(self) + self.away) < self._limit and 2 * held < self._max_bytes
 
+    def bound(self) -> str:
+        """Return which bound a full mailbox has reached, by the name of its option."""
+        if len(self) + self.away >= self._limit:
+            return f"queue_size of {self._limit} events"
+        if self.bytes + self.away_bytes >= self._max_bytes:
+            return f"queue_bytes of {self._max_bytes} bytes"
+        return f"max_queued_bytes of {self._shared.limit} bytes for all queues"
+
     def resize(self, limit: int, policy: WhenFull) -> None:
         """Set a new limit; what waits and has no room any more is dropped."""
         self._limit = limit

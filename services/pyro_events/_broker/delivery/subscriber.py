@@ -269,9 +269,8 @@ class BrokerSubscriber(Snapshotted):
         if now >= self._silent_until:
             self._silent_until = now + _LOG_PAUSE
             _log.warning(
-                "subscriber %s is too slow, and its queue is full (queue_size is %d; %d wait or "
-                "are on their way): events are dropped (when_full is %s)",
-                self, self._queue_size, self.queued, policy,
+                "subscriber %s is too slow, and its queue is full (%s): events are dropped "
+                "(when_full is %s)", self, self._mailbox.bound(), policy,
             )  # fmt: skip
         self._mailbox.overflow(items, sizes, policy)
         if policy == "disconnect":
