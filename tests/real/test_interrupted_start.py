@@ -37,7 +37,7 @@ def test_no_manager_is_left_that_no_request_has_reached(deployment: Deployment) 
 
 
 def test_what_was_begun_goes_on(deployment: Deployment) -> None:
-    """The command says so and exits with 130."""
+    """The command reports that and exits with 130."""
     gate = deployment.root / "gate"
     deployment.configure(service("laser", "gate", str(gate)))
     with deployment.popen("start") as start:

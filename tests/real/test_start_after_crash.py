@@ -84,7 +84,7 @@ def test_garbage_in_a_lock_file_is_ignored(deployment: Deployment) -> None:
 def test_the_directory_of_another_users_service_does_not_outlive_a_crash(
     deployment: Deployment,
 ) -> None:
-    """It is outside of ours; the next manager removes it all the same, and its own at the end."""
+    """It is outside ours; the next manager removes it all the same, and its own at the end."""
     temporary = deployment.root / "tmp"
     temporary.mkdir()
     deployment.env["TMPDIR"] = str(temporary)
