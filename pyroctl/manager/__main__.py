@@ -14,6 +14,28 @@ from pyroctl.errors import PyroctlError, system_error
 from pyroctl.paths import deployment_paths
 
 
+class Starter:
+    """The command that has started us, and waits for one report through a descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.waits = "PYROCTL_HANDOFF_FD" not in os.environ  # nobody does after a reexec
+        if self.waits:
+            os.set_inheritable(fd, False)
+
+    def report(self, message: dict[str, object]) -> bool:
+        """Return False if it should get the report, and doesn't wait any more."""
+        if not self.waits:
+            return True
+        self.waits = False
+        try:
+            with open(self._fd, "w") as starter:
+                json.dump(message, starter)
+        except BrokenPipeError:
+            return False
+        return True
+
+
 def run() -> None:
     """Serve in the background; report through a descriptor whether that could start."""
     parser = argparse.ArgumentParser()
@@ -25,23 +47,7 @@ def run() -> None:
     if options.check:
         check(options.config)
         return
-    reported = "PYROCTL_HANDOFF_FD" in os.environ  # no command waits after a reexec
-    if not reported:
-        os.set_inheritable(options.ready_fd, False)
-
-    def report(message: dict[str, object]) -> bool:
-        """Return False if whoever has started us doesn't wait any more."""
-        nonlocal reported
-        if reported:
-            return True
-        reported = True
-        try:
-            with open(options.ready_fd, "w") as starter:
-                json.dump(message, starter)
-        except BrokenPipeError:
-            return False
-        return True
-
+    starter = Starter(options.ready_fd)
     paths = deployment_paths(options.config, options.root, os.environ)
     loading = Loading(options.config, os.environ, os.getcwd())
     from pyroctl.manager import lock, main  # while the configuration loads
@@ -49,23 +55,23 @@ def run() -> None:
 
     try:
         deployment = loading.deployment()
-        if not reported:
+        if starter.waits:
             lock.make_directories(paths)
         logging.basicConfig(level=logging.INFO, handlers=[ManagerLog(paths.manager_log)])
         main.run(
             deployment,
             paths,
             autostart=False,
-            on_ready=lambda news: report({"errors": [], "news": news}),
+            on_ready=lambda news: starter.report({"errors": [], "news": news}),
         )
     except (OSError, PyroctlError) as error:
         if isinstance(error, OSError):
-            if reported or error.errno not in {errno.EMFILE, errno.ENFILE}:
+            if not (starter.waits and error.errno in {errno.EMFILE, errno.ENFILE}):
                 raise
             error = system_error(error)
-        if reported:
+        if not starter.waits:
             sys.exit(error.exit_code)
-        report({"errors": error.entries(), "exit_code": error.exit_code})
+        starter.report({"errors": error.entries(), "exit_code": error.exit_code})
 
 
 def check(config: str | None) -> None:

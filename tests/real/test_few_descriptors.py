@@ -1,4 +1,4 @@
-"""With too few file descriptors every program says so in one line, and what to do."""
+"""With too few file descriptors every program reports it in one line, and what to do."""
 
 from __future__ import annotations
 
