@@ -45,7 +45,7 @@ class Mailbox(Snapshotted, Generic[T]):
 
     What was taken out is on its way until it is settled; at most half of the room is for that. The
     last item may overshoot `max_bytes`, so that one of any size gets through, and a mailbox in
-    which nothing waits always has room for one item, whatever is on its way.
+    which nothing waits always has room for one item, whatever is on its way. Sizes are positive.
     Raises ValueError for limits below 1.
     """
 
