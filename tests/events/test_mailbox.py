@@ -155,7 +155,7 @@ def test_a_mailbox_without_room_is_refused(limit: int, size: int) -> None:
     st.integers(1, 8),
     st.integers(1, 60),
     st.integers(1, 200),
-    st.lists(st.lists(st.integers(1, 30), max_size=12), max_size=6),
+    st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=6),
     st.integers(1, 5),
     st.sampled_from(POLICIES),
 )

@@ -45,7 +45,7 @@ class Mailbox(Snapshotted, Generic[T]):
 
     What was taken out is on its way until it is settled; at most half of the room is for that. The
     last item may overshoot `max_bytes`, so that one of any size gets through, and a mailbox in
-    which nothing waits always has room for one item, whatever is on its way. Sizes are positive.
+    which nothing waits always has room for one item, whatever is on its way.
     Raises ValueError for limits below 1.
     """
 
@@ -129,7 +129,9 @@ class Mailbox(Snapshotted, Generic[T]):
         if policy != "drop-oldest":
             self.dropped += len(items)
             return
-        room = min(self._max_bytes, self._shared.left)
+        others = self._shared.used - self.bytes - self.away_bytes
+        # Each item that is dropped here leaves more of the shared room, too.
+        room = min(self._max_bytes, (self._shared.limit - others + 1) // 2)
         self._append(items, sizes, sum(sizes))
         count = max(0, len(self) - max(1, self._limit - self.away))
         freed = sum(self._sizes[self._start : self._start + count])
