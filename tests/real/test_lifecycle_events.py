@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shlex
 import shutil
 import signal
 import threading
@@ -147,6 +149,19 @@ def test_a_frozen_event_service_delays_no_service(deployment: Deployment) -> Non
         began = time.monotonic()
         deployment.run("shutdown")
         assert time.monotonic() - began < 10
+
+
+def test_the_command_in_the_laboratorys_header_hears_them(deployment: Deployment) -> None:
+    """`es listen` with the words of config/lab.toml prints a change of state."""
+    header = (Path(__file__).parents[2] / "config" / "lab.toml").read_text()
+    (words,) = re.findall(r"^# .* es listen (.*)$", header, re.MULTILINE)
+    deployment.configure(NAMED + JOB)
+    deployment.run("start", "es")
+    with deployment.popen("es", "listen", "--count", "1", *shlex.split(words)) as listener:
+        eventually(lambda: deployment.service("es")["es"]["subscribers"] == 1)
+        deployment.run("start", "job")
+        output, _ = listener.communicate(timeout=20)
+    assert " pyroctl.lab.job." in output
 
 
 def test_it_is_not_counted_as_published(deployment: Deployment) -> None:
