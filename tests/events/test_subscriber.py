@@ -302,5 +302,5 @@ def test_a_suspended_pattern_is_reported(es: Running, delivery: Any, pub: Publis
         sub.start()
         for _ in range(3):
             pub.publish("a" * 60 + "b", 1)
-        (gap,) = eventually(sub.gaps)
+        (gap,) = eventually(lambda: [gap for gap in sub.gaps() if gap["suspended"]])
         assert (gap["reason"], gap["pattern"], gap["missed"]) == ("pattern", "(a|aa)+$", None)

@@ -46,7 +46,7 @@ def through(relay: Relay) -> str:
 def test_a_broken_connection_loses_nothing(es: Running, relay: Relay) -> None:
     """The stream resumes where it stopped: no event is lost, duplicated or reported as a gap."""
     total = 12_000
-    with Recording(through(relay)) as sub, Publisher(es.uri) as pub:
+    with Recording(through(relay)) as sub, Publisher(es.uri, patience=None, timeout=30) as pub:
         sub.on_event = lambda event: relay.cut() if event.msg % 2000 == 350 else None
         sub.subscribe("a")
         sub.start()
