@@ -294,11 +294,15 @@ def write(uri: str) -> None:
 
 def herd(uri: str, number: str) -> None:
     """Run as `number` idle subscribers."""
-    from pyro_events import Subscriber  # noqa: PLC0415 - the same
+    from pyro_events import Event, Subscriber  # noqa: PLC0415 - the same
+
+    class Idle(Subscriber):
+        def event(self, event: Event) -> None:
+            """Do nothing: none comes."""
 
     with contextlib.ExitStack() as stack:
         for each in range(int(number)):
-            stack.enter_context(Subscriber(uri)).subscribe(f"idle {each}")
+            stack.enter_context(Idle(uri)).subscribe(f"idle {each}")
         print("ready", flush=True)
         signal.pause()
 

@@ -80,9 +80,13 @@ class EventService(System):
         return _idle_stock(address, number) if self.delivery == "stock" else _idle(address, number)
 
     def patterns(self, address: str, number: int) -> object:
-        from pyro_events import Subscriber
+        from pyro_events import Event, Subscriber
 
-        subscriber = Subscriber(address)
+        class Nobody(Subscriber):
+            def event(self, event: Event) -> None:
+                """Do nothing: none comes."""
+
+        subscriber = Nobody(address)
         subscriber.subscribeMatch([rf"none\.{each}\..*" for each in range(number)])
         return subscriber
 
