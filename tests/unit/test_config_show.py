@@ -19,17 +19,6 @@ def loaded(tmp_path):
     return write_and_load
 
 
-@pytest.fixture
-def run(loaded):
-    """Load one command service with the given further lines."""
-
-    def load_command(lines, environ=None):
-        text = f'[services.run]\nkind = "command"\ncommand = "run"\n{lines}\n'
-        return loaded(text, environ).deployment.services["run"]
-
-    return load_command
-
-
 def test_origins(loaded, tmp_path):
     """Each value knows its file and line, env files included, or that it is a default."""
     env = tmp_path / "es.env"
