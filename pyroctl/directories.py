@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -12,7 +13,7 @@ from pyroctl.errors import NotPermitted, PyroctlError
 from pyroctl.trusted_path import PRIVATE, NotTrustedError, open_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 OTHERS_WRITE = 0o022
 
@@ -42,13 +43,19 @@ def check(paths: Iterable[str]) -> None:
             pass  # missing; or whoever makes it will find the reason
 
 
-def open_own(path: str) -> int:
-    """Return a descriptor of a directory of ours; raise OSError."""
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[int]:
+    """Return a descriptor of a directory of ours: what is done in it can't happen anywhere else.
+
+    Raises OSError.
+    """
     fd = open_directory(path, follow=False)
-    if os.fstat(fd).st_uid == os.geteuid():
-        return fd
-    os.close(fd)
-    raise NotTrustedError(errno.EPERM, "belongs to another user", path)
+    try:
+        if os.fstat(fd).st_uid != os.geteuid():
+            raise NotTrustedError(errno.EPERM, "belongs to another user", path)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def make_again(path: str, permissions: int) -> None:

@@ -11,13 +11,13 @@ import time
 from typing import TYPE_CHECKING
 
 from pyroctl import lockfile
-from pyroctl.directories import check, make_private, make_unshared, open_own
+from pyroctl.directories import check, make_private, make_unshared, opened
 from pyroctl.errors import AlreadyRunning, PyroctlError
 from pyroctl.manager import state_directory
 from pyroctl.paths import short_home
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container
 
     from pyroctl.lockfile import LockOwner
     from pyroctl.paths import Paths
@@ -122,26 +122,16 @@ def _write_owner(fd: int, paths: Paths) -> None:
 
 def clear(paths: Paths, spared: Container[str]) -> None:
     """Remove what services have left in the runtime directory, except the spared ones."""
-    with _opened(paths.notify) as directory:
+    with opened(paths.notify) as directory:
         for name in os.listdir(directory):
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             # See Unit: a successor's socket may end with "~".
             if stat.S_ISSOCK(status.st_mode) and name.rstrip("~") not in spared:
                 os.unlink(name, dir_fd=directory)
-    with contextlib.suppress(FileNotFoundError), _opened(paths.service_state()) as directory:
+    with contextlib.suppress(FileNotFoundError), opened(paths.service_state()) as directory:
         for name in os.listdir(directory):
             if name not in spared:
                 state_directory.remove(name, directory)
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[int]:
-    """Return a descriptor of a directory: what is removed in it can't be anywhere else."""
-    fd = open_own(path)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def release(fd: int) -> None:

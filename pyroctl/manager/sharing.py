@@ -6,7 +6,6 @@ decides. The permissions of files only let in who may be granted something.
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import logging
 import os
@@ -15,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from pyroctl.accounts import describe_user
 from pyroctl.core.access import NEEDED, ROLES, Grant, role_of, suffices
-from pyroctl.directories import open_own
+from pyroctl.directories import opened
 from pyroctl.errors import NotPermitted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable
 
     from pyroctl.core.spec import AllowSpec, Deployment
     from pyroctl.paths import Paths
@@ -89,7 +88,7 @@ class Sharing:
             self._warn_if_closed()
         directory, sock = modes
         os.chmod(self._paths.socket, sock)
-        with _opened(self._paths.run) as fd:
+        with opened(self._paths.run) as fd:
             os.fchmod(fd, directory)
         if self._logs_open and not logs:
             os.chmod(self._paths.logs, 0o700)
@@ -98,7 +97,7 @@ class Sharing:
     def _give_to_group(self, group: int) -> bool:
         """Change the group of socket, runtime directory and logs; return whether we could."""
         try:
-            with _opened(self._paths.run) as fd:
+            with opened(self._paths.run) as fd:
                 os.fchown(fd, -1, group)
                 os.chown("control.sock", -1, group, dir_fd=fd, follow_symlinks=False)
             os.chown(self._paths.logs, -1, group)
@@ -115,15 +114,6 @@ class Sharing:
         above = os.path.dirname(self._paths.run)
         if not os.stat(above).st_mode & 0o011:
             log.warning("[[manager.allow]]: other users can't enter %s (chmod +x)", above)
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[int]:
-    fd = open_own(path)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _grant(rule: AllowSpec) -> Grant:

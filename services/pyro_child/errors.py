@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import resource
 
+from pyro_child.stop import CannotServe
+
 
 def describe(error: BaseException) -> str:
     """Return the text of an error; those of the system say it without their number."""
@@ -25,3 +27,12 @@ def shortage(error: BaseException) -> str | None:
             return "no more file descriptors in the whole system: raise fs.file-max"
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def reason_to_end(error: Exception) -> tuple[str, int]:
+    """Return why a service ends, for people, and its exit code; raise an error that is a bug."""
+    if (lacking := shortage(error)) is not None:
+        return lacking, 1
+    if isinstance(error, CannotServe):
+        return str(error), error.exit_code
+    raise error

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pyro_child import CannotServe
-from pyro_child.errors import shortage
+from pyro_child.errors import reason_to_end
 from pyro_child.log import LogHandler
 from pyro_host.options import parse
 from pyro_wire.environment import import_pyro5
@@ -37,12 +37,10 @@ def _serve(options: Options) -> int:
         from pyro_host.service import run  # noqa: PLC0415 - imports Pyro5
 
         run(options)
-    except (CannotServe, ImportError, OSError) as fault:
-        lacking = shortage(fault)
-        if lacking is None and not isinstance(fault, CannotServe):
-            raise
-        _log.error("%s", lacking or fault)
-        return fault.exit_code if isinstance(fault, CannotServe) and not lacking else 1
+    except (CannotServe, ImportError, OSError) as error:
+        message, code = reason_to_end(error)
+        _log.error("%s", message)
+        return code
     return 0
 
 

@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from pyro_child import CannotServe, StopReasons
-from pyro_child.errors import shortage
+from pyro_child.errors import reason_to_end
 from pyro_child.log import LogHandler
 from pyro_names.options import parse
 from pyro_wire.environment import import_pyro5
@@ -28,11 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _serve(options)
     except (CannotServe, ImportError, OSError) as error:
-        lacking = shortage(error)
-        if lacking is None and not isinstance(error, CannotServe):
-            raise
-        _log.error("%s", lacking or error)
-        return error.exit_code if isinstance(error, CannotServe) and not lacking else 1
+        message, code = reason_to_end(error)
+        _log.error("%s", message)
+        return code
     return 0
 
 

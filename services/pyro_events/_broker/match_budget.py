@@ -3,8 +3,8 @@
 A match that takes less than FREE is ordinary work, which grows with what clients publish and
 subscribe. Longer ones are paid from one budget for all patterns together, which is refilled slowly:
 however many costly patterns there are, and whoever subscribes to them, all publishes together spend
-no more than that on them. Patterns that exhaust it, and their
-subscribers, are charged, and suspended in the end. Charges outlive the subscription.
+no more than that on them. Patterns that exhaust it, and their subscribers, are charged, and
+suspended in the end. Charges outlive the subscription.
 """
 
 from __future__ import annotations

@@ -53,9 +53,16 @@ class PendingResult:
             self._callbacks.append(callback)
 
     def then(self, value: Callable[[], object]) -> PendingResult:
-        """Return a result that finishes after this one, with what `value` returns then."""
+        """Return a result that finishes after this one, with what `value` returns, or its error."""
         result = PendingResult()
-        self.when_done(lambda: result.finish(value()))
+
+        def follow() -> None:
+            if self.error is None:
+                result.finish(value())
+            else:
+                result.fail(self.error)
+
+        self.when_done(follow)
         return result
 
 
