@@ -23,6 +23,8 @@ END_TIMEOUT = 60.0
 """Seconds to wait for a manager that is shutting down."""
 RIVAL_TIMEOUT = 10.0
 """Seconds to wait for a manager that another command is starting."""
+UNMENTIONED = 0.2
+"""Seconds of waiting that nobody is told of; a killed manager needs less to end."""
 
 
 def ensure_manager(app: App) -> bool:
@@ -44,6 +46,8 @@ def await_end(app: App) -> bool:
     pid = manager_pid(app.paths)
     if not pid:
         return pid is None
+    if has_ended(pid, UNMENTIONED):
+        return True
     app.output.progress(f"the manager (pid {pid}) is shutting down; another one follows")
     return has_ended(pid, END_TIMEOUT)
 

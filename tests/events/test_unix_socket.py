@@ -124,7 +124,7 @@ def test_the_clients_of_one_user_count_as_one_peer(path: Path) -> None:
     ):
         one._pyroBind()
         two._pyroBind()
-        with pytest.raises(CommunicationError, match=f"uid {os.getuid()} has its 2 connections"):
+        with pytest.raises(CommunicationError, match=f"uid:{os.getuid()} has its 2 connections"):
             three._pyroBind()
         one._pyroRelease()
         eventually(lambda: service.statistics()["connections"] == 1)

@@ -36,11 +36,20 @@ def handler(pipe: tuple[int, int]) -> Iterator[LogHandler]:
     found = LogHandler("%(message)s", writer)
     yield found
     found.close()
+    eventually(lambda: _read_by_now(pipe[0], found))  # its thread uses the descriptor until then
     os.close(found._file)
 
 
 def log(handler: LogHandler, text: str) -> None:
     handler.handle(logging.LogRecord("test", logging.INFO, "", 0, text, None, None))
+
+
+def _read_by_now(reader: int, handler: LogHandler) -> bool:
+    """Take what the handler's thread has written, and return whether there is none any more."""
+    with contextlib.suppress(OSError):  # nothing yet, or a test has closed it
+        os.set_blocking(reader, False)
+        os.read(reader, 1 << 16)
+    return handler._thread is None
 
 
 def read_until(reader: int, end: str) -> str:

@@ -91,7 +91,7 @@ def _request(
             if launched:
                 raise
         except ManagerExited:
-            if crashed_manager(app.paths) is not None or not await_end(app):
+            if not await_end(app) or crashed_manager(app.paths) is not None:
                 raise
         except Reported as error:
             if error.entries()[0]["code"] != ShuttingDown.code:

@@ -115,10 +115,10 @@ def bind(host: str, port: int, mode: int = 0o600) -> socket.socket:
     return sock
 
 
-def user(sock: socket.socket) -> str:
-    """Return who is at the other end of a Unix socket, as "uid 1000"."""
+def user_id(sock: socket.socket) -> str:
+    """Return who is at the other end of a Unix socket, as "uid:1000"."""
     _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return f"uid {uid}"
+    return f"uid:{uid}"
 
 
 def location(host: str, sock: socket.socket) -> str:

@@ -11,9 +11,10 @@ from Pyro5.errors import DaemonError, PyroError
 
 from pyro_events._broker.delivery.patience import Patience
 from pyro_events._broker.delivery.publication import PendingResult
-from pyro_events._broker.net.address import user
+from pyro_events._broker.net.address import user_id
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.loop import Deadline
+from pyro_events._broker.principal import Principal
 from pyro_events._broker.rpc import calls
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
@@ -52,13 +53,14 @@ class Session(Snapshotted):
 
     __slots__ = (
         "_broker", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
-        "_streamed", "_welcome", "connection", "origin", "patience", "peer", "stream",
+        "_streamed", "_welcome", "connection", "origin", "patience", "peer", "principal", "stream",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
         "_streamed", "_welcome",
         parts=("_deadline", "patience"),
         init=("peer", "connection", "stream"),
+        principal=FieldCodec(lambda principal, _: principal, lambda values, _: Principal(*values)),
         stream=FieldCodec(lambda stream, _: None if stream is None or stream.gone else stream.key),
     )  # fmt: skip
     TRANSIENT: ClassVar = (
@@ -89,6 +91,8 @@ class Session(Snapshotted):
         """Sends a refusal that is delayed."""
         self.origin = peer or ""
         """The address, or the user at the other end of a Unix socket."""
+        self.principal = Principal("address", self.origin)
+        """The client's identity; its handshake may tell more."""
         self._welcome = False
         self._ending = False
         self._streamed = False
@@ -102,7 +106,10 @@ class Session(Snapshotted):
     def begin(self, sock: socket.socket) -> None:
         """Serve the client at the other end of this socket."""
         settings = self._broker.settings
-        self.origin = self.peer or user(sock)
+        self.principal = (
+            Principal("address", self.peer) if self.peer else Principal("user", user_id(sock))
+        )
+        self.origin = self.principal.name
         self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
         self._deadline.set(settings.handshake_timeout)
         self._door.admission.arrive(self)
@@ -114,7 +121,7 @@ class Session(Snapshotted):
         settings = broker.settings
         size = settings.max_message_size if self._welcome else settings.handshake_size
         sock = reader.socket(values["connection"]["_sock"])
-        self.origin = self.peer or user(sock)
+        self.origin = self.peer or user_id(sock)
         self.connection = ServerConnection(broker.loop, sock, size, self, configured=True)
         self.connection.restore(values["connection"], reader)
         if values["stream"] is not None:
