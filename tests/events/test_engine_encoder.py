@@ -303,3 +303,15 @@ def test_text_serializers_can_not_be_confused() -> None:
     assert found == [{"subject": nasty, "msg": [nasty, "1"], "time": 1.5}]
     assert serpent.loads(prefix(framing.SERPENT, nasty) + b"[],None)")[0] == nasty
     assert json.dumps(nasty)
+
+
+def test_subscribers_that_get_the_same_a_little_later_share_it() -> None:
+    """What was encoded is kept for later rounds, but not more of it than a bound."""
+    encoder = Encoder()
+    few, large = ([("a", 1.0, pack("x" * size), False)] for size in (10, 1 << 20))
+    body = encoder.stream_body(few)
+    encoder.trim()
+    assert encoder.stream_body(list(few)) is body
+    encoder.stream_body(large)
+    encoder.trim()
+    assert encoder.stream_body(few) is not body

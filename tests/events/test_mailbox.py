@@ -55,7 +55,7 @@ def test_no_item_is_lost_uncounted(
             publish(box, policy, items, value)
         elif move == "take":
             assert isinstance(value, int)
-            flights.append(box.take(value, 50))
+            flights.append(box.take(value, 50, lambda item: item // 7))
             taken += flights[-1]
         elif flights:
             flight = flights.pop(0)
@@ -252,3 +252,20 @@ def test_a_full_mailbox_names_the_bound_that_was_reached() -> None:
         "queue_bytes of 10 bytes",
         "max_queued_bytes of 10 bytes for all queues",
     ]
+
+
+@given(st.integers(1, 999), st.integers(250, 1000))
+def test_mailboxes_with_the_same_items_are_cut_into_the_same_batches(ahead: int, run: int) -> None:
+    """Wherever one of them has begun, it soon ends its batches where the other one does."""
+    ends: list[set[int]] = []
+    for first in (0, min(ahead, run - 1)):
+        box: Mailbox[int] = Mailbox(10**6, 10**6)
+        numbers = list(range(first, 20 * run))
+        box.load(numbers, [1] * len(numbers))
+        ends.append(set())
+        while taken := box.take(250, 10**6, lambda number: number // run):
+            assert len(taken) <= 250
+            ends[-1].add(taken[-1])
+            box.settle(len(taken), len(taken))
+    late = 5 * run
+    assert {end for end in ends[0] if end > late} == {end for end in ends[1] if end > late}

@@ -165,7 +165,7 @@ class Broker(Snapshotted):
             dirty, context.dirty = context.dirty, []
             for subscriber in dirty:
                 subscriber.pump()
-            context.encoder.clear()
+            context.encoder.trim()
         if self.router.notices:
             self._notify_of_patterns()
 

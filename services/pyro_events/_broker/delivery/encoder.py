@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from pyro_events._protocol.event import Item
 
-T = TypeVar("T")
+T = TypeVar("T", "bytes", "Group")
 
 UNENCODABLE: Final = 0
 """The serializer number of an event that no serializer takes."""
@@ -47,6 +47,8 @@ UNENCODABLE: Final = 0
 _MARSHAL_VERSION: Final = 2
 _MANY: Final = 200_000
 """Lists and dicts in a message that has to be unpacked here, which takes 16 MB or more."""
+_KEPT: Final = 1 << 20
+"""Bytes that are kept from round to round, for subscribers that get the same a little later."""
 
 
 class Variant(NamedTuple):
@@ -80,7 +82,7 @@ class _Call(NamedTuple):
 
 
 class Encoder:
-    """Encodes, and keeps the results until `clear`, which is called after every round."""
+    """Encodes, and keeps the results for a while; `trim` is called after every round."""
 
     def __init__(self) -> None:
         self._pack: Callable[[object], bytes] = msgpack.Packer().pack
@@ -88,13 +90,16 @@ class Encoder:
         self._named: set[str] = set()
         """Classes in the message that is being unpacked."""
         self._bodies: dict[object, tuple[list[Item], Any]] = {}
+        """The oldest first."""
+        self._size = 0
         self._calls: dict[tuple[int, Variant], tuple[Item, _Call]] = {}
 
-    def clear(self) -> None:
-        """Forget what was encoded."""
-        if self._bodies:
-            self._bodies.clear()
-            self._calls.clear()
+    def trim(self) -> None:
+        """Forget what was encoded, except the most recent."""
+        self._calls.clear()
+        while self._size > _KEPT:
+            _, found = self._bodies.pop(next(iter(self._bodies)))
+            self._size -= _size(found)
 
     def stream_body(self, items: list[Item]) -> bytes:
         """Return the list of events as a stream carries it."""
@@ -111,6 +116,7 @@ class Encoder:
         known = self._bodies.get(key)
         if known is None or known[0] != items:
             known = self._bodies[key] = (items, encode(items))
+            self._size += _size(known[1])
         found: T = known[1]
         return found
 
@@ -173,6 +179,10 @@ class Encoder:
             except Exception:  # noqa: BLE001, S112 - each fails in its own way; the next may work
                 continue
         return _Call(UNENCODABLE, b"", classes)
+
+
+def _size(encoded: bytes | Group) -> int:
+    return len(encoded) if isinstance(encoded, bytes) else sum(map(len, encoded.parts))
 
 
 def prefix(serializer: int, object_id: str) -> bytes:

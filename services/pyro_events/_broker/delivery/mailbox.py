@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyro_events.types import WhenFull
 
 T = TypeVar("T")
 _UNBOUNDED: Final = 1 << 62
+
+
+def _one_group(_item: object) -> float:
+    return 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -159,11 +163,15 @@ class Mailbox(Snapshotted, Generic[T]):
 
     # What goes out
 
-    def take(self, max_events: int, max_bytes: int) -> list[T]:
+    def take(
+        self, max_events: int, max_bytes: int, group: Callable[[T], float] = _one_group
+    ) -> list[T]:
         """Return the oldest items, which are on their way now.
 
         At least one if there is any and the room for what is on its way isn't used up, within both
-        limits, and at most half of that room: so that there are several batches in it.
+        limits, and at most half of that room: so that there are several batches in it. A batch ends
+        where a group ends if it can, so that what many mailboxes have is cut into the same batches:
+        `group` returns a number of an item's group, which grows.
         """
         away, flight = self.away, max(1, self._limit // 2)
         count = len(self._items) - self._start
@@ -179,11 +187,11 @@ class Mailbox(Snapshotted, Generic[T]):
             return taken
         count = min(count, max_events)
         sizes = self._sizes[self._start : self._start + count]
-        if self.bytes > max_bytes and sizes:
+        if sum(sizes) > max_bytes:
             count = max(1, bisect_left(list(accumulate(sizes)), max_bytes + 1))
-            sizes = sizes[:count]
+        count = _cut(self._items, self._start, count, group)
         taken = self._items[self._start : self._start + count]
-        size = sum(sizes)
+        size = sum(sizes[:count])
         self._release(count, size)
         self.away += count
         self.away_bytes += size
@@ -252,3 +260,17 @@ class Mailbox(Snapshotted, Generic[T]):
         else:
             self._items[self._start : end] = repeat(None, count)  # type: ignore[arg-type] # nothing
             self._start = end
+
+
+def _cut(items: Sequence[T], start: int, most: int, group: Callable[[T], float]) -> int:
+    """Return how many items from `start` on to take: to the end of a group, or half of the way.
+
+    `most` if all ends are too near or too far for that.
+    """
+    for parts in (1, 2):
+        far = min(start + parts * most, len(items) - 1)
+        end = bisect_left(items, group(items[far]), start, far, key=group)
+        count = (end - start + parts - 1) // parts
+        if 2 * count >= most:
+            return count
+    return most

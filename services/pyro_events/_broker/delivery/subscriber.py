@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from dataclasses import replace
 from math import inf
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events._broker.delivery.mailbox import Mailbox
@@ -30,6 +31,7 @@ _LOG_PAUSE = 60.0
 ITEM_OVERHEAD = 64
 """Bytes that an event costs beside its subject and its message, roughly."""
 
+_publish_time = itemgetter(1)
 _log = logging.getLogger("pyro_events")
 
 
@@ -348,7 +350,7 @@ class BrokerSubscriber(Snapshotted):
             self.context.dirty.append(self)
 
     def _take(self, max_events: int) -> list[Item]:
-        return self._mailbox.take(max_events, self.context.settings.batch_bytes)
+        return self._mailbox.take(max_events, self.context.settings.batch_bytes, _publish_time)
 
     def _settle(self, count: int, size: int) -> None:
         """Forget events that were on their way, and the size of all of them."""
