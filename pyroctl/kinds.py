@@ -74,6 +74,8 @@ class LaunchContext:
     """What happens to services when the manager is killed."""
     mark: str = ""
     """By which the cleanup process finds what the manager has started, if it is killed."""
+    reserved: tuple[str, ...] = ()
+    """Names in the name server that only our own services may change."""
     built_in: bool = False
     """Whether the deployment has no configuration file."""
 
@@ -131,7 +133,8 @@ def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
             own = _arguments(replace(options, ns=ns, path=(*path, context.directory)))
             host = (python, "-P", "-m", "pyro_host", options.object)
             return (*host, f"--id={name or spec.name}", *own)
-    return (python, "-m", "pyro_names", *_arguments(options))
+    reserved = (f"--reserved={name}" for name in context.reserved)
+    return (python, "-m", "pyro_names", *_arguments(options), *reserved)
 
 
 def words(command: tuple[str, ...], context: LaunchContext) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ class NameTable:
         self._known: dict[str, Registration] = {}
         self._new: set[str] = set()
         """Names whose owner nobody has looked for yet."""
+        self._protected: set[str] = set()
         self._found: dict[str, int] = {}
         """Whose the locations are at which a service was found."""
 
@@ -45,6 +46,7 @@ class NameTable:
         """
         before = self._known
         self._known = {} if complete else dict(before)
+        self._protected -= self._protected if complete else names.keys()
         for name, entry in names.items():
             if entry is None:
                 self._known.pop(name, None)
@@ -76,6 +78,14 @@ class NameTable:
                 if owner is None and known.owner is not None:
                     owner = GONE
                 self._known[name] = replace(known, owner=owner)
+
+    def unprotected(self) -> list[str]:
+        """Return the names of living owners that weren't returned since they were reported."""
+        names = {
+            name for name, known in self._known.items() if known.owner not in {None, GONE}
+        } - self._protected
+        self._protected |= names
+        return sorted(names)
 
     def ended(self, pids: Container[int]) -> None:
         """Note that processes listen nowhere any more."""

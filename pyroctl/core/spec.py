@@ -317,14 +317,17 @@ class ServiceSpec:
         return KIND_NAMES[type(self.options)]
 
 
-def registers_here(options: Options) -> bool:
-    """Return whether the service has a name in the deployment's own name server, and keeps it."""
+EVENT_SERVICE_NAME = "Pyro.EventService"
+
+
+def name_here(options: Options) -> str | None:
+    """Return the name that the service keeps in the deployment's own name server, if any."""
     match options:
-        case EventServiceOptions(ns=ns):
-            return ns is None
-        case ObjectOptions(pyro_name=name, ns=ns):
-            return name is not None and ns is None
-    return False
+        case EventServiceOptions(ns=None):
+            return EVENT_SERVICE_NAME
+        case ObjectOptions(pyro_name=name, ns=None):
+            return name
+    return None
 
 
 KIND_NAMES: Mapping[type[Options], str] = {

@@ -66,6 +66,11 @@ class Options:
     natport: int | None = option(
         None, "the port that clients outside connect to (default: the same)", unit=PORT
     )
+    reserved: tuple[str, ...] = option(
+        (),
+        "a name that only services of the manager may change; may be repeated",
+        metavar="NAME",
+    )
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from Pyro5.callcontext import current_context
+from Pyro5.core import NAMESERVER_NAME
 from Pyro5.nameserver import NameServer
 from Pyro5.server import expose
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyro_child import ControlChannel
+    from pyro_names.guard import NameGuard
     from pyro_names.storage import Entry
 
 
@@ -92,17 +95,43 @@ class NameReports:
 
 @expose
 class WatchedNameServer(NameServer):  # type: ignore[misc] # Pyro5 ships no types
-    """Pyro5's name server, whose names a manager may watch."""
+    """Pyro5's name server, whose names a manager may watch and guard."""
 
-    def __init__(self, storage: Any) -> None:
+    def __init__(self, storage: Any, guard: NameGuard) -> None:
         super().__init__(storage)
         self._reports: NameReports | None = None
+        self._guard = guard
 
     def register(self, name: str, uri: Any, safe: bool = False, metadata: Any = None) -> None:
         """Register a name as Pyro5 does; return when the manager has seen it."""
+        if self.storage.get(name, ("",))[0] != str(uri):  # the same again does no harm
+            self._check([name])
         super().register(name, uri, safe, metadata)
         if self._reports is not None:
             self._reports.await_seen()
+
+    def set_metadata(self, name: str, metadata: Any) -> None:
+        """Set the metadata of a name as Pyro5 does."""
+        self._check([name])
+        super().set_metadata(name, metadata)
+
+    def remove(self, name: Any = None, prefix: Any = None, regex: Any = None) -> int:
+        """Remove names as Pyro5 does: all of them or, if one is guarded, none."""
+        names = [name] if name else list(self.list(prefix, regex)) if prefix or regex else []
+        names = [each for each in names if each != NAMESERVER_NAME]  # Pyro5 keeps that
+        self._check(names)
+        removed: int = super().remove(name, prefix, regex)
+        self._guard.release(each for each in names if each not in self.storage)
+        return removed
+
+    def _check(self, names: list[str]) -> None:
+        """Raise NamingError if the client of this call may not change these names.
+
+        A call from inside this process has no client.
+        """
+        client = current_context.client
+        if client is not None:
+            self._guard.check(names, current_context.client_sock_addr, client.sock.getsockname())
 
     def _report_to(self, reports: NameReports) -> None:
         """Report all names now, and each change from now on; not for clients."""

@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from Pyro5 import config
 from Pyro5.core import NAMESERVER_NAME, URI
@@ -22,12 +22,15 @@ from pyro_child.inherited_socket import inherited_socket
 from pyro_child.limits import raise_open_files
 from pyro_names.cleaner import Cleaner
 from pyro_names.daemon import NameDaemon
+from pyro_names.guard import NameGuard
 from pyro_names.reports import NameReports, WatchedNameServer
 from pyro_names.storage import StorageError, open_storage
 from pyro_wire.client import Client
 from pyro_wire.daemon_limits import limit_daemons
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyro_child import StopReasons
     from pyro_names.options import Options
 
@@ -69,7 +72,7 @@ def run(options: Options, reasons: StopReasons) -> None:
         service = NameService(options, reasons, channel)
         stack.callback(service.stop)
         if channel is not None:
-            serve_control(channel, service.answer, lambda: reasons.put("the manager is gone"))
+            serve_control(channel, service.answer, lambda: service.abandoned(reasons))
         service.start()
         try:
             print(service.uri, flush=True)  # noqa: T201 - the one line of output
@@ -118,7 +121,10 @@ class NameService:
         self._started = time.monotonic()
         self._broadcast: BroadcastServer | None = None
         self._cleaner: Cleaner | None = None
-        self._names = WatchedNameServer(open_storage(options.storage))
+        self._guard = NameGuard(options.reserved)
+        if channel is not None:
+            self._guard.ask(channel)
+        self._names = WatchedNameServer(open_storage(options.storage), self._guard)
         self._daemon = self._listen(reasons)
         self.uri = str(self._daemon.uriFor(NAMESERVER_NAME, nat=False))
         """For local clients; with NAT, the registered one is for those outside."""
@@ -181,30 +187,39 @@ class NameService:
         self._daemon.stop()
         self._names.storage.close()
 
+    def abandoned(self, reasons: StopReasons) -> None:
+        """React to the end of the manager."""
+        self._guard.leave()
+        reasons.put("the manager is gone")
+
     def answer(self, ask: str, parameters: dict[str, object]) -> object:
         """Answer a request of the manager."""
-        if ask == "statistics":
-            return {
-                "uri": self.uri,
-                "names": self._names.count(),
-                "storage": self._options.storage,
-                "uptime_s": round(time.monotonic() - self._started, 3),
-                "connections": self._daemon.connections,
-                "refused": self._daemon.refused,
-                "cleaned": self._cleaner.removed if self._cleaner else 0,
-            }
-        if ask == "watch":
-            return self._watch()
-        if ask == "seen" and self._reports is not None:
-            self._reports.seen(int(str(parameters.get("number"))))
-            return None
-        if ask == "restore":
-            return self._restore(parameters.get("names"))
-        if ask == "remove":
-            return self._remove(parameters.get("names"), parameters.get("before"))
-        if ask == "ping":
-            return self._ping()
-        raise AskRefused(f"unknown request {ask!r}; ask for statistics")
+        get = parameters.get
+        known: dict[str, Callable[[], object]] = {
+            "statistics": self._statistics,
+            "watch": self._watch,
+            "seen": lambda: self._seen(int(str(get("number")))),
+            "caller": lambda: self._guard.answer(int(str(get("number"))), ours=bool(get("ours"))),
+            "protect": lambda: self._guard.protect(cast("list[str]", get("names"))),
+            "restore": lambda: self._restore(get("names")),
+            "remove": lambda: self._remove(get("names"), get("before")),
+            "ping": self._ping,
+        }
+        if ask not in known:
+            raise AskRefused(f"unknown request {ask!r}; ask for statistics")
+        return known[ask]()
+
+    def _statistics(self) -> dict[str, object]:
+        return {
+            "uri": self.uri,
+            "names": self._names.count(),
+            "storage": self._options.storage,
+            "uptime_s": round(time.monotonic() - self._started, 3),
+            "connections": self._daemon.connections,
+            "refused": self._daemon.refused,
+            "guarded": self._guard.refused,
+            "cleaned": self._cleaner.removed if self._cleaner else 0,
+        }
 
     def _watch(self) -> int:
         """Report all names now, and each change from now on; return their number."""
@@ -212,6 +227,10 @@ class NameService:
             self._reports = NameReports(self._channel)
             self._names._report_to(self._reports)  # noqa: SLF001 - clients may call what is public
         return int(self._names.count())
+
+    def _seen(self, number: int) -> None:
+        if self._reports is not None:
+            self._reports.seen(number)
 
     def _restore(self, names: object) -> list[str]:
         """Register those names that are missing, with URI and metadata; return them."""

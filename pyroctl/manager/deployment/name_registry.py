@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from pyroctl.core.names import GONE, NameTable, batches
-from pyroctl.core.spec import NameServerOptions, registers_here
+from pyroctl.core.spec import NameServerOptions, name_here
 from pyroctl.core.state import State
+from pyroctl.manager.deployment.caller_check import CallerCheck
 from pyroctl.manager.deployment.name_owners import NameOwners
 from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
 
@@ -51,6 +52,7 @@ class NameRegistry:
         self._name_server_for = name_server_for
         self._run = run
         self._owners = NameOwners(units)
+        self._callers = CallerCheck(units, run)
         self._tables: WeakKeyDictionary[Unit, NameTable] = WeakKeyDictionary()
         self._new: dict[Unit, int] = {}
         """The last reports of name servers with names whose owner nobody has looked for yet."""
@@ -135,7 +137,7 @@ class NameRegistry:
 
     async def _register(self, unit: Unit, name_server: Unit) -> None:
         """Ask a service of our own kinds to register by itself: the address may be a new one."""
-        if not registers_here(unit.spec.options):
+        if name_here(unit.spec.options) is None:
             return
         ns = (name_server.uri or "").rpartition("@")[2]
         try:
@@ -148,12 +150,18 @@ class NameRegistry:
         """Ask the name server to report its names: all of them now, and then each change."""
         control = unit.process.handle.control if unit.process is not None else None
         if control is not None:
-            control.on_report = partial(self._reported, unit)
+            control.on_report = partial(self._on_report, unit)
         try:
             await unit.ask("watch")
         except OSError as error:
             log.warning("%s doesn't report its names: %s", unit.name, error)
         await self._look_up()
+
+    def _on_report(self, unit: Unit, report: Mapping[str, Any]) -> None:
+        if report["report"] == "caller":
+            self._callers.identify(unit, report)
+        else:
+            self._reported(unit, report)
 
     def _reported(self, unit: Unit, report: Mapping[str, Any]) -> None:
         table = self._tables.setdefault(unit, NameTable())
@@ -174,6 +182,7 @@ class NameRegistry:
                 started = time.monotonic()
                 for unit, number in new.items():
                     await self._find_owners(self._tables[unit], self._tables[unit].new())
+                    await self._protect(unit)
                     await unit.ask_or(None, "seen", number=number)
                 await asyncio.sleep(REST * (time.monotonic() - started))
         finally:
@@ -181,8 +190,14 @@ class NameRegistry:
 
     async def _look_up(self) -> None:
         """Look again for the owners of all names that have none."""
-        for table in list(self._tables.values()):
+        for unit, table in list(self._tables.items()):
             await self._find_owners(table, table.foreign())
+            await self._protect(unit)
+
+    async def _protect(self, unit: Unit) -> None:
+        """Have the name server guard the names whose owners were found."""
+        for batch in batches(dict.fromkeys(self._tables[unit].unprotected(), "")):
+            await unit.ask_or(None, "protect", names=list(batch))
 
     async def _find_owners(self, table: NameTable, names: Mapping[str, str]) -> None:
         if names:

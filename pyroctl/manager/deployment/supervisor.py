@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pyroctl.core import plan
 from pyroctl.core.dependents import Dependent, follow
 from pyroctl.core.record import stamp, to_json
-from pyroctl.core.spec import EventServiceOptions, NameServerOptions
+from pyroctl.core.spec import EventServiceOptions, NameServerOptions, name_here
 from pyroctl.core.state import SETTLED, USABLE, State, Stop
 from pyroctl.errors import (
     EXIT_FAILED,
@@ -271,8 +271,14 @@ class Supervisor:
             run=self._run_directory,
             orphans=self.deployment.orphans,
             mark=self._cleanup.mark,
+            reserved=self._reserved(),
             built_in=self.deployment.file is None,
         )
+
+    def _reserved(self) -> tuple[str, ...]:
+        """Return the names that services of our own kinds have in the name server."""
+        names = (name_here(spec.options) for spec in self.deployment.services.values())
+        return tuple(name for name in names if name is not None)
 
     def _name_server_for(self, spec: ServiceSpec) -> str | None:
         """Return HOST:PORT of the name server for the service."""

@@ -52,6 +52,17 @@ def unix_listeners() -> Iterator[Listener]:
                 yield Listener(words[7], words[6])
 
 
+def connection_inode(local: TcpPlace, remote: TcpPlace) -> str | None:
+    """Return the inode of the socket of a connection whose ends are these."""
+    for table in TCP_TABLES:
+        with contextlib.suppress(OSError), open(table) as file:
+            for line in file.readlines()[1:]:
+                words = line.split()
+                if (_tcp_place(words[1]), _tcp_place(words[2])) == (local, remote):
+                    return words[9]
+    return None
+
+
 def _tcp_place(text: str) -> TcpPlace:
     """Parse the table's notation: words in the machine's byte order, then the port."""
     address, _, port = text.partition(":")

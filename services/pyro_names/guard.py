@@ -1,0 +1,104 @@
+"""Names of the manager's services, which no other program may change.
+
+Services need no secret for that, and stock Pyro5 programs no change: the manager knows its own
+processes, and the kernel knows whose socket is at the other end of a connection.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from Pyro5.core import NAMESERVER_NAME
+from Pyro5.errors import NamingError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from pyro_child import ControlChannel
+
+ANSWER_TIMEOUT = 2.0
+"""Seconds for the manager to say whether a client is one of its processes."""
+
+Place = tuple[str, int]
+"""An address and a port."""
+
+
+class NameGuard:
+    """Refuses changes of guarded names. May be used by several threads.
+
+    `reserved` are names that are guarded even while they are not registered.
+    """
+
+    def __init__(self, reserved: Collection[str] = ()) -> None:
+        self._reserved = frozenset(reserved)
+        self._owned: set[str] = set()
+        self._channel: ControlChannel | None = None
+        self._answered = threading.Condition()
+        self._questions = 0
+        self._answers: dict[int, bool | None] = {}
+        """None until the manager has answered."""
+        self.refused = 0
+        """How many changes were refused."""
+
+    def ask(self, channel: ControlChannel) -> None:
+        """Ask the manager at the other end whose clients are."""
+        self._channel = channel
+
+    def leave(self) -> None:
+        """Ask nobody any more: the manager is gone."""
+        with self._answered:
+            self._channel = None
+            self._answers = dict.fromkeys(self._answers, False)
+            self._answered.notify_all()
+
+    def protect(self, names: Iterable[str]) -> None:
+        """Guard names that belong to services, until they are removed."""
+        self._owned.update(names)
+
+    def release(self, names: Iterable[str]) -> None:
+        """Guard names no longer that were removed."""
+        self._owned.difference_update(names)
+
+    def check(self, names: Collection[str], client: Place | None, server: Place | None) -> None:
+        """Raise NamingError if the client at the other end of a connection may not change these.
+
+        `server` is our own end.
+        """
+        if NAMESERVER_NAME in names:
+            self.refused += 1
+            raise NamingError(f"nobody may change the name {NAMESERVER_NAME}")
+        guarded = [name for name in names if name in self._reserved or name in self._owned]
+        if guarded and not self._is_ours(client, server):
+            self.refused += 1
+            raise NamingError(
+                f"the name {guarded[0]} belongs to a service that pyroctl manages; "
+                "only services of that deployment may change it"
+            )
+
+    def answer(self, number: int, *, ours: bool) -> None:
+        """Take the manager's answer to a question."""
+        with self._answered:
+            if number in self._answers:
+                self._answers[number] = ours
+                self._answered.notify_all()
+
+    def _is_ours(self, client: Place | None, server: Place | None) -> bool:
+        """Ask the manager whether the client is one of its processes; False without an answer."""
+        channel = self._channel
+        if channel is None or client is None or server is None:
+            return False
+        with self._answered:
+            self._questions += 1
+            number = self._questions
+            self._answers[number] = None
+            try:
+                ends = {"client": client[:2], "server": server[:2]}
+                return channel.report("caller", number=number, **ends) and bool(
+                    self._answered.wait_for(
+                        lambda: self._answers[number] is not None, ANSWER_TIMEOUT
+                    )
+                    and self._answers[number]
+                )
+            finally:
+                del self._answers[number]
