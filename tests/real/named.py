@@ -18,6 +18,11 @@ class Thing:
         """Return the process."""
         return os.getpid()
 
+    def change(self, method: str, *args: object) -> None:
+        """Change something in the name server, as a service may."""
+        with Pyro5.api.locate_ns() as ns:
+            getattr(ns, method)(*args)
+
 
 def main(words: list[str]) -> None:
     """Register each name with an object and metadata of its own, and serve."""

@@ -105,8 +105,9 @@ def test_names_that_come_late_or_go_are_followed(deployment: Deployment) -> None
         ns._pyroTimeout = 20
         uri = str(ns.lookup("log.1"))
         ns.register("late", uri, metadata={"x"})
-        ns.set_metadata("log.1", {"new"})
-        ns.remove("log.2")
+        with Proxy(uri) as service:
+            service.change("set_metadata", "log.1", ["new"])
+            service.change("remove", "log.2")
         ns.register("foreign", "PYRO:x@localhost:1")
         ns.register("elsewhere", uri.partition("@")[0] + "@192.0.2.1:" + uri.rpartition(":")[2])
     kill(deployment, "ns")

@@ -68,7 +68,7 @@ def test_a_unix_socket_has_no_port() -> None:
 
 
 NOT_IN_A_FILE = {
-    "nameserver": {"--bc-host", "--bc-port", "--nathost", "--natport"},
+    "nameserver": {"--reserved", "--bc-host", "--bc-port", "--nathost", "--natport"},
     "eventservice": {"--no-ns"},
     "object": {"object", "--id"},
 }
