@@ -195,7 +195,7 @@ class NameRegistry:
             await self._protect(unit)
 
     async def _protect(self, unit: Unit) -> None:
-        """Tell the name server which names to guard: those whose owners were found."""
+        """Send the name server the names to guard: those whose owners were found."""
         for batch in batches(dict.fromkeys(self._tables[unit].unprotected(), "")):
             await unit.ask_or(None, "protect", names=list(batch))
 
