@@ -19,6 +19,7 @@ from pyro_events._broker.net.admission import Admission, GuessDelays
 from pyro_events._broker.net.dialer import Resolver
 from pyro_events._broker.net.listener import Listener, passed_listener
 from pyro_events._broker.net.loop import Loop
+from pyro_events._broker.net.socket_owner import SocketOwners
 from pyro_events._broker.recovery.roster_store import RosterStore, lost_with, recall
 from pyro_events._broker.rejections import RefusalLog, RejectionCounters
 from pyro_events._broker.rpc.arguments import make_items
@@ -63,7 +64,7 @@ class Engine(Snapshotted):
         _sessions=FieldCodec(lambda sessions, writer: [each.snapshot(writer) for each in sessions]),
     )
     TRANSIENT: ClassVar = (
-        "loop", "_settings", "_version", "_resolver", "_objects", "_patience",
+        "loop", "_settings", "_version", "_resolver", "_owners", "_objects", "_patience",
         "_door",  # each restored session is counted
         "_stopping", "_closed", "retired",  # then there is no handover
     )  # fmt: skip
@@ -93,11 +94,13 @@ class Engine(Snapshotted):
         self.loop = Loop()
         self._patience = Patience(settings.patience, self.loop.clock)
         self._resolver = Resolver(self.loop)
+        self._owners = SocketOwners()
         self._store: RosterStore | None = None
         self.broker: Broker
         self._sessions: set[Session] = set()
         self._rejections = RejectionCounters()
         self._door = Door(
+            self._owners,
             Admission(settings, self.loop.clock),
             GuessDelays(self.loop.clock),
             self._rejections,
@@ -164,6 +167,7 @@ class Engine(Snapshotted):
             self._store.close()
         self.broker.counter_file.close()
         self._resolver.close()
+        self._owners.close()
         self.loop.close()
 
     def _release(self) -> None:
@@ -174,6 +178,7 @@ class Engine(Snapshotted):
     def disinherit(self) -> None:
         """Close, in a forked child, what belongs to the parent, where the engine goes on."""
         self._listener.disinherit()
+        self._owners.close()
         self.loop.disinherit()
 
     # Handover

@@ -21,3 +21,15 @@ class Principal(NamedTuple):
 
     def __str__(self) -> str:
         return self.name
+
+
+def principal_at(address: str | None, user: int | None) -> Principal:
+    """Return who a client is before it has proven anything.
+
+    `address` is None at the end of a Unix socket; `user` is known of clients on this machine. One
+    that has chosen a loopback address for itself is another principal than the rest of its user.
+    """
+    if user is None:
+        return Principal("address", address or "")
+    plain = address is None or address == "127.0.0.1" or not address.startswith("127.")
+    return Principal("user", f"uid:{user}" if plain else f"uid:{user}@{address}")
