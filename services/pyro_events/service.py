@@ -24,7 +24,7 @@ from pyro_events._broker.registration import Registration
 from pyro_events._broker.rpc.arguments import make_items
 from pyro_events._broker.settings import ServiceOptions, settings_of
 from pyro_events._client.process import process
-from pyro_events._protocol.subjects import check_subjects
+from pyro_events._protocol.subjects import check_publishable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,7 +166,7 @@ class EventService:
         Raises ValueError or TypeError for a bad subject or message, NotRunning if the service isn't
         running.
         """
-        texts = check_subjects(subjects)
+        texts = check_publishable(subjects)
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
         self._result(self._running.publish(items))
 

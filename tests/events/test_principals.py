@@ -1,4 +1,4 @@
-"""Who a client is before it has proven anything: the kernel's word, and its address."""
+"""The identity of a client before its handshake: what the kernel tells, and its address."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.publishers import PublisherRecord
     from pyro_events._broker.recovery.roster_store import RosterStore
+    from pyro_events._broker.rejections import RejectionCounters
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import (
         BrokerSnapshot,
@@ -74,6 +75,7 @@ class Broker(Snapshotted):
     )
     TRANSIENT: ClassVar = (
         "loop", "settings", "identity", "version", "store",
+        "rejections",  # the engine's
         "router", "counters",  # the context's
         "compiler",  # it has nothing to do when the broker is quiescent
         "_last_publish",  # a matter of milliseconds
@@ -88,6 +90,7 @@ class Broker(Snapshotted):
         version: str,
         store: RosterStore | None,
         *,
+        rejections: RejectionCounters,
         lost: list[LostSubscriber],
         more_slots: int = 0,
     ) -> None:
@@ -96,6 +99,7 @@ class Broker(Snapshotted):
         self.identity = identity
         self.version = version
         self.store = store
+        self.rejections = rejections
         self.lost = lost
         room = slots(settings) + more_slots
         self.counter_file = store.counter_file if store else CounterFile.in_memory(room)
@@ -135,8 +139,9 @@ class Broker(Snapshotted):
 
         It waits for full queues as long as `patience` allows.
         """
-        self.counters.published += len(items)
         publication = Publication(self.context, items, patience)
+        self.counters.published += len(items) - publication.refused
+        self.rejections.add("reserved", publication.refused)
         if publisher is not None:
             self.publishers.keep(publisher)  # after the promise: a kill in between loses nothing
         publication.advance()
@@ -145,7 +150,8 @@ class Broker(Snapshotted):
     def announce(self, items: Sequence[Item]) -> None:
         """Publish events of the manager, which don't count as published by clients."""
         self.counters.announced += len(items)
-        Publication(self.context, items, Patience(0.0, self.loop.clock)).advance()
+        at_once = Patience(0.0, self.loop.clock)
+        Publication(self.context, items, at_once, of_manager=True).advance()
 
     def _flush_if_idle(self) -> None:
         """Send what was published after a pause at once, before its publisher is answered.

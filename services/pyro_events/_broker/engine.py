@@ -142,7 +142,7 @@ class Engine(Snapshotted):
         identity = {"uri": self.uri, "incarnation": self.incarnation}
         self.broker = Broker(
             self.loop, self._resolver, self._settings, identity, self._version, self._store,
-            lost=lost, more_slots=more_slots,
+            rejections=self._rejections, lost=lost, more_slots=more_slots,
         )  # fmt: skip
         self._objects = remote_objects(self.broker, self.statistics)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
+from pyro_events._protocol.subjects import ReservedSubject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +28,10 @@ LIMITS: Final = (
     "max_subscribers",
     "max_subscriptions",
     "queue_bytes",
+    "reserved",
     "trusted",
 )
-"""The settings that may be the reason for a rejection."""
+"""The reasons for rejections: settings, and `reserved` for subjects of the manager."""
 
 
 class RejectionCounters(Snapshotted):
@@ -45,7 +47,13 @@ class RejectionCounters(Snapshotted):
     def count(self, error: BaseException) -> None:
         """Count it if a limit is the reason."""
         if isinstance(error, LimitReached):
-            self._counts[error.limit] += 1
+            self.add(error.limit, 1)
+        elif isinstance(error, ReservedSubject):
+            self.add("reserved", 1)
+
+    def add(self, reason: str, number: int) -> None:
+        """Count so many rejections for a reason."""
+        self._counts[reason] += number
 
     def as_dict(self) -> dict[str, int]:
         """Return the number of rejections for every limit."""

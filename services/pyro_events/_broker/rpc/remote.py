@@ -25,7 +25,7 @@ from pyro_events._broker.rpc.arguments import (
 from pyro_events._broker.rpc.targets import check_event_method, subscriber_uri
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.event import EVENTSERVICE_NAME
-from pyro_events._protocol.subjects import check_pattern_texts, check_subjects
+from pyro_events._protocol.subjects import check_pattern_texts, check_publishable, check_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ class EventServiceObject:
 
     def publish(self, session: Session, subjects: object, message: object) -> object:
         """Send one event per subject to all subscribers that want it."""
-        texts = check_subjects(subjects)
+        texts = check_publishable(subjects)
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
         return self._broker.publish(items, session.patience)
 
