@@ -35,6 +35,7 @@ from pyro_events._protocol.subjects import check_subjects
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pyro_events._broker.principal import Principal
     from pyro_events._broker.recovery.handover import ReceivedHandover
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import LostSubscriber
@@ -141,8 +142,9 @@ class Engine(Snapshotted):
     def _make_broker(self, lost: list[LostSubscriber], more_slots: int = 0) -> None:
         identity = {"uri": self.uri, "incarnation": self.incarnation}
         self.broker = Broker(
-            self.loop, self._resolver, self._settings, identity, self._version, self._store,
-            rejections=self._rejections, lost=lost, more_slots=more_slots,
+            self.loop, self._settings, identity, self._version, self._store,
+            owners=self._owners, resolver=self._resolver, rejections=self._rejections,
+            lost=lost, more_slots=more_slots,
         )  # fmt: skip
         self._objects = remote_objects(self.broker, self.statistics)
 
@@ -301,17 +303,21 @@ class Engine(Snapshotted):
         limit = self._settings.queue_bytes
         self.broker.announce(make_items(texts, codec.pack(message), limit))
 
-    def statistics(self) -> EventServiceStatistics:
-        """Return what the remote method of that name returns; for the loop's thread."""
+    def statistics(self, principal: Principal | None = None) -> EventServiceStatistics:
+        """Return what the remote method of that name returns to a client, or to the manager.
+
+        For the loop's thread.
+        """
         return stats.statistics(
             self.broker,
+            principal,
             connections=len(self._sessions),
             refusals=self._rejections.as_dict(),
             uptime_s=time.monotonic() - self._started,
         )
 
     def subscriptions(self) -> list[SubscriberInfo]:
-        """Return what the remote method of that name returns; for the loop's thread."""
+        """Return what the remote method of that name returns to the manager, in the same way."""
         return stats.subscriptions(self.broker)
 
     # Clients

@@ -6,6 +6,7 @@ client can take or change what another one has.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Literal, NamedTuple
 
 Evidence = Literal["certificate", "secret", "user", "address"]
@@ -33,3 +34,13 @@ def principal_at(address: str | None, user: int | None) -> Principal:
         return Principal("address", address or "")
     plain = address is None or address == "127.0.0.1" or not address.startswith("127.")
     return Principal("user", f"uid:{user}" if plain else f"uid:{user}@{address}")
+
+
+def share_of(limit: int) -> int:
+    """Return how many of `limit` places one principal may take: others always find some."""
+    return limit - limit // 4
+
+
+def short_hash(text: str) -> str:
+    """Return what stands for an id or an address where those it does not belong to may see it."""
+    return sha256(text.encode()).hexdigest()[:8]

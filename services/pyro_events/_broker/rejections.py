@@ -18,6 +18,8 @@ _INTERVAL: Final = 1.0
 _log = logging.getLogger("pyro_events")
 
 LIMITS: Final = (
+    "callback_allow",
+    "callback_failures",
     "handshake_size",
     "handshake_timeout",
     "ident",
@@ -25,13 +27,17 @@ LIMITS: Final = (
     "max_connections_per_peer",
     "max_handshakes",
     "max_message_size",
+    "max_publishers",
     "max_subscribers",
     "max_subscriptions",
+    "owner",
+    "publishers_per_connection",
     "queue_bytes",
     "reserved",
     "trusted",
 )
-"""The reasons for rejections: settings, and `reserved` for subjects of the manager."""
+"""The reasons for rejections: settings, `owner` for what belongs to another client, and `reserved`
+for subjects of the manager."""
 
 
 class RejectionCounters(Snapshotted):
@@ -50,6 +56,8 @@ class RejectionCounters(Snapshotted):
             self.add(error.limit, 1)
         elif isinstance(error, ReservedSubject):
             self.add("reserved", 1)
+        elif isinstance(error, PermissionError):
+            self.add("owner", 1)
 
     def add(self, reason: str, number: int) -> None:
         """Count so many rejections for a reason."""

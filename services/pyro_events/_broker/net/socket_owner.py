@@ -54,6 +54,14 @@ class SocketOwners:
             return self._user(sock.getpeername()[:2], sock.getsockname()[:2])
         return None
 
+    def server_user(self, sock: socket.socket) -> int | None:
+        """Return the user of the server that a socket is connected to, None if it isn't known."""
+        if sock.family == socket.AF_UNIX:
+            return unix_peer(sock)
+        with contextlib.suppress(OSError, NoListener):
+            return self.listening_user(*sock.getpeername()[:2])
+        return None
+
     def listening_user(self, address: str, port: int) -> int | None:
         """Return the user of the socket that listens there, None if the kernel doesn't tell.
 

@@ -14,6 +14,7 @@ from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.principal import Principal, principal_at
+from pyro_events._broker.publishers import PublishersInUse
 from pyro_events._broker.rpc import calls
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
@@ -54,14 +55,14 @@ class Session(Snapshotted):
 
     __slots__ = (
         "_broker", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
-        "_streamed", "_welcome", "connection", "origin", "patience", "peer", "principal", "stream",
-        "user",
+        "_streamed", "_welcome", "connection", "origin", "patience", "peer", "principal",
+        "publishers", "stream", "user",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
         "_streamed", "_welcome", "origin", "user",
         parts=("_deadline", "patience"),
-        init=("peer", "connection", "stream"),
+        init=("peer", "connection", "publishers", "stream"),
         principal=FieldCodec(lambda principal, _: principal, lambda values, _: Principal(*values)),
         stream=FieldCodec(lambda stream, _: None if stream is None or stream.gone else stream.key),
     )  # fmt: skip
@@ -90,6 +91,9 @@ class Session(Snapshotted):
         self._ended = ended
         self._refuse: Callable[[], None] | None = None
         """Sends a refusal that is delayed."""
+        self.publishers = PublishersInUse(
+            broker.publishers, broker.settings.publishers_per_connection
+        )
         self.user: int | None = None
         """The user of the process at the other end, if that is on this machine and can be told."""
         self.principal = principal_at(peer, None)
@@ -125,6 +129,7 @@ class Session(Snapshotted):
         sock = reader.socket(values["connection"]["_sock"])
         self.connection = ServerConnection(broker.loop, sock, size, self, configured=True)
         self.connection.restore(values["connection"], reader)
+        self.publishers.resume(self.principal, values["publishers"])
         if values["stream"] is not None:
             self.stream = broker.streams[values["stream"]]
             self.stream.rejoin(self.connection)
@@ -183,6 +188,7 @@ class Session(Snapshotted):
         """Release everything that belongs to the connection."""
         _log.debug("%s: %s", self, reason)
         self._deadline.cancel()
+        self.publishers.close()
         if self.stream is not None:
             self.stream.detached(self.connection)
         self._ended(self)
@@ -372,7 +378,7 @@ def _call(
         raise AttributeError(f"the remote object has no exposed attribute or method {method!r}")
     try:
         return getattr(target, method)(session, *args, **kwargs)
-    except (ValueError, TypeError, PyroError):
+    except (ValueError, TypeError, PermissionError, PyroError):
         raise
     except Exception:
         _log.exception("%s: error in %s", session, method)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from hmac import compare_digest
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import Pyro5.server
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from pyro_wire.framing import Frame
 
 
+_KEY_BYTES: Final = 16
+
+
 class Callback(Subscription):
     """Keeps an object subscribed. Its link shows when the event service has gone."""
 
@@ -50,10 +55,11 @@ class Callback(Subscription):
         """Whether we connect again because the event service has dismissed us."""
         self._requested: set[str] = set()
         """Texts that the event service may have heard of and not have forgotten."""
-        self._daemon = _Daemon(**daemon)
+        key = token_hex(_KEY_BYTES)
+        self._daemon = _Daemon(key, **daemon)
         target = CallbackTarget(self, self._backlog)
         name = f"{options.pop('name', None) or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
-        self._options = options
+        self._options = {**options, "key": key}
         self._uri = str(self._daemon.register(target, name))
         self._thread = threading.Thread(
             target=self._daemon.requestLoop, name="pyro_events daemon", daemon=True
@@ -141,15 +147,34 @@ class Callback(Subscription):
         return "unsubscribe", [list(texts), self._uri], {}
 
 
-class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
-    """A daemon that knows numbers of events, and whose sockets are closed in forked children."""
+@Pyro5.server.expose
+class DaemonInterface(Pyro5.server.DaemonObject):  # type: ignore[misc] # Pyro5 ships no types
+    """The object `Pyro.Daemon`, which doesn't tell which other objects there are."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def registered(self) -> list[str]:
+        """Return nothing."""
+        return []
+
+    def info(self) -> str:
+        """Return nothing that isn't known."""
+        return "a subscriber"
+
+
+class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
+    """A daemon for the event service alone, to which we have told the key.
+
+    It knows numbers of events, and its sockets are closed in forked children.
+    """
+
+    def __init__(self, key: str, **options: Any) -> None:
+        super().__init__(**options, interface=DaemonInterface)
+        self._key = key
         process.add_socket(self.transportServer.sock)
 
     def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: N802 - Pyro5's name
-        """Accept everybody, as Pyro5 does."""
+        """Accept who knows the key; raises PermissionError."""
+        if not (isinstance(data, str) and compare_digest(data.encode(), self._key.encode())):
+            raise PermissionError("only the event service may call this object")
         process.add_socket(conn.sock)
         return super().validateHandshake(conn, data)
 
