@@ -19,6 +19,7 @@ from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.net.socket_owner import NoListener
 from pyro_events._broker.principal import Principal
 from pyro_events._broker.snapshot.model import Callee
+from pyro_events.errors import Refused
 from tests.events.client_fixtures import Recording
 from tests.events.service_harness import Recorder, proxy
 from tests.events.test_engine_limits import refusals
@@ -246,7 +247,7 @@ def test_only_the_event_service_calls_a_helper(engine: Make) -> None:
 
 
 def test_a_helper_is_told_why_it_is_not_called(tidy: None) -> None:
-    """One behind a port forwarding needs `callback_allow`, and the error says so."""
+    """One behind a port forwarding needs `callback_allow`, and the error names it."""
     with EventService(register=False) as es:
         helper = Recording(es.uri, delivery="callback", nathost="192.0.2.1", natport=4000)
         with helper, pytest.raises(Refused, match="callback_allow"):

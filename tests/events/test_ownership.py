@@ -1,4 +1,4 @@
-"""Streams, publishers and subscriptions belong to who has made them: attacks by another client."""
+"""Streams, publishers and subscriptions belong to the client that has made them: attacks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def stranger(engine: object) -> Iterator[Callable[[str], WireClient]]:
 def test_a_stream_is_not_given_to_another_client(
     engine: Make, wire_client: Connect, stranger: Callable[[str], WireClient]
 ) -> None:
-    """Who knows its id takes nothing, and closes nobody's connection."""
+    """A client that knows its id takes nothing, and closes nobody's connection."""
     running = engine()
     owner, thief = wire_client(running), stranger(running.uri)
     incarnation = owner.attach("the id", ["a"])["incarnation"]

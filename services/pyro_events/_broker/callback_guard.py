@@ -39,7 +39,7 @@ class Caller(Protocol):
 
     @property
     def principal(self) -> Principal:
-        """Who it is."""
+        """Its identity."""
 
     @property
     def peer(self) -> str | None:

@@ -32,7 +32,7 @@ class PublisherRecord(Snapshotted):
 
     SNAPSHOT: ClassVar = Fields("owner", "name", "slot", "last", "idle_since")
     TRANSIENT: ClassVar = (
-        "users",  # the sessions say so
+        "users",  # the sessions count again
         "busy",  # nothing is, when the broker is quiescent
     )
 

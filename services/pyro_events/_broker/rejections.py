@@ -60,7 +60,7 @@ class RejectionCounters(Snapshotted):
             self.add("owner", 1)
 
     def add(self, reason: str, number: int) -> None:
-        """Count so many rejections for a reason."""
+        """Count rejections for a reason."""
         self._counts[reason] += number
 
     def as_dict(self) -> dict[str, int]:

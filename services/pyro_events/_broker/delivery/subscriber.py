@@ -83,7 +83,7 @@ class BrokerSubscriber(Snapshotted):
         """What identifies it among those of its kind; others than the owner must not learn it."""
         self.name = name
         self.owner = owner
-        """Who has subscribed, and may change that."""
+        """The client that has subscribed, and may change that."""
         self.options = options.over(context.defaults)
         self.delivered = 0
         self.errors = 0

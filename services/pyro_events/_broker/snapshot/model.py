@@ -67,7 +67,7 @@ class SubscriberSnapshot:
     patterns: list[str]
     options: dict[str, Any]
     owner: Principal
-    """Who has subscribed, and may change that."""
+    """The client that has subscribed, and may change that."""
     callee: Callee | None = None
     """Where to call it, unless it is a stream."""
     lineage: list[str] = field(default_factory=list)
