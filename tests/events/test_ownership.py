@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgpack
 import pytest
@@ -80,19 +80,24 @@ def test_no_list_shows_the_id_of_a_stream(
     assert shown[0][0]["subscriber"].startswith("stream-")
 
 
-def test_a_helper_that_is_another_client_now_begins_again(engine: Make) -> None:
-    """A laptop that moves to another address gets a new id, and reports a gap of unknown size."""
+@pytest.mark.parametrize("delivery", ["stream", "callback"])
+def test_a_helper_that_is_another_client_now_begins_again(
+    engine: Make, delivery: Literal["stream", "callback"]
+) -> None:
+    """A laptop that moves to another address reports a gap of unknown size, and goes on."""
     running = engine()
-    with Recording(running.uri) as helper, Publisher(running.uri) as publisher:
+    helper = Recording(running.uri, delivery=delivery)
+    with helper, Publisher(running.uri) as publisher:
         helper.subscribe("a")
         helper.start()
         publisher.publish("a", 1)
         helper.wait(1)
 
         def move() -> None:
-            (stream,) = running.engine.broker.streams.values()
-            stream.owner = Principal("address", "10.0.0.9")
-            stream._connection.close("moved")  # type: ignore[union-attr] # it has one
+            (subscriber,) = running.engine.broker.subscribers()
+            subscriber.owner = Principal("address", "10.0.0.9")
+            for session in running.engine._sessions:
+                session.connection.close("moved")
 
         running.engine.ask(move).result(5)
         eventually(lambda: len(helper.gaps()) == 1)

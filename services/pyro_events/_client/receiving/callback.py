@@ -57,10 +57,10 @@ class Callback(Subscription):
         """Texts that the event service may have heard of and not have forgotten."""
         key = token_hex(_KEY_BYTES)
         self._daemon = _Daemon(key, **daemon)
-        target = CallbackTarget(self, self._backlog)
-        name = f"{options.pop('name', None) or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
+        self._target = CallbackTarget(self, self._backlog)
+        self._name = str(options.pop("name", None) or "subscriber").replace(" ", "_")
         self._options = {**options, "key": key}
-        self._uri = str(self._daemon.register(target, name))
+        self._uri = self._register()
         self._thread = threading.Thread(
             target=self._daemon.requestLoop, name="pyro_events daemon", daemon=True
         )
@@ -93,6 +93,10 @@ class Callback(Subscription):
         if self._dismissed:
             raise ConnectionLost("the subscriber's queue was full")
 
+    def _register(self) -> str:
+        """Return a new address of the object, which nobody can guess."""
+        return str(self._daemon.register(self._target, f"{self._name}_{uuid4().hex}"))
+
     def _shut_down(self) -> None:
         self._daemon.shutdown()
         if self._thread is not threading.current_thread():
@@ -114,6 +118,10 @@ class Callback(Subscription):
                 self._request(calls, connection, call)
         except (EventServiceError, Stopped):
             raise
+        except PermissionError as error:  # we are another client, as it seems: begin again
+            self._daemon.unregister(self._target)
+            self._uri, self._was_dismissed = self._register(), True
+            raise ConnectionLost(f"the subscription can't be continued: {error}") from None
         except Exception as error:
             raise Refused(f"{welcome.uri} refused the subscriber: {error}") from error
         dismissed, self._was_dismissed = self._was_dismissed, False
