@@ -59,6 +59,7 @@ SignalName = Annotated[str, TypeName("SignalName")]
 Mode = Annotated[str, TypeName("Mode")]
 Regex = Annotated[str, TypeName("Regex")]
 Names = Annotated[tuple[str, ...], TypeName("Names")]
+Networks = Annotated[tuple[str, ...], TypeName("Networks")]
 Files = Annotated[tuple[str, ...], TypeName("Files")]
 ExitCodes = Annotated[tuple[int, ...], TypeName("ExitCodes")]
 Command = Annotated[tuple[str, ...], TypeName("Command")]
@@ -153,6 +154,8 @@ class EventServiceOptions:
     max_subscribers: Positive = 8000
     max_subscriptions: Positive = 1000
     """Per subscriber."""
+    callback_allow: Networks = ()
+    """Addresses of subscribers that may be called, besides those that clients call from."""
     handshake_timeout: Span = 5.0
     trusted: Truth = False
     """Whether to accept marshal, with which a hostile client can crash the process."""

@@ -11,7 +11,7 @@ from pyro_events._client.late_sender import LateSender
 from pyro_events._client.names import service
 from pyro_events._client.outbox import Outbox
 from pyro_events._protocol.pressure import PATIENCE, check_patience
-from pyro_events._protocol.subjects import check_subjects
+from pyro_events._protocol.subjects import check_publishable
 from pyro_events.codec import pack
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Publisher(Closeable):
 
     def _check(self, subjects: str | Sequence[str]) -> tuple[str, ...]:
         """Check subjects, and remember a single one, since most are published repeatedly."""
-        checked = check_subjects(subjects)
+        checked = check_publishable(subjects)
         if type(subjects) is str:
             if len(self._subjects) >= _REMEMBERED:
                 self._subjects.clear()

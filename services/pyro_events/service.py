@@ -24,7 +24,7 @@ from pyro_events._broker.registration import Registration
 from pyro_events._broker.rpc.arguments import make_items
 from pyro_events._broker.settings import ServiceOptions, settings_of
 from pyro_events._client.process import process
-from pyro_events._protocol.subjects import check_subjects
+from pyro_events._protocol.subjects import check_publishable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,8 +66,8 @@ class EventService:
     All others are keyword arguments, named after the options: ident, queue_size, queue_bytes (None:
     16 MiB, or max_message_size if that is more), max_queued_bytes, when_full, patience,
     stuck_timeout, max_message_size, max_connections, max_connections_per_peer, max_subscribers,
-    max_subscriptions, handshake_timeout, trusted and socket_mode (an integer). The program has to
-    be allowed as many descriptors as it takes connections.
+    max_subscriptions, callback_allow (a tuple), handshake_timeout, trusted and socket_mode (an
+    integer). The program has to be allowed as many descriptors as it takes connections.
 
     Raises ValueError for options out of bounds. All methods may be called from any thread. An
     EventService that is dropped without `stop` warns with ResourceWarning.
@@ -166,7 +166,7 @@ class EventService:
         Raises ValueError or TypeError for a bad subject or message, NotRunning if the service isn't
         running.
         """
-        texts = check_subjects(subjects)
+        texts = check_publishable(subjects)
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
         self._result(self._running.publish(items))
 

@@ -217,7 +217,7 @@ def test_connections_of_one_peer_are_limited(engine: Make) -> None:
     with WireClient(running.port) as one, WireClient(running.port) as two:
         one.greet()
         two.greet()
-        with proxy(running.uri) as es, pytest.raises(CommunicationError, match=r"127\.0\.0\.1"):
+        with proxy(running.uri) as es, pytest.raises(CommunicationError, match="uid:"):
             es._pyroBind()
     assert refusals(running) == {"max_connections_per_peer": 1}
 

@@ -30,7 +30,7 @@ def test_all_queues_together_are_limited(engine: Make, wire_client: Connect) -> 
     running = engine(patience=0.0, max_queued_bytes=400_000)
     clients = [wire_client(running) for _ in range(4)]
     for number, client in enumerate(clients):
-        client.attach(str(number), ["a"])
+        client.attach(str(number), ["a"], name=str(number))
     with proxy(running.uri, "msgpack") as es:
         for number in range(100):
             es.publish("a", bytes([number]) * 10_000)

@@ -228,8 +228,8 @@ def test_silent_streams_are_pinged_and_given_up(engine: Make, wire_client: Conne
     """An idle stream is pinged; one that doesn't answer is given up, with its mailbox kept."""
     running = engine(ping_after=0.1, silence=0.5)
     silent, alive = wire_client(running), wire_client(running)
-    silent.attach("silent", ["a"])
-    alive.attach("alive", ["a"])
+    silent.attach("1", ["a"], name="silent")
+    alive.attach("2", ["a"], name="alive")
     pings = 0
     while pings < 8:
         frame = alive.frame()

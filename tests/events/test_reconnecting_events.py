@@ -58,7 +58,12 @@ def publish_state(es: EventService, state: str, uri: str | None = None, **more: 
     """Publish as the manager does."""
     message = {"deployment": "lab", "service": "market", "state": state, "pid": 7, "uri": uri,
                "reason": None, "time": time.time(), **more}  # fmt: skip
-    es.publish(SUBJECT.format(state), message)
+    announce(es, state, message)
+
+
+def announce(es: EventService, state: str, message: object) -> None:
+    engine = es._running
+    engine.ask(lambda: engine.announce(SUBJECT.format(state), message)).result(5)
 
 
 def listening(es: EventService) -> None:
@@ -133,8 +138,8 @@ def test_the_end_of_other_services_means_nothing(
         publish_state(es, "failed", "no URI")
         publish_state(es, "failed")
         publish_state(es, "failed", first.first_line.strip(), time=1.0)  # of an earlier process
-        es.publish(SUBJECT.format("failed"), "nonsense")
-        es.publish(SUBJECT.format("failed"), {"deployment": 1, "service": 2, "state": 3})
+        announce(es, "failed", "nonsense")
+        announce(es, "failed", {"deployment": 1, "service": 2, "state": 3})
         eventually(lambda: events.statistics()["received"] == 6)
         assert proxy.pid() == first.pid
         counts = proxy.statistics()

@@ -281,7 +281,7 @@ def test_the_roster_keeps_up_with_many_clients(held: Held, client: Client) -> No
     """The journal doesn't grow with them, and is right at the end."""
     es = held()
     stays = client(es)
-    stays.attach("stays", ["a"])
+    stays.attach("stays", ["a"], name="stays")
     visitor = client(es)
     for number in range(3000):
         visitor.attach(f"visitor {number}", [f"subject {number}"])

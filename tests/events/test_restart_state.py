@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyro_events._broker.principal import Principal
 from pyro_events._broker.recovery.roster_store import RosterStore, recall
 from pyro_events._broker.snapshot import counters, journal, model
 from pyro_events._broker.snapshot.counters import SLOT, CounterFile
 from pyro_events._broker.snapshot.model import (
     BrokerSnapshot,
+    Callee,
     LostSubscriber,
+    PublisherNumber,
     SubscriberSnapshot,
     UnreadableSnapshot,
 )
@@ -24,10 +27,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPTIONS = {"as_dict": False, "once": False, "when_full": "drop-oldest", "queue_size": 10}
-STREAM = SubscriberSnapshot("stream", "id", "name", True, ["a"], ["b.*"], OPTIONS)
-PLAIN = SubscriberSnapshot("callback", "PYRO:x@h:1", "PYRO:x@h:1", False, ["a"], [], OPTIONS)
+OWNER = Principal("user", "uid:7")
+CALLEE = Callee("PYRO:x@h:1", "10.0.0.7", None, "key")
+STREAM = SubscriberSnapshot("stream", "id", "name", True, ["a"], ["b.*"], OPTIONS, OWNER)
+PLAIN = SubscriberSnapshot(
+    "callback", "PYRO:x@h:1", "PYRO:x@h:1", False, ["a"], [], OPTIONS, OWNER, CALLEE
+)
 
 texts = st.lists(st.text(max_size=5), max_size=3)
+owners = st.builds(Principal, st.sampled_from(["user", "address"]), st.text(max_size=5))
 items = st.lists(
     st.tuples(
         st.text(max_size=3), st.floats(allow_nan=False), st.binary(max_size=3), st.booleans()
@@ -44,6 +52,8 @@ standings = st.builds(
     subjects=texts,
     patterns=texts,
     options=st.just(OPTIONS),
+    owner=owners,
+    callee=st.none() | st.just(CALLEE),
     lineage=texts,
     promised=numbers,
     accounted=numbers,
@@ -58,8 +68,10 @@ states = st.builds(
     incarnation=st.text(max_size=5),
     reason=st.text(max_size=5),
     subscribers=st.lists(standings, max_size=3),
-    publishers=st.dictionaries(st.text(max_size=5), numbers, max_size=3),
-    lost=st.lists(st.builds(LostSubscriber, st.text(max_size=5), texts, texts), max_size=2),
+    publishers=st.lists(
+        st.builds(PublisherNumber, owners, st.text(max_size=5), numbers), max_size=3
+    ),
+    lost=st.lists(st.builds(LostSubscriber, st.text(max_size=5), texts, texts, owners), max_size=2),
 )
 
 
@@ -78,8 +90,8 @@ def test_anything_else_is_not_a_state(data: bytes) -> None:
 
 def test_another_format_is_refused_by_its_number() -> None:
     """This keeps an older program from misreading a newer format."""
-    with pytest.raises(UnreadableSnapshot, match="format 2, and this program knows 1"):
-        model.decode(msgpack.packb([2, {}]))
+    with pytest.raises(UnreadableSnapshot, match="format 3, and this program knows 2"):
+        model.decode(msgpack.packb([3, {}]))
 
 
 @pytest.mark.parametrize(
@@ -95,13 +107,13 @@ def test_a_wrong_subscriber_is_unreadable(wrong: dict[str, Any]) -> None:
 
 def sample() -> list[bytes]:
     return [
-        journal.header("one", "tallies-one", [LostSubscriber("x", ["a"], [])]),
+        journal.header("one", "tallies-one", [LostSubscriber("x", ["a"], [], OWNER)]),
         journal.has(0, STREAM),
-        journal.pub(2, "publisher"),
+        journal.pub(2, OWNER, "publisher"),
         journal.has(4, PLAIN),
         journal.gone(0),
         journal.has(2, PLAIN),
-        journal.pub(4, "other"),
+        journal.pub(4, OWNER, "other"),
     ]
 
 
@@ -109,9 +121,9 @@ def test_later_records_of_a_slot_replace_earlier_ones() -> None:
     """A slot belongs to its last subscriber, or to none."""
     roster = journal.replay(b"".join(sample()))
     assert (roster.incarnation, roster.counter_file) == ("one", "tallies-one")
-    assert roster.lost == [LostSubscriber("x", ["a"], [])]
+    assert roster.lost == [LostSubscriber("x", ["a"], [], OWNER)]
     assert roster.subscribers == {2: PLAIN}
-    assert roster.publishers == {4: "other"}
+    assert roster.publishers == {4: (OWNER, "other")}
 
 
 def test_half_a_record_at_the_end_counts_as_not_written() -> None:
@@ -184,7 +196,7 @@ def test_a_kill_leaves_the_subscribers_and_their_numbers(tmp_path: Path) -> None
         kept.note(slot, lambda: journal.has(slot, STREAM))
         kept.flush()
     publisher = kept.counter_file.claim(42)
-    kept.note(publisher, lambda: journal.pub(publisher, "p"))
+    kept.note(publisher, lambda: journal.pub(publisher, OWNER, "p"))
     kept.flush()
     assert (tmp_path / "roster").stat().st_size < 400_000
     kept.counter_file.values[slot], kept.counter_file.values[slot + 1] = 10, 3
@@ -192,7 +204,7 @@ def test_a_kill_leaves_the_subscribers_and_their_numbers(tmp_path: Path) -> None
     past = recall(str(tmp_path))
     assert past is not None
     assert past.reason == "crash"
-    assert past.publishers == {"p": 42}
+    assert past.publishers == [PublisherNumber(OWNER, "p", 42)]
     (found,) = past.subscribers
     assert (found.lineage, found.promised, found.acked, found.lost) == (["one"], 10, 7, 7)
     kept.counter_file.close()
@@ -232,7 +244,7 @@ def test_without_numbers_the_loss_is_unknown(tmp_path: Path) -> None:
 def test_a_saved_state_replaces_the_roster(tmp_path: Path) -> None:
     """It is the only file in the directory, and the next process reads it."""
     kept = roster_store(tmp_path)
-    parting = BrokerSnapshot("one", "restart", [STREAM], {"p": 3})
+    parting = BrokerSnapshot("one", "restart", [STREAM], [PublisherNumber(OWNER, "p", 3)])
     kept.save(parting)
     assert [path.name for path in tmp_path.iterdir()] == ["parting"]
     assert recall(str(tmp_path)) == parting

@@ -76,6 +76,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "max_connections_per_peer": COUNT,
             "max_subscribers": COUNT,
             "max_subscriptions": COUNT,
+            "callback_allow": st.lists(st.sampled_from(["10.0.0.0/24", "::1"]), max_size=2),
             "handshake_timeout": SECONDS.filter(bool),
             "trusted": st.booleans(),
             "socket_mode": st.from_regex(r"0?[0-7]{3}", fullmatch=True),

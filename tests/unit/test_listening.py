@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from pyro_events._broker.net.socket_owner import SocketOwners
 from pyroctl.kinds import TcpAddress, UnixAddress
 from pyroctl.manager.process import listening
 from pyroctl.manager.process.listening import AddressRefused, HeldSocket, lent_sockets
+from tests.other_user import OTHER, needs_root
 
 
 def port_of(held: HeldSocket) -> int:
@@ -34,6 +36,16 @@ def test_every_form_of_a_host_is_listened_on(host: str) -> None:
     client = "::1" if ":" in host else "127.0.0.1"
     with socket.create_connection((client, port_of(held)), 5):
         held.close()
+
+
+@needs_root
+def test_a_port_belongs_to_the_user_of_the_service() -> None:
+    """The kernel tells it to an event service, for example, that is to call an object there."""
+    held = HeldSocket(TcpAddress("127.0.0.1", 0), (OTHER, OTHER))
+    owners = SocketOwners()
+    assert owners.listening_user("127.0.0.1", port_of(held)) == OTHER
+    owners.close()
+    held.close()
 
 
 def test_a_client_waits_until_a_process_accepts() -> None:

@@ -58,6 +58,11 @@ Umask = Annotated[Text, AfterValidator(validators.umask)]
 Regex = Annotated[Text, AfterValidator(validators.regex)]
 
 Names = Annotated[list[Text], _described("list of strings")]
+Networks = Annotated[
+    list[Annotated[Text, AfterValidator(validators.network)]],
+    BeforeValidator(validators.one_or_more),
+    _described("string or list of strings"),
+]
 ExitCodes = Annotated[list[_ExitCode], _described("list of integers")]
 Files = Annotated[
     list[Filled],

@@ -11,6 +11,7 @@ import resource
 import shlex
 import signal
 import warnings
+from ipaddress import ip_network
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -112,6 +113,16 @@ def address(value: str) -> str:
         hint = 'such as "localhost:9090" or "[::1]:9090"'
         raise refuse(f'"{value}" is not a HOST:PORT address', hint)
     return f"{host(before)}:{int(port)}"
+
+
+def network(value: str) -> str:
+    """Check an address or a network."""
+    try:
+        ip_network(value)
+    except ValueError:
+        hint = 'such as "10.0.0.7" or "10.0.0.0/24"'
+        raise refuse(f'"{value}" is neither an address nor a network', hint) from None
+    return value
 
 
 def python_object(value: str) -> str:

@@ -50,7 +50,7 @@ class AddressRefused(Exception):
 class HeldSocket:
     """A listening socket of one service, open until `close`.
 
-    `owner`, a user and a group id, gets the file of a Unix socket; -1 changes nothing. `fd` is the
+    `owner`, a user and a group id, gets the socket and its file; -1 changes nothing. `fd` is the
     socket if another manager has bound it. Raises AddressRefused; looking up a host blocks.
     """
 
@@ -108,12 +108,12 @@ def _bind(address: ListenAddress, owner: tuple[int, int]) -> socket.socket:
     try:
         if isinstance(address, UnixAddress):
             return _bind_path(address, owner)
-        return _bind_port(address)
+        return _bind_port(address, owner)
     except (OSError, ValueError) as error:  # the latter: a malformed host
         raise _refusal(address, error) from None
 
 
-def _bind_port(address: TcpAddress) -> socket.socket:
+def _bind_port(address: TcpAddress, owner: tuple[int, int]) -> socket.socket:
     found = _look_up(address.host.strip("[]"), address.port)
     # Pyro5's clients prefer IPv4 where a name has both (PREFER_IP_VERSION).
     family, kind, proto, _, where = min(found, key=lambda info: info[0] != socket.AF_INET)
@@ -121,6 +121,7 @@ def _bind_port(address: TcpAddress) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(where)
+        os.fchown(sock.fileno(), *owner)  # for the event service it is the user's who is called
         return _listen(sock)
     except BaseException:
         sock.close()

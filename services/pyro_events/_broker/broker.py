@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from Pyro5.core import URI
 from Pyro5.errors import PyroError
 
+from pyro_events._broker.callback_guard import CallbackGuard
 from pyro_events._broker.compiler import PatternCompiler
 from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
+from pyro_events._broker.delivery.callback.failure_limit import FailureLimit
 from pyro_events._broker.delivery.callback.subscriber import CallbackSubscriber
 from pyro_events._broker.delivery.context import DeliveryContext
 from pyro_events._broker.delivery.mailbox import SharedRoom
@@ -18,12 +20,15 @@ from pyro_events._broker.delivery.options import SubscriberOptions
 from pyro_events._broker.delivery.patience import Patience
 from pyro_events._broker.delivery.publication import Publication
 from pyro_events._broker.delivery.stream import StreamSubscriber
+from pyro_events._broker.principal import Principal, share_of
 from pyro_events._broker.publishers import Publishers
 from pyro_events._broker.recovery.reconnects import ReconnectTracker
 from pyro_events._broker.router import Router
 from pyro_events._broker.snapshot import journal
 from pyro_events._broker.snapshot.counters import CounterFile
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
+from pyro_events._broker.snapshot.model import Callee
+from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.patterns import Pattern
 from pyro_events._protocol.subjects import check_patterns
 
@@ -34,12 +39,13 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.net.dialer import Resolver
     from pyro_events._broker.net.loop import Loop
+    from pyro_events._broker.net.socket_owner import SocketOwners
     from pyro_events._broker.publishers import PublisherRecord
     from pyro_events._broker.recovery.roster_store import RosterStore
+    from pyro_events._broker.rejections import RejectionCounters
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import (
         BrokerSnapshot,
-        Kind,
         LostSubscriber,
         SubscriberSnapshot,
     )
@@ -74,20 +80,24 @@ class Broker(Snapshotted):
     )
     TRANSIENT: ClassVar = (
         "loop", "settings", "identity", "version", "store",
+        "rejections",  # the engine's
         "router", "counters",  # the context's
-        "compiler",  # it has nothing to do when the broker is quiescent
+        "compiler", "guard",  # they have nothing to do when the broker is quiescent
+        "_held",  # it follows from the subscribers
         "_last_publish",  # a matter of milliseconds
     )  # fmt: skip
 
     def __init__(
         self,
         loop: Loop,
-        resolver: Resolver,
         settings: Settings,
         identity: dict[str, str],
         version: str,
         store: RosterStore | None,
         *,
+        owners: SocketOwners,
+        resolver: Resolver,
+        rejections: RejectionCounters,
         lost: list[LostSubscriber],
         more_slots: int = 0,
     ) -> None:
@@ -96,6 +106,7 @@ class Broker(Snapshotted):
         self.identity = identity
         self.version = version
         self.store = store
+        self.rejections = rejections
         self.lost = lost
         room = slots(settings) + more_slots
         self.counter_file = store.counter_file if store else CounterFile.in_memory(room)
@@ -104,22 +115,39 @@ class Broker(Snapshotted):
             loop.clock, time.thread_time, lambda subscriber: (subscriber.kind, subscriber.key)
         )
         self.context: DeliveryContext[BrokerSubscriber] = DeliveryContext(
-            loop, resolver, settings, defaults, identity, self.counter_file, self.router,
+            loop, owners, FailureLimit(loop.clock, settings.callback_failures), settings, defaults,
+            identity, self.counter_file, self.router,
             drop=self.drop, record=self.record, flush_if_idle=self._flush_if_idle,
             shared_room=SharedRoom(settings.max_queued_bytes),
         )  # fmt: skip
         self.compiler = PatternCompiler(loop, self.router.compiled)
+        self.guard = CallbackGuard(self.context, resolver)
         self.counters = self.context.counters
         self.callbacks: dict[str, CallbackSubscriber] = {}
         self.streams: dict[str, StreamSubscriber] = {}
+        self._held: Counter[Principal] = Counter()
+        """How many subscribers each principal has."""
         self._last_publish = 0.0
-        self.publishers = Publishers(
-            loop.clock, settings.publisher_memory, settings.max_publishers, self.counter_file, store
-        )
+        self.publishers = Publishers(loop.clock, settings, self.counter_file, store)
         self.reconnects = ReconnectTracker(loop)
         loop.after_round.append(self.pump)
         if store is not None:
             loop.after_round.append(store.flush)
+
+    def check_subscribers(self, principal: Principal) -> None:
+        """Raise LimitReached if there is no room for one more subscriber of that principal."""
+        limit = self.settings.max_subscribers
+        if len(self.callbacks) + len(self.streams) >= limit:
+            raise LimitReached(
+                "max_subscribers",
+                f"the event service has its {limit} subscribers (max_subscribers)",
+            )
+        share = share_of(limit)
+        if self._held[principal] >= share:
+            raise LimitReached(
+                "max_subscribers",
+                f"{principal} has {share} subscribers, its share of max_subscribers",
+            )
 
     def subscribers(self) -> Iterator[BrokerSubscriber]:
         """Yield all subscribers, oldest first within each kind."""
@@ -135,8 +163,9 @@ class Broker(Snapshotted):
 
         It waits for full queues as long as `patience` allows.
         """
-        self.counters.published += len(items)
         publication = Publication(self.context, items, patience)
+        self.counters.published += len(items) - publication.refused
+        self.rejections.add("reserved", publication.refused)
         if publisher is not None:
             self.publishers.keep(publisher)  # after the promise: a kill in between loses nothing
         publication.advance()
@@ -145,7 +174,8 @@ class Broker(Snapshotted):
     def announce(self, items: Sequence[Item]) -> None:
         """Publish events of the manager, which don't count as published by clients."""
         self.counters.announced += len(items)
-        Publication(self.context, items, Patience(0.0, self.loop.clock)).advance()
+        at_once = Patience(0.0, self.loop.clock)
+        Publication(self.context, items, at_once, of_manager=True).advance()
 
     def _flush_if_idle(self) -> None:
         """Send what was published after a pause at once, before its publisher is answered.
@@ -186,25 +216,30 @@ class Broker(Snapshotted):
 
     # Subscribers
 
-    def callback(self, uri: URI, options: SubscriberOptions) -> CallbackSubscriber:
-        """Return the subscriber at that address, a new one if need be."""
-        name = str(uri)
-        subscriber = self.callbacks.get(name)
+    def callback(
+        self, callee: Callee, owner: Principal, options: SubscriberOptions
+    ) -> CallbackSubscriber:
+        """Return the subscriber at that address, a new one of that owner if need be."""
+        subscriber = self.callbacks.get(callee.uri)
         if subscriber is None:
-            subscriber = self.callbacks[name] = CallbackSubscriber(self.context, uri, options)
+            subscriber = CallbackSubscriber(self.context, callee, owner, options)
+            self._add(subscriber)
+        subscriber.move(callee)
         subscriber.configure(options)
         self.reconnects.returned(subscriber)
         subscriber.returned()
         return subscriber
 
-    def stream(self, subscriber_id: str, name: str, options: SubscriberOptions) -> StreamSubscriber:
+    def stream(
+        self, subscriber_id: str, name: str, owner: Principal, options: SubscriberOptions
+    ) -> StreamSubscriber:
         """Return a new stream subscriber, which replaces one of the same id."""
         old = self.streams.get(subscriber_id)
         if old is not None:
             old.hang_up("the subscriber came back over another connection")
             self.remove(old)
-        subscriber = StreamSubscriber(self.context, subscriber_id, name, options)
-        self.streams[subscriber_id] = subscriber
+        subscriber = StreamSubscriber(self.context, subscriber_id, name, owner, options)
+        self._add(subscriber)
         subscriber.configure(options)
         return subscriber
 
@@ -219,6 +254,9 @@ class Broker(Snapshotted):
         self.reconnects.given_up(subscriber)
         self.counters.dropped_with_subscriber += subscriber.dropped
         self.router.remove(subscriber)
+        self._held[subscriber.owner] -= 1
+        if not self._held[subscriber.owner]:
+            del self._held[subscriber.owner]
         if isinstance(subscriber, StreamSubscriber):
             del self.streams[subscriber.key]
         else:
@@ -280,7 +318,7 @@ class Broker(Snapshotted):
     def _adopt(self, saved: SubscriberSnapshot) -> BrokerSubscriber:
         patterns = check_patterns(saved.patterns) if saved.patterns else ()
         options = SubscriberOptions.saved(saved.options)
-        subscriber = self._make(saved.kind, saved.key, saved.name, options)
+        subscriber = self._make(saved.key, saved.name, saved.owner, saved.callee, options)
         subscriber.adopt(saved)
         subscriber.configure(options)
         self.router.subscribe(subscriber, saved.subjects)
@@ -290,19 +328,35 @@ class Broker(Snapshotted):
         return subscriber
 
     def _make(
-        self, kind: Kind, key: str, name: str, options: SubscriberOptions, slot: int | None = None
+        self,
+        key: str,
+        name: str,
+        owner: Principal,
+        callee: Callee | None,
+        options: SubscriberOptions,
+        slot: int | None = None,
     ) -> BrokerSubscriber:
-        if kind == "stream":
-            stream = self.streams[key] = StreamSubscriber(self.context, key, name, options, slot)
-            return stream
-        callback = self.callbacks[key] = CallbackSubscriber(self.context, URI(key), options, slot)
-        return callback
+        made: StreamSubscriber | CallbackSubscriber
+        if callee is None:
+            made = StreamSubscriber(self.context, key, name, owner, options, slot)
+        else:
+            made = CallbackSubscriber(self.context, callee, owner, options, slot)
+        self._add(made)
+        return made
+
+    def _add(self, subscriber: StreamSubscriber | CallbackSubscriber) -> None:
+        self._held[subscriber.owner] += 1
+        if isinstance(subscriber, StreamSubscriber):
+            self.streams[subscriber.key] = subscriber
+        else:
+            self.callbacks[subscriber.key] = subscriber
 
     def quiesce(self) -> None:
         """Reach a point where no publisher waits for room and nothing is half done.
 
         Publishers blocked on a full queue are released. Reads nothing.
         """
+        self.guard.settle()
         self.compiler.settle(_COMPILING)
         for subscriber in self.subscribers():
             subscriber.lift_limit()
@@ -318,7 +372,9 @@ class Broker(Snapshotted):
         """Continue where another process has stopped; nothing may have happened here yet."""
         for each in (*values["callbacks"], *values["streams"]):
             options = SubscriberOptions.saved(each["options"])
-            made = self._make(each["kind"], each["key"], each["name"], options, each["slot"])
+            callee = Callee(*each["_daemon"]["callee"]) if "_daemon" in each else None
+            owner = Principal(*each["owner"])
+            made = self._make(each["key"], each["name"], owner, callee, options, each["slot"])
             self.router.set_once(made, bool(options.once))
             self.router.subscribe(made, each["subjects"])
             patterns = [reader.patterns.get(text) or Pattern(text) for text in each["patterns"]]
@@ -328,7 +384,8 @@ class Broker(Snapshotted):
         super().restore(values, reader)
         self.router.restore_charges(values["context"]["router"])
         for each in values["context"]["notifiers"]:
-            DisconnectNotifier(self.context, URI(each["daemon"]["uri"]), {}).restore(each, reader)
+            callee = Callee(*each["daemon"]["callee"])
+            DisconnectNotifier(self.context, callee, {}).restore(each, reader)
 
 
 def slots(settings: Settings) -> int:

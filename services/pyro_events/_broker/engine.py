@@ -19,6 +19,7 @@ from pyro_events._broker.net.admission import Admission, GuessDelays
 from pyro_events._broker.net.dialer import Resolver
 from pyro_events._broker.net.listener import Listener, passed_listener
 from pyro_events._broker.net.loop import Loop
+from pyro_events._broker.net.socket_owner import SocketOwners
 from pyro_events._broker.recovery.roster_store import RosterStore, lost_with, recall
 from pyro_events._broker.rejections import RefusalLog, RejectionCounters
 from pyro_events._broker.rpc.arguments import make_items
@@ -34,6 +35,7 @@ from pyro_events._protocol.subjects import check_subjects
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pyro_events._broker.principal import Principal
     from pyro_events._broker.recovery.handover import ReceivedHandover
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import LostSubscriber
@@ -63,7 +65,7 @@ class Engine(Snapshotted):
         _sessions=FieldCodec(lambda sessions, writer: [each.snapshot(writer) for each in sessions]),
     )
     TRANSIENT: ClassVar = (
-        "loop", "_settings", "_version", "_resolver", "_objects", "_patience",
+        "loop", "_settings", "_version", "_resolver", "_owners", "_objects", "_patience",
         "_door",  # each restored session is counted
         "_stopping", "_closed", "retired",  # then there is no handover
     )  # fmt: skip
@@ -93,11 +95,13 @@ class Engine(Snapshotted):
         self.loop = Loop()
         self._patience = Patience(settings.patience, self.loop.clock)
         self._resolver = Resolver(self.loop)
+        self._owners = SocketOwners()
         self._store: RosterStore | None = None
         self.broker: Broker
         self._sessions: set[Session] = set()
         self._rejections = RejectionCounters()
         self._door = Door(
+            self._owners,
             Admission(settings, self.loop.clock),
             GuessDelays(self.loop.clock),
             self._rejections,
@@ -138,7 +142,8 @@ class Engine(Snapshotted):
     def _make_broker(self, lost: list[LostSubscriber], more_slots: int = 0) -> None:
         identity = {"uri": self.uri, "incarnation": self.incarnation}
         self.broker = Broker(
-            self.loop, self._resolver, self._settings, identity, self._version, self._store,
+            self.loop, self._settings, identity, self._version, self._store,
+            owners=self._owners, resolver=self._resolver, rejections=self._rejections,
             lost=lost, more_slots=more_slots,
         )  # fmt: skip
         self._objects = remote_objects(self.broker, self.statistics)
@@ -164,6 +169,7 @@ class Engine(Snapshotted):
             self._store.close()
         self.broker.counter_file.close()
         self._resolver.close()
+        self._owners.close()
         self.loop.close()
 
     def _release(self) -> None:
@@ -174,6 +180,7 @@ class Engine(Snapshotted):
     def disinherit(self) -> None:
         """Close, in a forked child, what belongs to the parent, where the engine goes on."""
         self._listener.disinherit()
+        self._owners.close()
         self.loop.disinherit()
 
     # Handover
@@ -296,17 +303,21 @@ class Engine(Snapshotted):
         limit = self._settings.queue_bytes
         self.broker.announce(make_items(texts, codec.pack(message), limit))
 
-    def statistics(self) -> EventServiceStatistics:
-        """Return what the remote method of that name returns; for the loop's thread."""
+    def statistics(self, principal: Principal | None = None) -> EventServiceStatistics:
+        """Return what the remote method of that name returns to a client, or to the manager.
+
+        For the loop's thread.
+        """
         return stats.statistics(
             self.broker,
+            principal,
             connections=len(self._sessions),
             refusals=self._rejections.as_dict(),
             uptime_s=time.monotonic() - self._started,
         )
 
     def subscriptions(self) -> list[SubscriberInfo]:
-        """Return what the remote method of that name returns; for the loop's thread."""
+        """Return what the remote method of that name returns to the manager, in the same way."""
         return stats.subscriptions(self.broker)
 
     # Clients

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
+from pyro_events._protocol.subjects import ReservedSubject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,8 @@ _INTERVAL: Final = 1.0
 _log = logging.getLogger("pyro_events")
 
 LIMITS: Final = (
+    "callback_allow",
+    "callback_failures",
     "handshake_size",
     "handshake_timeout",
     "ident",
@@ -24,12 +27,17 @@ LIMITS: Final = (
     "max_connections_per_peer",
     "max_handshakes",
     "max_message_size",
+    "max_publishers",
     "max_subscribers",
     "max_subscriptions",
+    "owner",
+    "publishers_per_connection",
     "queue_bytes",
+    "reserved",
     "trusted",
 )
-"""The settings that may be the reason for a rejection."""
+"""The reasons for rejections: settings, `owner` for what belongs to another client, and `reserved`
+for subjects of the manager."""
 
 
 class RejectionCounters(Snapshotted):
@@ -45,7 +53,15 @@ class RejectionCounters(Snapshotted):
     def count(self, error: BaseException) -> None:
         """Count it if a limit is the reason."""
         if isinstance(error, LimitReached):
-            self._counts[error.limit] += 1
+            self.add(error.limit, 1)
+        elif isinstance(error, ReservedSubject):
+            self.add("reserved", 1)
+        elif isinstance(error, PermissionError):
+            self.add("owner", 1)
+
+    def add(self, reason: str, number: int) -> None:
+        """Count rejections for a reason."""
+        self._counts[reason] += number
 
     def as_dict(self) -> dict[str, int]:
         """Return the number of rejections for every limit."""

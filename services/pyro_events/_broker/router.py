@@ -18,13 +18,15 @@ from pyro_events._broker.match_budget import (
     MatchBudget,
 )
 from pyro_events._protocol.patterns import MATCH_TIMEOUT, Pattern, PatternTimeout
-from pyro_events._protocol.subjects import has_control
+from pyro_events._protocol.subjects import has_control, is_reserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 
 K = TypeVar("K", bound="Hashable")
 
+Targets = tuple[tuple[K, int], ...]
+"""Keys, and how many copies of an event each one gets."""
 CACHE_SIZE = 10_000
 """Subjects whose targets are remembered."""
 
@@ -95,7 +97,7 @@ class Router(Generic[K]):
         """What subscribers have to know; see `take_notices`."""
         self._arrivals = 0
         self._generation = 0
-        self._cache: OrderedDict[str, tuple[int, tuple[tuple[K, int], ...]]] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[int, Targets[K]]] = OrderedDict()
 
     def subscribe(self, key: K, subjects: Iterable[str]) -> None:
         """Subscribe `key` to these subjects; those that it has already change nothing."""
@@ -152,17 +154,25 @@ class Router(Generic[K]):
         self._member(key).once = once
         self._changed(key)
 
-    def targets(self, subject: str) -> tuple[tuple[K, int], ...]:
+    def targets(self, subject: str) -> Targets[K] | None:
         """Return which keys get an event of that subject, and how many copies, in order of arrival.
 
         There is one copy for each matching subscription, unless the key is set to once. A pattern
-        that is cut off, or for which no time is left, counts as not matching this time.
+        that is cut off, or for which no time is left, counts as not matching this time. None stands
+        for a subject that only the manager may publish.
         """
         name = subject.lower()
         cached = self._cache.get(name)
         if cached is not None and cached[0] == self._generation:
             self._cache.move_to_end(name)
             return cached[1]
+        return None if is_reserved(name) else self._find(name)
+
+    def targets_of_manager(self, subject: str) -> Targets[K]:
+        """Return the same for an event of the manager, which may publish any subject."""
+        return self._find(subject.lower(), remember=False)
+
+    def _find(self, name: str, *, remember: bool = True) -> Targets[K]:
         generation = self._generation
         copies, complete = self._match(name)
         members = self._members
@@ -170,7 +180,7 @@ class Router(Generic[K]):
             (key, 1 if members[key].once else copies[key])
             for key in sorted(copies, key=lambda key: members[key].order)
         )
-        if complete and generation == self._generation:
+        if remember and complete and generation == self._generation:
             self._remember(name, found)
         return found
 
@@ -344,7 +354,7 @@ class Router(Generic[K]):
             or self._owner_charges.exceeded(self._owner(key))
         )
 
-    def _remember(self, name: str, found: tuple[tuple[K, int], ...]) -> None:
+    def _remember(self, name: str, found: Targets[K]) -> None:
         self._cache[name] = (self._generation, found)
         self._cache.move_to_end(name)
         if len(self._cache) > CACHE_SIZE:

@@ -34,6 +34,27 @@ def _policy(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    """Return an address or a network from the command line."""
+    try:
+        check_network(text)
+    except ValueError as error:
+        from argparse import ArgumentTypeError  # noqa: PLC0415 - not for a service in a program
+
+        raise ArgumentTypeError(str(error)) from None
+    return text
+
+
+def check_network(text: object) -> None:
+    """Raise ValueError for what is neither an address nor a network, such as 10.0.0.0/24."""
+    from ipaddress import ip_network  # noqa: PLC0415 - few need it
+
+    try:
+        ip_network(str(text))
+    except ValueError as error:
+        raise ValueError(f"not an address such as 10.0.0.7 or 10.0.0.0/24: {error}") from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerOptions:
     """The choices of users: options of `es` and arguments of `EventService`, declared once here.
@@ -89,6 +110,13 @@ class BrokerOptions:
     max_subscriptions: int = option(
         1000, "subjects and patterns per subscriber", unit=COUNT, group="limits"
     )
+    callback_allow: tuple[str, ...] = option(
+        (),
+        "also call subscribers at these addresses, besides those that clients call from",
+        metavar="NETWORK",
+        type=_network,
+        group="limits",
+    )
     handshake_timeout: float = option(
         5.0, "how long a client's handshake may take", unit=POSITIVE_SECONDS, group="limits"
     )
@@ -102,6 +130,8 @@ class BrokerOptions:
     def __post_init__(self) -> None:
         """Check the bounds."""
         check_when_full(self.when_full)
+        for network in self.callback_allow:
+            check_network(network)
         check_options(self, BrokerOptions)
 
 
@@ -150,6 +180,9 @@ class Settings(BrokerOptions):
     publisher_memory: float = 3600.0
     """The last sequence number of an idle publisher is kept for so long."""
     max_publishers: int = 10_000
+    publishers_per_connection: int = 8
+    callback_failures: int = 10
+    """New callback subscribers of one principal that may be unreachable, in a minute."""
     drain_timeout: float = 2.0
     """How long stopping waits for queues to drain."""
 

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from pyro_events._broker.principal import short_hash
+
 if TYPE_CHECKING:
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
+    from pyro_events._broker.principal import Principal
     from pyro_events.types import EventServiceStatistics, SubscriberInfo, WhenFull
 
 
+def _shown(uri: str, owner: Principal, viewer: Principal | None) -> str:
+    """Return what a client may know of the URI of a callback subscriber; None is the manager.
+
+    Whoever knows the URI of another one's object can call it.
+    """
+    return uri if viewer in (None, owner) else f"callback-{short_hash(uri)}"
+
+
 def statistics(
-    broker: Broker, *, connections: int, refusals: dict[str, int], uptime_s: float
+    broker: Broker,
+    viewer: Principal | None,
+    *,
+    connections: int,
+    refusals: dict[str, int],
+    uptime_s: float,
 ) -> EventServiceStatistics:
     """Return the counters since the start, and the present state."""
     counters = broker.counters
@@ -38,20 +54,33 @@ def statistics(
         "refusals": refusals,
         "held": broker.context.held,
         "gave_up": counters.gave_up,
-        "lost": [lost.plain() for lost in broker.lost],
+        "lost": [
+            {
+                "subscriber": _shown(each.subscriber, each.owner, viewer),
+                "subjects": each.subjects,
+                "patterns": each.patterns,
+            }
+            for each in broker.lost
+        ],
         "roster_errors": broker.store.errors if broker.store is not None else 0,
     }
 
 
-def subscriptions(broker: Broker) -> list[SubscriberInfo]:
-    """Return every subscriber with its subscriptions, as it wrote them."""
-    return [_describe(broker, subscriber) for subscriber in broker.subscribers()]
+def subscriptions(broker: Broker, viewer: Principal | None = None) -> list[SubscriberInfo]:
+    """Return every subscriber with its subscriptions, as it wrote them.
+
+    Of URIs, a client sees those of its own subscribers.
+    """
+    return [_describe(broker, viewer, subscriber) for subscriber in broker.subscribers()]
 
 
-def _describe(broker: Broker, subscriber: BrokerSubscriber) -> SubscriberInfo:
+def _describe(
+    broker: Broker, viewer: Principal | None, subscriber: BrokerSubscriber
+) -> SubscriberInfo:
+    name, owner = subscriber.name, subscriber.owner
     subjects, patterns = broker.router.subscriptions(subscriber)
     return {
-        "subscriber": subscriber.name,
+        "subscriber": name if subscriber.kind == "stream" else _shown(name, owner, viewer),
         "kind": subscriber.kind,
         "aware": subscriber.aware,
         "subjects": subjects,

@@ -9,7 +9,13 @@ from pyro_events._protocol.patterns import Pattern
 
 MAX_SUBJECT = 255
 """Characters that a subject may have."""
+RESERVED = "pyroctl."
+"""How the subjects begin that only the manager may publish; case doesn't matter."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+class ReservedSubject(ValueError):
+    """A client publishes a subject of the manager."""
 
 
 def check_subjects(subjects: object) -> tuple[str, ...]:
@@ -28,6 +34,23 @@ def check_subjects(subjects: object) -> tuple[str, ...]:
                 f"at most {MAX_SUBJECT} are allowed"
             )
         check_control(text, "subject")
+    return texts
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether only the manager may publish a subject, in lower case."""
+    return name.startswith(RESERVED)
+
+
+def check_publishable(subjects: object) -> tuple[str, ...]:
+    """Return subjects as `check_subjects`; raises ReservedSubject for one of the manager's."""
+    texts = check_subjects(subjects)
+    for text in texts:
+        if is_reserved(text.lower()):
+            raise ReservedSubject(
+                f"subject {text!r:.60} is reserved: only the manager publishes subjects that "
+                f"begin with {RESERVED!r}"
+            )
     return texts
 
 

@@ -11,10 +11,11 @@ from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyro_events._broker.delivery.callback.failure_limit import FailureLimit
     from pyro_events._broker.delivery.mailbox import SharedRoom
     from pyro_events._broker.delivery.options import SubscriberOptions
-    from pyro_events._broker.net.dialer import Resolver
     from pyro_events._broker.net.loop import Loop
+    from pyro_events._broker.net.socket_owner import SocketOwners
     from pyro_events._broker.router import Router
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.counters import CounterFile
@@ -58,8 +59,9 @@ class DeliveryContext(Snapshotted, Generic[S]):
         ),
     )
     TRANSIENT: ClassVar = (
-        "loop", "resolver", "settings", "defaults", "identity", "encoder", "drop", "record",
+        "loop", "owners", "settings", "defaults", "identity", "encoder", "drop", "record",
         "flush_if_idle",
+        "failures",  # a matter of a minute
         "counter_file",  # the broker carries it
         "shared_room",  # every mailbox enters what it holds
         "dirty", "held",  # nothing is, when the broker is quiescent
@@ -67,7 +69,8 @@ class DeliveryContext(Snapshotted, Generic[S]):
     )  # fmt: skip
 
     loop: Loop
-    resolver: Resolver
+    owners: SocketOwners
+    failures: FailureLimit
     settings: Settings
     defaults: SubscriberOptions
     """The options of a subscriber that asks for nothing."""

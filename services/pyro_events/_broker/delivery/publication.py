@@ -71,13 +71,19 @@ class Publication(PendingResult):
 
     The subscribers are determined, and their events promised in the counter file, when it is made.
     Full queues hold the publication, and so its publisher and no other, for as long as its patience
-    allows. It is done when everything is in the queues, or was dropped.
+    allows. It is done when everything is in the queues, or was dropped. `of_manager` is whether the
+    manager publishes, which alone may publish the subjects that are reserved for it.
     """
 
-    __slots__ = ("_context", "_held_since", "_open", "_patience", "_runs", "_timer")
+    __slots__ = ("_context", "_held_since", "_open", "_patience", "_runs", "_timer", "refused")
 
     def __init__(
-        self, context: DeliveryContext[BrokerSubscriber], items: Sequence[Item], patience: Patience
+        self,
+        context: DeliveryContext[BrokerSubscriber],
+        items: Sequence[Item],
+        patience: Patience,
+        *,
+        of_manager: bool = False,
     ) -> None:
         super().__init__()
         self._context = context
@@ -85,8 +91,11 @@ class Publication(PendingResult):
         self._timer: Timer | None = None
         self._held_since = 0.0
         self._open: list[HeldOffer] = []
+        self.refused = 0
+        """How many of the events must not be published by a client; they reach nobody."""
         runs = []
-        targets, counter_file = context.router.targets, context.counter_file.values
+        router, counter_file = context.router, context.counter_file.values
+        targets = router.targets_of_manager if of_manager else router.targets
         for subject, group in groupby(items, _subject):
             found = targets(subject)
             if found:
@@ -94,6 +103,8 @@ class Publication(PendingResult):
                 runs.append((run, found))
                 for subscriber, copies in found:
                     counter_file[subscriber.slot] += len(run) * copies
+            elif found is None:
+                self.refused += sum(1 for _ in group)
         self._runs = iter(runs)
 
     def advance(self) -> None:

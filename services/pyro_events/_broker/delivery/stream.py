@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.context import DeliveryContext
     from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.net.connection import ServerConnection
+    from pyro_events._broker.principal import Principal
     from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
     from pyro_events._protocol.event import Item
 
@@ -83,10 +84,11 @@ class StreamSubscriber(BrokerSubscriber):
         context: DeliveryContext[BrokerSubscriber],
         key: str,
         name: str,
+        owner: Principal,
         options: SubscriberOptions,
         slot: int | None = None,
     ) -> None:
-        super().__init__(context, key, name, options, slot)
+        super().__init__(context, key, name, owner, options, slot)
         self._connection: ServerConnection | None = None
         self._sent: deque[_Sent] = deque()
         self._again: deque[list[Item]] = deque()

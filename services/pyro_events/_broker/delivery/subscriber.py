@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.held_offer import HeldOffer
     from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.delivery.patience import Patience
+    from pyro_events._broker.principal import Principal
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
     from pyro_events._protocol.event import Item
     from pyro_events.types import WhenFull
@@ -54,7 +55,7 @@ class BrokerSubscriber(Snapshotted):
     SNAPSHOT: ClassVar = Fields(
         "delivered", "errors", "_patience_used", "_dropped_before", "_gaps_reported",
         parts=("_mailbox",),
-        init=("key", "name", "slot", "options"),
+        init=("key", "name", "owner", "slot", "options"),
         lineage=plain(list),
         options=FieldCodec(lambda options, _: options.plain()),
     )  # fmt: skip
@@ -75,13 +76,16 @@ class BrokerSubscriber(Snapshotted):
         context: DeliveryContext[BrokerSubscriber],
         key: str,
         name: str,
+        owner: Principal,
         options: SubscriberOptions,
         slot: int | None = None,
     ) -> None:
         self.context = context
         self.key = key
-        """What identifies it among those of its kind."""
+        """What identifies it among those of its kind; others than the owner must not learn it."""
         self.name = name
+        self.owner = owner
+        """The client that has subscribed, and may change that."""
         self.options = options.over(context.defaults)
         self.delivered = 0
         self.errors = 0
@@ -195,6 +199,7 @@ class BrokerSubscriber(Snapshotted):
             subjects=subjects,
             patterns=patterns,
             options=self.options.plain(),
+            owner=self.owner,
             lineage=list(self.lineage),
         )
 

@@ -7,7 +7,6 @@ import logging
 import os
 import socket
 import stat
-import struct
 from typing import Any
 
 from pyro_events._broker.errors import AddressUnusable
@@ -113,12 +112,6 @@ def bind(host: str, port: int, mode: int = 0o600) -> socket.socket:
         sock.close()
         raise _unusable(host, port, error) from None
     return sock
-
-
-def user_id(sock: socket.socket) -> str:
-    """Return who is at the other end of a Unix socket, as "uid:1000"."""
-    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return f"uid:{uid}"
 
 
 def location(host: str, sock: socket.socket) -> str:

@@ -32,7 +32,7 @@ class Client(Protocol):
 
     @property
     def origin(self) -> str:
-        """Its address, or its user if it came over a Unix socket."""
+        """Its principal before its handshake: its address, or its user on this machine."""
 
     def dismiss(self, reason: LimitReached) -> None:
         """Close the connection at once."""

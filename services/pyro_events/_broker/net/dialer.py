@@ -10,37 +10,30 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from pyro_events._broker.net.loop import WRITE
+from pyro_events._broker.net.socket_owner import plain_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from Pyro5.core import URI
+    from collections.abc import Callable, Sequence
 
     from pyro_events._broker.net.loop import Loop
 
-Address = tuple[socket.AddressFamily, Any]
-
 
 class Resolver:
-    """Looks up host names on one thread, which starts with the first real name."""
+    """Looks up host names on one thread, which starts with the first one."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._questions: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def resolve(self, host: str, port: int, then: Callable[[Address | OSError], None]) -> None:
-        """Call `then` in the loop's thread; at once for numbers and localhost."""
-        address = numeric(host, port)
-        if address is not None:
-            then(address)
-            return
+    def resolve(self, host: str, then: Callable[[Sequence[str] | OSError], None]) -> None:
+        """Call `then`, in the loop's thread, with the addresses of a host."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="resolver", daemon=True)
             self._thread.start()
 
         def look_up() -> None:
-            answer = _look_up(host, port)
+            answer = _look_up(host)
             self._loop.call_soon(lambda: then(answer))
 
         self._questions.put(look_up)
@@ -56,27 +49,26 @@ class Resolver:
             question()
 
 
-def numeric(host: str, port: int) -> Address | None:
+def numeric(host: str) -> str | None:
     """Return the address of a host that needs no lookup, or None."""
     if host == "localhost":
-        host = "127.0.0.1"
+        return "127.0.0.1"
     try:
-        version = ipaddress.ip_address(host.partition("%")[0]).version
+        address = ipaddress.ip_address(host)
     except ValueError:
         return None
-    if version == 4:  # noqa: PLR2004 - the protocol's name
-        return socket.AF_INET, (host, port)
-    return socket.AF_INET6, (host, port, 0, 0)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
-def _look_up(host: str, port: int) -> Address | OSError:
+def _look_up(host: str) -> list[str] | OSError:
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         return error
     except UnicodeError:
         return OSError(f"{host!r} is not a host name")
-    return family, address
+    return [plain_address(str(address[0])) for _, _, _, _, address in found]
 
 
 class Dial:
@@ -90,25 +82,19 @@ class Dial:
         self._sock: socket.socket | None = None
         self._timer = loop.call_later(timeout, lambda: self._fail(TimeoutError("no answer")))
 
-    def to(self, uri: URI, resolver: Resolver) -> None:
-        """Connect to the daemon of a PYRO: URI."""
-        if uri.sockname is not None:
-            self._connect(socket.AF_UNIX, uri.sockname)
+    def to(self, address: str, port: int | None) -> None:
+        """Connect to a numeric address, or to the path of a Unix socket if there is no port."""
+        if port is None:
+            self._connect(socket.AF_UNIX, address)
+        elif ":" in address:
+            self._connect(socket.AF_INET6, (address, port, 0, 0))
         else:
-            resolver.resolve(uri.host, uri.port, self._resolved)
+            self._connect(socket.AF_INET, (address, port))
 
     def cancel(self) -> None:
         """Stop trying; `done` will not be called."""
         self._done = None
         self._release()
-
-    def _resolved(self, answer: Address | OSError) -> None:
-        if self._done is None:
-            return
-        if isinstance(answer, OSError):
-            self._fail(answer)
-        else:
-            self._connect(*answer)
 
     def _connect(self, family: socket.AddressFamily, address: Any) -> None:
         try:

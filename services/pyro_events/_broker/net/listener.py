@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyro_events._broker.net.address import UnixSocket
 from pyro_events._broker.net.loop import READ
+from pyro_events._broker.net.socket_owner import plain_address
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Listener(Snapshotted):
             except OSError as error:
                 self._rest(error)
                 return
-            peer = address[0].removeprefix("::ffff:") if isinstance(address, tuple) else None
+            peer = plain_address(address[0]) if isinstance(address, tuple) else None
             self._accepted(sock, peer)
 
     def _rest(self, error: OSError) -> None:

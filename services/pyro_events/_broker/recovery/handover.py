@@ -27,8 +27,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import socket
-import struct
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -37,23 +35,24 @@ import msgpack
 
 from pyro_events._broker.errors import HandoverRefused
 from pyro_events._broker.net.loop import READ
+from pyro_events._broker.net.socket_owner import unix_peer
 from pyro_events._broker.snapshot import fd_passing
 from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
 from pyro_events._protocol.patterns import Pattern
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator, Sequence
 
     from pyro_events._broker.net.loop import Loop
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """Grows whenever an older process could misunderstand a newer one, or the other way round: also
 when the attributes change that classes list in SNAPSHOT."""
 _PATIENCE: Final = 5.0
 """Seconds that no client is served while the new process takes everything."""
 _ANSWER: Final = 30.0
 """Seconds that the new process waits for the old one."""
-_CREDENTIALS: Final = struct.Struct("3i")
 
 _log = logging.getLogger("pyro_events")
 
@@ -306,9 +305,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _trusted(sock: socket.socket) -> bool:
-    found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, user, _ = _CREDENTIALS.unpack(found)
-    return user in {0, os.geteuid()}
+    return unix_peer(sock) in {0, os.geteuid()}
 
 
 def _reason(error: BaseException) -> str:

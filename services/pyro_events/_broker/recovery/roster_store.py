@@ -21,7 +21,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pyro_events._broker.snapshot import counters, journal, model
 from pyro_events._broker.snapshot.counters import CounterFile
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
-from pyro_events._broker.snapshot.model import BrokerSnapshot, LostSubscriber, UnreadableSnapshot
+from pyro_events._broker.snapshot.model import (
+    BrokerSnapshot,
+    LostSubscriber,
+    PublisherNumber,
+    UnreadableSnapshot,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -230,7 +235,7 @@ def recall(directory: str) -> BrokerSnapshot | None:
 def lost_with(past: BrokerSnapshot) -> list[LostSubscriber]:
     """Return the plain subscribers that crashes have cost so far, and log the new ones by name."""
     new = [
-        LostSubscriber(each.name, each.subjects, each.patterns)
+        LostSubscriber(each.name, each.subjects, each.patterns, each.owner)
         for each in past.subscribers
         if not each.aware
     ]
@@ -250,7 +255,7 @@ def _roster(data: bytes, directory: str) -> BrokerSnapshot:
         numbers = counters.read(os.path.join(directory, roster.counter_file))  # noqa: PTH118 - text
     except OSError:
         numbers = None
-    publishers: dict[str, int] = {}
+    publishers: list[PublisherNumber] = []
     if numbers is None:
         _log.error("%s/%s is missing: what was lost is unknown", directory, roster.counter_file)
         subscribers = [
@@ -264,7 +269,10 @@ def _roster(data: bytes, directory: str) -> BrokerSnapshot:
             _cut_off(each, roster.incarnation, *numbers[slot : slot + 2])
             for slot, each in roster.subscribers.items()
         ]
-        publishers = {name: numbers[slot] for slot, name in roster.publishers.items()}
+        publishers = [
+            PublisherNumber(owner, name, numbers[slot])
+            for slot, (owner, name) in roster.publishers.items()
+        ]
     return BrokerSnapshot(roster.incarnation, "crash", subscribers, publishers, roster.lost)
 
 

@@ -6,7 +6,7 @@ A method whose result has to wait returns a `PendingResult`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from Pyro5.core import DAEMON_NAME
 from Pyro5.errors import DaemonError
@@ -14,6 +14,7 @@ from Pyro5.errors import DaemonError
 from pyro_events import codec
 from pyro_events._broker import stats
 from pyro_events._broker.delivery.options import SubscriberOptions
+from pyro_events._broker.principal import short_hash
 from pyro_events._broker.rpc.arguments import (
     batch_items,
     check_id,
@@ -25,7 +26,7 @@ from pyro_events._broker.rpc.arguments import (
 from pyro_events._broker.rpc.targets import check_event_method, subscriber_uri
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.event import EVENTSERVICE_NAME
-from pyro_events._protocol.subjects import check_pattern_texts, check_subjects
+from pyro_events._protocol.subjects import check_pattern_texts, check_publishable, check_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,16 +34,22 @@ if TYPE_CHECKING:
     from Pyro5.core import URI
 
     from pyro_events._broker.broker import Broker
+    from pyro_events._broker.delivery.callback.subscriber import CallbackSubscriber
     from pyro_events._broker.delivery.publication import PendingResult
     from pyro_events._broker.delivery.stream import StreamSubscriber
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
+    from pyro_events._broker.principal import Principal
     from pyro_events._broker.rpc.session import Session
+    from pyro_events._broker.snapshot.model import Callee
     from pyro_events._protocol.patterns import Pattern
     from pyro_events.types import EventServiceStatistics, SubscriberInfo
 
 
+S = TypeVar("S", bound="BrokerSubscriber")
+
+
 def remote_objects(
-    broker: Broker, statistics: Callable[[], EventServiceStatistics]
+    broker: Broker, statistics: Callable[[Principal], EventServiceStatistics]
 ) -> dict[str, Any]:
     """Return the objects that clients reach, by their ids."""
     service = EventServiceObject(broker, statistics)
@@ -68,7 +75,9 @@ class EventServiceObject:
         "stream_unsubscribe",
     ))  # fmt: skip
 
-    def __init__(self, broker: Broker, statistics: Callable[[], EventServiceStatistics]) -> None:
+    def __init__(
+        self, broker: Broker, statistics: Callable[[Principal], EventServiceStatistics]
+    ) -> None:
         self._broker = broker
         self._statistics = statistics
         self._settings = broker.settings
@@ -79,45 +88,53 @@ class EventServiceObject:
 
     def publish(self, session: Session, subjects: object, message: object) -> object:
         """Send one event per subject to all subscribers that want it."""
-        texts = check_subjects(subjects)
+        texts = check_publishable(subjects)
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
         return self._broker.publish(items, session.patience)
 
     def subscribe(
         self, session: Session, subjects: object, subscriber: object, **options: Any
-    ) -> None:
+    ) -> object:
         """Call the subscriber's `event` for events about these subjects."""
-        uri, wanted = _callback_of(session, subscriber, options)
-        self._subscribe(uri, wanted, subjects=check_subjects(subjects))
+        uri, key, wanted = _callback_of(session, subscriber, options)
+        texts = check_subjects(subjects)
+        self._check_room(session, self._callback(session, uri), texts)
+        return self._broker.guard.admit(
+            session, uri, key, lambda callee: self._subscribe(session, callee, wanted, texts)
+        )
 
     def subscribeMatch(  # noqa: N802 - the original's name
         self, session: Session, patterns: object, subscriber: object, **options: Any
     ) -> object:
         """Call the subscriber's `event` for events whose subject matches one of the patterns."""
         texts = check_pattern_texts(patterns)
-        uri, wanted = _callback_of(session, subscriber, options)
-        self._check_room(self._broker.callbacks.get(str(uri)), patterns=texts)
-        return self._compile(
-            texts, lambda compiled: self._subscribe(uri, wanted, patterns=compiled)
-        )
+        uri, key, wanted = _callback_of(session, subscriber, options)
+        self._check_room(session, self._callback(session, uri), patterns=texts)
+
+        def compile_for(callee: Callee) -> object:
+            return self._compile(
+                texts, lambda compiled: self._subscribe(session, callee, wanted, patterns=compiled)
+            )
+
+        return self._broker.guard.admit(session, uri, key, compile_for)
 
     def unsubscribe(self, session: Session, subjects: object, subscriber: object) -> None:
         """Remove subjects, and patterns of the same texts, from the subscriber."""
         texts = check_texts(subjects)
-        known = self._broker.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
+        known = self._callback(session, subscriber_uri(subscriber, session.peer))
         if known is not None:
             self._router.unsubscribe(known, texts)
             self._broker.record(known)
             if self._router.empty(known):
                 self._broker.remove(known)
 
-    def statistics(self, _session: Session) -> EventServiceStatistics:
+    def statistics(self, session: Session) -> EventServiceStatistics:
         """Return the counters since the start, and the present state."""
-        return self._statistics()
+        return self._statistics(session.principal)
 
-    def subscriptions(self, _session: Session) -> list[SubscriberInfo]:
+    def subscriptions(self, session: Session) -> list[SubscriberInfo]:
         """Return every subscriber with its subscriptions."""
-        return stats.subscriptions(self._broker)
+        return stats.subscriptions(self._broker, session.principal)
 
     # For the helpers of this package
 
@@ -129,7 +146,8 @@ class EventServiceObject:
         limit = self._settings.queue_bytes
         items = batch_items(batch, limit)
         assert isinstance(batch, list)
-        publisher = self._broker.publishers.seen(check_id("publisher_id", publisher_id))
+        name = check_id("publisher_id", publisher_id)
+        publisher = session.publishers.get(session.principal, name)
 
         def start() -> PendingResult:
             known = publisher.repeated(number, len(batch))
@@ -160,20 +178,21 @@ class EventServiceObject:
         if last is not None:
             last = check_number("last", last)
         before = given.pop("last_incarnation", None)
-        name = check_id("name", given.pop("name", None) or subscriber_id)
+        name = check_id("name", given.pop("name", None) or f"stream-{short_hash(subscriber_id)}")
         wanted = SubscriberOptions(**given)
         session.check_no_stream()
         streams = self._broker.streams
-        self._check_room(streams.get(subscriber_id), texts, pattern_texts, instead=True)
+        known = _owned(session, streams.get(subscriber_id), "the id of the stream")
+        self._check_room(session, known, texts, pattern_texts, instead=True)
 
         def attach(compiled: Sequence[Pattern]) -> dict[str, object] | None:
             if session.connection.closed:
                 return None
-            known = streams.get(subscriber_id)
+            known = _owned(session, streams.get(subscriber_id), "the id of the stream")
             resumed = known is not None and known.resumable(before, last)
-            self._check_room(known, texts, pattern_texts, instead=True)
+            self._check_room(session, known, texts, pattern_texts, instead=True)
             if known is None or not (resumed or self._broker.reconnects.expects(known)):
-                known = self._broker.stream(subscriber_id, name, wanted)
+                known = self._broker.stream(subscriber_id, name, session.principal, wanted)
             else:
                 self._router.remove(known)
                 known.configure(wanted)
@@ -202,11 +221,11 @@ class EventServiceObject:
         texts = check_subjects(subjects) if subjects else ()
         pattern_texts = check_pattern_texts(patterns) if patterns else ()
         wanted = SubscriberOptions(once=once)  # type: ignore[arg-type] # it checks what clients send
-        self._check_room(_stream_of(session), texts, pattern_texts)
+        self._check_room(session, _stream_of(session), texts, pattern_texts)
 
         def subscribe(compiled: Sequence[Pattern]) -> None:
             stream = _stream_of(session)
-            self._check_room(stream, texts, pattern_texts)
+            self._check_room(session, stream, texts, pattern_texts)
             if wanted.once is not None:
                 stream.configure(wanted)
             self._add(stream, texts, compiled)
@@ -224,19 +243,25 @@ class EventServiceObject:
 
         If so, it is notified of a gap, if there was one; otherwise the gap is unknown.
         """
-        known = self._broker.callbacks.get(str(subscriber_uri(subscriber, session.peer)))
+        known = self._callback(session, subscriber_uri(subscriber, session.peer))
         return known is not None and incarnation in known.lineage
+
+    def _callback(self, session: Session, uri: URI) -> CallbackSubscriber | None:
+        """Return the client's own subscriber at that address; raises PermissionError."""
+        return _owned(session, self._broker.callbacks.get(str(uri)), "the subscriber")
 
     def _subscribe(
         self,
-        uri: URI,
+        session: Session,
+        callee: Callee,
         wanted: SubscriberOptions,
         subjects: Sequence[str] = (),
         patterns: Sequence[Pattern] = (),
     ) -> None:
         texts = [pattern.text for pattern in patterns]
-        self._check_room(self._broker.callbacks.get(str(uri)), subjects, texts)
-        self._add(self._broker.callback(uri, wanted), subjects, patterns)
+        known = _owned(session, self._broker.callbacks.get(callee.uri), "the subscriber")
+        self._check_room(session, known, subjects, texts)
+        self._add(self._broker.callback(callee, session.principal, wanted), subjects, patterns)
 
     def _add(
         self, known: BrokerSubscriber, subjects: Sequence[str], patterns: Sequence[Pattern]
@@ -247,6 +272,7 @@ class EventServiceObject:
 
     def _check_room(
         self,
+        session: Session,
         known: BrokerSubscriber | None,
         subjects: Sequence[str] = (),
         patterns: Sequence[str] = (),
@@ -257,17 +283,12 @@ class EventServiceObject:
 
         `known` is the subscriber if there is one already; what it has goes if this is `instead`.
         """
-        settings, broker = self._settings, self._broker
-        limit = settings.max_subscribers
-        if known is None and len(broker.callbacks) + len(broker.streams) >= limit:
-            raise LimitReached(
-                "max_subscribers",
-                f"the event service has its {limit} subscribers (max_subscribers)",
-            )
+        if known is None:
+            self._broker.check_subscribers(session.principal)
         old = ([], []) if known is None or instead else self._router.subscriptions(known)
         wanted = {subject.lower() for subject in (*old[0], *subjects)}
         count = len(wanted) + len({*old[1], *patterns})
-        limit = settings.max_subscriptions
+        limit = self._settings.max_subscriptions
         if count > limit:
             raise LimitReached(
                 "max_subscriptions",
@@ -306,10 +327,20 @@ class DaemonObject:
 
 def _callback_of(
     session: Session, subscriber: object, options: dict[str, Any]
-) -> tuple[URI, SubscriberOptions]:
+) -> tuple[URI, str | None, SubscriberOptions]:
+    key = options.pop("key", None)
+    if key is not None:
+        check_id("key", key)
     uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
     check_event_method(subscriber)
-    return uri, wanted
+    return uri, key, wanted
+
+
+def _owned(session: Session, known: S | None, what: str) -> S | None:
+    """Return what a client wants to change; raises PermissionError if it is another one's."""
+    if known is not None and known.owner != session.principal:
+        raise PermissionError(f"not yours: {what} belongs to another client")
+    return known
 
 
 def _stream_of(session: Session) -> StreamSubscriber:

@@ -11,10 +11,10 @@ from Pyro5.errors import DaemonError, PyroError
 
 from pyro_events._broker.delivery.patience import Patience
 from pyro_events._broker.delivery.publication import PendingResult
-from pyro_events._broker.net.address import user_id
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.loop import Deadline
-from pyro_events._broker.principal import Principal
+from pyro_events._broker.principal import Principal, principal_at
+from pyro_events._broker.publishers import PublishersInUse
 from pyro_events._broker.rpc import calls
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.stream import StreamSubscriber
     from pyro_events._broker.net.admission import Admission, GuessDelays
+    from pyro_events._broker.net.socket_owner import SocketOwners
     from pyro_events._broker.rejections import RefusalLog, RejectionCounters
     from pyro_events._broker.snapshot.transfer import SnapshotReader
 
@@ -42,6 +43,7 @@ _log = logging.getLogger("pyro_events")
 class Door:
     """What all sessions have in common about who comes in."""
 
+    owners: SocketOwners
     admission: Admission
     delays: GuessDelays
     rejections: RejectionCounters
@@ -53,19 +55,19 @@ class Session(Snapshotted):
 
     __slots__ = (
         "_broker", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
-        "_streamed", "_welcome", "connection", "origin", "patience", "peer", "principal", "stream",
+        "_streamed", "_welcome", "connection", "origin", "patience", "peer", "principal",
+        "publishers", "stream", "user",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
-        "_streamed", "_welcome",
+        "_streamed", "_welcome", "origin", "user",
         parts=("_deadline", "patience"),
-        init=("peer", "connection", "stream"),
+        init=("peer", "connection", "publishers", "stream"),
         principal=FieldCodec(lambda principal, _: principal, lambda values, _: Principal(*values)),
         stream=FieldCodec(lambda stream, _: None if stream is None or stream.gone else stream.key),
     )  # fmt: skip
     TRANSIENT: ClassVar = (
         "_broker", "_objects", "_door", "_ended",
-        "origin",  # it follows from the peer and the socket
         "_refuse",  # a refusal that is delayed becomes a timeout
         "_ending",  # then there is no handover
     )  # fmt: skip
@@ -89,10 +91,15 @@ class Session(Snapshotted):
         self._ended = ended
         self._refuse: Callable[[], None] | None = None
         """Sends a refusal that is delayed."""
-        self.origin = peer or ""
-        """The address, or the user at the other end of a Unix socket."""
-        self.principal = Principal("address", self.origin)
+        self.publishers = PublishersInUse(
+            broker.publishers, broker.settings.publishers_per_connection
+        )
+        self.user: int | None = None
+        """The user of the process at the other end, if that is on this machine and can be told."""
+        self.principal = principal_at(peer, None)
         """The client's identity; its handshake may tell more."""
+        self.origin = self.principal.name
+        """The identity before the handshake, by which connections are counted."""
         self._welcome = False
         self._ending = False
         self._streamed = False
@@ -106,9 +113,8 @@ class Session(Snapshotted):
     def begin(self, sock: socket.socket) -> None:
         """Serve the client at the other end of this socket."""
         settings = self._broker.settings
-        self.principal = (
-            Principal("address", self.peer) if self.peer else Principal("user", user_id(sock))
-        )
+        self.user = self._door.owners.peer_user(sock)
+        self.principal = principal_at(self.peer, self.user)
         self.origin = self.principal.name
         self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
         self._deadline.set(settings.handshake_timeout)
@@ -121,9 +127,9 @@ class Session(Snapshotted):
         settings = broker.settings
         size = settings.max_message_size if self._welcome else settings.handshake_size
         sock = reader.socket(values["connection"]["_sock"])
-        self.origin = self.peer or user_id(sock)
         self.connection = ServerConnection(broker.loop, sock, size, self, configured=True)
         self.connection.restore(values["connection"], reader)
+        self.publishers.resume(self.principal, values["publishers"])
         if values["stream"] is not None:
             self.stream = broker.streams[values["stream"]]
             self.stream.rejoin(self.connection)
@@ -182,6 +188,7 @@ class Session(Snapshotted):
         """Release everything that belongs to the connection."""
         _log.debug("%s: %s", self, reason)
         self._deadline.cancel()
+        self.publishers.close()
         if self.stream is not None:
             self.stream.detached(self.connection)
         self._ended(self)
@@ -371,7 +378,7 @@ def _call(
         raise AttributeError(f"the remote object has no exposed attribute or method {method!r}")
     try:
         return getattr(target, method)(session, *args, **kwargs)
-    except (ValueError, TypeError, PyroError):
+    except (ValueError, TypeError, PermissionError, PyroError):
         raise
     except Exception:
         _log.exception("%s: error in %s", session, method)

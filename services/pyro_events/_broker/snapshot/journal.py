@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from pyro_events._broker.principal import Principal
 from pyro_events._broker.snapshot.model import (
     FORMAT,
     LostSubscriber,
@@ -39,7 +40,7 @@ class Roster:
     counter_file: str
     lost: list[LostSubscriber]
     subscribers: dict[int, SubscriberSnapshot] = field(default_factory=dict)
-    publishers: dict[int, str] = field(default_factory=dict)
+    publishers: dict[int, tuple[Principal, str]] = field(default_factory=dict)
 
 
 def header(incarnation: str, counter_file: str, lost: Sequence[LostSubscriber]) -> bytes:
@@ -52,9 +53,9 @@ def has(slot: int, saved: SubscriberSnapshot) -> bytes:
     return _record(["has", slot, saved.plain()])
 
 
-def pub(slot: int, publisher_id: str) -> bytes:
+def pub(slot: int, owner: Principal, name: str) -> bytes:
     """Return the record of a publisher."""
-    return _record(["pub", slot, publisher_id])
+    return _record(["pub", slot, owner, name])
 
 
 def gone(slot: int) -> bytes:
@@ -77,7 +78,8 @@ def replay(data: bytes) -> Roster:
             if what == "has":
                 roster.subscribers[slot] = SubscriberSnapshot.of(rest[0])
             elif what == "pub":
-                roster.publishers[slot] = rest[0]
+                owner, name = rest
+                roster.publishers[slot] = Principal(*owner), name
             elif what != "gone":
                 raise UnreadableSnapshot(f"a record of the unknown kind {what!r}")
     except StopIteration:

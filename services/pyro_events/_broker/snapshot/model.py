@@ -12,20 +12,42 @@ counter file, with empty queues. msgpack carries all the values.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgpack
+
+from pyro_events._broker.principal import Principal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pyro_events import types
     from pyro_events._protocol.event import Item
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Grows whenever an older process could misunderstand what a newer one writes."""
 
 Kind = Literal["stream", "callback"]
+
+
+class Callee(NamedTuple):
+    """An object to call, and how it is known to be its subscriber's."""
+
+    uri: str
+    address: str
+    """The number of its host, to which its name may not change any more; the path of a Unix socket
+    otherwise."""
+    user: int | None
+    """The user whose daemon it has to be; None if any will do."""
+    key: str | None
+    """What a helper's daemon wants to hear."""
+
+
+class PublisherNumber(NamedTuple):
+    """A publisher, and the last number that was accepted from it."""
+
+    owner: Principal
+    name: str
+    last: int
 
 
 class UnreadableSnapshot(Exception):
@@ -44,6 +66,10 @@ class SubscriberSnapshot:
     subjects: list[str]
     patterns: list[str]
     options: dict[str, Any]
+    owner: Principal
+    """The client that has subscribed, and may change that."""
+    callee: Callee | None = None
+    """Where to call it, unless it is a stream."""
     lineage: list[str] = field(default_factory=list)
     """Incarnations that the subscriber may take for the present one; their numbers continue."""
     promised: int = 0
@@ -72,15 +98,17 @@ class SubscriberSnapshot:
         """Return the snapshot with these values, or raise UnreadableSnapshot."""
         try:
             items = {name: [_item(i) for i in values.get(name, ())] for name in ("sent", "waiting")}
-            made = cls(**{**values, **items})
-        except (TypeError, ValueError) as error:
-            raise UnreadableSnapshot(f"an invalid subscriber: {error}") from None
+            callee = Callee(*values["callee"]) if values.get("callee") else None
+            owner = Principal(*values["owner"])
+            made = cls(**{**values, **items, "owner": owner, "callee": callee})
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnreadableSnapshot(f"an invalid subscriber: {error!r}") from None
         if made.kind not in ("stream", "callback"):
             raise UnreadableSnapshot(f"a subscriber of the unknown kind {made.kind!r}")
         return made
 
 
-_ALWAYS = ("kind", "key", "name", "aware", "subjects", "patterns", "options")
+_ALWAYS = ("kind", "key", "name", "aware", "subjects", "patterns", "options", "owner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +118,11 @@ class LostSubscriber:
     subscriber: str
     subjects: list[str]
     patterns: list[str]
+    owner: Principal
 
-    def plain(self) -> types.LostSubscriber:
-        """Return it as statistics show it."""
-        return cast("types.LostSubscriber", asdict(self))
+    def plain(self) -> dict[str, Any]:
+        """Return all values, for msgpack."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +133,7 @@ class BrokerSnapshot:
     reason: str
     """Why there is a next one: `restart`, `crash`, …"""
     subscribers: list[SubscriberSnapshot] = field(default_factory=list)
-    publishers: dict[str, int] = field(default_factory=dict)
+    publishers: list[PublisherNumber] = field(default_factory=list)
     lost: list[LostSubscriber] = field(default_factory=list)
 
     @property
@@ -133,7 +162,10 @@ def decode(data: bytes) -> BrokerSnapshot:
             incarnation=values["incarnation"],
             reason=values["reason"],
             subscribers=[SubscriberSnapshot.of(each) for each in values["subscribers"]],
-            publishers=dict(values["publishers"]),
+            publishers=[
+                PublisherNumber(Principal(*owner), name, last)
+                for owner, name, last in values["publishers"]
+            ],
             lost=lost_of(values["lost"]),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -148,7 +180,7 @@ def check_format(version: object) -> None:
 
 def lost_of(plain: Iterable[Mapping[str, Any]]) -> list[LostSubscriber]:
     """Return those with these values; raises TypeError."""
-    return [LostSubscriber(**each) for each in plain]
+    return [LostSubscriber(**{**each, "owner": Principal(*each["owner"])}) for each in plain]
 
 
 def _item(values: Any) -> Item:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from hmac import compare_digest
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import Pyro5.server
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from pyro_wire.framing import Frame
 
 
+_KEY_BYTES: Final = 16
+
+
 class Callback(Subscription):
     """Keeps an object subscribed. Its link shows when the event service has gone."""
 
@@ -50,11 +55,12 @@ class Callback(Subscription):
         """Whether we connect again because the event service has dismissed us."""
         self._requested: set[str] = set()
         """Texts that the event service may have heard of and not have forgotten."""
-        self._daemon = _Daemon(**daemon)
-        target = CallbackTarget(self, self._backlog)
-        name = f"{options.pop('name', None) or 'subscriber'}_{uuid4().hex}".replace(" ", "_")
-        self._options = options
-        self._uri = str(self._daemon.register(target, name))
+        key = token_hex(_KEY_BYTES)
+        self._daemon = _Daemon(key, **daemon)
+        self._target = CallbackTarget(self, self._backlog)
+        self._name = str(options.pop("name", None) or "subscriber").replace(" ", "_")
+        self._options = {**options, "key": key}
+        self._uri = self._register()
         self._thread = threading.Thread(
             target=self._daemon.requestLoop, name="pyro_events daemon", daemon=True
         )
@@ -87,6 +93,10 @@ class Callback(Subscription):
         if self._dismissed:
             raise ConnectionLost("the subscriber's queue was full")
 
+    def _register(self) -> str:
+        """Return a new address of the object, which nobody can guess."""
+        return str(self._daemon.register(self._target, f"{self._name}_{uuid4().hex}"))
+
     def _shut_down(self) -> None:
         self._daemon.shutdown()
         if self._thread is not threading.current_thread():
@@ -108,6 +118,10 @@ class Callback(Subscription):
                 self._request(calls, connection, call)
         except (EventServiceError, Stopped):
             raise
+        except PermissionError as error:  # we are another client, as it seems: begin again
+            self._daemon.unregister(self._target)
+            self._uri, self._was_dismissed = self._register(), True
+            raise ConnectionLost(f"the subscription can't be continued: {error}") from None
         except Exception as error:
             raise Refused(f"{welcome.uri} refused the subscriber: {error}") from error
         dismissed, self._was_dismissed = self._was_dismissed, False
@@ -141,15 +155,34 @@ class Callback(Subscription):
         return "unsubscribe", [list(texts), self._uri], {}
 
 
-class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
-    """A daemon that knows numbers of events, and whose sockets are closed in forked children."""
+@Pyro5.server.expose
+class DaemonInterface(Pyro5.server.DaemonObject):  # type: ignore[misc] # Pyro5 ships no types
+    """The object `Pyro.Daemon`, which doesn't tell which other objects there are."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def registered(self) -> list[str]:
+        """Return nothing."""
+        return []
+
+    def info(self) -> str:
+        """Return nothing that isn't known."""
+        return "a subscriber"
+
+
+class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
+    """A daemon for the event service alone, to which we have told the key.
+
+    It knows numbers of events, and its sockets are closed in forked children.
+    """
+
+    def __init__(self, key: str, **options: Any) -> None:
+        super().__init__(**options, interface=DaemonInterface)
+        self._key = key
         process.add_socket(self.transportServer.sock)
 
     def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: N802 - Pyro5's name
-        """Accept everybody, as Pyro5 does."""
+        """Accept who knows the key; raises PermissionError."""
+        if not (isinstance(data, str) and compare_digest(data.encode(), self._key.encode())):
+            raise PermissionError("only the event service may call this object")
         process.add_socket(conn.sock)
         return super().validateHandshake(conn, data)
 

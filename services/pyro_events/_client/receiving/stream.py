@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from pyro_events._client.condition import TimedOut
@@ -103,9 +103,17 @@ class Stream(Subscription):
         options = dict(self._options)
         if before is not None:
             options |= {"last": before.last, "last_incarnation": before.incarnation}
-        call: Call = ("attach", [self._id, subjects, patterns, options], {})
+
+        def attach() -> dict[str, Any]:
+            call: Call = ("attach", [self._id, subjects, patterns, options], {})
+            return cast("dict[str, Any]", self._request(calls, connection, call))
+
         try:
-            answer = self._request(calls, connection, call)
+            try:
+                answer = attach()
+            except PermissionError:  # we come from another address: another client, as it seems
+                self._id = uuid4().hex
+                answer = attach()
             last, subscribed = answer["next"] - 1, bool(subjects or patterns)
             gap = gap_on_attach(
                 before, answer, subscribed=subscribed, dismissed=self._take_dismissal()

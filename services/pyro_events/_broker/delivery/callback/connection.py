@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from Pyro5.core import URI
+
 from pyro_events._broker.delivery.callback import messages
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.dialer import Dial
 from pyro_events._broker.net.loop import Deadline
-from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted, plain
+from pyro_events._broker.snapshot.fields import Fields, Snapshotted, plain
 from pyro_events._protocol.numbering import is_numbered
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
@@ -18,10 +20,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from Pyro5.core import URI
-
     from pyro_events._broker.delivery.context import DeliveryContext
     from pyro_events._broker.settings import Settings
+    from pyro_events._broker.snapshot.model import Callee
     from pyro_events._broker.snapshot.transfer import SnapshotReader
 
 _MAX_GREETING = 1 << 20
@@ -55,19 +56,20 @@ class DaemonConnection(Snapshotted):
     SNAPSHOT: ClassVar = Fields(
         "packed", "greeted", "numbered",
         parts=("deadline", "retries", "_retry"),
-        init=("uri", "connection"),
-        uri=FieldCodec(lambda uri, _: str(uri)),
+        init=("callee", "connection"),
         methods=plain(frozenset),
     )  # fmt: skip
     TRANSIENT: ClassVar = (
         "owner", "_context",
+        "uri",  # the callee's
         "_dial",  # begun again in the next process
         "hangs_up",  # a matter of milliseconds
     )  # fmt: skip
 
-    def __init__(self, context: DeliveryContext[Any], uri: URI, owner: DaemonOwner) -> None:
+    def __init__(self, context: DeliveryContext[Any], callee: Callee, owner: DaemonOwner) -> None:
         self.owner = owner
-        self.uri = uri
+        self.callee = callee
+        self.uri = URI(callee.uri)
         self.connection: ServerConnection | None = None
         self.greeted = False
         self.packed = True
@@ -96,7 +98,7 @@ class DaemonConnection(Snapshotted):
         """Make the next attempt."""
         context = self._context
         self._dial = Dial(context.loop, context.settings.connect_timeout, self._dialled)
-        self._dial.to(self.uri, context.resolver)
+        self._dial.to(self.callee.address, self.uri.port)
 
     def expect_answer(self) -> None:
         """Close the connection unless an answer comes within `reply_timeout` seconds."""
@@ -179,8 +181,14 @@ class DaemonConnection(Snapshotted):
         if isinstance(outcome, OSError):
             self._lost(f"can't connect: {outcome.strerror or outcome}")
             return
+        if self.callee.user not in (None, self._context.owners.server_user(outcome)):
+            outcome.close()
+            self._lost("a process of another user listens there")
+            return
         self.connection = ServerConnection(self._context.loop, outcome, _MAX_GREETING, self)
-        self.connection.send(messages.greeting(self.uri.object, packed=self.packed))
+        self.connection.send(
+            messages.greeting(self.uri.object, self.callee.key, packed=self.packed)
+        )
         self.expect_answer()
 
     def _lost(self, reason: str) -> None:

@@ -8,9 +8,8 @@ from pyro_events._broker.delivery.callback.connection import DaemonConnection
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
 if TYPE_CHECKING:
-    from Pyro5.core import URI
-
     from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_events._broker.snapshot.model import Callee
     from pyro_wire.framing import Frame
 
 
@@ -27,13 +26,13 @@ class DisconnectNotifier(Snapshotted):
     def __init__(
         self,
         context: DeliveryContext[Any],
-        uri: URI,
+        callee: Callee,
         notice: dict[str, object],
         daemon: DaemonConnection | None = None,
     ) -> None:
         self._context = context
         self._notice = notice
-        self.daemon = daemon or DaemonConnection(context, uri, self)
+        self.daemon = daemon or DaemonConnection(context, callee, self)
         self.daemon.owner = self
         context.notifiers.add(self)
 

@@ -34,9 +34,12 @@ _UNSUPPORTED_NAME: Final = re.compile(UNSUPPORTED + r"(\S+)")
 _NO_TEXT: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
-def greeting(object_id: str, *, packed: bool) -> bytes:
-    """Return the CONNECT frame for that object, in msgpack if `packed`, else in serpent."""
-    number, data = _encode({"handshake": "hello", "object": object_id}, packed)
+def greeting(object_id: str, key: str | None, *, packed: bool) -> bytes:
+    """Return the CONNECT frame for that object, in msgpack if `packed`, else in serpent.
+
+    A helper's daemon wants to hear its `key`.
+    """
+    number, data = _encode({"handshake": key or "hello", "object": object_id}, packed)
     return framing.encode_frame(framing.CONNECT, number, 0, 0, data)
 
 

@@ -26,12 +26,11 @@ from pyro_wire import framing
 from pyro_wire.framing import Frame, ProtocolError
 
 if TYPE_CHECKING:
-    from Pyro5.core import URI
-
     from pyro_events._broker.delivery.context import DeliveryContext
     from pyro_events._broker.delivery.encoder import Group
     from pyro_events._broker.delivery.options import SubscriberOptions
-    from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
+    from pyro_events._broker.principal import Principal
+    from pyro_events._broker.snapshot.model import Callee, Kind, SubscriberSnapshot
     from pyro_events._protocol.event import Item
 
 _UNKNOWN = "DaemonError: unknown object"
@@ -45,7 +44,7 @@ class CallbackSubscriber(BrokerSubscriber):
     kind: ClassVar[Kind] = "callback"
 
     SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
-        "_proven", "_limit", "_seq", "_missing", "_series", "_settled",
+        "_proven", "_limit", "_seq", "_missing", "_series", "_settled", "_reached",
         parts=("_daemon", "_grace", "_error_log"),
         _staged=EVENTS,
         _unanswered=many(deque, InFlightBatch),
@@ -57,18 +56,20 @@ class CallbackSubscriber(BrokerSubscriber):
     )
     HANDOVER_ONLY: ClassVar = BrokerSubscriber.HANDOVER_ONLY | {
         "_missing",  # counted by `adopt`
+        "_reached",  # so it was when it was made
         "_proven", "_limit", "_seq", "_notices", "_error_log", "_grace",  # the connection ends
     }  # fmt: skip
 
     def __init__(
         self,
         context: DeliveryContext[BrokerSubscriber],
-        uri: URI,
+        callee: Callee,
+        owner: Principal,
         options: SubscriberOptions,
         slot: int | None = None,
     ) -> None:
-        super().__init__(context, str(uri), str(uri), options, slot)
-        self._daemon = DaemonConnection(context, uri, self)
+        super().__init__(context, callee.uri, callee.uri, owner, options, slot)
+        self._daemon = DaemonConnection(context, callee, self)
         self._proven = False
         """Whether the object has answered over this connection."""
         self._staged: list[Item] = []
@@ -89,6 +90,8 @@ class CallbackSubscriber(BrokerSubscriber):
         """Until it has subscribed again after a restart; before that nothing is sent."""
         self._missing = 0
         """Events of the last process that it may have got, or not."""
+        self._reached = False
+        """Whether it was connected to, or that has failed and was counted."""
         if slot is None:
             self._daemon.connect()
 
@@ -156,11 +159,11 @@ class CallbackSubscriber(BrokerSubscriber):
         }
         daemon = self._daemon
         if not daemon.greeted:
-            DisconnectNotifier(self.context, daemon.uri, notice).daemon.connect()
+            DisconnectNotifier(self.context, daemon.callee, notice).daemon.connect()
         elif self.aware:
             self._send_notice(notice)
             daemon.finish(f"dismissed: {reason}", self.context.settings.retry_for)
-            DisconnectNotifier(self.context, daemon.uri, notice, daemon)
+            DisconnectNotifier(self.context, daemon.callee, notice, daemon)
 
     def close(self) -> None:
         """Hang up, unless the subscriber still has to read why."""
@@ -168,6 +171,19 @@ class CallbackSubscriber(BrokerSubscriber):
         self._grace.cancel()
         if self._daemon.owner is self:
             self._daemon.close()
+
+    @property
+    def callee(self) -> Callee:
+        """Where it is called."""
+        return self._daemon.callee
+
+    def move(self, callee: Callee) -> None:
+        """Call it there from the next connection on; a key that isn't given again stays."""
+        self._daemon.callee = callee._replace(key=callee.key or self.callee.key)
+
+    def roster_entry(self) -> SubscriberSnapshot:
+        """Return what the roster records."""
+        return replace(super().roster_entry(), callee=self.callee)
 
     def configure(self, options: SubscriberOptions) -> None:
         """Change the options; the subscriber may know more classes than before."""
@@ -259,6 +275,7 @@ class CallbackSubscriber(BrokerSubscriber):
         if "event" not in self._daemon.methods:
             self.context.drop(self, "it has no exposed event method")
             return
+        self._reached = True
         self.context.record(self)  # now it is known whether it is aware
         self._proven = False
         while self._notices:
@@ -274,6 +291,9 @@ class CallbackSubscriber(BrokerSubscriber):
         self._unanswered.clear()
         if reason is None:
             return
+        if not self._reached:
+            self._reached = True
+            self.context.failures.failed(self.owner)
         self._unknown_classes.clear()  # another program may come at that address
         if self._daemon.retries.first:
             _log.info("subscriber %s: %s; trying again", self, reason)
