@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import json
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyroctl.core.instances import common_name
-from pyroctl.core.keys import keys_of
+from pyroctl.core.keys import keys_of, set_keys
 from pyroctl.core.names import name_server_of
 from pyroctl.core.spec import (
     PYTHON_NAMES,
@@ -155,7 +156,14 @@ def _arguments(options: Options) -> Iterator[str]:
             yield key.flag
         elif key.flag and value is not None and value is not False:
             values = value if isinstance(value, tuple) else (value,)
-            yield from (f"{key.flag}={text}" for text in values)
+            yield from (f"{key.flag}={_argument(each)}" for each in values)
+
+
+def _argument(value: object) -> object:
+    """Return what stands for a value on a command line: JSON for a table."""
+    if not is_dataclass(value):
+        return value
+    return json.dumps(set_keys(value), ensure_ascii=False)
 
 
 def _address(spec: ServiceSpec, context: LaunchContext) -> ListenAddress | None:

@@ -17,6 +17,7 @@ NEEDED: Mapping[str, str] = {
     "status": "view",
     "foresee": "view",
     "subscriptions": "view",
+    "may": "view",
     "eventservice": "view",
     "reexecuted": "view",
     "start": "operate",

@@ -60,10 +60,13 @@ def written(key: Key, value: Any) -> Any:
         case int() if key.type == "Umask":
             return f"{value:04o}"
         case tuple():
-            return [written_table(each) if is_dataclass(each) else each for each in value]
-    if not is_dataclass(value):
-        return value
-    return {name: each for name, each in written_table(value).items() if each is not None}
+            return [written(key, each) if is_dataclass(each) else each for each in value]
+    return set_keys(value) if is_dataclass(value) else value
+
+
+def set_keys(core: Any) -> dict[str, Any]:
+    """Return the keys of a table that have a value, as they would stand in TOML."""
+    return {name: each for name, each in written_table(core).items() if each is not None}
 
 
 def written_table(core: Any) -> dict[str, Any]:

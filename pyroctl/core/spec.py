@@ -60,6 +60,9 @@ Mode = Annotated[str, TypeName("Mode")]
 Regex = Annotated[str, TypeName("Regex")]
 Names = Annotated[tuple[str, ...], TypeName("Names")]
 Networks = Annotated[tuple[str, ...], TypeName("Networks")]
+Clients = Annotated[tuple[str, ...], TypeName("Clients")]
+SubjectPatterns = Annotated[tuple[str, ...], TypeName("SubjectPatterns")]
+Rights = Annotated[tuple[str, ...], TypeName("Rights")]
 Files = Annotated[tuple[str, ...], TypeName("Files")]
 ExitCodes = Annotated[tuple[int, ...], TypeName("ExitCodes")]
 Command = Annotated[tuple[str, ...], TypeName("Command")]
@@ -128,6 +131,18 @@ class NameServerOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleSpec:
+    """What some clients of an event service may publish, hear and ask for."""
+
+    client: Clients
+    """Names of certificates or secrets, `uid:N`, addresses, networks, or `anyone`."""
+    publish: SubjectPatterns = ()
+    subscribe: SubjectPatterns = ()
+    may: Rights | None = None
+    """None: all rights, but none for `anyone`."""
+
+
+@dataclass(frozen=True, slots=True)
 class EventServiceOptions:
     """Kind `eventservice`: hosted by `python -m pyro_events`."""
 
@@ -161,6 +176,8 @@ class EventServiceOptions:
     """Whether to accept marshal, with which a hostile client can crash the process."""
     ident_file: File | None = None
     """A file with the identification that clients must present."""
+    allow: Annotated[Live[tuple[RuleSpec, ...]], TypeName("Rules")] = ()
+    """What each client may do; the first rule for it decides. Without rules: everything."""
     ns: Address | None = None
     """A name server outside the deployment. None: the deployment's own."""
     on_restart: Annotated[Live[OnRestart], NO_FLAG] = "notify"

@@ -25,13 +25,15 @@ class GapNotice(TypedDict):
 
     kind: Literal["gap"]
     missed: int | None  # events; None if their number is unknown
-    reason: str  # full, restarted, expired, lost, undecodable or pattern
+    reason: str  # full, restarted, expired, lost, undecodable, pattern or rule
     uri: NotRequired[str]
     incarnation: NotRequired[str]
     subject: NotRequired[str]  # of an undecodable event
     detail: NotRequired[str]  # why it can't be decoded
     pattern: NotRequired[str]  # that took too long to match
     suspended: NotRequired[bool]  # whether that pattern is matched no more
+    subjects: NotRequired[list[str]]  # that a rule allows no more
+    patterns: NotRequired[list[str]]  # of which a rule allows less
 
 
 class ProxyNotice(TypedDict):

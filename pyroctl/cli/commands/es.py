@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HEAD = ("SUBSCRIBER", "KIND", "STATE", "QUEUED", "DELIVERED", "DROPPED", "SUBJECTS AND PATTERNS")
 
-command = cli.group("es", "Publish and print events, and list subscriptions.")
+command = cli.group("es", "Publish and print events, list subscriptions, explain rules.")
 service_option = click.option(
     "--service", metavar="NAME", help="Use this event service, if there are several."
 )
@@ -100,6 +100,31 @@ def subscriptions(app: App, *, service: str | None) -> Result:
     return Result(reply["data"])
 
 
+@cli.command("may")
+@click.argument("client")
+@click.argument("subject")
+@service_option
+def may(app: App, client: str, subject: str, *, service: str | None) -> Result:
+    """Show which rule decides what CLIENT may do about SUBJECT.
+
+    CLIENT is the name of a certificate or secret, uid:N, or an address.
+    """
+    reply = app.call("may", [service] if service else [], client=client, subject=subject)
+    data = reply["data"]
+    deciding = f"rule {data['rule']} decides" if data["rule"] else "no rule is for this client"
+    if data["rule"] == 0:
+        deciding = "there are no rules"
+    app.output.print(f"{client}: {deciding}")
+    for what in ("publish", "subscribe"):
+        verdict = data[what]
+        by = f", by {verdict['pattern']}" if verdict["pattern"] else ""
+        word = "may" if verdict["allowed"] else "may not"
+        app.output.print(f"  {word} {what} {printable(subject)}{by}")
+    if data["may"]:
+        app.output.print(f"  may {', '.join(data['may'])}")
+    return Result(data)
+
+
 @contextlib.contextmanager
 def _sigint_blocked() -> Iterator[None]:
     """Block Ctrl-C in the program started here until it can exit without a traceback."""
@@ -132,5 +157,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 publish.ignore_unknown_options = True  # a text may begin with a dash: -3
 
-for subcommand in (publish, listen, subscriptions):
+for subcommand in (publish, listen, subscriptions, may):
     command.add_command(subcommand)

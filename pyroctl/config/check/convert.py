@@ -15,6 +15,7 @@ from pyroctl.core.spec import (
     EventServiceOptions,
     LogSpec,
     NotifyReady,
+    RuleSpec,
     ServiceSpec,
     WatchdogSpec,
 )
@@ -78,6 +79,9 @@ _CONVERTERS: Mapping[str, Callable[[Any, str], Any]] = {
     "Files": lambda paths, directory: tuple(absolute(path, directory) for path in paths),
     "HostOrPath": lambda host, directory: _with_path(host, UNIX, directory),
     "Storage": lambda storage, directory: _with_path(storage, "sql:", directory),
+    "Rules": lambda tables, directory: tuple(
+        to_core(RuleSpec, table, directory) for table in tables
+    ),
     "Umask": lambda digits, _: int(digits, 8),
     "Allow": lambda tables, directory: tuple(
         to_core(AllowSpec, table, directory) for table in tables

@@ -34,6 +34,7 @@ from pyroctl.core.spec import (
     NameServerOptions,
     ObjectOptions,
     Readiness,
+    RuleSpec,
     ServiceSpec,
     WatchdogSpec,
 )
@@ -206,9 +207,16 @@ class NameServerTable(ServiceTable):
     """Kind `nameserver`."""
 
 
+@_declared_by(RuleSpec)
+class RuleTable(Table):
+    """One of `[[services.NAME.allow]]` of an event service."""
+
+
 @_declared_by(EventServiceOptions)
 class EventServiceTable(ServiceTable):
     """Kind `eventservice`."""
+
+    allow: Annotated[list[RuleTable], Field(description="list of tables")] = []
 
     @field_validator("port", check_fields=False)
     @classmethod

@@ -5,7 +5,7 @@ The description of each type is its name in the manual and in the JSON schema.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -63,6 +63,12 @@ Networks = Annotated[
     BeforeValidator(validators.one_or_more),
     _described("string or list of strings"),
 ]
+Clients = Annotated[list[Filled], _described("list of strings", min_length=1)]
+SubjectPatterns = Annotated[
+    list[Annotated[Filled, AfterValidator(validators.subject_pattern)]],
+    _described("list of strings"),
+]
+Rights = Annotated[list[Literal["callback", "subscriptions"]], _described("list of strings")]
 ExitCodes = Annotated[list[_ExitCode], _described("list of integers")]
 Files = Annotated[
     list[Filled],

@@ -200,6 +200,12 @@ def regex(value: str) -> str:
     return value
 
 
+def subject_pattern(value: str) -> str:
+    """Check a pattern of subjects, in which {client} stands for the client's name."""
+    regex(value.replace("{client}", "x"))
+    return value
+
+
 def words(value: Any) -> Any:
     """Split a string into words as a shell does."""
     if not isinstance(value, str):

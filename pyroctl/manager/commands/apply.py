@@ -11,6 +11,7 @@ from pyroctl.core.reload_plan import Action, reload_plan
 from pyroctl.core.state import SETTLED, USABLE, State
 from pyroctl.errors import NotEnded, PyroctlError, ServiceFailed, ShuttingDown
 from pyroctl.manager.commands import operations
+from pyroctl.manager.commands.event_rules import adopt_rules
 from pyroctl.manager.commands.reload import TROUBLED, present
 from pyroctl.manager.commands.restarts import IN_BETWEEN
 from pyroctl.manager.commands.starting import start_all
@@ -165,7 +166,9 @@ class _Steps:
                 if step.action is Action.REMOVE:
                     await take_down(supervisor.units[step.service], self._progress)
             before = operations.processes(supervisor)
+            old = supervisor.deployment.services
             supervisor.apply(new)
+            self.failures |= await adopt_rules(supervisor, old)
             for step in steps:
                 if supervisor.closing:
                     raise ShuttingDown

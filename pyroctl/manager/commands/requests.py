@@ -74,6 +74,7 @@ class Requests:
             "shutdown": self._shut_down,
             "foresee": self._assess_impact,
             "subscriptions": self._subscriptions,
+            "may": self._may,
             "eventservice": self._event_service_address,
             "reexecuted": self._reexecuted,
         }
@@ -174,6 +175,15 @@ class Requests:
             ) from None
         data = {"service": unit.name, "subscriptions": rows}
         return {"data": data, "errors": [], "exit_code": 0}
+
+    async def _may(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        """Return what a client may do about a subject, and which rule decides."""
+        unit = self._supervisor.event_service(names)
+        try:
+            found = await unit.ask("may", client=args.get("client"), subject=args.get("subject"))
+        except OSError as error:
+            raise PyroctlError(f"{unit.name} doesn't tell: {error}", service=unit.name) from None
+        return {"data": {"service": unit.name, **found}, "errors": [], "exit_code": 0}
 
     async def _event_service_address(
         self, names: Sequence[str], args: Message, send: Send

@@ -20,6 +20,7 @@ from pyro_events._broker.errors import ServiceFault
 from pyro_events._broker.net.loop import READ, WRITE
 from pyro_events._broker.recovery.handover import FORMAT, Failed, HandoverOffer
 from pyro_events._broker.registration import Registration
+from pyro_events._broker.rules import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,9 +160,11 @@ class EventServiceProcess:
             "subscriptions": self._engine.subscriptions,
             "ping": lambda: {"incarnation": self._engine.incarnation},
             "returned": lambda: self._returned(get("wait")),
+            "may": lambda: self._engine.may(str(get("client")), str(get("subject"))),
         }
         commands: dict[str, Callable[[], object]] = {
             "publish": lambda: self._publish(get("events")),
+            "allow": lambda: self._allow(get("rules")),
             "register": lambda: self._register(str(get("ns") or "") or None),
             "retire": lambda: self._retire(str(get("reason") or "restart")),
             "offer_handover": lambda: self._offer_handover(str(get("path"))),
@@ -185,6 +188,14 @@ class EventServiceProcess:
                 except (TypeError, ValueError) as error:
                     refused.append(str(error))
         return {"refused": refused}
+
+    def _allow(self, tables: object) -> object:
+        """Replace the rules about clients."""
+        try:
+            rules = [Rule.of(table) for table in tables] if isinstance(tables, list) else []
+        except ValueError as error:
+            raise AskRefused(str(error)) from None
+        return {"narrowed": self._engine.allow(rules)}
 
     def _returned(self, wait: object) -> object:
         """Report which subscribers are back after a restart, within `wait` seconds."""

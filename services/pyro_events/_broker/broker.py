@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from Pyro5.errors import PyroError
 
+from pyro_events._broker.access import Access
 from pyro_events._broker.callback_guard import CallbackGuard
 from pyro_events._broker.compiler import PatternCompiler
 from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
@@ -82,7 +83,7 @@ class Broker(Snapshotted):
         "loop", "settings", "identity", "version", "store",
         "rejections",  # the engine's
         "router", "counters",  # the context's
-        "compiler", "guard",  # they have nothing to do when the broker is quiescent
+        "access", "compiler", "guard",  # they have nothing to do when the broker is quiescent
         "_held",  # it follows from the subscribers
         "_last_publish",  # a matter of milliseconds
     )  # fmt: skip
@@ -120,6 +121,7 @@ class Broker(Snapshotted):
             drop=self.drop, record=self.record, flush_if_idle=self._flush_if_idle,
             shared_room=SharedRoom(settings.max_queued_bytes),
         )  # fmt: skip
+        self.access = Access(settings.allow, self.router)
         self.compiler = PatternCompiler(loop, self.router.compiled)
         self.guard = CallbackGuard(self.context, resolver)
         self.counters = self.context.counters

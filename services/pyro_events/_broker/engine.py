@@ -26,6 +26,7 @@ from pyro_events._broker.rpc.arguments import make_items
 from pyro_events._broker.rpc.remote import remote_objects
 from pyro_events._broker.rpc.session import Door, Session
 from pyro_events._broker.rpc.targets import is_loopback
+from pyro_events._broker.rules import named
 from pyro_events._broker.shutdown import DrainAndSave, Shutdown
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._broker.snapshot.model import BrokerSnapshot, lost_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from pyro_events._broker.principal import Principal
     from pyro_events._broker.recovery.handover import ReceivedHandover
+    from pyro_events._broker.rules import Rule
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import LostSubscriber
     from pyro_events._broker.snapshot.transfer import SnapshotReader
@@ -315,6 +317,14 @@ class Engine(Snapshotted):
             refusals=self._rejections.as_dict(),
             uptime_s=time.monotonic() - self._started,
         )
+
+    def allow(self, rules: Sequence[Rule]) -> int:
+        """Replace the rules; return how many subscribers get less now. For the loop's thread."""
+        return self.broker.access.change(rules, self.broker.subscribers())
+
+    def may(self, client: str, subject: str) -> dict[str, object]:
+        """Return what a client may do about a subject, and the number of the rule that decides."""
+        return self.broker.access.explain(named(client), subject)
 
     def subscriptions(self) -> list[SubscriberInfo]:
         """Return what the remote method of that name returns to the manager, in the same way."""

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from pyro_events._broker.rules import NotAllowed
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.subjects import ReservedSubject
@@ -34,10 +35,11 @@ LIMITS: Final = (
     "publishers_per_connection",
     "queue_bytes",
     "reserved",
+    "rule",
     "trusted",
 )
-"""The reasons for rejections: settings, `owner` for what belongs to another client, and `reserved`
-for subjects of the manager."""
+"""The reasons for rejections: settings, `owner` for what belongs to another client, `reserved` for
+subjects of the manager, and `rule` for what no rule allows."""
 
 
 class RejectionCounters(Snapshotted):
@@ -56,6 +58,8 @@ class RejectionCounters(Snapshotted):
             self.add(error.limit, 1)
         elif isinstance(error, ReservedSubject):
             self.add("reserved", 1)
+        elif isinstance(error, NotAllowed):
+            self.add("rule", 1)
         elif isinstance(error, PermissionError):
             self.add("owner", 1)
 

@@ -95,6 +95,7 @@ class Router(Generic[K]):
         self._owner_charges = Charges(OWNER_LIMIT)
         self.notices: list[PatternNotice[K]] = []
         """What subscribers have to know; see `take_notices`."""
+        self._hears: Callable[[K, str], bool] | None = None
         self._arrivals = 0
         self._generation = 0
         self._cache: OrderedDict[str, tuple[int, Targets[K]]] = OrderedDict()
@@ -149,6 +150,11 @@ class Router(Generic[K]):
         self.notices = [notice for notice in self.notices if notice.key != key]
         self._generation += 1
 
+    def filter_by(self, hears: Callable[[K, str], bool] | None) -> None:
+        """Leave out keys for which `hears(key, subject)` is false; None: nobody."""
+        self._hears = hears
+        self._generation += 1
+
     def set_once(self, key: K, once: bool) -> None:
         """Set whether `key` gets only one copy of an event, however many subscriptions match."""
         self._member(key).once = once
@@ -175,6 +181,8 @@ class Router(Generic[K]):
     def _find(self, name: str, *, remember: bool = True) -> Targets[K]:
         generation = self._generation
         copies, complete = self._match(name)
+        if (hears := self._hears) is not None:
+            copies = {key: count for key, count in copies.items() if hears(key, name)}
         members = self._members
         found = tuple(
             (key, 1 if members[key].once else copies[key])

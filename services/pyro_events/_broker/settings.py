@@ -15,6 +15,7 @@ from pyro_child.options import (
     check_options,
     option,
 )
+from pyro_events._broker.rules import Rule
 from pyro_events._protocol.pressure import PATIENCE, check_when_full
 from pyro_events.types import WhenFull
 
@@ -53,6 +54,16 @@ def check_network(text: object) -> None:
         ip_network(str(text))
     except ValueError as error:
         raise ValueError(f"not an address such as 10.0.0.7 or 10.0.0.0/24: {error}") from None
+
+
+def _rule(text: str) -> Rule:
+    """Return a rule from the command line."""
+    from argparse import ArgumentTypeError  # noqa: PLC0415 - not for a service in a program
+
+    try:
+        return Rule.parse(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +135,12 @@ class BrokerOptions:
         False,
         "accept the marshal serializer, with which a hostile client can crash the process",
         group="limits",
+    )
+    allow: tuple[Rule, ...] = option(
+        (),
+        "what some clients may publish, hear and ask for; the first rule for a client decides",
+        type=_rule,
+        metavar="JSON",
     )
     socket_mode: int = option(0o600, "permissions of the Unix socket, octal", unit=MODE)
 

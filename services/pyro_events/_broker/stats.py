@@ -69,8 +69,12 @@ def statistics(
 def subscriptions(broker: Broker, viewer: Principal | None = None) -> list[SubscriberInfo]:
     """Return every subscriber with its subscriptions, as it wrote them.
 
-    Of URIs, a client sees those of its own subscribers.
+    Of URIs, a client sees those of its own subscribers, or all with the right `subscriptions`.
     """
+    if viewer is not None:
+        permissions = broker.access.of(viewer)
+        if permissions is not None and permissions.has("subscriptions"):
+            viewer = None
     return [_describe(broker, viewer, subscriber) for subscriber in broker.subscribers()]
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pyro_events._client.calls import encode_call, outcome
@@ -27,7 +27,7 @@ from pyro_events.errors import Closed, EventServiceError, NotPublished, Unreacha
 from pyro_wire.framing import RESULT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
     from pyro_events._client.connection import Connection
     from pyro_events._client.names import Service
@@ -247,6 +247,7 @@ class Sender:
                     error = nonsense
             if error is None:
                 self._outbox.acknowledge(number)
+                rejected, error = self._settle_refused(answer[2:])
             else:
                 rejected = self._settle_rejected(self._outbox.reject(first), error)
             del self._calls[frame.seq]
@@ -364,13 +365,25 @@ class Sender:
             f"the event service did not take the event within {timeout:g} s; {state}: {reason}"
         )
 
+    def _settle_refused(self, rest: Sequence[Any]) -> tuple[int, Exception | None]:
+        """Note which events of a batch no rule allows: their numbers, and the reason."""
+        if not rest:
+            return 0, None
+        numbers, reason = rest
+        error = PermissionError(reason)
+        self._outbox.acknowledged -= len(numbers)
+        return self._note_rejected(numbers, error), error
+
     def _settle_rejected(self, batch: Batch | None, error: Exception) -> int:
         """Note why these events were rejected; return how many of them nobody waits for."""
         if batch is None:
             return 0
-        self._counts["failed"] += len(batch.entries)
+        return self._note_rejected(range(batch.first, batch.last + 1), error)
+
+    def _note_rejected(self, numbers: Collection[int], error: Exception) -> int:
+        self._counts["failed"] += len(numbers)
         posted = 0
-        for number in range(batch.first, batch.last + 1):
+        for number in numbers:
             if number in self._awaited:
                 self._awaited[number] = error
             else:

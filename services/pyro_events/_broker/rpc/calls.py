@@ -111,6 +111,8 @@ def portable(error: Exception) -> Exception:
         return error
     if isinstance(error, ValueError):
         return ValueError(str(error))
+    if isinstance(error, PermissionError):
+        return PermissionError(str(error))
     substitute: Exception = errors.PyroError(describe(error))
     return substitute
 

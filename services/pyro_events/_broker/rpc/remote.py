@@ -82,6 +82,7 @@ class EventServiceObject:
         self._statistics = statistics
         self._settings = broker.settings
         self._router = broker.router
+        self._access = broker.access
         self._compile = broker.compiler.compile
 
     # For every Pyro5 proxy
@@ -89,6 +90,7 @@ class EventServiceObject:
     def publish(self, session: Session, subjects: object, message: object) -> object:
         """Send one event per subject to all subscribers that want it."""
         texts = check_publishable(subjects)
+        self._access.check_publishing(session.principal, texts)
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
         return self._broker.publish(items, session.patience)
 
@@ -98,6 +100,8 @@ class EventServiceObject:
         """Call the subscriber's `event` for events about these subjects."""
         uri, key, wanted = _callback_of(session, subscriber, options)
         texts = check_subjects(subjects)
+        self._access.check_right(session.principal, "callback")
+        self._access.check_hearing(session.principal, texts)
         self._check_room(session, self._callback(session, uri), texts)
         return self._broker.guard.admit(
             session, uri, key, lambda callee: self._subscribe(session, callee, wanted, texts)
@@ -109,6 +113,7 @@ class EventServiceObject:
         """Call the subscriber's `event` for events whose subject matches one of the patterns."""
         texts = check_pattern_texts(patterns)
         uri, key, wanted = _callback_of(session, subscriber, options)
+        self._access.check_right(session.principal, "callback")
         self._check_room(session, self._callback(session, uri), patterns=texts)
 
         def compile_for(callee: Callee) -> object:
@@ -141,22 +146,33 @@ class EventServiceObject:
     def publish_batch(
         self, session: Session, publisher_id: object, first_seq: object, batch: object
     ) -> object:
-        """Publish many; those with a number that this publisher has used before are skipped."""
+        """Publish many; those with a number that this publisher has used before are skipped.
+
+        Those with a subject that no rule allows are refused, each as a whole. The answer has the
+        last number and, if any were refused, their numbers and the reason.
+        """
         number = check_number("first_seq", first_seq)
         limit = self._settings.queue_bytes
         items = batch_items(batch, limit)
         assert isinstance(batch, list)
         name = check_id("publisher_id", publisher_id)
         publisher = session.publishers.get(session.principal, name)
+        refused = self._access.refused(session.principal, batch)
 
         def start() -> PendingResult:
             known = publisher.repeated(number, len(batch))
             publisher.last = max(number + len(batch) - 1, publisher.last or 0)
-            new = batch_items(batch[known:], limit) if known else items
+            new = items
+            if known or refused:
+                rest = [each for at, each in enumerate(batch) if at >= known and at not in refused]
+                new = batch_items(rest, limit)
             return self._broker.publish(new, session.patience, publisher)
 
         def answer() -> list[object]:
-            return [self._broker.identity["incarnation"], publisher.last]
+            found: list[object] = [self._broker.identity["incarnation"], publisher.last]
+            if refused:
+                found += [[number + at for at in refused], next(iter(refused.values()))]
+            return found
 
         taken = publisher.in_turn(start)
         return answer() if taken.done else taken.then(answer)
@@ -181,6 +197,8 @@ class EventServiceObject:
         name = check_id("name", given.pop("name", None) or f"stream-{short_hash(subscriber_id)}")
         wanted = SubscriberOptions(**given)
         session.check_no_stream()
+        if before is None:  # one that comes back keeps what the rules have taken from it
+            self._access.check_hearing(session.principal, texts)
         streams = self._broker.streams
         known = _owned(session, streams.get(subscriber_id), "the id of the stream")
         self._check_room(session, known, texts, pattern_texts, instead=True)
@@ -221,6 +239,7 @@ class EventServiceObject:
         texts = check_subjects(subjects) if subjects else ()
         pattern_texts = check_pattern_texts(patterns) if patterns else ()
         wanted = SubscriberOptions(once=once)  # type: ignore[arg-type] # it checks what clients send
+        self._access.check_hearing(session.principal, texts)
         self._check_room(session, _stream_of(session), texts, pattern_texts)
 
         def subscribe(compiled: Sequence[Pattern]) -> None:

@@ -247,6 +247,8 @@ class Subscription:
             self._dismissed = True
         elif kind == "pattern":
             self._put_gap({"missed": None, **notice, "reason": "pattern"})
+        elif kind == "rule":
+            self._put_gap({"missed": None, **notice, "reason": "rule"})
         elif kind == "gap":
             self._put_gap(notice)
 
