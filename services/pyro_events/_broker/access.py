@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyro_events._broker.rules import RIGHTS, NotAllowed, Rules
+from pyro_events._broker.rules import EVERYTHING, RIGHTS, NotAllowed, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -94,7 +94,7 @@ class Access:
     def _tell(self, subscriber: BrokerSubscriber, before: Rules) -> bool:
         """Notify a subscriber of what it may get no more.
 
-        Which subjects of a pattern those are can't be told, only that what it may hear differs.
+        Which subjects of a pattern those are can't be told, only that a rule allows other patterns.
         """
         now = self.of(subscriber.owner)
         if now is None:
@@ -106,7 +106,8 @@ class Access:
             for subject in subjects
             if not now.may_hear(subject) and (old is None or old.may_hear(subject))
         ]
-        narrowed = patterns if old is None or set(old.heard) - set(now.heard) else []
+        same = EVERYTHING in now.heard or (old is not None and set(old.heard) <= set(now.heard))
+        narrowed = [] if same else patterns
         if lost or narrowed:
             subscriber.notify({"kind": "rule", "subjects": lost, "patterns": narrowed})
         return bool(lost or narrowed)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ANYONE: Final = "anyone"
 RIGHTS: Final = frozenset({"callback", "subscriptions"})
 """To have the event service connect to a subscriber, and to see everybody's subscriptions."""
+EVERYTHING: Final = ".*"
+"""The usual pattern of all subjects."""
 _CLIENT: Final = "{client}"
 _USER: Final = "uid:"
 _REMEMBERED: Final = 10_000

@@ -164,6 +164,7 @@ class EventServiceObject:
             publisher.last = max(number + len(batch) - 1, publisher.last or 0)
             new = items
             if known or refused:
+                self._broker.rejections.add("rule", sum(1 for at in refused if at >= known))
                 rest = [each for at, each in enumerate(batch) if at >= known and at not in refused]
                 new = batch_items(rest, limit)
             return self._broker.publish(new, session.patience, publisher)
