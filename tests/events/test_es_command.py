@@ -291,7 +291,7 @@ def test_logging(process: Start) -> None:
             remote.publish("a", 1)
         es.signal(signal.SIGTERM)
     assert quiet.end()[2] == ""
-    assert "127.0.0.1" in verbose.end()[2]
+    assert f"client uid:{os.getuid()}: " in verbose.end()[2]
 
 
 @pytest.mark.parametrize("managed", [False, True])
