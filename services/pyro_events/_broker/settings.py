@@ -16,6 +16,7 @@ from pyro_child.options import (
     option,
 )
 from pyro_events._protocol.pressure import PATIENCE, check_when_full
+from pyro_events.ident import parse_ident
 from pyro_events.types import WhenFull
 
 MIB: Final = 1 << 20
@@ -42,8 +43,8 @@ class BrokerOptions:
     """
 
     ident: str | None = None
-    """The identification that clients must present. `es` reads it from a file: a command line is
-    visible to all users of the machine."""
+    """The secrets of which clients must have one; see `pyro_events.ident`. `es` reads them from a
+    file: a command line is visible to all users of the machine."""
     queue_size: int = option(
         10_000,
         "events for one subscriber that may wait or be on their way",
@@ -100,8 +101,10 @@ class BrokerOptions:
     socket_mode: int = option(0o600, "permissions of the Unix socket, octal", unit=MODE)
 
     def __post_init__(self) -> None:
-        """Check the bounds."""
+        """Check the bounds, and that the identification is one."""
         check_when_full(self.when_full)
+        if self.ident is not None:
+            parse_ident(self.ident)
         check_options(self, BrokerOptions)
 
 

@@ -11,6 +11,7 @@ import struct
 from typing import Any
 
 from pyro_events._broker.errors import AddressUnusable
+from pyro_wire import challenge
 
 _BACKLOG = 512
 UNIX = "./u:"
@@ -119,6 +120,12 @@ def user_id(sock: socket.socket) -> str:
     """Return who is at the other end of a Unix socket, as "uid:1000"."""
     _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return f"uid:{uid}"
+
+
+def endpoint(sock: socket.socket) -> str:
+    """Return where a client's connection ends, as in greetings; see `pyro_wire.challenge`."""
+    address = sock.getsockname()
+    return challenge.location(address if isinstance(address, tuple) else os.path.realpath(address))
 
 
 def location(host: str, sock: socket.socket) -> str:
