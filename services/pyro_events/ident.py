@@ -27,6 +27,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 """As in certificates."""
 _READABLE_BY_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _HANDSHAKE: Final = "_pyroHandshake"
+_UNIX: Final = "./u:"
 _log = logging.getLogger(__name__)
 
 P = TypeVar("P")
@@ -115,17 +116,18 @@ def identified(proxy: P, ident: str, *, location: str | None = None) -> P:
     pickled or sent elsewhere leaves the secret here. The event service is not asked for a proof; a
     false one learns nothing from the greeting.
 
-    A greeting is for one address, that of the proxy's URI. If the event service itself is at
-    another one, because an address translation, a container's port or a tunnel is between, give it
-    as `location`: "192.168.1.5:9099". Raises TypeError or ValueError for a bad `ident`.
+    A greeting is for one address, that of the proxy's URI. The argument `location` replaces it if
+    the event service itself is at another one, because an address translation, a container's port
+    or a tunnel is between: "192.168.1.5:9099". Raises TypeError or ValueError for a bad argument.
     """
     secret = own_secret(ident)
+    place = None if location is None else _location(location)
     kind = type(proxy)
     if not issubclass(kind, _Identified):
         names = {"__module__": kind.__module__, "_stock": kind}
         own = type(kind.__name__, (_Identified, kind), names)
         object.__setattr__(proxy, "__class__", own)
-    vars(proxy)[_HANDSHAKE] = _Greeter(secret, location)
+    vars(proxy)[_HANDSHAKE] = _Greeter(secret, place)
     return proxy
 
 
@@ -146,7 +148,7 @@ class _Greeter:
             now=time.time(),
             nonce=secrets.token_hex(challenge.NONCE_SIZE),
             object_id=found.object,
-            location=_location(self.location) if self.location else _peer(found),
+            location=self.location or _peer(found),
         )
 
 
@@ -192,8 +194,11 @@ def _peer(uri: Any) -> str:
 
 
 def _location(text: str) -> str:
+    """Return the location that is written as in a URI; raises ValueError."""
+    if text.startswith(_UNIX):
+        return text.removeprefix(_UNIX)
     host, _, port = text.rpartition(":")
-    return challenge.location((host.strip("[]"), port)) if host != "." else text[len("./u:") :]
+    return challenge.location((host.strip("[]"), int(port)))
 
 
 def _is_name(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Who comes in: the first words of clients, before they are accepted.
+"""The first words of clients, before they are accepted.
 
 `pyro_wire.challenge` has the conversation in which a helper and the service identify themselves.
 """
