@@ -216,7 +216,7 @@ def _visits(visitors: int, *, roster: bool) -> float:
 
 def _visit(number: int) -> bytes:
     """Return what a stream sends that is attached and detached at once."""
-    greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
+    greeting = {"pyro_events": 2, "role": "subscriber"}
     hello = msgpack.packb({"handshake": greeting, "object": EVENTSERVICE_NAME})
     params = [f"visitor {number}", [f"visits.{number}"], [], {}]
     return (

@@ -14,6 +14,7 @@ from pyro_wire.environment import import_pyro5
 
 if TYPE_CHECKING:
     from pyro_events.async_subscriber import AsyncSubscriber
+    from pyro_events.ident import identified
     from pyro_events.publisher import Publisher
     from pyro_events.reconnecting import ReconnectingProxy
     from pyro_events.service import EventService
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVENTSERVICE_NAME", "AsyncSubscriber", "Event", "EventService", "Publisher",
-    "ReconnectingProxy", "Subscriber",
+    "ReconnectingProxy", "Subscriber", "identified",
 ]  # fmt: skip
 
 import_pyro5()
@@ -34,6 +35,7 @@ _MODULES = {
     "Publisher": "pyro_events.publisher",
     "ReconnectingProxy": "pyro_events.reconnecting",
     "Subscriber": "pyro_events.subscriber",
+    "identified": "pyro_events.ident",
 }
 
 

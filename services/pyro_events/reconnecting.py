@@ -23,6 +23,7 @@ from pyro_events._client.waker import Stopped, Waker
 from pyro_events._protocol.subjects import check_encodable
 from pyro_events._service_events import LifeCycle
 from pyro_events.errors import Closed, EventServiceError, OutcomeUnknown, Unreachable
+from pyro_events.ident import own_secret
 from pyro_events.types import ProxyStatistics
 from pyro_wire.backoff import Backoff
 
@@ -53,7 +54,8 @@ class ReconnectingProxy(Closeable):
     connection breaks after a call was sent, the call may or may not have been executed: it is sent
     again if its method is among the `repeatable`, otherwise it raises `OutcomeUnknown` (both of
     `pyro_events.errors`). `timeout` is how many seconds an answer may take (None: Pyro5's
-    COMMTIMEOUT); `handshake` and `serializer` are as in Pyro5. With `broadcast` a name
+    COMMTIMEOUT); `handshake` and `serializer` are as in Pyro5, `ident` is for an event service, as
+    of `pyro_events.identified`. With `broadcast` a name
     server that isn't at NS_HOST is searched in the network. With `events`, a `LifeCycle` or the
     URI of an event service, the manager's state events show when a service has gone or is back.
 
@@ -72,6 +74,7 @@ class ReconnectingProxy(Closeable):
         patience: float = PATIENCE,
         timeout: float | None = None,
         handshake: Any = None,
+        ident: str | None = None,
         serializer: str | None = None,
         broadcast: bool = False,
         events: LifeCycle | str | None = None,
@@ -86,7 +89,9 @@ class ReconnectingProxy(Closeable):
             _check_seconds("timeout", timeout)
         if serializer is not None and serializer not in serializers:
             raise ValueError(f"serializer must be one of {', '.join(serializers)}: {serializer!r}")
-        self._options = ProxyOptions(handshake, serializer, timeout)
+        if ident is not None:
+            own_secret(ident)
+        self._options = ProxyOptions(handshake, serializer, timeout, ident)
         self._clock = clock
         self._chance = chance
         self._pool = Pool()

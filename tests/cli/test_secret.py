@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+from Pyro5.api import Proxy
+from Pyro5.errors import CommunicationError
+
+from pyro_events import identified
 from pyro_events.ident import read_ident
 
 if TYPE_CHECKING:
@@ -65,4 +70,51 @@ def test_a_secret_is_on_no_command_line(deployment: Deployment) -> None:
         assert [line for line in lines if "--ident-file" in line]
         assert not [line for line in lines if secret in line]
         deployment.run("es", "publish", "a", "b")
+        assert listening.wait(20) == 0
+
+
+def test_a_secret_of_one_client(deployment: Deployment) -> None:
+    """It has the client's name, and is appended to the file of the service, whose mode stays."""
+    deployment.run("secret", "new")
+    service, camera = deployment.root / "es.secret", deployment.root / "camera"
+    service.write_text(service.read_text().strip())
+    service.chmod(0o640)
+    options = ("secret", "new", "--name", "camera-2", "--into", str(service), str(camera))
+    done = deployment.run(*options)
+    first, second = service.read_text().splitlines()
+    assert camera.read_text() == f"{second}\n"
+    assert second.startswith("camera-2 ")
+    assert second.split()[1] not in done.stdout + done.stderr
+    assert camera.stat().st_mode & 0o777 == 0o600
+    assert service.stat().st_mode & 0o777 == 0o640
+    refused = deployment.run(*options[:-1], "other", code=1).stderr
+    assert "has a secret for camera-2 already" in refused
+    assert not (deployment.root / "other").exists()
+    shared = deployment.run("secret", "new", "--into", str(service), "other", code=1).stderr
+    assert "has a secret without a name already" in shared
+    assert service.read_text().splitlines() == [first, second]
+    deployment.run("secret", "new", "--name", "a b", "other", code=2)
+    absent = deployment.run("secret", "new", "--into", "absent", "other", code=1).stderr
+    assert "cannot read absent" in absent
+
+
+def test_a_deployment_with_an_identification(deployment: Deployment) -> None:
+    """Everything of ours works with it: the commands, the name server, a stock proxy, a restart."""
+    deployment.configure(f'{ES}on_restart = "handover"\n')
+    deployment.run("secret", "new")
+    service, stage = deployment.root / "es.secret", deployment.root / "stage"
+    deployment.run("start")
+    uri = deployment.service("es")["uri"]
+    with deployment.popen("es", "listen", "--count", "2") as listening:
+        while not deployment.json("es", "subscriptions")["data"]["subscriptions"]:
+            pass
+        deployment.run("es", "publish", "a", "b")
+        deployment.run("secret", "new", "--name", "stage", "--into", str(service), str(stage))
+        with Proxy(uri) as unknown, pytest.raises(CommunicationError, match="identified"):
+            unknown.publish("a", 1)
+        with Proxy(uri) as es, pytest.raises(CommunicationError, match="wrong identification"):
+            identified(es, read_ident(str(stage))).publish("a", 1)
+        deployment.run("restart", "es")
+        with Proxy(uri) as es:
+            identified(es, read_ident(str(stage))).publish("a", 2)
         assert listening.wait(20) == 0

@@ -15,6 +15,7 @@ from Pyro5.serializers import serializers_by_id
 from pyro_events import Subscriber
 from pyro_events._client import condition, sender
 from pyro_wire import framing
+from pyro_wire.challenge import Challenge
 from tests.harness import eventually
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ class FakeES:
         self.incarnation = incarnation
         self.greeting: Any = None
         self.on_batch: Callable[[list[Any]], str | Exception] = lambda _batch: "ack"
-        self.answers: dict[str, Any] = {"detach": None, "stream_subscribe": None}
+        self.answers: dict[str, Any] = {
+            "authenticate": None, "detach": None, "stream_subscribe": None,
+        }  # fmt: skip
+        self.hellos: list[Any] = []
         self.calls: list[tuple[str, list[Any]]] = []
         self.taken: list[Any] = []
         self.acks: list[int] = []
@@ -118,16 +122,15 @@ class FakeES:
 
     def _greet(self, connection: socket.socket, frame: framing.Frame) -> bool:
         hello = msgpack.unpackb(frame.data)["handshake"]
-        allowed = self.ident in (None, hello["ident"])
-        about = {"pyro_events": 1, "incarnation": self.incarnation, "version": "0"}
-        data = (
-            {"handshake": self.greeting or about, "meta": {}} if allowed else "wrong identification"
-        )
-        kind = framing.CONNECTOK if allowed else framing.CONNECTFAIL
-        connection.sendall(framing.encode_frame(kind, 4, 0, 0, _msgpack.dumps(data)))
-        if allowed:
-            self.connections.append(connection)
-        return allowed
+        about = {"pyro_events": 2, "incarnation": self.incarnation, "version": "0"}
+        if self.ident is not None:
+            begun = Challenge("", hello["nonce"], "b" * 64, self.incarnation)
+            about |= {"nonce": "b" * 64, "proof": begun.server_proof(self.ident.encode())}
+        data = {"handshake": self.greeting or about, "meta": {}}
+        self.hellos.append(hello)
+        connection.sendall(framing.encode_frame(framing.CONNECTOK, 4, 0, 0, _msgpack.dumps(data)))
+        self.connections.append(connection)
+        return True
 
     def _answer(
         self, connection: socket.socket, frame: framing.Frame, method: str, params: list[Any]

@@ -25,7 +25,9 @@ from Pyro5.serializers import serializers_by_id
 from pyro_events._broker.engine import Engine
 from pyro_events._broker.settings import Settings
 from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_events.ident import identified, own_secret
 from pyro_wire import framing
+from pyro_wire.challenge import Challenge
 from tests.harness import eventually, is_alive
 
 if TYPE_CHECKING:
@@ -138,10 +140,14 @@ class StockDaemon:
 
 
 @contextmanager
-def proxy(uri: str, serializer: str = "serpent", handshake: object = "hello") -> Iterator[Any]:
+def proxy(
+    uri: str, serializer: str = "serpent", handshake: object = "hello", ident: str | None = None
+) -> Iterator[Any]:
     with Pyro5.api.Proxy(uri) as made:
         made._pyroSerializer = serializer
         made._pyroHandshake = handshake
+        if ident is not None:
+            identified(made, ident)
         made._pyroTimeout = 20
         yield made
 
@@ -181,11 +187,35 @@ class WireClient:
         return found
 
     def greet(self, data: object = None, target: str = EVENTSERVICE_NAME) -> framing.Frame:
-        greeting = data or {"pyro_events": 1, "role": "subscriber", "ident": None}
+        greeting = data or {"pyro_events": 2, "role": "subscriber"}
         self.send(framing.CONNECT, msgpack.packb({"handshake": greeting, "object": target}))
         answer = self.frame()
         assert answer is not None
         return answer
+
+    def identify(self, ident: str, **wishes: object) -> framing.Frame:
+        """Greet, and prove to have the identification; return the last answer."""
+        begun, key = self.ask_challenge(ident, **wishes)
+        return self.prove(begun.client_proof(key))
+
+    def ask_challenge(self, ident: str, **wishes: object) -> tuple[Challenge, bytes]:
+        """Greet; return what is to be proved, and the key."""
+        secret = own_secret(ident)
+        hello = {"pyro_events": 2, "role": "subscriber", "name": secret.name, "nonce": "a" * 64}
+        answer = self.greet(hello | wishes)
+        assert answer.type == framing.CONNECTOK, answer.data
+        told = msgpack.unpackb(answer.data)["handshake"]
+        begun = Challenge(secret.name, "a" * 64, told["nonce"], told["incarnation"])
+        assert told["proof"] == begun.server_proof(secret.key)
+        return begun, secret.key
+
+    def prove(self, proof: object) -> framing.Frame:
+        """Send a proof; return the answer."""
+        data = msgpack.packb([EVENTSERVICE_NAME, "authenticate", [proof], {}])
+        self.send(framing.INVOKE, data)
+        found = self.frame()
+        assert found is not None
+        return found
 
     def start(self, method: str, *args: object, flags: int = 0) -> int:
         seq = next(self.seqs)

@@ -56,18 +56,29 @@ def test_the_slow_handshakes_of_one_peer_are_fewer(engine: Make) -> None:
         assert serves(running)
 
 
+def test_a_client_that_has_spoken_waits_anew(engine: Make) -> None:
+    """Of those from one address, one that has got its challenge isn't the next to leave."""
+    running = engine(max_handshakes=2, ident="secret")
+    with WireClient(running.port) as helper, WireClient(running.port) as silent:
+        eventually(lambda: running.statistics()["connections"] == 2)
+        begun, key = helper.ask_challenge("secret")
+        with WireClient(running.port):
+            assert silent.frame() is None
+            assert helper.prove(begun.client_proof(key)).flags == 0
+
+
 def test_wrong_identifications_are_answered_ever_more_slowly(engine: Make) -> None:
     """The first after a tenth of a second, the next after twice as long; a right one at once."""
     running = engine(ident="right")
     began = time.monotonic()
     for number in range(4):
-        with proxy(running.uri, handshake="x") as es, pytest.raises(CommunicationError):
+        with proxy(running.uri, ident="wrong") as es, pytest.raises(CommunicationError):
             es._pyroBind()
         assert time.monotonic() - began >= 0.1 * (2 ** (number + 1) - 1)
     with WireClient(running.port) as guess:
-        data = msgpack.packb({"handshake": "wrong", "object": EVENTSERVICE_NAME})
+        data = msgpack.packb({"handshake": "v1:1:nonce:wrong", "object": EVENTSERVICE_NAME})
         guess.send(framing.CONNECT, data)
-        with proxy(running.uri, handshake="right") as es:
+        with proxy(running.uri, ident="right") as es:
             es.statistics()
         answer = guess.frame()
         assert answer is not None

@@ -286,7 +286,7 @@ def test_other_refusals_are_counted_by_the_name_of_their_limit(engine: Make) -> 
         assert sock.recv(1) == b""
     with proxy(running.uri) as es, pytest.raises(CommunicationError, match="identification"):
         es._pyroBind()
-    with proxy(running.uri, handshake="x") as es:
+    with proxy(running.uri, ident="x") as es:
         for size in (15_000, 25_000, 25_000):
             with pytest.raises(ValueError, match="too large"):
                 es.publish("a", "x" * size)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LONG = 60.0
 """A patience that doesn't end during a test."""
-PATIENT = {"pyro_events": 1, "role": "publisher", "ident": None, "patience": None}
+PATIENT = {"pyro_events": 2, "role": "publisher", "patience": None}
 """The handshake of a helper that waits as long as it takes."""
 
 

@@ -34,7 +34,7 @@ def test_the_greeting_of_helpers(engine: Make) -> None:
         frame = client.greet()
     assert frame.type == framing.CONNECTOK
     assert msgpack.unpackb(frame.data)["handshake"] == {
-        "pyro_events": 1,
+        "pyro_events": 2,
         "incarnation": running.engine.incarnation,
         "version": "0.test",
     }
@@ -43,13 +43,15 @@ def test_the_greeting_of_helpers(engine: Make) -> None:
 @pytest.mark.parametrize(
     ("greeting", "reason"),
     [
-        ({"pyro_events": 2, "ident": "secret"}, "version 1"),
-        ({"pyro_events": 1, "ident": "wrong"}, "identification"),
-        ({"pyro_events": 1}, "identification"),
+        ({"pyro_events": 3}, "version 2 of the helpers' protocol, not 3: install"),
+        ({"pyro_events": 1, "ident": None}, "not 1: install the same version of pyroctl for both"),
+        ({"pyro_events": 1, "ident": "secret"}, "make a new identification, too"),
+        ({"pyro_events": 2}, "give the helper ident=read_ident"),
+        ({"pyro_events": 2, "name": "", "nonce": None}, "give the helper ident=read_ident"),
     ],
 )
 def test_helpers_that_are_refused(engine: Make, greeting: object, reason: str) -> None:
-    """Another protocol version and a wrong identification get the reason, and a hang-up."""
+    """Another protocol version and a missing identification get the reason, and a hang-up."""
     with WireClient(engine(ident="secret").port) as client:
         frame = client.greet(greeting)
         assert frame.type == framing.CONNECTFAIL

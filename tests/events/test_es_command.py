@@ -157,14 +157,14 @@ def test_the_identification_file(process: Start, tmp_path: Path) -> None:
     file.write_text("secret\n")
     file.chmod(0o600)
     es = process(*ALONE, "--ident-file", str(file))
-    with proxy(uri_of(es), handshake="secret") as remote:
+    with proxy(uri_of(es), ident="secret") as remote:
         remote.publish("a", 1)
     with proxy(uri_of(es)) as remote, pytest.raises(Pyro5.errors.CommunicationError, match="ident"):
         remote.publish("a", 1)
 
 
 @pytest.mark.parametrize(
-    "arguments", [("-i", "hidden words"), ("--ident=hidden words",), ("-qihidden words",)]
+    "arguments", [("-i", "hidden-words"), ("--ident=hidden-words",), ("-qihidden-words",)]
 )
 def test_an_identification_on_the_command_line_is_hidden(
     process: Start, arguments: tuple[str, ...]
@@ -172,8 +172,8 @@ def test_an_identification_on_the_command_line_is_hidden(
     """It counts, and once the service is ready, the process list doesn't show it."""
     es = process(*ALONE, *arguments)
     uri = uri_of(es)
-    assert b"hidden words" not in Path(f"/proc/{es.pid}/cmdline").read_bytes()
-    with proxy(uri, handshake="hidden words") as remote:
+    assert b"hidden-words" not in Path(f"/proc/{es.pid}/cmdline").read_bytes()
+    with proxy(uri, ident="hidden-words") as remote:
         remote.publish("a", 1)
     with proxy(uri) as remote, pytest.raises(Pyro5.errors.CommunicationError, match="ident"):
         remote.publish("a", 1)

@@ -284,13 +284,16 @@ def test_without_this_package(es: EventService, stock: Callable[..., StockDaemon
 def test_identification(tidy: None, tmp_path: Path) -> None:
     """The identification in the guide is accepted."""
     secret = tmp_path / "es.secret"
-    secret.write_text("an identification")
+    secret.write_text("an-identification")
     secret.chmod(0o600)
-    with EventService(register=False, ident="an identification") as es:
-        text = block("@192.168.1.5:9099").replace("PYRO:Pyro.EventService@192.168.1.5:9099", es.uri)
-        imports, _, call = text.replace("/home/me/es.secret", str(secret)).partition("\n\n")
-        names = {"Publisher": Publisher}
-        exec(imports, names)
-        with eval(call, names) as pub:
-            pub.publish("a", 1)
-            assert es.statistics()["published"] == 1
+    with EventService(register=False, ident="an-identification") as es:
+        for number, words in enumerate(
+            ('Publisher("PYRO:Pyro.EventService@192', "identified(Proxy"), 1
+        ):
+            text = block(words).replace("PYRO:Pyro.EventService@192.168.1.5:9099", es.uri)
+            imports, _, call = text.replace("/home/me/es.secret", str(secret)).rpartition("\n\n")
+            names = {"Publisher": Publisher}
+            exec(imports, names)
+            with eval(call.removeprefix("es = "), names) as pub:
+                pub.publish("a", 1)
+                assert es.statistics()["published"] == number

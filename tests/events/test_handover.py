@@ -104,7 +104,7 @@ def test_connections_in_any_state_continue(held: Held, client: Client) -> None:
     es = held()
     silent, half_greeted, half_called = (client(es, greet=False) for _ in range(3))
     half_called.greet()
-    greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
+    greeting = {"pyro_events": 2, "role": "subscriber"}
     hello = msgpack.packb({"handshake": greeting, "object": EVENTSERVICE_NAME})
     hello = framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, hello)
     call = encode_call(7, EVENTSERVICE_NAME, "publish", ["a", "x" * 200_000])

@@ -16,7 +16,7 @@ from tests.other_user import OTHER, give_away, needs_root
 if TYPE_CHECKING:
     from pathlib import Path
 
-SECRET = "correct horse battery staple"
+SECRET = "correct-horse-battery-staple"
 
 
 @pytest.fixture

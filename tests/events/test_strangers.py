@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from tests.events.service_harness import Start
 
-GREETING = {"pyro_events": 1, "role": "subscriber", "ident": "the secret"}
+IDENT = "a-secret-of-all-clients"
 GUESS = framing.encode_frame(
     *(framing.CONNECT, framing.MSGPACK, 0, 0),
-    msgpack.packb({"handshake": "1234", "object": EVENTSERVICE_NAME}),
+    msgpack.packb({"handshake": "v1:1234:nonce:guess", "object": EVENTSERVICE_NAME}),
 )
 PROMPT = 4.0
 """Seconds; a few milliseconds on an idle machine."""
@@ -34,7 +34,7 @@ PROMPT = 4.0
 def port(process: Start, tmp_path: Path) -> int:
     """An event service with an identification, and with few places."""
     secret = tmp_path / "secret"
-    secret.write_text("the secret")
+    secret.write_text(IDENT)
     secret.chmod(0o600)
     limits = ("--max-connections", "100", "--max-connections-per-peer", "80")
     es = process("-m", "pyro_events", "-N", "--ident-file", str(secret), *limits)
@@ -103,11 +103,11 @@ def round_trip(publisher: WireClient, subscriber: WireClient, number: int) -> fl
 def test_silent_connections_lock_nobody_out(port: int) -> None:
     """Clients with the identification come in, however many strangers wait, from any address."""
     with attacked(port, hold_places, "127.0.0.1", "127.0.0.2"), WireClient(port) as subscriber:
-        subscriber.greet(GREETING)
+        subscriber.identify(IDENT)
         subscriber.attach("healthy", ["healthy"])
         for number in range(20):
             with WireClient(port) as publisher:
-                assert publisher.greet(GREETING).type == framing.CONNECTOK
+                assert publisher.identify(IDENT).flags == 0
                 assert round_trip(publisher, subscriber, number) < PROMPT
                 time.sleep(0.1)  # sleep: the attack has to go on meanwhile
 
@@ -116,14 +116,14 @@ def test_guesses_are_few_and_disturb_nobody(port: int) -> None:
     """A stranger gets an answer ever more slowly; each is counted; a client comes in at once."""
     answers: list[float] = []
     with WireClient(port) as publisher, WireClient(port) as subscriber:
-        publisher.greet(GREETING)
-        subscriber.greet(GREETING)
+        publisher.identify(IDENT)
+        subscriber.identify(IDENT)
         subscriber.attach("healthy", ["healthy"])
         with attacked(port, guess, answers):
             for number in range(30):
                 assert round_trip(publisher, subscriber, number) < PROMPT
                 with WireClient(port) as another:
-                    assert another.greet(GREETING).type == framing.CONNECTOK
+                    assert another.identify(IDENT).flags == 0
                 time.sleep(0.1)  # sleep: this long the stranger guesses
         assert 1 <= len(answers) <= 8
         assert 1 <= publisher.call("statistics")["refusals"]["ident"] <= 9
@@ -132,8 +132,8 @@ def test_guesses_are_few_and_disturb_nobody(port: int) -> None:
 def test_no_name_or_subject_controls_a_terminal(port: int) -> None:
     """They are refused with the reason, or reach nobody; what is logged is escaped."""
     with WireClient(port) as client, WireClient(port) as publisher:
-        client.greet(GREETING)
-        publisher.greet(GREETING)
+        client.identify(IDENT)
+        publisher.identify(IDENT)
         with pytest.raises(ValueError, match="has control characters"):
             client.attach("id", ["a"], name="a\x1b[31mb")
         with pytest.raises(ValueError, match="has control characters"):

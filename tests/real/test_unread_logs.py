@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.harness import Deployment
 
 PING = framing.encode_frame(framing.PING, framing.MSGPACK, 0, 0, b"ping")
-GREETING = {"handshake": "wrong", "object": "Pyro.EventService"}
+GREETING = {"handshake": "v1:1:nonce:wrong", "object": "Pyro.EventService"}
 CONNECT = framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, msgpack.packb(GREETING))
 
 CONFIGURATION = """
@@ -60,10 +60,9 @@ def test_the_event_service_serves_while_its_manager_is_stopped(deployment: Deplo
     deployment.configure(CONFIGURATION)
     deployment.run("start")
     port, pid = port_of(deployment, "es"), deployment.manager_pid()
-    greeting = {"pyro_events": 1, "role": "subscriber", "ident": "secret"}
     with WireClient(port) as publisher, WireClient(port) as subscriber:
         for client in (publisher, subscriber):
-            client.greet(greeting)
+            client.identify("secret")
         subscriber.attach("healthy", ["a"])
         os.kill(pid, signal.SIGSTOP)
         try:

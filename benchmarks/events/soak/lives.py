@@ -146,7 +146,7 @@ def disturb(scene: Scene) -> Iterator[float]:
 
 
 def _hello() -> bytes:
-    greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
+    greeting = {"pyro_events": 2, "role": "subscriber"}
     hello = serializers["msgpack"].dumps({"handshake": greeting, "object": EVENTSERVICE_NAME})
     return framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, hello)
 

@@ -118,7 +118,7 @@ def _idle(address: str, number: int) -> object:
     from pyro_events._protocol.event import EVENTSERVICE_NAME
     from pyro_wire import framing
 
-    greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
+    greeting = {"pyro_events": 2, "role": "subscriber"}
     hello = serializers["msgpack"].dumps({"handshake": greeting, "object": EVENTSERVICE_NAME})
     connect = framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, hello)
 

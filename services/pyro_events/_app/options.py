@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     ident.add_argument(
         "--ident-file",
         metavar="FILE",
-        help="has the identification that clients must present; only its owner may read it",
+        help="has the secrets of which clients must have one; only its owner may read it",
     )
     ident.add_argument(
         "-i",

@@ -220,7 +220,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--es", metavar="URI", help="the event service; default: by name")
-    shared.add_argument("--ident-file", metavar="FILE", help="the identification to present")
+    shared.add_argument("--ident-file", metavar="FILE", help="has the identification")
     text = argparse.ArgumentParser(prog="python -m pyro_events._app.tool", description=__doc__)
     commands = text.add_subparsers(required=True)
     one = commands.add_parser("publish", parents=[shared], help="publish a message")

@@ -14,6 +14,7 @@ from pyro_events._broker import stats
 from pyro_events._broker.broker import Broker, slots
 from pyro_events._broker.delivery.patience import Patience
 from pyro_events._broker.errors import HandoverRefused, NotRunning
+from pyro_events._broker.identification import Identification
 from pyro_events._broker.net.address import bind, location
 from pyro_events._broker.net.admission import Admission, GuessDelays
 from pyro_events._broker.net.dialer import Resolver
@@ -23,8 +24,9 @@ from pyro_events._broker.net.socket_owner import SocketOwners
 from pyro_events._broker.recovery.roster_store import RosterStore, lost_with, recall
 from pyro_events._broker.rejections import RefusalLog, RejectionCounters
 from pyro_events._broker.rpc.arguments import make_items
+from pyro_events._broker.rpc.door import Door
 from pyro_events._broker.rpc.remote import remote_objects
-from pyro_events._broker.rpc.session import Door, Session
+from pyro_events._broker.rpc.session import Session
 from pyro_events._broker.rpc.targets import is_loopback
 from pyro_events._broker.rules import named
 from pyro_events._broker.shutdown import DrainAndSave, Shutdown
@@ -62,7 +64,7 @@ class Engine(Snapshotted):
 
     SNAPSHOT: ClassVar = Fields(
         "_started",
-        parts=("_rejections",),
+        parts=("_rejections", "_identification"),
         init=("uri", "incarnation", "broker", "_listener", "_store", "_sessions"),
         _sessions=FieldCodec(lambda sessions, writer: [each.snapshot(writer) for each in sessions]),
     )
@@ -102,8 +104,10 @@ class Engine(Snapshotted):
         self.broker: Broker
         self._sessions: set[Session] = set()
         self._rejections = RejectionCounters()
+        self._identification = Identification(settings.ident)
         self._door = Door(
             self._owners,
+            self._identification,
             Admission(settings, self.loop.clock),
             GuessDelays(self.loop.clock),
             self._rejections,

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyro_wire.registration
 from pyro_events._broker.errors import NameServerUnreachable, NameTaken, ServiceFault
-from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_events._protocol.event import EVENTSERVICE_NAME, HELPER_PROTOCOL
 from pyro_wire import name_server
 from pyro_wire.address import AddressError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-HANDSHAKE = {"pyro_events": 1, "role": "publisher", "ident": None}
-"""An event service answers it with its incarnation, or refuses it for the identification."""
+HANDSHAKE = {"pyro_events": HELPER_PROTOCOL, "role": "publisher", "name": "", "nonce": ""}
+"""An event service answers it with its incarnation, also one that then wants a proof."""
 
 _log = logging.getLogger("pyro_events")
 

@@ -17,6 +17,7 @@ from pyro_child.options import (
 )
 from pyro_events._broker.rules import Rule
 from pyro_events._protocol.pressure import PATIENCE, check_when_full
+from pyro_events.ident import parse_ident
 from pyro_events.types import WhenFull
 
 MIB: Final = 1 << 20
@@ -74,8 +75,8 @@ class BrokerOptions:
     """
 
     ident: str | None = None
-    """The identification that clients must present. `es` reads it from a file: a command line is
-    visible to all users of the machine."""
+    """The secrets of which clients must have one; see `pyro_events.ident`. `es` reads them from a
+    file: a command line is visible to all users of the machine."""
     queue_size: int = option(
         10_000,
         "events for one subscriber that may wait or be on their way",
@@ -145,10 +146,12 @@ class BrokerOptions:
     socket_mode: int = option(0o600, "permissions of the Unix socket, octal", unit=MODE)
 
     def __post_init__(self) -> None:
-        """Check the bounds."""
+        """Check the bounds, and that the identification is one."""
         check_when_full(self.when_full)
         for network in self.callback_allow:
             check_network(network)
+        if self.ident is not None:
+            parse_ident(self.ident)
         check_options(self, BrokerOptions)
 
 

@@ -18,6 +18,7 @@ from Pyro5.errors import CommunicationError
 
 from pyro_events._client.connection import ConnectionLost
 from pyro_events._client.process import process
+from pyro_events.ident import identified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ class ProxyOptions(NamedTuple):
     handshake: Any
     serializer: str | None
     timeout: float | None
+    ident: str | None = None
 
 
 class PooledProxy:
@@ -50,6 +52,8 @@ class PooledProxy:
             proxy._pyroSerializer = options.serializer
         if options.handshake is not None:
             proxy._pyroHandshake = options.handshake
+        if options.ident is not None:
+            identified(proxy, options.ident)
         default_timeout = proxy._pyroTimeout
         proxy._pyroTimeout = max(seconds, 0.001)
         try:

@@ -14,40 +14,31 @@ import logging
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pyro_events._client import names
 from pyro_events._client.condition import TimedOut
 from pyro_events._client.connection import Abandoned, Connection, ConnectionLost
+from pyro_events._client.introduction import Introduction
 from pyro_events._client.process import check_threads
 from pyro_events._client.waker import Stopped, Waker
 from pyro_events.errors import Closed, EventServiceError, Refused, Unreachable
-from pyro_wire import framing
 from pyro_wire.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from Pyro5.core import URI
+    from pyro_events._client.introduction import Welcome
+    from pyro_wire import framing
 
 CONNECT_TIMEOUT = 5.0
 """Seconds for one attempt: lookup, connection and handshake together."""
-PROTOCOL = 1
-"""The version of the stream protocol that helpers speak."""
 _CHECKS = 5
 """How often, while the link may be silent, its thread checks whether another one still reads."""
 _CHANCE = random.SystemRandom().random
 """Not the numbers of `random` itself: the program may have seeded those for itself."""
 
 _log = logging.getLogger("pyro_events")
-
-
-class Welcome(NamedTuple):
-    """The event service's answer to the handshake."""
-
-    uri: str
-    incarnation: str
-    version: str
 
 
 class LinkOwner(Protocol):
@@ -95,8 +86,7 @@ class ReconnectingConnection:
         `wishes` is what else every handshake tells the event service.
         """
         self._service = service
-        _check_ident(ident)
-        self._hello = {"pyro_events": PROTOCOL, "role": role, "ident": ident, **(wishes or {})}
+        self._introduction = Introduction(role, ident, wishes or {})
         self._owner = owner
         self._silence = silence
         self._clock = clock
@@ -211,8 +201,7 @@ class ReconnectingConnection:
         uri = names.resolve(self._service, waker, self._clock, deadline)
         connection = Connection.open(uri, waker, self._clock, deadline)
         try:
-            answer = connection.handshake(uri.object, self._hello, framing.MSGPACK, deadline)
-            return connection, _welcome(uri, answer)
+            return connection, self._introduction.perform(connection, uri, deadline)
         except TimedOut:
             connection.close()
             raise Unreachable(f"{uri} does not answer") from None
@@ -269,19 +258,3 @@ class ReconnectingConnection:
         patience = None if self._silence is None else self._clock() + self._silence / _CHECKS
         if connection.watch(patience):
             self._owner.woken()
-
-
-def _check_ident(ident: object) -> None:
-    """Raise TypeError or ValueError, without the secret itself."""
-    if ident is not None and not isinstance(ident, str):
-        raise TypeError(f"ident must be a str, not {type(ident).__name__}")
-    try:
-        (ident or "").encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"ident can't be encoded: {error.reason}") from None
-
-
-def _welcome(uri: URI, answer: Any) -> Welcome:
-    if not isinstance(answer, dict) or answer.get("pyro_events") != PROTOCOL:
-        raise Refused(f"is not an event service with protocol version {PROTOCOL}")
-    return Welcome(str(uri), str(answer.get("incarnation")), str(answer.get("version")))

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from pyro_events._client.connection import Connection
+    from pyro_events._client.introduction import Welcome
     from pyro_events._client.names import Service
     from pyro_events._client.outbox import Batch, Entry, Outbox
-    from pyro_events._client.reconnecting_connection import Welcome
     from pyro_events.errors import Refused
     from pyro_events.types import PublisherStatistics
     from pyro_wire.framing import Frame

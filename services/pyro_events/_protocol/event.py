@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 EVENTSERVICE_NAME = "Pyro.EventService"
 """The event service's name in the name server, and the id of its object."""
 
+HELPER_PROTOCOL = 2
+"""The version of the protocol between helpers and event service, beyond Pyro5's."""
+
 CLASS_NAME = "pyro_events.Event"
 """The name of the class in Pyro5's serializers."""
 

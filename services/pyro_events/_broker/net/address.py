@@ -10,6 +10,7 @@ import stat
 from typing import Any
 
 from pyro_events._broker.errors import AddressUnusable
+from pyro_wire import challenge
 
 _BACKLOG = 512
 UNIX = "./u:"
@@ -112,6 +113,12 @@ def bind(host: str, port: int, mode: int = 0o600) -> socket.socket:
         sock.close()
         raise _unusable(host, port, error) from None
     return sock
+
+
+def endpoint(sock: socket.socket) -> str:
+    """Return where a client's connection ends, as in greetings; see `pyro_wire.challenge`."""
+    address = sock.getsockname()
+    return challenge.location(address if isinstance(address, tuple) else os.path.realpath(address))
 
 
 def location(host: str, sock: socket.socket) -> str:

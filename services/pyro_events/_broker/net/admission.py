@@ -63,6 +63,12 @@ class Admission:
             largest = max(self._pending, key=lambda origin: len(self._pending[origin]))
             self._dismiss(next(iter(self._pending[largest])))
 
+    def wait_anew(self, client: Client) -> None:
+        """Count a connection as just arrived: its client has spoken, and has more to say."""
+        same = self._pending.get(client.origin, {})
+        if same.pop(client, None) is not None:
+            same[client] = self._clock()
+
     def accept(self, client: Client) -> None:
         """Admit a client that has identified itself. Raises LimitReached if there is no place."""
         origin, settings = client.origin, self._settings

@@ -9,6 +9,7 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
+from pyro_events._broker.net.address import endpoint
 from pyro_events._broker.net.loop import READ, WRITE
 from pyro_events._broker.snapshot.fields import SOCKET, FieldCodec, Fields, Snapshotted
 from pyro_wire.framing import Frame, FrameReader, FrameTooLarge, ProtocolError
@@ -112,6 +113,11 @@ class ServerConnection(Snapshotted):
         self._sent(sent)
         self._blocked = True
         self._watch()
+
+    @property
+    def endpoint(self) -> str:
+        """Where the connection ends here, as in greetings; see `pyro_wire.challenge`."""
+        return endpoint(self._sock)
 
     def pause(self) -> None:
         """Read nothing more until `resume`, so that the peer has to wait."""

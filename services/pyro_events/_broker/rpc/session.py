@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,15 +10,18 @@ from Pyro5.errors import DaemonError, PyroError
 
 from pyro_events._broker.delivery.patience import Patience
 from pyro_events._broker.delivery.publication import PendingResult
+from pyro_events._broker.identification import WrongProof
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.principal import Principal, principal_at
 from pyro_events._broker.publishers import PublishersInUse
 from pyro_events._broker.rpc import calls
+from pyro_events._broker.rpc.door import Door, decode_proof
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.pressure import check_patience
 from pyro_wire import framing
+from pyro_wire.challenge import Challenge
 from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
@@ -28,33 +30,16 @@ if TYPE_CHECKING:
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.stream import StreamSubscriber
-    from pyro_events._broker.net.admission import Admission, GuessDelays
-    from pyro_events._broker.net.socket_owner import SocketOwners
-    from pyro_events._broker.rejections import RefusalLog, RejectionCounters
     from pyro_events._broker.snapshot.transfer import SnapshotReader
 
-HELPER_PROTOCOL = 1
-"""The version of the protocol between helpers and event service, beyond Pyro5's."""
-
 _log = logging.getLogger("pyro_events")
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What all sessions have in common about who comes in."""
-
-    owners: SocketOwners
-    admission: Admission
-    delays: GuessDelays
-    rejections: RejectionCounters
-    log: RefusalLog
 
 
 class Session(Snapshotted):
     """Serves one client, at an address or, if `peer` is None, at the end of a Unix socket."""
 
     __slots__ = (
-        "_broker", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
+        "_broker", "_challenge", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
         "_streamed", "_welcome", "connection", "origin", "patience", "peer", "principal",
         "publishers", "stream", "user",
     )  # fmt: skip
@@ -64,6 +49,7 @@ class Session(Snapshotted):
         parts=("_deadline", "patience"),
         init=("peer", "connection", "publishers", "stream"),
         principal=FieldCodec(lambda principal, _: principal, lambda values, _: Principal(*values)),
+        _challenge=FieldCodec(lambda begun, _: begun, lambda it, _: it and Challenge(*it)),
         stream=FieldCodec(lambda stream, _: None if stream is None or stream.gone else stream.key),
     )  # fmt: skip
     TRANSIENT: ClassVar = (
@@ -89,6 +75,8 @@ class Session(Snapshotted):
         self._objects = objects
         self._door = door
         self._ended = ended
+        self._challenge: Challenge | None = None
+        """What the client, a helper, has to prove before it is served."""
         self._refuse: Callable[[], None] | None = None
         """Sends a refusal that is delayed."""
         self.publishers = PublishersInUse(
@@ -108,7 +96,8 @@ class Session(Snapshotted):
         """For the handshake."""
 
     def __str__(self) -> str:
-        return f"client {self.origin}"
+        named = self.principal.evidence == "secret"
+        return f"client {self.principal} at {self.origin}" if named else f"client {self.origin}"
 
     def begin(self, sock: socket.socket) -> None:
         """Serve the client at the other end of this socket."""
@@ -163,7 +152,9 @@ class Session(Snapshotted):
     def on_frame(self, frame: Frame) -> None:
         """Handle what the client sent."""
         kind = frame.type
-        if not self._welcome:
+        if self._challenge is not None:
+            self._authenticate(frame, self._challenge)
+        elif not self._welcome:
             self._handshake(frame)
         elif kind == framing.INVOKE:
             self._invoke(frame)
@@ -189,6 +180,8 @@ class Session(Snapshotted):
         _log.debug("%s: %s", self, reason)
         self._deadline.cancel()
         self.publishers.close()
+        if self._challenge is not None and not self._ending:
+            self._door.refused(self, LimitReached("ident", "it did not prove the identification"))
         if self.stream is not None:
             self.stream.detached(self.connection)
         self._ended(self)
@@ -200,60 +193,76 @@ class Session(Snapshotted):
             raise ProtocolError("the first message is not a CONNECT")
         try:
             answer = self._greet(frame)
-            self._door.admission.accept(self)
+            if self._challenge is None:
+                self._enter()
+            else:
+                self._door.admission.wait_anew(self)
         except Exception as error:  # noqa: BLE001 - a client's data can make the serializer raise anything
-            self._reject(frame, error)
+            self._reject(error, calls.encode_connect(frame, framing.CONNECTFAIL, str(error)))
             return
-        self._welcome = True
-        self._deadline.cancel()
-        self.connection.reader.max_size = self._broker.settings.max_message_size
         self.connection.send(calls.encode_connect(frame, framing.CONNECTOK, answer))
 
-    def _reject(self, frame: Frame, error: Exception) -> None:
+    def _authenticate(self, frame: Frame, begun: Challenge) -> None:
+        """Accept a helper that proves the identification; it may say nothing else before."""
+        try:
+            self._know(self._door.identification.check_proof(begun, decode_proof(frame)))
+            self._enter()
+        except Exception as error:  # noqa: BLE001 - the same
+            self._reject(error, calls.encode_exception(frame, error))
+            return
+        self._answer(frame, None)
+
+    def _know(self, name: str) -> None:
+        if name:
+            self.principal = Principal("secret", name)
+
+    def _enter(self) -> None:
+        """Serve the client from now on. Raises LimitReached if there is no place for it."""
+        self._door.admission.accept(self)
+        self._welcome, self._challenge = True, None
+        self._deadline.cancel()
+        self.connection.reader.max_size = self._broker.settings.max_message_size
+
+    def _reject(self, error: Exception, answer: bytes) -> None:
         """Answer with the reason: at once, but for one who may be guessing the identification."""
-        door = self._door
-        door.rejections.count(error)
-        door.log.refused(f"{self} is refused: {calls.describe(error)}")
+        self._challenge = None
+        self._door.refused(self, error)
 
         def refuse() -> None:
             self._deadline.cancel()
-            self.connection.send(calls.encode_connect(frame, framing.CONNECTFAIL, str(error)))
+            self.connection.send(answer)
             self.connection.finish("refused")
 
-        if isinstance(error, LimitReached) and error.limit == "ident":
+        if isinstance(error, WrongProof):
             self.connection.pause()
             self._refuse = refuse
             self._deadline.cancel()  # it may be sooner than that of the handshake
-            self._deadline.set(door.delays.next(self.origin))
+            self._deadline.set(self._door.delays.next(self.origin))
         else:
             refuse()
 
     def dismiss(self, reason: LimitReached) -> None:
         """Close the connection at once, before its handshake, and count the reason."""
+        self._challenge = None
         self._door.rejections.count(reason)
         self.connection.close(str(reason))
 
     def _greet(self, frame: Frame) -> dict[str, object]:
         data, object_id = calls.decode_connect(frame, trusted=self._broker.settings.trusted)
-        helper = isinstance(data, dict) and "pyro_events" in data
-        given = data.get("ident") if isinstance(data, dict) else data
-        wanted = self._broker.settings.ident
-        if wanted is not None and not (isinstance(given, str) and _equal(given, wanted)):
-            raise LimitReached("ident", "wrong identification")
+        identification = self._door.identification
         greeting: object = "hello"
-        if helper and isinstance(data, dict):
-            if data["pyro_events"] != HELPER_PROTOCOL:
-                raise PyroError(
-                    f"this event service speaks version {HELPER_PROTOCOL} of the helpers' "
-                    f"protocol, not {data['pyro_events']!r:.40}"
-                )
-            greeting = {
-                "pyro_events": HELPER_PROTOCOL,
-                "incarnation": self._broker.identity["incarnation"],
-                "version": self._broker.version,
-            }
+        if isinstance(data, dict) and "pyro_events" in data:
+            incarnation = self._broker.identity["incarnation"]
+            greeting, self._challenge = self._door.greet_helper(
+                data, incarnation, self._broker.version
+            )
             if "patience" in data:
                 self.patience.seconds = check_patience(data["patience"])
+            if self._challenge is not None:
+                return {"handshake": greeting, "meta": {}}
+        elif identification.required:
+            here = self.connection.endpoint
+            self._know(identification.check_greeting(data, object_id, here))
         daemon = self._objects["Pyro.Daemon"]
         return {"handshake": greeting, "meta": daemon.get_metadata(self, object_id)}
 
@@ -383,7 +392,3 @@ def _call(
     except Exception:
         _log.exception("%s: error in %s", session, method)
         raise
-
-
-def _equal(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from pyro_events._client.calls import Calls
     from pyro_events._client.connection import Connection
+    from pyro_events._client.introduction import Welcome
     from pyro_events._client.names import Service
     from pyro_events._client.receiving.inbox import Inbox
     from pyro_events._client.receiving.subscription import Call
-    from pyro_events._client.reconnecting_connection import Welcome
     from pyro_events._protocol.event import Event, Undecodable
     from pyro_wire.framing import Frame
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pyro_events._client.connection import Connection
+    from pyro_events._client.introduction import Welcome
     from pyro_events._client.names import Service
     from pyro_events._client.receiving.inbox import Inbox
-    from pyro_events._client.reconnecting_connection import Welcome
     from pyro_events._client.waker import Waker
     from pyro_wire.framing import Frame
 
