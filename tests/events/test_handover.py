@@ -104,7 +104,7 @@ def test_all_answers_stay_the_same(held: Held, stock: Stock, client: Client) -> 
 
 def test_connections_in_any_state_continue(held: Held, client: Client) -> None:
     """Silent, greeted, a stock proxy, half of a greeting, half of a call: each is answered."""
-    es = held()
+    es = held("-N", "-q", "--handshake-timeout", "60")
     silent, half_greeted, half_called = (client(es, greet=False) for _ in range(3))
     half_called.greet()
     greeting = {"pyro_events": 1, "role": "subscriber", "ident": None}
@@ -337,5 +337,5 @@ def test_a_refused_client_gets_the_reason(held: Held, client: Client) -> None:
     assert answer.type == framing.CONNECTFAIL
     assert wrong.frame() is None
     assert silent.frame() is None
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     eventually(lambda: es.ask("statistics")["connections"] == 0)

@@ -30,7 +30,7 @@ def frame(kind, serializer, data, flags=0, annotations=b""):
 
 
 def deflated_zeros(mebibytes):
-    """Return a zlib stream of zeros, without its end; quick, as only two of them are deflated."""
+    """Return a zlib stream of zeros without its end; only two mebibytes of it are deflated."""
     packer = zlib.compressobj()
     first, other = (packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
     return first + other * (mebibytes - 1)
