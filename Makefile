@@ -13,7 +13,7 @@ NS_PORT = $$($(BIN)/python -c 'import socket; print(0 if socket.socket().connect
 # tests start would compile all its modules) and sees what a user's plain environment does.
 unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
-.PHONY: start stop test check format docs bench bench-events clean
+.PHONY: start stop test test-slow check format docs bench bench-events clean
 
 start: $(USE)            ## name server and event service up, status shown
 	PYROCTL_SERVICES_NS_PORT=$(NS_PORT) $(PYROCTL) start
@@ -24,6 +24,9 @@ stop: $(USE)
 
 test: $(WORK)
 	$(BIN)/python -m pytest -n 4 --dist worksteal
+
+test-slow: $(WORK)        ## what is too long for each run of the suite
+	$(BIN)/python -m pytest -n 2 -m slow
 
 check: $(WORK)
 	$(BIN)/ruff check

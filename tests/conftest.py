@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FOREIGN = (
     *("PYRO", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "NO_COLOR", "FORCE_COLOR", "CLICOLOR"),
     "PYTHONUNBUFFERED",  # unset for most users: what is printed to a pipe must be flushed
+    "PYTHONDONTWRITEBYTECODE",  # each process of a test would compile all its modules
 )
 """Prefixes of variables that configure Pyro5, a service or the command; tests must not see them."""
 

@@ -48,7 +48,10 @@ def messages(events: list[Any]) -> list[Any]:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("delivery", "times"), [("stream", 20), ("callback", 5)])
+@pytest.mark.parametrize(
+    ("delivery", "times"),
+    [("stream", 4), ("callback", 2), pytest.param("stream", 20, marks=pytest.mark.slow)],
+)
 def test_handovers_at_full_speed(held: Held, delivery: str, times: int) -> None:
     """Ten subscribers get all events once and in order: no gap, no hook, one incarnation."""
     es = held()
@@ -101,7 +104,7 @@ def test_all_answers_stay_the_same(held: Held, stock: Stock, client: Client) -> 
 
 def test_connections_in_any_state_continue(held: Held, client: Client) -> None:
     """Silent, greeted, a stock proxy, half of a greeting, half of a call: each is answered."""
-    es = held()
+    es = held("-N", "-q", "--handshake-timeout", "60")
     silent, half_greeted, half_called = (client(es, greet=False) for _ in range(3))
     half_called.greet()
     greeting = {"pyro_events": 2, "role": "subscriber"}
@@ -334,5 +337,5 @@ def test_a_refused_client_gets_the_reason(held: Held, client: Client) -> None:
     assert answer.type == framing.CONNECTFAIL
     assert wrong.frame() is None
     assert silent.frame() is None
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     eventually(lambda: es.ask("statistics")["connections"] == 0)

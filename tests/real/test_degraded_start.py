@@ -65,7 +65,8 @@ def test_what_works_stays_up(deployment: Deployment) -> None:
 def test_what_waits_starts_when_its_need_is_ready(deployment: Deployment) -> None:
     """The failed service follows its restart policy; nobody has to start what needs it."""
     deployment.configure(
-        bad("restart_delay = 0.2") + service("leaf", "gate", "/", more='needs = ["bad"]')
+        bad("restart_delay = 0.2\nstart_limit = 0")
+        + service("leaf", "gate", "/", more='needs = ["bad"]')
     )
     envelope = deployment.json("start", code=1)
     assert envelope["status"] == "error"

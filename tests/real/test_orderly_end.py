@@ -35,8 +35,7 @@ def test_waits(request, service, number):
 """
 
 
-@pytest.mark.parametrize("group", [False, True])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("workers", "group"), [(0, False), (2, False), (2, True)])
 def test_sigterm_takes_down_what_tests_have_started(
     tmp_path: Path, workers: int, *, group: bool
 ) -> None:

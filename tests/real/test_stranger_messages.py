@@ -29,6 +29,14 @@ def frame(kind, serializer, data, flags=0, annotations=b""):
     return framing.encode_frame(kind, serializer, flags, 0, data, annotations)
 
 
+def deflated_zeros(mebibytes):
+    """Return a zlib stream of zeros without its end; only two mebibytes of it are deflated."""
+    packer = zlib.compressobj()
+    first, other = (packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    return first + other * (mebibytes - 1)
+
+
+GIBIBYTE = deflated_zeros(1024)
 CONNECT = frame(framing.CONNECT, framing.MSGPACK, HANDSHAKE)
 BOMBS = {
     "marshal": frame(framing.CONNECT, framing.MARSHAL, LIST),
@@ -38,11 +46,8 @@ BOMBS = {
         *(framing.INVOKE, framing.MSGPACK, b"", framing.KEEPSERIALIZED),
         b"BLBI" + len(LIST).to_bytes(4, "big") + LIST,
     ),
-    "zlib": frame(
-        framing.CONNECT, framing.MSGPACK, zlib.compress(bytes(1 << 30)), framing.COMPRESSED
-    ),
-    "zlib-call": CONNECT
-    + frame(framing.INVOKE, framing.MSGPACK, zlib.compress(bytes(1 << 30)), framing.COMPRESSED),
+    "zlib": frame(framing.CONNECT, framing.MSGPACK, GIBIBYTE, framing.COMPRESSED),
+    "zlib-call": CONNECT + frame(framing.INVOKE, framing.MSGPACK, GIBIBYTE, framing.COMPRESSED),
     "serpent": frame(framing.CONNECT, framing.SERPENT, b"[" + b"1," * 500_000 + b"]"),
 }
 
