@@ -39,7 +39,7 @@ SO_PEERGROUPS = 59
 """Of Linux; Python has no name for it."""
 LARGEST_OPTION = 1024
 """Bytes that Python reads of an option: 256 groups."""
-DRAIN_TIMEOUT = 1.0
+DRAIN_TIMEOUT = 5.0
 """Seconds for the last replies when the server stops."""
 KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 

@@ -138,6 +138,8 @@ class Manager:
         handed_on = self._start.reexec
         self._handle_signals()  # first, or services would inherit that they are blocked
         self._supervisor.start(self._start)
+        for _ in range(2):  # the loop notices which of the reattached processes have ended
+            await asyncio.sleep(0)
         await self._server.start(None if handed_on is None else handed_on.control)
         self._share()
         name = self._deployment.file or "the built-in deployment"
