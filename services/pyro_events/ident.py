@@ -1,6 +1,6 @@
 """Identification: the secrets by which an event service and its clients know each other.
 
-The text `ident` of helpers, services and `identified` is what an identification file holds: a
+The text `ident` of helpers and services is what an identification file holds: a
 secret in each line, alone or after the name of the client that has it. Neither contains white
 space. A service accepts all of them; a client presents the first.
 """
@@ -108,19 +108,29 @@ def own_secret(ident: str) -> Secret:
     return parse_ident(ident)[0]
 
 
-def identified(proxy: P, ident: str, *, location: str | None = None) -> P:
+def identified(
+    proxy: P,
+    file: str | os.PathLike[str] | None = None,
+    *,
+    ident: str | None = None,
+    location: str | None = None,
+) -> P:
     """Make a stock Pyro5 proxy identify itself to an event service, and return it.
 
     Each time that it connects it presents a new greeting, which proves that it has the secret, is
     valid for 30 s by the clocks of both ends, and only once; so do its copies. A proxy that is
     pickled or sent elsewhere leaves the secret here. The event service is not asked for a proof; a
-    false one learns nothing from the greeting.
+    false one learns nothing from the greeting. `file` holds the identification; its text can be
+    given instead, as `ident`.
 
     A greeting is for one address, that of the proxy's URI. The argument `location` replaces it if
     the event service itself is at another one, because an address translation, a container's port
-    or a tunnel is between: "192.168.1.5:9099". Raises TypeError or ValueError for a bad argument.
+    or a tunnel is between: "192.168.1.5:9099". Raises TypeError or ValueError for a bad argument,
+    and what `read_ident` raises for the file.
     """
-    secret = own_secret(ident)
+    if (file is None) == (ident is None):
+        raise TypeError("identified() takes a file or ident")
+    secret = own_secret(read_ident(os.fspath(file)) if file is not None else str(ident))
     place = None if location is None else _location(location)
     kind = type(proxy)
     if not issubclass(kind, _Identified):

@@ -113,8 +113,8 @@ def test_a_deployment_with_an_identification(deployment: Deployment) -> None:
         with Proxy(uri) as unknown, pytest.raises(CommunicationError, match="identified"):
             unknown.publish("a", 1)
         with Proxy(uri) as es, pytest.raises(CommunicationError, match="wrong identification"):
-            identified(es, read_ident(str(stage))).publish("a", 1)
+            identified(es, stage).publish("a", 1)
         deployment.run("restart", "es")
         with Proxy(uri) as es:
-            identified(es, read_ident(str(stage))).publish("a", 2)
+            identified(es, stage).publish("a", 2)
         assert listening.wait(20) == 0

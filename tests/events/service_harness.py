@@ -147,7 +147,7 @@ def proxy(
         made._pyroSerializer = serializer
         made._pyroHandshake = handshake
         if ident is not None:
-            identified(made, ident)
+            identified(made, ident=ident)
         made._pyroTimeout = 20
         yield made
 

@@ -126,7 +126,7 @@ def test_a_stock_proxy_is_heard_in_vain(tapped: tuple[Running, Wiretap]) -> None
     """Each connection has a greeting of its own, which is taken once."""
     running, tap = tapped
     with Pyro5.api.Proxy(tap.uri) as es:
-        identified(es, NAMED, location=f"127.0.0.1:{running.port}")
+        identified(es, ident=NAMED, location=f"127.0.0.1:{running.port}")
         for number in range(2):
             es.publish("a", number)
             es._pyroRelease()
@@ -171,7 +171,7 @@ def test_copies_of_a_proxy_are_identified(engine: Any) -> None:
     """In any thread; what is pickled or sent to others has no secret."""
     running = engine(ident=IDENT)
     with Pyro5.api.Proxy(running.uri) as es:
-        assert identified(es, SHARED) is es
+        assert identified(es, ident=SHARED) is es
         es.publish("a", 1)
         with copy.copy(es) as twin:
             thread = threading.Thread(
@@ -188,7 +188,7 @@ def test_copies_of_a_proxy_are_identified(engine: Any) -> None:
             sent = serializers[name].dumps(es)
             assert SHARED.encode() not in sent
             assert type(serializers[name].loads(sent)) is Pyro5.api.Proxy
-        identified(es, NAMED)
+        identified(es, ident=NAMED)
         es._pyroRelease()
         es.publish("a", 3)
         assert SHARED not in repr(vars(es))
@@ -307,7 +307,7 @@ def test_a_handover_in_the_middle_of_a_handshake(held: Any, tmp_path: Any) -> No
     port = int(es.uri.rpartition(":")[2])
     with WireClient(port) as helper, Pyro5.api.Proxy(es.uri) as stock:
         begun, key = helper.ask_challenge(NAMED)
-        identified(stock, SHARED)
+        identified(stock, ident=SHARED)
         greeting = stock._pyroHandshake
         data = msgpack.packb({"handshake": greeting, "object": EVENTSERVICE_NAME})
         connect = framing.encode_frame(framing.CONNECT, 4, 0, 0, data)
@@ -327,7 +327,7 @@ def test_a_bad_identification_is_an_error_at_once(ident: str, words: str) -> Non
     """It names the line, and never the secret."""
     for use in (
         lambda: Publisher(ident=ident),
-        lambda: identified(Pyro5.api.Proxy("PYRO:x@y:1"), ident),
+        lambda: identified(Pyro5.api.Proxy("PYRO:x@y:1"), ident=ident),
     ):
         with pytest.raises(ValueError, match=words):
             use()
@@ -339,4 +339,4 @@ def test_a_client_presents_the_first_line(engine: Any) -> None:
     with Publisher(running.uri, ident=IDENT) as pub:
         pub.publish("a", 1)
     with pytest.raises(ValueError, match="invalid literal"):
-        identified(Pyro5.api.Proxy(running.uri), IDENT, location="nowhere")
+        identified(Pyro5.api.Proxy(running.uri), ident=IDENT, location="nowhere")

@@ -104,7 +104,7 @@ def test_rights_beside_subjects(engine: Make, stock: Stock) -> None:
 
 
 def test_a_change_of_the_rules_is_told_and_takes_effect_at_once(engine: Make) -> None:
-    """Who loses something hears a gap; a subscriber that comes back doesn't lose its place."""
+    """A subscriber that loses something hears a gap; one that comes back keeps its place."""
     running = engine(allow=allow(".*"))
     with Recording(running.uri) as recording, Publisher(running.uri) as publisher:
         recording.subscribe(["a", "b"])

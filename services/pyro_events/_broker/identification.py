@@ -70,7 +70,7 @@ class Identification(Snapshotted):
             raise LimitReached(
                 "ident",
                 "this event service requires an identification, and never in clear: "
-                "call pyro_events.identified(proxy, read_ident(FILE)) before the first call",
+                "call pyro_events.identified(proxy, FILE) before the first call",
             )
         if not greeting.is_proof(self._key(greeting.name), object_id, location):
             raise WrongProof(

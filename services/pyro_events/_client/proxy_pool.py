@@ -53,7 +53,7 @@ class PooledProxy:
         if options.handshake is not None:
             proxy._pyroHandshake = options.handshake
         if options.ident is not None:
-            identified(proxy, options.ident)
+            identified(proxy, ident=options.ident)
         default_timeout = proxy._pyroTimeout
         proxy._pyroTimeout = max(seconds, 0.001)
         try:
