@@ -66,8 +66,9 @@ class EventService:
     All others are keyword arguments, named after the options: ident, queue_size, queue_bytes (None:
     16 MiB, or max_message_size if that is more), max_queued_bytes, when_full, patience,
     stuck_timeout, max_message_size, max_connections, max_connections_per_peer, max_subscribers,
-    max_subscriptions, callback_allow (a tuple), handshake_timeout, trusted and socket_mode (an
-    integer). The program has to be allowed as many descriptors as it takes connections.
+    max_subscriptions, callback_allow (a tuple), allow (a tuple of dicts with the keys of the rules
+    in pyroctl.toml(5)), handshake_timeout, trusted and socket_mode (an integer). The program has to
+    be allowed as many descriptors as it takes connections.
 
     Raises ValueError for options out of bounds. All methods may be called from any thread. An
     EventService that is dropped without `stop` warns with ResourceWarning.

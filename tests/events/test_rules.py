@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from Pyro5.client import Proxy
 
-from pyro_events import Publisher
+from pyro_events import EventService, Publisher
 from pyro_events._broker.rules import Rule
 from pyro_events.errors import NotPublished, Refused
 from tests.events.client_fixtures import Recording
@@ -151,3 +151,14 @@ def test_the_deciding_rule_is_explained(engine: Make) -> None:
     assert other["subscribe"] == {"allowed": True, "pattern": "log"}
     change(running, ())
     assert explain("x", "y")["rule"] == 0
+
+
+def test_a_program_gives_rules_as_dicts() -> None:
+    """They have the keys of the configuration, and are checked like them."""
+    rule = {"client": [ME], "publish": ["log"]}
+    with EventService(register=False, allow=(rule,)) as service, Proxy(service.uri) as client:
+        client.publish("log", 1)
+        with pytest.raises(PermissionError, match="publish 'lab'"):
+            client.publish("lab", 1)
+    with pytest.raises(ValueError, match="a rule needs a client"):
+        EventService(allow=({},))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from Pyro5.errors import PyroError
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.publishers import PublisherRecord
     from pyro_events._broker.recovery.roster_store import RosterStore
     from pyro_events._broker.rejections import RejectionCounters
+    from pyro_events._broker.rules import Rule
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import (
         BrokerSnapshot,
@@ -121,7 +122,7 @@ class Broker(Snapshotted):
             drop=self.drop, record=self.record, flush_if_idle=self._flush_if_idle,
             shared_room=SharedRoom(settings.max_queued_bytes),
         )  # fmt: skip
-        self.access = Access(settings.allow, self.router)
+        self.access = Access(cast("tuple[Rule, ...]", settings.allow), self.router)
         self.compiler = PatternCompiler(loop, self.router.compiled)
         self.guard = CallbackGuard(self.context, resolver)
         self.counters = self.context.counters

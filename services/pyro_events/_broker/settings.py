@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pyro_child.options import (
     COUNT,
@@ -19,6 +19,9 @@ from pyro_events._broker.rules import Rule
 from pyro_events._protocol.pressure import PATIENCE, check_when_full
 from pyro_events.ident import parse_ident
 from pyro_events.types import WhenFull
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MIB: Final = 1 << 20
 _SIZE: Final = SIZE._replace(what="an integer of at least 1024", lowest=1024)
@@ -137,7 +140,7 @@ class BrokerOptions:
         "accept the marshal serializer, with which a hostile client can crash the process",
         group="limits",
     )
-    allow: tuple[Rule, ...] = option(
+    allow: tuple[Rule | Mapping[str, Any], ...] = option(
         (),
         "what some clients may publish, hear and ask for; the first rule for a client decides",
         type=_rule,
@@ -150,6 +153,8 @@ class BrokerOptions:
         check_when_full(self.when_full)
         for network in self.callback_allow:
             check_network(network)
+        rules = (each if isinstance(each, Rule) else Rule.of(each) for each in self.allow)
+        object.__setattr__(self, "allow", tuple(rules))
         if self.ident is not None:
             parse_ident(self.ident)
         check_options(self, BrokerOptions)
