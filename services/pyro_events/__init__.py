@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from pyro_events.reconnecting import ReconnectingProxy
     from pyro_events.service import EventService
     from pyro_events.subscriber import Subscriber
+    from pyro_events.tls import Tls
 
 __all__ = [
     "EVENTSERVICE_NAME", "AsyncSubscriber", "Event", "EventService", "Publisher",
-    "ReconnectingProxy", "Subscriber",
+    "ReconnectingProxy", "Subscriber", "Tls",
 ]  # fmt: skip
 
 import_pyro5()
@@ -34,6 +35,7 @@ _MODULES = {
     "Publisher": "pyro_events.publisher",
     "ReconnectingProxy": "pyro_events.reconnecting",
     "Subscriber": "pyro_events.subscriber",
+    "Tls": "pyro_events.tls",
 }
 
 

@@ -44,6 +44,11 @@ class ReloadedIdentity:
                 self._reload()
             return self._identity
 
+    @property
+    def latest(self) -> TlsIdentity:
+        """What `current` has returned last, without touching a file."""
+        return self._identity
+
     def _reload(self) -> None:
         try:
             self._identity = self._load(self._files)

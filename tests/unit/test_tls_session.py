@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import ssl
 import struct
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +104,7 @@ def test_the_end(pair: Pair) -> None:
 
 
 def test_garbage_and_damage_end_a_session(pair: Pair) -> None:
-    """With an alert for the other side, which says so there."""
+    """With an alert, which is an error at the other side."""
     server, client = pair
     sealed = bytearray(client.seal(b"x" * 100))
     sealed[50] ^= 1
@@ -129,6 +131,36 @@ def test_no_session_begins_or_continues_with_garbage(
         pair[0].feed(garbage)
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_new_keys_while_it_runs(tls_site: TlsSite) -> None:
+    """A KeyUpdate of OpenSSL's own client, which wants one in return, disturbs nothing."""
+    server = load_server(tls_site.files("es")).session()
+    files = tls_site.files("stage")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = f"openssl s_client -connect 127.0.0.1:{listener.getsockname()[1]} -CAfile"
+        client = subprocess.Popen(
+            [*command.split(), files.ca, "-cert", files.certificate, "-key", files.key],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        with client, listener.accept()[0] as sock:
+            assert client.stdin is not None
+            sock.settimeout(20)
+            while not server.handshake(sock.recv(1 << 16)):
+                sock.sendall(server.pending())
+            received = server.feed(b"")
+            for line in (b"one\n", b"K\n", b"two\n"):
+                client.stdin.write(line)
+                client.stdin.flush()
+                received += server.feed(sock.recv(1 << 16))
+                sock.sendall(server.pending() + server.seal(b"understood\n"))
+            assert client.stdout is not None
+            sock.shutdown(socket.SHUT_RDWR)
+            understood = client.stdout.read().count(b"understood\n")
+    assert (received, understood) == (b"one\ntwo\n", 3)
+
+
 def test_a_client_hello_of_64_kib(tls_site: TlsSite) -> None:
     """It is answered or refused, byte by byte, and costs no more than its bytes."""
     body = bytes(2) + os.urandom(32) + b"\0" + struct.pack("!HHBB", 2, 0x1301, 1, 0)
@@ -145,7 +177,7 @@ def test_a_client_hello_of_64_kib(tls_site: TlsSite) -> None:
     assert session.pending().startswith(b"\x15")  # an alert
 
 
-def test_a_peer_without_tls_says_so(tls_site: TlsSite) -> None:
+def test_a_peer_without_tls(tls_site: TlsSite) -> None:
     """The seven bytes with which a plain service answers become a sentence."""
     _, client = identities(tls_site)
     session = client.session("localhost")

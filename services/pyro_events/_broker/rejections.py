@@ -27,6 +27,7 @@ LIMITS: Final = (
     "max_subscribers",
     "max_subscriptions",
     "queue_bytes",
+    "tls",
     "trusted",
 )
 """The settings that may be the reason for a rejection."""

@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
-    from pyro_events.types import EventServiceStatistics, SubscriberInfo, WhenFull
+    from pyro_events.types import (
+        EventServiceStatistics,
+        SubscriberInfo,
+        TlsStatistics,
+        WhenFull,
+    )
 
 
 def statistics(
-    broker: Broker, *, connections: int, refusals: dict[str, int], uptime_s: float
+    broker: Broker,
+    *,
+    connections: int,
+    refusals: dict[str, int],
+    uptime_s: float,
+    tls: TlsStatistics | None,
 ) -> EventServiceStatistics:
     """Return the counters since the start, and the present state."""
     counters = broker.counters
@@ -40,6 +50,7 @@ def statistics(
         "gave_up": counters.gave_up,
         "lost": [lost.plain() for lost in broker.lost],
         "roster_errors": broker.store.errors if broker.store is not None else 0,
+        "tls": tls,
     }
 
 

@@ -309,6 +309,7 @@ def _callback_of(
 ) -> tuple[URI, SubscriberOptions]:
     uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
     check_event_method(subscriber)
+    session.check_callback(uri)
     return uri, wanted
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from Pyro5.errors import DaemonError, PyroError
@@ -16,21 +15,24 @@ from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.principal import Principal
 from pyro_events._broker.rpc import calls
+from pyro_events._broker.rpc.batch import Batch, call
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.pressure import check_patience
 from pyro_wire import framing
-from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
+from pyro_wire.framing import ForeignProtocol, Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
+
+    from Pyro5.core import URI
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.stream import StreamSubscriber
-    from pyro_events._broker.net.admission import Admission, GuessDelays
-    from pyro_events._broker.rejections import RefusalLog, RejectionCounters
+    from pyro_events._broker.rpc.door import Door
     from pyro_events._broker.snapshot.transfer import SnapshotReader
+    from pyro_wire.certificate import Certificate
 
 HELPER_PROTOCOL = 1
 """The version of the protocol between helpers and event service, beyond Pyro5's."""
@@ -38,22 +40,27 @@ HELPER_PROTOCOL = 1
 _log = logging.getLogger("pyro_events")
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What all sessions have in common about who comes in."""
-
-    admission: Admission
-    delays: GuessDelays
-    rejections: RejectionCounters
-    log: RefusalLog
-
-
 class Session(Snapshotted):
     """Serves one client, at an address or, if `peer` is None, at the end of a Unix socket."""
 
     __slots__ = (
-        "_broker", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
-        "_streamed", "_welcome", "connection", "origin", "patience", "peer", "principal", "stream",
+        "_broker",
+        "_deadline",
+        "_door",
+        "_ended",
+        "_ending",
+        "_objects",
+        "_refuse",
+        "_streamed",
+        "_welcome",
+        "certificate",
+        "connection",
+        "helper",
+        "origin",
+        "patience",
+        "peer",
+        "principal",
+        "stream",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
@@ -68,6 +75,7 @@ class Session(Snapshotted):
         "origin",  # it follows from the peer and the socket
         "_refuse",  # a refusal that is delayed becomes a timeout
         "_ending",  # then there is no handover
+        "certificate", "helper",  # a connection with TLS is not handed over
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +101,10 @@ class Session(Snapshotted):
         """The address, or the user at the other end of a Unix socket."""
         self.principal = Principal("address", self.origin)
         """The client's identity; its handshake may tell more."""
+        self.certificate: Certificate | None = None
+        """What the client has presented in its TLS handshake."""
+        self.helper = False
+        """Whether it is one of our helpers, which come back by themselves."""
         self._welcome = False
         self._ending = False
         self._streamed = False
@@ -137,6 +149,10 @@ class Session(Snapshotted):
         if self.stream is not None and not self.stream.gone:
             raise ValueError("this connection is a stream already: call detach first")
 
+    def check_callback(self, uri: URI) -> None:
+        """Raise LimitReached for an object that may not be called back."""
+        self._door.check_callback(uri)
+
     def attach(self, stream: StreamSubscriber, last: int | None) -> tuple[int, int]:
         """Make this connection the subscriber's stream; see `StreamSubscriber.attach`."""
         self.stream, self._streamed = stream, True
@@ -178,6 +194,20 @@ class Session(Snapshotted):
         text = f"the message is too large: {error} (max_message_size)"
         self._failed(error.frame, LimitReached("max_message_size", text))
 
+    def on_foreign(self, error: ForeignProtocol) -> None:
+        """Go on with TLS if that is what the client speaks."""
+        if self._welcome or not self._door.begin_tls(self, error.received):
+            self.connection.close(str(error))
+
+    def on_secured(self, peer: Certificate) -> None:
+        """Take the name in the client's certificate for its own."""
+        self.certificate = peer
+        self.principal = Principal("certificate", peer.name)
+
+    def on_insecure(self, reason: str) -> None:
+        """Count and log a TLS handshake that has failed; its connection is about to end."""
+        self._door.refuse(self, LimitReached("tls", reason))
+
     def on_closed(self, reason: str) -> None:
         """Release everything that belongs to the connection."""
         _log.debug("%s: %s", self, reason)
@@ -205,8 +235,7 @@ class Session(Snapshotted):
     def _reject(self, frame: Frame, error: Exception) -> None:
         """Answer with the reason: at once, but for one who may be guessing the identification."""
         door = self._door
-        door.rejections.count(error)
-        door.log.refused(f"{self} is refused: {calls.describe(error)}")
+        door.refuse(self, error)
 
         def refuse() -> None:
             self._deadline.cancel()
@@ -227,8 +256,9 @@ class Session(Snapshotted):
         self.connection.close(str(reason))
 
     def _greet(self, frame: Frame) -> dict[str, object]:
+        self._door.check_tls(self)
         data, object_id = calls.decode_connect(frame, trusted=self._broker.settings.trusted)
-        helper = isinstance(data, dict) and "pyro_events" in data
+        self.helper = helper = isinstance(data, dict) and "pyro_events" in data
         given = data.get("ident") if isinstance(data, dict) else data
         wanted = self._broker.settings.ident
         if wanted is not None and not (isinstance(given, str) and _equal(given, wanted)):
@@ -273,14 +303,14 @@ class Session(Snapshotted):
             self._failed(frame, error)
             return
         if frame.flags & framing.BATCH:
-            _Batch(self, frame, target, iter(requests)).advance()
+            Batch(self, frame, target, iter(requests)).advance()
         else:
             self._execute(frame, target, requests[0])
 
     def _execute(self, frame: Frame, target: Any, request: calls.Call) -> None:
         """Answer a call, when it is done; one that waits keeps the client's connection unread."""
         try:
-            result = _call(self, target, *request)
+            result = call(self, target, *request)
         except Exception as error:  # noqa: BLE001 - it is sent to the caller
             self._failed(frame, error)
             return
@@ -314,68 +344,6 @@ class Session(Snapshotted):
         self._broker.flush_roster()
         if not frame.flags & framing.ONEWAY:
             self.connection.send(calls.encode_result(frame, value))
-
-
-@dataclass(slots=True, eq=False)
-class _Batch:
-    """A batch of calls under way, up to the first exception."""
-
-    _session: Session
-    _frame: Frame
-    _target: Any
-    _calls: Iterator[calls.Call]
-    _results: list[object] = field(default_factory=list)
-    _paused: bool = False
-
-    def advance(self) -> None:
-        """Execute call after call; one that waits keeps the client's connection unread."""
-        for request in self._calls:
-            try:
-                result = _call(self._session, self._target, *request)
-            except Exception as error:  # noqa: BLE001 - it is sent to the caller
-                self._fail(error)
-                break
-            if isinstance(result, PendingResult):
-                if not result.done:
-                    self._paused = True
-                    self._session.connection.pause()
-                    result.when_done(lambda pending=result: self._continue(pending))  # type: ignore[misc] # bound now
-                    return
-                result = result.value
-            self._results.append(result)
-        self._finish()
-
-    def _continue(self, pending: PendingResult) -> None:
-        if pending.error is not None:
-            self._fail(pending.error)
-            self._finish()
-        else:
-            self._results.append(pending.value)
-            self.advance()
-
-    def _fail(self, error: Exception) -> None:
-        self._session._count_failure(error)  # noqa: SLF001 - a part of the session
-        self._results.append(calls.wrap_exception(error))
-
-    def _finish(self) -> None:
-        self._session._answer(self._frame, self._results)  # noqa: SLF001 - the same
-        if self._paused:
-            self._session.resume()
-
-
-def _call(
-    session: Session, target: Any, method: str, args: Sequence[Any], kwargs: dict[str, Any]
-) -> object:
-    """Call a method that clients may call; raises whatever that raises."""
-    if method not in target.callable:
-        raise AttributeError(f"the remote object has no exposed attribute or method {method!r}")
-    try:
-        return getattr(target, method)(session, *args, **kwargs)
-    except (ValueError, TypeError, PyroError):
-        raise
-    except Exception:
-        _log.exception("%s: error in %s", session, method)
-        raise
 
 
 def _equal(given: str, wanted: str) -> bool:
