@@ -63,14 +63,17 @@ class TlsSession:
         Afterwards `pending` may have an answer, such as new keys.
         """
         self._incoming.write(received)
-        read, parts = self._tls.read, []
+        read, more, parts = self._tls.read, self._tls.pending, []
         try:
             while part := read(_RECORD):
                 parts.append(part)
-            self.closed = True
+                if not self._incoming.pending and not more():
+                    break  # rather than by an exception, which costs as much as the rest
+            else:
+                self.closed = True
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:  # the same, when we had ended before
+        except ssl.SSLZeroReturnError:  # when we had ended before
             self.closed = True
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -161,11 +161,13 @@ class TlsConnection(ServerConnection):
         """Send what is encrypted; return whether the system has all of it."""
         if self._sealed and not self.closed:
             sent = super()._write((self._sealed,))
-            self._sealed = memoryview(self._sealed)[sent:]
-            if self._sealed and not self.closed:
-                self._blocked = True
-                self._watch()
+            if sent < len(self._sealed):
+                self._sealed = memoryview(self._sealed)[sent:]
+                if not self.closed:
+                    self._blocked = True
+                    self._watch()
                 return False
+            self._sealed = b""
         return not self.closed
 
     def _flush(self) -> None:
