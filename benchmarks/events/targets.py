@@ -50,6 +50,15 @@ def _flows(results: Results) -> Iterator[Verdict]:
             verdict = _at_least(what, aim, _ratios(a, b, lambda run: run.delivered))
             work = median(_ratios(b, a, lambda run: run.work))
             yield verdict._replace(work=f"{work:.2f} ×")
+    for fan_out, aim in ((1, 0.9), (10, 0.75)):
+        a = results.flows.get((systems.STREAM_TLS.name, fan_out))
+        b = results.flows.get((stream.name, fan_out))
+        if a and b:
+            verdict = _at_least(
+                f"TLS 1→{fan_out} against plain", aim, _ratios(a, b, lambda run: run.delivered)
+            )
+            work = median(_ratios(b, a, lambda run: run.work))
+            yield verdict._replace(work=f"{work:.2f} ×")
     own = [runs for (name, _), runs in results.flows.items() if name.startswith("es-")]
     if own:
         lost = sum(abs(run.lost) + run.jumps for runs in own for run in runs)

@@ -41,7 +41,7 @@ def warn(
     for entry in found:
         for line in _describe(entry):
             app.output.progress(line)
-    if not any(entry.get("lost") or entry.get("names") for entry in found):
+    if not any(map(_losers, found)):
         return False
     asking = not (yes or safe) and sys.stdin.isatty() and sys.stderr.isatty()
     if asking:
@@ -81,6 +81,9 @@ def _describe(entry: Mapping[str, Any]) -> list[str]:
         names = entry["names"]
         head = f"{service} keeps its names in memory; these will be lost:"
         return [head, *_shorten([f"    {name}" for name in names])]
+    if "disconnected" in entry:
+        head = f"these clients of {service} use TLS without a helper, and will be disconnected:"
+        return [head, *_shorten([f"    {name}" for name in entry["disconnected"]])]
     lines = []
     if entry["lost"]:
         lines.append(f"these plain subscribers of {service} will lose their subscriptions:")
@@ -97,8 +100,9 @@ def _shorten(lines: list[str]) -> list[str]:
 
 
 def _sum_up(found: Sequence[Mapping[str, Any]]) -> str:
-    parts = [
-        f"{len(entry.get('lost') or entry.get('names') or ())} of {entry['service']}"
-        for entry in found
-    ]
-    return f"clients would lose subscriptions or names: {', '.join(parts)}"
+    parts = [f"{len(_losers(entry))} of {entry['service']}" for entry in found]
+    return f"clients would lose subscriptions, names or connections: {', '.join(parts)}"
+
+
+def _losers(entry: Mapping[str, Any]) -> Sequence[Any]:
+    return entry.get("lost") or entry.get("names") or entry.get("disconnected") or ()

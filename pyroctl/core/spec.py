@@ -76,6 +76,7 @@ WhenFull = Annotated[Literal["drop-oldest", "drop-newest", "disconnect"], _CHOIC
 ServerType = Annotated[Literal["thread", "multiplex"], _CHOICE]
 Serializer = Annotated[Literal["serpent", "json", "msgpack", "marshal"], _CHOICE]
 OnRestart = Annotated[Literal["notify", "handover"], _CHOICE]
+TlsMode = Annotated[Literal["off", "both", "required"], _CHOICE]
 OnNeeds = Annotated[Literal["keep", "restart", "stop"], _CHOICE]
 OnFailure = Annotated[Literal["keep", "shutdown"], _CHOICE]
 Orphans = Annotated[Literal["stop", "adopt"], _CHOICE]
@@ -178,6 +179,16 @@ class EventServiceOptions:
     """A file with the identification that clients must present."""
     allow: Annotated[Live[tuple[RuleSpec, ...]], TypeName("Rules")] = ()
     """What each client may do; the first rule for it decides. Without rules: everything."""
+    tls: TlsMode = "off"
+    """TLS for clients over TCP: none, beside plain connections, or only TLS."""
+    tls_certificate: File | None = None
+    """None: that of this host in the site's directory."""
+    tls_key: File | None = None
+    """None: key.pem beside the certificate."""
+    tls_ca: File | None = None
+    """None: ca.pem beside the certificate."""
+    tls_clients: File | None = None
+    """The clients that are let in. None: clients.toml beside the certificate, or of the site."""
     ns: Address | None = None
     """A name server outside the deployment. None: the deployment's own."""
     on_restart: Annotated[Live[OnRestart], NO_FLAG] = "notify"

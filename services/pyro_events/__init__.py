@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from pyro_events.reconnecting import ReconnectingProxy
     from pyro_events.service import EventService
     from pyro_events.subscriber import Subscriber
+    from pyro_events.tls import Tls
 
 __all__ = [
     "EVENTSERVICE_NAME", "AsyncSubscriber", "Event", "EventService", "Publisher",
-    "ReconnectingProxy", "Subscriber", "identified",
+    "ReconnectingProxy", "Subscriber", "Tls", "identified",
 ]  # fmt: skip
 
 import_pyro5()
@@ -36,6 +37,7 @@ _MODULES = {
     "ReconnectingProxy": "pyro_events.reconnecting",
     "Subscriber": "pyro_events.subscriber",
     "identified": "pyro_events.ident",
+    "Tls": "pyro_events.tls",
 }
 
 

@@ -22,6 +22,7 @@ from pyro_events.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from pyro_events._protocol.event import Event
+    from pyro_events.tls import Tls
     from pyro_events.types import ConnectionNotice, GapNotice
 
 PATTERN = r"pyroctl\..*\.(running|backoff|exited|failed|stopped)$"
@@ -77,17 +78,23 @@ def parse(message: object) -> ServiceEvent | None:
 class LifeCycle(Subscriber):
     """Receives the state events of a manager, for any number of reconnecting proxies.
 
-    `es` and `ident` are as for a `Subscriber`. It listens in a thread of its own from the first
-    proxy on, waits for an event service that isn't there, and has to be closed.
+    `es`, `ident` and `tls` are as for a `Subscriber`. It listens in a thread of its own from the
+    first proxy on, waits for an event service that isn't there, and has to be closed.
     """
 
     def __init__(
-        self, es: str | None = None, *, ident: str | None = None, broadcast: bool = False
+        self,
+        es: str | None = None,
+        *,
+        ident: str | None = None,
+        broadcast: bool = False,
+        tls: Tls | str | bool | None = None,
     ) -> None:
         super().__init__(
             es,
             ident=ident,
             broadcast=broadcast,
+            tls=tls,
             name="life cycle",
             queue_size=_QUEUE_SIZE,
             when_full="drop-oldest",

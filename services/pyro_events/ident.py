@@ -11,12 +11,12 @@ import logging
 import os
 import re
 import secrets
-import stat
 import time
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, TypeVar
 
 from pyro_wire import challenge
+from pyro_wire.private_file import open_private
 
 __all__ = ["identified", "read_ident"]
 
@@ -25,7 +25,6 @@ SHORTEST: Final = 16
 _LONGEST_NAME: Final = 60
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 """As in certificates."""
-_READABLE_BY_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _HANDSHAKE: Final = "_pyroHandshake"
 _UNIX: Final = "./u:"
 _log = logging.getLogger(__name__)
@@ -48,16 +47,7 @@ def read_ident(file: str) -> str:
     isn't a secret or a name and a secret, or if other users can read or write it. Logs a warning if
     a secret is short enough to be guessed. Any thread may call it.
     """
-    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{file} is not a regular file")
-        if status.st_mode & _forbidden(status):
-            mode = stat.S_IMODE(status.st_mode)
-            raise ValueError(
-                f"other users can read {file} (mode {mode:04o}), so it isn't used: chmod 600 {file}"
-            )
+    with open_private(file) as stream:
         content = stream.read()
     ident = content.decode().strip()
     try:
@@ -213,12 +203,3 @@ def _location(text: str) -> str:
 
 def _is_name(text: str) -> bool:
     return len(text) <= _LONGEST_NAME and _NAME.fullmatch(text) is not None
-
-
-def _forbidden(status: os.stat_result) -> int:
-    """Return the permissions that a secret must not have.
-
-    Root may let our group read its own file, as systemd and Kubernetes do with credentials.
-    """
-    ours = status.st_uid == os.geteuid()
-    return _READABLE_BY_OTHERS & ~(0 if ours or status.st_uid else stat.S_IRGRP)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyro_events._client.outbox import Entry
+    from pyro_events.tls import Tls
     from pyro_events.types import PublisherStatistics
 
 __all__ = ["Publisher"]
@@ -62,6 +63,7 @@ class Publisher(Closeable):
         *,
         ident: str | None = None,
         broadcast: bool = False,
+        tls: Tls | str | bool | None = None,
         esURI: str | None = None,  # noqa: N803 - the original's name
         max_pending: int = MAX_PENDING,
         max_pending_bytes: int = MAX_PENDING_BYTES,
@@ -78,7 +80,7 @@ class Publisher(Closeable):
             )
         self._timeout = timeout
         outbox = Outbox(max_pending, max_pending_bytes)
-        self._sender = LateSender(service(es, esURI, broadcast), ident, outbox, patience)
+        self._sender = LateSender(service(es, esURI, broadcast, tls), ident, outbox, patience)
         self._subjects: dict[str, tuple[str, ...]] = {}
         self._ready()
 

@@ -19,6 +19,7 @@ from pyro_events._broker.errors import (
     NameServerUnreachable,
     NameTaken,
     NotRunning,
+    TlsUnusable,
 )
 from pyro_events._broker.registration import Registration
 from pyro_events._broker.rpc.arguments import make_items
@@ -31,7 +32,14 @@ if TYPE_CHECKING:
 
     from pyro_events.types import EventServiceStatistics, SubscriberInfo
 
-__all__ = ["AddressUnusable", "EventService", "NameServerUnreachable", "NameTaken", "NotRunning"]
+__all__ = [
+    "AddressUnusable",
+    "EventService",
+    "NameServerUnreachable",
+    "NameTaken",
+    "NotRunning",
+    "TlsUnusable",
+]
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -67,8 +75,9 @@ class EventService:
     16 MiB, or max_message_size if that is more), max_queued_bytes, when_full, patience,
     stuck_timeout, max_message_size, max_connections, max_connections_per_peer, max_subscribers,
     max_subscriptions, callback_allow (a tuple), allow (a tuple of dicts with the keys of the rules
-    in pyroctl.toml(5)), handshake_timeout, trusted and socket_mode (an integer). The program has to
-    be allowed as many descriptors as it takes connections.
+    in pyroctl.toml(5)), handshake_timeout, trusted, tls, tls_certificate, tls_key, tls_ca,
+    tls_clients and socket_mode (an integer). The program has to be allowed as many descriptors as
+    it takes connections.
 
     Raises ValueError for options out of bounds. All methods may be called from any thread. An
     EventService that is dropped without `stop` warns with ResourceWarning.
@@ -92,8 +101,8 @@ class EventService:
     def start(self) -> None:
         """Listen, serve on a thread, and register. When it returns, the service is ready.
 
-        Raises AddressUnusable, NameServerUnreachable or NameTaken, after everything was released,
-        and NotRunning if it was started before.
+        Raises AddressUnusable, TlsUnusable, NameServerUnreachable or NameTaken, after everything
+        was released, and NotRunning if it was started before.
         """
         _check_threads()
         with self._lock:

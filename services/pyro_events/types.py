@@ -88,6 +88,17 @@ class LostSubscriber(TypedDict):
     patterns: list[str]
 
 
+class TlsStatistics(TypedDict):
+    """How an event service uses TLS."""
+
+    mode: str  # both or required
+    name: str  # in its certificate
+    expires: str  # when its certificate ends, in ISO 8601
+    connections: int  # with TLS, now
+    handshakes: int  # clients that came in with TLS
+    refused: int  # clients turned away because of TLS, or for the lack of it
+
+
 class EventServiceStatistics(TypedDict):
     """Counts since an event service started, and its state now."""
 
@@ -112,6 +123,7 @@ class EventServiceStatistics(TypedDict):
     refusals: dict[str, int]  # rejections by the name of the limit
     lost: list[LostSubscriber]  # in crashes since the last planned restart
     roster_errors: int  # failed writes of the roster to the state directory
+    tls: TlsStatistics | None  # None: without TLS
 
 
 class SubscriberInfo(TypedDict):

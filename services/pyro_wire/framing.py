@@ -51,6 +51,12 @@ class ProtocolError(errors.ProtocolError):  # type: ignore[misc] # Pyro5 ships n
     """The peer doesn't speak Pyro5's protocol 502, or announced more than it may send."""
 
 
+class ForeignProtocol(ProtocolError):
+    """The first bytes of a stream are not Pyro's; `received` is all that has arrived."""
+
+    received = b""
+
+
 class FrameTooLarge(ProtocolError):
     """A frame is larger than allowed; the reader discards it as it arrives and stays usable.
 
@@ -158,6 +164,8 @@ class FrameReader:
             raise
         except ProtocolError as error:
             self._broken = str(error)
+            if isinstance(error, ForeignProtocol):
+                error.received = self.leftover()
             self._buffer, self._start = b"", 0
             raise
 
@@ -226,7 +234,7 @@ class FrameReader:
         if not _START.startswith(start[: len(_START)]):
             if start[: len(_TAG)] == _TAG:
                 raise ProtocolError(f"not version {PROTOCOL_VERSION} of Pyro's protocol")
-            raise ProtocolError("this is not Pyro's protocol")
+            raise ForeignProtocol("this is not Pyro's protocol")
 
 
 def inflate(data: bytes, limit: int) -> bytes | None:

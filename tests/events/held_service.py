@@ -194,8 +194,8 @@ class Flood:
     BURST = 0.02
     PAUSE = 0.1
 
-    def __init__(self, uri: str, subjects: str = "flood") -> None:
-        self.publisher = Publisher(uri, timeout=30, patience=None)
+    def __init__(self, uri: str, subjects: str = "flood", **options: Any) -> None:
+        self.publisher = Publisher(uri, timeout=30, patience=None, **options)
         self.subject = subjects
         self.count = 0
         self._stop = False

@@ -11,7 +11,7 @@ from pyro_events._broker.net.loop import Loop
 from pyro_wire import framing
 
 if TYPE_CHECKING:
-    from pyro_wire.framing import Frame, FrameTooLarge
+    from pyro_wire.framing import ForeignProtocol, Frame, FrameTooLarge
 
 
 class Hesitant:
@@ -26,6 +26,9 @@ class Hesitant:
         self.seen += 1
         self.connection.pause()
         self.loop.call_soon(lambda: self.loop.call_soon(self.connection.resume))
+
+    def on_foreign(self, error: ForeignProtocol) -> None:
+        raise error
 
     def on_too_large(self, error: FrameTooLarge) -> None:
         raise error

@@ -10,6 +10,7 @@ from benchmarks.events.systems.threads import Threads
 from benchmarks.events.systems.zeromq import ZeroMQ
 
 STREAM = EventService("stream")
+STREAM_TLS = EventService("stream", tls=True)
 CALLBACK = EventService("callback")
 STOCK = EventService("stock")
 NATS = Nats()
@@ -26,7 +27,8 @@ NATS_ACKED = Nats(acked=True)
 MQTT_ACKED = Mosquitto(acked=True)
 
 FLOWING = (
-    STREAM, CALLBACK, STOCK, NATS, ZEROMQ, BOUNDED, REDIS, MQTT, THREADS, THREADS_MSGPACK,
+    STREAM, STREAM_TLS, CALLBACK, STOCK, NATS, ZEROMQ, BOUNDED, REDIS, MQTT, THREADS,
+    THREADS_MSGPACK,
 )  # fmt: skip
 """Publishers go as fast as they can."""
 ACKED = (STREAM_ACKED, REDIS_ACKED, NATS_ACKED, MQTT_ACKED, THREADS)

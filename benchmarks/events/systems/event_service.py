@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Literal
 
+from benchmarks.events.certificates import make_certificates
 from benchmarks.events.message import SUBJECT
 from benchmarks.events.processes import Broker, first_line, program
 from benchmarks.events.sockets import open_idle
@@ -32,22 +33,28 @@ _TITLES = {
 class EventService(System):
     """Helpers or stock Pyro5 daemons as subscribers; a helper publishes, by `post` or `publish`."""
 
-    def __init__(self, delivery: Delivery, *, acked: bool = False) -> None:
+    def __init__(self, delivery: Delivery, *, acked: bool = False, tls: bool = False) -> None:
         self.delivery = delivery
         self.acked = acked
-        self.name = f"es-{delivery}" + ("-publish" if acked else "")
-        self.title = f"event service, {_TITLES[delivery]}"
+        self.tls = tls
+        self.name = f"es-{delivery}" + ("-publish" if acked else "") + ("-tls" if tls else "")
+        self.title = f"event service, {_TITLES[delivery]}" + (", TLS" if tls else "")
 
     @contextlib.contextmanager
     def broker(self, directory: Path) -> Iterator[Broker]:
         argv = [sys.executable, "-m", "pyro_events", "-N", "-p", "0", "-q"]
+        certificates = ""
+        if self.tls:
+            certificates = make_certificates(directory)
+            argv += ["--tls=required", f"--tls-certificate={certificates}/cert.pem"]
         with program(argv, directory) as es:
-            yield Broker(first_line(es).split()[0], es.pid)
+            yield Broker(f"{first_line(es).split()[0]} {certificates}".strip(), es.pid)
 
     def publish(self, address: str, plan: Plan) -> None:
         from pyro_events import Publisher
 
-        with Publisher(address, timeout=60, patience=None) as publisher:
+        uri, tls = _place(address)
+        with Publisher(uri, timeout=60, patience=None, tls=tls) as publisher:
             publisher.publish("hello", None)
             send = publisher.publish if self.acked else publisher.post
             for message in plan:
@@ -71,7 +78,8 @@ class EventService(System):
             def event(self, event: Event) -> None:
                 take(event.msg)
 
-        with Listener(address, delivery=self.delivery) as listener:
+        uri, tls = _place(address)
+        with Listener(uri, delivery=self.delivery, tls=tls) as listener:
             listener.subscribe(SUBJECT)
             ready()
             listener.listen()
@@ -89,6 +97,12 @@ class EventService(System):
         subscriber = Nobody(address)
         subscriber.subscribeMatch([rf"none\.{each}\..*" for each in range(number)])
         return subscriber
+
+
+def _place(address: str) -> tuple[str, str | None]:
+    """Return the URI, and the directory with a certificate if it is needed."""
+    uri, _, tls = address.partition(" ")
+    return uri, tls or None
 
 
 def _stock(address: str, ready: Callable[[], None], take: Callable[[Message], None]) -> None:

@@ -13,6 +13,7 @@ import click
 
 from pyroctl.cli import command as cli
 from pyroctl.cli.output import Result, subscriptions_of, table
+from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError
 from pyroctl.printable import printable
 
@@ -143,9 +144,21 @@ def _tool(app: App, verb: str, service: str | None) -> list[str]:
     """
     found: dict[str, Any] = app.call("eventservice", [service] if service else [])["data"]
     spec = app.load().deployment.services.get(found["service"])
-    file = getattr(spec.options, "ident_file", None) if spec is not None else None
-    ident = ["--ident-file", file] if file else []
-    return [sys.executable, "-m", "pyro_events._app.tool", verb, "--es", found["uri"], *ident]
+    options = spec.options if spec is not None else None
+    own = list(_files(options)) if isinstance(options, EventServiceOptions) else []
+    return [sys.executable, "-m", "pyro_events._app.tool", verb, "--es", found["uri"], *own]
+
+
+def _files(options: EventServiceOptions) -> Iterator[str]:
+    """Return how to identify ourselves: with TLS by the certificate of the service itself."""
+    if options.ident_file is not None:
+        yield f"--ident-file={options.ident_file}"
+    if options.tls != "off":
+        yield "--tls"
+        for name in ("certificate", "key", "ca"):
+            file = getattr(options, f"tls_{name}")
+            if file is not None:
+                yield f"--tls-{name}={file}"
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -44,6 +44,7 @@ def command(app: App, *, dry_run: bool, yes: bool, safe: bool) -> Result:
         return Result(found)
     live = [change for change in found["manager"] if change["live"]]
     if not found["plan"] and not live:
+        app.call("reload", expect=expected, **config)  # services read their certificates again
         return Result({**found, "restarts": [], "services": []})
     warn(app, "reload", (), yes=yes, safe=safe)
     reply = app.call("reload", expect=expected, **config)

@@ -45,6 +45,22 @@ async def assess_impact(units: Iterable[Unit], registry: NameRegistry) -> list[d
     return found
 
 
+async def disconnected(units: Iterable[Unit]) -> list[dict[str, Any]]:
+    """Return who is disconnected by a handover of these event services: stock clients with TLS.
+
+    A connection with TLS can't be passed on, and only helpers come back by themselves.
+    """
+    found = []
+    for unit in units:
+        options = unit.spec.options
+        if isinstance(options, EventServiceOptions) and options.tls != "off":
+            clients = await unit.ask_or([], "stock_tls_clients")
+            if clients:
+                entry = {"service": unit.name, "kind": unit.spec.kind, "disconnected": clients}
+                found.append(entry)
+    return found
+
+
 async def subscribers_of(unit: Unit) -> Subscribers:
     """Ask an event service for its subscribers; return none if it doesn't answer."""
     rows = await unit.ask_or([], "subscriptions")

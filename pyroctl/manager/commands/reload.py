@@ -106,3 +106,11 @@ def _entry(change: KeyChange) -> dict[str, Any]:
         "new": None if hidden else change.new,
         "live": change.live,
     }
+
+
+async def certificates(supervisor: Supervisor) -> None:
+    """Ask the event services to read their certificates, and the clients let in, again."""
+    for unit in supervisor.units.values():
+        options = unit.spec.options
+        if isinstance(options, EventServiceOptions) and options.tls != "off":
+            await unit.ask_or(None, "reload")

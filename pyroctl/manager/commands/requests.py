@@ -156,6 +156,9 @@ class Requests:
         units = [unit for name, unit in self._supervisor.units.items() if name in chosen]
         found = await impact.assess_impact(units, self._supervisor.names)
         handover = command == "restart" and how is None and all(map(restarts.can_hand_over, named))
+        if command == "restart":
+            passed = [unit for unit in named if unit.name not in chosen]
+            found += await impact.disconnected(passed)
         data = {"consequences": found, "handover": handover}
         return {"data": data, "errors": [], "exit_code": 0}
 
@@ -286,6 +289,7 @@ class Requests:
             )
         done = await apply.apply(self._supervisor, found, _reporting(send))
         self._reloaded()
+        await reload.certificates(self._supervisor)
         names = [step.service for step in found.steps]
         scheduler = self._supervisor.scheduler
         waiting = {name: need for name in names if (need := scheduler.waits_for(name))}

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         "125 permanent failure, restarting will not help.",
         allow_abbrev=False,
     )
-    groups = {title: found.add_argument_group(title) for title in ("queues", "limits")}
+    groups = {title: found.add_argument_group(title) for title in ("queues", "limits", "tls")}
     add_options(found, ServiceOptions, groups)
     ident = found.add_mutually_exclusive_group()
     ident.add_argument(

@@ -66,6 +66,8 @@ class EventServiceProcess:
         What another process hands over is taken here, and that process ends.
         """
         self._loop.on_signals(self._signalled, signal.SIGTERM, signal.SIGINT)
+        if self._engine.speaks_tls:
+            self._loop.on_signals(lambda _: self._engine.reload_tls(), signal.SIGHUP)
         if self._channel is not None:
             self._loop.watch(self._channel, READ, self._on_channel)
         if self._received is not None:
@@ -158,11 +160,13 @@ class EventServiceProcess:
         queries: dict[str, Callable[[], object]] = {
             "statistics": self._engine.statistics,
             "subscriptions": self._engine.subscriptions,
+            "stock_tls_clients": self._engine.stock_tls_clients,
             "ping": lambda: {"incarnation": self._engine.incarnation},
             "returned": lambda: self._returned(get("wait")),
             "may": lambda: self._engine.may(str(get("client")), str(get("subject"))),
         }
         commands: dict[str, Callable[[], object]] = {
+            "reload": self._reload,
             "publish": lambda: self._publish(get("events")),
             "allow": lambda: self._allow(get("rules")),
             "register": lambda: self._register(str(get("ns") or "") or None),
@@ -177,6 +181,11 @@ class EventServiceProcess:
         if self._engine.retired:
             raise AskRefused("the event service has retired, and does nothing more")
         return commands[ask]()
+
+    def _reload(self) -> dict[str, object]:
+        """Read the files of TLS again, at once and not with the next client."""
+        self._engine.reload_tls()
+        return {}
 
     def _publish(self, events: object) -> object:
         """Publish pairs of subject and message; return the reasons of those that were refused."""
@@ -246,6 +255,7 @@ class EventServiceProcess:
         if self._executor.busy:
             raise Failed("a call to a name server is in progress")
         since = self._loop.clock()
+        self._engine.end_tls()
         self._engine.broker.quiesce()
         names = self._names and self._names.snapshot()
         return {"since": since, "names": names, "engine": self._engine.snapshot(writer)}

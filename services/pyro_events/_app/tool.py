@@ -23,6 +23,8 @@ from pyro_events.errors import EventServiceError
 from pyro_events.ident import read_ident
 from pyro_events.publisher import Publisher
 from pyro_events.subscriber import Subscriber
+from pyro_events.tls import Tls
+from pyro_wire.tls_files import TlsFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +44,7 @@ class Printer(Subscriber):
         super().__init__(
             options.es,
             ident=_ident(options),
+            tls=_tls(options),
             name="pyroctl es listen",
             queue_size=QUEUE_SIZE,
             when_full="drop-oldest",
@@ -173,7 +176,7 @@ def text_line(event: Event) -> str:
 def publish(options: argparse.Namespace) -> int:
     """Publish one message; return when the event service has it."""
     message = json.loads(options.text) if options.as_json else options.text
-    with Publisher(options.es, ident=_ident(options)) as publisher:
+    with Publisher(options.es, ident=_ident(options), tls=_tls(options)) as publisher:
         publisher.publish(options.subject, message)
     return 0
 
@@ -216,11 +219,22 @@ def _ident(options: argparse.Namespace) -> str | None:
     return None if options.ident_file is None else read_ident(options.ident_file)
 
 
+def _tls(options: argparse.Namespace) -> Tls | None:
+    """Return the files for TLS; those that are not given are chosen as by a service here."""
+    if not options.tls:
+        return None
+    given = options.tls_certificate, options.tls_key, options.tls_ca
+    return Tls(*TlsFiles.chosen(*given, None, host="localhost", environ=os.environ)[:3])
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--es", metavar="URI", help="the event service; default: by name")
     shared.add_argument("--ident-file", metavar="FILE", help="has the identification")
+    shared.add_argument("--tls", action="store_true", help="connect with TLS")
+    for name in ("certificate", "key", "ca"):
+        shared.add_argument(f"--tls-{name}", metavar="FILE", help="as of es(1)")
     text = argparse.ArgumentParser(prog="python -m pyro_events._app.tool", description=__doc__)
     commands = text.add_subparsers(required=True)
     one = commands.add_parser("publish", parents=[shared], help="publish a message")

@@ -18,13 +18,15 @@ from pyro_events._broker.identification import Identification
 from pyro_events._broker.net.address import bind, location
 from pyro_events._broker.net.admission import Admission, GuessDelays
 from pyro_events._broker.net.dialer import Resolver
+from pyro_events._broker.net.handshakes import Handshakes
 from pyro_events._broker.net.listener import Listener, passed_listener
 from pyro_events._broker.net.loop import Loop
 from pyro_events._broker.net.socket_owner import SocketOwners
+from pyro_events._broker.net.tls_connection import TlsConnection
 from pyro_events._broker.recovery.roster_store import RosterStore, lost_with, recall
 from pyro_events._broker.rejections import RefusalLog, RejectionCounters
 from pyro_events._broker.rpc.arguments import make_items
-from pyro_events._broker.rpc.door import Door
+from pyro_events._broker.rpc.door import Door, TlsDoor, identity_of
 from pyro_events._broker.rpc.remote import remote_objects
 from pyro_events._broker.rpc.session import Session
 from pyro_events._broker.rpc.targets import is_loopback
@@ -59,7 +61,7 @@ class Engine(Snapshotted):
     socket `listening`, if given, takes the place of one of our own; `state_dir` is where an earlier
     process has left its roster, and where this one keeps its own; `received` is what a running
     process hands over.
-    Raises AddressUnusable. Other threads may call only the methods that document it.
+    Raises AddressUnusable and TlsUnusable. Other threads may call only methods that document it.
     """
 
     SNAPSHOT: ClassVar = Fields(
@@ -70,6 +72,7 @@ class Engine(Snapshotted):
     )
     TRANSIENT: ClassVar = (
         "loop", "_settings", "_version", "_resolver", "_owners", "_objects", "_patience",
+        "_handshakes",
         "_door",  # each restored session is counted
         "_stopping", "_closed", "retired",  # then there is no handover
     )  # fmt: skip
@@ -91,6 +94,7 @@ class Engine(Snapshotted):
                 listening = passed
             else:
                 passed.close()
+        tls = identity_of(settings, host)
         sock = listening or bind(host, port, settings.socket_mode)
         sock.setblocking(False)
         self.uri = f"PYRO:{EVENTSERVICE_NAME}@{location(host, sock)}"
@@ -105,6 +109,7 @@ class Engine(Snapshotted):
         self._sessions: set[Session] = set()
         self._rejections = RejectionCounters()
         self._identification = Identification(settings.ident)
+        self._handshakes = Handshakes(self.loop)
         self._door = Door(
             self._owners,
             self._identification,
@@ -112,6 +117,7 @@ class Engine(Snapshotted):
             GuessDelays(self.loop.clock),
             self._rejections,
             RefusalLog(self.loop.call_later),
+            TlsDoor(self.loop, settings, tls, self._handshakes, self._end_removed) if tls else None,
         )
         self._listener = Listener(
             self.loop, sock, lambda sock, peer: self._session(peer).begin(sock)
@@ -168,6 +174,7 @@ class Engine(Snapshotted):
             return
         self._closed = True
         self.broker.compiler.close()
+        self._handshakes.close()
         self._listener.close()
         self._release()
         self.loop.run_once(0)  # connections report their end
@@ -226,6 +233,11 @@ class Engine(Snapshotted):
         self._release()
         if self._store is not None:
             self._store.close()
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether there are files of TLS."""
+        return self._door.tls is not None
 
     # Stopping, and planned restarts
 
@@ -320,6 +332,7 @@ class Engine(Snapshotted):
             connections=len(self._sessions),
             refusals=self._rejections.as_dict(),
             uptime_s=time.monotonic() - self._started,
+            tls=self._door.tls.statistics(self._sessions) if self._door.tls else None,
         )
 
     def allow(self, rules: Sequence[Rule]) -> int:
@@ -335,6 +348,31 @@ class Engine(Snapshotted):
         return stats.subscriptions(self.broker)
 
     # Clients
+
+    def reload_tls(self) -> None:
+        """Read the files of TLS again, and disconnect the clients that were removed; soon."""
+        if self._door.tls is not None:
+            self._door.tls.reload()
+
+    def _end_removed(self) -> None:
+        for session, reason in self._door.removed(self._sessions):
+            _log.info("%s is disconnected: %s", session, reason)
+            session.connection.close(reason)
+
+    def stock_tls_clients(self) -> list[str]:
+        """Return the names of clients with TLS that don't come back by themselves."""
+        return sorted(
+            str(each.principal)
+            for each in self._sessions
+            if each.certificate is not None and not each.helper
+        )
+
+    def end_tls(self) -> None:
+        """Disconnect the clients with TLS, whose keys can't be handed over; they come again."""
+        for session in list(self._sessions):
+            if isinstance(session.connection, TlsConnection):
+                session.connection.close("handed over to another process")
+        self.loop.run_pending()  # connections report their end
 
     def _session(self, peer: str | None) -> Session:
         session = Session(self.broker, self._objects, peer, door=self._door, ended=self._ended)

@@ -16,6 +16,10 @@ class AddressUnusable(ServiceFault):
     """The event service can't listen at the given address."""
 
 
+class TlsUnusable(ServiceFault):
+    """The files for TLS can't be used."""
+
+
 class NameServerUnreachable(ServiceFault):
     """No name server answers at the given place."""
 

@@ -36,6 +36,7 @@ LIMITS: Final = (
     "queue_bytes",
     "reserved",
     "rule",
+    "tls",
     "trusted",
 )
 """The reasons for rejections: settings, `owner` for what belongs to another client, `reserved` for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from pyro_child.options import (
     COUNT,
@@ -22,6 +22,8 @@ from pyro_events.types import WhenFull
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+TlsMode = Literal["off", "both", "required"]
 
 MIB: Final = 1 << 20
 _SIZE: Final = SIZE._replace(what="an integer of at least 1024", lowest=1024)
@@ -146,6 +148,32 @@ class BrokerOptions:
         type=_rule,
         metavar="JSON",
     )
+    tls: TlsMode = option(
+        "off",
+        "TLS for clients over TCP, which must have a certificate of the CA: none, TLS beside plain "
+        "connections, or TLS only",
+        choices=get_args(TlsMode),
+        metavar="MODE",
+        group="tls",
+    )
+    tls_certificate: str | None = option(
+        None,
+        "the certificate (default: that of this host in the site's directory)",
+        metavar="FILE",
+        group="tls",
+    )
+    tls_key: str | None = option(
+        None, "its key (default: key.pem beside it)", metavar="FILE", group="tls"
+    )
+    tls_ca: str | None = option(
+        None, "the CA's certificate (default: ca.pem beside it)", metavar="FILE", group="tls"
+    )
+    tls_clients: str | None = option(
+        None,
+        "the clients that are let in (default: clients.toml beside it or of the site)",
+        metavar="FILE",
+        group="tls",
+    )
     socket_mode: int = option(0o600, "permissions of the Unix socket, octal", unit=MODE)
 
     def __post_init__(self) -> None:
@@ -184,6 +212,8 @@ class Settings(BrokerOptions):
     """Connections in all whose client isn't accepted yet."""
     max_handshakes_per_peer: int = 32
     """The same of one address or user, if they take long."""
+    max_tls_handshakes: int = 512
+    """Connections in all that have begun TLS, and whose client isn't accepted yet."""
     batch_events: int = 250
     """Per frame. Every frame costs both ends as much as some fifty events; but a receiver creates
     the objects of a whole frame, and those of a thousand events don't fit a processor's cache."""

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.principal import Principal
-    from pyro_events.types import EventServiceStatistics, SubscriberInfo, WhenFull
+    from pyro_events.types import (
+        EventServiceStatistics,
+        SubscriberInfo,
+        TlsStatistics,
+        WhenFull,
+    )
 
 
 def _shown(uri: str, owner: Principal, viewer: Principal | None) -> str:
@@ -28,6 +33,7 @@ def statistics(
     connections: int,
     refusals: dict[str, int],
     uptime_s: float,
+    tls: TlsStatistics | None,
 ) -> EventServiceStatistics:
     """Return the counters since the start, and the present state."""
     counters = broker.counters
@@ -63,6 +69,7 @@ def statistics(
             for each in broker.lost
         ],
         "roster_errors": broker.store.errors if broker.store is not None else 0,
+        "tls": tls,
     }
 
 

@@ -8,7 +8,7 @@ import os
 import select
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from Pyro5 import config
 
@@ -73,9 +73,7 @@ class Connection:
         self.last_received = clock()
 
     @classmethod
-    def open(
-        cls, uri: URI, waker: Waker, clock: Callable[[], float], deadline: float
-    ) -> Connection:
+    def open(cls, uri: URI, waker: Waker, clock: Callable[[], float], deadline: float) -> Self:
         """Connect to the daemon of a PYRO: URI until `deadline` by the clock.
 
         Raises Unreachable, and Stopped when the waker is stopped.
@@ -102,6 +100,7 @@ class Connection:
         try:
             with self._lock:
                 self._check()
+                data = self._sealed(data)
                 sent = 0 if self._unsent else self._send(data)
                 if sent == len(data):
                     return
@@ -207,6 +206,8 @@ class Connection:
             return
         try:
             self._sock.settimeout(seconds)
+            with self._lock:
+                last_words = self._sealed(last_words)
             self._sock.sendall(self._unsent + last_words)
             self._unsent.clear()
             self._sock.shutdown(socket.SHUT_WR)
@@ -266,8 +267,16 @@ class Connection:
         if not chunk:
             raise ConnectionLost("the other side closed the connection")
         self.last_received = self._clock()
-        self._reader.feed(chunk)
+        self._reader.feed(self._opened(chunk))
         return True
+
+    def _opened(self, chunk: bytes) -> bytes:
+        """Return what arrived bytes say; for connections that encrypt."""
+        return chunk
+
+    def _sealed(self, data: bytes) -> bytes:
+        """Return what is sent for these bytes; for the same, and with the lock held."""
+        return data
 
     def _flush(self) -> None:
         if self._unsent:

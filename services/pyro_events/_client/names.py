@@ -21,6 +21,7 @@ from pyro_events._client.waker import Stopped
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.subjects import check_encodable
 from pyro_events.errors import EventServiceError, Unreachable
+from pyro_events.tls import load
 from pyro_wire import framing
 from pyro_wire.address import name_server_uri
 from pyro_wire.messages import decode_result, encode_call
@@ -29,26 +30,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyro_events._client.waker import Waker
+    from pyro_events.tls import Tls
+    from pyro_wire.tls_files import TlsIdentity
 
 _BROADCAST_WAIT = 0.7
 """Seconds for an answer."""
 
 
 class Service(NamedTuple):
-    """Where the event service is: an URI, and whether a name server may be found by broadcast."""
+    """Where the event service is, and how to get there."""
 
     uri: URI
     broadcast: bool
+    """Whether a name server may be found by broadcast."""
+    tls: TlsIdentity | None = None
+    """Our certificate, and the CA of the event service's."""
 
 
-def service(es: str | None, old: str | None, broadcast: bool) -> Service:
-    """Return the service that a helper's arguments `es`, `esURI` and `broadcast` mean.
+def service(
+    es: str | None, old: str | None, broadcast: bool, tls: Tls | str | bool | None = None
+) -> Service:
+    """Return the service that a helper's arguments `es`, `esURI`, `broadcast` and `tls` mean.
 
-    Raises as `parse`, and TypeError when it is given twice.
+    Raises as `parse` and `load`, and TypeError when it is given twice.
     """
     if es is not None and old is not None:
         raise TypeError("es and esURI, its old name, are both given")
-    return Service(parse(old if es is None else es), broadcast)
+    return Service(parse(old if es is None else es), broadcast, load(tls))
 
 
 def parse(es: str | None) -> URI:

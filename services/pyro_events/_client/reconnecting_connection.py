@@ -21,6 +21,7 @@ from pyro_events._client.condition import TimedOut
 from pyro_events._client.connection import Abandoned, Connection, ConnectionLost
 from pyro_events._client.introduction import Introduction
 from pyro_events._client.process import check_threads
+from pyro_events._client.tls_connection import open_connection
 from pyro_events._client.waker import Stopped, Waker
 from pyro_events.errors import Closed, EventServiceError, Refused, Unreachable
 from pyro_wire.backoff import Backoff
@@ -199,7 +200,7 @@ class ReconnectingConnection:
     def _connect(self, waker: Waker) -> tuple[Connection, Welcome]:
         deadline = self._clock() + CONNECT_TIMEOUT
         uri = names.resolve(self._service, waker, self._clock, deadline)
-        connection = Connection.open(uri, waker, self._clock, deadline)
+        connection = open_connection(self._service.tls, uri, waker, self._clock, deadline)
         try:
             return connection, self._introduction.perform(connection, uri, deadline)
         except TimedOut:

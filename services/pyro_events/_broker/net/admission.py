@@ -49,6 +49,8 @@ class Admission:
         """How many of them each origin has."""
         self._pending: dict[str, dict[Client, float]] = {}
         """When the connections of each origin have arrived that are not accepted yet, in order."""
+        self._securing: dict[str, dict[Client, float]] = {}
+        """The same, once they have begun TLS: they wait for us as much as we for them."""
 
     def arrive(self, client: Client) -> None:
         """Count a connection that is not accepted yet; another one may have to leave for it."""
@@ -59,9 +61,14 @@ class Admission:
         most = self._settings.max_handshakes
         if len(same) > self._settings.max_handshakes_per_peer and now - since > _PROMPT:
             self._dismiss(oldest)
-        elif sum(map(len, self._pending.values())) > most:
-            largest = max(self._pending, key=lambda origin: len(self._pending[origin]))
-            self._dismiss(next(iter(self._pending[largest])))
+        else:
+            self._limit(self._pending, most)
+
+    def secure(self, client: Client) -> None:
+        """Count a connection that begins TLS; another one may have to leave for it."""
+        self._forget(client)
+        self._securing.setdefault(client.origin, {})[client] = self._clock()
+        self._limit(self._securing, self._settings.max_tls_handshakes)
 
     def wait_anew(self, client: Client) -> None:
         """Count a connection as just arrived: its client has spoken, and has more to say."""
@@ -102,6 +109,12 @@ class Admission:
             if not self._counts[client.origin]:
                 del self._counts[client.origin]
 
+    def _limit(self, group: dict[str, dict[Client, float]], most: int) -> None:
+        """Dismiss the oldest connection of the origin with the most, if there are too many."""
+        if sum(map(len, group.values())) > most:
+            largest = max(group, key=lambda origin: len(group[origin]))
+            self._dismiss(next(iter(group[largest])))
+
     def _dismiss(self, client: Client) -> None:
         self._forget(client)
         client.dismiss(
@@ -109,9 +122,10 @@ class Admission:
         )
 
     def _forget(self, client: Client) -> None:
-        same = self._pending.get(client.origin, {})
-        if same.pop(client, None) is not None and not same:
-            del self._pending[client.origin]
+        for group in (self._pending, self._securing):
+            same = group.get(client.origin, {})
+            if same.pop(client, None) is not None and not same:
+                del group[client.origin]
 
 
 class GuessDelays:

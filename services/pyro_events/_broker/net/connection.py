@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 from pyro_events._broker.net.address import endpoint
 from pyro_events._broker.net.loop import READ, WRITE
 from pyro_events._broker.snapshot.fields import SOCKET, FieldCodec, Fields, Snapshotted
-from pyro_wire.framing import Frame, FrameReader, FrameTooLarge, ProtocolError
+from pyro_wire.framing import ForeignProtocol, Frame, FrameReader, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,9 @@ class ConnectionOwner(Protocol):
     def on_too_large(self, error: FrameTooLarge) -> None:
         """Answer a frame that was discarded because of its size."""
 
+    def on_foreign(self, error: ForeignProtocol) -> None:
+        """Close or take over a connection whose peer speaks another protocol."""
+
     def on_closed(self, reason: str) -> None:
         """React, once and not within another call, to the end of the connection."""
 
@@ -64,7 +67,7 @@ class ServerConnection(Snapshotted):
             lambda values, reader: deque(reader.shared(values)),
         ),
     )  # fmt: skip
-    TRANSIENT: ClassVar = (
+    TRANSIENT: ClassVar[tuple[str, ...]] = (
         "_loop", "_owner",
         "closed", "_paused",  # neither is, while the service runs and is quiescent
         "_blocked", "_mask", "_out_bytes",  # they follow from the others
@@ -150,14 +153,18 @@ class ServerConnection(Snapshotted):
         """Close at once."""
         if self.closed:
             return
+        self.release().close()
+        self._out.clear()
+        self._out_bytes = 0
+        self._loop.call_soon(lambda: self._owner.on_closed(reason))
+
+    def release(self) -> socket.socket:
+        """Return the socket, to which this does nothing any more."""
         self.closed = True
         if self._mask:
             self._loop.unwatch(self._sock)
             self._mask = 0
-        self._sock.close()
-        self._out.clear()
-        self._out_bytes = 0
-        self._loop.call_soon(lambda: self._owner.on_closed(reason))
+        return self._sock
 
     def restore(self, values: dict[str, Any], reader: SnapshotReader) -> None:
         """Continue, when the loop runs, where another process was with the same socket."""
@@ -210,6 +217,9 @@ class ServerConnection(Snapshotted):
         if self.finishing is not None:
             return
         self.last_received = self._loop.clock()
+        self._arrived(data)
+
+    def _arrived(self, data: bytes) -> None:
         self.reader.feed(data)
         self._process()
 
@@ -231,6 +241,8 @@ class ServerConnection(Snapshotted):
                 if frame is None:
                     break
                 owner.on_frame(frame)
+        except ForeignProtocol as error:
+            owner.on_foreign(error)
         except ProtocolError as error:
             _log.debug("protocol error of %s: %s", owner, error)
             self.close(str(error))

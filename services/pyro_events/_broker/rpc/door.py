@@ -1,36 +1,127 @@
-"""The first words of clients, before they are accepted.
-
-`pyro_wire.challenge` has the conversation in which a helper and the service identify themselves.
-"""
+"""What all sessions have in common about who comes in, and how: with TLS or without."""
 
 from __future__ import annotations
 
-import contextlib
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from Pyro5.errors import PyroError
-from Pyro5.serializers import serializers_by_id
-
+from pyro_events._broker.errors import TlsUnusable
+from pyro_events._broker.net.tls_connection import TlsConnection
 from pyro_events._broker.rpc import calls
-from pyro_events._protocol.decode_limits import LimitReached, check_handshake
-from pyro_events._protocol.event import HELPER_PROTOCOL
-from pyro_wire import framing
+from pyro_events._broker.rpc.targets import is_loopback
+from pyro_events._protocol.decode_limits import LimitReached
+from pyro_wire.tls import FIRST_BYTE, NOT_HERE
+from pyro_wire.tls_files import TlsFiles
+from pyro_wire.tls_reload import ReloadedIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable
+
+    from Pyro5.core import URI
 
     from pyro_events._broker.identification import Identification
     from pyro_events._broker.net.admission import Admission, GuessDelays
+    from pyro_events._broker.net.handshakes import Handshakes
+    from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.net.socket_owner import SocketOwners
     from pyro_events._broker.rejections import RefusalLog, RejectionCounters
-    from pyro_wire.challenge import Challenge
-    from pyro_wire.framing import Frame
+    from pyro_events._broker.rpc.session import Session
+    from pyro_events._broker.settings import Settings
+    from pyro_events.types import TlsStatistics
+    from pyro_wire.tls_files import TlsIdentity
+
+
+class TlsDoor:
+    """The way in with TLS. For the loop's thread."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        settings: Settings,
+        identity: ReloadedIdentity,
+        handshakes: Handshakes,
+        changed: Callable[[], None],
+    ) -> None:
+        """Prepare; `changed` is called when a connection finds that the files were replaced."""
+        self.identity = identity
+        self.handshakes = handshakes
+        self.done = 0
+        """How many handshakes have succeeded."""
+        self.refused = 0
+        """How many clients were refused because of TLS."""
+        self._loop = loop
+        self._settings = settings
+        self._changed = changed
+        self._seen = identity.latest
+
+    @property
+    def required(self) -> bool:
+        """Whether clients without TLS are refused."""
+        return self._settings.tls == "required"
+
+    def latest(self) -> TlsIdentity:
+        """Return what the files have said when a handshake began last.
+
+        They are only touched by the thread of handshakes: a file system may hang.
+        """
+        identity = self.identity.latest
+        if identity is not self._seen:
+            self._seen = identity
+            self._loop.call_soon(self._changed)
+        return identity
+
+    def reload(self) -> None:
+        """Read the files again if they were replaced."""
+
+        def read() -> Callable[[], None]:
+            self.identity.current()
+            return self._look
+
+        self.handshakes.run("", read)
+
+    def _look(self) -> None:
+        self.latest()
+
+    def begin(self, session: Session, received: bytes) -> None:
+        """Do the handshake whose first bytes were `received`."""
+        session.connection = TlsConnection(
+            self._loop,
+            session.connection.release(),
+            self._settings.handshake_size,
+            session,
+            identity=self.identity.current,
+            handshakes=self.handshakes,
+            received=received,
+        )
+
+    def statistics(self, sessions: Iterable[Session]) -> TlsStatistics:
+        """Return what `statistics` tells about TLS."""
+        own = self.latest().own
+        return {
+            "mode": self._settings.tls,
+            "name": own.name,
+            "expires": own.end.isoformat(),
+            "connections": sum(each.certificate is not None for each in sessions),
+            "handshakes": self.done,
+            "refused": self.refused,
+        }
+
+
+def identity_of(settings: Settings, host: str) -> ReloadedIdentity | None:
+    """Return the certificate that is chosen, None without TLS. Raises TlsUnusable."""
+    if settings.tls == "off":
+        return None
+    given = settings.tls_certificate, settings.tls_key, settings.tls_ca, settings.tls_clients
+    try:
+        return ReloadedIdentity(TlsFiles.chosen(*given, host=host, environ=os.environ))
+    except (OSError, ValueError) as error:
+        raise TlsUnusable(f"no TLS: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What all sessions have in common about who comes in."""
+    """How clients come in, and who is turned away."""
 
     owners: SocketOwners
     identification: Identification
@@ -38,53 +129,62 @@ class Door:
     delays: GuessDelays
     rejections: RejectionCounters
     log: RefusalLog
+    tls: TlsDoor | None = None
 
-    def refused(self, client: object, error: Exception) -> None:
-        """Count and log a refusal."""
+    def refuse(self, session: Session, error: Exception) -> None:
+        """Count and log a client that is turned away."""
+        if self.tls is not None and isinstance(error, LimitReached) and error.limit == "tls":
+            self.tls.refused += 1
         self.rejections.count(error)
-        self.log.refused(f"{client} is refused: {calls.describe(error)}")
+        self.log.refused(f"{session} is refused: {calls.describe(error)}")
 
-    def greet_helper(
-        self, data: Mapping[str, Any], incarnation: str, version: str
-    ) -> tuple[dict[str, object], Challenge | None]:
-        """Return the answer to a helper's greeting, and what it has to prove, if anything.
+    def begin_tls(self, session: Session, received: bytes) -> bool:
+        """Continue with TLS, or say that there is none; False if `received` isn't TLS."""
+        nested = session.certificate is not None
+        if nested or session.peer is None or not received.startswith(FIRST_BYTE):
+            return False
+        if self.tls is not None:
+            self.admission.secure(session)
+            self.tls.begin(session, received)
+        else:
+            session.connection.send(NOT_HERE)
+            session.connection.finish("it speaks TLS")
+            self.refuse(session, LimitReached("tls", "it speaks TLS, which is off here"))
+        return True
 
-        Raises PyroError or LimitReached.
-        """
-        _check_version(data)
-        greeting: dict[str, object] = {
-            "pyro_events": HELPER_PROTOCOL,
-            "incarnation": incarnation,
-            "version": version,
-        }
-        if not self.identification.required:
-            return greeting, None
-        begun, proof = self.identification.challenge(
-            data.get("name"), data.get("nonce"), incarnation
-        )
-        return greeting | {"nonce": begun.server_nonce, "proof": proof}, begun
+    def check_tls(self, session: Session) -> None:
+        """Raise LimitReached for a client that TLS lets in, but not here."""
+        tls = self.tls
+        if tls is None or session.peer is None:
+            return
+        if session.certificate is not None:
+            refusal = tls.latest().refusal(session.certificate)
+            if refusal is not None:
+                raise LimitReached("tls", refusal)
+            tls.done += 1
+        elif tls.required:
+            raise LimitReached(
+                "tls", "this event service speaks TLS only: connect with a certificate of its CA"
+            )
 
+    def check_callback(self, uri: URI) -> None:
+        """Raise LimitReached if TLS is required, as calls to an object of a client have none."""
+        required = self.tls is not None and self.tls.required
+        if required and uri.sockname is None and not is_loopback(uri.host):
+            raise LimitReached(
+                "tls",
+                f"this event service speaks TLS only, and it would call {uri} without: "
+                "subscribe with a helper and its stream",
+            )
 
-def decode_proof(frame: Frame) -> object:
-    """Return the proof in the one call that a helper may make first; raises LimitReached."""
-    if frame.type == framing.INVOKE and frame.serializer == framing.MSGPACK:
-        with contextlib.suppress(Exception):  # whatever the serializer raises
-            check_handshake(frame.serializer, frame.data)
-            _, method, (proof,), _ = serializers_by_id[framing.MSGPACK].loadsCall(frame.data)
-            if method == "authenticate":
-                return proof
-    raise LimitReached("ident", "prove the identification first: call authenticate")
-
-
-def _check_version(greeting: Mapping[str, Any]) -> None:
-    """Raise PyroError, which says what to do, for a helper of another version."""
-    version = greeting["pyro_events"]
-    if version == HELPER_PROTOCOL:
-        return
-    text = (
-        f"this event service speaks version {HELPER_PROTOCOL} of the helpers' protocol, not "
-        f"{version!r:.40}: install the same version of pyroctl for both"
-    )
-    if greeting.get("ident") is not None:
-        text += "; make a new identification, too: this helper has sent the present one in clear"
-    raise PyroError(text)
+    def removed(self, sessions: Iterable[Session]) -> list[tuple[Session, str]]:
+        """Return the clients that are not let in any more, and why."""
+        if self.tls is None:
+            return []
+        identity = self.tls.latest()
+        found = [
+            (each, identity.refusal(each.certificate))
+            for each in sessions
+            if each.certificate is not None
+        ]
+        return [(each, refusal) for each, refusal in found if refusal is not None]

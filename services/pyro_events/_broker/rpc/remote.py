@@ -353,6 +353,7 @@ def _callback_of(
         check_id("key", key)
     uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
     check_event_method(subscriber)
+    session.check_callback(uri)
     return uri, key, wanted
 
 

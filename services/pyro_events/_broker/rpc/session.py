@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from Pyro5.errors import DaemonError, PyroError
+from Pyro5.errors import DaemonError
 
 from pyro_events._broker.delivery.patience import Patience
 from pyro_events._broker.delivery.publication import PendingResult
@@ -16,21 +15,26 @@ from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.principal import Principal, principal_at
 from pyro_events._broker.publishers import PublishersInUse
 from pyro_events._broker.rpc import calls
-from pyro_events._broker.rpc.door import Door, decode_proof
+from pyro_events._broker.rpc.batch import Batch, call
+from pyro_events._broker.rpc.greeting import decode_proof, greet_helper
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.pressure import check_patience
 from pyro_wire import framing
 from pyro_wire.challenge import Challenge
-from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
+from pyro_wire.framing import ForeignProtocol, Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
+
+    from Pyro5.core import URI
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.stream import StreamSubscriber
+    from pyro_events._broker.rpc.door import Door
     from pyro_events._broker.snapshot.transfer import SnapshotReader
+    from pyro_wire.certificate import Certificate
 
 _log = logging.getLogger("pyro_events")
 
@@ -40,8 +44,8 @@ class Session(Snapshotted):
 
     __slots__ = (
         "_broker", "_challenge", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
-        "_streamed", "_welcome", "connection", "origin", "patience", "peer", "principal",
-        "publishers", "stream", "user",
+        "_streamed", "_welcome", "certificate", "connection", "helper", "origin", "patience",
+        "peer", "principal", "publishers", "stream", "user",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
@@ -56,6 +60,7 @@ class Session(Snapshotted):
         "_broker", "_objects", "_door", "_ended",
         "_refuse",  # a refusal that is delayed becomes a timeout
         "_ending",  # then there is no handover
+        "certificate", "helper",  # a connection with TLS is not handed over
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +93,10 @@ class Session(Snapshotted):
         """The client's identity; its handshake may tell more."""
         self.origin = self.principal.name
         """The identity before the handshake, by which connections are counted."""
+        self.certificate: Certificate | None = None
+        """What the client has presented in its TLS handshake."""
+        self.helper = False
+        """Whether it is one of our helpers, which come back by themselves."""
         self._welcome = False
         self._ending = False
         self._streamed = False
@@ -96,7 +105,7 @@ class Session(Snapshotted):
         """For the handshake."""
 
     def __str__(self) -> str:
-        named = self.principal.evidence == "secret"
+        named = self.principal.evidence in ("certificate", "secret")
         return f"client {self.principal} at {self.origin}" if named else f"client {self.origin}"
 
     def begin(self, sock: socket.socket) -> None:
@@ -131,6 +140,10 @@ class Session(Snapshotted):
         """Raise ValueError if the connection is a stream already."""
         if self.stream is not None and not self.stream.gone:
             raise ValueError("this connection is a stream already: call detach first")
+
+    def check_callback(self, uri: URI) -> None:
+        """Raise LimitReached for an object that may not be called back."""
+        self._door.check_callback(uri)
 
     def attach(self, stream: StreamSubscriber, last: int | None) -> tuple[int, int]:
         """Make this connection the subscriber's stream; see `StreamSubscriber.attach`."""
@@ -175,13 +188,27 @@ class Session(Snapshotted):
         text = f"the message is too large: {error} (max_message_size)"
         self._failed(error.frame, LimitReached("max_message_size", text))
 
+    def on_foreign(self, error: ForeignProtocol) -> None:
+        """Go on with TLS if that is what the client speaks."""
+        if self._welcome or not self._door.begin_tls(self, error.received):
+            self.connection.close(str(error))
+
+    def on_secured(self, peer: Certificate) -> None:
+        """Take the name in the client's certificate for its own."""
+        self.certificate = peer
+        self.principal = Principal("certificate", peer.name)
+
+    def on_insecure(self, reason: str) -> None:
+        """Count and log a TLS handshake that has failed; its connection is about to end."""
+        self._door.refuse(self, LimitReached("tls", reason))
+
     def on_closed(self, reason: str) -> None:
         """Release everything that belongs to the connection."""
         _log.debug("%s: %s", self, reason)
         self._deadline.cancel()
         self.publishers.close()
         if self._challenge is not None and not self._ending:
-            self._door.refused(self, LimitReached("ident", "it did not prove the identification"))
+            self._door.refuse(self, LimitReached("ident", "it did not prove the identification"))
         if self.stream is not None:
             self.stream.detached(self.connection)
         self._ended(self)
@@ -213,7 +240,7 @@ class Session(Snapshotted):
         self._answer(frame, None)
 
     def _know(self, name: str) -> None:
-        if name:
+        if name and self.certificate is None:
             self.principal = Principal("secret", name)
 
     def _enter(self) -> None:
@@ -226,7 +253,7 @@ class Session(Snapshotted):
     def _reject(self, error: Exception, answer: bytes) -> None:
         """Answer with the reason: at once, but for one who may be guessing the identification."""
         self._challenge = None
-        self._door.refused(self, error)
+        self._door.refuse(self, error)
 
         def refuse() -> None:
             self._deadline.cancel()
@@ -248,13 +275,15 @@ class Session(Snapshotted):
         self.connection.close(str(reason))
 
     def _greet(self, frame: Frame) -> dict[str, object]:
+        self._door.check_tls(self)
         data, object_id = calls.decode_connect(frame, trusted=self._broker.settings.trusted)
+        self.helper = isinstance(data, dict) and "pyro_events" in data
         identification = self._door.identification
         greeting: object = "hello"
-        if isinstance(data, dict) and "pyro_events" in data:
+        if self.helper and isinstance(data, dict):
             incarnation = self._broker.identity["incarnation"]
-            greeting, self._challenge = self._door.greet_helper(
-                data, incarnation, self._broker.version
+            greeting, self._challenge = greet_helper(
+                identification, data, incarnation, self._broker.version
             )
             if "patience" in data:
                 self.patience.seconds = check_patience(data["patience"])
@@ -289,14 +318,14 @@ class Session(Snapshotted):
             self._failed(frame, error)
             return
         if frame.flags & framing.BATCH:
-            _Batch(self, frame, target, iter(requests)).advance()
+            Batch(self, frame, target, iter(requests)).advance()
         else:
             self._execute(frame, target, requests[0])
 
     def _execute(self, frame: Frame, target: Any, request: calls.Call) -> None:
         """Answer a call, when it is done; one that waits keeps the client's connection unread."""
         try:
-            result = _call(self, target, *request)
+            result = call(self, target, *request)
         except Exception as error:  # noqa: BLE001 - it is sent to the caller
             self._failed(frame, error)
             return
@@ -330,65 +359,3 @@ class Session(Snapshotted):
         self._broker.flush_roster()
         if not frame.flags & framing.ONEWAY:
             self.connection.send(calls.encode_result(frame, value))
-
-
-@dataclass(slots=True, eq=False)
-class _Batch:
-    """A batch of calls under way, up to the first exception."""
-
-    _session: Session
-    _frame: Frame
-    _target: Any
-    _calls: Iterator[calls.Call]
-    _results: list[object] = field(default_factory=list)
-    _paused: bool = False
-
-    def advance(self) -> None:
-        """Execute call after call; one that waits keeps the client's connection unread."""
-        for request in self._calls:
-            try:
-                result = _call(self._session, self._target, *request)
-            except Exception as error:  # noqa: BLE001 - it is sent to the caller
-                self._fail(error)
-                break
-            if isinstance(result, PendingResult):
-                if not result.done:
-                    self._paused = True
-                    self._session.connection.pause()
-                    result.when_done(lambda pending=result: self._continue(pending))  # type: ignore[misc] # bound now
-                    return
-                result = result.value
-            self._results.append(result)
-        self._finish()
-
-    def _continue(self, pending: PendingResult) -> None:
-        if pending.error is not None:
-            self._fail(pending.error)
-            self._finish()
-        else:
-            self._results.append(pending.value)
-            self.advance()
-
-    def _fail(self, error: Exception) -> None:
-        self._session._count_failure(error)  # noqa: SLF001 - a part of the session
-        self._results.append(calls.wrap_exception(error))
-
-    def _finish(self) -> None:
-        self._session._answer(self._frame, self._results)  # noqa: SLF001 - the same
-        if self._paused:
-            self._session.resume()
-
-
-def _call(
-    session: Session, target: Any, method: str, args: Sequence[Any], kwargs: dict[str, Any]
-) -> object:
-    """Call a method that clients may call; raises whatever that raises."""
-    if method not in target.callable:
-        raise AttributeError(f"the remote object has no exposed attribute or method {method!r}")
-    try:
-        return getattr(target, method)(session, *args, **kwargs)
-    except (ValueError, TypeError, PermissionError, PyroError):
-        raise
-    except Exception:
-        _log.exception("%s: error in %s", session, method)
-        raise

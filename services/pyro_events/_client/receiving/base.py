@@ -15,6 +15,7 @@ from pyro_events._protocol.subjects import check_encodable
 if TYPE_CHECKING:
     from pyro_events._client.receiving.subscription import Subscription
     from pyro_events._protocol.event import Undecodable
+    from pyro_events.tls import Tls
     from pyro_events.types import ConnectionNotice, GapNotice, WhenFull
 
 _log = logging.getLogger("pyro_events")
@@ -59,6 +60,7 @@ class SubscriberBase(Helper):
         *,
         ident: str | None = None,
         broadcast: bool = False,
+        tls: Tls | str | bool | None = None,
         esURI: str | None = None,  # noqa: N803 - the original's name
         delivery: Literal["stream", "callback"] = "stream",
         host: str | None = None,
@@ -73,7 +75,7 @@ class SubscriberBase(Helper):
         given = {"name": name, "once": once, "when_full": when_full, "queue_size": queue_size}
         options = {key: value for key, value in given.items() if value is not None}
         _check(options)
-        es_at = service(es, esURI, broadcast)
+        es_at = service(es, esURI, broadcast, tls)
         self._inbox = Inbox()
         self._gaps = _GapLog()
         self._subscription: Subscription

@@ -14,7 +14,7 @@ from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted, plain
 from pyro_events._protocol.numbering import is_numbered
 from pyro_wire import framing
-from pyro_wire.framing import Frame, FrameTooLarge, ProtocolError
+from pyro_wire.framing import ForeignProtocol, Frame, FrameTooLarge, ProtocolError
 
 if TYPE_CHECKING:
     import socket
@@ -163,6 +163,11 @@ class DaemonConnection(Snapshotted):
     def on_too_large(self, error: FrameTooLarge) -> None:
         """Treat an absurd answer as a broken connection."""
         raise error
+
+    def on_foreign(self, error: ForeignProtocol) -> None:
+        """Treat it as a broken connection."""
+        assert self.connection is not None
+        self.connection.close(str(error))
 
     def on_closed(self, reason: str) -> None:
         """Try again, unless the connection was to end."""
