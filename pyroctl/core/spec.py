@@ -53,6 +53,7 @@ File = Annotated[str, TypeName("File")]
 Host = Annotated[str, TypeName("Host")]
 HostOrPath = Annotated[str, TypeName("HostOrPath")]
 Address = Annotated[str, TypeName("Address")]
+Listen = Annotated[str, TypeName("Listen")]
 Object = Annotated[str, TypeName("Object")]
 Storage = Annotated[str, TypeName("Storage")]
 SignalName = Annotated[str, TypeName("SignalName")]
@@ -343,6 +344,18 @@ class AllowSpec:
     users: Names = ()
     """Names or numbers."""
     groups: Names = ()
+    clients: Names = ()
+    """Names in certificates, with * for any text; for the listener of `[manager.remote]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSpec:
+    """The listener for other hosts."""
+
+    listen: Listen
+    """HOST:PORT; 0 lets the system choose a port."""
+    name: Filled | None = None
+    """The name of its certificate in the site's directory. None: the host in `listen`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +373,8 @@ class Deployment:
     """Whether the services end when the manager is killed, or the next manager adopts them."""
     allow: Annotated[Live[tuple[AllowSpec, ...]], TypeName("Allow")] = ()
     """The users of the manager besides its own user and root."""
+    remote: Annotated[Live[RemoteSpec | None], TypeName("Remote")] = None
+    """None: other hosts can't connect."""
 
 
 def builtin_deployment(directory: str) -> Deployment:

@@ -154,6 +154,7 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
         "config": app.config,
         "uptime_s": None,
         "version": __version__,
+        "remote": None,
     }
     unknown = [UnknownService(name, specs) for name in services if name not in specs]
     enabled = [name for name, spec in specs.items() if spec.enabled]

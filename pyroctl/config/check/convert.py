@@ -15,6 +15,7 @@ from pyroctl.core.spec import (
     EventServiceOptions,
     LogSpec,
     NotifyReady,
+    RemoteSpec,
     ServiceSpec,
     WatchdogSpec,
 )
@@ -82,6 +83,7 @@ _CONVERTERS: Mapping[str, Callable[[Any, str], Any]] = {
     "Allow": lambda tables, directory: tuple(
         to_core(AllowSpec, table, directory) for table in tables
     ),
+    "Remote": lambda table, directory: to_core(RemoteSpec, table, directory),
     "Log": lambda table, directory: to_core(LogSpec, table, directory),
     "Watchdog": lambda table, directory: to_core(WatchdogSpec, table, directory),
 }

@@ -34,6 +34,7 @@ from pyroctl.core.spec import (
     NameServerOptions,
     ObjectOptions,
     Readiness,
+    RemoteSpec,
     ServiceSpec,
     WatchdogSpec,
 )
@@ -109,9 +110,14 @@ class AllowTable(Table):
 
     @model_validator(mode="after")
     def _for_somebody(self) -> Self:
-        if not {"users", "groups"} & self.model_fields_set:
-            raise refuse("expected users or groups", 'such as groups = ["lab"]')
+        if not {"users", "groups", "clients"} & self.model_fields_set:
+            raise refuse("expected users, groups or clients", 'such as groups = ["lab"]')
         return self
+
+
+@_declared_by(RemoteSpec)
+class RemoteTable(Table):
+    """`[manager.remote]`."""
 
 
 @_declared_by(Deployment)
@@ -120,6 +126,7 @@ class ManagerTable(Table):
 
     name: types.Name = "default"
     allow: Annotated[list[AllowTable], Field(description="list of tables")] = []
+    remote: Annotated[RemoteTable | None, Field(description="table")] = None
 
 
 @_declared_by(LogSpec)

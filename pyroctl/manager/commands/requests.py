@@ -43,7 +43,8 @@ class Requests:
     """Answers requests; operations that change the same services run one after the other.
 
     `reexec` starts the installed program in this process, and gets the nonce of the request;
-    `reloaded` is called when another configuration is in effect.
+    `reloaded` is called when another configuration is in effect; `about` returns what a status has
+    of the manager besides its process.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class Requests:
         shut_down: Callable[[], Awaitable[None]],
         reexec: Callable[[str], None],
         reloaded: Callable[[], None],
+        about: Callable[[], Message],
     ) -> None:
         self._supervisor = supervisor
         self._gate = gate
         self._shut_down_manager = shut_down
         self._reexec_manager = reexec
         self._reloaded = reloaded
+        self._about = about
         self._reporter = StatusReporter(supervisor.scheduler.waits_for)
         self._began = time.monotonic()
         self._starts: dict[Scope, StartAttempt] = {}
@@ -131,6 +134,7 @@ class Requests:
                 "config": self._supervisor.deployment.file,
                 "uptime_s": round(time.monotonic() - self._began, 3),
                 "version": pyroctl.__version__,
+                **self._about(),
             },
             "services": await self._reporter.rows(known, detailed=tree or bool(names)),
             "enabled": self._supervisor.enabled(),
