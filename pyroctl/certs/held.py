@@ -13,6 +13,8 @@ from pyroctl.certs.names import checked_address
 from pyroctl.errors import PyroctlError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pyroctl.certs.lifetime import Lifetime
 
 HEAD = "# Written by pyroctl join. The manager renews the certificate there.\n"
@@ -31,6 +33,15 @@ class Held(NamedTuple):
     def lifetime(self) -> Lifetime:
         """When it is valid."""
         return self.facts.lifetime
+
+    def entry(self, now: datetime) -> dict[str, object]:
+        """Return what a status has of it."""
+        return {
+            "name": self.name,
+            "expires": self.lifetime.end.isoformat(),
+            "days": self.lifetime.days_left(now),
+            "due": now >= self.lifetime.warnings[0],
+        }
 
 
 def held(directory: str) -> list[Held]:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.control import registry
@@ -22,6 +23,7 @@ from pyroctl.manager.commands.requests import Requests
 from pyroctl.manager.deployment.supervisor import Supervisor
 from pyroctl.manager.fdstore import startup
 from pyroctl.manager.remote.remote import Remote
+from pyroctl.manager.remote.renewal import Renewal
 from pyroctl.manager.runtime_dir import RuntimeDirWatch
 from pyroctl.manager.sharing import Sharing
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
@@ -123,6 +125,8 @@ class Manager:
         self._server = ControlServer(paths.socket, self._requests.handle, self._sharing.permit)
         self._remote = Remote(certs, self._requests.handle, self._sharing.permit_client)
         self._applying: asyncio.Task[None] | None = None
+        announce = partial(self._supervisor.announce, "_certificate")
+        self._renewal = Renewal(certs, announce)
         self._paths = paths
         self._runtime_dir = RuntimeDirWatch((paths.notify, paths.run, paths.state), self._repair)
         self._lock = held
@@ -151,6 +155,7 @@ class Manager:
         name = self._deployment.file or "the built-in deployment"
         log.info("managing %s (pid %d), sockets in %s", name, os.getpid(), self._paths.run)
         self._reaper.start()
+        self._renewal.start()
         await self._runtime_dir.start()
         if not on_ready() and self._requests.is_idle():
             log.info("whoever has started this manager has gone, and nothing runs: it ends")
@@ -170,6 +175,7 @@ class Manager:
             self._reaper.stop()
             self._runtime_dir.stop()
             await self._remote.close()
+            await self._renewal.close()
             await self._server.stop()
             log.info("everything is stopped" if self.left is None else "not all could be stopped")
 
@@ -201,10 +207,11 @@ class Manager:
         self._applying = asyncio.get_running_loop().create_task(
             self._remote.apply(deployment.remote)
         )
+        self._renewal.check()
 
     def _about(self) -> dict[str, Any]:
         """Return what a status has of the manager besides its process."""
-        return {"remote": self._remote.status()}
+        return {"remote": self._remote.status(), "certificates": self._renewal.status()}
 
     async def shut_down(self) -> None:
         """Stop all services; the process ends after that. Calling it twice does no harm.

@@ -182,6 +182,10 @@ class Supervisor:
             unit.needs_changed()
         self.scheduler.refresh()
 
+    def announce(self, what: str, state: str, about: dict[str, object]) -> None:
+        """Publish the state of something that is not a service, see `StateEvents.announce`."""
+        self._state_events.announce(what, state, about)
+
     def stamps(self) -> dict[str, int]:
         """Return the stamp of each service's process, or of its specification without one."""
         return {
