@@ -16,6 +16,8 @@ from tests.harness import Deployment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.tls_site import TlsSite
+
 FOREIGN = (
     *("PYRO", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "NO_COLOR", "FORCE_COLOR", "CLICOLOR"),
     "PYTHONUNBUFFERED",  # unset for most users: what is printed to a pipe must be flushed
@@ -70,3 +72,11 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
         yield found
     finally:
         found.close()
+
+
+@pytest.fixture(scope="session")
+def tls_site(tmp_path_factory: pytest.TempPathFactory) -> TlsSite:
+    """A site with certificates; a test that changes something takes a copy."""
+    from tests.tls_site import TlsSite
+
+    return TlsSite(tmp_path_factory.mktemp("site") / "certs")

@@ -167,6 +167,8 @@ def _refused_there(alert: str, known: Known) -> str:
         case "BAD_CERTIFICATE" | "CERTIFICATE_UNKNOWN" | "UNSUPPORTED_CERTIFICATE":
             hosts = _hosts(own) if own else ""
             why = f"it may want another host than {hosts}" if hosts else _words(alert)
+        case "UNEXPECTED_MESSAGE":  # `tls.NOT_HERE`
+            return _NOT_TLS
         case "PROTOCOL_VERSION" | "HANDSHAKE_FAILURE" | "INSUFFICIENT_SECURITY":
             return f"{_OTHER} accepts no version of TLS or no cipher that is used here"
         case _:
