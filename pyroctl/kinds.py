@@ -14,6 +14,7 @@ from pyroctl.core.spec import (
     CommandOptions,
     EventServiceOptions,
     NameReady,
+    NameServerOptions,
     NotifyReady,
     ObjectOptions,
 )
@@ -74,6 +75,10 @@ class LaunchContext:
     """What happens to services when the manager is killed."""
     mark: str = ""
     """By which the cleanup process finds what the manager has started, if it is killed."""
+    certs: str = ""
+    """The directory of the site's certificates."""
+    ns_tls: NameServerOptions | None = None
+    """The options of the deployment's name server, if it accepts only TLS."""
     built_in: bool = False
     """Whether the deployment has no configuration file."""
 
@@ -172,6 +177,16 @@ def _address(spec: ServiceSpec, context: LaunchContext) -> ListenAddress | None:
     return TcpAddress(options.host, options.port, remedy)
 
 
+def tls_variables(ns: NameServerOptions) -> Iterator[tuple[str, str]]:
+    """Return the variables by which our services find the certificate of a name server with TLS."""
+    yield "PYROCTL_NS_TLS", ns.tls
+    yield "PYROCTL_NS_TLS_HOST", ns.host
+    for name in ("certificate", "key", "ca"):
+        file = getattr(ns, f"tls_{name}")
+        if file is not None:
+            yield f"PYROCTL_NS_TLS_{name.upper()}", file
+
+
 def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
     env = {
         name: value for name, value in context.environ.items() if not name.startswith(OWN_VARIABLES)
@@ -182,6 +197,10 @@ def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
         host, _, port = context.ns.rpartition(":")
         env |= {"PYRO_NS_HOST": host.strip("[]"), "PYRO_NS_PORT": port}
     env |= {"PYROCTL_DEPLOYMENT": context.deployment, "PYROCTL_SERVICE": spec.name}
+    if context.certs:
+        env["PYROCTL_CERTS"] = context.certs
+    if context.ns_tls is not None and getattr(spec.options, "ns", None) is None:
+        env |= dict(tls_variables(context.ns_tls))
     if context.run:
         env["PYROCTL_RUNTIME_DIR"] = context.run
     if context.mark and context.orphans == "stop":

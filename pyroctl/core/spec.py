@@ -73,6 +73,7 @@ WhenFull = Annotated[Literal["drop-oldest", "drop-newest", "disconnect"], _CHOIC
 ServerType = Annotated[Literal["thread", "multiplex"], _CHOICE]
 Serializer = Annotated[Literal["serpent", "json", "msgpack", "marshal"], _CHOICE]
 OnRestart = Annotated[Literal["notify", "handover"], _CHOICE]
+TlsMode = Annotated[Literal["off", "both", "required"], _CHOICE]
 OnNeeds = Annotated[Literal["keep", "restart", "stop"], _CHOICE]
 OnFailure = Annotated[Literal["keep", "shutdown"], _CHOICE]
 Orphans = Annotated[Literal["stop", "adopt"], _CHOICE]
@@ -113,8 +114,24 @@ class WatchdogSpec:
     """A program that must exit with 0, instead of the check of the service's kind."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    """TLS of a service of ours."""
+
+    tls: TlsMode = "off"
+    """TLS for clients over TCP: none, beside plain connections, or only TLS."""
+    tls_certificate: File | None = None
+    """None: that of this host in the site's directory."""
+    tls_key: File | None = None
+    """None: key.pem beside the certificate."""
+    tls_ca: File | None = None
+    """None: ca.pem beside the certificate."""
+    tls_clients: File | None = None
+    """None: clients.toml beside the certificate, or of the site."""
+
+
 @dataclass(frozen=True, slots=True)
-class NameServerOptions:
+class NameServerOptions(TlsOptions):
     """Kind `nameserver`: Pyro5's name server, hosted by `python -m pyro_names`."""
 
     host: Host = "localhost"
@@ -166,7 +183,7 @@ class EventServiceOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectOptions:
+class ObjectOptions(TlsOptions):
     """Kind `object`: a Pyro class, hosted by `python -m pyro_host`. None is Pyro5's own setting."""
 
     object: Annotated[Object, NO_FLAG]
@@ -191,7 +208,7 @@ class ObjectOptions:
     commtimeout: Seconds | None = None
     """Time after which a silent client is disconnected; 0: never."""
     ssl_servercert: File | None = None
-    """With it, clients must use TLS."""
+    """With it, clients must use TLS, as Pyro5 does it for the whole process."""
     ssl_serverkey: File | None = None
     ssl_cacerts: File | None = None
     ssl_requireclientcert: Truth = False
@@ -338,7 +355,7 @@ KIND_NAMES: Mapping[type[Options], str] = {
 
 @dataclass(frozen=True, slots=True)
 class AllowSpec:
-    """What users and groups may do with the manager; `core.access` has what a role permits."""
+    """What others may do with the manager; `core.access` has what a role permits."""
 
     role: Role
     users: Names = ()
@@ -353,7 +370,6 @@ class RemoteSpec:
     """The listener for other hosts."""
 
     listen: Listen
-    """HOST:PORT; 0 lets the system choose a port."""
     name: Filled | None = None
     """The name of its certificate in the site's directory. None: the host in `listen`."""
 

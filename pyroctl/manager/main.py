@@ -110,7 +110,7 @@ class Manager:
     ) -> None:
         self._deployment = deployment
         self._start = start
-        self._supervisor = Supervisor(deployment, paths, echo, start.fdstore)
+        self._supervisor = Supervisor(deployment, paths, echo, start.fdstore, certs)
         self._system = system
         self._reaper = Reaper()
         self._gate = Gate()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from contextlib import closing
 from datetime import UTC, datetime
@@ -15,7 +17,7 @@ from pyro_wire.tls_clients import AllowedClients, parse_clients
 from pyro_wire.tls_errors import Known, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _LARGEST: Final = 1 << 20
 """Bytes of a file."""
@@ -46,6 +48,33 @@ class TlsFiles(NamedTuple):
         clients = next((str(place) for place in places if place.exists()), None)
         return cls(certificate, key, ca, clients)
 
+    @classmethod
+    def chosen(
+        cls,
+        certificate: str | None,
+        key: str | None,
+        ca: str | None,
+        clients: str | None,
+        *,
+        host: str,
+        environ: Mapping[str, str],
+    ) -> TlsFiles:
+        """Return the files of a service at `host`: those beside its certificate if not given.
+
+        Without a certificate it is that of this host in the site's directory. Raises ValueError if
+        there is none.
+        """
+        directory = (
+            site_directory(environ, host) if certificate is None else str(Path(certificate).parent)
+        )
+        found = cls.in_directory(directory)
+        return cls(
+            certificate or found.certificate,
+            key or found.key,
+            ca or found.ca,
+            clients or found.clients,
+        )
+
     def stamps(self) -> tuple[object, ...]:
         """Return what changes whenever one of the files is replaced. Raises OSError."""
         found = [Path(file).stat() for file in self if file is not None]
@@ -75,6 +104,30 @@ class TlsIdentity(NamedTuple):
     ) -> str:
         """Return a sentence about a session that has failed; `chain` is that of the session."""
         return explain(error, Known(datetime.now(UTC), host, self.own, self.ca, chain))
+
+
+def site_directory(environ: Mapping[str, str], host: str = "localhost") -> str:
+    """Return the directory with this host's certificate, where `pyroctl certs` keeps those.
+
+    That is $PYROCTL_CERTS, /var/lib/pyroctl/certs of root, or ~/.local/share/pyroctl/certs. Raises
+    ValueError if none of this host's names has a certificate.
+    """
+    data = environ.get("XDG_DATA_HOME")
+    if (chosen := environ.get("PYROCTL_CERTS")) is not None:
+        site = Path(chosen)
+    elif not data and os.geteuid() == 0:
+        site = Path("/var/lib/pyroctl/certs")
+    else:
+        site = Path(data or Path("~/.local/share").expanduser()) / "pyroctl" / "certs"
+    own = socket.gethostname()
+    names = list(dict.fromkeys((host, own, own.partition(".")[0], "localhost")))
+    for name in names:
+        if (site / _ISSUED / name / "cert.pem").exists():
+            return str(site / _ISSUED / name)
+    raise ValueError(
+        f"{site} has no certificate for this host ({', '.join(names)}): "
+        "pyroctl certs server makes one"
+    )
 
 
 def load_server(files: TlsFiles) -> TlsIdentity:

@@ -235,6 +235,12 @@ class ReplicatedTable(ServiceTable):
 class ObjectTable(ReplicatedTable):
     """Kind `object`."""
 
+    @model_validator(mode="after")
+    def _one_kind_of_tls(self) -> Self:
+        if {"tls", "ssl_servercert"} <= self.model_fields_set:
+            raise refuse("expected tls or ssl_servercert, got both")
+        return self
+
     @field_validator(*PARTNERS, check_fields=False)
     @classmethod
     def _not_without(cls, value: Any, info: ValidationInfo) -> Any:

@@ -104,7 +104,9 @@ def _own_object(process: ServiceProcess, bound: tuple[str, int] | None) -> Probe
 
 def _tls(options: object) -> ssl.SSLContext | None:
     """Return a context to talk to an object over TLS; its identity doesn't matter here."""
-    if not isinstance(options, ObjectOptions) or options.ssl_servercert is None:
+    if not isinstance(options, ObjectOptions):
+        return None
+    if options.ssl_servercert is None and options.tls != "required":
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
