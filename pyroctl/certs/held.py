@@ -50,6 +50,11 @@ def held(directory: str) -> list[Held]:
     return [_held(directory, n) for n in names if os.path.lexists(join(folder(directory, n), KEY))]
 
 
+def has_ca(directory: str) -> bool:
+    """Return whether this is the directory of the host with the CA."""
+    return os.path.lexists(join(directory, "ca", CERT))
+
+
 def has_ca_key(directory: str) -> bool:
     """Return whether this host can sign."""
     return os.path.lexists(join(directory, "ca", KEY))

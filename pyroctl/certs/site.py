@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyroctl.certs import files
 from pyroctl.certs.clients import Clients, parse_clients
 from pyroctl.certs.files import CA, CERT, CLIENTS, KEY, locked, parse, read, read_key, write_folder
+from pyroctl.certs.held import held
 from pyroctl.certs.lifetime import CA_DAYS, State
 from pyroctl.certs.names import checked_name
 from pyroctl.certs.token_file import TokenFile
@@ -183,6 +184,16 @@ class Site:
         nearest = nearest_name(name, self.names())
         hint = f"did you mean {nearest!r}?" if nearest else "pyroctl certs list shows all"
         return PyroctlError(f"there is no certificate for {name}", hint=hint)
+
+
+def held_rows(directory: str, now: datetime) -> list[Row]:
+    """Return the certificates with a key on a host without the CA."""
+    rows = []
+    for one in held(directory):
+        file = join(one.folder, CERT)
+        found = _certificate(read(file), file)
+        rows.append(Row(one.name, found, found.fingerprint, found.lifetime.state(now)))
+    return rows
 
 
 def create_site(

@@ -160,6 +160,7 @@ def test_the_manager_can_ask_for_statistics(serve):
         "names": 2,
         "storage": "memory",
         "refused": 0,
+        "tls_refused": 0,
         "cleaned": 0,
     }
     assert "ask for statistics" in served.ask(ask="weather")["error"]

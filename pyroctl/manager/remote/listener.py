@@ -104,21 +104,21 @@ class RemoteListener:
     def _accept(self) -> None:
         """Accept a few connections, and rest if that was too fast; others wait in the queue."""
         assert self._socket is not None
+        refused = 0
         for _ in range(ACCEPTED_AT_ONCE):
             try:
                 sock, address = self._socket.accept()
             except (BlockingIOError, ConnectionAbortedError):
-                return
+                break
             except OSError as error:  # too many open files, for example
                 self._refusals.add(f"can't accept: {describe(error)}")
+                refused += 1
                 break
-            if not self._admit(sock, str(address[0])):
-                break
-        else:
-            return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._socket)
-        self._resting = loop.call_later(REST, loop.add_reader, self._socket, self._accept)
+            refused += not self._admit(sock, str(address[0]))
+        if refused:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket)
+            self._resting = loop.call_later(REST, loop.add_reader, self._socket, self._accept)
 
     def _admit(self, sock: socket.socket, peer: str) -> bool:
         number = next(self._numbers)

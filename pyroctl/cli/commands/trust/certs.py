@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyroctl.certs.files import folder
+from pyroctl.certs.held import has_ca
 from pyroctl.certs.lifetime import CA_DAYS, DAYS, NEEDS_RENEWAL, State, text
 from pyroctl.certs.names import checked_host, checked_name
 from pyroctl.certs.tokens import SECRET, Token
@@ -74,7 +76,7 @@ def init(
     app.output.verbatim(made.directory)
     following = "next: pyroctl certs server HOST, and pyroctl certs client NAME"
     app.output.progress(app.output.suggest(following))
-    return Result({"site": made.clients.site, **_data(made, made.ca)})
+    return Result({"site": made.clients.site, **_data(made.directory, made.ca)})
 
 
 @cli.command("server")
@@ -106,21 +108,29 @@ def client(app: App, name: str, *, days: int, force: bool) -> Result:
 
 @cli.command("list")
 def list_(app: App) -> Result:
-    """List the CA and all certificates.
+    """List the CA and all certificates, or on a host that has joined those that it has.
 
     The exit status is 3 if one is due: it ends in less than 30 days, has expired, or was issued by
     a CA that was replaced. The fingerprint is the SHA-256 of the public key. Tokens that nobody has
     used yet are listed, too.
     """
-    site, now = _site(app), _now()
-    rows, tokens = site.rows(now), site.tokens.read().current(now).tokens.values()
+    from pyroctl.certs.site import Site, held_rows
+
+    directory, now = _directory(app), _now()
+    name, tokens = None, []
+    if has_ca(directory):
+        site = Site(directory)
+        rows, name = site.rows(now), site.clients.site
+        tokens = list(site.tokens.read().current(now).tokens.values())
+    elif not (rows := held_rows(directory, now)):
+        Site(directory)  # tells that there is none
     cells = [_cells(row) for row in rows]
     cells += [[token.name, "token", "unused", text(token.expires), ""] for token in tokens]
     for line in table(HEAD, cells):
         app.output.print(line)
-    found = [_data(site, row.certificate, row) for row in rows]
+    found = [_data(directory, row.certificate, row) for row in rows]
     due = any(row.state in NEEDS_RENEWAL for row in rows)
-    data = {"site": site.clients.site, "directory": site.directory, "certificates": found}
+    data = {"site": name, "directory": directory, "certificates": found}
     data["tokens"] = [
         {"name": one.name, "hosts": list(one.hosts), "expires": one.expires.isoformat()}
         for one in tokens
@@ -152,7 +162,7 @@ def renew(app: App, names: tuple[str, ...], *, days: int | None) -> Result:
         app.output.progress("copy each to its host, with ca.pem if the CA was replaced")
     elif not errors:
         app.output.progress("none has passed two thirds of its lifetime")
-    data = {"certificates": [_data(site, one) for one in renewed]}
+    data = {"certificates": [_data(site.directory, one) for one in renewed]}
     code = EXIT_FAILED if errors else EXIT_OK
     return Result(data, errors, code, partial=bool(errors and renewed))
 
@@ -208,7 +218,7 @@ def _issue(app: App, name: str, hosts: Sequence[Host], days: int, *, force: bool
     issued = site.issue(name, hosts, _now(), days, replace=force)
     app.output.verbatim(site.folder(name))
     app.output.progress(COPY)
-    return Result(_data(site, issued))
+    return Result(_data(site.directory, issued))
 
 
 def _site(app: App) -> Site:
@@ -251,13 +261,12 @@ def _cells(row: Row) -> list[str]:
     return [*map(printable, (row.name, kind, row.state, expires, row.fingerprint))]
 
 
-def _data(site: Site, found: Certificate | None, row: Row | None = None) -> dict[str, Any]:
+def _data(directory: str, found: Certificate | None, row: Row | None = None) -> dict[str, Any]:
     """Return the JSON of a certificate, in a list with its state."""
     state = {"state": row.state, "due": row.state in NEEDS_RENEWAL} if row else {}
     if found is None:
         assert row is not None
         return {"name": row.name, "kind": None, "fingerprint": row.fingerprint, **state}
-    is_ca = found is site.ca
     return {
         "name": found.name,
         "kind": found.kind,
@@ -265,7 +274,9 @@ def _data(site: Site, found: Certificate | None, row: Row | None = None) -> dict
         "begins": found.lifetime.begin.isoformat(),
         "expires": found.lifetime.end.isoformat(),
         "fingerprint": found.fingerprint,
-        "directory": os.path.join(site.directory, "ca") if is_ca else site.folder(found.name),
+        "directory": os.path.join(directory, "ca")
+        if found.kind == "ca"
+        else folder(directory, found.name),
         **state,
     }
 
