@@ -48,6 +48,7 @@ kind = "command"
 command = ["sleep", "1000"]
 ready = { pyro_name = "thing" }
 needs = ["ns", "thing"]
+watchdog = { every = 0.2 }
 """
 MODULE = """
 import Pyro5.api
@@ -111,6 +112,10 @@ def stock(lab: Deployment, name: str | None) -> str:
     return done.stdout or done.stderr
 
 
+def refusals(lab: Deployment) -> int:
+    return lab.run("logs", "ns").stdout.count("refused")
+
+
 def shown(lab: Deployment) -> bytes:
     """Return the certificate that the name server shows to a client."""
     folder = lab.root / "certs" / "issued" / "tablet"
@@ -136,9 +141,11 @@ def test_all_services_register_over_tls(lab: Deployment) -> None:
         "ns": "running", "es": "running", "thing": "running", "safe": "running", "named": "running",
     }  # fmt: skip
     assert stock(lab, "tablet") == NAMES
+    before, now = refusals(lab), lab.service("ns")["uptime_s"]
     for name in ("ns", "safe"):  # the watchdog speaks TLS, too
-        eventually(lambda name=name: lab.service(name)["uptime_s"] > 2)
+        eventually(lambda name=name: lab.service(name)["uptime_s"] > now + 1)
         assert lab.service(name)["restarts"] == 0
+    assert refusals(lab) == before
 
 
 def test_a_plain_client_reads_why(lab: Deployment) -> None:
@@ -178,3 +185,6 @@ def test_plain_and_tls_at_the_same_port(lab: Deployment) -> None:
     lab.run("reload")
     eventually(lambda: stock(lab, "tablet") == NAMES)
     assert stock(lab, None) == PLAIN
+    lab.configure(CONFIG.replace("MODE", "required"))
+    lab.run("reload")
+    eventually(lambda: stock(lab, "tablet") == NAMES)
