@@ -102,7 +102,7 @@ def test_the_end(pair: Pair) -> None:
 
 
 def test_garbage_and_damage_end_a_session(pair: Pair) -> None:
-    """With an alert for the other side, which says so there."""
+    """With an alert, which is an error at the other side."""
     server, client = pair
     sealed = bytearray(client.seal(b"x" * 100))
     sealed[50] ^= 1
