@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyroctl.core.instances import common_name
+from pyroctl.core.key_types import PYTHON_NAMES, UNIX
 from pyroctl.core.keys import keys_of, set_keys
 from pyroctl.core.names import name_server_of
 from pyroctl.core.spec import (
-    PYTHON_NAMES,
-    UNIX,
     CommandOptions,
     EventServiceOptions,
     NameReady,
+    NameServerOptions,
     NotifyReady,
     ObjectOptions,
 )
@@ -23,7 +23,8 @@ from pyroctl.core.watchdog import SilenceCheck, check_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pyroctl.core.spec import Options, Orphans, Readiness, ServiceSpec
+    from pyroctl.core.key_types import Orphans
+    from pyroctl.core.spec import Options, Readiness, ServiceSpec
 
 OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
 """Prefixes of variables that are meant for the manager itself; services don't inherit them."""
@@ -77,6 +78,10 @@ class LaunchContext:
     """By which the cleanup process finds what the manager has started, if it is killed."""
     reserved: tuple[str, ...] = ()
     """Names in the name server that only our own services may change."""
+    certs: str = ""
+    """The directory of the site's certificates."""
+    ns_tls: NameServerOptions | None = None
+    """The options of the deployment's name server, if it accepts only TLS."""
     built_in: bool = False
     """Whether the deployment has no configuration file."""
 
@@ -183,6 +188,16 @@ def _address(spec: ServiceSpec, context: LaunchContext) -> ListenAddress | None:
     return TcpAddress(options.host, options.port, remedy)
 
 
+def tls_variables(ns: NameServerOptions) -> Iterator[tuple[str, str]]:
+    """Return the variables by which our services find the certificate of a name server with TLS."""
+    yield "PYROCTL_NS_TLS", ns.tls
+    yield "PYROCTL_NS_TLS_HOST", ns.host
+    for name in ("certificate", "key", "ca"):
+        file = getattr(ns, f"tls_{name}")
+        if file is not None:
+            yield f"PYROCTL_NS_TLS_{name.upper()}", file
+
+
 def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
     env = {
         name: value for name, value in context.environ.items() if not name.startswith(OWN_VARIABLES)
@@ -193,6 +208,10 @@ def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
         host, _, port = context.ns.rpartition(":")
         env |= {"PYRO_NS_HOST": host.strip("[]"), "PYRO_NS_PORT": port}
     env |= {"PYROCTL_DEPLOYMENT": context.deployment, "PYROCTL_SERVICE": spec.name}
+    if context.certs:
+        env["PYROCTL_CERTS"] = context.certs
+    if context.ns_tls is not None and getattr(spec.options, "ns", None) is None:
+        env |= dict(tls_variables(context.ns_tls))
     if context.run:
         env["PYROCTL_RUNTIME_DIR"] = context.run
     if context.mark and context.orphans == "stop":

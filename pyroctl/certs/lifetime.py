@@ -12,6 +12,8 @@ CA_DAYS = 3650
 DAYS = 365
 DUE = timedelta(days=30)
 """A certificate is due this long before its end, or in the last third of a short life."""
+URGENT = timedelta(days=7)
+"""It is urgent this long before its end, or in the last sixth of a short life."""
 BACKDATED = timedelta(hours=1)
 """For hosts whose clock is slow."""
 
@@ -51,7 +53,17 @@ class Lifetime(NamedTuple):
             return State.NOT_YET_VALID
         if now >= self.end:
             return State.EXPIRED
-        return State.DUE if now >= max(self.end - DUE, self.renewal) else State.VALID
+        return State.DUE if now >= self.warnings[0] else State.VALID
+
+    @property
+    def warnings(self) -> tuple[datetime, datetime, datetime]:
+        """When it is due, urgent, and over."""
+        third = (self.end - self.begin) / 3
+        return self.end - min(DUE, third), self.end - min(URGENT, third / 2), self.end
+
+    def days_left(self, now: datetime) -> int:
+        """Return how many whole days are left; negative if it has expired."""
+        return (self.end - now) // timedelta(days=1)
 
     def days(self) -> int:
         """Return the number of days for which it was asked for."""

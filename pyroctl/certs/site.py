@@ -1,38 +1,29 @@
-"""The directory of a site's certificates.
-
-    ca/cert.pem ca/key.pem        the CA, whose key never leaves this directory
-    clients.toml                  the keys that may connect, see `clients`
-    issued/NAME/cert.pem key.pem ca.pem     what the host of that name needs
-    tokens.toml                   one-time tokens, see `tokens`
-
-A change holds a lock of the directory; each file is replaced atomically.
-"""
+"""A site on the host that has its CA: issues, renews and removes certificates in `files`."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import shutil
-import stat
 from os.path import join
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
+from pyroctl.certs import files
 from pyroctl.certs.clients import Clients, parse_clients
+from pyroctl.certs.files import CA, CERT, CLIENTS, KEY, locked, parse, read, read_key, write_folder
+from pyroctl.certs.held import held
 from pyroctl.certs.lifetime import CA_DAYS, State
 from pyroctl.certs.names import checked_name
-from pyroctl.certs.tokens import ID, JoinString, Tokens, parse_tokens
+from pyroctl.certs.token_file import TokenFile
 from pyroctl.directories import make_private
 from pyroctl.errors import PyroctlError, UsageError
-from pyroctl.private_file import sync_directory, write_private
+from pyroctl.private_file import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from pyroctl.certs.authority import Authority, Certificate
     from pyroctl.certs.names import Host
-    from pyroctl.certs.tokens import JoinProof, Refusal, Token
 
 try:
     from pyroctl.certs import authority
@@ -43,11 +34,6 @@ except ImportError as error:
         "certificates need the package cryptography, version 42 or later",
         hint="pip install 'pyroctl[tls]'",
     ) from None
-
-LARGEST = 1 << 20
-"""Bytes of a file of certificates."""
-CERT, KEY, CA = "cert.pem", "key.pem", "ca.pem"
-_Parsed = TypeVar("_Parsed")
 
 
 class Row(NamedTuple):
@@ -65,8 +51,9 @@ class Site:
     def __init__(self, directory: str) -> None:
         """Open an existing site; raises PyroctlError if there is none."""
         self.directory = directory
+        self.tokens = TokenFile(directory)
         try:
-            self.ca_pem = _read(join(directory, "ca", CERT))
+            self.ca_pem = read(join(directory, "ca", CERT))
         except FileNotFoundError:
             raise PyroctlError(
                 f"there is no CA in {directory}", hint="pyroctl certs init makes one"
@@ -77,17 +64,17 @@ class Site:
     @property
     def clients(self) -> Clients:
         """The content of clients.toml."""
-        return _parse(join(self.directory, "clients.toml"), parse_clients)
+        return parse(join(self.directory, CLIENTS), parse_clients)
 
     def folder(self, name: str) -> str:
         """Return the directory with the files of a name."""
-        return join(self.directory, "issued", name)
+        return files.folder(self.directory, name)
 
     def issue(
         self, name: str, hosts: Sequence[Host], now: datetime, days: int, *, replace: bool
     ) -> Certificate:
         """Make a key and a certificate, write both, and let the key in."""
-        with _locked(self.directory):
+        with locked(self.directory):
             key, public = authority.new_key()
             issued = self._authority().issue(name, hosts, public, now, days)
             return self._store(name, issued, key, now, replace=replace)
@@ -99,7 +86,7 @@ class Site:
 
         An earlier certificate of that name is replaced.
         """
-        with _locked(self.directory):
+        with locked(self.directory):
             try:
                 issued = self._authority().sign_request(request, name, hosts, now, days)
             except authority.UnusableError as error:
@@ -108,10 +95,10 @@ class Site:
 
     def renew(self, name: str, now: datetime, days: int | None) -> Certificate:
         """Replace a certificate by one for the same key with a later end."""
-        with _locked(self.directory):
+        with locked(self.directory):
             file = join(self.folder(name), CERT)
             try:
-                old = _read(file)
+                old = read(file)
             except FileNotFoundError:
                 raise self._unknown(name) from None
             before = _certificate(old, file)
@@ -127,8 +114,8 @@ class Site:
 
     def remove(self, name: str, now: datetime) -> None:
         """Remove the key of a name from clients.toml, end its token, and delete its files here."""
-        with _locked(self.directory):
-            clients, tokens = self.clients, self.tokens()
+        with locked(self.directory):
+            clients, tokens = self.clients, self.tokens.read()
             known = name in clients.keys, os.path.lexists(self.folder(name))
             left = tokens.without(name)
             if not any(known) and left == tokens:
@@ -136,7 +123,7 @@ class Site:
             if name in clients.keys:
                 self._write_clients(clients.remove(name, now))
             if left != tokens:
-                self._write_tokens(left)
+                self.tokens.write(left)
             if known[1]:
                 shutil.rmtree(self.folder(name))
 
@@ -148,46 +135,12 @@ class Site:
 
     def names(self) -> list[str]:
         """Return the names that have a certificate here, or a key in clients.toml."""
-        with contextlib.suppress(FileNotFoundError):
-            entries = os.listdir(join(self.directory, "issued"))
-            here = {entry for entry in entries if not entry.endswith("~")}
-            return sorted(here | set(self.clients.keys))
-        return sorted(self.clients.keys)
-
-    def tokens(self) -> Tokens:
-        """Return the one-time tokens, expired ones included."""
-        try:
-            return _parse(join(self.directory, "tokens.toml"), parse_tokens)
-        except FileNotFoundError:
-            return Tokens({})
-
-    def promise(self, token: Token, address: str, now: datetime) -> JoinString:
-        """Store a token, and return the string with which its host joins at this address."""
-        id_ = os.urandom(ID).hex()
-        with _locked(self.directory):
-            self._write_tokens(self.tokens().add(id_, token, now))
-        return JoinString(address, self.ca.fingerprint, id_, token.secret)
-
-    def redeem(self, shown: JoinProof, certificate: bytes, now: datetime) -> Token | Refusal:
-        """Use up the token of a joining host, or count a wrong proof.
-
-        `certificate` is that of the server to which the host has connected, in DER.
-        """
-        with _locked(self.directory):
-            before = self.tokens()
-            left, answer = before.redeem(shown, certificate, now)
-            if left != before:
-                self._write_tokens(left)
-            return answer
-
-    def _write_tokens(self, tokens: Tokens) -> None:
-        file = join(self.directory, "tokens.toml")
-        write_private(file, tokens.to_toml().encode(), replace=True)
+        return sorted({*files.issued_names(self.directory), *self.clients.keys})
 
     def _row(self, name: str, key: str | None, now: datetime) -> Row:
         file = join(self.folder(name), CERT)
         try:
-            found = _certificate(_read(file), file)
+            found = _certificate(read(file), file)
         except FileNotFoundError:
             return Row(name, None, key or "", State.NOT_HERE)
         state = found.lifetime.state(now)
@@ -215,14 +168,14 @@ class Site:
                 hint="--force replaces it and its key, pyroctl certs renew keeps the key",
             )
         make_private(join(self.directory, "issued"))
-        files = {CERT: issued, CA: self.ca_pem, **({KEY: key} if key else {})}
-        _write_folder(self.folder(name), files)
+        content = {CERT: issued, CA: self.ca_pem, **({KEY: key} if key else {})}
+        write_folder(self.folder(name), content)
         certificate = _certificate(issued, join(self.folder(name), CERT))
         self._write_clients(clients.allow(name, certificate.fingerprint, now))
         return certificate
 
     def _write_clients(self, clients: Clients) -> None:
-        file = join(self.directory, "clients.toml")
+        file = join(self.directory, CLIENTS)
         write_private(file, clients.to_toml().encode(), replace=True)
 
     def _unknown(self, name: str) -> PyroctlError:
@@ -231,6 +184,16 @@ class Site:
         nearest = nearest_name(name, self.names())
         hint = f"did you mean {nearest!r}?" if nearest else "pyroctl certs list shows all"
         return PyroctlError(f"there is no certificate for {name}", hint=hint)
+
+
+def held_rows(directory: str, now: datetime) -> list[Row]:
+    """Return the certificates with a key on a host without the CA."""
+    rows = []
+    for one in held(directory):
+        file = join(one.folder, CERT)
+        found = _certificate(read(file), file)
+        rows.append(Row(one.name, found, found.fingerprint, found.lifetime.state(now)))
+    return rows
 
 
 def create_site(
@@ -247,16 +210,16 @@ def create_site(
     The name of the site is kept if there is one and none is given.
     """
     make_private(directory)
-    with _locked(directory):
+    with locked(directory):
         folder = join(directory, "ca")
         if os.path.lexists(folder) and not replace:
             raise PyroctlError(
                 f"there is a CA in {directory} already",
                 hint="--force replaces it: then all certificates have to be renewed and copied",
             )
-        clients_file = join(directory, "clients.toml")
+        clients_file = join(directory, CLIENTS)
         try:
-            clients = _parse(clients_file, parse_clients)
+            clients = parse(clients_file, parse_clients)
         except FileNotFoundError:
             clients = Clients(name or default_site(), {}, {})
         clients = clients._replace(site=name or clients.site)
@@ -264,7 +227,7 @@ def create_site(
             _existing(*ca, now) if ca else authority.create_authority(clients.site, now, days)
         )
         write_private(clients_file, clients.to_toml().encode(), replace=True)
-        _write_folder(folder, {CERT: cert, KEY: key})
+        write_folder(folder, {CERT: cert, KEY: key})
     return Site(directory)
 
 
@@ -279,16 +242,11 @@ def default_site() -> str:
         ) from None
 
 
-def read_key(file: str) -> bytes:
-    """Return the content of a private key's file; refuse one that other users can read."""
-    return _read(file, private=True)
-
-
 def _existing(cert_file: str, key_file: str, now: datetime) -> tuple[bytes, bytes]:
     """Return certificate and key of a CA that exists already."""
     from pyroctl.certs.lifetime import new_lifetime
 
-    cert, key = _read(cert_file), read_key(key_file)
+    cert, key = read(cert_file), read_key(key_file)
     try:
         found = authority.load_authority(cert, key, "")
     except authority.UnusableError as error:
@@ -297,64 +255,8 @@ def _existing(cert_file: str, key_file: str, now: datetime) -> tuple[bytes, byte
     return cert, key
 
 
-@contextlib.contextmanager
-def _locked(directory: str) -> Iterator[None]:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _write_folder(folder: str, files: dict[str, bytes]) -> None:
-    """Make a directory with these files, in the place of an earlier one."""
-    import secrets
-
-    new, old = (f"{folder}.{secrets.token_hex(4)}~" for _ in range(2))
-    os.mkdir(new, 0o700)
-    try:
-        for name, content in files.items():
-            write_private(join(new, name), content)
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(folder, old)
-        os.rename(new, folder)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.rename(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-    sync_directory(os.path.dirname(folder))
-
-
-def _read(file: str, *, private: bool = False) -> bytes:
-    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
-            raise PyroctlError(f"{file} is not a file of at most {LARGEST} bytes")
-        mode = stat.S_IMODE(status.st_mode)
-        if private and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise PyroctlError(
-                f"other users can read {file} (mode {mode:04o}), so it isn't used",
-                hint="make a new key if somebody may have read it; otherwise chmod 600",
-            )
-        with open(fd, "rb", closefd=False) as stream:
-            return stream.read()
-    finally:
-        os.close(fd)
-
-
 def _certificate(source: bytes, file: str) -> Certificate:
     try:
         return authority.read_certificate(source)
     except authority.UnusableError as error:
         raise PyroctlError(f"the file {error}", file=file) from None
-
-
-def _parse(file: str, parse: Callable[[str], _Parsed]) -> _Parsed:
-    try:
-        return parse(_read(file).decode())
-    except ValueError as error:
-        raise PyroctlError(f"the file can't be used: {error}", file=file) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pyroctl.cli.output import Result
 from pyroctl.cli.styles import ServiceLabels, shown
 from pyroctl.config.subprocess_loader import Loading
+from pyroctl.paths import certs_directory
 from pyroctl.printable import log_text, printable
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def run_manager(app: App, *, show_logs: bool | None) -> Result:
             system=system,
             echo=take,
             before_reexec=echo.close if echo is not None else lambda: None,
+            certs=certs_directory(app.root, os.environ),
         )
     finally:
         if echo is not None:

@@ -9,7 +9,7 @@ import click
 import pyroctl
 from pyroctl.cli.app import App
 from pyroctl.cli.command import show_help
-from pyroctl.cli.commands import COMMANDS
+from pyroctl.cli.commands import COMMANDS, FOLDERS
 from pyroctl.cli.options import global_options
 from pyroctl.cli.output import OutputLost, Result
 from pyroctl.errors import UsageError
@@ -48,7 +48,8 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"pyroctl.cli.commands.{cmd_name}")
+        place = f"{FOLDERS[cmd_name]}." if cmd_name in FOLDERS else ""
+        module = importlib.import_module(f"pyroctl.cli.commands.{place}{cmd_name}")
         found: click.Command = module.command
         return found
 

@@ -49,10 +49,11 @@ class Decoder:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         if max(map(len, (*lines, self._buffer))) > MAX_LINE:
             raise MalformedMessage(f"a line longer than {MAX_LINE} bytes")
-        return [_parse(line) for line in lines]
+        return [parse_line(line) for line in lines]
 
 
-def _parse(line: bytes) -> Message:
+def parse_line(line: bytes) -> Message:
+    """Return the message in a line; raises MalformedMessage."""
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):

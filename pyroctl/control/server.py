@@ -145,40 +145,50 @@ class ControlServer:
             self._permit(*peer, None)
             do, args = await asyncio.wait_for(_read_request(reader), REQUEST_TIMEOUT)
             self._permit(*peer, do)
-            if _client_has_left(writer):
+            if client_has_left(writer):
                 log.warning("%r was not carried out: the client has left", do)
                 return
         except PyroctlError as error:
             reply = error_reply(error)
         else:
-            reply = await self._answer(do, args, reader, writer)
+            reply = await answer(self._handler, do, args, reader, writer)
         writer.write(encode({"reply": reply}))
         await writer.drain()
 
-    async def _answer(
-        self, do: str, args: Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> Message:
-        def send(event: Message) -> None:
-            if not writer.is_closing():
-                writer.write(encode({"event": event}))
 
-        alive = asyncio.create_task(_keep_alive(send))
-        try:
-            handling = asyncio.ensure_future(self._handler(do, args, send))
-            if args.get("until_left"):
-                left = asyncio.ensure_future(_end_of(reader))
-                await asyncio.wait({handling, left}, return_when=asyncio.FIRST_COMPLETED)
-                (left if handling.done() else handling).cancel()
-            return await handling
-        except PyroctlError as error:
-            return error_reply(error)
-        except asyncio.CancelledError:
-            raise ConnectionAbortedError from None
-        except Exception as error:
-            log.exception("the request %r failed", do)
-            return error_reply(PyroctlError(f"internal error in the manager: {error!r}"))
-        finally:
-            alive.cancel()
+async def answer(
+    handler: Handler,
+    do: str,
+    args: Message,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> Message:
+    """Return the reply to a request; progress and signs of life are sent while it is handled.
+
+    Raises ConnectionAbortedError if it was cancelled.
+    """
+
+    def send(event: Message) -> None:
+        if not writer.is_closing():
+            writer.write(encode({"event": event}))
+
+    alive = asyncio.create_task(_keep_alive(send))
+    try:
+        handling = asyncio.ensure_future(handler(do, args, send))
+        if args.get("until_left"):
+            left = asyncio.ensure_future(_end_of(reader))
+            await asyncio.wait({handling, left}, return_when=asyncio.FIRST_COMPLETED)
+            (left if handling.done() else handling).cancel()
+        return await handling
+    except PyroctlError as error:
+        return error_reply(error)
+    except asyncio.CancelledError:
+        raise ConnectionAbortedError from None
+    except Exception as error:
+        log.exception("the request %r failed", do)
+        return error_reply(PyroctlError(f"internal error in the manager: {error!r}"))
+    finally:
+        alive.cancel()
 
 
 async def _accept_queue() -> None:
@@ -215,7 +225,7 @@ def peer_groups(sock: socket.socket) -> Collection[int]:
     return memoryview(found).cast("I").tolist()
 
 
-def _client_has_left(writer: asyncio.StreamWriter) -> bool:
+def client_has_left(writer: asyncio.StreamWriter) -> bool:
     """Return whether the client has closed the connection, as it does if the manager froze."""
     poll = select.poll()
     poll.register(writer.get_extra_info("socket").fileno(), select.POLLRDHUP)

@@ -6,6 +6,7 @@ A role includes those before it. The manager's own user and root have every role
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,21 +34,40 @@ their owners write. After a shutdown only the manager's user can start it again.
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role for users and groups, by their numbers."""
+    """A role for users and groups, by their numbers, and for clients on other hosts."""
 
     role: str
     users: Collection[int] = ()
     groups: Collection[int] = ()
+    clients: Collection[str] = ()
+    """Names in certificates; * stands for any text."""
 
 
 def role_of(grants: Iterable[Grant], user: int, groups: Collection[int]) -> str | None:
     """Return the highest role that is granted to a user in these groups; None without any."""
-    found = [
-        ROLES.index(grant.role)
+    return _highest(
+        grant.role
         for grant in grants
         if user in grant.users or not set(groups).isdisjoint(grant.groups)
-    ]
-    return ROLES[max(found)] if found else None
+    )
+
+
+def role_of_client(grants: Iterable[Grant], name: str) -> str | None:
+    """Return the highest role of the client whose certificate has this name; None without any."""
+    return _highest(
+        grant.role
+        for grant in grants
+        if any(fnmatchcase(name, _escaped(pattern)) for pattern in grant.clients)
+    )
+
+
+def _highest(roles: Iterable[str]) -> str | None:
+    return max(roles, key=ROLES.index, default=None)
+
+
+def _escaped(pattern: str) -> str:
+    """Return a pattern in which only * has a meaning."""
+    return pattern.replace("[", "[[]").replace("?", "[?]")
 
 
 def suffices(role: str, do: str) -> bool:

@@ -11,7 +11,7 @@ from pyroctl.core.state import USABLE, AfterStop, Restart, State, Stop
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pyroctl.core.spec import OnNeeds
+    from pyroctl.core.key_types import OnNeeds
     from pyroctl.core.state import ServiceState
 
 _UP = frozenset({State.STARTING, State.RUNNING})

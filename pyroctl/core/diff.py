@@ -65,7 +65,8 @@ def manager_changes(old: Deployment, new: Deployment) -> tuple[KeyChange, ...]:
 
 def waits(change: KeyChange) -> bool:
     """Return whether a change of a key of `[manager]` takes effect when the manager restarts."""
-    return not any(key.live and key.name == change.key for key in keys_of(Deployment))
+    name = change.key.partition(".")[0]
+    return not any(key.live and key.name == name for key in keys_of(Deployment))
 
 
 def moved_name_server(name: str, old: Deployment, new: Deployment) -> KeyChange | None:

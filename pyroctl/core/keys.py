@@ -7,7 +7,8 @@ from functools import cache
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from pyroctl.core.spec import LIVE, Flag, NotifyReady, TypeName, WatchdogSpec
+from pyroctl.core.key_types import LIVE, Flag, TypeName
+from pyroctl.core.spec import NotifyReady, WatchdogSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.core.spec import EventServiceOptions, ObjectOptions
+
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
+    from pyroctl.core.spec import Options
+
 NAME_SERVER = "Pyro.NameServer"
 """The name server's own name, which it registers by itself."""
+EVENT_SERVICE = "Pyro.EventService"
 NAME_SERVER_VARIABLES = {"PYRO_NS_HOST": "localhost", "PYRO_NS_PORT": "9090"}
 """Where Pyro5 looks for a name server, with its defaults."""
 GONE = -1
@@ -124,6 +129,16 @@ class NameTable:
             for name, known in self._known.items()
             if known.owner in alive
         }
+
+
+def name_here(options: Options) -> str | None:
+    """Return the name that the service keeps in the deployment's own name server, if any."""
+    match options:
+        case EventServiceOptions(ns=None):
+            return EVENT_SERVICE
+        case ObjectOptions(pyro_name=name, ns=None):
+            return name
+    return None
 
 
 def location(uri: str) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
 from pyroctl.core.diff import moved_name_server, service_changes
-from pyroctl.core.spec import UNIX, CommandOptions, PortReady
+from pyroctl.core.key_types import UNIX
+from pyroctl.core.spec import CommandOptions, PortReady
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

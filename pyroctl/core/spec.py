@@ -8,80 +8,61 @@ services (`kinds`) follow from them. All durations are in seconds, all sizes in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003 - `core.keys` reads the types
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated
 
-
-class TypeName(str):
-    """The name of a key's type; `config.check.types` and `.models` have its checks."""
-
-    __slots__ = ()
-
-
-class Flag(str):
-    """A key's option on the command line of the service, if it isn't the key itself; "": none."""
-
-    __slots__ = ()
-
-
-LIVE = "live"
-NO_FLAG = Flag()
-UNIX = "./u:"
-"""What a host begins with that is the path of a Unix socket; Pyro5's notation."""
-PYTHON_NAMES = frozenset({"python", "python3"})
-"""Commands that mean the interpreter that runs the manager."""
-_T = TypeVar("_T")
-
-Live = Annotated[_T, LIVE]
-"""A key that takes effect in a running service, because only the manager acts on it."""
-
-Truth = Annotated[bool, TypeName("Truth")]
-Positive = Annotated[int, TypeName("Positive")]
-NotNegative = Annotated[int, TypeName("NotNegative")]
-MessageSize = Annotated[int, TypeName("MessageSize")]
-Port = Annotated[int, TypeName("Port")]
-FixedPort = Annotated[int, TypeName("FixedPort")]
-Niceness = Annotated[int, TypeName("Niceness")]
-Umask = Annotated[int, TypeName("Umask")]
-Seconds = Annotated[float, TypeName("Seconds")]
-Span = Annotated[float, TypeName("Span")]
-Autoclean = Annotated[float, TypeName("Autoclean")]
-Percent = Annotated[float, TypeName("Percent")]
-Filled = Annotated[str, TypeName("Filled")]
-File = Annotated[str, TypeName("File")]
-Host = Annotated[str, TypeName("Host")]
-HostOrPath = Annotated[str, TypeName("HostOrPath")]
-Address = Annotated[str, TypeName("Address")]
-Object = Annotated[str, TypeName("Object")]
-Storage = Annotated[str, TypeName("Storage")]
-SignalName = Annotated[str, TypeName("SignalName")]
-Mode = Annotated[str, TypeName("Mode")]
-Regex = Annotated[str, TypeName("Regex")]
-Names = Annotated[tuple[str, ...], TypeName("Names")]
-Networks = Annotated[tuple[str, ...], TypeName("Networks")]
-Clients = Annotated[tuple[str, ...], TypeName("Clients")]
-SubjectPatterns = Annotated[tuple[str, ...], TypeName("SubjectPatterns")]
-Rights = Annotated[tuple[str, ...], TypeName("Rights")]
-Files = Annotated[tuple[str, ...], TypeName("Files")]
-ExitCodes = Annotated[tuple[int, ...], TypeName("ExitCodes")]
-Command = Annotated[tuple[str, ...], TypeName("Command")]
-Environment = Annotated[Mapping[str, str], TypeName("Environment")]
-Limits = Annotated[Mapping[str, int], TypeName("Limits")]
-
-_CHOICE = TypeName("Choice")
-RestartPolicy = Annotated[Literal["always", "on-failure", "never"], _CHOICE]
-LogStreams = Annotated[Literal["together", "apart"], _CHOICE]
-WhenFull = Annotated[Literal["drop-oldest", "drop-newest", "disconnect"], _CHOICE]
-ServerType = Annotated[Literal["thread", "multiplex"], _CHOICE]
-Serializer = Annotated[Literal["serpent", "json", "msgpack", "marshal"], _CHOICE]
-OnRestart = Annotated[Literal["notify", "handover"], _CHOICE]
-TlsMode = Annotated[Literal["off", "both", "required"], _CHOICE]
-OnNeeds = Annotated[Literal["keep", "restart", "stop"], _CHOICE]
-OnFailure = Annotated[Literal["keep", "shutdown"], _CHOICE]
-Orphans = Annotated[Literal["stop", "adopt"], _CHOICE]
-KillMode = Annotated[Literal["mixed", "session"], _CHOICE]
-Role = Annotated[Literal["view", "operate", "configure"], _CHOICE]
+from pyroctl.core.key_types import (
+    NO_FLAG,
+    Address,
+    Autoclean,
+    Clients,
+    Command,
+    Environment,
+    ExitCodes,
+    File,
+    Files,
+    Filled,
+    FixedPort,
+    Flag,
+    Host,
+    HostOrPath,
+    KillMode,
+    Limits,
+    Listen,
+    Live,
+    LogStreams,
+    MessageSize,
+    Mode,
+    Names,
+    Networks,
+    Niceness,
+    NotNegative,
+    Object,
+    OnFailure,
+    OnNeeds,
+    OnRestart,
+    Orphans,
+    Percent,
+    Port,
+    Positive,
+    Regex,
+    RestartPolicy,
+    Rights,
+    Role,
+    Seconds,
+    Serializer,
+    ServerType,
+    SignalName,
+    Span,
+    Storage,
+    SubjectPatterns,
+    TlsMode,
+    Truth,
+    TypeName,
+    Umask,
+    WhenFull,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +98,24 @@ class WatchdogSpec:
     """A program that must exit with 0, instead of the check of the service's kind."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    """TLS of a service of ours."""
+
+    tls: TlsMode = "off"
+    """TLS for clients over TCP: none, beside plain connections, or only TLS."""
+    tls_certificate: File | None = None
+    """None: that of this host in the site's directory."""
+    tls_key: File | None = None
+    """None: key.pem beside the certificate."""
+    tls_ca: File | None = None
+    """None: ca.pem beside the certificate."""
+    tls_clients: File | None = None
+    """None: clients.toml beside the certificate, or of the site."""
+
+
 @dataclass(frozen=True, slots=True)
-class NameServerOptions:
+class NameServerOptions(TlsOptions):
     """Kind `nameserver`: Pyro5's name server, hosted by `python -m pyro_names`."""
 
     host: Host = "localhost"
@@ -144,7 +141,7 @@ class RuleSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class EventServiceOptions:
+class EventServiceOptions(TlsOptions):
     """Kind `eventservice`: hosted by `python -m pyro_events`."""
 
     host: HostOrPath = "localhost"
@@ -179,16 +176,6 @@ class EventServiceOptions:
     """A file with the identification that clients must present."""
     allow: Annotated[Live[tuple[RuleSpec, ...]], TypeName("Rules")] = ()
     """What each client may do; the first rule for it decides. Without rules: everything."""
-    tls: TlsMode = "off"
-    """TLS for clients over TCP: none, beside plain connections, or only TLS."""
-    tls_certificate: File | None = None
-    """None: that of this host in the site's directory."""
-    tls_key: File | None = None
-    """None: key.pem beside the certificate."""
-    tls_ca: File | None = None
-    """None: ca.pem beside the certificate."""
-    tls_clients: File | None = None
-    """The clients that are let in. None: clients.toml beside the certificate, or of the site."""
     ns: Address | None = None
     """A name server outside the deployment. None: the deployment's own."""
     on_restart: Annotated[Live[OnRestart], NO_FLAG] = "notify"
@@ -196,7 +183,7 @@ class EventServiceOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectOptions:
+class ObjectOptions(TlsOptions):
     """Kind `object`: a Pyro class, hosted by `python -m pyro_host`. None is Pyro5's own setting."""
 
     object: Annotated[Object, NO_FLAG]
@@ -221,7 +208,7 @@ class ObjectOptions:
     commtimeout: Seconds | None = None
     """Time after which a silent client is disconnected; 0: never."""
     ssl_servercert: File | None = None
-    """With it, clients must use TLS."""
+    """With it, clients must use TLS, as Pyro5 does it for the whole process."""
     ssl_serverkey: File | None = None
     ssl_cacerts: File | None = None
     ssl_requireclientcert: Truth = False
@@ -348,19 +335,6 @@ class ServiceSpec:
         return KIND_NAMES[type(self.options)]
 
 
-EVENT_SERVICE_NAME = "Pyro.EventService"
-
-
-def name_here(options: Options) -> str | None:
-    """Return the name that the service keeps in the deployment's own name server, if any."""
-    match options:
-        case EventServiceOptions(ns=None):
-            return EVENT_SERVICE_NAME
-        case ObjectOptions(pyro_name=name, ns=None):
-            return name
-    return None
-
-
 KIND_NAMES: Mapping[type[Options], str] = {
     NameServerOptions: "nameserver",
     EventServiceOptions: "eventservice",
@@ -371,12 +345,23 @@ KIND_NAMES: Mapping[type[Options], str] = {
 
 @dataclass(frozen=True, slots=True)
 class AllowSpec:
-    """What users and groups may do with the manager; `core.access` has what a role permits."""
+    """What others may do with the manager; `core.access` has what a role permits."""
 
     role: Role
     users: Names = ()
     """Names or numbers."""
     groups: Names = ()
+    clients: Names = ()
+    """Names in certificates, with * for any text; for the listener of `[manager.remote]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSpec:
+    """The listener for other hosts."""
+
+    listen: Listen
+    name: Filled | None = None
+    """The name of its certificate in the site's directory. None: the host in `listen`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +379,8 @@ class Deployment:
     """Whether the services end when the manager is killed, or the next manager adopts them."""
     allow: Annotated[Live[tuple[AllowSpec, ...]], TypeName("Allow")] = ()
     """The users of the manager besides its own user and root."""
+    remote: Annotated[Live[RemoteSpec | None], TypeName("Remote")] = None
+    """None: other hosts can't connect."""
 
 
 def builtin_deployment(directory: str) -> Deployment:

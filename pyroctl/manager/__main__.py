@@ -11,7 +11,7 @@ import sys
 
 from pyroctl.config.subprocess_loader import Loading
 from pyroctl.errors import PyroctlError, system_error
-from pyroctl.paths import deployment_paths
+from pyroctl.paths import certs_directory, deployment_paths
 
 
 class Starter:
@@ -62,6 +62,7 @@ def run() -> None:
             deployment,
             paths,
             autostart=False,
+            certs=certs_directory(options.root, os.environ),
             on_ready=lambda news: starter.report({"errors": [], "news": news}),
         )
     except (OSError, PyroctlError) as error:

@@ -7,7 +7,8 @@ import logging
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pyroctl.control import registry
 from pyroctl.control.server import ControlServer
@@ -21,6 +22,8 @@ from pyroctl.manager.commands.gate import Gate
 from pyroctl.manager.commands.requests import Requests
 from pyroctl.manager.deployment.supervisor import Supervisor
 from pyroctl.manager.fdstore import startup
+from pyroctl.manager.remote.remote import Remote
+from pyroctl.manager.remote.renewal import Renewal
 from pyroctl.manager.runtime_dir import RuntimeDirWatch
 from pyroctl.manager.sharing import Sharing
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
@@ -50,13 +53,14 @@ def run(
     system: SystemNotifier | None = None,
     echo: Callable[[str, bytes], None] | None = None,
     before_reexec: Callable[[], None] = lambda: None,
+    certs: str,
 ) -> None:
     """Run as the manager until a signal or a request ends it.
 
     `on_ready` is called once commands are accepted, with a message about the last manager if that
     ended without shutting down; an idle manager ends if it returns False, as nobody waits. `system`
     reports to systemd; `echo` gets each service's name and lines; `before_reexec` is called before
-    another program continues in this process.
+    another program continues in this process; `certs` is the directory of the site's certificates.
 
     Raises AlreadyRunning, NotPermitted or another PyroctlError if it can't start, EssentialFailed
     if such a service has ended it, Reported if it has left services that can't be ended.
@@ -73,7 +77,7 @@ def run(
         else:
             start = startup.resume(deployment, paths, handed_on)
         system = system or SystemNotifier({})
-        manager = Manager(deployment, paths, start, system, echo, held=held)
+        manager = Manager(deployment, paths, start, system, echo, held=held, certs=certs)
         manager.before_reexec = before_reexec
         registry.enter(paths, deployment.name, deployment.file, os.environ)
         asyncio.run(manager.serve(autostart=autostart, on_ready=lambda: on_ready(start.news)))
@@ -102,10 +106,11 @@ class Manager:
         echo: Callable[[str, bytes], None] | None,
         *,
         held: int,
+        certs: str,
     ) -> None:
         self._deployment = deployment
         self._start = start
-        self._supervisor = Supervisor(deployment, paths, echo, start.fdstore)
+        self._supervisor = Supervisor(deployment, paths, echo, start.fdstore, certs)
         self._system = system
         self._reaper = Reaper()
         self._gate = Gate()
@@ -114,9 +119,14 @@ class Manager:
             shut_down=self.shut_down,
             reexec=self._reexec_soon,
             reloaded=self._share,
+            about=self._about,
         )
         self._sharing = Sharing(paths)
         self._server = ControlServer(paths.socket, self._requests.handle, self._sharing.permit)
+        self._remote = Remote(certs, self._requests.handle, self._sharing.permit_client)
+        self._applying: asyncio.Task[None] | None = None
+        announce = partial(self._supervisor.announce, "_certificate")
+        self._renewal = Renewal(certs, announce)
         self._paths = paths
         self._runtime_dir = RuntimeDirWatch((paths.notify, paths.run, paths.state), self._repair)
         self._lock = held
@@ -142,9 +152,12 @@ class Manager:
             await asyncio.sleep(0)
         await self._server.start(None if handed_on is None else handed_on.control)
         self._share()
+        assert self._applying is not None
+        await self._applying
         name = self._deployment.file or "the built-in deployment"
         log.info("managing %s (pid %d), sockets in %s", name, os.getpid(), self._paths.run)
         self._reaper.start()
+        self._renewal.start()
         await self._runtime_dir.start()
         if not on_ready() and self._requests.is_idle():
             log.info("whoever has started this manager has gone, and nothing runs: it ends")
@@ -163,6 +176,8 @@ class Manager:
             self._system.close()
             self._reaper.stop()
             self._runtime_dir.stop()
+            await self._remote.close()
+            await self._renewal.close()
             await self._server.stop()
             log.info("everything is stopped" if self.left is None else "not all could be stopped")
 
@@ -188,8 +203,17 @@ class Manager:
         return missing
 
     def _share(self) -> None:
-        """Allow requests of the users that the configuration names."""
-        self._sharing.apply(self._supervisor.deployment)
+        """Allow requests of the users, and of the other hosts, that the configuration names."""
+        deployment = self._supervisor.deployment
+        self._sharing.apply(deployment)
+        self._applying = asyncio.get_running_loop().create_task(
+            self._remote.apply(deployment.remote)
+        )
+        self._renewal.check()
+
+    def _about(self) -> dict[str, Any]:
+        """Return what a status has of the manager besides its process."""
+        return {"remote": self._remote.status(), "certificates": self._renewal.status()}
 
     async def shut_down(self) -> None:
         """Stop all services; the process ends after that. Calling it twice does no harm.

@@ -13,7 +13,7 @@ import pwd
 from typing import TYPE_CHECKING
 
 from pyroctl.accounts import describe_user
-from pyroctl.core.access import NEEDED, ROLES, Grant, role_of, suffices
+from pyroctl.core.access import NEEDED, ROLES, Grant, role_of, role_of_client, suffices
 from pyroctl.directories import opened
 from pyroctl.errors import NotPermitted
 
@@ -54,8 +54,14 @@ class Sharing:
         """Raise NotPermitted unless a user in these groups may do that (None: anything at all)."""
         if user in {0, os.geteuid()}:
             return
-        role = role_of(self._grants, user, groups)
-        who, owner = describe_user(user), describe_user(os.geteuid())
+        self._require(role_of(self._grants, user, groups), describe_user(user), do)
+
+    def permit_client(self, name: str, do: str) -> None:
+        """Raise NotPermitted unless the client whose certificate has this name may do that."""
+        self._require(role_of_client(self._grants, name), f"the client {name}", do)
+
+    def _require(self, role: str | None, who: str, do: str | None) -> None:
+        owner = describe_user(os.geteuid())
         if role is None:
             raise NotPermitted(
                 f"not permitted: {who} may not use this manager",
@@ -118,7 +124,7 @@ class Sharing:
 
 def _grant(rule: AllowSpec) -> Grant:
     users = _numbers("user", rule.users)
-    return Grant(rule.role, users, _numbers("group", rule.groups))
+    return Grant(rule.role, users, _numbers("group", rule.groups), rule.clients)
 
 
 def _numbers(kind: str, names: Iterable[str]) -> tuple[int, ...]:

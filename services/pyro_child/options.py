@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import MISSING, Field, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from math import nan, ulp
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -75,6 +75,38 @@ def option(
     """
     metadata = {"text": text, "flags": flags, "unit": unit, "group": group, "more": more}
     return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    """How a service serves TLS; `pyro_wire.tls_door` takes these."""
+
+    tls: str = option(
+        "off",
+        "TLS for clients over TCP, which must have a certificate of the CA: none, TLS beside plain "
+        "connections, or TLS only",
+        choices=("off", "both", "required"),
+        metavar="MODE",
+        group="tls",
+    )
+    tls_certificate: str | None = option(
+        None,
+        "the certificate (default: that of this host in the site's directory)",
+        metavar="FILE",
+        group="tls",
+    )
+    tls_key: str | None = option(
+        None, "its key (default: key.pem beside it)", metavar="FILE", group="tls"
+    )
+    tls_ca: str | None = option(
+        None, "the CA's certificate (default: ca.pem beside it)", metavar="FILE", group="tls"
+    )
+    tls_clients: str | None = option(
+        None,
+        "the clients that are let in (default: clients.toml beside it or of the site)",
+        metavar="FILE",
+        group="tls",
+    )
 
 
 def add_options(parser: Group, table: type, groups: Mapping[str, Any] | None = None) -> None:

@@ -26,6 +26,8 @@ from pyro_wire.daemon_limits import limited_handshake
 if TYPE_CHECKING:
     import socket
 
+    from pyro_wire.tls_door import TlsDoor
+
 HANDSHAKE_TIMEOUT = 5.0
 """Seconds for the handshake of a new client, TLS included."""
 
@@ -44,12 +46,18 @@ _log = logging.getLogger("pyro_host")
 class HostDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
     """Serves on a socket that already listens, and owns it.
 
-    Server type, pool size, limits and TLS follow Pyro5's configuration. `run` belongs to the main
-    thread, `stop` to another. Raises CannotServe for unusable certificates.
+    Server type, pool size and limits follow Pyro5's configuration, and so does TLS without `tls`.
+    `run` belongs to the main thread, `stop` to another. Raises CannotServe for unusable
+    certificates.
     """
 
     def __init__(
-        self, listener: socket.socket, host: str, nathost: str | None, natport: int | None
+        self,
+        listener: socket.socket,
+        host: str,
+        nathost: str | None,
+        natport: int | None,
+        tls: TlsDoor | None = None,
     ) -> None:
         self.listener = listener
         self.advertised = advertised(listener, host)
@@ -58,7 +66,9 @@ class HostDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         """Connections refused because there were too many."""
         self._stopping = False
         self._forked = False
-        self._tls = _server_context() if config.SSL else None
+        self.tls = tls
+        """Begins TLS, if clients may use it."""
+        self._context = _server_context() if config.SSL else None
         super().__init__(host, nathost=nathost, natport=(natport or 0) if nathost else None)
 
     @property
@@ -145,8 +155,10 @@ class HostDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
             self.refused += 1
         conn.settimeout(DENIAL_TIMEOUT if denied_reason else HANDSHAKE_TIMEOUT)
         try:
-            if self._tls is not None:
-                conn.sock = self._tls.wrap_socket(conn.sock, server_side=True)
+            if self._context is not None:
+                conn.sock = self._context.wrap_socket(conn.sock, server_side=True)
+            elif self.tls is not None:
+                denied_reason = self.tls.open(conn) or denied_reason
             with limited_handshake(conn):
                 accepted: bool = super()._handshake(conn, denied_reason)
             conn.settimeout(timeout)

@@ -8,14 +8,23 @@ import re
 from dataclasses import MISSING, dataclass, replace
 from typing import TYPE_CHECKING
 
-from pyro_child.options import COUNT, PORT, SECONDS, SIZE, add_options, from_arguments, option
+from pyro_child.options import (
+    COUNT,
+    PORT,
+    SECONDS,
+    SIZE,
+    TlsOptions,
+    add_options,
+    from_arguments,
+    option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(TlsOptions):
     """What to serve, and how. None leaves a setting to Pyro5."""
 
     object: str = option(
@@ -83,6 +92,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         parser.error("--natport needs --nathost")
     if options.ssl_serverkey and not options.ssl_servercert:
         parser.error("--ssl-serverkey needs --ssl-servercert")
+    if options.tls != "off" and options.ssl_servercert:
+        parser.error("--tls and --ssl-servercert exclude each other")
     if options.metadata and not options.name:
         parser.error("--metadata needs --name")
     path = tuple(map(os.path.abspath, options.path))  # not Path.resolve: links stay

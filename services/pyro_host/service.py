@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -26,6 +27,7 @@ from pyro_host.daemon import STOP_TIMEOUT, HostDaemon
 from pyro_host.force_exit import force_exit
 from pyro_host.names import Registration
 from pyro_wire.daemon_limits import limit_daemons
+from pyro_wire.tls_door import door_of
 
 if TYPE_CHECKING:
     from pyro_host.options import Options
@@ -114,9 +116,14 @@ class HostService:
         self._channel = manager.channel
         self._notifier = manager.notifier
         self._fault: CannotServe | None = None
+        try:
+            tls = door_of(options, os.environ)
+        except (OSError, ValueError) as error:
+            raise CannotServe(f"TLS can't be served: {error}", permanent=True) from None
         listener = open_listener(manager.listener, options.host, options.port)
         try:
-            self._daemon = HostDaemon(listener, options.host, options.nathost, options.natport)
+            place = options.host, options.nathost, options.natport
+            self._daemon = HostDaemon(listener, *place, tls)
         except BaseException:
             listener.close()
             raise
@@ -224,6 +231,7 @@ class HostService:
             "registered": self._names.where if self._names and self._names.held else None,
             "connections": self._daemon.connections,
             "refused": self._daemon.refused,
+            "tls_refused": self._daemon.tls.refused if self._daemon.tls else 0,
             "uptime_s": round(time.monotonic() - self._started, 3),
         }
 

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import os
 import selectors
-import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,8 @@ from Pyro5.svr_threads import (
     Pool,
     SocketServer_Threadpool,
 )
+
+from pyro_wire.tls_door import stop_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +110,7 @@ class ThreadTransport(SocketServer_Threadpool):  # type: ignore[misc] # Pyro5 sh
         for worker in list(self.pool.busy):
             if (job := worker.job) is not None:
                 with contextlib.suppress(OSError):
-                    job.csock.sock.shutdown(socket.SHUT_RD)
+                    stop_reading(job.csock.sock)
 
     def close(self) -> None:
         """Close everything; calls in progress are left to their daemon threads."""

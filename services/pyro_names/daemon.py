@@ -21,6 +21,7 @@ from Pyro5.server import Daemon
 
 from pyro_wire.address import host_port
 from pyro_wire.daemon_limits import limited_handshake
+from pyro_wire.tls_door import TlsDoor, stop_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,7 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         nat: tuple[str, int] | None,
         died: Callable[[], None],
         inherited: socket.socket | None = None,
+        tls: TlsDoor | None = None,
     ) -> None:
         nathost, natport = nat or (None, None)
         own = address if inherited is None else ("127.0.0.1", 0)
@@ -69,6 +71,8 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
                 port = natport or inherited.getsockname()[1]
                 self.natLocationStr = f"{nathost}:{port}"
         self._died = died
+        self.tls = tls
+        """Begins TLS, if it is served."""
         self._stopping = False
         self._thread = threading.Thread(target=self._serve, name="accept", daemon=True)
         self.refused = 0
@@ -118,12 +122,21 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         if denied_reason:
             self.refused += 1
             with limited_handshake(conn), contextlib.suppress(Exception):
+                self._begin_tls(conn)
                 super()._handshake(conn, denied_reason)  # Pyro5's loop would end with an exception
             return False
         with limited_handshake(conn):
-            accepted: bool = super()._handshake(conn)
+            try:
+                refusal = self._begin_tls(conn)
+            except OSError as error:  # it has left, or its TLS doesn't fit
+                _log.debug("the handshake of a client failed: %s", error)
+                return False
+            accepted: bool = super()._handshake(conn, refusal)
         conn.settimeout(timeout)
         return accepted
+
+    def _begin_tls(self, conn: Any) -> str | None:
+        return self.tls.open(conn) if self.tls is not None else None
 
     def stop(self) -> None:
         """Stop within a second; calls in progress have `STOP_TIMEOUT` to finish.
@@ -140,7 +153,7 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
             for worker in list(pool.busy):
                 if (job := worker.job) is not None:
                     with contextlib.suppress(OSError):
-                        job.csock.sock.shutdown(socket.SHUT_RD)  # its worker ends after this call
+                        stop_reading(job.csock.sock)  # its worker ends after this call
             time.sleep(0.01)
         pool.busy.clear()  # Pyro5 would wait for each; they are daemon threads
         self.close()

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyro_child.options import PORT, add_options, from_arguments, option
+from pyro_child.options import PORT, TlsOptions, add_options, from_arguments, option
 from pyro_child.version_option import add_version
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _autoclean(text: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(TlsOptions):
     """The options of a name server."""
 
     host: str = option("localhost", "address to serve on", "-n", "--host")

@@ -27,6 +27,8 @@ from pyro_names.reports import NameReports, WatchedNameServer
 from pyro_names.storage import StorageError, open_storage
 from pyro_wire.client import Client
 from pyro_wire.daemon_limits import limit_daemons
+from pyro_wire.tls_door import TlsDoor, door_of, files_of
+from pyro_wire.tls_pinned import PinnedTls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,10 +137,17 @@ class NameService:
         address = (options.host, options.port)
         try:
             return NameDaemon(
-                self._names, address, nat, lambda: reasons.put(self.DIED), inherited_socket()
+                *(self._names, address, nat, lambda: reasons.put(self.DIED), inherited_socket()),
+                self._door(),
             )
         except (OSError, UnicodeError) as error:  # the latter: an invalid host name
             raise _refused(f"port {options.port} on {options.host}", PORT_OPTION, error) from None
+
+    def _door(self) -> TlsDoor | None:
+        try:
+            return door_of(self._options, os.environ)
+        except (OSError, ValueError) as error:
+            raise CannotServe(f"TLS can't be served: {error}", permanent=True) from None
 
     def start(self) -> None:
         """Serve; return once the name server has answered."""
@@ -218,6 +227,7 @@ class NameService:
             "connections": self._daemon.connections,
             "refused": self._daemon.refused,
             "guarded": self._guard.refused,
+            "tls_refused": self._daemon.tls.refused if self._daemon.tls else 0,
             "cleaned": self._cleaner.removed if self._cleaner else 0,
         }
 
@@ -272,7 +282,10 @@ class NameService:
         return {"alive": True}
 
     def _call_ourselves(self, timeout: float) -> None:
-        with Client(URI(self.uri), timeout) as client:
+        tls = None
+        if self._options.tls == "required":
+            tls = PinnedTls(files_of(self._options, os.environ))
+        with Client(URI(self.uri), timeout, tls=tls) as client:
             client.call("ping")
 
 

@@ -2,7 +2,7 @@
 
 A Pyro5 proxy follows the configuration of the whole process. That belongs to the user's object,
 which may use TLS where the name server doesn't, or another serializer; a `Client` speaks serpent,
-and falls back from TLS to plain connections.
+and falls back from TLS to plain connections, unless it is given `tls`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from pyro_wire.messages import (
 if TYPE_CHECKING:
     from Pyro5.core import URI
 
+    from pyro_wire.tls_pinned import PinnedTls
+
 LARGEST_ANSWER = 1 << 20
 """Bytes."""
 _CHUNK = 1 << 16
@@ -44,11 +46,15 @@ class Client:
     NotPyro, UnexpectedAnswer, and any PyroError that the object raises.
     """
 
-    def __init__(self, uri: URI, timeout: float, handshake: object = "hello") -> None:
+    def __init__(
+        self, uri: URI, timeout: float, handshake: object = "hello", tls: PinnedTls | None = None
+    ) -> None:
         self.deadline = time.monotonic() + timeout
         self._object = uri.object
         self._reader = FrameReader(LARGEST_ANSWER)
-        self._sock = _connect_as_configured(uri, timeout)
+        self._sock = (
+            _connect_as_configured(uri, timeout) if tls is None else tls.wrap(connect(uri, timeout))
+        )
         try:
             answer = self._exchange(encode_connect(self._object, handshake))
             self.greeting: Any = decode_connect(answer)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
 
 from Pyro5.errors import NamingError, PyroError
 
 from pyro_wire.client import Client
+from pyro_wire.tls_pinned import FilesUnusable, tls_of_name_server
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -40,10 +42,14 @@ class NameServer(Client):
 
 @contextlib.contextmanager
 def open_name_server(uri: URI, timeout: float) -> Iterator[NameServer]:
-    """Connect for a `with` block of at most `timeout` seconds. Raises NameServerUnreachable."""
+    """Connect for a `with` block of at most `timeout` seconds. Raises NameServerUnreachable.
+
+    With TLS if the manager has told so in our environment, see `tls_pinned`.
+    """
     try:
-        with NameServer(uri, timeout) as server:
+        tls = tls_of_name_server(os.environ)
+        with NameServer(uri, timeout, tls=tls) as server:
             yield server
-    except (OSError, PyroError) as error:
+    except (OSError, PyroError, FilesUnusable) as error:
         reason = getattr(error, "strerror", None) or error
         raise NameServerUnreachable(f"no name server answers at {uri.location}: {reason}") from None

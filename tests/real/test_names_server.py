@@ -161,6 +161,7 @@ def test_the_manager_can_ask_for_statistics(serve):
         "storage": "memory",
         "refused": 0,
         "guarded": 0,
+        "tls_refused": 0,
         "cleaned": 0,
     }
     assert "ask for statistics" in served.ask(ask="weather")["error"]

@@ -124,15 +124,17 @@ def test_one_token_for_a_name():
 def test_the_way_of_a_joining_host(tmp_path):
     """As a listener will use it: promise, redeem, sign; wrong proofs are counted in the file."""
     site = create_site(str(tmp_path / "certs"), "lab", NOW)
-    string = parse_join_string(str(site.promise(TOKEN, "lab:9100", NOW)))
+    string = parse_join_string(
+        str(site.tokens.promise(TOKEN, "lab:9100", site.ca.fingerprint, NOW))
+    )
     assert string.ca == site.ca.fingerprint
     wrong = JoinProof(string.id, *NONCES, proof(b"guess", *NONCES, SERVER))
-    assert site.redeem(wrong, SERVER, NOW) == Refusal("wrong secret")
-    assert [one.wrong for one in site.tokens().tokens.values()] == [1]
+    assert site.tokens.redeem(wrong, SERVER, NOW) == Refusal("wrong secret")
+    assert [one.wrong for one in site.tokens.read().tokens.values()] == [1]
     right = JoinProof(string.id, *NONCES, proof(string.secret, *NONCES, SERVER))
-    token = site.redeem(right, SERVER, NOW)
+    token = site.tokens.redeem(right, SERVER, NOW)
     assert isinstance(token, Token)
-    assert site.tokens().tokens == {}
+    assert site.tokens.read().tokens == {}
 
     from pyroctl.certs import authority
     from pyroctl.certs.names import checked_host

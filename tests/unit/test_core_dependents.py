@@ -12,7 +12,7 @@ from pyroctl.core.dependents import Dependent, affected, follow
 from pyroctl.core.state import AfterStop, Restart, ServiceState, State, Stop
 
 if TYPE_CHECKING:
-    from pyroctl.core.spec import OnNeeds
+    from pyroctl.core.key_types import OnNeeds
 
 RUNNING = ServiceState(State.RUNNING)
 

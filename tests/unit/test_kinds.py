@@ -44,7 +44,7 @@ def test_a_name_server_is_hosted_by_pyro_names() -> None:
     spec = ServiceSpec("ns", NameServerOptions("::1", 0, "sql:/var/names.db", True, 30.0))
     found = launch(spec, HERE)
     assert found.argv == (
-        *("/venv/bin/python", "-m", "pyro_names", "--host=::1", "--port=0"),
+        *("/venv/bin/python", "-m", "pyro_names", "--tls=off", "--host=::1", "--port=0"),
         *("--storage=sql:/var/names.db", "--broadcast", "--autoclean=30.0"),
     )
     assert (found.readiness, found.controlled) == (NotifyReady(), True)

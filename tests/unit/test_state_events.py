@@ -6,8 +6,9 @@ import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import State
-from pyroctl.manager.deployment.state_events import BATCH, QUEUE_SIZE, EventSink
+from pyroctl.manager.deployment.state_events import BATCH, QUEUE_SIZE, EventSink, StateEvents
 
 if TYPE_CHECKING:
     import pytest
@@ -109,3 +110,17 @@ def test_it_waits_for_a_service_that_stops_in_between() -> None:
         return service.published
 
     assert asyncio.run(scenario()) == ["a", "b", "c"]
+
+
+def test_what_is_not_a_service_has_a_subject_of_its_own() -> None:
+    """Its name begins with an underscore, as no service's does, and nobody takes it for one."""
+
+    async def scenario() -> list[str]:
+        es: Any = Service()
+        es.spec.options, es.state = EventServiceOptions(), State.RUNNING
+        events = StateEvents("lab", lambda: {"es": es})
+        events.announce("_certificate", "renewed", {"certificate": "camera-1"})
+        await events.flush(["es"])
+        return list(es.published)
+
+    assert asyncio.run(scenario()) == ["pyroctl.lab._certificate.renewed"]

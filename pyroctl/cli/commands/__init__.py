@@ -19,7 +19,10 @@ COMMANDS = (
     "es",
     "secret",
     "certs",
+    "join",
     "unit",
     "completion",
 )
 """In the order of the help; each is the `command` of a module of that name."""
+FOLDERS = {"secret": "trust", "certs": "trust", "join": "trust"}
+"""The folder of a module, if it is in one."""

@@ -6,6 +6,7 @@ With a manager it imports neither click nor a TOML parser, rich or Pyro5, to be 
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from pyroctl import __version__
@@ -24,8 +25,10 @@ from pyroctl.errors import (
     EXIT_OK,
     EXIT_UNKNOWN,
     ManagerNotRunning,
+    PyroctlError,
     UnknownService,
 )
+from pyroctl.paths import certs_directory
 from pyroctl.printable import printable
 
 if TYPE_CHECKING:
@@ -58,6 +61,8 @@ def show(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
     if result.data["services"] or not result.errors:
         for line in render(result.data, app.output, app.paths, tree=tree):
             app.output.print(line)
+    for line in _due(result.data["manager"]):
+        app.output.progress(app.output.suggest(line))
     result = result._replace(data=public(result.data))
     return result if app.output.json else result._replace(errors=_not_in_table(result.errors))
 
@@ -154,6 +159,8 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
         "config": app.config,
         "uptime_s": None,
         "version": __version__,
+        "remote": None,
+        "certificates": _certificates(app),
     }
     unknown = [UnknownService(name, specs) for name in services if name not in specs]
     enabled = [name for name, spec in specs.items() if spec.enabled]
@@ -161,6 +168,19 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
         "data": {"manager": manager, "services": rows, "enabled": enabled},
         "errors": [entry for error in unknown for entry in error.entries()],
     }
+
+
+def _certificates(app: App) -> list[dict[str, Any]]:
+    """Return the certificates of this host, for which no manager cares."""
+    from datetime import UTC, datetime
+
+    from pyroctl.certs.held import held
+
+    try:
+        found = held(certs_directory(app.root, os.environ))
+    except (OSError, PyroctlError):
+        return []
+    return [{**one.entry(datetime.now(UTC)), "error": None} for one in found]
 
 
 def _was_up(paths: Paths, name: str) -> bool:
@@ -209,6 +229,20 @@ def _head(manager: Row, output: Output, paths: Paths) -> Iterator[str]:
             yield output.suggest(text)
     if paths.run_is_elsewhere:
         yield f"sockets are in {paths.run}: the path of --root is too long"
+
+
+def _due(manager: Row) -> Iterator[str]:
+    """Return lines about certificates that end soon, and about a listener that isn't there."""
+    for one in manager.get("certificates") or ():
+        if one["due"]:
+            days, date = one["days"], one["expires"][:10]
+            when = f"expires in {counted(days, 'day')}, on {date}"
+            when = when if days >= 0 else f"expired on {date}"
+            why = f", and can't be renewed: {one['error']}" if one["error"] else ""
+            yield f"the certificate {one['name']} {when}{why}"
+    remote = manager.get("remote")
+    if remote and remote["error"]:
+        yield f"no other host can connect: {remote['error']}"
 
 
 def _lost(row: Row) -> list[str]:

@@ -7,14 +7,15 @@ from os.path import join, normpath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyroctl.config.check.models import READY_FORMS
+from pyroctl.core.key_types import UNIX
 from pyroctl.core.keys import keys_of
 from pyroctl.core.spec import (
     KIND_NAMES,
-    UNIX,
     AllowSpec,
     EventServiceOptions,
     LogSpec,
     NotifyReady,
+    RemoteSpec,
     RuleSpec,
     ServiceSpec,
     WatchdogSpec,
@@ -86,6 +87,7 @@ _CONVERTERS: Mapping[str, Callable[[Any, str], Any]] = {
     "Allow": lambda tables, directory: tuple(
         to_core(AllowSpec, table, directory) for table in tables
     ),
+    "Remote": lambda table, directory: to_core(RemoteSpec, table, directory),
     "Log": lambda table, directory: to_core(LogSpec, table, directory),
     "Watchdog": lambda table, directory: to_core(WatchdogSpec, table, directory),
 }

@@ -21,10 +21,10 @@ from pydantic import (
 from pyroctl.config.check import types
 from pyroctl.config.check.validators import refuse
 from pyroctl.config.source.diagnostics import show
+from pyroctl.core.key_types import UNIX
 from pyroctl.core.keys import Key, keys_of
 from pyroctl.core.spec import (
     KIND_NAMES,
-    UNIX,
     AllowSpec,
     CommandOptions,
     DelayReady,
@@ -34,6 +34,7 @@ from pyroctl.core.spec import (
     NameServerOptions,
     ObjectOptions,
     Readiness,
+    RemoteSpec,
     RuleSpec,
     ServiceSpec,
     WatchdogSpec,
@@ -110,9 +111,14 @@ class AllowTable(Table):
 
     @model_validator(mode="after")
     def _for_somebody(self) -> Self:
-        if not {"users", "groups"} & self.model_fields_set:
-            raise refuse("expected users or groups", 'such as groups = ["lab"]')
+        if not {"users", "groups", "clients"} & self.model_fields_set:
+            raise refuse("expected users, groups or clients", 'such as groups = ["lab"]')
         return self
+
+
+@_declared_by(RemoteSpec)
+class RemoteTable(Table):
+    """`[manager.remote]`."""
 
 
 @_declared_by(Deployment)
@@ -121,6 +127,7 @@ class ManagerTable(Table):
 
     name: types.Name = "default"
     allow: Annotated[list[AllowTable], Field(description="list of tables")] = []
+    remote: Annotated[RemoteTable | None, Field(description="table")] = None
 
 
 @_declared_by(LogSpec)
@@ -235,6 +242,12 @@ class ReplicatedTable(ServiceTable):
 @_declared_by(ObjectOptions)
 class ObjectTable(ReplicatedTable):
     """Kind `object`."""
+
+    @model_validator(mode="after")
+    def _one_kind_of_tls(self) -> Self:
+        if {"tls", "ssl_servercert"} <= self.model_fields_set:
+            raise refuse("expected tls or ssl_servercert, got both")
+        return self
 
     @field_validator(*PARTNERS, check_fields=False)
     @classmethod

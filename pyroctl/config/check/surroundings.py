@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyroctl.config.check.convert import absolute
 from pyroctl.config.source.diagnostics import Problem
 from pyroctl.core.instances import collapse
+from pyroctl.core.key_types import PYTHON_NAMES
 from pyroctl.core.keys import keys_of
 from pyroctl.core.names import NAME_SERVER_VARIABLES
 from pyroctl.core.spec import (
-    PYTHON_NAMES,
     CommandOptions,
     CommandReady,
     NameReady,

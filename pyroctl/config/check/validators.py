@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from pyroctl.config.check.foreign import duration_hint, size_hint
 from pyroctl.config.source.interpolation import Expanded
-from pyroctl.core.spec import UNIX
+from pyroctl.core.key_types import UNIX
 from pyroctl.suggestions import nearest_name
 
 LAST_PORT = 65535
@@ -106,10 +106,15 @@ def host_or_path(value: str) -> str:
     return value
 
 
-def address(value: str) -> str:
+def listen_address(value: str) -> str:
+    """Check HOST:PORT, where the port may be 0."""
+    return address(value, lowest=0)
+
+
+def address(value: str, *, lowest: int = 1) -> str:
     """Check HOST:PORT."""
     before, _, port = value.rpartition(":")
-    if not before or not port.isdecimal() or not 0 < int(port[:6]) <= LAST_PORT:
+    if not before or not port.isdecimal() or not lowest <= int(port[:6]) <= LAST_PORT:
         hint = 'such as "localhost:9090" or "[::1]:9090"'
         raise refuse(f'"{value}" is not a HOST:PORT address', hint)
     return f"{host(before)}:{int(port)}"

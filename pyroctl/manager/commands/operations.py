@@ -17,7 +17,7 @@ from pyroctl.manager.deployment.stopping import take_down
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from pyroctl.core.spec import OnRestart
+    from pyroctl.core.key_types import OnRestart
     from pyroctl.manager.deployment.supervisor import Supervisor
     from pyroctl.manager.deployment.unit import Unit
     from pyroctl.manager.process.service_process import ServiceProcess

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from pyroctl.control.protocol import Message
-    from pyroctl.core.spec import OnRestart
+    from pyroctl.core.key_types import OnRestart
     from pyroctl.manager.commands.gate import Gate, Send
     from pyroctl.manager.deployment.supervisor import Supervisor
     from pyroctl.manager.deployment.unit import Unit
@@ -43,7 +43,8 @@ class Requests:
     """Answers requests; operations that change the same services run one after the other.
 
     `reexec` starts the installed program in this process, and gets the nonce of the request;
-    `reloaded` is called when another configuration is in effect.
+    `reloaded` is called when another configuration is in effect; `about` returns what a status has
+    of the manager besides its process.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class Requests:
         shut_down: Callable[[], Awaitable[None]],
         reexec: Callable[[str], None],
         reloaded: Callable[[], None],
+        about: Callable[[], Message],
     ) -> None:
         self._supervisor = supervisor
         self._gate = gate
         self._shut_down_manager = shut_down
         self._reexec_manager = reexec
         self._reloaded = reloaded
+        self._about = about
         self._reporter = StatusReporter(supervisor.scheduler.waits_for)
         self._began = time.monotonic()
         self._starts: dict[Scope, StartAttempt] = {}
@@ -132,6 +135,7 @@ class Requests:
                 "config": self._supervisor.deployment.file,
                 "uptime_s": round(time.monotonic() - self._began, 3),
                 "version": pyroctl.__version__,
+                **self._about(),
             },
             "services": await self._reporter.rows(known, detailed=tree or bool(names)),
             "enabled": self._supervisor.enabled(),

@@ -31,8 +31,8 @@ from pyroctl.paths import LONGEST_PATH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pyroctl.core.key_types import OnRestart
     from pyroctl.core.outcome import Outcome
-    from pyroctl.core.spec import OnRestart
     from pyroctl.core.state import ServiceState
     from pyroctl.manager.deployment.supervisor import Supervisor
     from pyroctl.manager.deployment.unit import Unit

@@ -7,8 +7,8 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
+from pyroctl.core.key_types import UNIX
 from pyroctl.core.names import location
-from pyroctl.core.spec import UNIX
 from pyroctl.manager.process import listeners
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from pyroctl.core.names import GONE, NameTable, batches
-from pyroctl.core.spec import NameServerOptions, name_here
+from pyroctl.core.names import GONE, NameTable, batches, name_here
+from pyroctl.core.spec import NameServerOptions
 from pyroctl.core.state import State
 from pyroctl.manager.deployment.caller_check import CallerCheck
 from pyroctl.manager.deployment.name_owners import NameOwners

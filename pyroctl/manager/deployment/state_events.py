@@ -55,10 +55,17 @@ class StateEvents:
         """Publish the state that the unit has entered."""
         if unit.uri is not None:
             self._uris[unit.name] = unit.uri
+        self._add(self._event(unit))
+
+    def announce(self, what: str, state: str, about: dict[str, object]) -> None:
+        """Publish the state of something that is not a service; `what` begins with `_`."""
+        message = {"deployment": self._deployment, "state": state, "time": time.time(), **about}
+        self._add((f"pyroctl.{self._deployment}.{what}.{state}", message))
+
+    def _add(self, event: Event) -> None:
         units = self._units().values()
         services = [u for u in units if isinstance(u.spec.options, EventServiceOptions)]
         self._sinks = {u: self._sinks.get(u) or EventSink(u) for u in services}
-        event = self._event(unit)
         for sink in self._sinks.values():
             sink.add(event)
 

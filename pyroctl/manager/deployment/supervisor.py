@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
 from pyroctl.core.dependents import Dependent, follow
+from pyroctl.core.names import name_here
 from pyroctl.core.record import stamp, to_json
-from pyroctl.core.spec import EventServiceOptions, NameServerOptions, name_here
+from pyroctl.core.spec import EventServiceOptions, NameServerOptions
 from pyroctl.core.state import SETTLED, USABLE, State, Stop
 from pyroctl.errors import (
     EXIT_FAILED,
@@ -56,6 +57,7 @@ class Supervisor:
         paths: Paths,
         echo: Callable[[str, bytes], None] | None = None,
         fdstore: FdStoreClient | None = None,
+        certs: str = "",
     ) -> None:
         self.deployment = deployment
         self.observers: list[Callable[[Unit, State], None]] = []
@@ -65,6 +67,7 @@ class Supervisor:
         self._echo = echo
         self._fdstore = fdstore
         self._run_directory = paths.run
+        self._certs = certs
         self._cleanup = CleanupClient(paths.cleanup_lock, helpers_only=fdstore is not None)
         self._tasks: set[asyncio.Task[None]] = set()
         self._lent = lent_sockets(os.environ, os.getpid())
@@ -182,6 +185,10 @@ class Supervisor:
             unit.needs_changed()
         self.scheduler.refresh()
 
+    def announce(self, what: str, state: str, about: dict[str, object]) -> None:
+        """Publish the state of something that is not a service, see `StateEvents.announce`."""
+        self._state_events.announce(what, state, about)
+
     def stamps(self) -> dict[str, int]:
         """Return the stamp of each service's process, or of its specification without one."""
         return {
@@ -269,6 +276,8 @@ class Supervisor:
             environ=os.environ,
             ns=self._name_server_for(spec),
             run=self._run_directory,
+            certs=self._certs,
+            ns_tls=self._name_server_with_tls(spec),
             orphans=self.deployment.orphans,
             mark=self._cleanup.mark,
             reserved=self._reserved(),
@@ -290,6 +299,14 @@ class Supervisor:
         if unit.uri is not None:
             return unit.uri.rpartition("@")[2]
         return f"{options.host}:{options.port}" if options.port else None
+
+    def _name_server_with_tls(self, spec: ServiceSpec) -> NameServerOptions | None:
+        """Return the options of the name server for the service, if it accepts only TLS."""
+        unit = self._name_server_unit(spec)
+        options = unit.spec.options if unit is not None else None
+        if isinstance(options, NameServerOptions) and options.tls == "required":
+            return options
+        return None
 
     def _name_server_unit(self, spec: ServiceSpec) -> Unit | None:
         """Return the name server that the service needs, or else the first one."""

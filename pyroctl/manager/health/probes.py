@@ -45,7 +45,7 @@ def probe_for(
         case PyroCheck(None):
             return _own_object(process, bound)
         case PyroCheck(name) if name is not None:
-            return _NamedObject(name, process.record.ns or name_server_of({}))
+            return _named_object(name, process)
     return None
 
 
@@ -104,7 +104,9 @@ def _own_object(process: ServiceProcess, bound: tuple[str, int] | None) -> Probe
 
 def _tls(options: object) -> ssl.SSLContext | None:
     """Return a context to talk to an object over TLS; its identity doesn't matter here."""
-    if not isinstance(options, ObjectOptions) or options.ssl_servercert is None:
+    if not isinstance(options, ObjectOptions):
+        return None
+    if options.ssl_servercert is None and options.tls != "required":
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -113,6 +115,13 @@ def _tls(options: object) -> ssl.SSLContext | None:
         with contextlib.suppress(OSError):  # refused without it, which is an answer too
             context.load_cert_chain(options.ssl_clientcert, options.ssl_clientkey)
     return context
+
+
+def _named_object(name: str, process: ServiceProcess) -> Probe | None:
+    ns = process.record.ns
+    if ns is not None and ns == process.tls_only_ns:
+        return None  # we can't look it up there
+    return _NamedObject(name, ns or name_server_of({}))
 
 
 class _NamedObject:

@@ -7,6 +7,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
+from pyroctl.kinds import tls_variables
 from pyroctl.manager.process.pidfd import ProcessWatch
 from pyroctl.manager.process.spawn import FOLLOW, SHIM
 
@@ -39,7 +40,7 @@ class NameProbe:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=dict(context.environ),
+            env={**context.environ, **self._tls(ready, context)},
         )
         assert self._process.stdout is not None
         self._output = self._process.stdout
@@ -47,6 +48,12 @@ class NameProbe:
         os.set_blocking(self._output.fileno(), False)
         asyncio.get_running_loop().add_reader(self._output, self._read)
         self._watch = ProcessWatch(self._process.pid, self._ended)
+
+    @staticmethod
+    def _tls(ready: NameReady, context: LaunchContext) -> dict[str, str]:
+        if context.ns_tls is None or ready.ns != context.ns:
+            return {}
+        return {"PYROCTL_CERTS": context.certs, **dict(tls_variables(context.ns_tls))}
 
     def _read(self) -> None:
         """Take the last line that is complete."""

@@ -95,6 +95,8 @@ class ServiceProcess:
         self._parts = parts
         self.spec = plan.spec
         """The specification it was started with; its unit may have a newer one."""
+        self.tls_only_ns = plan.context.ns if plan.context.ns_tls is not None else None
+        """The address of the deployment's name server, if it accepts only TLS."""
         self.record, fds = prior or PriorProcess(_new_record(plan), {})
         """What another manager has to know to reattach the process."""
         self.ready_or_ended: asyncio.Future[Outcome | None] = loop.create_future()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pyro_child.options import (
     COUNT,
@@ -12,6 +12,7 @@ from pyro_child.options import (
     POSITIVE_SECONDS,
     SECONDS,
     SIZE,
+    TlsOptions,
     check_options,
     option,
 )
@@ -23,7 +24,6 @@ from pyro_events.types import WhenFull
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TlsMode = Literal["off", "both", "required"]
 
 MIB: Final = 1 << 20
 _SIZE: Final = SIZE._replace(what="an integer of at least 1024", lowest=1024)
@@ -73,7 +73,7 @@ def _rule(text: str) -> Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerOptions:
+class BrokerOptions(TlsOptions):
     """The choices of users: options of `es` and arguments of `EventService`, declared once here.
 
     Raises ValueError that names what is out of bounds.
@@ -147,32 +147,6 @@ class BrokerOptions:
         "what some clients may publish, hear and ask for; the first rule for a client decides",
         type=_rule,
         metavar="JSON",
-    )
-    tls: TlsMode = option(
-        "off",
-        "TLS for clients over TCP, which must have a certificate of the CA: none, TLS beside plain "
-        "connections, or TLS only",
-        choices=get_args(TlsMode),
-        metavar="MODE",
-        group="tls",
-    )
-    tls_certificate: str | None = option(
-        None,
-        "the certificate (default: that of this host in the site's directory)",
-        metavar="FILE",
-        group="tls",
-    )
-    tls_key: str | None = option(
-        None, "its key (default: key.pem beside it)", metavar="FILE", group="tls"
-    )
-    tls_ca: str | None = option(
-        None, "the CA's certificate (default: ca.pem beside it)", metavar="FILE", group="tls"
-    )
-    tls_clients: str | None = option(
-        None,
-        "the clients that are let in (default: clients.toml beside it or of the site)",
-        metavar="FILE",
-        group="tls",
     )
     socket_mode: int = option(0o600, "permissions of the Unix socket, octal", unit=MODE)
 

@@ -1,0 +1,117 @@
+"""TLS for the daemons of Pyro5 in this process, beside plain connections at the same port.
+
+Pyro5 begins TLS in the thread that accepts, with one context for the whole life of the process, and
+decides by a setting of the process that also holds for its proxies. Here TLS begins in the thread
+of the connection, with the certificate of the moment, and the first byte tells what the client
+speaks.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from pyro_wire.certificate import read_certificate
+from pyro_wire.tls import FIRST_BYTE
+from pyro_wire.tls_errors import peer_chain
+from pyro_wire.tls_files import TlsFiles
+from pyro_wire.tls_reload import ReloadedIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_SUMMARY: Final = 1.0
+"""Seconds between lines in the log."""
+
+_log = logging.getLogger("pyro_wire")
+
+
+class TlsDoor:
+    """Begins TLS on new connections. Any thread may call it."""
+
+    def __init__(
+        self,
+        identity: ReloadedIdentity,
+        *,
+        required: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._identity = identity
+        self._required = required
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._logged_at = -_SUMMARY
+        self._unlogged = 0
+        self.refused = 0
+        """Clients that were refused."""
+
+    def open(self, connection: Any) -> str | None:
+        """Begin TLS on a connection of Pyro5's, if the client does; its time-out applies.
+
+        Returns a sentence for a client that has to be refused, in Pyro's protocol. Raises OSError
+        if it has left or TLS fails.
+        """
+        sock = connection.sock
+        first = sock.recv(1, socket.MSG_PEEK)
+        if first != FIRST_BYTE:
+            if self._required and first:
+                return self._refuse(sock, "only clients with TLS are accepted here")
+            return None
+        identity = self._identity.current()
+        tls = identity.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        connection.sock = tls
+        try:
+            tls.do_handshake()
+        except ssl.SSLError as error:
+            self._refuse(tls, identity.explain(error, peer_chain(tls)))
+            raise
+        der = tls.getpeercert(binary_form=True)
+        refusal = identity.refusal(read_certificate(der) if der else None)
+        return None if refusal is None else self._refuse(tls, refusal)
+
+    def _refuse(self, sock: socket.socket, reason: str) -> str:
+        with self._lock:
+            self.refused += 1
+            self._unlogged += 1
+            now = self._clock()
+            if now - self._logged_at >= _SUMMARY:
+                count, self._unlogged, self._logged_at = self._unlogged, 0, now
+                more = "" if count == 1 else f" ({count} refusals since the last line)"
+                try:
+                    peer = sock.getpeername()[0]
+                except OSError:
+                    peer = "a client that has left"
+                _log.warning("refused %s: %s%s", peer, reason, more)
+        return reason
+
+
+def files_of(options: Any, environ: Mapping[str, str]) -> TlsFiles:
+    """Return the files of a service with the options `TlsOptions`, of `pyro_child.options`.
+
+    Raises ValueError if there is no certificate.
+    """
+    return TlsFiles.chosen(
+        *(options.tls_certificate, options.tls_key, options.tls_ca, options.tls_clients),
+        host=options.host,
+        environ=environ,
+    )
+
+
+def door_of(options: Any, environ: Mapping[str, str]) -> TlsDoor | None:
+    """Return what begins TLS for a service, None without TLS; raises OSError or ValueError."""
+    if options.tls == "off":
+        return None
+    identity = ReloadedIdentity(files_of(options, environ))
+    return TlsDoor(identity, required=options.tls == "required")
+
+
+def stop_reading(sock: socket.socket) -> None:
+    """Make the thread that reads from a socket see its end; its answer can still be sent.
+
+    `shutdown` of an `SSLSocket` would send that answer without TLS. Raises OSError.
+    """
+    socket.socket.shutdown(sock, socket.SHUT_RD)
