@@ -17,6 +17,7 @@ _INTERVAL: Final = 1.0
 _log = logging.getLogger("pyro_events")
 
 LIMITS: Final = (
+    "descriptors",
     "handshake_size",
     "handshake_timeout",
     "ident",
@@ -29,7 +30,7 @@ LIMITS: Final = (
     "queue_bytes",
     "trusted",
 )
-"""The settings that may be the reason for a rejection."""
+"""What may be the reason for a rejection: settings, and the system's limit of descriptors."""
 
 
 class RejectionCounters(Snapshotted):
@@ -58,8 +59,13 @@ class RefusalLog:
     `call_later` calls a function after a number of seconds.
     """
 
-    def __init__(self, call_later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        call_later: Callable[[float, Callable[[], None]], object],
+        level: int = logging.INFO,
+    ) -> None:
         self._call_later = call_later
+        self._level = level
         self._waiting = False
         self._more = 0
         self._last = ""
@@ -69,7 +75,7 @@ class RefusalLog:
         if self._waiting:
             self._more, self._last = self._more + 1, text
         else:
-            _log.info("%s", text)
+            _log.log(self._level, "%s", text)
             self._wait()
 
     def _wait(self) -> None:
@@ -79,6 +85,6 @@ class RefusalLog:
     def _summarize(self) -> None:
         self._waiting = False
         if self._more:
-            _log.info("%d more refused; the last: %s", self._more, self._last)
+            _log.log(self._level, "%d more refused; the last: %s", self._more, self._last)
             self._more = 0
             self._wait()
