@@ -1,0 +1,12 @@
+"""All faults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.faults import disk, processes, resources, state
+
+if TYPE_CHECKING:
+    from tests.faults.fault import Fault
+
+FAULTS: list[Fault] = [*processes.FAULTS, *disk.FAULTS, *state.FAULTS, *resources.FAULTS]
