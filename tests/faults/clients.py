@@ -61,9 +61,14 @@ class Sink(Subscriber):
         self.told = 0
         self.untold = 0
         """Gaps of an unknown number of events."""
+        self.silence = 0.0
+        """The longest time between two events, in seconds, since it was set to 0."""
+        self._last = time.monotonic()
 
     def event(self, event: Event) -> None:
         """Count."""
+        now = time.monotonic()
+        self.silence, self._last = max(self.silence, now - self._last), now
         self.tally.take(event.msg)
 
     def gap(self, notice: GapNotice) -> None:
@@ -141,11 +146,20 @@ class Clients:
         slow = [kind for kind, sink in self.sinks.items() if sink.tally.next <= mark]
         return [*slow, *(["plain"] if self.plain.last < mark else [])]
 
-    def violations(self) -> list[str]:
-        """Return what may never happen to a healthy client."""
+    def silence(self) -> float:
+        """Return the longest time without an event since the last call."""
+        longest = max(sink.silence for sink in self.sinks.values())
+        for sink in self.sinks.values():
+            sink.silence = 0.0
+        return longest
+
+    def violations(self, *, forgets: bool = False) -> list[str]:
+        """Return what may never happen to a healthy client; see Effect for `forgets`."""
         found = [self.source.failed] if self.source.failed else []
         for kind, sink in self.sinks.items():
             tally = sink.tally
+            if forgets:
+                tally.doubled = 0
             if tally.doubled or tally.disordered:
                 found.append(f"{kind}: {tally.doubled} doubled, {tally.disordered} out of order")
             if tally.lost > sink.told and not sink.untold:

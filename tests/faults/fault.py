@@ -27,12 +27,16 @@ class Effect:
     """What a fault may have changed, for the check after it.
 
     The processes of `touched` may be others than before, all others may not. `restarts` are the
-    automatic restarts that have to be counted; `note` goes into the table.
+    automatic restarts that have to be counted; `note` goes into the table, and so do the bytes that were
+    `fuzzed`. With `forgets` the event service has lost its records, so that events which were not
+    confirmed may come twice, as where it has none (docs/explanation/delivery.md).
     """
 
     touched: frozenset[str] = frozenset()
     restarts: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    fuzzed: int = 0
+    forgets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Row:
     """Events that subscribers missed, and were told of."""
     worst: float = 0.0
     """The longest time until all was well again, in seconds."""
+    fuzzed: int = 0
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
@@ -75,9 +80,10 @@ def summary(rows: Iterable[Row]) -> str:
     rows = list(rows)
     times, survived = sum(row.times for row in rows), sum(row.survived for row in rows)
     worst = max((row.worst for row in rows), default=0.0)
+    fuzzed = sum(row.fuzzed for row in rows)
     return (
         f"{times} faults of {sum(1 for row in rows if row.times)} kinds injected, "
-        f"{survived} survived; worst recovery {worst:.1f} s."
+        f"{survived} survived; worst recovery {worst:.1f} s; {fuzzed:,} bytes fuzzed."
     )
 
 
@@ -88,7 +94,8 @@ def markdown(rows: Iterable[Row]) -> str:
 
 
 def _line(row: Row) -> str:
-    notes = "; ".join(row.notes).replace("|", "\\|").replace("\n", " ")
+    fuzzed = [f"{row.fuzzed:,} bytes"] if row.fuzzed else []
+    notes = "; ".join([*fuzzed, *row.notes]).replace("|", "\\|").replace("\n", " ")
     if not row.times:
         return f"| {row.fault} | – | – | – | – | {notes} |"
     good = str(row.survived) if row.survived == row.times else f"**{row.survived}**"

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 MORE_DESCRIPTORS = 4
 """A process may hold some for a moment, such as for a call in progress."""
-MORE_KIB = 24 << 10
-"""Memory of a process beyond what it had in the beginning: full queues leave holes."""
+MORE_KIB = 48 << 10
+"""Memory of a process beyond what it had in the beginning: full queues, of 16 MiB each, and the
+holes that they leave."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,18 +56,19 @@ class Run:
                 time.sleep(self._chance.uniform(0.0, LONGEST_PAUSE))
                 if not self._inject(fault, scene):
                     scene = None
-                    self._close(stack, fault)
-            self._close(stack, None)
+                    self._close(stack, well=False)
+            self._close(stack, well=True)
 
-    def _close(self, stack: contextlib.ExitStack, fault: Fault | None) -> None:
-        """End a deployment; what it leaves behind is a fault of its own."""
+    def _close(self, stack: contextlib.ExitStack, *, well: bool) -> None:
+        """End a deployment; if all was well, so has to be its end: nothing is left behind."""
         try:
             stack.close()
         except Exception:  # noqa: BLE001 - reported in the table
-            row = self.rows.setdefault("shutdown", Row("shutdown after all"))
-            row.times += 1
-            row.note(traceback.format_exc(limit=1).splitlines()[-1])
-            self._log(f"shutdown after {fault.name if fault else 'all'}\n{traceback.format_exc()}")
+            self._log(f"the shutdown failed\n{traceback.format_exc()}")
+            if well:
+                row = self.rows.setdefault("shutdown", Row("shutdown after all faults"))
+                row.times += 1
+                row.note(traceback.format_exc().splitlines()[-1])
 
     def _inject(self, fault: Fault, scene: Scene | None) -> bool:
         row, began = self.rows[fault.name], time.monotonic()
@@ -90,6 +91,7 @@ class Run:
         else:
             row.survived += 1
         row.lost += lost
+        row.fuzzed += effect.fuzzed
         row.worst = max(row.worst, seconds)
         row.note(effect.note)
         self._log(f"{time.monotonic() - began:5.1f} s  {fault.name}: {lost} lost {effect.note}")

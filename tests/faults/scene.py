@@ -156,6 +156,7 @@ class Scene:
     def check(self, effect: Effect) -> tuple[int, float]:
         """Wait until everything holds; returns the events that were lost and told, and seconds.
 
+        The seconds are those until then, or the longest time without events, if that was longer.
         Raises NotSurvived.
         """
         began = time.monotonic()
@@ -166,7 +167,8 @@ class Scene:
                 raise NotSurvived("; ".join(wrong))
             time.sleep(0.05)
         now = self.clients.lost().values()
-        return sum(count for count, _, _ in now) - lost, time.monotonic() - began
+        seconds = max(time.monotonic() - began, self.clients.silence())
+        return sum(count for count, _, _ in now) - lost, seconds
 
     def _wrong(self, effect: Effect, mark: int) -> list[str]:
         try:
@@ -179,7 +181,9 @@ class Scene:
             now = self.look(measure=True)
         except (PyroError, PyroctlError, OSError, AssertionError) as error:
             return [f"{type(error).__name__}: {error}"]
-        wrong = violations(self.first, self.before, now, effect) + self.clients.violations()
+        wrong = violations(self.first, self.before, now, effect) + self.clients.violations(
+            forgets=effect.forgets
+        )
         if not wrong:
             self.before = now
         return wrong

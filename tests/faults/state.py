@@ -60,13 +60,11 @@ def service_file(prefix: str, how: str) -> Callable[[Scene, Random], Effect]:
             corrupt(path, how, chance)
         finally:
             scene.kill("manager", signal.SIGCONT)
-        while (pid := scene.pids().get("es")) is None:
-            time.sleep(0.01)
         if how == "a directory":
             _until_ready(scene)
             _clear(path)
             scene.deployment.run("restart", "es", "--yes")
-        return Effect(frozenset({"es"}), note="" if pid else "")
+        return Effect(frozenset({"es"}), forgets=True)
 
     return inject
 
