@@ -102,22 +102,22 @@ class Pair(Subscriber):
 
 
 def receive(uri: str, pipe: Connection) -> None:
-    """Receive until told to stop, and send what was seen."""
+    """Receive, and send what was seen so far whenever told to."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with Pair(uri) as sub:
         sub.subscribe(SUBJECT)
         pipe.send("ready")
-        _when_told(pipe, sub.abort)
+        _when_told(pipe, lambda: (list(sub.delays), sub.missed), sub.abort)
         sub.listen()
-        pipe.send((sub.delays, sub.missed))
 
 
-def _when_told(pipe: Connection, stop: Callable[[], None]) -> None:
+def _when_told(pipe: Connection, look: Callable[[], Any], stop: Callable[[], None]) -> None:
     import threading  # noqa: PLC0415 - in a process of its own
 
     def wait() -> None:
-        with contextlib.suppress(EOFError):
-            pipe.recv()
+        with contextlib.suppress(EOFError, OSError):
+            while pipe.recv():
+                pipe.send(look())
         stop()
 
     threading.Thread(target=wait, daemon=True).start()
@@ -184,6 +184,7 @@ def actor(work: Callable[..., None], *arguments: Any) -> Iterator[tuple[BaseProc
     uri, *rest = arguments
     process = _SPAWN.Process(target=work, args=(uri, theirs, *rest), daemon=True)
     process.start()
+    theirs.close()
     try:
         ours.recv()
         yield process, ours
@@ -191,7 +192,6 @@ def actor(work: Callable[..., None], *arguments: Any) -> Iterator[tuple[BaseProc
         process.kill()
         process.join()
         ours.close()
-        theirs.close()
 
 
 @contextlib.contextmanager
@@ -219,9 +219,9 @@ def newcomers(uri: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def event_service() -> Iterator[Broker]:
-    """Run one with the defaults."""
-    argv = [sys.executable, "-m", "pyro_events", "-N", "-p", "0", "-q"]
+def event_service(*arguments: str) -> Iterator[Broker]:
+    """Run one with the defaults, but for these arguments."""
+    argv = [sys.executable, "-m", "pyro_events", "-N", "-p", "0", "-q", *arguments]
     with tempfile.TemporaryDirectory() as directory, program(argv, Path(directory)) as es:
         yield Broker(first_line(es).split()[0], es.pid)
 
@@ -240,7 +240,7 @@ def measure(seconds: float, surround: Callable[[str], Any]) -> Delays:
         time.sleep(seconds)
         ended = time.monotonic()
         gave_up = remote.statistics()["gave_up"] - before
-        receiver.send("stop")
+        receiver.send("seen")
         seen, missed = receiver.recv()
     late = sorted(1000 * delay for due, delay in seen if began <= due < ended - 0.5)
     return Delays(median(late), quantiles(late, n=100)[98], late[-1], missed, gave_up)
