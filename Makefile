@@ -13,7 +13,7 @@ NS_PORT = $$($(BIN)/python -c 'import socket; print(0 if socket.socket().connect
 # tests start would compile all its modules) and sees what a user's plain environment does.
 unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
-.PHONY: start stop test check format docs bench bench-events clean
+.PHONY: start stop test faults soak check format docs bench bench-events clean
 
 start: $(USE)            ## name server and event service up, status shown
 	PYROCTL_SERVICES_NS_PORT=$(NS_PORT) $(PYROCTL) start
@@ -24,6 +24,14 @@ stop: $(USE)
 
 test: $(WORK)
 	$(BIN)/python -m pytest -n 4 --dist worksteal
+
+TIMES ?= 5
+faults: $(WORK)           ## the whole fault suite; TIMES=1000 ONLY='kill ' SEED=7
+	$(BIN)/python -m tests.faults --times $(TIMES) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+
+HOURS ?= 1
+soak: $(WORK)             ## hours of mixed load; draws soak.svg
+	$(BIN)/python -m benchmarks.events.soak --seconds $$(($(HOURS) * 3600)) --quiet --json soak.json --plot soak.svg
 
 check: $(WORK)
 	$(BIN)/ruff check

@@ -1,11 +1,11 @@
-"""An event service without a free file descriptor: it serves, and tells new clients why not them."""
+"""An event service without a free file descriptor serves, and tells new clients the reason."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def no_more_descriptors(pid: int) -> Iterator[None]:
     """Allow the process those descriptors that it has."""
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    used = sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - text
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used[-1] + 1, hard))
+    used = max(int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir())
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 1, hard))
     try:
         yield
     finally:
@@ -35,7 +35,7 @@ def no_more_descriptors(pid: int) -> Iterator[None]:
 
 
 def test_new_clients_are_told_and_others_are_served(process: Start) -> None:
-    """Helpers and stock proxies get the reason at once; it is counted, and passes with its cause."""
+    """Helpers and stock proxies get the reason at once; it is counted, and ends with its cause."""
     es = process("-m", "pyro_events", "-N", "-q")
     uri = es.first_line.split()[0]
     port = int(uri.rpartition(":")[2])

@@ -1,7 +1,7 @@
 """Injects faults into a deployment under load: `python -m tests.faults [--only TEXT] …`.
 
 After each one everything has to be well again: no process is missing, left over, doubled or dead
-and not reaped; the status is true; no event was lost or doubled but those that their subscribers
+and not reaped; the status is true; no event was lost or duplicated but those that their subscribers
 were told of; memory and descriptors are back. Prints a table in Markdown, and exits with 1 if
 something was not survived. A seed repeats the order, the moments and the bytes of a run.
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SMALL = 64 << 20
 """Bytes of a disk that may be filled: one that the run has made for itself."""
 _RECORDS = frozenset({"es"})
-"""Who keeps files that a later process needs."""
+"""Services with files that a later process needs."""
 
 
 @contextlib.contextmanager
@@ -53,7 +53,7 @@ def _fill(file: int, data: bytes) -> None:
 
 @contextlib.contextmanager
 def no_growing_file(scene: Scene) -> Iterator[None]:
-    """Let no process of the deployment write beyond the end of a file (RLIMIT_FSIZE)."""
+    """Prevent all processes of the deployment from making a file longer (RLIMIT_FSIZE)."""
     limit = resource.RLIMIT_FSIZE
     try:
         for pid in scene.pids().values():

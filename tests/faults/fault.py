@@ -27,9 +27,9 @@ class Effect:
     """What a fault may have changed, for the check after it.
 
     The processes of `touched` may be others than before, all others may not. `restarts` are the
-    automatic restarts that have to be counted; `note` goes into the table, and so do the bytes that were
-    `fuzzed`. With `forgets` the event service has lost its records, so that events which were not
-    confirmed may come twice, as where it has none (docs/explanation/delivery.md).
+    automatic restarts that have to be counted; `note` goes into the table, and so do the bytes that
+    were `fuzzed`. With `forgets` the event service has lost its records, so that events which were
+    not confirmed may come twice, as where it has none (docs/explanation/delivery.md).
     """
 
     touched: frozenset[str] = frozenset()
@@ -41,7 +41,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that goes wrong; `inject` makes it, and mends what does not mend itself.
+    """Something that goes wrong; `inject` makes it, and repairs what has to be repaired.
 
     It gets the deployment under load (None for a fault that is `alone`) and where chance comes
     from. It may raise Skip, NotSurvived and AssertionError. `quick` ones are in the normal suite.
@@ -52,7 +52,7 @@ class Fault:
     where: Where = "adopt"
     quick: bool = False
     most: int = 1_000_000
-    """How often it is worth repeating: what involves no chance is not."""
+    """How often it is injected at most; what involves no chance need not be repeated."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Millions of mutated bytes for everything that listens; afterwards it serves, and has not grown."""
+"""Millions of mutated bytes for all that listens; afterwards it serves, and has not grown."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events.errors import EventServiceError
 from tests.faults import mutation
 from tests.faults.fault import Effect, Fault, NotSurvived
+from tests.faults.liar import LyingService
 from tests.harness import Deployment, is_alive
 from tests.real.managed import Managed
 
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 
 BYTES = 250_000
 """For one injection of a fault."""
-QUICK_BYTES = 25_000
+HELPER_BYTES = 25_000
+"""A helper connects again only after a pause."""
 _AT_ONCE = 1500
 """Bytes for one connection."""
 _GROWTH = 40 << 20
@@ -264,26 +267,30 @@ def helpers(total: int) -> Callable[[None, Random], Effect]:
     """Return a fault that lets a publisher and a subscriber meet a lying event service."""
 
     def inject(_scene: None, chance: Random) -> Effect:
-        from tests.faults.liar import Liar
-
-        with Liar(chance) as liar, unharmed(os.getpid()):
+        with LyingService(chance) as liar, unharmed(os.getpid()):
             while liar.sent < total:
-                with contextlib.suppress(EventServiceError, ValueError, TypeError):
-                    with Publisher(liar.uri, timeout=0.3) as publisher:
-                        publisher.publish("a", 1)
-                with contextlib.suppress(EventServiceError, ValueError, TypeError):
-                    with _Brief(liar.uri) as subscriber:
-                        subscriber.subscribe("a")
-        return Effect(fuzzed=total)
+                with (
+                    contextlib.suppress(EventServiceError),
+                    Publisher(liar.uri, timeout=0.2) as pub,
+                ):
+                    pub.publish("a", 1)
+                with contextlib.suppress(EventServiceError), _Brief(liar.uri) as sub:
+                    sub.subscribe("a")
+                    threading.Timer(0.1, sub.abort).start()
+                    sub.listen()
+        return Effect(fuzzed=liar.sent)
 
     return inject
 
 
 class _Brief(Subscriber):
-    """Tries for a short time only."""
+    """Takes anything, and gaps."""
 
     def event(self, event: object) -> None:
-        """Take anything."""
+        """Take it."""
+
+    def gap(self, notice: object) -> None:
+        """Take that, too."""
 
 
 _FUZZED = {
@@ -296,6 +303,6 @@ _FUZZED = {
 }
 
 FAULTS = [
-    Fault(f"fuzz: {name}", make(BYTES), "alone")
-    for name, make in _FUZZED.items()
-]  # fmt: skip
+    *(Fault(f"fuzz: {name}", make(BYTES), "alone") for name, make in _FUZZED.items()),
+    Fault("fuzz: answers to helpers", helpers(HELPER_BYTES), "alone"),
+]

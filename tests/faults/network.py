@@ -33,7 +33,7 @@ TRIES = 3
 TIMES_QUIET = 5.0
 """How much later events may be under attack, of a hundred all but the latest."""
 UNNOTICED = 20.0
-"""Milliseconds that are no harm, whatever the multiple: attackers and the pair share the cores."""
+"""Milliseconds that don't count, whatever the multiple: attackers and the pair share the cores."""
 HANDSHAKES, CROWD = 8000, 1000
 _WINDOW = 3.0
 """Seconds within which all handshakes expire, or the crowd goes."""
@@ -87,7 +87,8 @@ def _pair(service: AbstractContextManager[str]) -> Iterator[tuple[str, Callable[
             late = [1000 * delay for due, delay in delays if began <= due < ended - 0.3]
             if len(late) < RATE * (seconds - 0.3) * 0.5:
                 raise NotSurvived(f"only {len(late)} events arrived in {seconds} s")
-            return quantiles(late, n=100)[98]
+            p99: float = quantiles(late, n=100)[98]
+            return p99
 
         yield uri, phase
 
@@ -144,7 +145,7 @@ def crowd(uri: str, pipe: Connection) -> None:
 
 
 def expiring_handshakes(_scene: None, _chance: Random) -> Effect:
-    """Let thousands of handshakes expire in the same turn."""
+    """Begin thousands of handshakes, which expire in the same turn."""
     most = HANDSHAKES + 1
     wide = _wide(max_handshakes=most, max_handshakes_per_peer=most, handshake_timeout=_WINDOW)
     with _pair(wide) as (uri, phase):
@@ -202,7 +203,7 @@ def log_not_read(reader: str) -> Callable[[Scene, Random], Effect]:
 
 
 def _port(uri: str) -> int:
-    return int(uri.split()[0].rpartition(":")[2])
+    return int(uri.split(maxsplit=1)[0].rpartition(":")[2])
 
 
 FAULTS = [

@@ -19,7 +19,7 @@ _MS_REC, _MS_PRIVATE = 1 << 14, 1 << 18
 
 
 def enter() -> bool:
-    """Give this process, before it has threads, mounts of its own; only root can."""
+    """Separate the mounts of this process, before it has threads; only root can."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNS):
         return False

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ALL = frozenset((*SERVICES, "manager", "cleanup", "fdstore"))
 HELPERS = ("cleanup", "fdstore")
 MANAGER = frozenset({"manager", "cleanup"})
-"""Processes that a new manager begins anew."""
+"""Processes that a new manager replaces."""
 _LONGEST_COMMAND = 1.0
 """Seconds within which a command is disturbed."""
 
@@ -107,15 +107,16 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "restart all": ("restart", "--yes"),
     "stop counter": ("stop", "counter"),
 }
-_MODES: tuple[Where, ...] = ("adopt", "stop")
+_KILLED: tuple[tuple[Where, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("adopt", (*SERVICES, "manager", *HELPERS), ("manager", "es", "fdstore")),
+    ("stop", (*SERVICES, "manager", "cleanup"), ("manager", "ns")),
+)
+_DISTURBED: tuple[tuple[str, Where], ...] = (("es", "adopt"), ("ns", "stop"), ("manager", "adopt"))
 
 FAULTS = [
     *(
         Fault(f"kill {role}, orphans = {mode}", kill(role), mode, quick=role in quick)
-        for mode, roles, quick in (
-            ("adopt", (*SERVICES, "manager", *HELPERS), ("manager", "es", "fdstore")),
-            ("stop", (*SERVICES, "manager", "cleanup"), ("manager", "ns")),
-        )
+        for mode, roles, quick in _KILLED
         for role in roles
     ),
     Fault("kill ns and es", kill_with("ns", "es")),
@@ -126,7 +127,7 @@ FAULTS = [
     *(
         Fault(f"kill {role} during {name}", during(role, *command), mode)
         for name, command in _COMMANDS.items()
-        for role, mode in (("es", "adopt"), ("ns", "stop"), ("manager", "adopt"))
+        for role, mode in _DISTURBED
     ),
     Fault("kill manager during reload", changed("manager")),
     Fault("kill ticker during reload", changed("ticker"), "stop"),

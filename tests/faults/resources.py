@@ -68,7 +68,7 @@ def _connection(uri: str) -> socket.socket:
 
 
 def no_memory(scene: Scene, _chance: Random) -> Effect:
-    """Let the event service have 16 MiB more, and send it 200 to keep."""
+    """Grant the event service 16 MiB more, and send it 120 to keep."""
     pid = scene.pids()["es"]
     status = Path(f"/proc/{pid}/status").read_text()
     size = int(status.partition("VmSize:")[2].split()[0]) << 10
@@ -95,20 +95,21 @@ def _proxy(uri: str) -> Pyro5.api.Proxy:
 @contextlib.contextmanager
 def _no_new_process(scene: Scene) -> Iterator[None]:
     group = PIDS / f"faults-{os.getpid()}"
+    procs = group / "cgroup.procs"
     try:
         group.mkdir()
     except OSError as error:
         raise Skip("needs root and the pids controller of cgroup v1") from error
     try:
         for pid in scene.pids().values():
-            (group / "cgroup.procs").write_text(str(pid))
+            procs.write_text(str(pid))
         now = int((group / "pids.current").read_text())
         (group / "pids.max").write_text(str(now - 5))  # what ends leaves no place, either
         yield
     finally:
-        for pid in (group / "cgroup.procs").read_text().split():
+        for member in procs.read_text().split():
             with contextlib.suppress(OSError):
-                (PIDS / "cgroup.procs").write_text(pid)
+                (PIDS / "cgroup.procs").write_text(member)
         end = time.monotonic() + 10
         while time.monotonic() < end:
             try:

@@ -33,7 +33,7 @@ class Run:
         self.rows: dict[str, Row] = {}
 
     def play(self, faults: Sequence[Fault], times: int) -> None:
-        """Inject each fault so many times, in random order, those of one deployment together."""
+        """Inject each fault `times` times, in random order, those of one deployment together."""
         for fault in faults:
             self.rows[fault.name] = Row(fault.name)
         for where in ("alone", "adopt", "stop"):

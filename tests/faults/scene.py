@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from Pyro5.errors import PyroError
 
+from benchmarks.events.processes import free_port
 from pyroctl.errors import PyroctlError
 from tests.faults.clients import Clients, call
 from tests.faults.fault import NotSurvived
 from tests.faults.invariant import Seen, violations
-from benchmarks.events.processes import free_port
 from tests.harness import Deployment, is_alive
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.fault import Effect, Fault, NotSurvived
@@ -14,7 +14,6 @@ from tests.faults.processes import ALL, MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from random import Random
 
     from tests.faults.scene import Scene
@@ -121,7 +120,7 @@ def garbage_configuration(scene: Scene, chance: Random) -> Effect:
 
 
 def manager_starts_with_garbage(scene: Scene, chance: Random) -> Effect:
-    """Kill the manager, and start with a configuration that is garbage: refused; and mend it."""
+    """Kill the manager, and start with a configuration that is garbage: refused; and repair it."""
     path = scene.deployment.root / "pyroctl.toml"
     scene.killed("manager")
     path.write_bytes(chance.randbytes(500))
@@ -138,7 +137,7 @@ def stray_files(scene: Scene, chance: Random) -> Effect:
     for name in ("run", "state", "state/services/es"):
         path = scene.deployment.root / name / f"stray{chance.randrange(99)}"
         path.write_bytes(chance.randbytes(20))
-        os.symlink("/nonexistent", f"{path}.link")
+        Path(f"{path}.link").symlink_to("/nonexistent")
     scene.killed("es")
     scene.killed("manager")
     scene.start()

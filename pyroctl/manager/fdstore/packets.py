@@ -34,7 +34,7 @@ def encode(message: Message, data: bytes = b"") -> bytes:
 def receive(sock: socket.socket) -> tuple[Message, bytes, list[int]] | None:
     """Return a packet, None at the end; raise OSError, also BlockingIOError and TimeoutError.
 
-    What is no packet is an OSError, too.
+    A packet without a message is an OSError, too.
     """
     packet, fds, _, _ = socket.recv_fds(sock, LARGEST, MOST_FDS, socket.MSG_CMSG_CLOEXEC)
     if not packet:

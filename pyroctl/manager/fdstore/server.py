@@ -144,7 +144,7 @@ class FdStore:
             verb(message, fds)
         except (LookupError, TypeError, ValueError) as error:
             close_all(fds)
-            print(f"descriptor store: invalid {message['do']}: {error!r}", file=sys.stderr)
+            self._warn(f"the descriptor store got an invalid {message['do']}: {error!r}")
 
     # --- contents ---------------------------------------------------------------------------------
 
@@ -303,7 +303,7 @@ def _pid_of(name: str) -> int:
     if not rest:
         return 0
     if not 0 < int(pid) < _MOST_PIDS:
-        raise ValueError(f"{pid} is no process")
+        raise ValueError(f"{pid} can't be a process")
     return int(pid)
 
 
