@@ -25,7 +25,7 @@ stop: $(USE)
 test: $(WORK)
 	$(BIN)/python -m pytest -n 4 --dist worksteal
 
-TIMES ?= 5
+TIMES ?= 3
 faults: $(WORK)           ## the whole fault suite; TIMES=1000 ONLY='kill ' SEED=7
 	$(BIN)/python -m tests.faults --times $(TIMES) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 

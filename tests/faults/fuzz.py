@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from random import Random
 
-BYTES = 250_000
+BYTES = 600_000
 """For one injection of a fault."""
-HELPER_BYTES = 25_000
+HELPER_BYTES = 50_000
 """A helper connects again only after a pause."""
 _AT_ONCE = 1500
 """Bytes for one connection."""
