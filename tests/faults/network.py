@@ -16,7 +16,7 @@ from benchmarks.events.neighbours import RATE, actor
 from pyro_wire import framing
 from tests.events.service_harness import Process, Running, WireClient
 from tests.events.test_attacks import ATTACKS
-from tests.faults.fault import Effect, Fault, NotSurvived
+from tests.faults.fault import Effect, Fault, NotSurvived, Skip
 from tests.faults.scene import services
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ TIMES_QUIET = 5.0
 """How much later events may be under attack, of a hundred all but the latest."""
 UNNOTICED = 20.0
 """Milliseconds that don't count, whatever the multiple: attackers and the pair share the cores."""
+BUSY = 50.0
+"""Milliseconds of delay without an attack that say nothing about one."""
 HANDSHAKES, CROWD = 8000, 1000
 _WINDOW = 3.0
 """Seconds within which all handshakes expire, or the crowd goes."""
@@ -44,21 +46,27 @@ def attack(name: str) -> Callable[[None, Random], Effect]:
     """Return a fault that attacks the event service as one of the tests does."""
 
     def inject(_scene: None, _chance: Random) -> Effect:
+        calm = 0
         for _ in range(TRIES):  # other programs may have been busy
-            ratio, late = _beside(name)
-            if ratio <= TIMES_QUIET or late <= UNNOTICED:
-                return Effect(note=f"p99 × {ratio:.1f}, {late:.1f} ms")
-        raise NotSurvived(f"p99 is {ratio:.1f} times the quiet one: {late:.1f} ms")
+            quiet, late = _beside(name)
+            if quiet > BUSY:
+                continue
+            calm += 1
+            if late <= max(TIMES_QUIET * quiet, UNNOTICED):
+                return Effect(note=f"p99 × {late / quiet:.1f}, {late:.1f} ms")
+        if not calm:
+            raise Skip("the machine is busy, and events are late without an attack")
+        raise NotSurvived(f"p99 is {late / quiet:.1f} times the quiet one: {late:.1f} ms")
 
     return inject
 
 
 def _beside(name: str) -> tuple[float, float]:
-    """Return the multiple of the quiet p99 under attack, and that in milliseconds."""
+    """Return the p99 of delays without the attack and under it, in milliseconds."""
     with _pair(_usual()) as (uri, phase):
         quiet = phase(contextlib.nullcontext())
         late = phase(actor(run_attack, uri, name))
-    return late / quiet, late
+    return quiet, late
 
 
 @contextlib.contextmanager
@@ -86,7 +94,7 @@ def _pair(service: AbstractContextManager[str]) -> Iterator[tuple[str, Callable[
             began, ended = spans[-1]
             late = [1000 * delay for due, delay in delays if began <= due < ended - 0.3]
             if len(late) < RATE * (seconds - 0.3) * 0.5:
-                raise NotSurvived(f"only {len(late)} events arrived in {seconds} s")
+                return 1000 * seconds  # most of them are later than that
             p99: float = quantiles(late, n=100)[98]
             return p99
 
