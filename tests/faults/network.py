@@ -46,17 +46,17 @@ def attack(name: str) -> Callable[[None, Random], Effect]:
     """Return a fault that attacks the event service as one of the tests does."""
 
     def inject(_scene: None, _chance: Random) -> Effect:
-        calm = 0
+        calm = []
         for _ in range(TRIES):  # other programs may have been busy
             quiet, late = _beside(name)
-            if quiet > BUSY:
-                continue
-            calm += 1
             if late <= max(TIMES_QUIET * quiet, UNNOTICED):
                 return Effect(note=f"p99 × {late / quiet:.1f}, {late:.1f} ms")
-        if not calm:
+            if quiet <= BUSY:
+                calm.append((late / quiet, late))
+        if len(calm) < 2:
             raise Skip("the machine is busy, and events are late without an attack")
-        raise NotSurvived(f"p99 is {late / quiet:.1f} times the quiet one: {late:.1f} ms")
+        ratio, late = min(calm)
+        raise NotSurvived(f"p99 is {ratio:.1f} times the quiet one: {late:.1f} ms")
 
     return inject
 
