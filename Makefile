@@ -13,7 +13,7 @@ NS_PORT = $$($(BIN)/python -c 'import socket; print(0 if socket.socket().connect
 # tests start would compile all its modules) and sees what a user's plain environment does.
 unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
-.PHONY: start stop test test-slow check format docs bench bench-events clean
+.PHONY: start stop test test-slow faults soak check format docs bench bench-events clean
 
 start: $(USE)            ## name server and event service up, status shown
 	PYROCTL_SERVICES_NS_PORT=$(NS_PORT) $(PYROCTL) start
@@ -27,6 +27,14 @@ test: $(WORK)
 
 test-slow: $(WORK)        ## what is too long for each run of the suite
 	$(BIN)/python -m pytest -n 2 -m slow
+
+TIMES ?= 3
+faults: $(WORK)           ## the whole fault suite; TIMES=1000 ONLY='kill ' SEED=7
+	$(BIN)/python -m tests.faults --times $(TIMES) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+
+HOURS ?= 1
+soak: $(WORK)             ## hours of mixed load; draws soak.svg
+	$(BIN)/python -m benchmarks.events.soak --seconds $$(($(HOURS) * 3600)) --quiet --json soak.json --plot soak.svg
 
 check: $(WORK)
 	$(BIN)/ruff check

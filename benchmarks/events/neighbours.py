@@ -108,22 +108,22 @@ class Pair(Subscriber):
 
 
 def receive(uri: str, pipe: Connection) -> None:
-    """Receive until told to stop, and send what was seen."""
+    """Receive, and send what was seen so far whenever told to."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with Pair(uri) as sub:
         sub.subscribe(SUBJECT)
         pipe.send("ready")
-        _when_told(pipe, sub.abort)
+        _when_told(pipe, lambda: (list(sub.delays), sub.missed), sub.abort)
         sub.listen()
-        pipe.send((sub.delays, sub.missed))
 
 
-def _when_told(pipe: Connection, stop: Callable[[], None]) -> None:
+def _when_told(pipe: Connection, look: Callable[[], Any], stop: Callable[[], None]) -> None:
     import threading  # noqa: PLC0415 - in a process of its own
 
     def wait() -> None:
-        with contextlib.suppress(EOFError):
-            pipe.recv()
+        with contextlib.suppress(EOFError, OSError):
+            while pipe.recv():
+                pipe.send(look())
         stop()
 
     threading.Thread(target=wait, daemon=True).start()
@@ -190,6 +190,7 @@ def actor(work: Callable[..., None], *arguments: Any) -> Iterator[tuple[BaseProc
     uri, *rest = arguments
     process = _SPAWN.Process(target=work, args=(uri, theirs, *rest), daemon=True)
     process.start()
+    theirs.close()
     try:
         ours.recv()
         yield process, ours
@@ -197,7 +198,6 @@ def actor(work: Callable[..., None], *arguments: Any) -> Iterator[tuple[BaseProc
         process.kill()
         process.join()
         ours.close()
-        theirs.close()
 
 
 @contextlib.contextmanager
@@ -256,9 +256,9 @@ def handshakes(uri: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def event_service() -> Iterator[Broker]:
-    """Run one with the defaults, and with TLS for those who want it."""
-    argv = [sys.executable, "-m", "pyro_events", "-N", "-p", "0", "-q", "--tls=both"]
+def event_service(*arguments: str) -> Iterator[Broker]:
+    """Run one with these arguments, and with TLS for those who want it."""
+    argv = [sys.executable, "-m", "pyro_events", "-N", "-p", "0", "-q", "--tls=both", *arguments]
     with tempfile.TemporaryDirectory() as directory:
         argv.append(f"--tls-certificate={make_certificates(Path(directory))}/cert.pem")
         with program(argv, Path(directory)) as es:
@@ -279,7 +279,7 @@ def measure(seconds: float, surround: Callable[[str], Any]) -> Delays:
         time.sleep(seconds)
         ended = time.monotonic()
         gave_up = remote.statistics()["gave_up"] - before
-        receiver.send("stop")
+        receiver.send("seen")
         seen, missed = receiver.recv()
     late = sorted(1000 * delay for due, delay in seen if began <= due < ended - 0.5)
     return Delays(median(late), quantiles(late, n=100)[98], late[-1], missed, gave_up)

@@ -58,6 +58,8 @@ def acquire(paths: Paths) -> tuple[int, LockOwner | None]:
         fd = lock_file(paths.lock, CLIENT_TIMEOUT)
         try:
             last = _take_former_lock(paths) or lockfile.read_owner(fd)
+            _write_owner(fd, paths)
+            _await_cleanup(paths)
         except BaseException:
             os.close(fd)
             raise
@@ -65,8 +67,6 @@ def acquire(paths: Paths) -> tuple[int, LockOwner | None]:
         raise _already_running(paths) from None
     except OSError as error:
         raise PyroctlError(f"cannot lock {error.filename}: {error.strerror}") from None
-    _write_owner(fd, paths)
-    _await_cleanup(paths)
     return fd, last
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
+import xml.etree.ElementTree as ET
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,9 @@ def await_clients(process: subprocess.Popen[str]) -> str:
 
 def test_a_short_run_holds_all_facts(tmp_path: Path) -> None:
     """Nothing is lost, duplicated or reordered beside clients that stall and die; all end."""
-    file = tmp_path / "soak.json"
-    with soaking("--seconds", "8", "--seed", "3", "--json", str(file)) as process:
+    file, plot = tmp_path / "soak.json", tmp_path / "soak.svg"
+    files = ("--json", str(file), "--plot", str(plot))
+    with soaking("--seconds", "8", "--seed", "3", *files) as process:
         out, err = process.communicate(timeout=50)
     assert process.returncode == 0, f"{out}\n{err}"
     seen = json.loads(file.read_text())
@@ -62,6 +64,9 @@ def test_a_short_run_holds_all_facts(tmp_path: Path) -> None:
     assert sum(number for what, number in seen["counts"].items() if "that came" in what) >= 8
     assert set(seen["received"]) == {"stream", "callback", "stock", "async"}
     assert "| no event lost | yes | 0 |" in out
+    drawn = ET.parse(plot)
+    assert len(drawn.findall("{*}polyline")) == 6
+    assert any("no event lost: holds" in "".join(words.itertext()) for words in drawn.iter())
 
 
 def test_ctrl_c_ends_a_run_early_with_a_summary() -> None:

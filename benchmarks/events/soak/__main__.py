@@ -13,7 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
-from benchmarks.events.soak import soak, verdict
+from benchmarks.events.soak import chart, soak, verdict
 
 
 def main() -> int:
@@ -33,6 +33,7 @@ def main() -> int:
     )
     add("--seed", type=int, default=1, help="another one, other lives (default: %(default)s)")
     add("--json", metavar="FILE", type=Path, help="write everything that was seen there")
+    add("--plot", metavar="FILE", type=Path, help="draw rates, memory and descriptors there (SVG)")
     add("-q", "--quiet", action="store_true", help="no line for every sample")
     options = parser.parse_args()
 
@@ -48,6 +49,10 @@ def main() -> int:
     print(verdict.markdown(outcome))
     if options.json:
         options.json.write_text(json.dumps(verdict.as_dict(outcome), indent=1), encoding="utf-8")
+    if options.plot:
+        title = f"{outcome.seconds / 3600:.1f} hours of mixed load, seed {outcome.plan.seed}"
+        drawn = chart.draw(title, outcome.samples, verdict.facts(outcome))
+        options.plot.write_text(drawn, encoding="utf-8")
     return int(any(fact.ok is False for fact in verdict.facts(outcome)))
 
 

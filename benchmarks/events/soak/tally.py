@@ -15,6 +15,16 @@ class Tally:
     _next: int = 0
     _missing: set[int] = field(default_factory=set)
 
+    @property
+    def next(self) -> int:
+        """Return the number after the highest one so far."""
+        return self._next
+
+    @property
+    def lost(self) -> int:
+        """Return how many of the lower numbers have not come."""
+        return len(self._missing)
+
     def take(self, number: int) -> None:
         """Count an event."""
         self.received += 1

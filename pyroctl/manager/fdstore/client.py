@@ -95,7 +95,10 @@ class FdStoreClient:
         try:
             return self._connect()
         except (FileNotFoundError, ConnectionError):
-            self.launch()
+            try:
+                self.launch()
+            except BlockingIOError:  # the lock of one that runs
+                raise UnusableStore("nothing reaches it at its socket any more") from None
             return self._connect()
 
     def launch(self) -> None:

@@ -32,12 +32,28 @@ def encode(message: Message, data: bytes = b"") -> bytes:
 
 
 def receive(sock: socket.socket) -> tuple[Message, bytes, list[int]] | None:
-    """Return a packet, None at the end; raise OSError, also BlockingIOError and TimeoutError."""
+    """Return a packet, None at the end; raise OSError, also BlockingIOError and TimeoutError.
+
+    A packet without a message is an OSError, too.
+    """
     packet, fds, _, _ = socket.recv_fds(sock, LARGEST, MOST_FDS, socket.MSG_CMSG_CLOEXEC)
     if not packet:
         return None
     head, _, data = packet.partition(b"\n")
-    return json.loads(head), data, fds
+    try:
+        message = json.loads(head)
+    except (ValueError, RecursionError):
+        message = None
+    if not isinstance(message, dict):
+        close_all(fds)
+        raise OSError("a packet without a message")
+    return message, data, fds
+
+
+def close_all(fds: Sequence[int]) -> None:
+    """Close the descriptors that came with a packet."""
+    for fd in fds:
+        os.close(fd)
 
 
 class PacketLink:

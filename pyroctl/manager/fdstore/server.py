@@ -29,7 +29,7 @@ from pyroctl.control.client import peer_uid
 from pyroctl.core.line_search import LineSearch
 from pyroctl.core.record import VERSION
 from pyroctl.core.spec import LogSpec
-from pyroctl.manager.fdstore.packets import PacketLink
+from pyroctl.manager.fdstore.packets import PacketLink, close_all
 from pyroctl.manager.output.logs import ServiceLog
 from pyroctl.manager.output.pipes import OutputPipe
 from pyroctl.manager.process.notify import NotifySocket
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 LONGEST_SHOWN = 1000
 """Characters of a last line: all last lines together have to fit into a packet."""
+_MOST_PIDS = 1 << 22
+"""Of Linux."""
 MOST_WAITING = 64
 """Packets queued for a manager that doesn't read; then services that it watches have to wait."""
 
@@ -128,25 +130,28 @@ class FdStore:
         self._copied.clear()
         self._resume()
         sockets = {name: (self._held[name], uids) for name, uids in self._uids.items()}
-        names = [name.split("/") for name in (*self._held, *self._pipes)]
-        pids = {int(pid) for _, pid, *rest in names if rest}
+        pids = {pid for name in (*self._held, *self._pipes) if (pid := _pid_of(name))}
         self._unattended = UnattendedMonitor(sockets, pids, self._done.set)
         if self._unattended.empty:
             self._done.set()
 
     def _received(self, message: Message, _: bytes, fds: list[int]) -> None:
-        verb = self._verbs.get(message["do"])
+        verb = self._verbs.get(str(message.get("do")))
         if verb is None:  # from a newer manager
-            for fd in fds:
-                os.close(fd)
-        else:
+            close_all(fds)
+            return
+        try:
             verb(message, fds)
+        except (LookupError, TypeError, ValueError) as error:
+            close_all(fds)
+            self._warn(f"the descriptor store got an invalid {message['do']}: {error!r}")
 
     # --- contents ---------------------------------------------------------------------------------
 
     def _hold(self, message: Message, fds: list[int]) -> None:
         name: str = message["name"]
         (fd,) = fds
+        _pid_of(name)  # raises ValueError: a name has to mean something without a manager
         self._drop(message, [])
         if name.endswith(("/output", "/errors")):
             self._pipes[name] = OutputPipe(partial(self._write, name), fd)
@@ -290,6 +295,16 @@ class UnattendedMonitor:
         del self._watches[pid]
         if self.empty:
             self._on_empty()
+
+
+def _pid_of(name: str) -> int:
+    """Return the process of `SERVICE/PID/…`, 0 for `SERVICE/…`. Raises ValueError."""
+    _, pid, *rest = name.split("/")
+    if not rest:
+        return 0
+    if not 0 < int(pid) < _MOST_PIDS:
+        raise ValueError(f"{pid} can't be a process")
+    return int(pid)
 
 
 def main() -> None:

@@ -30,10 +30,12 @@ from pyro_events._broker.rpc.door import Door, TlsDoor, identity_of
 from pyro_events._broker.rpc.remote import remote_objects
 from pyro_events._broker.rpc.session import Session
 from pyro_events._broker.rpc.targets import is_loopback
+from pyro_events._broker.rpc.turn_away import turn_away
 from pyro_events._broker.rules import named
 from pyro_events._broker.shutdown import DrainAndSave, Shutdown
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._broker.snapshot.model import BrokerSnapshot, lost_of
+from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.subjects import check_subjects
 
@@ -73,6 +75,7 @@ class Engine(Snapshotted):
     TRANSIENT: ClassVar = (
         "loop", "_settings", "_version", "_resolver", "_owners", "_objects", "_patience",
         "_handshakes",
+        "_turned_away",  # it logs
         "_door",  # each restored session is counted
         "_stopping", "_closed", "retired",  # then there is no handover
     )  # fmt: skip
@@ -119,8 +122,9 @@ class Engine(Snapshotted):
             RefusalLog(self.loop.call_later),
             TlsDoor(self.loop, settings, tls, self._handshakes, self._end_removed) if tls else None,
         )
+        self._turned_away = RefusalLog(self.loop.call_later, logging.ERROR)
         self._listener = Listener(
-            self.loop, sock, lambda sock, peer: self._session(peer).begin(sock)
+            self.loop, sock, lambda sock, peer: self._session(peer).begin(sock), self._turn_away
         )
         self._started = time.monotonic()
         self._stopping = False
@@ -378,6 +382,15 @@ class Engine(Snapshotted):
         session = Session(self.broker, self._objects, peer, door=self._door, ended=self._ended)
         self._sessions.add(session)
         return session
+
+    def _turn_away(self, sock: socket.socket, peer: str | None) -> None:
+        """Refuse a client for which there is no descriptor; see Listener."""
+        reason = LimitReached(
+            "descriptors", "the event service has no more file descriptors (see ulimit -n)"
+        )
+        self._rejections.count(reason)
+        self._turned_away.refused(f"client {peer or 'of a Unix socket'} is refused: {reason}")
+        turn_away(sock, str(reason))
 
     def _ended(self, session: Session) -> None:
         self._sessions.discard(session)

@@ -21,6 +21,7 @@ _log = logging.getLogger("pyro_events")
 LIMITS: Final = (
     "callback_allow",
     "callback_failures",
+    "descriptors",
     "handshake_size",
     "handshake_timeout",
     "ident",
@@ -40,7 +41,7 @@ LIMITS: Final = (
     "trusted",
 )
 """The reasons for rejections: settings, `owner` for what belongs to another client, `reserved` for
-subjects of the manager, and `rule` for what no rule allows."""
+subjects of the manager, `rule` for what no rule allows, and the system's limit of descriptors."""
 
 
 class RejectionCounters(Snapshotted):
@@ -79,8 +80,13 @@ class RefusalLog:
     `call_later` calls a function after a number of seconds.
     """
 
-    def __init__(self, call_later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        call_later: Callable[[float, Callable[[], None]], object],
+        level: int = logging.INFO,
+    ) -> None:
         self._call_later = call_later
+        self._level = level
         self._waiting = False
         self._more = 0
         self._last = ""
@@ -90,7 +96,7 @@ class RefusalLog:
         if self._waiting:
             self._more, self._last = self._more + 1, text
         else:
-            _log.info("%s", text)
+            _log.log(self._level, "%s", text)
             self._wait()
 
     def _wait(self) -> None:
@@ -100,6 +106,6 @@ class RefusalLog:
     def _summarize(self) -> None:
         self._waiting = False
         if self._more:
-            _log.info("%d more refused; the last: %s", self._more, self._last)
+            _log.log(self._level, "%d more refused; the last: %s", self._more, self._last)
             self._more = 0
             self._wait()

@@ -11,6 +11,7 @@ from Pyro5.serializers import serializers_by_id
 
 from pyro_events._client.condition import Answer
 from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_events.errors import OutcomeUnknown
 from pyro_wire import framing
 
 
@@ -29,13 +30,21 @@ def outcome(frame: framing.Frame) -> tuple[Any, Exception | None]:
     """
     try:
         answer = serializers_by_id[frame.serializer].loads(frame.data)
-    except (PyroError, ValueError, TypeError, LookupError, msgpack.UnpackException) as error:
-        return None, error
+    except (
+        PyroError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError,
+        msgpack.UnpackException,
+    ) as error:  # fmt: skip
+        return None, nonsense(error)
     if not frame.flags & framing.EXCEPTION:
         return answer, None
     if isinstance(answer, Exception):
         return None, answer
     return None, RuntimeError(f"the event service answered with {answer!r}")
+
+
+def nonsense(error: Exception) -> OutcomeUnknown:
+    """Return what callers get for an answer that can't be read; `error` is why."""
+    return OutcomeUnknown(f"the event service's answer makes no sense: {error!r}")
 
 
 class Calls:

@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pyro_events._client.calls import encode_call, outcome
+from pyro_events._client.calls import encode_call, nonsense, outcome
 from pyro_events._client.condition import InterruptSafeCondition, TimedOut
 from pyro_events._client.connection import Abandoned, ConnectionLost
 from pyro_events._client.process import check_threads
@@ -243,8 +243,8 @@ class Sender:
             if error is None:
                 try:
                     number = int(answer[1])
-                except (TypeError, ValueError, LookupError) as nonsense:
-                    error = nonsense
+                except (TypeError, ValueError, LookupError, OverflowError) as unreadable:
+                    error = nonsense(unreadable)
             if error is None:
                 self._outbox.acknowledge(number)
                 rejected, error = self._settle_refused(answer[2:])

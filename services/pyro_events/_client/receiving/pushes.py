@@ -17,6 +17,9 @@ _EVENTS = b"\x92\xcf"
 _NUMBERED = 10
 """Bytes of these and the number itself."""
 
+_NONSENSE = (ValueError, TypeError, LookupError, RecursionError, msgpack.UnpackException)
+"""What unpacking raises for bytes that no event service sends."""
+
 
 class MailboxView:
     """The event service's mailbox for one subscriber, as seen from here.
@@ -49,7 +52,10 @@ def parse_push(data: bytes) -> tuple[int, int] | dict[str, Any]:
     """
     if data.startswith(_EVENTS):
         return int.from_bytes(data[2:_NUMBERED], "big"), _array_size(data)
-    push = msgpack.unpackb(data)
+    try:
+        push = msgpack.unpackb(data)
+    except _NONSENSE as error:
+        raise ValueError(f"{error!r}") from None
     if isinstance(push, list) and len(push) == 2 and isinstance(push[1], dict):  # noqa: PLR2004 - nil and the notice
         return push[1]
     raise ValueError("neither events nor a notice")
@@ -67,14 +73,20 @@ def _array_size(data: bytes) -> int:
 
 
 def unpack_events(data: bytes, skip: int) -> Sequence[Event | Undecodable]:
-    """Return the pushed events, except for the first `skip` of them."""
-    entries = msgpack.unpackb(data, use_list=False)[1][skip:]
-    subjects, times, bodies, opaque = zip(*entries, strict=True)
+    """Return the pushed events, except for the first `skip` of them.
+
+    A single undecodable event stands for bytes that make no sense.
+    """
+    try:
+        entries = msgpack.unpackb(data, use_list=False)[1][skip:]
+        subjects, times, bodies, opaque = zip(*entries, strict=True)
+    except _NONSENSE as error:
+        return [Undecodable("", f"the event service sent nonsense: {error!r}")]
     del entries  # four hundred tuples less for the garbage collector to look at
     try:
         messages = unpack_all(bodies) if not any(opaque) else map(_message, bodies, opaque)
         return list(map(Event, subjects, messages, times))
-    except ValueError:
+    except (ValueError, TypeError):
         return list(map(_event, subjects, times, bodies, opaque))
 
 
@@ -85,7 +97,7 @@ def _message(body: bytes, opaque: bool) -> Any:
 def _event(subject: str, time: float, body: bytes, opaque: bool) -> Event | Undecodable:
     try:
         return Event(subject, _message(body, opaque), time)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         return Undecodable(subject, str(error))
 
 
