@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pyro_child import ControlChannel
 
-ANSWER_TIMEOUT = 2.0
+ANSWER_TIMEOUT = 6.0
 """Seconds for the manager to say whether a client is one of its processes."""
 
 Place = tuple[str, int]
@@ -69,11 +69,15 @@ class NameGuard:
             self.refused += 1
             raise NamingError(f"nobody may change the name {NAMESERVER_NAME}")
         guarded = [name for name in names if name in self._reserved or name in self._owned]
-        if guarded and not self._is_ours(client, server):
+        if guarded and not (ours := self._is_ours(client, server)):
             self.refused += 1
+            reason = (
+                "its manager doesn't say whether you are one of its services"
+                if ours is None
+                else "only services of that deployment may change it"
+            )
             raise NamingError(
-                f"the name {guarded[0]} belongs to a service that pyroctl manages; "
-                "only services of that deployment may change it"
+                f"the name {guarded[0]} belongs to a service that pyroctl manages; {reason}"
             )
 
     def answer(self, number: int, *, ours: bool) -> None:
@@ -83,22 +87,21 @@ class NameGuard:
                 self._answers[number] = ours
                 self._answered.notify_all()
 
-    def _is_ours(self, client: Place | None, server: Place | None) -> bool:
-        """Ask the manager whether the client is one of its processes; False without an answer."""
+    def _is_ours(self, client: Place | None, server: Place | None) -> bool | None:
+        """Ask the manager whether the client is one of its processes; None without an answer."""
         channel = self._channel
         if channel is None or client is None or server is None:
-            return False
+            return None
         with self._answered:
             self._questions += 1
             number = self._questions
             self._answers[number] = None
             try:
                 ends = {"client": client[:2], "server": server[:2]}
-                return channel.report("caller", number=number, **ends) and bool(
+                if channel.report("caller", number=number, **ends):
                     self._answered.wait_for(
                         lambda: self._answers[number] is not None, ANSWER_TIMEOUT
                     )
-                    and self._answers[number]
-                )
+                return self._answers[number]
             finally:
                 del self._answers[number]

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pyroctl.manager.process.listeners import TcpPlace
 
 REST = 4
-"""How much longer than a search the pause after it is: strangers can make us search."""
+"""How much longer than the processor time of a search the pause after it is: strangers can make us
+search."""
 
 Question = tuple["Unit", "Mapping[str, Any]"]
 
@@ -47,14 +48,14 @@ class CallerCheck:
         try:
             while self._questions:
                 questions, self._questions = self._questions, []
-                started = time.monotonic()
+                started = time.thread_time()
                 ours = self._sockets()
                 for unit, question in questions:
                     inode = listeners.connection_inode(
                         _place(question["client"]), _place(question["server"])
                     )
                     await unit.ask_or(None, "caller", number=question["number"], ours=inode in ours)
-                await asyncio.sleep(REST * (time.monotonic() - started))
+                await asyncio.sleep(REST * (time.thread_time() - started))
         finally:
             self._busy = False
 

@@ -115,6 +115,7 @@ class NameRegistry:
 
     async def _refill(self, unit: Unit) -> None:
         """Restore what a name server has lost, and remove what has ended meanwhile."""
+        self._listen(unit)  # first of all: services are about to register
         table = self._tables.setdefault(unit, NameTable())
         foreign = table.foreign()
         await self._find_owners(table, table.uris())
@@ -148,14 +149,18 @@ class NameRegistry:
 
     async def _watch(self, unit: Unit) -> None:
         """Ask the name server to report its names: all of them now, and then each change."""
-        control = unit.process.handle.control if unit.process is not None else None
-        if control is not None:
-            control.on_report = partial(self._on_report, unit)
+        self._listen(unit)
         try:
             await unit.ask("watch")
         except OSError as error:
             log.warning("%s doesn't report its names: %s", unit.name, error)
         await self._look_up()
+
+    def _listen(self, unit: Unit) -> None:
+        """Take the reports of a name server, and its questions."""
+        control = unit.process.handle.control if unit.process is not None else None
+        if control is not None:
+            control.on_report = partial(self._on_report, unit)
 
     def _on_report(self, unit: Unit, report: Mapping[str, Any]) -> None:
         if report["report"] == "caller":
