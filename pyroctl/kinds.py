@@ -82,6 +82,8 @@ class LaunchContext:
     """The directory of the site's certificates."""
     ns_tls: NameServerOptions | None = None
     """The options of the deployment's name server, if it accepts only TLS."""
+    names_key: str = field(default="", repr=False)
+    """By which our own services prove to the name server that they are ours."""
     built_in: bool = False
     """Whether the deployment has no configuration file."""
 
@@ -219,6 +221,8 @@ def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
     check = check_of(spec)
     if isinstance(check, SilenceCheck):
         env["WATCHDOG_USEC"] = str(round(check.period * 1_000_000))  # sd_watchdog_enabled(3)
+    if context.names_key and not isinstance(spec.options, CommandOptions):
+        env["PYROCTL_NAMES_KEY"] = context.names_key
     if spec.instance is not None:
         env["PYROCTL_INSTANCE"] = str(spec.instance)
     return env | dict(spec.env)

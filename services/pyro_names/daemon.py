@@ -21,6 +21,7 @@ from Pyro5.server import Daemon
 
 from pyro_wire.address import host_port
 from pyro_wire.daemon_limits import limited_handshake
+from pyro_wire.names_key import NamesKey
 from pyro_wire.tls_door import TlsDoor, stop_reading
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
                 port = natport or inherited.getsockname()[1]
                 self.natLocationStr = f"{nathost}:{port}"
         self._died = died
+        self._key = NamesKey(os.environ)
         self.tls = tls
         """Begins TLS, if it is served."""
         self._stopping = False
@@ -134,6 +136,11 @@ class NameDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
             accepted: bool = super()._handshake(conn, refusal)
         conn.settimeout(timeout)
         return accepted
+
+    def validateHandshake(self, conn: Any, data: object) -> str:  # noqa: N802 - Pyro5's name
+        """Accept every client, and note whether it is a service of our manager."""
+        conn.is_ours = self._key.is_ours(data, conn.sock.getsockname())
+        return "hello"
 
     def _begin_tls(self, conn: Any) -> str | None:
         return self.tls.open(conn) if self.tls is not None else None

@@ -1,7 +1,8 @@
 """Names of the manager's services, which no other program may change.
 
-Services need no secret for that, and stock Pyro5 programs no change: the manager knows its own
-processes, and the kernel knows whose socket is at the other end of a connection.
+Stock Pyro5 programs need no change for that: the manager knows its own processes, and the kernel
+knows whose socket is at the other end of a connection. Our own kinds of services are quicker: they
+prove what they are when they connect, see `pyro_wire.names_key`.
 """
 
 from __future__ import annotations

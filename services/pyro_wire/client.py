@@ -43,7 +43,8 @@ class Client:
 
     Connecting, the handshake and all calls together take at most `timeout` seconds; `deadline`
     (by time.monotonic) may be moved. Raises OSError if nothing answers in time, ConnectRefused,
-    NotPyro, UnexpectedAnswer, and any PyroError that the object raises.
+    NotPyro, UnexpectedAnswer, and any PyroError that the object raises. A `handshake` that depends
+    on the connection is a function of its socket.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class Client:
             _connect_as_configured(uri, timeout) if tls is None else tls.wrap(connect(uri, timeout))
         )
         try:
+            if callable(handshake):
+                handshake = handshake(self._sock)
             answer = self._exchange(encode_connect(self._object, handshake))
             self.greeting: Any = decode_connect(answer)
             """The daemon's answer to the handshake."""

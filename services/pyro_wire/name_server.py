@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from Pyro5.errors import NamingError, PyroError
 
+from pyro_wire import names_key
 from pyro_wire.client import Client
 from pyro_wire.tls_pinned import FilesUnusable, tls_of_name_server
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Collection, Iterator
 
     from Pyro5.core import URI
@@ -44,12 +46,17 @@ class NameServer(Client):
 def open_name_server(uri: URI, timeout: float) -> Iterator[NameServer]:
     """Connect for a `with` block of at most `timeout` seconds. Raises NameServerUnreachable.
 
-    With TLS if the manager has told so in our environment, see `tls_pinned`.
+    With TLS if the manager has told so in our environment, see `tls_pinned`. The name server learns
+    that we are a service of its manager, if we are: see `names_key`.
     """
     try:
         tls = tls_of_name_server(os.environ)
-        with NameServer(uri, timeout, tls=tls) as server:
+        with NameServer(uri, timeout, _greeting, tls) as server:
             yield server
     except (OSError, PyroError, FilesUnusable) as error:
         reason = getattr(error, "strerror", None) or error
         raise NameServerUnreachable(f"no name server answers at {uri.location}: {reason}") from None
+
+
+def _greeting(sock: socket.socket) -> object:
+    return names_key.greeting(os.environ, sock.getpeername()) or "hello"

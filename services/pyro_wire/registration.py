@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from Pyro5.core import URI
-from Pyro5.errors import PyroError
+from Pyro5.errors import NamingError, PyroError
 
 from pyro_wire.address import name_server_uri
 from pyro_wire.client import Client, NotPyro
@@ -80,7 +80,10 @@ class Registration:
                 server.deadline += PROBE_TIMEOUT
                 self._check_dead(holder)
             self._tried = True  # from here on it may be there, even if no answer comes
-            server.register(self.name, self._uri, self._metadata)
+            try:
+                server.register(self.name, self._uri, self._metadata)
+            except NamingError as error:
+                raise NameTaken(str(error)) from None
         again, self.held = self.held or address is not None, True
         level = logging.INFO if again else logging.DEBUG  # a program's first output says it
         self._log.log(level, "registered as %s in the name server at %s", self.name, self.where)

@@ -287,10 +287,9 @@ def test_identification(tidy: None, tmp_path: Path) -> None:
     secret.write_text("an-identification")
     secret.chmod(0o600)
     with EventService(register=False, ident="an-identification") as es:
-        for number, words in enumerate(
-            ('Publisher("PYRO:Pyro.EventService@192', "identified(Proxy"), 1
-        ):
-            text = block(words).replace("PYRO:Pyro.EventService@192.168.1.5:9099", es.uri)
+        programs = block("from pyro_events.ident import"), block("identified(Proxy")
+        for number, program in enumerate(programs, 1):
+            text = program.replace("PYRO:Pyro.EventService@192.168.1.5:9099", es.uri)
             imports, _, call = text.replace("/home/me/es.secret", str(secret)).rpartition("\n\n")
             names = {"Publisher": Publisher}
             exec(imports, names)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyro_events import Publisher
 from pyro_events._client.calls import outcome
 from pyro_events._client.receiving.pushes import parse_push, unpack_events
-from pyro_events._protocol.event import Undecodable
+from pyro_events._protocol.event import HELPER_PROTOCOL, Undecodable
 from pyro_events.errors import EventServiceError, OutcomeUnknown
 from pyro_wire import framing
 from tests.faults.liar import FakeServer, encoded
@@ -53,7 +53,7 @@ def test_publish_reports_an_answer_without_meaning(answer: object) -> None:
     """The event may or may not have been published."""
 
     def lie(frame: framing.Frame) -> bytes:
-        greeting = {"pyro_events": 1, "incarnation": "i", "version": "0"}
+        greeting = {"pyro_events": HELPER_PROTOCOL, "incarnation": "i", "version": "0"}
         if frame.type == framing.CONNECT:
             return encoded(frame, framing.CONNECTOK, {"handshake": greeting, "meta": {}})
         return encoded(frame, framing.RESULT, answer)

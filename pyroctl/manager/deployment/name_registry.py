@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pyroctl.manager.deployment.unit import Unit
 
 REST = 4
-"""How much longer than a search for owners the pause after it is: many registrations share one."""
+"""How much longer than the processor time of a search for owners the pause after it is: many
+registrations share one."""
 MOST_LISTED = 20
 """Lost names that the log lists; the others are only counted."""
 
@@ -184,12 +185,12 @@ class NameRegistry:
         try:
             while self._new:
                 new, self._new = self._new, {}
-                started = time.monotonic()
+                started = time.thread_time()
                 for unit, number in new.items():
                     await self._find_owners(self._tables[unit], self._tables[unit].new())
                     await self._protect(unit)
                     await unit.ask_or(None, "seen", number=number)
-                await asyncio.sleep(REST * (time.monotonic() - started))
+                await asyncio.sleep(REST * (time.thread_time() - started))
         finally:
             self._looking = False
 

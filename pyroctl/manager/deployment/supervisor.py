@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ class Supervisor:
         certs: str = "",
     ) -> None:
         self.deployment = deployment
+        self._names_key = secrets.token_hex(32)
         self.observers: list[Callable[[Unit, State], None]] = []
         """Called after each change with the unit and its old state; they must not block."""
         self.closing = False
@@ -281,6 +283,7 @@ class Supervisor:
             orphans=self.deployment.orphans,
             mark=self._cleanup.mark,
             reserved=self._reserved(),
+            names_key=self._names_key,
             built_in=self.deployment.file is None,
         )
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.harness import Deployment
 
-ES = '[services.es]\nkind = "eventservice"\nhost = "./u:es.sock"\n'
+ES = (
+    '[services.ns]\nkind = "nameserver"\nport = 0\n'
+    '[services.es]\nkind = "eventservice"\nhost = "./u:es.sock"\nneeds = ["ns"]\n'
+)
 RULE = f'[[services.es.allow]]\nclient = ["uid:{os.getuid()}"]\n'
 
 
