@@ -96,7 +96,7 @@ def test_rules_are_checked(deployment: Deployment) -> None:
     refused = deployment.run("config", "check", code=6).stderr
     assert 'did you mean "view"?' in refused
     path.write_text('[[manager.allow]]\nrole = "view"\n\n' + TICKS)
-    assert "expected users or groups" in deployment.run("config", "check", code=6).stderr
+    assert "expected users, groups or clients" in deployment.run("config", "check", code=6).stderr
     path.write_text('[[manager.allow]]\nrole = "view"\ngroup = ["x"]\n\n' + TICKS)
     assert "did you mean groups?" in deployment.run("config", "check", code=6).stderr
     path.write_text('[[manager.allow]]\nrole = "view"\nusers = ["rooot"]\n\n' + TICKS)
@@ -104,5 +104,5 @@ def test_rules_are_checked(deployment: Deployment) -> None:
     assert 'there is no user "rooot" on this machine' in checked.stderr
     assert 'did you mean "root"?' in checked.stderr
     shown = deployment.run("config", "show").stdout
-    assert 'manager.allow = [{ role = "view", users = ["rooot"], groups = [] }]' in shown
+    assert 'manager.allow = [{ role = "view", users = ["rooot"], groups = []' in shown
     path.unlink()
