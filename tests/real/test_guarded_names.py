@@ -64,6 +64,9 @@ def test_a_stranger_changes_no_name_of_a_service(deployment: Deployment, ns: Pro
             lambda name=name: ns.set_metadata(name, {"evil"}),
             lambda name=name: ns.remove(prefix=name[:4]),
             lambda name=name: ns.remove(regex=".*" + name[-3:]),
+            lambda name=name: ns.remove("Pyro.NameServer", prefix=name[:4]),
+            lambda name=name: ns.remove("Pyro.NameServer", regex=name[:4]),
+            lambda name=name: ns.register(name, before[name][0], metadata={"evil"}),
         ):
             with pytest.raises(NamingError, match="belongs to a service that pyroctl manages"):
                 change()
@@ -74,6 +77,9 @@ def test_a_stranger_changes_no_name_of_a_service(deployment: Deployment, ns: Pro
         with pytest.raises(NamingError, match="nobody may change the name"):
             forbidden()
     assert ns.list(return_metadata=True) == before
+    if before[ES][1]:
+        with pytest.raises(NamingError):
+            ns.register(ES, before[ES][0])
     ns.register(ES, before[ES][0], metadata=before[ES][1])
     ns.register("mine.a", EVIL)
     ns.register("mine.b", EVIL)
