@@ -126,6 +126,7 @@ class ManagerTable(Table):
     """`[manager]`."""
 
     name: types.Name = "default"
+    strict: types.Truth = False
     allow: Annotated[list[AllowTable], Field(description="list of tables")] = []
     remote: Annotated[RemoteTable | None, Field(description="table")] = None
 
