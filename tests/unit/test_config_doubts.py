@@ -118,3 +118,12 @@ def test_names_that_no_file_has(tmp_path: Path) -> None:
     assert unknown(tls) == ["camrea-1", "dolly"]
     (tmp_path / "secrets").unlink()
     assert unknown(tls) == []
+
+
+def test_no_tls_goes_with_a_certificate_of_pyro5(tmp_path: Path) -> None:
+    """The default may be written, as `config show` does; two kinds of TLS are an error."""
+    text = OBJECT + 'ssl_servercert = "cert.pem"\ntls = '
+    assert doubts(tmp_path, text + '"off"\n') == []
+    with pytest.raises(ConfigError) as caught:
+        doubts(tmp_path, text + '"both"\n')
+    assert "got both" in str(caught.value.diagnostics[0])

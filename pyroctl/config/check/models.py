@@ -246,7 +246,8 @@ class ObjectTable(ReplicatedTable):
 
     @model_validator(mode="after")
     def _one_kind_of_tls(self) -> Self:
-        if {"tls", "ssl_servercert"} <= self.model_fields_set:
+        given = self.model_dump(include={"tls", "ssl_servercert"})
+        if given["tls"] != "off" and given["ssl_servercert"] is not None:
             raise refuse("expected tls or ssl_servercert, got both")
         return self
 
