@@ -46,8 +46,8 @@ class NameGuard:
     def ask(self, channel: ControlChannel) -> None:
         """Ask the manager at the other end whose clients are.
 
-        Until it has told which names belong to services, all may: that they had them before a
-        restart is no reason that a stranger gets them first.
+        Until it has told which names belong to services, changes wait: any name may be one that a
+        running service had before a restart.
         """
         self._channel = channel
         self._complete = False
