@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.config.source.diagnostics import Origin, dotted
 from pyroctl.config.source.overrides import has_overrides
+from pyroctl.core.instances import collapse
 from pyroctl.core.spec import Deployment, builtin_deployment
 from pyroctl.errors import ConfigError, Diagnostic
 
@@ -38,13 +39,24 @@ class Loaded:
 
         return {dotted(path): self.origin(path) for path, _ in settings(self.deployment)}
 
-    def missing(self, environ: Mapping[str, str]) -> list[Diagnostic]:
-        """Return what the services would not find if they were started on this machine now."""
-        from pyroctl.config.check.surroundings import missing
+    def doubtful(self, environ: Mapping[str, str] | None) -> list[Diagnostic]:
+        """Return what is valid and can't be meant, in the order of the services.
+
+        With an environment, also what the services would not find if they were started on this
+        machine now, and clients that no file on it names.
+        """
+        from pyroctl.config.check.exposure import exposed
+        from pyroctl.config.check.surroundings import client_names, missing
+        from pyroctl.config.check.unused_rules import unused_rules
 
         if self.layers is None:
             return []
-        return [self.layers.locate(problem) for problem in missing(self.deployment, environ)]
+        services = {name: spec for name, (spec, _) in collapse(self.deployment.services).items()}
+        names = {} if environ is None else client_names(services)
+        found = [*exposed(services), *unused_rules(services, names)]
+        if environ is not None:
+            found += missing(self.deployment, environ)
+        return [self.layers.locate(problem) for problem in found]
 
     def origin(self, path: Path) -> Origin:
         """Return where the value of a key came from."""

@@ -377,6 +377,8 @@ class Deployment:
     """The configuration file; None for the built-in deployment."""
     orphans: Orphans = "stop"
     """Whether the services end when the manager is killed, or the next manager adopts them."""
+    strict: Live[Truth] = False
+    """Whether it is an error that anybody on the network can use a service."""
     allow: Annotated[Live[tuple[AllowSpec, ...]], TypeName("Allow")] = ()
     """The users of the manager besides its own user and root."""
     remote: Annotated[Live[RemoteSpec | None], TypeName("Remote")] = None

@@ -35,6 +35,8 @@ class NameGuard:
         self._reserved = frozenset(reserved)
         self._owned: set[str] = set()
         self._channel: ControlChannel | None = None
+        self._complete = True
+        """Whether the manager has told which names belong to services."""
         self._answered = threading.Condition()
         self._questions = 0
         self._answers: dict[int, bool | None] = {}
@@ -43,19 +45,31 @@ class NameGuard:
         """How many changes were refused."""
 
     def ask(self, channel: ControlChannel) -> None:
-        """Ask the manager at the other end whose clients are."""
+        """Ask the manager at the other end whose clients are.
+
+        Until it has told which names belong to services, changes wait: any name may be one that a
+        running service had before a restart.
+        """
         self._channel = channel
+        self._complete = False
 
     def leave(self) -> None:
         """Ask nobody any more: the manager is gone."""
         with self._answered:
             self._channel = None
+            self._complete = True
             self._answers = dict.fromkeys(self._answers, False)
             self._answered.notify_all()
 
     def protect(self, names: Iterable[str]) -> None:
         """Guard names that belong to services, until they are removed."""
         self._owned.update(names)
+
+    def complete(self) -> None:
+        """Note that the manager has told which names belong to services."""
+        with self._answered:
+            self._complete = True
+            self._answered.notify_all()
 
     def release(self, names: Iterable[str]) -> None:
         """Guard names no longer that were removed."""
@@ -69,7 +83,11 @@ class NameGuard:
         if NAMESERVER_NAME in names:
             self.refused += 1
             raise NamingError(f"nobody may change the name {NAMESERVER_NAME}")
-        guarded = [name for name in names if name in self._reserved or name in self._owned]
+        with self._answered:
+            known = self._answered.wait_for(lambda: self._complete, ANSWER_TIMEOUT)
+        guarded = [
+            name for name in names if not known or name in self._reserved or name in self._owned
+        ]
         if guarded and not (ours := self._is_ours(client, server)):
             self.refused += 1
             reason = (

@@ -104,7 +104,7 @@ class WatchedNameServer(NameServer):  # type: ignore[misc] # Pyro5 ships no type
 
     def register(self, name: str, uri: Any, safe: bool = False, metadata: Any = None) -> None:
         """Register a name as Pyro5 does; return when the manager has seen it."""
-        if self.storage.get(name, ("",))[0] != str(uri):  # the same again does no harm
+        if not self._has(name, str(uri), metadata):  # the same again does no harm
             self._check([name])
         super().register(name, uri, safe, metadata)
         if self._reports is not None:
@@ -117,12 +117,24 @@ class WatchedNameServer(NameServer):  # type: ignore[misc] # Pyro5 ships no type
 
     def remove(self, name: Any = None, prefix: Any = None, regex: Any = None) -> int:
         """Remove names as Pyro5 does: all of them or, if one is guarded, none."""
-        names = [name] if name else list(self.list(prefix, regex)) if prefix or regex else []
-        names = [each for each in names if each != NAMESERVER_NAME]  # Pyro5 keeps that
+        if name and name != NAMESERVER_NAME:
+            names = [str(name)]
+            prefix = regex = None
+        else:  # Pyro5 keeps its own name, and goes on with the others
+            name = None
+            names = list(self.list(prefix, regex)) if prefix or regex else []
+            names = [each for each in names if each != NAMESERVER_NAME]
         self._check(names)
         removed: int = super().remove(name, prefix, regex)
         self._guard.release(each for each in names if each not in self.storage)
         return removed
+
+    def _has(self, name: str, uri: str, metadata: Any) -> bool:
+        """Return whether a name is registered with exactly this."""
+        known = self.storage.get(name)
+        if known is None or known[0] != uri:
+            return False
+        return set(known[1] or ()) == set(metadata or ())
 
     def _check(self, names: list[str]) -> None:
         """Raise NamingError if the client of this call may not change these names.

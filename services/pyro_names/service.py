@@ -236,6 +236,7 @@ class NameService:
         if self._channel is not None:
             self._reports = NameReports(self._channel)
             self._names._report_to(self._reports)  # noqa: SLF001 - clients may call what is public
+        self._guard.complete()
         return int(self._names.count())
 
     def _seen(self, number: int) -> None:
@@ -243,9 +244,10 @@ class NameService:
             self._reports.seen(number)
 
     def _restore(self, names: object) -> list[str]:
-        """Register those names that are missing, with URI and metadata; return them."""
+        """Register those names of services that are missing, and guard all; return the former."""
         if not isinstance(names, dict):
             raise AskRefused("names must be a table of name and [URI, metadata]")
+        self._guard.protect(names)
         with self._names.lock:
             missing = [name for name in names if name not in self._names.storage]
             for name in missing:

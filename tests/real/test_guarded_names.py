@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 from Pyro5.client import Proxy
-from Pyro5.errors import NamingError
+from Pyro5.errors import NamingError, PyroError
 
 from tests.harness import eventually
 
@@ -64,6 +67,9 @@ def test_a_stranger_changes_no_name_of_a_service(deployment: Deployment, ns: Pro
             lambda name=name: ns.set_metadata(name, {"evil"}),
             lambda name=name: ns.remove(prefix=name[:4]),
             lambda name=name: ns.remove(regex=".*" + name[-3:]),
+            lambda name=name: ns.remove("Pyro.NameServer", prefix=name[:4]),
+            lambda name=name: ns.remove("Pyro.NameServer", regex=name[:4]),
+            lambda name=name: ns.register(name, before[name][0], metadata={"evil"}),
         ):
             with pytest.raises(NamingError, match="belongs to a service that pyroctl manages"):
                 change()
@@ -74,6 +80,9 @@ def test_a_stranger_changes_no_name_of_a_service(deployment: Deployment, ns: Pro
         with pytest.raises(NamingError, match="nobody may change the name"):
             forbidden()
     assert ns.list(return_metadata=True) == before
+    if before[ES][1]:
+        with pytest.raises(NamingError):
+            ns.register(ES, before[ES][0])
     ns.register(ES, before[ES][0], metadata=before[ES][1])
     ns.register("mine.a", EVIL)
     ns.register("mine.b", EVIL)
@@ -106,6 +115,33 @@ def test_services_change_their_names_when_they_run_and_restart(
     eventually(lambda: ns.list().get("stage.z", old["stage.z"]) != old["stage.z"])
     deployment.run("restart", "es")
     assert ns.list()[ES] == deployment.service("es")["uri"]
+
+
+def test_nobody_takes_a_name_while_the_name_server_restarts(
+    deployment: Deployment, ns: Proxy
+) -> None:
+    """Not even a stranger that tries without pause, and is the first client of the new process."""
+    before = ns.list()["stage"]
+    stopped = threading.Event()
+
+    def squat() -> int:
+        won = 0
+        while not stopped.is_set():
+            with contextlib.suppress(PyroError), Proxy(ns._pyroUri) as stranger:
+                stranger._pyroTimeout = 20
+                stranger.register("stage", EVIL)
+                won += 1
+        return won
+
+    with ThreadPoolExecutor(1) as squatters:
+        try:
+            squatter = squatters.submit(squat)
+            deployment.run("restart", "ns", "--yes")
+        finally:
+            stopped.set()
+        assert squatter.result() == 0
+    ns._pyroReconnect()
+    assert ns.list()["stage"] == before
 
 
 def test_without_an_answer_of_the_manager_a_name_stays(deployment: Deployment, ns: Proxy) -> None:

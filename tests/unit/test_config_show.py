@@ -50,9 +50,10 @@ def test_show_is_in_the_order_of_the_configuration(loaded):
         '[services."a.1"]\nkind = "nameserver"\n[manager]\nname = "n"\n'
     )
     rows = [(key, format_value(value)) for key, value, _ in show(result)]
-    assert rows[:6] == [
+    assert rows[:7] == [
         ("manager.name", '"n"'),
         ("manager.orphans", '"stop"'),
+        ("manager.strict", "false"),
         ("manager.allow", "[]"),
         ("services.b.kind", '"command"'),
         ("services.b.command", '["x", "y z"]'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ def guarded(*, ours: bool | None) -> tuple[NameGuard, Manager]:
     guard = NameGuard(["es"])
     manager = Manager(guard, ours=ours)
     guard.ask(manager)  # type: ignore[arg-type] # it has what is needed
+    guard.complete()
     return guard, manager
 
 
@@ -73,3 +75,30 @@ def test_nobody_vouches_without_a_manager(monkeypatch: pytest.MonkeyPatch, left:
     guard.answer(1, ours=True)
     with pytest.raises(NamingError):
         guard.check(["es"], None, SERVER)
+
+
+def test_no_name_changes_before_the_manager_has_told_whose_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name server that has just started knows no names of services; clients wait until it does.
+
+    If the manager never tells, each name may be a service's; if it is gone, none is.
+    """
+    guard = NameGuard()
+    manager = Manager(guard, ours=False)
+    guard.ask(manager)  # type: ignore[arg-type] # it has what is needed
+    with ThreadPoolExecutor(2) as clients:
+        stranger = clients.submit(guard.check, ["stage"], CLIENT, SERVER)
+        other = clients.submit(guard.check, ["other"], CLIENT, SERVER)
+        assert wait([stranger, other], timeout=0.05).done == set()
+        guard.protect(["stage"])
+        guard.complete()
+        with pytest.raises(NamingError, match="stage"):
+            stranger.result()
+        other.result()
+    monkeypatch.setattr(module, "ANSWER_TIMEOUT", 0.01)
+    guard.ask(manager)  # type: ignore[arg-type] # the same
+    with pytest.raises(NamingError):
+        guard.check(["other"], CLIENT, SERVER)
+    guard.leave()
+    guard.check(["other"], CLIENT, SERVER)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyroctl.config.check.convert import absolute, to_core, to_spec
+from pyroctl.config.check.exposure import exposed
 from pyroctl.config.check.models import ReplicatedTable
 from pyroctl.config.check.rules import check
 from pyroctl.config.check.schema_info import key_paths
@@ -63,6 +64,7 @@ def interpret(
         for name, table in validated.services.items():
             files.read(name, table)
         problems += untrusted_paths(specs, directory)
+        problems += exposed(specs) if validated.manager.strict else []
         tables = data.get("services")
         problems += check(tables if isinstance(tables, dict) else {}, specs, counts)
     problems = _not_caused_by(unexpanded, [*problems, *files.problems])

@@ -126,6 +126,7 @@ class ManagerTable(Table):
     """`[manager]`."""
 
     name: types.Name = "default"
+    strict: types.Truth = False
     allow: Annotated[list[AllowTable], Field(description="list of tables")] = []
     remote: Annotated[RemoteTable | None, Field(description="table")] = None
 
@@ -245,8 +246,8 @@ class ObjectTable(ReplicatedTable):
 
     @model_validator(mode="after")
     def _one_kind_of_tls(self) -> Self:
-        values = self.model_dump(include={"tls", "ssl_servercert"})
-        if values["tls"] != "off" and values["ssl_servercert"] is not None:
+        given = self.model_dump(include={"tls", "ssl_servercert"})
+        if given["tls"] != "off" and given["ssl_servercert"] is not None:
             raise refuse("expected tls or ssl_servercert, got both")
         return self
 

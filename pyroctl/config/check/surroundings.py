@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import sys
+import tomllib
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,7 @@ from pyroctl.core.names import NAME_SERVER_VARIABLES
 from pyroctl.core.spec import (
     CommandOptions,
     CommandReady,
+    EventServiceOptions,
     NameReady,
     NameServerOptions,
     ObjectOptions,
@@ -46,6 +48,43 @@ def missing(deployment: Deployment, environ: Mapping[str, str]) -> list[Problem]
         ),
         *_name_servers(deployment, environ),
     ]
+
+
+def client_names(services: Mapping[str, ServiceSpec]) -> dict[str, frozenset[str]]:
+    """Return the names by which event services know clients, of those that can be found out."""
+    found = {
+        name: _client_names(spec.options)
+        for name, spec in services.items()
+        if isinstance(spec.options, EventServiceOptions)
+    }
+    return {name: names for name, names in found.items() if names is not None}
+
+
+def _client_names(options: EventServiceOptions) -> frozenset[str] | None:
+    """Return the names in the files of secrets and keys; None if any name may be known."""
+    names: set[str] = set()
+    try:
+        if options.ident_file is not None:
+            with open(options.ident_file, encoding="utf-8") as file:
+                names.update(words[0] for words in map(str.split, file) if len(words) > 1)
+        if options.tls != "off":
+            clients = options.tls_clients or _clients_toml(options.tls_certificate)
+            if clients is None:
+                return None
+            with open(clients, "rb") as keys:
+                names.update(tomllib.load(keys)["clients"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return frozenset(names)
+
+
+def _clients_toml(certificate: str | None) -> str | None:
+    """Return the file with the keys of clients: beside a certificate, or where `certs` keeps it."""
+    if certificate is None:
+        return None
+    folder = os.path.dirname(certificate)
+    places = [os.path.join(folder, "clients.toml"), os.path.join(folder, "../../clients.toml")]
+    return next((place for place in places if os.path.exists(place)), None)
 
 
 def _name_servers(deployment: Deployment, environ: Mapping[str, str]) -> Iterator[Problem]:

@@ -40,7 +40,8 @@ class NameRegistry:
 
     Our own kinds register again on request; what else is lost is registered for its owner.
     `name_server_for` returns the unit that has the name of a service, `run` carries out work in
-    the background. Lives in the event loop's thread.
+    the background that a command may wait for, and `serve` what clients cause. Lives in the event
+    loop's thread.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class NameRegistry:
         units: Callable[[], Mapping[str, Unit]],
         name_server_for: Callable[[ServiceSpec], Unit | None],
         run: Callable[[Coroutine[None, None, None]], None],
+        serve: Callable[[Coroutine[None, None, None]], None],
     ) -> None:
         self._units = units
         self._name_server_for = name_server_for
         self._run = run
+        self._serve = serve
         self._owners = NameOwners(units)
-        self._callers = CallerCheck(units, run)
+        self._callers = CallerCheck(units, serve)
         self._tables: WeakKeyDictionary[Unit, NameTable] = WeakKeyDictionary()
         self._new: dict[Unit, int] = {}
         """The last reports of name servers with names whose owner nobody has looked for yet."""
@@ -176,7 +179,7 @@ class NameRegistry:
             self._new[unit] = report["number"]
             if not self._looking:
                 self._looking = True
-                self._run(self._look_up_new())
+                self._serve(self._look_up_new())
 
     # --- whose a name is -------------------------------------------------------------------------
 

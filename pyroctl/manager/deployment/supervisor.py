@@ -72,9 +72,13 @@ class Supervisor:
         self._certs = certs
         self._cleanup = CleanupClient(paths.cleanup_lock, helpers_only=fdstore is not None)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+        """What clients of name servers cause: they may never stop, so no command waits for it."""
         self._lent = lent_sockets(os.environ, os.getpid())
         detached = DetachedProcesses(paths.run, self._started)
-        self.names = NameRegistry(lambda: self.units, self._name_server_unit, self._run)
+        self.names = NameRegistry(
+            lambda: self.units, self._name_server_unit, self._run, self._serve
+        )
         self._parts = UnitParts(
             *(paths, self._launch_context, self._missing_need, self._changed),
             *(self._cleanup, detached, self.names, fdstore),
@@ -347,6 +351,14 @@ class Supervisor:
         )
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        _keep(work, self._tasks)
+
+    def _serve(self, work: Coroutine[None, None, None]) -> None:
+        _keep(work, self._serving)
+
+
+def _keep(work: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> None:
+    """Carry out work in the background, in a set of tasks until it is done."""
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

@@ -28,12 +28,13 @@ command = cli.group("config", "Show, check and change the configuration.")
 def check(app: App, *, no_env_checks: bool) -> Result:
     """Check the configuration, and report every error with its place and a suggestion.
 
-    Programs, modules, users, groups, files and directories that aren't on this machine are
-    warnings; the exit status is 0.
+    These are warnings, with which the exit status is 0: programs, modules, users, groups, files and
+    directories that aren't on this machine, services that anybody on the network can use, and rules
+    to which no client comes.
     """
     loaded = app.load()
     services = list(loaded.deployment.services)
-    warnings = [] if no_env_checks else loaded.missing(os.environ)
+    warnings = loaded.doubtful(None if no_env_checks else os.environ)
     for warning in warnings:
         app.output.progress(f"warning: {warning}")
         if warning.hint:
