@@ -28,6 +28,7 @@ watchdog = { every = 0.2 }
 [services.es]
 kind = "eventservice"
 needs = ["ns"]
+tls = "both"
 
 [services.thing]
 kind = "object"
@@ -76,6 +77,20 @@ try:
                 print(safe.answer())
 except Pyro5.errors.PyroError as error:
     print(type(error).__name__, error, error.__cause__)
+"""
+HELPERS = """
+from pyro_events import Publisher, Subscriber
+
+class Ear(Subscriber):
+    def event(self, event):
+        print(event.msg)
+        self.close()
+
+
+with Publisher(tls=True) as publisher, Ear(tls=True) as ear:
+    ear.subscribe("a")
+    publisher.publish("a", 1)
+    ear.listen()
 """
 
 
@@ -146,6 +161,11 @@ def test_all_services_register_over_tls(lab: Deployment) -> None:
         eventually(lambda name=name: lab.service(name)["uptime_s"] > now + 1)
         assert lab.service(name)["restarts"] == 0
     assert refusals(lab) == before
+
+
+def test_helpers_look_up_over_tls(lab: Deployment) -> None:
+    """In the environment of `pyroctl exec`, `tls=True` is enough to find everything."""
+    assert lab.run("exec", "--", sys.executable, "-c", HELPERS).stdout == "1\n"
 
 
 def test_a_plain_client_reads_why(lab: Deployment) -> None:
