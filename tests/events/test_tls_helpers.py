@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,8 +13,10 @@ from Pyro5.api import locate_ns
 from Pyro5.core import URI
 
 from pyro_events import Publisher, ReconnectingProxy, Tls
+from pyro_events._broker.rpc.turn_away import turn_away
 from pyro_events.errors import Refused, Unreachable
 from pyro_wire.tls import FIRST_BYTE
+from pyro_wire.tls_files import load_client
 from tests.events.client_fixtures import Recording, all_get_more
 from tests.events.held_service import Flood
 from tests.events.market_fixtures import MARKET, Market, Watched
@@ -182,3 +185,18 @@ def test_a_removed_client_is_called_no_more(
             publisher.publish("a", number)
         assert stays.wait(3) == [1, 2, 3]
         assert removed.messages() == [1]
+
+
+def test_without_descriptors_a_client_with_tls_gets_an_alert(tls_site: TlsSite) -> None:
+    """And not a message of Pyro, which would look as if there were no TLS."""
+    identity = load_client(tls_site.files("camera-2"))
+    session = identity.session("localhost")
+    session.handshake()
+    here, there = socket.socketpair()
+    with here:
+        here.sendall(session.pending())
+        turn_away(there, "no more descriptors")
+        with pytest.raises(ssl.SSLError) as raised:
+            session.handshake(here.recv(1 << 16))
+        assert here.recv(1) == b""
+    assert "has ended the TLS handshake: internal error" in identity.explain(raised.value)
