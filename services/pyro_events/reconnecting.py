@@ -24,6 +24,7 @@ from pyro_events._protocol.subjects import check_encodable
 from pyro_events._service_events import LifeCycle
 from pyro_events.errors import Closed, EventServiceError, OutcomeUnknown, Unreachable
 from pyro_events.ident import own_secret
+from pyro_events.tls import load
 from pyro_events.types import ProxyStatistics
 from pyro_wire.backoff import Backoff
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from pyro_events._service_events import ServiceEvent
+    from pyro_events.tls import Tls
     from pyro_events.types import ProxyNotice
 
 __all__ = ["LifeCycle", "ReconnectingProxy"]
@@ -58,6 +60,8 @@ class ReconnectingProxy(Closeable):
     of `pyro_events.identified`. With `broadcast` a name
     server that isn't at NS_HOST is searched in the network. With `events`, a `LifeCycle` or the
     URI of an event service, the manager's state events show when a service has gone or is back.
+    `tls` is as for a `Publisher`: the name server, the object and the event service of that URI are
+    reached over TLS, whatever Pyro5's settings say; without it, these decide.
 
     Methods and attributes of the object are used as with a Pyro5 proxy; `method` reaches those
     whose names are taken here. Any thread may call anything: every call in progress has its own
@@ -78,6 +82,7 @@ class ReconnectingProxy(Closeable):
         serializer: str | None = None,
         broadcast: bool = False,
         events: LifeCycle | str | None = None,
+        tls: Tls | str | bool | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = _CHANCE,
     ) -> None:
@@ -91,7 +96,7 @@ class ReconnectingProxy(Closeable):
             raise ValueError(f"serializer must be one of {', '.join(serializers)}: {serializer!r}")
         if ident is not None:
             own_secret(ident)
-        self._options = ProxyOptions(handshake, serializer, timeout, ident)
+        self._options = ProxyOptions(handshake, serializer, timeout, ident, load(tls))
         self._clock = clock
         self._chance = chance
         self._pool = Pool()
@@ -105,7 +110,7 @@ class ReconnectingProxy(Closeable):
         self._counts = dict.fromkeys(ProxyStatistics.__annotations__, 0)
         self._own_events: LifeCycle | None = None
         if isinstance(events, str):
-            events = self._own_events = LifeCycle(events, broadcast=broadcast)
+            events = self._own_events = LifeCycle(events, broadcast=broadcast, tls=tls)
         elif events is not None and not isinstance(events, LifeCycle):
             raise TypeError(f"events must be a URI or a LifeCycle, not {type(events).__name__}")
         self._events = events
@@ -276,7 +281,8 @@ class ReconnectingProxy(Closeable):
                 return made
 
     def _connect(self, deadline: float) -> PooledProxy:
-        waker, service = Waker(), names.Service(self._target, self._broadcast)
+        waker = Waker()
+        service = names.Service(self._target, self._broadcast, self._options.tls)
         try:
             with self._changed:
                 if self._closed:

@@ -1,4 +1,4 @@
-"""The certificate of a helper, with which it connects to an event service over TLS."""
+"""The certificate of a helper, with which it connects over TLS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Tls"]
 
 
 class Tls(NamedTuple):
-    """Files in PEM: a certificate, its key, and the CA that has issued that of the event service.
+    """Files in PEM: a certificate, its key, and the CA that has issued those of the services.
 
     The key must not be readable by others. The system's CAs are not trusted.
     """

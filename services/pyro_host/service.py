@@ -219,6 +219,10 @@ class HostService:
         """Answer a request of the manager."""
         if ask == "statistics":
             return self._statistics()
+        if ask == "reload":  # at once, and not with the next client
+            if self._daemon.tls is not None:
+                self._daemon.tls.reload()
+            return {}
         if ask == "register":
             where = parameters.get("ns")
             return self._register(str(where) if where else None)

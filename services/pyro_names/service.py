@@ -210,6 +210,7 @@ class NameService:
             "seen": lambda: self._seen(int(str(get("number")))),
             "caller": lambda: self._guard.answer(int(str(get("number"))), ours=bool(get("ours"))),
             "protect": lambda: self._guard.protect(cast("list[str]", get("names"))),
+            "reload": self._reload,
             "restore": lambda: self._restore(get("names")),
             "remove": lambda: self._remove(get("names"), get("before")),
             "ping": self._ping,
@@ -217,6 +218,12 @@ class NameService:
         if ask not in known:
             raise AskRefused(f"unknown request {ask!r}; ask for statistics")
         return known[ask]()
+
+    def _reload(self) -> dict[str, object]:
+        """Read the files of TLS again, at once and not with the next client."""
+        if self._daemon.tls is not None:
+            self._daemon.tls.reload()
+        return {}
 
     def _statistics(self) -> dict[str, object]:
         return {

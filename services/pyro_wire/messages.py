@@ -39,12 +39,17 @@ def encode_connect(object_id: str, handshake: object, serializer: int = framing.
 
 def decode_connect(frame: framing.Frame) -> Any:
     """Return the daemon's side of the handshake. Raises ConnectRefused or UnexpectedAnswer."""
+    return decode_welcome(frame).get("handshake")
+
+
+def decode_welcome(frame: framing.Frame) -> dict[str, Any]:
+    """Return the whole answer, with `meta` about the object; raises as `decode_connect`."""
     answer = _loads(frame)
     if frame.type == framing.CONNECTFAIL:
         raise ConnectRefused(str(answer))
     if frame.type != framing.CONNECTOK or not isinstance(answer, dict):
         raise UnexpectedAnswer("answered the handshake with something else")
-    return answer.get("handshake")
+    return answer
 
 
 def encode_call(

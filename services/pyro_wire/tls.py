@@ -20,6 +20,8 @@ FIRST_BYTE: Final = b"\x16"
 """Of every TLS connection: a record with a handshake (RFC 8446, 5.1)."""
 NOT_HERE: Final = bytes.fromhex("15 0303 0002 02 0a")
 """A fatal alert, `unexpected_message`, for a peer that has begun TLS where there is none."""
+UNAVAILABLE: Final = bytes.fromhex("15 0303 0002 02 50")
+"""A fatal alert, `internal_error`, for a peer that has begun TLS and can't be served."""
 _RECORD: Final = 16 << 10
 
 

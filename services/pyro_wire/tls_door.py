@@ -8,12 +8,14 @@ speaks.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from pyro_wire.certificate import read_certificate
 from pyro_wire.tls import FIRST_BYTE
@@ -24,6 +26,9 @@ from pyro_wire.tls_reload import ReloadedIdentity
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pyro_wire.certificate import Certificate
+    from pyro_wire.tls_files import TlsIdentity
+
 _SUMMARY: Final = 1.0
 """Seconds between lines in the log."""
 
@@ -31,7 +36,7 @@ _log = logging.getLogger("pyro_wire")
 
 
 class TlsDoor:
-    """Begins TLS on new connections. Any thread may call it."""
+    """Begins TLS on new connections, and ends those of removed clients. Any thread may call it."""
 
     def __init__(
         self,
@@ -46,8 +51,10 @@ class TlsDoor:
         self._lock = threading.Lock()
         self._logged_at = -_SUMMARY
         self._unlogged = 0
+        self._seen = identity.latest
+        self._connected: WeakKeyDictionary[ssl.SSLSocket, Certificate] = WeakKeyDictionary()
         self.refused = 0
-        """Clients that were refused."""
+        """Clients that were refused, or removed while they were connected."""
 
     def open(self, connection: Any) -> str | None:
         """Begin TLS on a connection of Pyro5's, if the client does; its time-out applies.
@@ -61,7 +68,7 @@ class TlsDoor:
             if self._required and first:
                 return self._refuse(sock, "only clients with TLS are accepted here")
             return None
-        identity = self._identity.current()
+        identity = self.reload()
         tls = identity.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         connection.sock = tls
         try:
@@ -70,8 +77,26 @@ class TlsDoor:
             self._refuse(tls, identity.explain(error, peer_chain(tls)))
             raise
         der = tls.getpeercert(binary_form=True)
-        refusal = identity.refusal(read_certificate(der) if der else None)
+        peer = read_certificate(der) if der else None
+        if peer is not None:
+            with self._lock:
+                self._connected[tls] = peer
+        refusal = self._identity.latest.refusal(peer)  # not before `reload` can find the client
         return None if refusal is None else self._refuse(tls, refusal)
+
+    def reload(self) -> TlsIdentity:
+        """Read the files again if they were replaced, and disconnect clients that were removed."""
+        identity = self._identity.current()
+        with self._lock:
+            changed, self._seen = identity is not self._seen, identity
+            connected = list(self._connected.items()) if changed else []
+        for tls, peer in connected:
+            refusal = identity.refusal(peer)
+            if refusal is not None and tls.fileno() >= 0:
+                self._refuse(tls, refusal)
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(tls, socket.SHUT_RDWR)  # its thread notices
+        return identity
 
     def _refuse(self, sock: socket.socket, reason: str) -> str:
         with self._lock:

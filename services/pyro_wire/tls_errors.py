@@ -23,14 +23,15 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNKNOWN_CA: Final = frozenset({2, 18, 19, 20, 21})
 _WRONG_PURPOSE: Final = 26
 _WRONG_HOST: Final = frozenset({62, 64})
-_NOT_TLS: Final = f"{_OTHER} doesn't speak TLS"
+NOT_TLS: Final = f"{_OTHER} doesn't speak TLS"
+"""What `explain` returns in that case."""
 _NO_COMMON: Final = f"{_OTHER} speaks no version of TLS that is accepted here"
 _SENTENCES: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": f"{_OTHER} has sent no certificate",
-    "WRONG_VERSION_NUMBER": _NOT_TLS,
-    "HTTP_REQUEST": _NOT_TLS,
-    "UNKNOWN_PROTOCOL": _NOT_TLS,
-    "RECORD_LAYER_FAILURE": _NOT_TLS,
+    "WRONG_VERSION_NUMBER": NOT_TLS,
+    "HTTP_REQUEST": NOT_TLS,
+    "UNKNOWN_PROTOCOL": NOT_TLS,
+    "RECORD_LAYER_FAILURE": NOT_TLS,
     "UNSUPPORTED_PROTOCOL": _NO_COMMON,
     "NO_SHARED_CIPHER": _NO_COMMON,
     "VERSION_TOO_LOW": _NO_COMMON,
@@ -168,7 +169,7 @@ def _refused_there(alert: str, known: Known) -> str:
             hosts = _hosts(own) if own else ""
             why = f"it may want another host than {hosts}" if hosts else _words(alert)
         case "UNEXPECTED_MESSAGE":  # `tls.NOT_HERE`
-            return _NOT_TLS
+            return NOT_TLS
         case "PROTOCOL_VERSION" | "HANDSHAKE_FAILURE" | "INSUFFICIENT_SECURITY":
             return f"{_OTHER} accepts no version of TLS or no cipher that is used here"
         case _:

@@ -90,8 +90,8 @@ def test_anything_else_is_not_a_state(data: bytes) -> None:
 
 def test_another_format_is_refused_by_its_number() -> None:
     """This keeps an older program from misreading a newer format."""
-    with pytest.raises(UnreadableSnapshot, match="format 3, and this program knows 2"):
-        model.decode(msgpack.packb([3, {}]))
+    with pytest.raises(UnreadableSnapshot, match="format 4, and this program knows 3"):
+        model.decode(msgpack.packb([4, {}]))
 
 
 @pytest.mark.parametrize(

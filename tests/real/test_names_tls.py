@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
-import ssl
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from Pyro5.api import Proxy
 
+from pyro_events._client.tls_proxy import bind
 from pyro_wire.certificate import read_certificate
+from pyro_wire.tls_files import TlsFiles, load_client
 from tests.harness import Deployment, eventually
 from tests.tls import of_file
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
 CONFIG = """
@@ -28,12 +32,14 @@ watchdog = { every = 0.2 }
 [services.es]
 kind = "eventservice"
 needs = ["ns"]
+tls = "both"
 
 [services.thing]
 kind = "object"
 object = "shelf:Thing"
 pyro_name = "thing"
 needs = ["ns"]
+tls = "both"
 
 [services.safe]
 kind = "object"
@@ -41,6 +47,7 @@ object = "shelf:Thing"
 pyro_name = "safe"
 needs = ["ns"]
 tls = "required"
+servertype = "multiplex"
 watchdog = { every = 0.2 }
 
 [services.named]
@@ -77,6 +84,20 @@ try:
 except Pyro5.errors.PyroError as error:
     print(type(error).__name__, error, error.__cause__)
 """
+HELPERS = """
+from pyro_events import Publisher, Subscriber
+
+class Ear(Subscriber):
+    def event(self, event):
+        print(event.msg)
+        self.close()
+
+
+with Publisher(tls=True) as publisher, Ear(tls=True) as ear:
+    ear.subscribe("a")
+    publisher.publish("a", 1)
+    ear.listen()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +122,9 @@ def address(lab: Deployment) -> tuple[str, int]:
 def stock(lab: Deployment, name: str | None) -> str:
     """Return what a stock client prints, with the certificate of a name."""
     host, port = address(lab)
-    folder = str(lab.root / "certs" / "issued" / name) if name else ""
+    directory = folder(lab, name) if name else ""
     done = subprocess.run(
-        [sys.executable, "-c", STOCK, host, str(port), folder],
+        [sys.executable, "-c", STOCK, host, str(port), directory],
         env=lab.env,
         capture_output=True,
         text=True,
@@ -112,15 +133,40 @@ def stock(lab: Deployment, name: str | None) -> str:
     return done.stdout or done.stderr
 
 
+def folder(lab: Deployment, name: str) -> str:
+    return str(lab.root / "certs" / "issued" / name)
+
+
+@contextlib.contextmanager
+def connected(lab: Deployment, directory: str, *names: str) -> Iterator[list[ssl.SSLSocket]]:
+    """Connect to these services."""
+    identity = load_client(TlsFiles.in_directory(directory))
+    proxies = [Proxy(lab.service(name)["uri"]) for name in names]
+    for proxy in proxies:
+        bind(proxy, proxy._pyroUri, identity, 20)
+    yield [proxy._pyroConnection.sock for proxy in proxies]
+    for proxy in proxies:
+        proxy._pyroRelease()
+
+
+def end(sock: ssl.SSLSocket, seconds: float = 0.2) -> bool:
+    """Return whether the other side has ended the connection."""
+    sock.settimeout(seconds)
+    try:
+        return sock.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
 def refusals(lab: Deployment) -> int:
     return lab.run("logs", "ns").stdout.count("refused")
 
 
 def shown(lab: Deployment) -> bytes:
     """Return the certificate that the name server shows to a client."""
-    folder = lab.root / "certs" / "issued" / "tablet"
-    context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    context = load_client(TlsFiles.in_directory(folder(lab, "tablet"))).context
     with (
         socket.create_connection(address(lab)) as sock,
         context.wrap_socket(sock, server_hostname="localhost") as tls,
@@ -148,6 +194,11 @@ def test_all_services_register_over_tls(lab: Deployment) -> None:
     assert refusals(lab) == before
 
 
+def test_helpers_look_up_over_tls(lab: Deployment) -> None:
+    """In the environment of `pyroctl exec`, `tls=True` is enough to find everything."""
+    assert lab.run("exec", "--", sys.executable, "-c", HELPERS).stdout == "1\n"
+
+
 def test_a_plain_client_reads_why(lab: Deployment) -> None:
     """It gets an answer in Pyro's protocol; one of another sort is refused without harm."""
     assert "only clients with TLS are accepted here" in stock(lab, None)
@@ -168,7 +219,14 @@ def test_a_removed_client_and_a_renewed_certificate(lab: Deployment) -> None:
     kept = lab.root / "phone"
     (lab.root / "certs" / "issued" / "phone").rename(kept)
     assert stock(lab, str(kept)) == NAMES
-    lab.run("certs", "remove", "phone")
+    with (
+        connected(lab, str(kept), "ns", "safe") as removed,
+        connected(lab, folder(lab, "tablet"), "ns", "safe") as stays,
+    ):
+        lab.run("certs", "remove", "phone")
+        stock(lab, "tablet")  # the next client
+        assert [end(sock) for sock in removed] == [True, True]
+        assert [end(sock) for sock in stays] == [False, False]
     assert "the certificate (phone) was removed on" in stock(lab, str(kept))
     before = shown(lab)
     lab.run("certs", "renew", "localhost")
@@ -177,6 +235,16 @@ def test_a_removed_client_and_a_renewed_certificate(lab: Deployment) -> None:
     assert before != after
     assert read_certificate(after) == of_file(Path(file))
     assert lab.service("ns")["pid"] == pid
+
+
+def test_a_reload_disconnects_a_removed_client(lab: Deployment) -> None:
+    """At once, by an object that no other client uses."""
+    lab.run("certs", "client", "radio")
+    with connected(lab, folder(lab, "radio"), "thing") as removed:
+        lab.run("certs", "remove", "radio")
+        assert [end(sock) for sock in removed] == [False]
+        lab.run("reload")
+        assert [end(sock, 20) for sock in removed] == [True]
 
 
 def test_plain_and_tls_at_the_same_port(lab: Deployment) -> None:

@@ -1,7 +1,8 @@
-"""`pyroctl env`: print the environment in which programs find this deployment's name server."""
+"""`pyroctl env`: print the environment in which programs find a deployment's services."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from pyroctl.cli.arguments import ServiceName
 from pyroctl.cli.output import Result
 from pyroctl.core.plan import closure
 from pyroctl.errors import PyroctlError, UnknownService
+from pyroctl.paths import certs_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +31,7 @@ def command(app: App, service: str | None) -> Result:
     """Print the variables by which Pyro5 finds this deployment's name server.
 
     They are lines for a shell. With several name servers, SERVICE is one of them or a service that
-    needs it.
+    needs it. PYROCTL_CERTS is added if there are certificates.
     """
     found = environment(app, service)
     for name, value in found.items():
@@ -59,7 +61,9 @@ def environment(app: App, service: str | None) -> dict[str, str]:
             service=server["name"],
         )
     host, _, port = server["uri"].rpartition("@")[2].rpartition(":")
-    return {"PYRO_NS_HOST": host.strip("[]"), "PYRO_NS_PORT": port}
+    found = {"PYRO_NS_HOST": host.strip("[]"), "PYRO_NS_PORT": port}
+    certs = certs_directory(app.root, os.environ)
+    return found | {"PYROCTL_CERTS": certs} if os.path.isdir(certs) else found
 
 
 def _name_server(rows: Mapping[str, Any], service: str | None) -> Mapping[str, Any] | None:

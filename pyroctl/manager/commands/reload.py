@@ -109,8 +109,7 @@ def _entry(change: KeyChange) -> dict[str, Any]:
 
 
 async def certificates(supervisor: Supervisor) -> None:
-    """Ask the event services to read their certificates, and the clients let in, again."""
-    for unit in supervisor.units.values():
-        options = unit.spec.options
-        if isinstance(options, EventServiceOptions) and options.tls != "off":
-            await unit.ask_or(None, "reload")
+    """Ask services with TLS to read their certificates, and the clients let in, again."""
+    units = supervisor.units.values()
+    secure = [unit for unit in units if getattr(unit.spec.options, "tls", "off") != "off"]
+    await asyncio.gather(*(unit.ask_or(None, "reload") for unit in secure))

@@ -36,6 +36,7 @@ from pyro_events._protocol.subjects import check_patterns
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pyro_events._broker.delivery.callback.connection import CallbackTls
     from pyro_events._broker.delivery.publication import PendingResult
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.net.dialer import Resolver
@@ -102,6 +103,7 @@ class Broker(Snapshotted):
         rejections: RejectionCounters,
         lost: list[LostSubscriber],
         more_slots: int = 0,
+        tls: CallbackTls | None = None,
     ) -> None:
         self.loop = loop
         self.settings = settings
@@ -120,7 +122,7 @@ class Broker(Snapshotted):
             loop, owners, FailureLimit(loop.clock, settings.callback_failures), settings, defaults,
             identity, self.counter_file, self.router,
             drop=self.drop, record=self.record, flush_if_idle=self._flush_if_idle,
-            shared_room=SharedRoom(settings.max_queued_bytes),
+            shared_room=SharedRoom(settings.max_queued_bytes), tls=tls,
         )  # fmt: skip
         self.access = Access(cast("tuple[Rule, ...]", settings.allow), self.router)
         self.compiler = PatternCompiler(loop, self.router.compiled)

@@ -61,7 +61,7 @@ class CallbackGuard:
         self._open: set[PendingResult] = set()
         """Calls whose host is being looked up."""
 
-    def admit(self, caller: Caller, uri: URI, key: str | None, use: Use) -> object:
+    def admit(self, caller: Caller, uri: URI, use: Use) -> object:
         """Call `use` with the object at that address, which the client wants to have called.
 
         Returns what that returns, or a PendingResult that finishes with it if the host is a name.
@@ -69,17 +69,17 @@ class CallbackGuard:
         """
         self._failures.check(caller.principal)
         if uri.sockname is not None:
-            return use(Callee(str(uri), uri.sockname, _check_path(caller, uri.sockname), key))
+            return use(Callee(str(uri), uri.sockname, _check_path(caller, uri.sockname)))
         address = numeric(uri.host)
         if address is not None:
-            return use(self._callee(caller, uri, key, [address]))
+            return use(self._callee(caller, uri, [address]))
         pending = PendingResult()
         self._open.add(pending)
 
         def resolved(found: Sequence[str] | OSError) -> None:
             if pending in self._open:
                 self._open.remove(pending)
-                _settle(pending, lambda: use(self._callee(caller, uri, key, found)))
+                _settle(pending, lambda: use(self._callee(caller, uri, found)))
 
         self._resolver.resolve(uri.host, resolved)
         return pending
@@ -90,21 +90,19 @@ class CallbackGuard:
         for pending in waiting:
             pending.fail(PyroError("the event service is being replaced: call again"))
 
-    def _callee(
-        self, caller: Caller, uri: URI, key: str | None, found: Sequence[str] | OSError
-    ) -> Callee:
+    def _callee(self, caller: Caller, uri: URI, found: Sequence[str] | OSError) -> Callee:
         """Return the object at the first address that may be called; raises LimitReached."""
         if isinstance(found, OSError):
             raise _refused(f"the host of {uri} is unknown here: {found.strerror or found}")
         local = caller.peer is None or caller.user is not None or is_own(caller.peer)
         for address in found:
             if any(ip_address(address.partition("%")[0]) in each for each in self._allowed):
-                return Callee(str(uri), address, None, key)
+                return Callee(str(uri), address, None)
             if local and is_own(address):
                 user = self._check_user(caller, uri, address)
-                return Callee(str(uri), address, user, key)
+                return Callee(str(uri), address, user)
             if not local and address == caller.peer:
-                return Callee(str(uri), address, None, key)
+                return Callee(str(uri), address, None)
         raise _refused(
             f"subscriber {uri} is at {found[0]}, and not at the address that it subscribes from, "
             f"{caller.peer or 'a Unix socket'}"

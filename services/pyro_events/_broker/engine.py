@@ -160,7 +160,7 @@ class Engine(Snapshotted):
         self.broker = Broker(
             self.loop, self._settings, identity, self._version, self._store,
             owners=self._owners, resolver=self._resolver, rejections=self._rejections,
-            lost=lost, more_slots=more_slots,
+            lost=lost, more_slots=more_slots, tls=self._door.tls,
         )  # fmt: skip
         self._objects = remote_objects(self.broker, self.statistics)
 
@@ -372,10 +372,12 @@ class Engine(Snapshotted):
         )
 
     def end_tls(self) -> None:
-        """Disconnect the clients with TLS, whose keys can't be handed over; they come again."""
+        """End what has TLS, whose keys can't be handed over; it is begun again."""
         for session in list(self._sessions):
             if isinstance(session.connection, TlsConnection):
                 session.connection.close("handed over to another process")
+        if self._door.tls is not None:
+            self._door.tls.end_calls()
         self.loop.run_pending()  # connections report their end
 
     def _session(self, peer: str | None) -> Session:

@@ -2,7 +2,8 @@
 
 Name servers are searched in the same order as by `Pyro5.core.locate_ns`, by broadcast only when
 asked to. Nothing here can hang: each step has a deadline, and ends at once when the helper is
-closed.
+closed. A helper with TLS looks up over TLS; if the name server has none, it asks without, since
+the object at the address that it gets still has to have a certificate for its host.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from Pyro5 import config
 from Pyro5.core import URI
 from Pyro5.errors import NamingError, PyroError
 
-from pyro_events._client.connection import Connection
+from pyro_events._client.connection import ConnectionLost
+from pyro_events._client.tls_connection import NoTls, open_connection
 from pyro_events._client.waker import Stopped
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.subjects import check_encodable
@@ -44,7 +46,7 @@ class Service(NamedTuple):
     broadcast: bool
     """Whether a name server may be found by broadcast."""
     tls: TlsIdentity | None = None
-    """Our certificate, and the CA of the event service's."""
+    """Our certificate, and the CA of the others'."""
 
 
 def service(
@@ -86,20 +88,28 @@ def resolve(service: Service, waker: Waker, clock: Callable[[], float], deadline
     if uri.protocol == "PYRO":
         return uri
     try:
-        return _ask(name_server_uri(uri.location), uri.object, waker, clock, deadline)
+        return _ask(service, name_server_uri(uri.location), waker, clock, deadline)
     except Unreachable as error:
         if uri.location:
             raise
         elsewhere = _broadcast(waker) if service.broadcast else None
         if elsewhere is None:
             raise Unreachable(f"no name server found: {error}") from None
-    return _ask(elsewhere, uri.object, waker, clock, deadline)
+    return _ask(service, elsewhere, waker, clock, deadline)
 
 
-def _ask(server: URI, name: str, waker: Waker, clock: Callable[[], float], deadline: float) -> URI:
-    connection = Connection.open(server, waker, clock, deadline)
+def _ask(
+    service: Service, server: URI, waker: Waker, clock: Callable[[], float], deadline: float
+) -> URI:
+    name, tls = service.uri.object, service.tls
+    connection = open_connection(tls, server, waker, clock, deadline)
     try:
-        connection.handshake(server.object, "hello", framing.SERPENT, deadline)
+        try:
+            connection.handshake(server.object, "hello", framing.SERPENT, deadline)
+        except (NoTls, ConnectionLost):
+            if tls is None:
+                raise
+            return _ask(service._replace(tls=None), server, waker, clock, deadline)
         connection.write(encode_call(server.object, "lookup", [name], {}))
         return URI(decode_result(connection.next_frame(deadline)))
     except NamingError:

@@ -18,6 +18,7 @@ from Pyro5.errors import CommunicationError
 
 from pyro_events._client.connection import ConnectionLost
 from pyro_events._client.process import process
+from pyro_events._client.tls_proxy import bind
 from pyro_events.ident import identified
 
 if TYPE_CHECKING:
@@ -25,17 +26,23 @@ if TYPE_CHECKING:
 
     from Pyro5.core import URI
 
+    from pyro_wire.tls_files import TlsIdentity
+
 MAX_IDLE = 4
 """Unused connections that are kept; a stock daemon has a thread for each."""
 
 
 class ProxyOptions(NamedTuple):
-    """How to connect: what to present, in which serializer, and how long an answer may take."""
+    """How to connect: what to present, in which serializer, and how long an answer may take.
+
+    Without `tls`, Pyro5's settings decide about TLS.
+    """
 
     handshake: Any
     serializer: str | None
     timeout: float | None
     ident: str | None = None
+    tls: TlsIdentity | None = None
 
 
 class PooledProxy:
@@ -54,10 +61,13 @@ class PooledProxy:
             proxy._pyroHandshake = options.handshake
         if options.ident is not None:
             identified(proxy, ident=options.ident)
-        default_timeout = proxy._pyroTimeout
+        default_timeout = proxy._pyroTimeout or None  # 0 would make the socket non-blocking
         proxy._pyroTimeout = max(seconds, 0.001)
         try:
-            proxy._pyroBind()
+            if options.tls is None or uri.sockname:
+                proxy._pyroBind()
+            else:
+                bind(proxy, uri, options.tls, proxy._pyroTimeout)
         except BaseException:
             proxy._pyroRelease()
             raise
@@ -92,11 +102,22 @@ class PooledProxy:
     def claim(self) -> bool:
         """Claim it for the calling thread; False if it has broken: its end, or data, arrived."""
         self._proxy._pyroClaimOwnership()
-        if isinstance(self._sock, ssl.SSLSocket):  # tickets may come at any time
-            return True
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
-        return not poll.poll(0)
+        return not poll.poll(0) or self._only_tickets()
+
+    def _only_tickets(self) -> bool:
+        """Return whether what has arrived is TLS's own; stock daemons send tickets at any time."""
+        seconds = self._sock.gettimeout()
+        try:
+            self._sock.settimeout(0)
+            self._sock.recv(1)
+        except ssl.SSLWantReadError:
+            self._sock.settimeout(seconds)
+            return True
+        except OSError:
+            pass
+        return False
 
     def shut_down(self) -> None:
         """End the connection for the thread that waits on it. Any thread may call this."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyro_events._client.connection import Connection, ConnectionLost
 from pyro_events.errors import EventServiceError, Refused
+from pyro_wire.tls_errors import NOT_TLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from pyro_events._client.waker import Waker
     from pyro_wire.tls_files import TlsIdentity
+
+
+class NoTls(Refused):
+    """The other side doesn't speak TLS."""
 
 
 def open_connection(
@@ -92,4 +97,5 @@ class TlsConnection(Connection):
         reason = self._identity.explain(error, self._session.chain, self._host)
         if self._known or isinstance(error, ssl.SSLEOFError):
             return ConnectionLost(f"TLS failed: {reason}")
-        return Refused(f"no TLS connection: {reason}")
+        kind = NoTls if reason == NOT_TLS else Refused
+        return kind(f"no TLS connection: {reason}")

@@ -11,6 +11,7 @@ from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyro_events._broker.delivery.callback.connection import CallbackTls
     from pyro_events._broker.delivery.callback.failure_limit import FailureLimit
     from pyro_events._broker.delivery.mailbox import SharedRoom
     from pyro_events._broker.delivery.options import SubscriberOptions
@@ -60,7 +61,7 @@ class DeliveryContext(Snapshotted, Generic[S]):
     )
     TRANSIENT: ClassVar = (
         "loop", "owners", "settings", "defaults", "identity", "encoder", "drop", "record",
-        "flush_if_idle",
+        "flush_if_idle", "tls",
         "failures",  # a matter of a minute
         "counter_file",  # the broker carries it
         "shared_room",  # every mailbox enters what it holds
@@ -86,6 +87,8 @@ class DeliveryContext(Snapshotted, Generic[S]):
     """Called when a publication is in the queues; may send at once."""
     shared_room: SharedRoom
     """What all mailboxes together may hold."""
+    tls: CallbackTls | None = None
+    """How helpers are called over TLS, if it is on."""
     encoder: Encoder = field(default_factory=Encoder)
     counters: Counters = field(default_factory=Counters)
     notifiers: set[Any] = field(default_factory=set)

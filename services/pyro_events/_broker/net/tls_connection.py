@@ -26,13 +26,22 @@ _UNSENT: Final = 1 << 20
 class TlsOwner(ConnectionOwner, Protocol):
     """What a TLS connection works for."""
 
-    origin: str
+    @property
+    def origin(self) -> str:
+        """The address, which takes turns with others."""
 
     def on_secured(self, peer: Certificate) -> None:
         """Note whose certificate OpenSSL has accepted."""
 
     def on_insecure(self, reason: str) -> None:
         """Note that there was no TLS connection; it will be closed."""
+
+
+class CalledOwner(TlsOwner, Protocol):
+    """What a TLS connection works for whose peer we have called."""
+
+    def end_tls(self) -> None:
+        """End the connection, and make another one."""
 
 
 class TlsConnection(ServerConnection):

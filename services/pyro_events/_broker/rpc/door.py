@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from pyro_events._broker.errors import TlsUnusable
 from pyro_events._broker.net.tls_connection import TlsConnection
@@ -16,6 +17,7 @@ from pyro_wire.tls_files import TlsFiles
 from pyro_wire.tls_reload import ReloadedIdentity
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterable
 
     from Pyro5.core import URI
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
     from pyro_events._broker.net.handshakes import Handshakes
     from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.net.socket_owner import SocketOwners
+    from pyro_events._broker.net.tls_connection import CalledOwner
     from pyro_events._broker.rejections import RefusalLog, RejectionCounters
     from pyro_events._broker.rpc.session import Session
     from pyro_events._broker.settings import Settings
     from pyro_events.types import TlsStatistics
+    from pyro_wire.certificate import Certificate
     from pyro_wire.tls_files import TlsIdentity
 
 
@@ -54,6 +58,7 @@ class TlsDoor:
         self._settings = settings
         self._changed = changed
         self._seen = identity.latest
+        self._called: WeakSet[CalledOwner] = WeakSet()
 
     @property
     def required(self) -> bool:
@@ -69,6 +74,7 @@ class TlsDoor:
         if identity is not self._seen:
             self._seen = identity
             self._loop.call_soon(self._changed)
+            self._loop.call_soon(self.end_calls)
         return identity
 
     def reload(self) -> None:
@@ -94,6 +100,31 @@ class TlsDoor:
             handshakes=self.handshakes,
             received=received,
         )
+
+    def call_back(self, sock: socket.socket, max_size: int, owner: CalledOwner) -> TlsConnection:
+        """Begin TLS with the daemon of a helper, which is the client in the TLS handshake.
+
+        So it checks our host, and we its name, as when it has connected to us.
+        """
+        self._called.add(owner)
+        return TlsConnection(
+            self._loop,
+            sock,
+            max_size,
+            owner,
+            identity=self.identity.current,
+            handshakes=self.handshakes,
+            received=b"",
+        )
+
+    def end_calls(self) -> None:
+        """Begin TLS again with all whom we have called."""
+        for each in list(self._called):
+            each.end_tls()
+
+    def refusal(self, peer: Certificate) -> str | None:
+        """Return why a certificate that OpenSSL has accepted isn't let in, if it isn't."""
+        return self.latest().refusal(peer)
 
     def statistics(self, sessions: Iterable[Session]) -> TlsStatistics:
         """Return what `statistics` tells about TLS."""
@@ -158,7 +189,7 @@ class Door:
         if tls is None or session.peer is None:
             return
         if session.certificate is not None:
-            refusal = tls.latest().refusal(session.certificate)
+            refusal = tls.refusal(session.certificate)
             if refusal is not None:
                 raise LimitReached("tls", refusal)
             tls.done += 1
@@ -168,13 +199,13 @@ class Door:
             )
 
     def check_callback(self, uri: URI) -> None:
-        """Raise LimitReached if TLS is required, as calls to an object of a client have none."""
+        """Raise LimitReached for an object that would be called without TLS, if it is required."""
         required = self.tls is not None and self.tls.required
         if required and uri.sockname is None and not is_loopback(uri.host):
             raise LimitReached(
                 "tls",
                 f"this event service speaks TLS only, and it would call {uri} without: "
-                "subscribe with a helper and its stream",
+                "subscribe with a helper",
             )
 
     def removed(self, sessions: Iterable[Session]) -> list[tuple[Session, str]]:

@@ -98,13 +98,15 @@ class EventServiceObject:
         self, session: Session, subjects: object, subscriber: object, **options: Any
     ) -> object:
         """Call the subscriber's `event` for events about these subjects."""
-        uri, key, wanted = _callback_of(session, subscriber, options)
+        uri, own, wanted = _callback_of(session, subscriber, options)
         texts = check_subjects(subjects)
         self._access.check_right(session.principal, "callback")
         self._access.check_hearing(session.principal, texts)
         self._check_room(session, self._callback(session, uri), texts)
         return self._broker.guard.admit(
-            session, uri, key, lambda callee: self._subscribe(session, callee, wanted, texts)
+            session,
+            uri,
+            lambda callee: self._subscribe(session, own(callee), wanted, texts),
         )
 
     def subscribeMatch(  # noqa: N802 - the original's name
@@ -112,16 +114,17 @@ class EventServiceObject:
     ) -> object:
         """Call the subscriber's `event` for events whose subject matches one of the patterns."""
         texts = check_pattern_texts(patterns)
-        uri, key, wanted = _callback_of(session, subscriber, options)
+        uri, own, wanted = _callback_of(session, subscriber, options)
         self._access.check_right(session.principal, "callback")
         self._check_room(session, self._callback(session, uri), patterns=texts)
 
-        def compile_for(callee: Callee) -> object:
+        def compile_for(found: Callee) -> object:
+            callee = own(found)
             return self._compile(
                 texts, lambda compiled: self._subscribe(session, callee, wanted, patterns=compiled)
             )
 
-        return self._broker.guard.admit(session, uri, key, compile_for)
+        return self._broker.guard.admit(session, uri, compile_for)
 
     def unsubscribe(self, session: Session, subjects: object, subscriber: object) -> None:
         """Remove subjects, and patterns of the same texts, from the subscriber."""
@@ -347,14 +350,19 @@ class DaemonObject:
 
 def _callback_of(
     session: Session, subscriber: object, options: dict[str, Any]
-) -> tuple[URI, str | None, SubscriberOptions]:
-    key = options.pop("key", None)
+) -> tuple[URI, Callable[[Callee], Callee], SubscriberOptions]:
+    """Return the object's address, what adds a helper's own to where it is called, and options."""
+    key, secure = options.pop("key", None), options.pop("tls", False)
     if key is not None:
         check_id("key", key)
+    if secure and session.certificate is None:
+        raise ValueError("tls: only a client with a certificate is called over TLS")
+    certificate = session.principal.name if secure else None
     uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
     check_event_method(subscriber)
-    session.check_callback(uri)
-    return uri, key, wanted
+    if certificate is None:
+        session.check_callback(uri)
+    return uri, lambda callee: callee._replace(key=key, certificate=certificate), wanted
 
 
 def _owned(session: Session, known: S | None, what: str) -> S | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pyro_events._protocol.event import Item
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Grows whenever an older process could misunderstand what a newer one writes."""
 
 Kind = Literal["stream", "callback"]
@@ -38,8 +38,10 @@ class Callee(NamedTuple):
     otherwise."""
     user: int | None
     """The user whose daemon it has to be; None if any will do."""
-    key: str | None
+    key: str | None = None
     """What a helper's daemon wants to hear."""
+    certificate: str | None = None
+    """The name in the certificate that a helper's daemon must have; None: without TLS."""
 
 
 class PublisherNumber(NamedTuple):

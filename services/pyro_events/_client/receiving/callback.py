@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from hmac import compare_digest
 from secrets import token_hex
@@ -10,15 +11,18 @@ from uuid import uuid4
 
 import Pyro5.server
 from Pyro5.callcontext import current_context
+from Pyro5.core import URI
 
 from pyro_events._client.connection import ConnectionLost
 from pyro_events._client.process import check_threads, process
 from pyro_events._client.receiving.backlog import Backlog, ReceivedCall
 from pyro_events._client.receiving.inbox import Notice
 from pyro_events._client.receiving.subscription import Subscription
+from pyro_events._client.tls_connection import TlsConnection
 from pyro_events._client.waker import Stopped
 from pyro_events._protocol.numbering import ANNOTATION, Numbers
 from pyro_events.errors import EventServiceError, Refused
+from pyro_wire.tls_errors import peer_chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +35,14 @@ if TYPE_CHECKING:
     from pyro_events._client.receiving.subscription import Call
     from pyro_events._protocol.event import Event, Undecodable
     from pyro_wire.framing import Frame
+    from pyro_wire.tls_files import TlsIdentity
 
 
 _KEY_BYTES: Final = 16
+_TLS_TIMEOUT: Final = 5.0
+"""Seconds for the event service to begin TLS."""
+
+_log = logging.getLogger("pyro_events")
 
 
 class Callback(Subscription):
@@ -56,7 +65,7 @@ class Callback(Subscription):
         self._requested: set[str] = set()
         """Texts that the event service may have heard of and not have forgotten."""
         key = token_hex(_KEY_BYTES)
-        self._daemon = _Daemon(key, **daemon)
+        self._daemon = _Daemon(key, service.tls, **daemon)
         self._target = CallbackTarget(self, self._backlog)
         self._name = str(options.pop("name", None) or "subscriber").replace(" ", "_")
         self._options = {**options, "key": key}
@@ -108,6 +117,9 @@ class Callback(Subscription):
         # Taken before we subscribe: the next one may come at once, and would be overlooked.
         self._was_dismissed = self._take_dismissal() or self._was_dismissed
         before = self._incarnation
+        secure = isinstance(connection, TlsConnection)
+        self._daemon.service_host = URI(welcome.uri).host if secure else None
+        self._options["tls"] = secure
         restarted = before is not None and before != welcome.incarnation
         try:
             if restarted and self._request(
@@ -174,10 +186,33 @@ class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
     It knows numbers of events, and its sockets are closed in forked children.
     """
 
-    def __init__(self, key: str, **options: Any) -> None:
+    def __init__(self, key: str, tls: TlsIdentity | None, **options: Any) -> None:
         super().__init__(**options, interface=DaemonInterface)
         self._key = key
+        self._tls = tls
+        self.service_host: str | None = None
+        """The host that must be in the event service's certificate; None: calls have no TLS."""
         process.add_socket(self.transportServer.sock)
+
+    def _handshake(self, conn: Any, denied_reason: str | None = None) -> bool:
+        """Begin TLS, as the client in its handshake: so we check who calls, as when we connect."""
+        if self._tls is not None and self.service_host is not None:
+            before = conn.gettimeout()
+            conn.settimeout(_TLS_TIMEOUT)
+            context, host = self._tls.context, self.service_host
+            tls = context.wrap_socket(
+                conn.sock, server_hostname=host, do_handshake_on_connect=False
+            )
+            conn.sock = tls
+            try:
+                tls.do_handshake()
+            except OSError as error:
+                reason = self._tls.explain(error, peer_chain(tls), host)
+                _log.warning("a call was refused: %s", reason)
+                return False
+            conn.settimeout(before)
+        accepted: bool = super()._handshake(conn, denied_reason)
+        return accepted
 
     def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: N802 - Pyro5's name
         """Accept who knows the key; raises PermissionError."""

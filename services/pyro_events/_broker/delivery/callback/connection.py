@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from Pyro5.core import URI
 
 from pyro_events._broker.delivery.callback import messages
-from pyro_events._broker.net.connection import ServerConnection
+from pyro_events._broker.net.connection import ServerConnection, configure
 from pyro_events._broker.net.dialer import Dial
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted, plain
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyro_events._broker.delivery.context import DeliveryContext
+    from pyro_events._broker.net.tls_connection import CalledOwner, TlsConnection
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import Callee
     from pyro_events._broker.snapshot.transfer import SnapshotReader
+    from pyro_wire.certificate import Certificate
 
 _MAX_GREETING = 1 << 20
 _MAX_REPLY = 16 << 20
@@ -48,6 +50,16 @@ class DaemonOwner(Protocol):
 
     def on_ended(self, reason: str) -> None:
         """React to the last failed attempt, or to the end of the connection after `finish`."""
+
+
+class CallbackTls(Protocol):
+    """How the daemon of a helper is called over TLS."""
+
+    def call_back(self, sock: socket.socket, max_size: int, owner: CalledOwner) -> TlsConnection:
+        """Begin TLS on a connection."""
+
+    def refusal(self, peer: Certificate) -> str | None:
+        """Return why a certificate is not let in, if it isn't."""
 
 
 class DaemonConnection(Snapshotted):
@@ -90,6 +102,11 @@ class DaemonConnection(Snapshotted):
         return str(self.uri)
 
     @property
+    def origin(self) -> str:
+        """The address, as of other peers with TLS."""
+        return self.callee.address
+
+    @property
     def aware(self) -> bool:
         """Whether the object has an exposed `es_notice` method."""
         return "es_notice" in self.methods
@@ -115,6 +132,12 @@ class DaemonConnection(Snapshotted):
         assert self.connection is not None
         self.deadline.clear()
         self.connection.finish(reason, patience)
+
+    def end_tls(self) -> None:
+        """Begin again if there is TLS, as its keys can't be handed over."""
+        if self.connection is not None and self.callee.certificate is not None:
+            self.hangs_up = True
+            self.connection.close("closed to begin TLS again")
 
     def close(self) -> None:
         """Close at once; the owner is not called any more."""
@@ -181,6 +204,23 @@ class DaemonConnection(Snapshotted):
             self.packed = not self.packed  # a daemon without msgpack hangs up without a word
         self._lost(reason)
 
+    def on_secured(self, peer: Certificate) -> None:
+        """Greet the daemon if it is the subscriber's own."""
+        assert self.connection is not None
+        assert self._context.tls is not None
+        refusal = self._context.tls.refusal(peer)
+        if peer.name != self.callee.certificate:
+            refusal = f"its certificate is that of {peer.name}, not of {self.callee.certificate}"
+        if refusal is not None:
+            self.connection.close(refusal)
+        else:
+            self._greet()
+
+    def on_insecure(self, reason: str) -> None:
+        """Try again: it is not the subscriber's end."""
+        assert self.connection is not None
+        self.connection.close(f"no TLS connection: {reason}")
+
     def _dialled(self, outcome: socket.socket | OSError) -> None:
         self._dial = None
         if isinstance(outcome, OSError):
@@ -190,7 +230,19 @@ class DaemonConnection(Snapshotted):
             outcome.close()
             self._lost("a process of another user listens there")
             return
-        self.connection = ServerConnection(self._context.loop, outcome, _MAX_GREETING, self)
+        if self.callee.certificate is None:
+            self.connection = ServerConnection(self._context.loop, outcome, _MAX_GREETING, self)
+            self._greet()
+        elif self._context.tls is not None:
+            configure(outcome)
+            self.connection = self._context.tls.call_back(outcome, _MAX_GREETING, self)
+            self.expect_answer()
+        else:
+            outcome.close()
+            self._lost("it is called over TLS, which is off here")
+
+    def _greet(self) -> None:
+        assert self.connection is not None
         self.connection.send(
             messages.greeting(self.uri.object, self.callee.key, packed=self.packed)
         )

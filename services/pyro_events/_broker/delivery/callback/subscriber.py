@@ -179,7 +179,9 @@ class CallbackSubscriber(BrokerSubscriber):
 
     def move(self, callee: Callee) -> None:
         """Call it there from the next connection on; a key that isn't given again stays."""
-        self._daemon.callee = callee._replace(key=callee.key or self.callee.key)
+        if callee.key is None:
+            callee = callee._replace(key=self.callee.key, certificate=self.callee.certificate)
+        self._daemon.callee = callee
 
     def roster_entry(self) -> SubscriberSnapshot:
         """Return what the roster records."""
