@@ -21,6 +21,7 @@ from pyro_events._broker.net.dialer import Resolver
 from pyro_events._broker.net.handshakes import Handshakes
 from pyro_events._broker.net.listener import Listener, passed_listener
 from pyro_events._broker.net.loop import Loop
+from pyro_events._broker.net.loop_share import LoopShare
 from pyro_events._broker.net.socket_owner import SocketOwners
 from pyro_events._broker.net.tls_connection import TlsConnection
 from pyro_events._broker.recovery.roster_store import RosterStore, lost_with, recall
@@ -120,6 +121,7 @@ class Engine(Snapshotted):
             GuessDelays(self.loop.clock),
             self._rejections,
             RefusalLog(self.loop.call_later),
+            LoopShare(self.loop.clock, self.loop.call_later),
             TlsDoor(self.loop, settings, tls, self._handshakes, self._end_removed) if tls else None,
         )
         self._turned_away = RefusalLog(self.loop.call_later, logging.ERROR)
@@ -335,6 +337,7 @@ class Engine(Snapshotted):
             principal,
             connections=len(self._sessions),
             refusals=self._rejections.as_dict(),
+            slowed=self._door.share.slowed,
             uptime_s=time.monotonic() - self._started,
             tls=self._door.tls.statistics(self._sessions) if self._door.tls else None,
         )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.net.admission import Admission, GuessDelays
     from pyro_events._broker.net.handshakes import Handshakes
     from pyro_events._broker.net.loop import Loop
+    from pyro_events._broker.net.loop_share import LoopShare
     from pyro_events._broker.net.socket_owner import SocketOwners
     from pyro_events._broker.rejections import RefusalLog, RejectionCounters
     from pyro_events._broker.rpc.session import Session
@@ -94,6 +95,7 @@ class TlsDoor:
             handshakes=self.handshakes,
             received=received,
         )
+        session.connection.reader.admit = session.large.admit
 
     def statistics(self, sessions: Iterable[Session]) -> TlsStatistics:
         """Return what `statistics` tells about TLS."""
@@ -129,6 +131,7 @@ class Door:
     delays: GuessDelays
     rejections: RejectionCounters
     log: RefusalLog
+    share: LoopShare
     tls: TlsDoor | None = None
 
     def refuse(self, session: Session, error: Exception) -> None:
