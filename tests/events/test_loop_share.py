@@ -34,10 +34,9 @@ class Later:
 class Client:
     """Connections that send large requests, and note when they are decoded."""
 
-    def __init__(self, name: str = "uid:1000", cost: float = 0.0) -> None:
+    def __init__(self) -> None:
         self.later = Later()
         self.share = LoopShare(lambda: self.later.now, self.later.call)
-        self.name = name
         self.decoded: list[object] = []
 
     def send(self, connection: object, cost: float = 0.0, name: str = "uid:1000") -> bool:

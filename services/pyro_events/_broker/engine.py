@@ -115,15 +115,11 @@ class Engine(Snapshotted):
         self._identification = Identification(settings.ident)
         self._handshakes = Handshakes(self.loop)
         self._door = Door(
-            self._owners,
-            self._identification,
-            Admission(settings, self.loop.clock),
-            GuessDelays(self.loop.clock),
-            self._rejections,
-            RefusalLog(self.loop.call_later),
+            self._owners, self._identification, Admission(settings, self.loop.clock),
+            GuessDelays(self.loop.clock), self._rejections, RefusalLog(self.loop.call_later),
             LoopShare(self.loop.clock, self.loop.call_later),
             TlsDoor(self.loop, settings, tls, self._handshakes, self._end_removed) if tls else None,
-        )
+        )  # fmt: skip
         self._turned_away = RefusalLog(self.loop.call_later, logging.ERROR)
         self._listener = Listener(
             self.loop, sock, lambda sock, peer: self._session(peer).begin(sock), self._turn_away

@@ -135,23 +135,40 @@ class MatchBudget:
         return due
 
 
-class NewcomerBudgets:
-    """The time for slow matches of each client's new subscribers. `clock` returns seconds."""
+class MatchTime:
+    """The time for slow matches, of all patterns and of each client's newcomers.
+
+    `client` is that of a pattern that has new or charged subscribers only, else None.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._budgets: OrderedDict[Hashable, MatchBudget] = OrderedDict()
-
-    def of(self, client: Hashable) -> MatchBudget:
-        """Return the budget of a client."""
-        budget = self._budgets.get(client)
-        if budget is None:
-            budget = self._budgets[client] = MatchBudget(self._clock, NEW_BUDGET, NEW_REFILL)
-            if len(self._budgets) > REMEMBERED:
-                self._budgets.popitem(last=False)
-        return budget
+        self._common = MatchBudget(clock)
+        self._newcomers: OrderedDict[Hashable, MatchBudget] = OrderedDict()
 
     def refill(self) -> None:
-        """Add to each what has come since the last time."""
-        for client in [client for client, budget in self._budgets.items() if budget.refill()]:
-            del self._budgets[client]
+        """Add what has come since the last time."""
+        self._common.refill()
+        for client in [client for client, budget in self._newcomers.items() if budget.refill()]:
+            del self._newcomers[client]
+
+    def allows(self, slowest: float | None, client: Hashable | None) -> bool:
+        """Return whether a pattern may be tried; see `MatchBudget.allows`."""
+        if not self._common.allows(slowest):
+            return False
+        own = None if client is None else self._newcomers.get(client)
+        return own is None or own.allows(slowest)
+
+    def spend(
+        self, text: str, seconds: float, client: Hashable | None, *, cut_off: bool
+    ) -> dict[str, float]:
+        """Record a match; return the seconds to be charged for it, by pattern."""
+        due = self._common.spend(text, seconds, cut_off=cut_off)
+        if client is None:
+            return due
+        own = self._newcomers.get(client)
+        if own is None:
+            own = self._newcomers[client] = MatchBudget(self._clock, NEW_BUDGET, NEW_REFILL)
+            if len(self._newcomers) > REMEMBERED:
+                self._newcomers.popitem(last=False)
+        return own.spend(text, seconds, cut_off=cut_off)

@@ -16,8 +16,7 @@ from pyro_events._broker.match_budget import (
     OWNER_LIMIT,
     PATTERN_LIMIT,
     Charges,
-    MatchBudget,
-    NewcomerBudgets,
+    MatchTime,
 )
 from pyro_events._protocol.patterns import MATCH_TIMEOUT, Pattern, PatternTimeout
 from pyro_events._protocol.subjects import has_control, is_reserved
@@ -77,7 +76,7 @@ class Router(Generic[K]):
     """The subscription tables; they shrink again when subscribers go.
 
     `owner` returns a name for a key: charges for costly patterns outlive the key. `client` returns
-    whose the key is, None if it is never new: see `NewcomerBudgets`. `clock` and `cpu` return
+    whose the key is, None if it is never new: see `MatchTime`. `clock` and `cpu` return
     seconds, and seconds of processor time.
     """
 
@@ -99,8 +98,7 @@ class Router(Generic[K]):
         self._owner = owner
         self._client = client
         self._clock = clock
-        self._budget = MatchBudget(clock)
-        self._newcomers = NewcomerBudgets(clock)
+        self._time = MatchTime(clock)
         self._pattern_charges = Charges(PATTERN_LIMIT)
         self._owner_charges = Charges(OWNER_LIMIT)
         self.notices: list[PatternNotice[K]] = []
@@ -293,8 +291,7 @@ class Router(Generic[K]):
                 _add(copies, watch.keys)
         complete = True
         if self._costly:
-            self._budget.refill()
-            self._newcomers.refill()
+            self._time.refill()
             for watch in self._in_turn():
                 keys = self._active(watch)
                 matches = self._try(watch, name, keys) if keys else False
@@ -323,10 +320,8 @@ class Router(Generic[K]):
 
     def _try(self, watch: _Watch[K], name: str, keys: Collection[K]) -> bool | None:
         """Return whether the pattern matches, or None if it takes too long."""
-        budget = self._budget_of_newcomers(keys)
-        if not self._budget.allows(watch.slowest) or not (budget or self._budget).allows(
-            watch.slowest
-        ):
+        newcomer = self._newcomer(keys)
+        if not self._time.allows(watch.slowest, newcomer):
             return None
         matches: bool | None = None
         began = self._cpu()
@@ -336,20 +331,17 @@ class Router(Generic[K]):
         watch.slowest = max(seconds, 0.9 * (watch.slowest or 0.0))
         if seconds > FREE or matches is None:
             text, cut_off = watch.pattern.text, matches is None
-            due = self._budget.spend(text, seconds, cut_off=cut_off)
-            self._charge(budget.spend(text, seconds, cut_off=cut_off) if budget else due)
+            self._charge(self._time.spend(text, seconds, newcomer, cut_off=cut_off))
         return matches
 
-    def _budget_of_newcomers(self, keys: Collection[K]) -> MatchBudget | None:
-        """Return the budget that a pattern uses as well, if all its subscribers are newcomers."""
+    def _newcomer(self, keys: Iterable[K]) -> Hashable | None:
+        """Return the client of the subscribers if all of them are new, or were charged."""
         since, charged = self._clock() - NEW, self._owner_charges.names
-        client = None
         for key in keys:
             member = self._members[key]
-            client = member.client
-            if client is None or (member.since < since and member.owner not in charged):
+            if member.since < since and member.owner not in charged:
                 return None
-        return self._newcomers.of(client)
+        return member.client
 
     def _charge(self, due: Mapping[str, float]) -> None:
         """Charge patterns and their owners, and suspend those that have taken too much."""

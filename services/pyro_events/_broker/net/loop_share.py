@@ -2,8 +2,8 @@
 
 Refusing a large request can cost tens of milliseconds, in which nobody is served. So after each
 one, large requests of that client wait until it has cost no more than a small share of the time,
-however many connections it has, and also if it connects anew. They come in turn, one at a time.
-What is accepted costs nothing, and small requests never wait.
+however many connections it has, old and new ones. They come in turn, one at a time. What is
+accepted costs nothing, and small requests never wait.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class LoopShare:
         debt.until = min(max(now, debt.until) + seconds / SHARE, now + LONGEST)
 
     def _proceed(self, client: Hashable, debt: _Debt) -> None:
-        """Let the next connection go on, or end the debt, when it is time."""
+        """Continue with the next connection, or end the debt, when it is time."""
         left = debt.until - self._clock()
         if left <= 0.0:
             if not debt.waiting:
