@@ -121,6 +121,7 @@ class EventServiceStatistics(TypedDict):
     retries: int  # repeated attempts to reach such objects
     refused: int  # calls that ended with an exception
     refusals: dict[str, int]  # rejections by the name of the limit
+    slowed: int  # large requests that waited because earlier ones had cost too much
     lost: list[LostSubscriber]  # in crashes since the last planned restart
     roster_errors: int  # failed writes of the roster to the state directory
     tls: TlsStatistics | None  # None: without TLS

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from Pyro5 import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CONNECT: Final = 1
 CONNECTOK: Final = 2
@@ -39,6 +39,8 @@ MSGPACK: Final = 4
 
 PROTOCOL_VERSION: Final = 502
 HEADER_SIZE: Final = 40
+SMALL: Final = 1000
+"""Bytes of a frame that costs little to decode, whatever is in it, unless it is compressed."""
 
 _HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
 _TAG: Final = b"PYRO"
@@ -125,10 +127,13 @@ class FrameReader:
     ProtocolError but FrameTooLarge the stream is unusable: each further call raises the same error.
     """
 
-    __slots__ = ("_broken", "_buffer", "_skip", "_start", "max_size")
+    __slots__ = ("_broken", "_buffer", "_skip", "_start", "admit", "max_size")
 
     def __init__(self, max_size: int) -> None:
         self.max_size = max_size
+        self.admit: Callable[[], bool] | None = None
+        """Asked before a frame that is compressed or larger than SMALL is inflated and returned; if
+        it answers False, the frame stays for another call of `next_frame`."""
         self._buffer: bytes | bytearray = b""
         self._start = 0
         self._skip = 0
@@ -209,6 +214,8 @@ class FrameReader:
                 f"message of {size} bytes, the limit is {self.max_size}",
             )
         if available < HEADER_SIZE + size:
+            return None
+        if (size > SMALL or flags & COMPRESSED) and self.admit is not None and not self.admit():
             return None
         middle = start + HEADER_SIZE + annotations_size
         end = middle + data_size

@@ -20,7 +20,11 @@ def more_marks(data: bytes, limit: int) -> bool:
     """
     if len(data) <= limit or _marks(data) <= limit:
         return False
-    return _marks(_TEXTS.sub(b"'", data, limit + 1)) > limit  # each string is a mark at least
+    beginning = data[: 2 * limit]  # which mostly has too many, if there are
+    return any(
+        _marks(_TEXTS.sub(b"'", part, limit + 1)) > limit  # each string is a mark at least
+        for part in (beginning, data)
+    )
 
 
 def _marks(data: bytes) -> int:

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from pyro_events._broker.match_budget import (
     BUDGET,
     FREE,
+    NEW,
+    NEW_BUDGET,
     OWNER_LIMIT,
     PATTERN_LIMIT,
     REFILL,
     REMEMBERED,
     Charges,
+    MatchTime,
 )
 from pyro_events._broker.router import PatternNotice, Router
 from pyro_events._protocol.patterns import MATCH_TIMEOUT, Pattern, PatternTimeout
@@ -282,3 +285,54 @@ def test_notices_of_departed_subscribers_are_forgotten(moves: list[tuple[str, st
         router.targets("x")
     router.remove("ann")
     assert all(notice.key != "ann" for notice in router.take_notices())
+
+
+def test_new_subscribers_of_a_client_share_a_small_budget(clock: Clock) -> None:
+    """They use it up without what the others have; it is refilled slowly."""
+    time = MatchTime(clock)
+    time.spend("(a|a)*$", NEW_BUDGET, "mallory", cut_off=True)
+    assert not time.allows(None, "mallory")
+    assert time.allows(None, "alice")
+    assert time.allows(None, None)
+    clock.now += 0.1
+    time.refill()
+    assert time.allows(None, "mallory")
+
+
+def test_new_subscribers_of_all_clients_share_the_common_budget(clock: Clock) -> None:
+    """However many clients there are, their slow matches together take no more than before."""
+    time = MatchTime(clock)
+    for number in range(9):
+        assert time.allows(None, number)
+        time.spend(str(number), BUDGET / 9 + 1e-6, number, cut_off=True)
+    assert not time.allows(None, "another")
+
+
+def test_a_subscriber_is_new_for_a_while(clock: Clock, costly: Callable[..., Costly]) -> None:
+    """The patterns of an older one are matched while new ones have used up their client's time."""
+    router: Router[str] = Router(clock, clock, client=lambda _key: "uid:1000")
+    router.subscribe_match("old", [costly("old", 0.0011)])
+    clock.now += NEW + 0.1
+    for number in range(20):
+        router.subscribe_match(f"new{number}", [costly(f"new{number}", 0.0011)])
+    found = [key for key, _ in router.targets("x") or ()]
+    assert found == ["old", *(f"new{number}" for number in range(10))]
+    clock.now += NEW + 0.1
+    assert len(router.targets("y") or ()) == 21
+
+
+def test_a_charged_subscriber_is_as_good_as_new(
+    clock: Clock, costly: Callable[..., Costly]
+) -> None:
+    """Subscribers that were cut off use up their client's time, however old they are."""
+    router: Router[str] = Router(clock, clock, client=lambda _key: "uid:1000")
+    evil = [costly(f"{number}", 1.0) for number in range(10)]
+    for number, pattern in enumerate(evil):
+        router.subscribe_match(f"evil{number}", [pattern])
+    clock.now += NEW + 0.1
+    router.targets("x")
+    before = sum(pattern.calls for pattern in evil)
+    assert before >= BUDGET / MATCH_TIMEOUT
+    clock.now += NEW
+    router.targets("y")
+    assert sum(pattern.calls for pattern in evil) - before <= NEW_BUDGET / MATCH_TIMEOUT + 1

@@ -116,8 +116,9 @@ class Broker(Snapshotted):
         self.counter_file = store.counter_file if store else CounterFile.in_memory(room)
         defaults = SubscriberOptions(False, False, settings.when_full, settings.queue_size)
         self.router: Router[BrokerSubscriber] = Router(
-            loop.clock, time.thread_time, lambda subscriber: (subscriber.kind, subscriber.key)
-        )
+            loop.clock, time.thread_time, lambda subscriber: (subscriber.kind, subscriber.key),
+            lambda subscriber: subscriber.owner,
+        )  # fmt: skip
         self.context: DeliveryContext[BrokerSubscriber] = DeliveryContext(
             loop, owners, FailureLimit(loop.clock, settings.callback_failures), settings, defaults,
             identity, self.counter_file, self.router,

@@ -21,6 +21,7 @@ from pyro_events._broker.net.dialer import Resolver
 from pyro_events._broker.net.handshakes import Handshakes
 from pyro_events._broker.net.listener import Listener, passed_listener
 from pyro_events._broker.net.loop import Loop
+from pyro_events._broker.net.loop_share import LoopShare
 from pyro_events._broker.net.socket_owner import SocketOwners
 from pyro_events._broker.net.tls_connection import TlsConnection
 from pyro_events._broker.recovery.roster_store import RosterStore, lost_with, recall
@@ -114,14 +115,11 @@ class Engine(Snapshotted):
         self._identification = Identification(settings.ident)
         self._handshakes = Handshakes(self.loop)
         self._door = Door(
-            self._owners,
-            self._identification,
-            Admission(settings, self.loop.clock),
-            GuessDelays(self.loop.clock),
-            self._rejections,
-            RefusalLog(self.loop.call_later),
+            self._owners, self._identification, Admission(settings, self.loop.clock),
+            GuessDelays(self.loop.clock), self._rejections, RefusalLog(self.loop.call_later),
+            LoopShare(self.loop.clock, self.loop.call_later),
             TlsDoor(self.loop, settings, tls, self._handshakes, self._end_removed) if tls else None,
-        )
+        )  # fmt: skip
         self._turned_away = RefusalLog(self.loop.call_later, logging.ERROR)
         self._listener = Listener(
             self.loop, sock, lambda sock, peer: self._session(peer).begin(sock), self._turn_away
@@ -335,6 +333,7 @@ class Engine(Snapshotted):
             principal,
             connections=len(self._sessions),
             refusals=self._rejections.as_dict(),
+            slowed=self._door.share.slowed,
             uptime_s=time.monotonic() - self._started,
             tls=self._door.tls.statistics(self._sessions) if self._door.tls else None,
         )

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pyro_events._broker.match_budget import (
     FREE,
+    NEW,
     OWNER_LIMIT,
     PATTERN_LIMIT,
     Charges,
-    MatchBudget,
+    MatchTime,
 )
 from pyro_events._protocol.patterns import MATCH_TIMEOUT, Pattern, PatternTimeout
 from pyro_events._protocol.subjects import has_control, is_reserved
@@ -45,6 +46,9 @@ class _Member:
     """One subscriber: its subscriptions, as it wrote them."""
 
     order: int
+    since: float
+    owner: Hashable
+    client: Hashable
     once: bool = False
     subjects: dict[str, str] = field(default_factory=dict)
     patterns: dict[str, int] = field(default_factory=dict)
@@ -71,8 +75,9 @@ class _Watch(Generic[K]):
 class Router(Generic[K]):
     """The subscription tables; they shrink again when subscribers go.
 
-    `owner` returns a name for a key: charges for costly patterns outlive the key. `clock` and `cpu`
-    return seconds, and seconds of processor time.
+    `owner` returns a name for a key: charges for costly patterns outlive the key. `client` returns
+    whose the key is, None if it is never new: see `MatchTime`. `clock` and `cpu` return
+    seconds, and seconds of processor time.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Router(Generic[K]):
         clock: Callable[[], float],
         cpu: Callable[[], float],
         owner: Callable[[K], Hashable] = lambda key: key,
+        client: Callable[[K], Hashable | None] = lambda _key: None,
     ) -> None:
         self._members: dict[K, _Member] = {}
         self._subjects: dict[str, set[K]] = {}
@@ -90,7 +96,9 @@ class Router(Generic[K]):
         """The others."""
         self._cpu = cpu
         self._owner = owner
-        self._budget = MatchBudget(clock)
+        self._client = client
+        self._clock = clock
+        self._time = MatchTime(clock)
         self._pattern_charges = Charges(PATTERN_LIMIT)
         self._owner_charges = Charges(OWNER_LIMIT)
         self.notices: list[PatternNotice[K]] = []
@@ -246,7 +254,9 @@ class Router(Generic[K]):
         member = self._members.get(key)
         if member is None:
             self._arrivals += 1
-            member = self._members[key] = _Member(self._arrivals)
+            member = self._members[key] = _Member(
+                self._arrivals, self._clock(), self._owner(key), self._client(key)
+            )
         return member
 
     def _changed(self, key: K) -> None:
@@ -281,10 +291,10 @@ class Router(Generic[K]):
                 _add(copies, watch.keys)
         complete = True
         if self._costly:
-            self._budget.refill()
+            self._time.refill()
             for watch in self._in_turn():
                 keys = self._active(watch)
-                matches = self._try(watch, name) if keys else False
+                matches = self._try(watch, name, keys) if keys else False
                 if matches:
                     _add(copies, keys)
                 elif matches is None:
@@ -298,18 +308,20 @@ class Router(Generic[K]):
         The first pattern that is cut off sends all others of its owner to the end.
         """
         late = []
+        members, charged = self._members, self._owner_charges.names
         for watch in sorted(self._costly.values(), key=_Watch.rank):
-            if self._owner_charges and all(
-                self._owner(key) in self._owner_charges for key in watch.keys
-            ):
-                late.append(watch)
+            for key in watch.keys:
+                if members[key].owner not in charged:
+                    yield watch
+                    break
             else:
-                yield watch
+                late.append(watch)
         yield from late
 
-    def _try(self, watch: _Watch[K], name: str) -> bool | None:
+    def _try(self, watch: _Watch[K], name: str, keys: Collection[K]) -> bool | None:
         """Return whether the pattern matches, or None if it takes too long."""
-        if not self._budget.allows(watch.slowest):
+        newcomer = self._newcomer(keys)
+        if not self._time.allows(watch.slowest, newcomer):
             return None
         matches: bool | None = None
         began = self._cpu()
@@ -318,8 +330,18 @@ class Router(Generic[K]):
         seconds = self._cpu() - began
         watch.slowest = max(seconds, 0.9 * (watch.slowest or 0.0))
         if seconds > FREE or matches is None:
-            self._charge(self._budget.spend(watch.pattern.text, seconds, cut_off=matches is None))
+            text, cut_off = watch.pattern.text, matches is None
+            self._charge(self._time.spend(text, seconds, newcomer, cut_off=cut_off))
         return matches
+
+    def _newcomer(self, keys: Iterable[K]) -> Hashable | None:
+        """Return the client of the subscribers if all of them are new, or were charged."""
+        since, charged = self._clock() - NEW, self._owner_charges.names
+        for key in keys:
+            member = self._members[key]
+            if member.since < since and member.owner not in charged:
+                return None
+        return member.client
 
     def _charge(self, due: Mapping[str, float]) -> None:
         """Charge patterns and their owners, and suspend those that have taken too much."""
@@ -329,7 +351,7 @@ class Router(Generic[K]):
             if self._pattern_charges.add(text, seconds):
                 self._suspend((key, text) for key in keys)
             for key in keys:
-                if self._owner_charges.add(self._owner(key), seconds):
+                if self._owner_charges.add(self._members[key].owner, seconds):
                     texts = list(self._members[key].patterns)
                     self._suspend(
                         (key, each)
@@ -352,14 +374,17 @@ class Router(Generic[K]):
 
     def _active(self, watch: _Watch[K]) -> Collection[K]:
         """Return the subscribers for whom a costly pattern is matched."""
-        if not self._owner_charges and not self._pattern_charges:
+        if watch.pattern.text in self._pattern_charges.over:
+            return ()
+        members, suspended = self._members, self._owner_charges.over
+        if not suspended:
             return watch.keys
-        return [key for key in watch.keys if not self._is_suspended(watch, key)]
+        return [key for key in watch.keys if members[key].owner not in suspended]
 
     def _is_suspended(self, watch: _Watch[K], key: K) -> bool:
         return not watch.pattern.quick and (
             self._pattern_charges.exceeded(watch.pattern.text)
-            or self._owner_charges.exceeded(self._owner(key))
+            or self._owner_charges.exceeded(self._members[key].owner)
         )
 
     def _remember(self, name: str, found: Targets[K]) -> None:

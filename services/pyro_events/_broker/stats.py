@@ -32,6 +32,7 @@ def statistics(
     *,
     connections: int,
     refusals: dict[str, int],
+    slowed: int,
     uptime_s: float,
     tls: TlsStatistics | None,
 ) -> EventServiceStatistics:
@@ -58,6 +59,7 @@ def statistics(
         "retries": counters.retries,
         "refused": counters.refused,
         "refusals": refusals,
+        "slowed": slowed,
         "held": broker.context.held,
         "gave_up": counters.gave_up,
         "lost": [

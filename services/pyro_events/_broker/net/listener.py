@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pyro_events._broker.net.loop import Loop
     from pyro_events._broker.snapshot.transfer import SnapshotReader
 
-_AT_ONCE = 64
+_AT_ONCE = 8
+"""Connections in one turn: each costs a fifth of a millisecond."""
 _PAUSE = 0.5
 """Seconds without accepting after a failure that turning clients away doesn't help."""
 

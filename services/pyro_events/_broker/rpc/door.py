@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.net.admission import Admission, GuessDelays
     from pyro_events._broker.net.handshakes import Handshakes
     from pyro_events._broker.net.loop import Loop
+    from pyro_events._broker.net.loop_share import LoopShare
     from pyro_events._broker.net.socket_owner import SocketOwners
     from pyro_events._broker.net.tls_connection import CalledOwner
     from pyro_events._broker.rejections import RefusalLog, RejectionCounters
@@ -100,6 +101,7 @@ class TlsDoor:
             handshakes=self.handshakes,
             received=received,
         )
+        session.connection.reader.admit = session.large.admit
 
     def call_back(self, sock: socket.socket, max_size: int, owner: CalledOwner) -> TlsConnection:
         """Begin TLS with the daemon of a helper, which is the client in the TLS handshake.
@@ -160,6 +162,7 @@ class Door:
     delays: GuessDelays
     rejections: RejectionCounters
     log: RefusalLog
+    share: LoopShare
     tls: TlsDoor | None = None
 
     def refuse(self, session: Session, error: Exception) -> None:

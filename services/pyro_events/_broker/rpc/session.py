@@ -17,6 +17,7 @@ from pyro_events._broker.publishers import PublishersInUse
 from pyro_events._broker.rpc import calls
 from pyro_events._broker.rpc.batch import Batch, call
 from pyro_events._broker.rpc.greeting import decode_proof, greet_helper
+from pyro_events._broker.rpc.large_requests import LargeRequests
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.pressure import check_patience
@@ -44,8 +45,8 @@ class Session(Snapshotted):
 
     __slots__ = (
         "_broker", "_challenge", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
-        "_streamed", "_welcome", "certificate", "connection", "helper", "origin", "patience",
-        "peer", "principal", "publishers", "stream", "user",
+        "_streamed", "_welcome", "certificate", "connection", "helper", "large", "origin",
+        "patience", "peer", "principal", "publishers", "stream", "user",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
@@ -61,6 +62,7 @@ class Session(Snapshotted):
         "_refuse",  # a refusal that is delayed becomes a timeout
         "_ending",  # then there is no handover
         "certificate", "helper",  # a connection with TLS is not handed over
+        "large",  # one that waits is still unread
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +75,7 @@ class Session(Snapshotted):
         ended: Callable[[Session], None],
     ) -> None:
         self.peer = peer
+        self.large = LargeRequests(self, door.share)
         self.patience = Patience(broker.settings.patience, broker.loop.clock)
         """How long publishes of this client wait for full queues."""
         self.stream: StreamSubscriber | None = None
@@ -115,6 +118,7 @@ class Session(Snapshotted):
         self.principal = principal_at(self.peer, self.user)
         self.origin = self.principal.name
         self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
+        self.connection.reader.admit = self.large.admit
         self._deadline.set(settings.handshake_timeout)
         self._door.admission.arrive(self)
 
@@ -126,6 +130,7 @@ class Session(Snapshotted):
         size = settings.max_message_size if self._welcome else settings.handshake_size
         sock = reader.socket(values["connection"]["_sock"])
         self.connection = ServerConnection(broker.loop, sock, size, self, configured=True)
+        self.connection.reader.admit = self.large.admit
         self.connection.restore(values["connection"], reader)
         self.publishers.resume(self.principal, values["publishers"])
         if values["stream"] is not None:
@@ -180,6 +185,8 @@ class Session(Snapshotted):
                 self.connection.send(pong)
         else:
             raise ProtocolError(f"a message of type {kind} is out of place")
+        if self.large.began is not None:
+            self.large.settle()
 
     def on_too_large(self, error: FrameTooLarge) -> None:
         """Answer a request whose arguments were discarded."""
@@ -187,6 +194,7 @@ class Session(Snapshotted):
             raise error
         text = f"the message is too large: {error} (max_message_size)"
         self._failed(error.frame, LimitReached("max_message_size", text))
+        self.large.settle()
 
     def on_foreign(self, error: ForeignProtocol) -> None:
         """Go on with TLS if that is what the client speaks."""
@@ -206,6 +214,7 @@ class Session(Snapshotted):
         """Release everything that belongs to the connection."""
         _log.debug("%s: %s", self, reason)
         self._deadline.cancel()
+        self.large.close()
         self.publishers.close()
         if self._challenge is not None and not self._ending:
             self._door.refuse(self, LimitReached("ident", "it did not prove the identification"))
@@ -253,6 +262,7 @@ class Session(Snapshotted):
     def _reject(self, error: Exception, answer: bytes) -> None:
         """Answer with the reason: at once, but for one who may be guessing the identification."""
         self._challenge = None
+        self.large.refused = True
         self._door.refuse(self, error)
 
         def refuse() -> None:
@@ -352,6 +362,7 @@ class Session(Snapshotted):
             self.connection.send(calls.encode_exception(frame, error))
 
     def _count_failure(self, error: Exception) -> None:
+        self.large.refused = True
         self._broker.counters.refused += 1
         self._door.rejections.count(error)
 

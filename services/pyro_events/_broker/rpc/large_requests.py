@@ -1,0 +1,62 @@
+"""The large requests of one connection: when they may be decoded, and who pays if they are refused.
+
+Small ones are not even measured, so that plain publishing costs nothing more.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyro_events._broker.net.loop_share import LoopShare
+    from pyro_events._broker.rpc.session import Session
+
+
+class LargeRequests:
+    """Measures them by the processor time of the loop's thread, to which it belongs.
+
+    A connection whose last one was accepted doesn't wait for the next one, whatever other
+    connections of the same client have cost.
+    """
+
+    __slots__ = ("_proven", "_session", "_share", "began", "refused")
+
+    def __init__(self, session: Session, share: LoopShare) -> None:
+        self._session = session
+        self._share = share
+        self._proven = False
+        """Whether the next one needs not wait: the last one was accepted, or it has waited."""
+        self.began: float | None = None
+        """When the present one was begun."""
+        self.refused = False
+        """Whether it was refused."""
+
+    def admit(self) -> bool:
+        """Return whether the next one may be decoded; else nothing is read until it is its turn."""
+        session = self._session
+        if not self._proven and not self._share.admit(session.principal, session, self._go):
+            session.connection.pause()
+            return False
+        self.refused = False
+        self.began = time.thread_time()
+        return True
+
+    def settle(self) -> None:
+        """End the present one; charge the client for it if it was refused."""
+        if self.began is None:
+            return
+        if self.refused:
+            self._share.charge(self._session.principal, time.thread_time() - self.began)
+        self._proven = not self.refused
+        self.began = None
+
+    def close(self) -> None:
+        """End with the connection, if it ends with the present one: that was nonsense."""
+        self._share.leave(self._session.principal, self._session)
+        self.refused = True
+        self.settle()
+
+    def _go(self) -> None:
+        self._proven = True
+        self._session.resume()
