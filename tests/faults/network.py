@@ -193,7 +193,8 @@ def log_not_read(reader: str) -> Callable[[Scene, Random], Effect]:
         scene.kill(reader, signal.SIGSTOP)
         try:
             with WireClient(port) as client:
-                client.greet()
+                ident = scene.security.ident
+                client.identify(ident) if ident else client.greet()
                 mark = scene.clients.source.sent
                 for _ in range(_BAD_CALLS):
                     client.start("publish", 7, flags=framing.ONEWAY)
