@@ -13,7 +13,7 @@ from pyro_events._client.receiving.pushes import parse_push, unpack_events
 from pyro_events._protocol.event import Undecodable
 from pyro_events.errors import EventServiceError, OutcomeUnknown
 from pyro_wire import framing
-from tests.faults.liar import FakeServer, encoded
+from tests.faults.fuzz.liar import FakeServer, encoded
 
 PUSH = b"\x92\xcf" + bytes(8) + bytes(msgpack.packb([["a", 1.5, msgpack.packb(7), False]]))
 values = st.recursive(

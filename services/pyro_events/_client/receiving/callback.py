@@ -19,6 +19,7 @@ from pyro_events._client.receiving.subscription import Subscription
 from pyro_events._client.waker import Stopped
 from pyro_events._protocol.numbering import ANNOTATION, Numbers
 from pyro_events.errors import EventServiceError, Refused
+from pyro_wire.daemon_limits import limited_handshake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
 
 _KEY_BYTES: Final = 16
+_HANDSHAKE_SIZE: Final = 4096
+"""Bytes; the event service's has less than a tenth."""
+_HANDSHAKE_TIMEOUT: Final = 10.0
+"""Seconds that a client may keep one of the daemon's threads before it has shown the key."""
 
 
 class Callback(Subscription):
@@ -178,6 +183,15 @@ class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
         super().__init__(**options, interface=DaemonInterface)
         self._key = key
         process.add_socket(self.transportServer.sock)
+
+    def _handshake(self, conn: Any, denied_reason: str | None = None) -> bool:
+        """Limit what is decoded of strangers, and their time; called by Pyro5."""
+        timeout = conn.gettimeout()
+        conn.settimeout(_HANDSHAKE_TIMEOUT)
+        with limited_handshake(conn, _HANDSHAKE_SIZE, simple=True):
+            accepted: bool = super()._handshake(conn, denied_reason)
+        conn.settimeout(timeout)
+        return accepted
 
     def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: N802 - Pyro5's name
         """Accept who knows the key; raises PermissionError."""

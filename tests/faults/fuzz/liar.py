@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 import msgpack
 from Pyro5.serializers import serializers_by_id
 
-from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_events._protocol.event import EVENTSERVICE_NAME, HELPER_PROTOCOL
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameReader, ProtocolError
-from tests.faults.mutation import mutate
+from tests.faults.fuzz.mutation import mutate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,7 @@ class LyingService(FakeServer):
     def _lie(self, frame: Frame) -> bytes | None:
         chance = self._chance
         if frame.type == framing.CONNECT:
-            greeting = {"pyro_events": 1, "incarnation": "i", "version": "0"}
+            greeting = {"pyro_events": HELPER_PROTOCOL, "incarnation": "i", "version": "0"}
             answer = encoded(frame, framing.CONNECTOK, {"handshake": greeting, "meta": {}})
             return answer if chance.random() < 0.9 else self._mutant(answer)
         if frame.type != framing.INVOKE:

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.faults.fault import Effect, Fault, Skip
-from tests.faults.processes import ALL
+from tests.faults.kinds.processes import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

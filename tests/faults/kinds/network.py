@@ -111,7 +111,7 @@ def _usual() -> Iterator[str]:
 @contextlib.contextmanager
 def _wide(**settings: float) -> Iterator[str]:
     """Run one with settings that no option has."""
-    program = f"from tests.faults.network import serve; serve(**{settings!r})"
+    program = f"from tests.faults.kinds.network import serve; serve(**{settings!r})"
     process = Process("-c", program)
     try:
         yield process.first_line.strip()
