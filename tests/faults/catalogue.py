@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults.fuzz import channels, handshakes, helpers, servers
+from tests.faults.fuzz import channels, handshakes, helpers, remote, servers
 from tests.faults.kinds import clock, disk, names, network, processes, resources, state, tls
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ FAULTS: list[Fault] = [
     *servers.FAULTS,
     *handshakes.FAULTS,
     *channels.FAULTS,
+    *remote.FAULTS,
     *helpers.FAULTS,
     *network.FAULTS,
     *names.FAULTS,

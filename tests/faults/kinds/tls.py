@@ -338,7 +338,6 @@ def changed_meanwhile(change: Callable[[TlsSite], object], *, stays: bool) -> Tr
             target.reload()
             with target.secured("camera-2") as other:  # by then they are read again
                 WireClient(0, other).greet()
-            )
             sock.sendall(session.pending() + session.seal(_GREETING))
             answer = b""
             with contextlib.suppress(OSError):
