@@ -147,6 +147,8 @@ class _Soak:
                 for group in SOURCES
             ]
             self._start(actors.idler, door, IDLE)
+        for actor in self._healthy:
+            actor.expect(actors.READY)
         for source in chain.from_iterable(sources.values()):
             source.send()
         self._stack.callback(self._stage.clear)
@@ -169,7 +171,6 @@ class _Soak:
         made = Actor(actor, *args)
         self._stack.callback(made.end)
         self._healthy.append(made)
-        made.expect(actors.READY)
         return made
 
     def _mingle(self) -> None:
