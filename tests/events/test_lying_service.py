@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyro_events import Publisher
 from pyro_events._client.calls import outcome
 from pyro_events._client.receiving.pushes import parse_push, unpack_events
-from pyro_events._protocol.event import Undecodable
+from pyro_events._protocol.event import HELPER_PROTOCOL, Undecodable
 from pyro_events.errors import EventServiceError, OutcomeUnknown
 from pyro_wire import framing
 from tests.faults.fuzz.liar import FakeServer, encoded
@@ -53,7 +53,7 @@ def test_publish_reports_an_answer_without_meaning(answer: object) -> None:
     """The event may or may not have been published."""
 
     def lie(frame: framing.Frame) -> bytes:
-        greeting = {"pyro_events": 1, "incarnation": "i", "version": "0"}
+        greeting = {"pyro_events": HELPER_PROTOCOL, "incarnation": "i", "version": "0"}
         if frame.type == framing.CONNECT:
             return encoded(frame, framing.CONNECTOK, {"handshake": greeting, "meta": {}})
         return encoded(frame, framing.RESULT, answer)
@@ -69,3 +69,6 @@ def test_nonsense_among_events_is_undecodable() -> None:
     (event,) = unpack_events(PUSH[:10] + bytes(msgpack.packb([1, 2])), 0)
     assert isinstance(event, Undecodable)
     assert "nonsense" in event.reason
+    (event,) = unpack_events(bytes(msgpack.packb([1, []])) + bytes(100_000), 0)
+    assert isinstance(event, Undecodable)
+    assert len(event.reason) < 200  # none of the bytes are quoted

@@ -125,7 +125,7 @@ def challenge(total: int) -> Callable[[None, Random], Effect]:
 
 
 def _intrude(client: WireClient, number: int, more: bytes, chance: Random) -> int:
-    """Say something before, instead of or as a proof; return how many bytes that was."""
+    """Send a greeting, a proof that is none, and more around it; return how many bytes."""
     key = chance.randbytes(32)
     nonce = secrets.token_hex(NONCE_SIZE)
     hello: Any = {
