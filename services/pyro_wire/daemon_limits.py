@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from Pyro5 import config, protocol, serializers, server
 from Pyro5.errors import ProtocolError, SerializeError
 
-from pyro_wire.framing import MARSHAL, SERPENT, inflate
+from pyro_wire.framing import COMPRESSED, HEADER_SIZE, MARSHAL, SERPENT, inflate
 from pyro_wire.serpent_size import more_marks
 
 if TYPE_CHECKING:
@@ -50,14 +50,24 @@ def limit_daemons() -> None:
 
 
 @contextlib.contextmanager
-def limited_handshake(conn: Any) -> Iterator[None]:
-    """Receive no more than a handshake needs, over a connection of Pyro5's, meanwhile."""
+def limited_handshake(
+    conn: Any, most: int = HANDSHAKE_SIZE, *, simple: bool = False
+) -> Iterator[None]:
+    """Receive no more than a handshake needs, over a connection of Pyro5's, meanwhile.
+
+    A `simple` one is neither compressed nor in marshal, which protects a process whose daemons as a
+    whole are not limited.
+    """
     receive = conn.recv
+    header = bytearray()
 
     def receive_little(size: int) -> bytes:
-        if size > HANDSHAKE_SIZE:
-            raise ProtocolError(f"the handshake has more than {HANDSHAKE_SIZE} bytes")
+        if size > most:
+            raise ProtocolError(f"the handshake has more than {most} bytes")
         data: bytes = receive(size)
+        if simple and len(header) < HEADER_SIZE:
+            header.extend(data)
+            _check_simple(header)
         return data
 
     conn.recv = receive_little
@@ -65,6 +75,14 @@ def limited_handshake(conn: Any) -> Iterator[None]:
         yield
     finally:
         del conn.recv
+
+
+def _check_simple(header: bytes | bytearray) -> None:
+    """Check the beginning of a message, as much of it as has arrived."""
+    if len(header) >= HEADER_SIZE:
+        serializer, flags = header[7], int.from_bytes(header[8:10], "big")
+        if serializer == MARSHAL or flags & COMPRESSED:
+            raise ProtocolError("a handshake is neither compressed nor in marshal here")
 
 
 class _Bounded:

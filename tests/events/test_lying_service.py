@@ -13,7 +13,7 @@ from pyro_events._client.receiving.pushes import parse_push, unpack_events
 from pyro_events._protocol.event import HELPER_PROTOCOL, Undecodable
 from pyro_events.errors import EventServiceError, OutcomeUnknown
 from pyro_wire import framing
-from tests.faults.liar import FakeServer, encoded
+from tests.faults.fuzz.liar import FakeServer, encoded
 
 PUSH = b"\x92\xcf" + bytes(8) + bytes(msgpack.packb([["a", 1.5, msgpack.packb(7), False]]))
 values = st.recursive(
@@ -69,3 +69,6 @@ def test_nonsense_among_events_is_undecodable() -> None:
     (event,) = unpack_events(PUSH[:10] + bytes(msgpack.packb([1, 2])), 0)
     assert isinstance(event, Undecodable)
     assert "nonsense" in event.reason
+    (event,) = unpack_events(bytes(msgpack.packb([1, []])) + bytes(100_000), 0)
+    assert isinstance(event, Undecodable)
+    assert len(event.reason) < 200  # none of the bytes are quoted

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults import clock, disk, fuzz, names, network, processes, resources, state
+from tests.faults.fuzz import channels, handshakes, helpers, remote, servers
+from tests.faults.kinds import clock, disk, names, network, processes, resources, state, tls
 
 if TYPE_CHECKING:
     from tests.faults.fault import Fault
@@ -14,8 +15,13 @@ FAULTS: list[Fault] = [
     *disk.FAULTS,
     *state.FAULTS,
     *resources.FAULTS,
-    *fuzz.FAULTS,
+    *servers.FAULTS,
+    *handshakes.FAULTS,
+    *channels.FAULTS,
+    *remote.FAULTS,
+    *helpers.FAULTS,
     *network.FAULTS,
     *names.FAULTS,
     *clock.FAULTS,
+    *tls.FAULTS,
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import Pyro5.api
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from pyro_events import Event
     from pyro_events.types import GapNotice
+    from tests.faults.security import Security
 
 SUBJECT = "load.numbers"
+KINDS: tuple[Literal["stream", "callback"], ...] = ("stream", "callback")
 RATE = 200
 """Events a second."""
 PATIENCE = 60.0
@@ -29,11 +31,11 @@ PATIENCE = 60.0
 class Source(threading.Thread):
     """Posts 0, 1, 2 … without losing any: it waits for full queues as long as it takes."""
 
-    def __init__(self, es: str) -> None:
+    def __init__(self, es: str, security: Security) -> None:
         super().__init__(name="source")
         self.sent = 0
         self.failed = ""
-        self._publisher = Publisher(es, timeout=PATIENCE, patience=None)
+        self._publisher = Publisher(es, timeout=PATIENCE, patience=None, **security.helper())
         self._end = threading.Event()
 
     def run(self) -> None:
@@ -82,8 +84,9 @@ class Sink(Subscriber):
 class PlainSink:
     """An ordinary Pyro object, whose subscription ends with the event service's process."""
 
-    def __init__(self, es: str) -> None:
+    def __init__(self, es: str, security: Security) -> None:
         self._es = es
+        self._security = security
         self._daemon = StockDaemon()
         self._recorder = Recorder()
         self._uri = self._daemon.register(self._recorder)
@@ -95,7 +98,7 @@ class PlainSink:
 
     def subscribe(self) -> None:
         """Subscribe, unless it is subscribed."""
-        with Pyro5.api.Proxy(self._es) as es:
+        with self._security.proxy(Pyro5.api.Proxy(self._es)) as es:
             es._pyroTimeout = 5
             if not any(row["subscriber"] == self._uri for row in es.subscriptions()):
                 es.subscribe(SUBJECT, self._uri, as_dict=True)
@@ -108,26 +111,31 @@ class PlainSink:
 class Clients:
     """A publisher, and a subscriber of each kind. They find the event service by its name."""
 
-    def __init__(self, name_server: str) -> None:
+    def __init__(self, name_server: str, security: Security) -> None:
         es = f"PYRONAME:{EVENTSERVICE_NAME}@{name_server}"
         with contextlib.ExitStack() as stack:
-            self.plain = PlainSink(es)
+            self.plain = PlainSink(es, security)
             stack.callback(self.plain.close)
-            self.sinks = {kind: self._sink(es, kind, stack) for kind in ("stream", "callback")}
+            self.sinks = {
+                kind: stack.enter_context(
+                    Sink(es, delivery=kind, name=f"{kind} sink", **security.helper())
+                )
+                for kind in KINDS
+            }
+            for sink in self.sinks.values():
+                self._listen(sink, stack)
             self.plain.subscribe()
-            self.source = Source(es)
+            self.source = Source(es, security)
             self.source.start()
             stack.callback(self.source.close)
             self._stack = stack.pop_all()
 
-    def _sink(self, es: str, kind: Any, stack: contextlib.ExitStack) -> Sink:
-        sink = stack.enter_context(Sink(es, delivery=kind, name=f"{kind} sink"))
+    def _listen(self, sink: Sink, stack: contextlib.ExitStack) -> None:
         sink.subscribe(SUBJECT)
-        thread = threading.Thread(target=sink.listen, name=f"{kind} sink")
+        thread = threading.Thread(target=sink.listen, name="sink")
         thread.start()
         stack.callback(thread.join)
         stack.callback(sink.abort)
-        return sink
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.faults.fault import Fault
+    from tests.faults.security import Mode
 
 LONGEST_PAUSE = 0.3
 """Seconds from one check to the next fault, at most."""
@@ -33,7 +34,11 @@ class Run:
         self.rows: dict[str, Row] = {}
 
     def play(self, faults: Sequence[Fault], times: int) -> None:
-        """Inject each fault `times` times, in random order, those of one deployment together."""
+        """Inject each fault `times` times, in random order, those of one deployment together.
+
+        Half of those in a deployment happen where clients identify themselves, and half of these
+        where they use TLS, too.
+        """
         for fault in faults:
             self.rows[fault.name] = Row(fault.name)
         for where in ("alone", "adopt", "stop"):
@@ -43,21 +48,27 @@ class Run:
                 for fault in drawn:
                     self._inject(fault, None)
             else:
-                self._play_in(where, drawn)
+                half, most = len(drawn) // 2, len(drawn) * 3 // 4
+                self._play_in(where, "plain", drawn[:half])
+                self._play_in(where, "ident", drawn[half:most])
+                self._play_in(where, "tls+ident", drawn[most:])
 
-    def _play_in(self, orphans: str, faults: Iterable[Fault]) -> None:
+    def _play_in(self, orphans: str, mode: Mode, faults: Iterable[Fault]) -> None:
         """Play them in one deployment, and in another one after each that was not survived."""
         with contextlib.ExitStack() as stack:
             scene: Scene | None = None
             for fault in faults:
                 if scene is None:
-                    self._scenes += 1
-                    scene = stack.enter_context(Scene(self._root / str(self._scenes), orphans))
+                    scene = stack.enter_context(self._scene(orphans, mode))
                 time.sleep(self._chance.uniform(0.0, LONGEST_PAUSE))
                 if not self._inject(fault, scene):
                     scene = None
                     self._close(stack, well=False)
             self._close(stack, well=True)
+
+    def _scene(self, orphans: str, mode: Mode) -> Scene:
+        self._scenes += 1
+        return Scene(self._root / str(self._scenes), orphans, mode)
 
     def _close(self, stack: contextlib.ExitStack, *, well: bool) -> None:
         """End a deployment; if all was well, so has to be its end: nothing is left behind."""

@@ -18,12 +18,14 @@ from pyroctl.errors import PyroctlError
 from tests.faults.clients import Clients, call
 from tests.faults.fault import NotSurvived
 from tests.faults.invariant import Seen, violations
+from tests.faults.security import secured
 from tests.harness import Deployment, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.faults.fault import Effect
+    from tests.faults.security import Mode
 
 HERE = Path(__file__).parent
 SERVICES = ("ns", "es", "counter", "ticker")
@@ -40,11 +42,13 @@ orphans = "{orphans}"
 kind = "nameserver"
 host = "localhost"
 port = {port}
+{security.others}
 
 [services.es]
 {restart}
 kind = "eventservice"
 needs = ["ns"]
+{security.es}
 
 [services.counter]
 {restart}
@@ -53,6 +57,7 @@ object = "programs:Counter"
 path = ["{here}"]
 pyro_name = "{name}"
 needs = ["ns"]
+{security.others}
 
 [services.ticker]
 {restart}
@@ -65,15 +70,16 @@ ready = {{ log = "^ticking" }}
 class Scene:
     """The deployment, its clients, and what was seen of them; a context manager."""
 
-    def __init__(self, root: Path, orphans: str) -> None:
+    def __init__(self, root: Path, orphans: str, mode: Mode = "plain") -> None:
         root.mkdir(parents=True)
+        self.security = secured(mode, root)
         self.deployment = Deployment(root)
         self.deployment.env |= {"PYTHONPATH": str(HERE.parents[1])}
         self.port = free_port()
         self.name_server = f"localhost:{self.port}"
         self.configuration = _CONFIGURATION.format(
             orphans=orphans, restart=_RESTART, port=self.port, here=HERE, name=OBJECT,
-            ticker=json.dumps([sys.executable, str(HERE / "programs.py")]),
+            security=self.security, ticker=json.dumps([sys.executable, str(HERE / "programs.py")]),
         )  # fmt: skip
         self.adopts = orphans == "adopt"
         self._stack = contextlib.ExitStack()
@@ -83,7 +89,7 @@ class Scene:
             stack.callback(self._end)
             self.configure()
             self.deployment.run("start")
-            self.clients = stack.enter_context(Clients(self.name_server))
+            self.clients = stack.enter_context(Clients(self.name_server, self.security))
             self._await_events()
             self.first = self.before = self.look(measure=True)
             self._stack = stack.pop_all()

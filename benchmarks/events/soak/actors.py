@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
 
+    from benchmarks.events.soak.clients import Door
     from pyro_events import Event
 
 READY, LEAVE, REPORT, ERROR = "ready", "leave", "report", "error"
@@ -80,11 +81,11 @@ def _die_with_director() -> None:
 
 
 def source(
-    pipe: Connection, uri: str, kinds: Sequence[str], names: Sequence[str], rate: float
+    pipe: Connection, door: Door, kinds: Sequence[str], names: Sequence[str], rate: float
 ) -> None:
     """Publish numbered events at a steady rate, by turns from every sender, until told to leave."""
     complaints = Complaints()
-    senders = [Sender(kind, uri, "msgpack") for kind in kinds]
+    senders = [Sender(kind, door, "msgpack") for kind in kinds]
     pipe.send((READY, None))
     pipe.recv()
     began, number = time.monotonic(), 0
@@ -101,7 +102,7 @@ def source(
 
 
 def sink(
-    pipe: Connection, uri: str, kind: str, subjects: Sequence[str], patterns: Sequence[str]
+    pipe: Connection, door: Door, kind: str, subjects: Sequence[str], patterns: Sequence[str]
 ) -> None:
     """Take every event of every source; when told what was sent, wait for it and report."""
     complaints = Complaints()
@@ -111,7 +112,7 @@ def sink(
         name, number = event.msg
         tallies[name].take(number)
 
-    made = receiver(kind, uri, take, name=f"sink-{kind}")
+    made = receiver(kind, door, take, name=f"sink-{kind}")
     made.subscribe(subjects, patterns)
     pipe.send((READY, None))
     sent: dict[str, int] = pipe.recv()
@@ -125,16 +126,16 @@ def sink(
     made.close()
 
 
-def idler(pipe: Connection, uri: str, number: int) -> None:
+def idler(pipe: Connection, door: Door, number: int) -> None:
     """Run as some subscribers that never get anything."""
-    made = [receiver("stream", uri, lambda _event: None, name=f"idle-{n}") for n in range(number)]
+    made = [receiver("stream", door, lambda _event: None, name=f"idle-{n}") for n in range(number)]
     for n, each in enumerate(made):
         each.subscribe([f"idle.{n}"], [])
     pipe.send((READY, None))
     pipe.poll(None)
 
 
-def visitor(pipe: Connection, uri: str, kind: str, seed: int, options: dict[str, Any]) -> None:
+def visitor(pipe: Connection, door: Door, kind: str, seed: int, options: dict[str, Any]) -> None:
     """Subscribe to noise and to the healthy events, unsubscribe from some, and leave when told."""
     chance = random.Random(seed)
     got = 0
@@ -143,7 +144,7 @@ def visitor(pipe: Connection, uri: str, kind: str, seed: int, options: dict[str,
         nonlocal got
         got += 1
 
-    made = receiver(kind, uri, take, name=f"visitor-{kind}", **options)
+    made = receiver(kind, door, take, name=f"visitor-{kind}", **options)
     made.subscribe([f"{NOISE}.{chance.randrange(TOPICS)}"], [rf"{NOISE}\.1.*"])
     made.subscribe([], [rf"{HEALTHY}\..*"])
     pipe.send((READY, None))
@@ -156,10 +157,10 @@ def visitor(pipe: Connection, uri: str, kind: str, seed: int, options: dict[str,
     pipe.send((REPORT, got))
 
 
-def talker(pipe: Connection, uri: str, kind: str, seed: int, rate: float) -> None:
+def talker(pipe: Connection, door: Door, kind: str, seed: int, rate: float) -> None:
     """Publish noise of all sizes, until told to leave."""
     chance = random.Random(seed)
-    sender = Sender(kind, uri, chance.choice(["serpent", "json", "msgpack"]))
+    sender = Sender(kind, door, chance.choice(["serpent", "json", "msgpack"]))
     pipe.send((READY, None))
     while not pipe.poll(chance.expovariate(rate)):
         size = 50_000 if chance.random() < 0.02 else chance.randrange(10, 2000)

@@ -7,27 +7,28 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from benchmarks.events.soak.samples import Sample
     from benchmarks.events.soak.verdict import Fact
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _GAP = 900, 110, 70, 20, 46
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _GAP = 900, 70, 70, 20, 46
 _LINE, _TEXT, _AXIS = "#c2410c", "#334155", "#cbd5e1"
 
 Points = list[tuple[float, float]]
 
 
-def draw(title: str, samples: Sequence[Sample], facts: Sequence[Fact]) -> str:
-    """Return the picture: one panel for each quantity, and the verdict below."""
-    panels: list[tuple[str, Points]] = [
-        ("events delivered a second", rates(samples, lambda sample: sample.delivered)),
-        ("events published a second", rates(samples, lambda sample: sample.published)),
-        ("memory of the event service, MiB (RSS)", _of(samples, lambda s: s.rss_kib / 1024)),
-        ("descriptors of the event service", _of(samples, lambda s: s.descriptors)),
-        ("connections", _of(samples, lambda s: s.connections)),
-        ("events queued", _of(samples, lambda s: s.queued)),
-    ]
+def draw(title: str, samples: Mapping[str, Sequence[Sample]], facts: Sequence[Fact]) -> str:
+    """Return the picture: panels for each process, and the verdict below."""
+    panels: list[tuple[str, Points]] = []
+    for name, seen in samples.items():
+        if any(sample.delivered for sample in seen):
+            panels.append(
+                (f"{name}: events delivered a second", rates(seen, lambda s: s.delivered))
+            )
+            panels.append((f"{name}: events queued", _of(seen, lambda s: s.queued)))
+        panels.append((f"{name}: memory, MiB (RSS)", _of(seen, lambda s: s.rss_kib / 1024)))
+        panels.append((f"{name}: descriptors", _of(seen, lambda s: s.descriptors)))
     parts = [_words(10, 22, title, bold=True)]
     y = 40
     for name, points in panels:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import Pyro5.api
 
-from pyro_events import AsyncSubscriber, Publisher, Subscriber
+from pyro_events import AsyncSubscriber, Publisher, Subscriber, identified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +19,29 @@ RECEIVERS = ("stream", "callback", "stock", "async")
 SENDERS = ("post", "publish", "stock")
 PATIENCE = 30.0
 """Seconds that a stock client waits for an answer."""
+
+
+class Door(NamedTuple):
+    """An event service, and what clients need there; stock proxies use no TLS."""
+
+    uri: str
+    tls: str | None = None
+    ident: str | None = None
+
+    @property
+    def port(self) -> int:
+        """Return the TCP port."""
+        return int(self.uri.rpartition(":")[2])
+
+    def helper(self) -> dict[str, Any]:
+        """Return what helpers need besides the URI."""
+        return {"tls": self.tls, "ident": self.ident}
+
+    def proxy(self) -> Pyro5.api.Proxy:
+        """Return a stock proxy."""
+        proxy = Pyro5.api.Proxy(self.uri)
+        proxy._pyroTimeout = PATIENCE  # noqa: SLF001 - Pyro5's public names look like that
+        return proxy if self.ident is None else identified(proxy, ident=self.ident)
 
 
 class Receiver(Protocol):
@@ -38,13 +61,14 @@ class Receiver(Protocol):
         """Leave in order."""
 
 
-def receiver(kind: str, uri: str, take: Callable[[Event], object], **options: Any) -> Receiver:
+def receiver(kind: str, door: Door, take: Callable[[Event], object], **options: Any) -> Receiver:
     """Make a receiver; `take` is called by a thread of its own, `options` are the helpers'."""
     if kind == "stock":
-        return _Stock(uri, take, options)
+        return _Stock(door.proxy(), take, options)
+    options |= door.helper()
     if kind == "async":
-        return _Async(uri, take, options)
-    return _Helper(uri, take, {"delivery": kind, **options})
+        return _Async(door.uri, take, options)
+    return _Helper(door.uri, take, {"delivery": kind, **options})
 
 
 class _Helper:
@@ -139,14 +163,15 @@ class _Stock:
 
     trouble = 0
 
-    def __init__(self, uri: str, take: Callable[[Event], object], options: dict[str, Any]) -> None:
+    def __init__(
+        self, es: Pyro5.api.Proxy, take: Callable[[Event], object], options: dict[str, Any]
+    ) -> None:
         self._options = {key: value for key, value in options.items() if key != "name"}
         self._daemon = Pyro5.api.Daemon(host="localhost")
         self._uri = str(self._daemon.register(Target(take)))
         self._thread = threading.Thread(target=self._daemon.requestLoop, daemon=True)
         self._thread.start()
-        self._es = Pyro5.api.Proxy(uri)
-        self._es._pyroTimeout = PATIENCE  # noqa: SLF001 - Pyro5's public names look like that
+        self._es = es
 
     def subscribe(self, subjects: Sequence[str], patterns: Sequence[str]) -> None:
         if subjects:
@@ -175,15 +200,14 @@ class Target:
 class Sender:
     """A publisher of one of three kinds; belongs to one thread."""
 
-    def __init__(self, kind: str, uri: str, serializer: str = "serpent") -> None:
+    def __init__(self, kind: str, door: Door, serializer: str = "serpent") -> None:
         self._proxy = self._publisher = None
         if kind == "stock":
-            self._proxy = Pyro5.api.Proxy(uri)
-            self._proxy._pyroSerializer = serializer  # noqa: SLF001 - Pyro5's public names
-            self._proxy._pyroTimeout = PATIENCE  # noqa: SLF001 - look like that
+            self._proxy = door.proxy()
+            self._proxy._pyroSerializer = serializer  # noqa: SLF001 - the same
             self.send = self._proxy.publish
         else:
-            self._publisher = Publisher(uri, timeout=PATIENCE)
+            self._publisher = Publisher(door.uri, timeout=PATIENCE, **door.helper())
             self.send = getattr(self._publisher, kind)
 
     @property

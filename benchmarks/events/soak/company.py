@@ -1,19 +1,24 @@
-"""The processes of a run, and the event service itself. All of them end with the director."""
+"""The processes of a run, and the deployment itself. All of them end with the director."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import multiprocessing
 import os
+import secrets
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.events.processes import environment, first_line
+from benchmarks.events.certificates import make_certificates
+from benchmarks.events.processes import environment
 from benchmarks.events.soak import actors, samples
+from benchmarks.events.soak.clients import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +27,18 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 """Seconds that an actor may take to get ready, or to leave."""
 _PR_SET_PDEATHSIG = 1
+_PYROCTL = Path(sys.executable).parent / "pyroctl"
+_PAIR = """
+[services.ns{suffix}]
+kind = "nameserver"
+port = 0
+{names}
+[services.es{suffix}]
+kind = "eventservice"
+needs = ["ns{suffix}"]
+patience = 0.05
+{es}
+"""
 
 # Forked from a process that has imported everything: an actor costs milliseconds, and what changes
 # in the sources during a run doesn't reach it.
@@ -90,61 +107,84 @@ class Actor:
         self._pipe.close()
 
 
-class Service:
-    """A running `es`."""
+class Lab:
+    """A running deployment: for each way to know each other an event service and a name server."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        self._process = process
-        self._log = log
-        try:
-            self.uri = first_line(process).split()[0]
-        except RuntimeError as error:
-            raise RuntimeError(f"{error}\n{log.read_text(encoding='utf-8')}") from None
-        self.pid = process.pid
+    def __init__(self, root: Path, manager: subprocess.Popen[str], tls: str) -> None:
+        self._root = root
+        self._manager = manager
+        ident = (root / "ident").read_text(encoding="ascii")
+        rows = {row["name"]: row for row in _running(root, manager)}
+        self.doors = {
+            "es": Door(rows["es"]["uri"]),
+            "es-tls": Door(rows["es-tls"]["uri"], tls),
+            "es-tls-ident": Door(rows["es-tls-ident"]["uri"], tls, ident),
+        }
+        """Where clients go, by event service."""
+        self.pids = {name: int(row["pid"]) for name, row in rows.items()}
+        self.pids["manager"] = manager.pid
 
-    @property
-    def port(self) -> int:
-        """Return the TCP port."""
-        return int(self.uri.rpartition(":")[2])
-
-    def exit_code(self) -> int | None:
-        """Return how it ended, None while it runs."""
-        return self._process.poll()
+    def ended(self) -> list[str]:
+        """Return which processes are not there any more."""
+        return [name for name, pid in self.pids.items() if not Path(f"/proc/{pid}/fd/0").exists()]
 
     def stop(self) -> int:
-        """Stop it in order, and return its exit code; raises subprocess.TimeoutExpired."""
-        self._process.terminate()
-        return self._process.wait(PATIENCE)
+        """Stop all in order, and return the exit code; raises subprocess.TimeoutExpired."""
+        self._manager.terminate()
+        return self._manager.wait(PATIENCE)
 
     def faults(self) -> list[str]:
-        """Return the first lines of its log that report internal errors."""
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        """Return the first lines of the logs that report internal errors."""
+        logs = [*sorted((self._root / "logs").glob("*.log")), self._root / "out"]
+        lines = [
+            f"{log.stem}: {line}"
+            for log in logs
+            for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        ]
         return [line for line in lines if "Traceback" in line or "internal error" in line][:5]
 
 
+def _running(root: Path, manager: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    """Wait until all services run, and return their rows of the status."""
+    end = time.monotonic() + PATIENCE
+    while manager.poll() is None and time.monotonic() < end:
+        status = subprocess.run(
+            [_PYROCTL, "--root", root, "status", "--json"],
+            env=environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        rows: list[dict[str, Any]] = json.loads(status.stdout)["data"]["services"]
+        if all(row["state"] == "running" for row in rows):
+            return rows
+        time.sleep(0.2)
+    raise RuntimeError(f"not all services run: {(root / 'out').read_text(encoding='utf-8')}")
+
+
 @contextlib.contextmanager
-def service(directory: Path) -> Iterator[Service]:
-    """Run the installed `es` while the context lasts, in a session that Ctrl-C doesn't reach."""
-    log = directory / "es.log"
-    es = Path(sys.executable).parent / "es"
-    with log.open("w", encoding="utf-8") as stream:
+def lab(root: Path) -> Iterator[Lab]:
+    """Run the installed pyroctl while the context lasts, in a session that Ctrl-C doesn't reach."""
+    tls = make_certificates(root)
+    ident = root / "ident"
+    ident.touch(0o600)
+    ident.write_text(f"soak {secrets.token_hex(16)}", encoding="ascii")
+    secured = f'tls = "both"\ntls_certificate = "{tls}/cert.pem"\n'
+    pairs = {"": "", "-tls": secured, "-tls-ident": f'{secured}ident_file = "{ident}"\n'}
+    text = "".join(
+        _PAIR.format(suffix=suffix, names=secured if suffix else "", es=es)
+        for suffix, es in pairs.items()
+    )
+    (root / "pyroctl.toml").write_text(text, encoding="utf-8")
+    with (root / "out").open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
-            [es, "-N", "-p", "0", "--patience", "0.05", "-q"],
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stream,
-            text=True,
+            [_PYROCTL, "--root", root, "run", "--no-logs"],
+            env=environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, text=True,
             start_new_session=True,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - there are no threads
-        )
+        )  # fmt: skip
     try:
-        yield Service(process, log)
+        yield Lab(root, process, tls)
     finally:
-        process.kill()
+        process.kill()  # what it has started ends with it
         process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def _die_with_parent() -> None:

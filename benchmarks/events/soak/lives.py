@@ -22,7 +22,9 @@ from pyro_wire import framing
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benchmarks.events.soak.clients import Door
 
 _POLICIES = ("drop-oldest", "drop-newest", "disconnect")
 _RST = struct.pack("ii", 1, 0)
@@ -33,17 +35,17 @@ _RST = struct.pack("ii", 1, 0)
 class Scene:
     """Where lives take place, and what is counted of them."""
 
-    uri: str
+    doors: Sequence[Door]
+    """One of them is chosen for each life; half of them are the first."""
     chance: random.Random
     counts: Counter[str] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
     cpu: float = 0.0
     """Seconds of processor time used by clients that have gone."""
 
-    @property
-    def port(self) -> int:
-        """Return the event service's TCP port."""
-        return int(self.uri.rpartition(":")[2])
+    def door(self) -> Door:
+        """Return where a client is to go."""
+        return self.doors[0] if self.chance.random() < 0.5 else self.chance.choice(self.doors[1:])
 
 
 class Stage:
@@ -92,7 +94,7 @@ def visit(scene: Scene) -> Iterator[float]:
     kind = chance.choice(RECEIVERS)
     options = {"when_full": chance.choice(_POLICIES), "queue_size": chance.choice([20, 1000])}
     seed = chance.randrange(1 << 30)
-    actor = Actor(actors.visitor, scene.uri, kind, seed, options)
+    actor = Actor(actors.visitor, scene.door(), kind, seed, options)
     yield from _live(scene, actor, f"{kind} subscriber", str(options))
 
 
@@ -100,7 +102,7 @@ def talk(scene: Scene) -> Iterator[float]:
     """Live as a publisher that does."""
     chance = scene.chance
     kind = chance.choice(SENDERS)
-    actor = Actor(actors.talker, scene.uri, kind, chance.randrange(1 << 30), 4.0)
+    actor = Actor(actors.talker, scene.door(), kind, chance.randrange(1 << 30), 4.0)
     yield from _live(scene, actor, f"{kind} publisher", "")
 
 
@@ -137,7 +139,7 @@ def disturb(scene: Scene) -> Iterator[float]:
     """Connect and send something strange, or half of something good, and cut the connection."""
     chance = scene.chance
     what = chance.choice(list(_STRANGE))
-    with socket.create_connection(("127.0.0.1", scene.port), 5.0) as sock:
+    with socket.create_connection(("127.0.0.1", scene.door().port), 5.0) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)
         scene.counts[f"connections with {what}"] += 1
         sock.sendall(_STRANGE[what](chance))

@@ -1,4 +1,4 @@
-"""How the event service is doing, from time to time, and whether that grows."""
+"""How the processes are doing, from time to time, and whether that grows."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`at` is seconds since the beginning, `answer` those that the service took to answer."""
+    """`at` is seconds since the beginning, `answer` those that an event service took to answer."""
 
     at: float
     rss_kib: int
     pss_kib: int
     descriptors: int
     threads: int
-    connections: int
-    subscribers: int
-    queued: int
-    held: int
-    published: int
-    delivered: int
-    dropped: int
-    answer: float
+    connections: int = 0
+    subscribers: int = 0
+    queued: int = 0
+    held: int = 0
+    published: int = 0
+    delivered: int = 0
+    dropped: int = 0
+    answer: float = 0.0
 
 
-def take(pid: int, began: float, es: object) -> Sample:
-    """Look at the process, and ask the service over a proxy; raises what Pyro5 does."""
+_COUNTS = ("connections", "subscribers", "queued", "held", "published", "delivered", "dropped")
+
+
+def take(pid: int, began: float, es: object = None) -> Sample:
+    """Look at the process, and ask an event service over a proxy; raises what Pyro5 does."""
     asked = time.monotonic()
-    counts = es.statistics()  # type: ignore[attr-defined] # a proxy has what the object has
+    counts = es.statistics() if es is not None else {}  # type: ignore[attr-defined] # as the object
     answer = time.monotonic() - asked
     rollup = _numbers(Path(f"/proc/{pid}/smaps_rollup"))
     return Sample(
@@ -42,14 +45,8 @@ def take(pid: int, began: float, es: object) -> Sample:
         pss_kib=rollup["Pss"],
         descriptors=descriptors(pid),
         threads=_numbers(Path(f"/proc/{pid}/status"))["Threads"],
-        connections=counts["connections"],
-        subscribers=counts["subscribers"],
-        queued=counts["queued"],
-        held=counts["held"],
-        published=counts["published"],
-        delivered=counts["delivered"],
-        dropped=counts["dropped"],
         answer=round(answer, 4),
+        **{key: counts[key] for key in _COUNTS if counts},
     )
 
 

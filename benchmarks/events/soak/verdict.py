@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.events.soak.samples import slope
 
 if TYPE_CHECKING:
+    from benchmarks.events.soak.samples import Sample
     from benchmarks.events.soak.soak import Outcome
 
-JUDGED_FROM = 3000.0
+JUDGED_FROM = 900.0
 """A run of fewer seconds says nothing about memory."""
 GROWTH_KIB = 4096
-"""What memory may vary over a run; what is queued varies."""
+"""What memory may vary over the last third of a run; what is queued varies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +30,28 @@ def facts(outcome: Outcome) -> list[Fact]:
     """Judge a run."""
     return [
         *_events(outcome),
-        _same(outcome, "descriptors"),
-        _same(outcome, "threads"),
-        _same(outcome, "connections"),
-        _memory(outcome),
+        *(_same(outcome, what) for what in ("descriptors", "threads", "connections")),
+        *(_memory(outcome, name) for name in outcome.samples),
         _forgotten(outcome),
-        Fact("the service ended in order", outcome.exit_code == 0, f"exit {outcome.exit_code}"),
-        _none("no fault in its log", outcome.log_faults),
+        Fact("the manager ended in order", outcome.exit_code == 0, f"exit {outcome.exit_code}"),
+        _none("no fault in the logs", outcome.log_faults),
         _none("no trouble with the others", outcome.troubles),
     ]
 
 
-def memory_slope(outcome: Outcome) -> float:
-    """Return the growth of RSS in the second half of the run, in KiB an hour.
+def memory_slope(outcome: Outcome, name: str) -> float:
+    """Return the growth of a process's RSS in the last third of the run, in KiB an hour.
 
-    In the first one memory goes up to what the fullest moment takes: many queues full at once.
+    Before that, memory goes up to what the fullest moment takes: many queues full at once.
     """
-    return slope([(s.at, s.rss_kib) for s in _second_half(outcome)]) * 3600
+    return slope([(s.at, s.rss_kib) for s in _last_third(outcome, name)]) * 3600
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:
     """Return everything, for JSON."""
     return {
         "facts": [asdict(fact) for fact in facts(outcome)],
-        "rss_slope_kib_per_hour": round(memory_slope(outcome), 1),
+        "rss_slopes_kib_per_hour": {n: round(memory_slope(outcome, n), 1) for n in outcome.samples},
         **asdict(outcome),
     }
 
@@ -73,22 +72,19 @@ def markdown(outcome: Outcome) -> str:
         lines.append(f"| {kind} | " + " | ".join(map(str, sums)) + " |")
     lines += ["", "| what happened beside them | times |", "| --- | --- |"]
     lines += [f"| {what} | {number} |" for what, number in outcome.counts.items()]
-    lines += [
-        "",
-        "| the service | RSS KiB | PSS KiB | descriptors | threads | queued | delivered |",
-    ]
-    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
-    for sample in _some(outcome):
-        lines.append(
-            f"| after {sample.at:.0f} s | {sample.rss_kib} | {sample.pss_kib} | "
-            f"{sample.descriptors} | {sample.threads} | {sample.queued} | {sample.delivered} |"
-        )
+    columns = ("RSS KiB", "PSS KiB", "descriptors", "threads", "queued", "delivered")
+    lines += ["", f"| process | at | {' | '.join(columns)} |", "| --- " * 8 + "|"]
+    for name in outcome.samples:
+        for sample in _some(outcome.samples[name]):
+            lines.append(
+                f"| {name} | {sample.at:.0f} s | {sample.rss_kib} | {sample.pss_kib} | "
+                f"{sample.descriptors} | {sample.threads} | {sample.queued} | {sample.delivered} |"
+            )
     seconds = max(outcome.seconds, 1.0)
     shares = ", ".join(f"{who} {100 * s / seconds:.1f} %" for who, s in outcome.cpu.items())
-    slowest = max((sample.answer for sample in outcome.samples), default=0.0)
+    answers = [sample.answer for seen in outcome.samples.values() for sample in seen]
+    slowest = max(answers, default=0.0)
     lines += ["", f"Slowest answer to a question: {slowest * 1000:.0f} ms. Of one core: {shares}."]
-    if outcome.seconds >= JUDGED_FROM:
-        lines.append(f"RSS in the second half: {memory_slope(outcome):+.0f} KiB an hour.")
     return "\n".join(lines)
 
 
@@ -115,17 +111,28 @@ def _none(name: str, found: list[str]) -> Fact:
 
 def _same(outcome: Outcome, what: str) -> Fact:
     """Compare counts at an equal population: the healthy alone."""
-    seen = [getattr(census, what) for census in outcome.censuses]
-    ok = len(seen) > 1 and all(number == seen[0] for number in seen)
-    return Fact(f"{what} as in the beginning", ok, ", ".join(map(str, seen)))
+    seen = {
+        name: [getattr(census, what) for census in censuses]
+        for name, censuses in outcome.censuses.items()
+    }
+    ok = bool(seen) and all(len(each) > 1 and len(set(each)) == 1 for each in seen.values())
+    texts = [
+        f"{name} {each[0]}" if len(set(each)) == 1 else f"{name} {', '.join(map(str, each))}"
+        for name, each in seen.items()
+        if any(each)
+    ]
+    return Fact(f"{what} as in the beginning", ok, "; ".join(texts))
 
 
-def _memory(outcome: Outcome) -> Fact:
-    late = _second_half(outcome)
+def _memory(outcome: Outcome, name: str) -> Fact:
+    late = _last_third(outcome, name)
     span = late[-1].at - late[0].at if late else 0.0
-    growth = memory_slope(outcome) * span / 3600
+    growth = memory_slope(outcome, name) * span / 3600
     ok = growth <= GROWTH_KIB if outcome.seconds >= JUDGED_FROM else None
-    return Fact("memory is flat", ok, f"{growth:+.0f} KiB in {span:.0f} s")
+    seen = f"{growth:+.0f} KiB in the last {span:.0f} s"
+    if late:
+        seen += f", {late[-1].rss_kib} KiB in the end"
+    return Fact(f"memory of {name} is flat", ok, seen)
 
 
 def _forgotten(outcome: Outcome) -> Fact:
@@ -134,18 +141,20 @@ def _forgotten(outcome: Outcome) -> Fact:
         return Fact(name, None, "too short")
     if outcome.settled is None or not outcome.censuses:
         return Fact(name, False, "it never came to that")
-    before, after = outcome.censuses[0].subscribers, outcome.settled.subscribers
-    queued = outcome.settled.queued
-    seen = f"{before} subscribers, then {after}, {queued} events queued"
-    return Fact(name, after == before and not queued, seen)
+    ok, texts = True, []
+    for service, settled in outcome.settled.items():
+        before = outcome.censuses[service][0].subscribers
+        ok &= settled.subscribers == before and not settled.queued
+        texts.append(f"{service} {before}, then {settled.subscribers}, {settled.queued} queued")
+    return Fact(name, ok, "; ".join(texts))
 
 
-def _second_half(outcome: Outcome) -> list[Any]:
-    begin = outcome.seconds / 2
-    return [sample for sample in outcome.samples if sample.at >= begin]
+def _last_third(outcome: Outcome, name: str) -> list[Sample]:
+    samples = outcome.samples[name]
+    begin = samples[0].at + (samples[-1].at - samples[0].at) * 2 / 3
+    return [sample for sample in samples if sample.at >= begin]
 
 
-def _some(outcome: Outcome) -> list[Any]:
-    """Return about twelve samples of many."""
-    step = max(1, len(outcome.samples) // 12)
-    return outcome.samples[::step]
+def _some(samples: list[Sample]) -> list[Sample]:
+    """Return a few samples of many."""
+    return samples[:: max(1, len(samples) // 4)]

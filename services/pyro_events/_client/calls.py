@@ -44,7 +44,8 @@ def outcome(frame: framing.Frame) -> tuple[Any, Exception | None]:
 
 def nonsense(error: Exception) -> OutcomeUnknown:
     """Return what callers get for an answer that can't be read; `error` is why."""
-    return OutcomeUnknown(f"the event service's answer makes no sense: {error!r}")
+    reason = f"{type(error).__name__}: {error}"  # repr(error) may quote all of the answer
+    return OutcomeUnknown(f"the event service's answer makes no sense: {reason}")
 
 
 class Calls:

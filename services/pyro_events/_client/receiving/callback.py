@@ -22,6 +22,7 @@ from pyro_events._client.tls_connection import TlsConnection
 from pyro_events._client.waker import Stopped
 from pyro_events._protocol.numbering import ANNOTATION, Numbers
 from pyro_events.errors import EventServiceError, Refused
+from pyro_wire.daemon_limits import limited_handshake
 from pyro_wire.tls_errors import peer_chain
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
 
 
 _KEY_BYTES: Final = 16
-_TLS_TIMEOUT: Final = 5.0
-"""Seconds for the event service to begin TLS."""
+_HANDSHAKE_SIZE: Final = 4096
+"""Bytes; the event service's has less than a tenth."""
+_HANDSHAKE_TIMEOUT: Final = 10.0
+"""Seconds that a client may keep one of the daemon's threads before it has shown the key."""
 
 _log = logging.getLogger("pyro_events")
 
@@ -195,10 +198,13 @@ class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
         process.add_socket(self.transportServer.sock)
 
     def _handshake(self, conn: Any, denied_reason: str | None = None) -> bool:
-        """Begin TLS, as the client in its handshake: so we check who calls, as when we connect."""
+        """Begin TLS, as the client in its handshake: so we check who calls, as when we connect.
+
+        Limit what is decoded of strangers, and their time. Called by Pyro5.
+        """
+        timeout = conn.gettimeout()
+        conn.settimeout(_HANDSHAKE_TIMEOUT)
         if self._tls is not None and self.service_host is not None:
-            before = conn.gettimeout()
-            conn.settimeout(_TLS_TIMEOUT)
             context, host = self._tls.context, self.service_host
             tls = context.wrap_socket(
                 conn.sock, server_hostname=host, do_handshake_on_connect=False
@@ -210,8 +216,9 @@ class _Daemon(Pyro5.server.Daemon):  # type: ignore[misc] # Pyro5 ships no types
                 reason = self._tls.explain(error, peer_chain(tls), host)
                 _log.warning("a call was refused: %s", reason)
                 return False
-            conn.settimeout(before)
-        accepted: bool = super()._handshake(conn, denied_reason)
+        with limited_handshake(conn, _HANDSHAKE_SIZE, simple=True):
+            accepted: bool = super()._handshake(conn, denied_reason)
+        conn.settimeout(timeout)
         return accepted
 
     def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: N802 - Pyro5's name

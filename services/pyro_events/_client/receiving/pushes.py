@@ -55,7 +55,7 @@ def parse_push(data: bytes) -> tuple[int, int] | dict[str, Any]:
     try:
         push = msgpack.unpackb(data)
     except _NONSENSE as error:
-        raise ValueError(f"{error!r}") from None
+        raise ValueError(f"{type(error).__name__}: {error}") from None
     if isinstance(push, list) and len(push) == 2 and isinstance(push[1], dict):  # noqa: PLR2004 - nil and the notice
         return push[1]
     raise ValueError("neither events nor a notice")
@@ -81,7 +81,8 @@ def unpack_events(data: bytes, skip: int) -> Sequence[Event | Undecodable]:
         entries = msgpack.unpackb(data, use_list=False)[1][skip:]
         subjects, times, bodies, opaque = zip(*entries, strict=True)
     except _NONSENSE as error:
-        return [Undecodable("", f"the event service sent nonsense: {error!r}")]
+        reason = f"{type(error).__name__}: {error}"  # repr(error) may quote all of the bytes
+        return [Undecodable("", f"the event service sent nonsense: {reason}")]
     del entries  # four hundred tuples less for the garbage collector to look at
     try:
         messages = unpack_all(bodies) if not any(opaque) else map(_message, bodies, opaque)

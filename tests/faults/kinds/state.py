@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.fault import Effect, Fault, NotSurvived
-from tests.faults.processes import ALL, MANAGER
+from tests.faults.kinds.processes import ALL, MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

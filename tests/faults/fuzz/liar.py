@@ -13,7 +13,7 @@ from Pyro5.serializers import serializers_by_id
 from pyro_events._protocol.event import EVENTSERVICE_NAME, HELPER_PROTOCOL
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameReader, ProtocolError
-from tests.faults.mutation import mutate
+from tests.faults.fuzz.mutation import mutate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

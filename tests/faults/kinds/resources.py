@@ -76,18 +76,18 @@ def no_memory(scene: Scene, _chance: Random) -> Effect:
     hoarders = [f"PYRO:nobody{number}@localhost:9" for number in range(8)]
     with limited(pid, resource.RLIMIT_AS, size + 16 * _MIB):
         for hoarder in hoarders:
-            with contextlib.suppress(PyroError, OSError, MemoryError), _proxy(uri) as es:
+            with contextlib.suppress(PyroError, OSError, MemoryError), _proxy(scene, uri) as es:
                 es.subscribe("hoard", hoarder)
                 for number in range(3):
                     es.publish("hoard", str(number) * (5 * _MIB))
     for hoarder in hoarders:
-        with contextlib.suppress(PyroError, OSError), _proxy(uri) as es:
+        with contextlib.suppress(PyroError, OSError), _proxy(scene, uri) as es:
             es.unsubscribe("hoard", hoarder)
     return Effect(frozenset({"es"}))
 
 
-def _proxy(uri: str) -> Pyro5.api.Proxy:
-    proxy = Pyro5.api.Proxy(uri)
+def _proxy(scene: Scene, uri: str) -> Pyro5.api.Proxy:
+    proxy = scene.security.proxy(Pyro5.api.Proxy(uri))
     proxy._pyroTimeout = 5
     return proxy
 

@@ -10,7 +10,7 @@ from pyro_events import EVENTSERVICE_NAME, Publisher
 from pyro_events.errors import EventServiceError
 from tests.events.service_harness import Process, WireClient
 from tests.faults.fault import Effect, Fault, NotSurvived
-from tests.faults.liar import LyingNameServer
+from tests.faults.fuzz.liar import LyingNameServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

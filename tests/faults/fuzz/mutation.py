@@ -14,7 +14,7 @@ import msgpack
 from Pyro5.errors import SerializeError
 from Pyro5.serializers import serializers_by_id
 
-from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_events._protocol.event import EVENTSERVICE_NAME, HELPER_PROTOCOL
 from pyro_wire import framing
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def requests(objects: Sequence[str]) -> list[Callable[[Random], bytes]]:
 
 def connects(objects: Sequence[str]) -> list[bytes]:
     """Return valid handshakes with these objects."""
-    greetings: list[Any] = ["hello", {"pyro_events": 1, "role": "subscriber", "ident": None}]
+    greetings: list[Any] = ["hello", {"pyro_events": HELPER_PROTOCOL, "role": "subscriber"}]
     return [
         framing.encode_frame(
             framing.CONNECT, serializer, 0, 0,

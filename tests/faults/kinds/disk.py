@@ -8,13 +8,18 @@ import os
 import resource
 import shutil
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tests.faults.fault import Effect, Fault, Skip
-from tests.faults.processes import ALL
+from pyroctl.certs.token_file import TokenFile
+from pyroctl.certs.tokens import SECRET, Token
+from tests.faults.fault import Effect, Fault, NotSurvived, Skip
+from tests.faults.kinds.processes import ALL
+from tests.harness import Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from random import Random
 
     from tests.faults.fault import Where
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 
 SMALL = 64 << 20
 """Bytes of a disk that may be filled: one that the run has made for itself."""
+_TOKEN = Token("later", (), bytes(SECRET), datetime(3000, 1, 1, tzinfo=UTC))
 _RECORDS = frozenset({"es"})
 """Services with files that a later process needs."""
 
@@ -86,6 +92,36 @@ def _while_full(
     return inject
 
 
+def certificates(scene: Scene, _chance: Random) -> Effect:
+    """Change the certificates of a site: the old files stay, and nobody is told otherwise."""
+    pyroctl = Deployment(scene.deployment.root / "site")  # on the same disk
+    pyroctl.root.mkdir(exist_ok=True)
+    directory = pyroctl.root / "certs"
+    pyroctl.run("certs", "init", "lab", "--force")
+    for name in ("camera", "stage"):
+        pyroctl.run("certs", "client", name, "--force")
+    TokenFile(str(directory)).promise(_TOKEN, "localhost:1", "0" * 64, datetime.now(UTC))
+    records = [directory / name for name in ("clients.toml", "tokens.toml")]
+    before = _contents(directory)
+    with full_disk(scene):
+        for words in (("remove", "camera"), ("client", "third"), ("client", "stage", "--force"),
+                      ("renew", "stage"), ("remove", "later")):  # fmt: skip
+            ended = pyroctl.run("certs", *words, code=None)
+            if ended.returncode == 0 or "No space left" not in ended.stderr:
+                raise NotSurvived(f"certs {words} ended with {ended.returncode}: {ended.stderr}")
+            if (now := _contents(directory)) != before:
+                raise NotSurvived(f"certs {words} has changed {now.keys() ^ before.keys()}")
+    pyroctl.run("certs", "remove", "camera")
+    pyroctl.run("certs", "remove", "later")
+    if any(file.read_bytes() == before[str(file)] for file in records):
+        raise NotSurvived("a change with space left wasn't written")
+    return Effect()
+
+
+def _contents(directory: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in directory.rglob("*") if file.is_file()}
+
+
 _CASES: tuple[tuple[str, Where, bool, tuple[tuple[str, ...], ...]], ...] = (
     ("", "adopt", True, ()),
     (", es killed", "adopt", False, (("kill", "es"),)),
@@ -102,5 +138,6 @@ FAULTS = [
         Fault(f"full disk{name}", _while_full(full_disk, *commands), where, quick, most=20)
         for name, where, quick, commands in _CASES
     ),
+    Fault("full disk, certificates changed", certificates, most=3),
     Fault("no file can grow", _while_full(no_growing_file, ("kill", "es")), most=20),
 ]

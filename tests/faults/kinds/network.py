@@ -111,7 +111,7 @@ def _usual() -> Iterator[str]:
 @contextlib.contextmanager
 def _wide(**settings: float) -> Iterator[str]:
     """Run one with settings that no option has."""
-    program = f"from tests.faults.network import serve; serve(**{settings!r})"
+    program = f"from tests.faults.kinds.network import serve; serve(**{settings!r})"
     process = Process("-c", program)
     try:
         yield process.first_line.strip()
@@ -193,7 +193,8 @@ def log_not_read(reader: str) -> Callable[[Scene, Random], Effect]:
         scene.kill(reader, signal.SIGSTOP)
         try:
             with WireClient(port) as client:
-                client.greet()
+                ident = scene.security.ident
+                client.identify(ident) if ident else client.greet()
                 mark = scene.clients.source.sent
                 for _ in range(_BAD_CALLS):
                     client.start("publish", 7, flags=framing.ONEWAY)
