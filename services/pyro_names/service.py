@@ -293,7 +293,7 @@ class NameService:
     def _call_ourselves(self, timeout: float) -> None:
         tls = None
         if self._options.tls == "required":
-            tls = PinnedTls(files_of(self._options, os.environ))
+            tls = PinnedTls(files_of(self._options, self._options.host, os.environ))
         with Client(URI(self.uri), timeout, tls=tls) as client:
             client.call("ping")
 

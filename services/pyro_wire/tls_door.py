@@ -114,24 +114,29 @@ class TlsDoor:
         return reason
 
 
-def files_of(options: Any, environ: Mapping[str, str]) -> TlsFiles:
-    """Return the files of a service with the options `TlsOptions`, of `pyro_child.options`.
+def files_of(options: Any, host: str, environ: Mapping[str, str]) -> TlsFiles:
+    """Return the files of a service at `host` with `TlsOptions`, of `pyro_child.options`.
 
     Raises ValueError if there is no certificate.
     """
     return TlsFiles.chosen(
         *(options.tls_certificate, options.tls_key, options.tls_ca, options.tls_clients),
-        host=options.host,
+        host=host,
         environ=environ,
     )
 
 
-def door_of(options: Any, environ: Mapping[str, str]) -> TlsDoor | None:
-    """Return what begins TLS for a service, None without TLS; raises OSError or ValueError."""
+def identity_of(options: Any, host: str, environ: Mapping[str, str]) -> ReloadedIdentity | None:
+    """Return the identity of a service, None without TLS; raises OSError or ValueError."""
     if options.tls == "off":
         return None
-    identity = ReloadedIdentity(files_of(options, environ))
-    return TlsDoor(identity, required=options.tls == "required")
+    return ReloadedIdentity(files_of(options, host, environ))
+
+
+def door_of(options: Any, environ: Mapping[str, str]) -> TlsDoor | None:
+    """Return what begins TLS for a service, None without TLS; raises as `identity_of`."""
+    identity = identity_of(options, options.host, environ)
+    return None if identity is None else TlsDoor(identity, required=options.tls == "required")
 
 
 def stop_reading(sock: socket.socket) -> None:

@@ -27,7 +27,7 @@ from pyro_events._broker.net.tls_connection import TlsConnection
 from pyro_events._broker.recovery.roster_store import RosterStore, lost_with, recall
 from pyro_events._broker.rejections import RefusalLog, RejectionCounters
 from pyro_events._broker.rpc.arguments import make_items
-from pyro_events._broker.rpc.door import Door, TlsDoor, identity_of
+from pyro_events._broker.rpc.door import Door, TlsDoor, chosen_identity
 from pyro_events._broker.rpc.remote import remote_objects
 from pyro_events._broker.rpc.session import Session
 from pyro_events._broker.rpc.targets import is_loopback
@@ -98,7 +98,7 @@ class Engine(Snapshotted):
                 listening = passed
             else:
                 passed.close()
-        tls = identity_of(settings, host)
+        tls = chosen_identity(settings, host)
         sock = listening or bind(host, port, settings.socket_mode)
         sock.setblocking(False)
         self.uri = f"PYRO:{EVENTSERVICE_NAME}@{location(host, sock)}"

@@ -13,8 +13,7 @@ from pyro_events._broker.rpc import calls
 from pyro_events._broker.rpc.targets import is_loopback
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_wire.tls import FIRST_BYTE, NOT_HERE
-from pyro_wire.tls_files import TlsFiles
-from pyro_wire.tls_reload import ReloadedIdentity
+from pyro_wire.tls_door import identity_of
 
 if TYPE_CHECKING:
     import socket
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from pyro_events.types import TlsStatistics
     from pyro_wire.certificate import Certificate
     from pyro_wire.tls_files import TlsIdentity
+    from pyro_wire.tls_reload import ReloadedIdentity
 
 
 class TlsDoor:
@@ -141,13 +141,10 @@ class TlsDoor:
         }
 
 
-def identity_of(settings: Settings, host: str) -> ReloadedIdentity | None:
+def chosen_identity(settings: Settings, host: str) -> ReloadedIdentity | None:
     """Return the certificate that is chosen, None without TLS. Raises TlsUnusable."""
-    if settings.tls == "off":
-        return None
-    given = settings.tls_certificate, settings.tls_key, settings.tls_ca, settings.tls_clients
     try:
-        return ReloadedIdentity(TlsFiles.chosen(*given, host=host, environ=os.environ))
+        return identity_of(settings, host, os.environ)
     except (OSError, ValueError) as error:
         raise TlsUnusable(f"no TLS: {error}") from None
 
