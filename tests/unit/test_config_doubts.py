@@ -100,7 +100,7 @@ def test_rules_that_match_nobody(
 
 
 def test_names_that_no_file_has(tmp_path: Path) -> None:
-    """Of secrets and of keys; none is missed if a file can't be read, or is unknown."""
+    """Of secrets and of keys; there is no warning if a file is unknown or can't be read."""
     (tmp_path / "secrets").write_text("camera-1 abc\nshared\n")
     issued = tmp_path / "certs" / "issued" / "es"
     issued.mkdir(parents=True)
