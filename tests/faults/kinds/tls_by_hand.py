@@ -66,7 +66,7 @@ class ClientKeys:
 
 
 def chain(length: int) -> bytes:
-    """Return the certificates of a client and of so many CAs, in PEM, and their common key."""
+    """Return `length` certificates in PEM, that of a client first, and the key of all of them."""
     now = datetime.now(UTC)
     key = ec.generate_private_key(ec.SECP256R1())
     pem = b""
