@@ -1,12 +1,8 @@
-"""What TLS can be given that isn't as it should be, beside a subscriber that has to get its events.
-
-The keys of a connection are made by hand here (RFC 8446, 7), for messages that `ssl` never sends.
-"""
+"""TLS that isn't as it should be, beside a subscriber that has to get its events."""
 
 from __future__ import annotations
 
 import contextlib
-import hmac
 import os
 import signal
 import socket
@@ -19,10 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgpack
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pyro_events import Publisher
 from pyro_events.errors import EventServiceError
@@ -33,6 +25,15 @@ from tests.events.service_harness import WireClient
 from tests.faults.fault import Effect, Fault, NotSurvived
 from tests.faults.fuzz.sending import unharmed
 from tests.faults.fuzz.servers import port, service
+from tests.faults.kinds.tls_by_hand import (
+    APPLICATION,
+    KEY_UPDATE,
+    OVERHEAD,
+    ClientKeys,
+    chain,
+    long_hello,
+    record,
+)
 from tests.tls_site import TlsSite
 
 if TYPE_CHECKING:
@@ -49,14 +50,6 @@ _KEY_UPDATES = 20_000
 _CHAIN = 100
 _SLOW = 2.0
 """Seconds within which an event has to come, whatever another client does."""
-_APPLICATION, _HANDSHAKE = 23, 22
-_VERSION = b"\x03\x03"
-_OVERHEAD = 17
-"""Bytes that encryption adds to what a record contains: its type, and a tag."""
-_KEY_UPDATE = bytes.fromhex("18 000001 01")
-"""Asks for an answer of the same kind (RFC 8446, 4.6.3)."""
-
-
 _GREETING = framing.encode_frame(
     framing.CONNECT, framing.MSGPACK, 0, 0,
     msgpack.packb({"handshake": "hello", "object": "Pyro.Daemon"}),
@@ -176,17 +169,6 @@ def _hello(target: Target) -> bytes:
     return session.pending()
 
 
-def _long_hello(_target: Target) -> bytes:
-    """Return a ClientHello that announces 64 KiB, in records of 16."""
-    content = b"\x01" + _HELLO_SIZE.to_bytes(3, "big") + _VERSION + bytes(_HELLO_SIZE - 2)
-    parts = [content[at : at + (16 << 10)] for at in range(0, len(content), 16 << 10)]
-    return b"".join(_record(_HANDSHAKE, part) for part in parts)
-
-
-def _record(kind: int, content: bytes) -> bytes:
-    return bytes([kind]) + _VERSION + len(content).to_bytes(2, "big") + content
-
-
 def _old_hello(_target: Target) -> bytes:
     """Return a ClientHello of TLS 1.2, of which renegotiation is a part."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -220,20 +202,15 @@ def key_updates(target: Target, _chance: Random) -> None:
         context = load_client(target.site.files("stage")).context
         context.keylog_filename = str(log)
         tls = context.wrap_socket(target.connect(), server_hostname="localhost")
-        words = [line.split() for line in log.read_text().splitlines()]
-        (secret,) = [bytes.fromhex(w[2]) for w in words if w[0] == "CLIENT_TRAFFIC_SECRET_0"]
-        digest = "sha384" if len(secret) == 48 else "sha256"
+        keys = ClientKeys(log.read_text())
         with socket.socket(fileno=tls.detach()) as sock:
             sock.settimeout(5.0)
-            sock.sendall(_sealed(secret, digest, _KEY_UPDATE))
-            secret = _expand(secret, digest, "traffic upd", len(secret))
-            sock.sendall(_sealed(secret, digest, _GREETING, _APPLICATION))
+            sock.sendall(keys.update() + keys.seal(_GREETING, APPLICATION))
             if not _answered(sock):
                 raise NotSurvived("it doesn't understand our KeyUpdate")
             with contextlib.suppress(OSError):
-                for number in range(_KEY_UPDATES):
-                    sock.sendall(_sealed(secret, digest, _KEY_UPDATE, sequence=int(not number)))
-                    secret = _expand(secret, digest, "traffic upd", len(secret))
+                for _ in range(_KEY_UPDATES):
+                    sock.sendall(keys.update())
 
 
 def _answered(sock: socket.socket) -> bool:
@@ -242,55 +219,16 @@ def _answered(sock: socket.socket) -> bool:
         while head := stream.read(5):
             size = int.from_bytes(head[3:], "big")
             stream.read(size)
-            if size == len(_KEY_UPDATE) + _OVERHEAD:
+            if size == len(KEY_UPDATE) + OVERHEAD:
                 return True
     return False
 
 
-def _sealed(
-    secret: bytes, digest: str, content: bytes, kind: int = _HANDSHAKE, sequence: int = 0
-) -> bytes:
-    """Return a record, by default the first one under new keys (RFC 8446, 5.2)."""
-    key = _expand(secret, digest, "key", 32 if digest == "sha384" else 16)
-    static = int.from_bytes(_expand(secret, digest, "iv", 12), "big")
-    nonce = (static ^ sequence).to_bytes(12, "big")
-    head = bytes([_APPLICATION]) + _VERSION + (len(content) + _OVERHEAD).to_bytes(2, "big")
-    return head + AESGCM(key).encrypt(nonce, content + bytes([kind]), head)
-
-
-def _expand(secret: bytes, digest: str, label: str, size: int) -> bytes:
-    """Return HKDF-Expand-Label(secret, label, "", size), for no more than one digest."""
-    name = b"tls13 " + label.encode()
-    info = size.to_bytes(2, "big") + bytes([len(name)]) + name + b"\0\x01"
-    return hmac.digest(secret, info, digest)[:size]
-
-
 def long_chain(target: Target, _chance: Random) -> None:
     """Show a chain of a hundred certificates, from a CA that isn't known."""
-    now = datetime.now(UTC)
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = b""
-    for number in range(_CHAIN):
-        subject, issuer = (
-            x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, str(n))])
-            for n in (number, min(number + 1, _CHAIN - 1))
-        )
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(key.public_key())
-            .serial_number(number + 1)
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=number > 0, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        pem += made.public_bytes(serialization.Encoding.PEM)
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "chain.pem"
-        form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        file.write_bytes(pem + key.private_bytes(serialization.Encoding.PEM, *form))
+        file.write_bytes(chain(_CHAIN))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(target.site.files("es").ca)
         context.load_cert_chain(file)
@@ -352,16 +290,18 @@ def changed_meanwhile(change: Callable[[TlsSite], object], *, stays: bool) -> Tr
 
 _TROUBLES: dict[str, Trouble] = {
     "a ClientHello byte by byte": in_single_bytes,
-    "a ClientHello of 64 KiB": instead_of_a_handshake(_long_hello),
-    "a ClientHello of 64 KiB byte by byte": instead_of_a_handshake(_long_hello, piece=1),
+    "a ClientHello of 64 KiB": instead_of_a_handshake(lambda _target: long_hello(_HELLO_SIZE)),
+    "a ClientHello of 64 KiB byte by byte": instead_of_a_handshake(
+        lambda _target: long_hello(_HELLO_SIZE), piece=1
+    ),
     "half a ClientHello": instead_of_a_handshake(lambda target: _hello(target)[:100]),
     "TLS 1.2": instead_of_a_handshake(_old_hello),
     "plain frames": instead_of_a_handshake(lambda _target: b"PYRO" + bytes(100)),
-    "half a record": after_the_handshake(_record(_APPLICATION, bytes(300))[:100], closing=True),
+    "half a record": after_the_handshake(record(APPLICATION, bytes(300))[:100], closing=True),
     "a record of 16,385 bytes and more": after_the_handshake(
-        _record(_APPLICATION, bytes((16 << 10) + 257))
+        record(APPLICATION, bytes((16 << 10) + 257))
     ),
-    "a record that isn't encrypted": after_the_handshake(_record(_APPLICATION, bytes(100))),
+    "a record that isn't encrypted": after_the_handshake(record(APPLICATION, bytes(100))),
     "garbage after the handshake": after_the_handshake(b"garbage" * 100),
     "no close_notify": after_the_handshake(b"", closing=True),
     "a KeyUpdate storm": key_updates,
