@@ -84,7 +84,8 @@ def test_no_call_without_tls_where_it_is_required(engine: Make, tls_site: TlsSit
     """An object on another machine isn't called back; one on this machine is, and with "both"."""
     certificate = tls_site.files("es").certificate
     both, required = (
-        engine(tls=mode, tls_certificate=certificate) for mode in ("both", "required")
+        engine(tls=mode, tls_certificate=certificate, callback_allow=("192.0.2.1",))
+        for mode in ("both", "required")
     )
     with proxy(both.uri) as remote:
         remote.subscribe("a", "PYRO:x@192.0.2.1:9")

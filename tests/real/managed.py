@@ -44,6 +44,8 @@ class Managed:
         assert fields["READY"] == "1"
         self.uri = fields["X_PYRO_URI"]
         self.status = fields.get("STATUS")
+        if "Pyro.NameServer" in self.uri:
+            self.ask("watch")  # as a manager does; clients may change names from now on
         return self.uri
 
     def proxy(self):
@@ -54,11 +56,13 @@ class Managed:
     def ask(self, ask, **parameters):
         self.control.sendall(json.dumps({"id": 1, "ask": ask, **parameters}).encode() + b"\n")
         data = b""
-        while not data.endswith(b"\n"):
+        while True:
             received = self.control.recv(1 << 16)
             assert received, "hung up"
             data += received
-        return json.loads(data)
+            for line in data.split(b"\n")[:-1]:
+                if "id" in (answer := json.loads(line)):
+                    return answer
 
     def close(self):
         self.control.close()

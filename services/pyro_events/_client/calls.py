@@ -31,7 +31,7 @@ def outcome(frame: framing.Frame) -> tuple[Any, Exception | None]:
     try:
         answer = serializers_by_id[frame.serializer].loads(frame.data)
     except (
-        PyroError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError,
+        PyroError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError, SyntaxError,
         msgpack.UnpackException,
     ) as error:  # fmt: skip
         return None, nonsense(error)
