@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from pyroctl.paths import Paths
 
 BIN = Path(sys.executable).parent
-DEADLINE = 50.0
-"""Seconds; only what never happens takes so long, but a busy machine may be slow."""
+DEADLINE = 20.0
 MARK = "DEPLOYMENT_UNDER_TEST"
 
 T = TypeVar("T")
@@ -168,6 +167,6 @@ class Deployment:
             self.ask("shutdown")
         except (ManagerNotRunning, NoAnswer):
             self.run("shutdown")  # it also stops services without a manager
-        eventually(lambda: not self.processes(), f"all ended: {self.processes()}")
+        eventually(lambda: not self.processes(), f"all ended: {self.processes()}", 8)
         left = [p for d in ("run", "state") for p in (self.root / d).rglob("*") if p.is_socket()]
         assert self.was_killed or not left, left

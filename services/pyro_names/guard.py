@@ -58,7 +58,6 @@ class NameGuard:
         with self._answered:
             self._channel = None
             self._complete = True
-            self._answers = dict.fromkeys(self._answers, False)
             self._answered.notify_all()
 
     def protect(self, names: Iterable[str]) -> None:
@@ -119,7 +118,8 @@ class NameGuard:
                 ends = {"client": client[:2], "server": server[:2]}
                 if channel.report("caller", number=number, **ends):
                     self._answered.wait_for(
-                        lambda: self._answers[number] is not None, ANSWER_TIMEOUT
+                        lambda: self._answers[number] is not None or self._channel is None,
+                        ANSWER_TIMEOUT,
                     )
                 return self._answers[number]
             finally:

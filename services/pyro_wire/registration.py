@@ -16,7 +16,7 @@ from pyro_wire.name_server import NameServerUnreachable, open_name_server
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-REGISTER_TIMEOUT = 8.0
+REGISTER_TIMEOUT = 3.0
 """Seconds for a name server to register a name, besides the time to probe its holder."""
 REMOVE_TIMEOUT = 2.0
 """Seconds for a name server to remove it."""

@@ -32,7 +32,9 @@ def test_the_envelope_has_the_same_form_with_and_without_a_manager(deployment: D
         assert (envelope["pyroctl"], envelope["command"]) == (1, ["status"])
         assert envelope["data"].keys() == {"manager", "services"}
         manager = envelope["data"]["manager"]
-        assert {"pid", "state", "config", "uptime_s", "version"} <= manager.keys()
+        assert manager.keys() == {
+            "pid", "state", "config", "uptime_s", "version", "remote", "certificates",
+        }  # fmt: skip
         assert manager["config"] == str(deployment.root / "pyroctl.toml")
         (row,) = envelope["data"]["services"]
         assert row.keys() == ROW_KEYS

@@ -170,7 +170,7 @@ def test_a_frozen_manager_is_reported_by_every_command_within_five_seconds(
                 _, err = process.communicate(timeout=20)
                 assert process.returncode == 4
                 assert f"(pid {pid}) does not answer" in err
-        assert time.monotonic() - before < 5 + 15  # five at once, on cores that other tests use
+        assert time.monotonic() - before < 5 + 2  # five at once on two cores
     finally:
         os.kill(pid, signal.SIGCONT)
     eventually(lambda: deployment.manager_log().count("was not carried out") >= 4)

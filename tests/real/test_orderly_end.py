@@ -35,7 +35,8 @@ def test_waits(request, service, number):
 """
 
 
-@pytest.mark.parametrize(("workers", "group"), [(0, False), (2, False), (2, True)])
+@pytest.mark.parametrize("group", [False, True])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_sigterm_takes_down_what_tests_have_started(
     tmp_path: Path, workers: int, *, group: bool
 ) -> None:

@@ -104,5 +104,7 @@ def test_rules_are_checked(deployment: Deployment) -> None:
     assert 'there is no user "rooot" on this machine' in checked.stderr
     assert 'did you mean "root"?' in checked.stderr
     shown = deployment.run("config", "show").stdout
-    assert 'manager.allow = [{ role = "view", users = ["rooot"], groups = []' in shown
+    assert (
+        'manager.allow = [{ role = "view", users = ["rooot"], groups = [], clients = [] }]' in shown
+    )
     path.unlink()
