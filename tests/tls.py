@@ -8,8 +8,8 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyro_wire.certificate import Certificate, read_certificate
-from pyro_wire.tls_errors import Known, explain, peer_chain
+from pyro_wire.tls.certificate import Certificate, read_certificate
+from pyro_wire.tls.errors import Known, explain, peer_chain
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyro_wire.tls_files import TlsFiles
+from pyro_wire.tls.files import TlsFiles
 from pyroctl.certs.names import checked_host
 from pyroctl.certs.site import Site, create_site
 

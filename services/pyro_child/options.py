@@ -79,7 +79,7 @@ def option(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
-    """How a service serves TLS; `pyro_wire.tls_door` takes these."""
+    """How a service serves TLS; `pyro_wire.tls.door` takes these."""
 
     tls: str = option(
         "off",

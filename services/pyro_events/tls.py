@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from pyro_wire.tls_files import TlsFiles, TlsIdentity, load_client, site_directory
+from pyro_wire.tls.files import TlsFiles, TlsIdentity, load_client, site_directory
 
 __all__ = ["Tls"]
 

@@ -26,7 +26,7 @@ from pyro_wire.daemon_limits import limited_handshake
 if TYPE_CHECKING:
     import socket
 
-    from pyro_wire.tls_door import TlsDoor
+    from pyro_wire.tls.door import TlsDoor
 
 HANDSHAKE_TIMEOUT = 5.0
 """Seconds for the handshake of a new client, TLS included."""

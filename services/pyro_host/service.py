@@ -27,7 +27,7 @@ from pyro_host.daemon import STOP_TIMEOUT, HostDaemon
 from pyro_host.force_exit import force_exit
 from pyro_host.names import Registration
 from pyro_wire.daemon_limits import limit_daemons
-from pyro_wire.tls_door import door_of
+from pyro_wire.tls.door import door_of
 
 if TYPE_CHECKING:
     from pyro_host.options import Options

@@ -25,7 +25,7 @@ from Pyro5.svr_threads import (
     SocketServer_Threadpool,
 )
 
-from pyro_wire.tls_door import stop_reading
+from pyro_wire.tls.door import stop_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable

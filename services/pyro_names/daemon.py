@@ -22,7 +22,7 @@ from Pyro5.server import Daemon
 from pyro_wire.address import host_port
 from pyro_wire.daemon_limits import limited_handshake
 from pyro_wire.names_key import NamesKey
-from pyro_wire.tls_door import TlsDoor, stop_reading
+from pyro_wire.tls.door import TlsDoor, stop_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable

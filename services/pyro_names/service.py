@@ -27,8 +27,8 @@ from pyro_names.reports import NameReports, WatchedNameServer
 from pyro_names.storage import StorageError, open_storage
 from pyro_wire.client import Client
 from pyro_wire.daemon_limits import limit_daemons
-from pyro_wire.tls_door import TlsDoor, door_of, files_of
-from pyro_wire.tls_pinned import PinnedTls
+from pyro_wire.tls.door import TlsDoor, door_of, files_of
+from pyro_wire.tls.pinned import PinnedTls
 
 if TYPE_CHECKING:
     from collections.abc import Callable

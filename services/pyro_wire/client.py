@@ -27,7 +27,7 @@ from pyro_wire.messages import (
 if TYPE_CHECKING:
     from Pyro5.core import URI
 
-    from pyro_wire.tls_pinned import PinnedTls
+    from pyro_wire.tls.pinned import PinnedTls
 
 LARGEST_ANSWER = 1 << 20
 """Bytes."""

@@ -10,7 +10,7 @@ from Pyro5.errors import NamingError, PyroError
 
 from pyro_wire import names_key
 from pyro_wire.client import Client
-from pyro_wire.tls_pinned import FilesUnusable, tls_of_name_server
+from pyro_wire.tls.pinned import FilesUnusable, tls_of_name_server
 
 if TYPE_CHECKING:
     import socket
@@ -46,7 +46,7 @@ class NameServer(Client):
 def open_name_server(uri: URI, timeout: float) -> Iterator[NameServer]:
     """Connect for a `with` block of at most `timeout` seconds. Raises NameServerUnreachable.
 
-    With TLS if the manager has told so in our environment, see `tls_pinned`. The name server learns
+    With TLS if the manager has told so in our environment, see `tls.pinned`. The name server learns
     that we are a service of its manager, if we are: see `names_key`.
     """
     try:

@@ -19,7 +19,7 @@ from pyro_events import EventService, Publisher, Tls
 from pyro_events.errors import Refused
 from pyro_events.service import TlsUnusable
 from pyro_wire import framing
-from pyro_wire.tls_files import load_client
+from pyro_wire.tls.files import load_client
 from tests.events.client_fixtures import Recording, all_get_more
 from tests.events.held_service import Flood
 from tests.events.service_harness import WireClient, proxy

@@ -15,8 +15,8 @@ from Pyro5.core import URI
 from pyro_events import Publisher, ReconnectingProxy, Tls
 from pyro_events._broker.rpc.turn_away import turn_away
 from pyro_events.errors import Refused, Unreachable
-from pyro_wire.tls import FIRST_BYTE
-from pyro_wire.tls_files import load_client
+from pyro_wire.tls.files import load_client
+from pyro_wire.tls.session import FIRST_BYTE
 from tests.events.client_fixtures import Recording, all_get_more
 from tests.events.held_service import Flood
 from tests.events.market_fixtures import MARKET, Market, Watched

@@ -12,7 +12,7 @@ import pytest
 from pyro_events import Publisher
 from pyro_events._broker.net.handshakes import Handshakes
 from pyro_events._broker.net.loop import Loop
-from pyro_wire.tls_files import load_client
+from pyro_wire.tls.files import load_client
 from tests.events.service_harness import WireClient, proxy
 from tests.harness import eventually
 

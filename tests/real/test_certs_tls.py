@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyro_wire.tls_errors import not_allowed
+from pyro_wire.tls.errors import not_allowed
 from pyroctl.certs.site import create_site
 from tests.tls import connect, of_file
 

@@ -13,8 +13,8 @@ import pytest
 from Pyro5.api import Proxy
 
 from pyro_events._client.tls_proxy import bind
-from pyro_wire.certificate import read_certificate
-from pyro_wire.tls_files import TlsFiles, load_client
+from pyro_wire.tls.certificate import read_certificate
+from pyro_wire.tls.files import TlsFiles, load_client
 from tests.harness import Deployment, eventually
 from tests.tls import of_file
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyro_wire.certificate import Certificate, read_certificate
-from pyro_wire.tls_errors import Known, explain, not_allowed
+from pyro_wire.tls.certificate import Certificate, read_certificate
+from pyro_wire.tls.errors import Known, explain, not_allowed
 from pyroctl.certs import authority
 from pyroctl.certs.names import checked_host
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyro_wire.tls import FIRST_BYTE, NOT_HERE, TlsSession
-from pyro_wire.tls_files import TlsFiles, TlsIdentity, load_client, load_server
-from pyro_wire.tls_reload import ReloadedIdentity
+from pyro_wire.tls.files import TlsFiles, TlsIdentity, load_client, load_server
+from pyro_wire.tls.reload import ReloadedIdentity
+from pyro_wire.tls.session import FIRST_BYTE, NOT_HERE, TlsSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,7 @@ from pyro_events.ident import read_ident
 from pyro_events.publisher import Publisher
 from pyro_events.subscriber import Subscriber
 from pyro_events.tls import Tls
-from pyro_wire.tls_files import TlsFiles
+from pyro_wire.tls.files import TlsFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

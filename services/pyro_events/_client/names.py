@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pyro_events._client.waker import Waker
     from pyro_events.tls import Tls
-    from pyro_wire.tls_files import TlsIdentity
+    from pyro_wire.tls.files import TlsIdentity
 
 _BROADCAST_WAIT = 0.7
 """Seconds for an answer."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from Pyro5.core import URI
 
-    from pyro_wire.tls_files import TlsIdentity
+    from pyro_wire.tls.files import TlsIdentity
 
 MAX_IDLE = 4
 """Unused connections that are kept; a stock daemon has a thread for each."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyro_events._client.connection import Connection, ConnectionLost
 from pyro_events.errors import EventServiceError, Refused
-from pyro_wire.tls_errors import NOT_TLS
+from pyro_wire.tls.errors import NOT_TLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from Pyro5.core import URI
 
     from pyro_events._client.waker import Waker
-    from pyro_wire.tls_files import TlsIdentity
+    from pyro_wire.tls.files import TlsIdentity
 
 
 class NoTls(Refused):

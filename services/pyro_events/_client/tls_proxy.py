@@ -19,12 +19,12 @@ from Pyro5.socketutil import SocketConnection
 from pyro_wire import framing
 from pyro_wire.client import connect
 from pyro_wire.messages import ConnectRefused, UnexpectedAnswer, decode_welcome, encode_connect
-from pyro_wire.tls_errors import peer_chain
+from pyro_wire.tls.errors import peer_chain
 
 if TYPE_CHECKING:
     from Pyro5.core import URI
 
-    from pyro_wire.tls_files import TlsIdentity
+    from pyro_wire.tls.files import TlsIdentity
 
 _CHUNK = 1 << 16
 

@@ -16,7 +16,7 @@ from pyro_events._client.calls import encode_call
 from pyro_events._protocol.event import EVENTSERVICE_NAME, HELPER_PROTOCOL
 from pyro_wire import framing
 from pyro_wire.challenge import NONCE_SIZE, Challenge, location, make_greeting
-from pyro_wire.tls_files import TlsFiles, TlsIdentity, load_client
+from pyro_wire.tls.files import TlsFiles, TlsIdentity, load_client
 from tests.events.service_harness import WireClient
 from tests.faults.fault import Effect, Fault, NotSurvived
 from tests.faults.fuzz import mutation

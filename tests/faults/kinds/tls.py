@@ -19,7 +19,7 @@ import msgpack
 from pyro_events import Publisher
 from pyro_events.errors import EventServiceError
 from pyro_wire import framing
-from pyro_wire.tls_files import load_client
+from pyro_wire.tls.files import load_client
 from tests.events.client_fixtures import Recording
 from tests.events.service_harness import WireClient
 from tests.faults.fault import Effect, Fault, NotSurvived
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from pyro_wire.tls import TlsSession
+    from pyro_wire.tls.session import TlsSession
     from tests.real.managed import Managed
 
     Trouble = Callable[["Target", Random], None]

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from pyro_events._broker.net.handshakes import Handshakes
     from pyro_events._broker.net.loop import Loop
-    from pyro_wire.certificate import Certificate
-    from pyro_wire.tls import TlsSession
-    from pyro_wire.tls_files import TlsIdentity
+    from pyro_wire.tls.certificate import Certificate
+    from pyro_wire.tls.files import TlsIdentity
+    from pyro_wire.tls.session import TlsSession
 
 _AT_ONCE: Final = 128 << 10
 """Bytes that are encrypted at a time, so that no more wait for a peer that reads slowly."""

@@ -12,8 +12,8 @@ from pyro_events._broker.net.tls_connection import TlsConnection
 from pyro_events._broker.rpc import calls
 from pyro_events._broker.rpc.targets import is_loopback
 from pyro_events._protocol.decode_limits import LimitReached
-from pyro_wire.tls import FIRST_BYTE, NOT_HERE
-from pyro_wire.tls_door import identity_of
+from pyro_wire.tls.door import identity_of
+from pyro_wire.tls.session import FIRST_BYTE, NOT_HERE
 
 if TYPE_CHECKING:
     import socket
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from pyro_events._broker.rpc.session import Session
     from pyro_events._broker.settings import Settings
     from pyro_events.types import TlsStatistics
-    from pyro_wire.certificate import Certificate
-    from pyro_wire.tls_files import TlsIdentity
-    from pyro_wire.tls_reload import ReloadedIdentity
+    from pyro_wire.tls.certificate import Certificate
+    from pyro_wire.tls.files import TlsIdentity
+    from pyro_wire.tls.reload import ReloadedIdentity
 
 
 class TlsDoor:

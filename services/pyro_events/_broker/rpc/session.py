@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.stream import StreamSubscriber
     from pyro_events._broker.rpc.door import Door
     from pyro_events._broker.snapshot.transfer import SnapshotReader
-    from pyro_wire.certificate import Certificate
+    from pyro_wire.tls.certificate import Certificate
 
 _log = logging.getLogger("pyro_events")
 

@@ -11,7 +11,7 @@ from Pyro5.errors import ProtocolError
 from pyro_events._broker.rpc import calls
 from pyro_wire import framing
 from pyro_wire.framing import Frame, FrameReader
-from pyro_wire.tls import FIRST_BYTE, UNAVAILABLE
+from pyro_wire.tls.session import FIRST_BYTE, UNAVAILABLE
 
 _CHUNK: Final = 1 << 16
 _UNKNOWN: Final = Frame(framing.CONNECT, framing.SERPENT, 0, 0, b"", b"")

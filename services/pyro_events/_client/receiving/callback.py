@@ -23,7 +23,7 @@ from pyro_events._client.waker import Stopped
 from pyro_events._protocol.numbering import ANNOTATION, Numbers
 from pyro_events.errors import EventServiceError, Refused
 from pyro_wire.daemon_limits import limited_handshake
-from pyro_wire.tls_errors import peer_chain
+from pyro_wire.tls.errors import peer_chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pyro_events._client.receiving.subscription import Call
     from pyro_events._protocol.event import Event, Undecodable
     from pyro_wire.framing import Frame
-    from pyro_wire.tls_files import TlsIdentity
+    from pyro_wire.tls.files import TlsIdentity
 
 
 _KEY_BYTES: Final = 16

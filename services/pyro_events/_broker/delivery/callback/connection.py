@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import Callee
     from pyro_events._broker.snapshot.transfer import SnapshotReader
-    from pyro_wire.certificate import Certificate
+    from pyro_wire.tls.certificate import Certificate
 
 _MAX_GREETING = 1 << 20
 _MAX_REPLY = 16 << 20

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from pyro_wire.certificate import read_certificate
 from pyro_wire.messages import UnexpectedAnswer
-from pyro_wire.tls_errors import peer_chain
-from pyro_wire.tls_files import TlsFiles, load_client
+from pyro_wire.tls.certificate import read_certificate
+from pyro_wire.tls.errors import peer_chain
+from pyro_wire.tls.files import TlsFiles, load_client
 
 if TYPE_CHECKING:
     import socket

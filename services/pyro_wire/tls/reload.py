@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from pyro_wire.tls_files import TlsFiles, TlsIdentity, load_server
+from pyro_wire.tls.files import TlsFiles, TlsIdentity, load_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable

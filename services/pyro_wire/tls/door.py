@@ -17,17 +17,17 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from pyro_wire.certificate import read_certificate
-from pyro_wire.tls import FIRST_BYTE
-from pyro_wire.tls_errors import peer_chain
-from pyro_wire.tls_files import TlsFiles
-from pyro_wire.tls_reload import ReloadedIdentity
+from pyro_wire.tls.certificate import read_certificate
+from pyro_wire.tls.errors import peer_chain
+from pyro_wire.tls.files import TlsFiles
+from pyro_wire.tls.reload import ReloadedIdentity
+from pyro_wire.tls.session import FIRST_BYTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyro_wire.certificate import Certificate
-    from pyro_wire.tls_files import TlsIdentity
+    from pyro_wire.tls.certificate import Certificate
+    from pyro_wire.tls.files import TlsIdentity
 
 _SUMMARY: Final = 1.0
 """Seconds between lines in the log."""

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyro_wire.certificate import Certificate, read_certificate
 from pyro_wire.private_file import open_private
-from pyro_wire.tls import TlsSession
-from pyro_wire.tls_clients import AllowedClients, parse_clients
-from pyro_wire.tls_errors import Known, explain
+from pyro_wire.tls.certificate import Certificate, read_certificate
+from pyro_wire.tls.clients import AllowedClients, parse_clients
+from pyro_wire.tls.errors import Known, explain
+from pyro_wire.tls.session import TlsSession
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyro_wire.certificate import Certificate, read_certificate
+from pyro_wire.tls.certificate import Certificate, read_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

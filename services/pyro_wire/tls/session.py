@@ -10,8 +10,8 @@ import contextlib
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from pyro_wire.certificate import Certificate, read_certificate
-from pyro_wire.tls_errors import peer_chain
+from pyro_wire.tls.certificate import Certificate, read_certificate
+from pyro_wire.tls.errors import peer_chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

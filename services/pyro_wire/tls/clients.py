@@ -6,12 +6,12 @@ import tomllib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyro_wire.tls_errors import not_allowed
+from pyro_wire.tls.errors import not_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyro_wire.certificate import Certificate
+    from pyro_wire.tls.certificate import Certificate
 
 
 class AllowedClients(NamedTuple):
