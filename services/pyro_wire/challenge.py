@@ -37,6 +37,8 @@ from typing import Final, NamedTuple
 
 NONCE_SIZE: Final = 32
 """Random bytes in a nonce."""
+VALID: Final = 30.0
+"""Seconds that the clocks of both ends may differ, the way of a greeting included."""
 _VERSION: Final = "v1"
 _PARTS: Final = (4, 5)
 _LONGEST: Final = 128

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = "PYROCTL_NAMES_KEY"
 _NAME_SERVER: Final = "Pyro.NameServer"
-_VALID: Final = 30.0
-"""Seconds, as in `challenge`."""
 _REMEMBERED: Final = 10_000
 """Greetings; more in a minute are not believed."""
 
@@ -56,11 +54,11 @@ class NamesKey:
         here, now = challenge.location(address), time.time()
         if not found.is_proof(self._key.encode(), _NAME_SERVER, here):
             return False
-        if not -_VALID <= found.time - now <= _VALID:
+        if not -challenge.VALID <= found.time - now <= challenge.VALID:
             return False
         with self._lock:
             self._used = {nonce: end for nonce, end in self._used.items() if end >= now}
             if found.nonce in self._used or len(self._used) >= _REMEMBERED:
                 return False
-            self._used[found.nonce] = found.time + _VALID
+            self._used[found.nonce] = found.time + challenge.VALID
         return True

@@ -9,9 +9,9 @@ import multiprocessing
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +114,7 @@ class Lab:
         self._root = root
         self._manager = manager
         ident = (root / "ident").read_text(encoding="ascii")
-        rows = {row["name"]: row for row in _running(root, manager)}
+        rows = {row["name"]: row for row in _rows(root)}
         self.doors = {
             "es": Door(rows["es"]["uri"]),
             "es-tls": Door(rows["es-tls"]["uri"], tls),
@@ -144,19 +144,16 @@ class Lab:
         return [line for line in lines if "Traceback" in line or "internal error" in line][:5]
 
 
-def _running(root: Path, manager: subprocess.Popen[str]) -> list[dict[str, Any]]:
-    """Wait until all services run, and return their rows of the status."""
-    end = time.monotonic() + PATIENCE
-    while manager.poll() is None and time.monotonic() < end:
-        status = subprocess.run(
-            [_PYROCTL, "--root", root, "status", "--json"],
-            env=environment(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        rows: list[dict[str, Any]] = json.loads(status.stdout)["data"]["services"]
-        if all(row["state"] == "running" for row in rows):
-            return rows
-        time.sleep(0.2)
-    raise RuntimeError(f"not all services run: {(root / 'out').read_text(encoding='utf-8')}")
+def _rows(root: Path) -> list[dict[str, Any]]:
+    """Return the services' rows of the status; all of them run."""
+    status = subprocess.run(
+        [_PYROCTL, "--root", root, "status", "--json"],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    rows: list[dict[str, Any]] = json.loads(status.stdout)["data"]["services"]
+    if any(row["state"] != "running" for row in rows):
+        raise RuntimeError(f"not all services run: {(root / 'out').read_text(encoding='utf-8')}")
+    return rows
 
 
 @contextlib.contextmanager
@@ -173,14 +170,20 @@ def lab(root: Path) -> Iterator[Lab]:
         for suffix, es in pairs.items()
     )
     (root / "pyroctl.toml").write_text(text, encoding="utf-8")
+    ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ready.bind(str(root / "notify"))
+    ready.settimeout(PATIENCE)
     with (root / "out").open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
             [_PYROCTL, "--root", root, "run", "--no-logs"],
-            env=environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, text=True,
-            start_new_session=True,
+            env=environment() | {"NOTIFY_SOCKET": str(root / "notify")},
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, text=True, start_new_session=True,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - there are no threads
         )  # fmt: skip
     try:
+        with ready:
+            while b"READY=1" not in ready.recv(4096):  # sd_notify(3)
+                pass
         yield Lab(root, process, tls)
     finally:
         process.kill()  # what it has started ends with it

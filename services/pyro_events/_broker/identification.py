@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events.ident import parse_ident
-from pyro_wire.challenge import NONCE_SIZE, Challenge, Greeting, matches, parse_greeting
+from pyro_wire.challenge import NONCE_SIZE, VALID, Challenge, Greeting, matches, parse_greeting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_VALID: Final = 30.0
-"""Seconds that the clocks of client and service may differ, the way of the greeting included."""
 _REMEMBERED: Final = 50_000
 """Greetings; all connections may be made five times in a minute."""
 
@@ -86,12 +84,12 @@ class Identification(Snapshotted):
         """Take a greeting with a right proof, once, in its time."""
         now = self._clock()
         early = greeting.time - now
-        if not -_VALID <= early <= _VALID:  # a NaN is refused, too
+        if not -VALID <= early <= VALID:  # a NaN is refused, too
             way = "ahead of" if early > 0 else "behind"
             raise LimitReached(
                 "ident",
                 f"the client's clock is {abs(early):.0f} s {way} that of the event service, which "
-                f"accepts {_VALID:.0f} s: set the clock, or greet sooner",
+                f"accepts {VALID:.0f} s: set the clock, or greet sooner",
             )
         if greeting.nonce in self._used:
             raise LimitReached(
@@ -102,7 +100,7 @@ class Identification(Snapshotted):
         self._forget(now)
         if len(self._used) >= _REMEMBERED:
             raise LimitReached("ident", "too many new connections in a minute: try again later")
-        self._used[greeting.nonce] = greeting.time + _VALID
+        self._used[greeting.nonce] = greeting.time + VALID
 
     def _forget(self, now: float) -> None:
         while self._used:
