@@ -119,7 +119,7 @@ def test_a_call_to_a_dead_service_ends(
         publish_state(es, "failed", uri if known == "by its URI" else None, reason="of old age")
         with pytest.raises(OutcomeUnknown):
             answer.result(20)
-        assert proxy.statistics()["dropped"] == 1
+        eventually(lambda: proxy.statistics()["dropped"] == 1)
         assert [notice["reason"] for notice in notices] == ["market is failed: of old age"]
 
 

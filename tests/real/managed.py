@@ -38,14 +38,14 @@ class Managed:
                 env={**environ, **(env or {})},
             )
 
-    def ready(self):
-        """Wait until it is ready; returns the URI."""
+    def ready(self, *, watch=True):
+        """Wait until it is ready; returns the URI. A name server is watched as by a manager."""
         fields = dict(line.split("=", 1) for line in self.notify.recv(4096).decode().split("\n"))
         assert fields["READY"] == "1"
         self.uri = fields["X_PYRO_URI"]
         self.status = fields.get("STATUS")
-        if "Pyro.NameServer" in self.uri:
-            self.ask("watch")  # as a manager does; clients may change names from now on
+        if watch and "Pyro.NameServer" in self.uri:
+            self.ask("watch")  # clients may change names from now on
         return self.uri
 
     def proxy(self):

@@ -22,7 +22,7 @@ def server(tmp_path):
             command = [sys.executable, "-m", "pyro_names", "--host", "127.0.0.1", "--port", "0"]
             served = Managed([*command, *argv], tmp_path)
             stack.callback(served.close)
-            served.ready()
+            served.ready(watch=False)
             return served
 
         yield start

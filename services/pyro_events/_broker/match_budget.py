@@ -26,13 +26,13 @@ BUDGET: Final = 0.05
 found out in it."""
 REFILL: Final = 0.2
 """The part of the time that slow matches may take in the long run."""
-NEW_BUDGET: Final = 0.01
-NEW_REFILL: Final = 0.02
-"""The same for the new subscribers of one client."""
-NEW: Final = 10.0
-"""Seconds for which a subscriber is new."""
 PATTERN_LIMIT: Final = 2.5 * MATCH_TIMEOUT
 """Charged seconds after which a pattern is suspended: at the third match that is cut off."""
+NEW_BUDGET: Final = PATTERN_LIMIT
+NEW_REFILL: Final = 0.02
+"""The same for the new subscribers of one client: one costly pattern is found out in it."""
+NEW: Final = 10.0
+"""Seconds for which a subscriber is new."""
 OWNER_LIMIT: Final = 10 * MATCH_TIMEOUT
 """Charged seconds after which all patterns of a subscriber that may backtrack are suspended."""
 REMEMBERED: Final = 1000
