@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from Pyro5 import config, socketutil
 from Pyro5.errors import ProtocolError, PyroError
 
-from pyro_wire.framing import SERPENT, Frame, FrameReader
+from pyro_wire.framing import CONNECTFAIL, SERPENT, Frame, FrameReader
 from pyro_wire.messages import (
     UnexpectedAnswer,
     decode_connect,
@@ -94,7 +94,9 @@ class Client:
             if not data:
                 raise ConnectionError("closed without an answer")
             self._reader.feed(data)
-        if frame.serializer != SERPENT:  # don't let a stranger choose the decoder
+        if (
+            frame.type != CONNECTFAIL and frame.serializer != SERPENT
+        ):  # don't let a stranger choose the decoder
             raise UnexpectedAnswer("it answers in another serializer")
         return frame
 

@@ -44,9 +44,9 @@ def decode_connect(frame: framing.Frame) -> Any:
 
 def decode_welcome(frame: framing.Frame) -> dict[str, Any]:
     """Return the whole answer, with `meta` about the object; raises as `decode_connect`."""
-    answer = _loads(frame)
     if frame.type == framing.CONNECTFAIL:
-        raise ConnectRefused(str(answer))
+        raise ConnectRefused(_reason(frame))
+    answer = _loads(frame)
     if frame.type != framing.CONNECTOK or not isinstance(answer, dict):
         raise UnexpectedAnswer("answered the handshake with something else")
     return answer
@@ -70,7 +70,21 @@ def decode_result(frame: framing.Frame) -> Any:
     return result
 
 
+def _reason(frame: framing.Frame) -> str:
+    """Return why the daemon refuses.
+
+    Before it knows the client's serializer, it answers in marshal (Daemon._handshake): a string is
+    a byte of type, a length of one byte or four, and the text (CPython, Python/marshal.c).
+    """
+    if frame.serializer != framing.MARSHAL:
+        return str(_loads(frame))
+    short = frame.data[:1] in {b"z", b"Z", b"\xfa", b"\xda"}
+    return frame.data[2 if short else 5 :].decode(errors="replace")
+
+
 def _loads(frame: framing.Frame) -> Any:
+    if frame.serializer == framing.MARSHAL:  # a stranger could crash the interpreter
+        raise UnexpectedAnswer("answered in marshal")
     try:
         return serializers_by_id[frame.serializer].loads(frame.data)
     except Exception as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import marshal
+
 import msgpack
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from pyro_events._client.receiving.pushes import parse_push, unpack_events
 from pyro_events._protocol.event import HELPER_PROTOCOL, Undecodable
 from pyro_events.errors import EventServiceError, OutcomeUnknown
 from pyro_wire import framing
+from pyro_wire.messages import ConnectRefused, UnexpectedAnswer, decode_connect
 from tests.faults.fuzz.liar import FakeServer, encoded
 
 PUSH = b"\x92\xcf" + bytes(8) + bytes(msgpack.packb([["a", 1.5, msgpack.packb(7), False]]))
@@ -46,6 +49,17 @@ def test_an_answer_that_makes_no_sense_is_an_error_of_ours(serializer: int, data
     """Whatever the serializer is said to be."""
     _, error = outcome(framing.Frame(framing.RESULT, serializer, 0, 1, b"", data))
     assert error is None or isinstance(error, EventServiceError)
+
+
+@given(st.text())
+def test_marshal_is_not_decoded(text: str) -> None:
+    """Stock daemons refuse in it before they know the client: only such a text is read."""
+    data = marshal.dumps(text)
+    with pytest.raises(ConnectRefused) as refusal:
+        decode_connect(framing.Frame(framing.CONNECTFAIL, framing.MARSHAL, 0, 0, b"", data))
+    assert str(refusal.value) == text
+    with pytest.raises(UnexpectedAnswer, match="in marshal"):
+        decode_connect(framing.Frame(framing.CONNECTOK, framing.MARSHAL, 0, 0, b"", data))
 
 
 @pytest.mark.parametrize("answer", [None, 7, [], ["x", "y"], {}])

@@ -10,10 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import Pyro5.core
 import pytest
 from Pyro5.client import Proxy
 from Pyro5.errors import NamingError, PyroError
 
+from pyro_wire.client import Client
+from pyro_wire.messages import ConnectRefused
 from tests.real.managed import WAIT, Managed
 
 PROMPT = 2.5  # seconds; about 0.2 on an idle machine, and 3 with the shutdown of Pyro5's own
@@ -315,6 +318,8 @@ def test_clients_that_are_too_many_are_turned_away_and_do_not_stop_the_others(se
             socket.create_connection(("127.0.0.1", port_of(served.uri))).close()
         with served.proxy() as one_more, pytest.raises(PyroError, match="no free workers"):
             one_more.ping()
+        with pytest.raises(ConnectRefused, match=r"^no free workers, increase server threadpool"):
+            Client(Pyro5.core.URI(served.uri), 5)
         for proxy in proxies:
             proxy.ping()
         assert served.ask(ask="statistics")["answer"]["refused"] >= 5
