@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.events import measure, systems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from benchmarks.events.measure import Flow, Idle, Latency
     from benchmarks.events.system import System
@@ -51,6 +52,14 @@ class Results:
     stalled: Idle | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
+    def drop_incomplete(self) -> None:
+        """Forget the runs of rivals that have failed: rounds could not be compared."""
+        for runs in (self.flows, self.patterns, self.latencies, self.idle):
+            for key in [
+                key for key in runs if (key if isinstance(key, str) else key[0]) in self.missing
+            ]:
+                del runs[key]  # type: ignore[attr-defined] # its keys differ, that is all
+
     def as_dict(self) -> dict[str, Any]:
         """Return it in a form that JSON can hold."""
 
@@ -85,8 +94,9 @@ class Runs:
             self._log(f"round {number} of {self.size.rounds}")
             self._flows(counted=True)
             for system in self._present(systems.PROMPT):
-                result = measure.latency(system, RATE, self.size.paced)
-                self._results.latencies[system.name].append(result)
+                with self._excused(system):
+                    result = measure.latency(system, RATE, self.size.paced)
+                    self._results.latencies[system.name].append(result)
             for system in self._present(systems.PATTERNS):
                 self._patterns(system)
         self._log("idle and stalled subscribers")
@@ -95,6 +105,7 @@ class Runs:
                 self._results.idle[system.name, number] = measure.idle(system, number)
         for system in self._present([systems.STREAM]):
             self._results.stalled = measure.stalled(system, self.size.stalled)
+        self._results.drop_incomplete()
         return self._results
 
     def _flows(self, *, counted: bool) -> None:
@@ -108,10 +119,22 @@ class Runs:
 
     def _flow(self, system: System, fan_out: int, *, counted: bool) -> None:
         key = system.name, fan_out
-        result = measure.flow(system, fan_out, self._count(key))
-        self._speeds[key] = result.delivered
-        if counted:
-            self._results.flows[key].append(result)
+        with self._excused(system):
+            result = measure.flow(system, fan_out, self._count(key))
+            self._speeds[key] = result.delivered
+            if counted:
+                self._results.flows[key].append(result)
+
+    @contextlib.contextmanager
+    def _excused(self, system: System) -> Iterator[None]:
+        """Go on without a rival that fails; it is named in the tables. We have no excuse."""
+        try:
+            yield
+        except Exception as error:
+            if not system.gives_up:
+                raise
+            self._results.missing[system.name] = f"it failed: {error}"
+            self._log(f"{system.name} takes part no longer: {error}")
 
     def _patterns(self, system: System) -> None:
         """Measure with and without, in turn which comes first."""
@@ -133,10 +156,15 @@ class Runs:
         for system in wanted:
             if self._only is not None and system.name not in self._only:
                 continue
-            missing = self._results.missing.get(system.name) or system.missing()
+            missing = self._results.missing.get(system.name) or _wanted(system)
             if missing is None:
                 present.append(system)
             elif system.name not in self._results.missing:
                 self._results.missing[system.name] = missing
-                self._log(f"{system.name} is skipped: it needs {missing}")
+                self._log(f"{system.name} is skipped: {missing}")
         return present
+
+
+def _wanted(system: System) -> str | None:
+    missing = system.missing()
+    return None if missing is None else f"it needs {missing}"
