@@ -20,6 +20,8 @@ RATE = 200.0
 _FIRST = 4000
 """Deliveries of the uncounted first run, which tells how many messages fill the time."""
 _FEWEST = 40
+_CORES = 2
+"""Processors that are busy in a run."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Size:
 
     rounds: int
     seconds: float
-    """Of each run at full speed, roughly."""
+    """Of each run at full speed, roughly, if nothing else runs."""
     paced: float
     """Seconds of each run at the leisurely rate."""
     fan_outs: tuple[int, ...]
@@ -84,7 +86,8 @@ class Runs:
         self._only = only
         self._log = log
         self._results = Results()
-        self._speeds: dict[tuple[str, int], float] = {}
+        self._work: dict[tuple[str, int], float] = {}
+        """Microseconds of all processors for one delivery, in the last run."""
 
     def run(self) -> Results:
         """Measure everything."""
@@ -121,8 +124,10 @@ class Runs:
         key = system.name, fan_out
         with self._excused(system):
             result = measure.flow(system, fan_out, self._count(key))
-            self._speeds[key] = result.delivered
-            if counted:
+            self._work[key] = result.work
+            if not counted:  # so short a run is mostly its beginning
+                self._work[key] = measure.flow(system, fan_out, self._count(key)).work
+            else:
                 self._results.flows[key].append(result)
 
     @contextlib.contextmanager
@@ -145,10 +150,13 @@ class Runs:
             self._results.patterns[system.name, patterns > 0].append(result)
 
     def _count(self, key: tuple[str, int]) -> int:
-        """Return how many messages fill the time of a run."""
+        """Return how many messages fill the time of a run.
+
+        It counts in processor time: how many there are must not depend on what else runs.
+        """
         fan_out = key[1]
-        speed = self._speeds.get(key)
-        deliveries = _FIRST if speed is None else speed * self.size.seconds
+        work = self._work.get(key)
+        deliveries = _FIRST if work is None else self.size.seconds * _CORES / work * 1e6
         return max(_FEWEST, int(deliveries / fan_out))
 
     def _present(self, wanted: Iterable[System]) -> list[System]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 READY, GO, DONE, REPORT = "ready", "go", "done", "report"
 PATIENCE = 30.0
 """Seconds for a worker to come up."""
-_QUIET = 0.6
+_QUIET = 1.5
 """Seconds without a message after which what is missing counts as lost."""
 
 # Forked from a process that has imported everything: a worker starts in milliseconds.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ _DEPTH = 1024
 """Samples that may wait for one subscriber; then the publisher spins."""
 _EVERY = 20
 """A notification, which is a system call, for so many messages: one for each costs a tenth more."""
+_SETTLE = 0.3
+"""Seconds for subscribers to find the publisher."""
 _LARGEST = 256
 """Bytes of a message, to begin with."""
 
@@ -52,6 +55,7 @@ class Iceoryx2(System):
             .create()
         )
         notifier = bell.notifier_builder().create()
+        time.sleep(_SETTLE)
         every = 1 if plan.rate else _EVERY
         for number, message in enumerate(plan, 1):
             encoded = encode(message)

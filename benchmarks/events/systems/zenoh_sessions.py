@@ -39,7 +39,7 @@ class Zenoh(System):
 
     def __init__(self, *, router: bool = False, coded: Codec = "msgpack") -> None:
         self.router = router
-        self.encode, self.decode = codec(coded)
+        self.coded = coded
         self.needs = ("zenoh", coded)
         kind = "router" if router else "peers"
         own = [coded] * (coded != "msgpack")
@@ -66,7 +66,7 @@ class Zenoh(System):
             SUBJECT, congestion_control=zenoh.CongestionControl.BLOCK
         )
         time.sleep(_SETTLE)
-        put, encode = publisher.put, self.encode
+        put, (encode, _) = publisher.put, codec(self.coded)
         for message in plan:
             put(encode(message))
 
@@ -78,7 +78,7 @@ class Zenoh(System):
         session = _session("client" if self.router else "peer", connect=[address])
         subscriber = session.declare_subscriber(SUBJECT, zenoh.handlers.FifoChannel(_WAITING))
         ready()
-        decode = self.decode
+        _, decode = codec(self.coded)
         for sample in subscriber:
             take(decode(sample.payload.to_bytes()))
 

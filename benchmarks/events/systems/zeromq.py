@@ -51,7 +51,7 @@ class ZeroMQ(System):
         self.bounded = bounded
         self.single = single or direct
         self.direct = direct
-        self.encode, self.decode = codec(coded)
+        self.coded = coded
         self.needs = ("zmq", coded)
         words = ["hwm"] * bounded + ["single"] * (single and not direct) + ["direct"] * direct
         self.name = "-".join(["zeromq", *words, *([coded] * (coded != "msgpack"))])
@@ -83,7 +83,7 @@ class ZeroMQ(System):
         else:
             socket.connect(end)
             time.sleep(_SETTLE)
-        encode = self.encode
+        encode, _ = codec(self.coded)
         if self.single:
             for message in plan:
                 socket.send(_HEAD + encode(message))
@@ -103,7 +103,7 @@ class ZeroMQ(System):
         socket.subscribe(_TOPIC)
         time.sleep(_SETTLE)
         ready()
-        decode = self.decode
+        _, decode = codec(self.coded)
         if self.single:
             start, one = len(_HEAD), socket.recv
             while True:
