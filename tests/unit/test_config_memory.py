@@ -115,7 +115,7 @@ def lab(tmp_path: Path) -> Lab:
 
 @pytest.fixture(scope="module")
 def labs() -> Iterator[Lab]:
-    """One for a whole property; each example writes its files anew."""
+    """One for a whole property; each example writes its files again."""
     with tempfile.TemporaryDirectory() as directory:
         yield Lab(Path(directory))
 

@@ -34,7 +34,7 @@ class Meaning(NamedTuple):
 
     deployment: Deployment
     layers: Layers
-    """Who wrote what."""
+    """The owner of each key."""
     env_files: EnvFiles
     checked: Checked
     secrets: bool
