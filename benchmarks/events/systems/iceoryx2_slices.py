@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _DEPTH = 1024
 """Samples that may wait for one subscriber; then the publisher spins."""
 _EVERY = 20
-"""A notification, which is a system call, for so many messages: one for each costs a tenth more."""
+"""Messages for each notification, which is a system call: one for each costs a tenth more."""
 _SETTLE = 0.3
 """Seconds for subscribers to find the publisher."""
 _LARGEST = 256
