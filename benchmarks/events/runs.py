@@ -56,11 +56,11 @@ class Results:
 
     def drop_incomplete(self) -> None:
         """Forget the runs of rivals that have failed: rounds could not be compared."""
-        for runs in (self.flows, self.patterns, self.latencies, self.idle):
-            for key in [
-                key for key in runs if (key if isinstance(key, str) else key[0]) in self.missing
-            ]:
-                del runs[key]  # type: ignore[attr-defined] # its keys differ, that is all
+        gone = self.missing
+        self.flows = {key: runs for key, runs in self.flows.items() if key[0] not in gone}
+        self.patterns = {key: runs for key, runs in self.patterns.items() if key[0] not in gone}
+        self.latencies = {key: runs for key, runs in self.latencies.items() if key not in gone}
+        self.idle = {key: cost for key, cost in self.idle.items() if key[0] not in gone}
 
     def as_dict(self) -> dict[str, Any]:
         """Return it in a form that JSON can hold."""
