@@ -38,8 +38,6 @@ class ZeroMQ(System):
     is ZeroMQ at its best; `direct` is that without the proxy: the publisher listens.
     """
 
-    needs = ("zmq",)
-
     def __init__(
         self,
         *,
