@@ -13,9 +13,10 @@ import resource
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.events import plot, report
+from benchmarks.events import machine, plot, report
 from benchmarks.events.runs import FULL, QUICK, Runs
 
 
@@ -24,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.events", description=__doc__)
     add = parser.add_argument
     add("--quick", action="store_true", help="about 3 minutes instead of 15, and less exact")
+    add("--rounds", type=int, metavar="N", help="how often each thing is measured")
     add("--only", metavar="NAMES", help="only these systems, separated by commas")
     add("--json", metavar="FILE", type=Path, help="write the figures there")
     add("--svg", metavar="FILE", type=Path, help="draw a plot of the rates there")
@@ -33,13 +35,17 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     only = set(options.only.split(",")) if options.only else None
-    runs = Runs(QUICK if options.quick else FULL, only, lambda text: print(text, file=sys.stderr))
+    size = QUICK if options.quick else FULL
+    if options.rounds:
+        size = replace(size, rounds=options.rounds)
+    runs = Runs(size, only, lambda text: print(text, file=sys.stderr))
     began = time.monotonic()
     results = runs.run()
     cores = len(os.sched_getaffinity(0))
     print(
         f"{runs.size.rounds} interleaved rounds, medians; Python {platform.python_version()}, "
-        f"{cores} cores, {(time.monotonic() - began) / 60:.0f} minutes\n"
+        f"{cores} cores ({machine.processor()}), Linux {platform.release()}, "
+        f"{(time.monotonic() - began) / 60:.0f} minutes\n\n{machine.versions()}\n"
     )
     print(report.everything(results))
     if options.json:

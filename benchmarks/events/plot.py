@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from benchmarks.events import systems
-from benchmarks.events.report import rounded
+from benchmarks.events.markdown import rounded
 
 if TYPE_CHECKING:
     from benchmarks.events.runs import Results

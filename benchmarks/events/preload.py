@@ -14,6 +14,9 @@ for _module in (
     "nats",
     "paho.mqtt.client",
     "redis",
+    "zenoh",
+    "iceoryx2",
+    "msgspec",
     "zmq",
 ):
     with contextlib.suppress(ImportError):

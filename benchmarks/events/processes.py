@@ -27,17 +27,23 @@ class Broker:
     """A running broker: how clients reach it, and the process to look at."""
 
     address: str
-    pid: int
+    pid: int | None
+    """None: there is no process between publishers and subscribers."""
 
     def cpu(self) -> float:
-        """Return the processor time of all its threads so far, in seconds (see clock_getres(2))."""
-        return time.clock_gettime((~self.pid << 3) | 2)
+        """Return the processor time of all its threads so far, in seconds."""
+        return 0.0 if self.pid is None else cpu_time(self.pid)
 
     def status(self, key: str) -> int:
         """Return a number of /proc/PID/status: `VmRSS` in KiB, `Threads`."""
         text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         line = next(line for line in text.splitlines() if line.startswith(key + ":"))
         return int(line.split()[1])
+
+
+def cpu_time(pid: int) -> float:
+    """Return the processor time of all threads of a process so far (see clock_getres(2))."""
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def _die_with_parent() -> None:
@@ -90,11 +96,14 @@ def free_port() -> int:
         return port
 
 
-def await_port(process: subprocess.Popen[str], port: int) -> None:
-    """Wait until the program listens."""
+def await_port(process: subprocess.Popen[str], port: int | str) -> None:
+    """Wait until the program listens at a port, or at the path of a Unix socket."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
+        family = socket.AF_UNIX if isinstance(port, str) else socket.AF_INET
+        with contextlib.suppress(OSError), socket.socket(family) as sock:
+            sock.settimeout(1.0)
+            sock.connect(port if isinstance(port, str) else ("127.0.0.1", port))
             return
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{process.args!r} does not come up: exit code {process.poll()}")

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.events import measure
+from benchmarks.events.markdown import table
 from benchmarks.events.processes import Broker, first_line, program
-from benchmarks.events.report import table
 from benchmarks.events.systems.event_service import EventService
 
 if TYPE_CHECKING:

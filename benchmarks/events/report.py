@@ -5,7 +5,8 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.events import systems
+from benchmarks.events import rivals, systems
+from benchmarks.events.markdown import span, table
 from benchmarks.events.targets import verdicts
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 def everything(results: Results) -> str:
     """Return all tables that there are figures for."""
     parts = [
+        ("Against rivals at their best", rivals.table(results)),
+        ("Numbers to reach", rivals.numbers(results)),
         ("Delivered per second", rates(results, systems.FLOWING)),
         ("Published per second, each message acknowledged", acked(results)),
         ("Latency at 200 messages a second", latencies(results)),
@@ -27,7 +30,7 @@ def everything(results: Results) -> str:
         ("Idle subscribers", idle(results)),
         ("Speed to reach", targets(results)),
     ]
-    skipped = [f"{name} was skipped: it needs {what}." for name, what in results.missing.items()]
+    skipped = [f"{name} was skipped: {what}." for name, what in results.missing.items()]
     return "\n".join([f"### {title}\n\n{text}" for title, text in parts if text] + skipped)
 
 
@@ -38,7 +41,7 @@ def rates(results: Results, wanted: Iterable[System]) -> str:
     for system in wanted:
         runs = {fan_out: results.flows.get((system.name, fan_out)) for fan_out in fan_outs}
         if any(runs.values()):
-            cells = [_span([run.delivered for run in each or ()]) for each in runs.values()]
+            cells = [span([run.delivered for run in each or ()]) for each in runs.values()]
             rows.append([system.title, *cells, _losses(runs.values())])
     return table(["system", *(f"1→{fan_out}" for fan_out in fan_outs), "lost"], rows)
 
@@ -50,7 +53,7 @@ def acked(results: Results) -> str:
     for system in systems.ACKED:
         runs = [results.flows.get((system.name, fan_out)) for fan_out in fan_outs]
         if any(runs):
-            cells = [_span([run.published for run in each or ()]) for each in runs]
+            cells = [span([run.published for run in each or ()]) for each in runs]
             rows.append([system.title, *cells, _losses(runs)])
     return table(["system", *(f"1→{fan_out}" for fan_out in fan_outs), "lost"], rows)
 
@@ -64,7 +67,7 @@ def latencies(results: Results) -> str:
             how = ", `publish`" if system.acked and system is not systems.THREADS else ""
             p50 = [run.p50 * 1000 for run in runs]
             p99 = [run.p99 * 1000 for run in runs]
-            rows.append([system.title + how, _span(p50, 2), _span(p99, 2)])
+            rows.append([system.title + how, span(p50, 2), span(p99, 2)])
     return table(["system", "p50, ms", "p99, ms"], rows)
 
 
@@ -93,7 +96,7 @@ def patterns(results: Results) -> str:
         with_them = results.patterns.get((system.name, True))
         if without and with_them:
             ratios = [b.delivered / a.delivered for a, b in zip(without, with_them, strict=True)]
-            spans = [_span([run.delivered for run in runs]) for runs in (without, with_them)]
+            spans = [span([run.delivered for run in runs]) for runs in (without, with_them)]
             rows.append([system.title, *spans, f"{median(ratios):.0%}"])
     return table(["system", "none", "1,000", "kept"], rows)
 
@@ -128,31 +131,8 @@ def targets(results: Results) -> str:
     return table(["what", "aim", "found", "by processor time", ""], rows)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table, or an empty text without rows."""
-    if not rows:
-        return ""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
 def _fan_outs(results: Results) -> list[int]:
     return sorted({fan_out for _, fan_out in results.flows})
-
-
-def _span(values: Sequence[float], digits: int | None = None) -> str:
-    if not values:
-        return "–"
-    if digits is None:
-        return f"{rounded(median(values))} ({rounded(min(values))}–{rounded(max(values))})"
-    low, mid, high = min(values), median(values), max(values)
-    return f"{mid:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
-
-
-def rounded(value: float) -> str:
-    """Show three digits."""
-    digits = max(0, len(str(int(value))) - 3)
-    return f"{round(value, -digits):,.0f}"
 
 
 def _middle(values: Sequence[float], digits: int) -> str:

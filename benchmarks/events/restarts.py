@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import re
 import signal
@@ -87,14 +88,17 @@ class Deployment:
             raise RuntimeError(f"not everybody came back: {done}")
         return time.monotonic() - began
 
-    def blackouts(self) -> list[float]:
+    def blackouts(self, expected: int) -> list[float]:
         """Return the milliseconds of each handover in which no client was served.
 
         They begin when the old process stops serving its clients, before it saves its state for the
         next one, and end when that one has taken everything and serves them.
         """
         lines = self.pyroctl("logs", "es", "-n", "10000")["lines"]
-        return [float(found[1]) for line in lines if (found := _BLACKOUT.search(line["text"]))]
+        found = [float(match[1]) for line in lines if (match := _BLACKOUT.search(line["text"]))]
+        if len(found) != expected:
+            raise RuntimeError(f"the log tells of {len(found)} handovers, not of {expected}")
+        return found
 
     def kill(self, expected: int) -> float:
         """Kill -9; returns the seconds until `expected` subscribers are connected again."""
@@ -156,7 +160,7 @@ def under_load(rounds: int, how: str, subscribers: int = 10) -> dict[str, Any]:
                 took.append(made.restart(*(["--handover"] if how == "handover" else [])))
         count = finish(writer)["count"]
         found = [finish(reader) for reader in readers]
-        blackouts = made.blackouts()
+        blackouts = made.blackouts(rounds if how == "handover" else 0)
     return {
         "events": count,
         "lost": sum(count - each["events"] - each["missed"] for each in found),
@@ -165,7 +169,7 @@ def under_load(rounds: int, how: str, subscribers: int = 10) -> dict[str, Any]:
         "reordered": sum(each["disordered"] for each in found),
         "longest pause, s": round(max(each["pause"] for each in found), 3),
         "command, s (median)": round(statistics.median(took), 3),
-        **({"nobody served, ms": _spread(blackouts, 1)} if blackouts else {}),
+        **({"nobody served, ms": _blackout(blackouts)} if blackouts else {}),
     }
 
 
@@ -179,7 +183,7 @@ def crowd(number: int, rounds: int) -> dict[str, str]:
         killed = [made.kill(number) for _ in range(rounds)]
         for _ in range(rounds):
             made.restart("--handover")
-        blackouts = _spread(made.blackouts(), 1)
+        blackouts = _blackout(made.blackouts(rounds))
     return {
         "planned, s": _spread(planned),
         "kill -9, s": _spread(killed),
@@ -237,6 +241,13 @@ def _spread(values: list[float], digits: int = 2) -> str:
     return f"{middle:.{digits}f} [{low:.{digits}f}–{high:.{digits}f}]"
 
 
+def _blackout(values: list[float]) -> str:
+    """Show the spread and the 99th percentile, which of few values is the largest."""
+    ordered = sorted(values)
+    p99 = ordered[math.ceil(0.99 * len(ordered)) - 1]
+    return f"{_spread(values, 1)}, p99 {p99:.1f}"
+
+
 # The clients, each a process of its own.
 
 
@@ -276,13 +287,13 @@ def read(uri: str) -> None:
 
 
 def write(uri: str) -> None:
-    """Publish numbers at full speed until told to end; then flush."""
+    """Publish numbers as fast as the slowest subscriber takes them until told to end; flush."""
     from pyro_events import Publisher  # noqa: PLC0415 - the same
 
     stop: list[int] = []
     signal.signal(signal.SIGUSR1, lambda number, _: stop.append(number))
     count = 0
-    with Publisher(uri, timeout=30) as publisher:
+    with Publisher(uri, timeout=30, patience=None) as publisher:
         print("ready", flush=True)
         while not stop:
             publisher.post("flood", count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.events import measure, systems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from benchmarks.events.measure import Flow, Idle, Latency
     from benchmarks.events.system import System
@@ -19,6 +20,8 @@ RATE = 200.0
 _FIRST = 4000
 """Deliveries of the uncounted first run, which tells how many messages fill the time."""
 _FEWEST = 40
+_CORES = 2
+"""Processors that are busy in a run."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Size:
 
     rounds: int
     seconds: float
-    """Of each run at full speed, roughly."""
+    """Of each run at full speed, roughly, if nothing else runs."""
     paced: float
     """Seconds of each run at the leisurely rate."""
     fan_outs: tuple[int, ...]
@@ -50,6 +53,14 @@ class Results:
     idle: dict[tuple[str, int], Idle] = field(default_factory=dict)
     stalled: Idle | None = None
     missing: dict[str, str] = field(default_factory=dict)
+
+    def drop_incomplete(self) -> None:
+        """Forget the runs of rivals that have failed: rounds could not be compared."""
+        gone = self.missing
+        self.flows = {key: runs for key, runs in self.flows.items() if key[0] not in gone}
+        self.patterns = {key: runs for key, runs in self.patterns.items() if key[0] not in gone}
+        self.latencies = {key: runs for key, runs in self.latencies.items() if key not in gone}
+        self.idle = {key: cost for key, cost in self.idle.items() if key[0] not in gone}
 
     def as_dict(self) -> dict[str, Any]:
         """Return it in a form that JSON can hold."""
@@ -75,7 +86,8 @@ class Runs:
         self._only = only
         self._log = log
         self._results = Results()
-        self._speeds: dict[tuple[str, int], float] = {}
+        self._work: dict[tuple[str, int], float] = {}
+        """Microseconds of all processors for one delivery, in the last run."""
 
     def run(self) -> Results:
         """Measure everything."""
@@ -85,8 +97,9 @@ class Runs:
             self._log(f"round {number} of {self.size.rounds}")
             self._flows(counted=True)
             for system in self._present(systems.PROMPT):
-                result = measure.latency(system, RATE, self.size.paced)
-                self._results.latencies[system.name].append(result)
+                with self._excused(system):
+                    result = measure.latency(system, RATE, self.size.paced)
+                    self._results.latencies[system.name].append(result)
             for system in self._present(systems.PATTERNS):
                 self._patterns(system)
         self._log("idle and stalled subscribers")
@@ -95,6 +108,7 @@ class Runs:
                 self._results.idle[system.name, number] = measure.idle(system, number)
         for system in self._present([systems.STREAM]):
             self._results.stalled = measure.stalled(system, self.size.stalled)
+        self._results.drop_incomplete()
         return self._results
 
     def _flows(self, *, counted: bool) -> None:
@@ -108,10 +122,24 @@ class Runs:
 
     def _flow(self, system: System, fan_out: int, *, counted: bool) -> None:
         key = system.name, fan_out
-        result = measure.flow(system, fan_out, self._count(key))
-        self._speeds[key] = result.delivered
-        if counted:
-            self._results.flows[key].append(result)
+        with self._excused(system):
+            result = measure.flow(system, fan_out, self._count(key))
+            self._work[key] = result.work
+            if not counted:  # so short a run is mostly its beginning
+                self._work[key] = measure.flow(system, fan_out, self._count(key)).work
+            else:
+                self._results.flows[key].append(result)
+
+    @contextlib.contextmanager
+    def _excused(self, system: System) -> Iterator[None]:
+        """Go on without a rival that fails; it is named in the tables. We have no excuse."""
+        try:
+            yield
+        except Exception as error:
+            if not system.gives_up:
+                raise
+            self._results.missing[system.name] = f"it failed: {error}"
+            self._log(f"{system.name} takes part no longer: {error}")
 
     def _patterns(self, system: System) -> None:
         """Measure with and without, in turn which comes first."""
@@ -122,10 +150,13 @@ class Runs:
             self._results.patterns[system.name, patterns > 0].append(result)
 
     def _count(self, key: tuple[str, int]) -> int:
-        """Return how many messages fill the time of a run."""
+        """Return how many messages fill the time of a run.
+
+        It counts in processor time: how many there are must not depend on what else runs.
+        """
         fan_out = key[1]
-        speed = self._speeds.get(key)
-        deliveries = _FIRST if speed is None else speed * self.size.seconds
+        work = self._work.get(key)
+        deliveries = _FIRST if work is None else self.size.seconds * _CORES / work * 1e6
         return max(_FEWEST, int(deliveries / fan_out))
 
     def _present(self, wanted: Iterable[System]) -> list[System]:
@@ -133,10 +164,15 @@ class Runs:
         for system in wanted:
             if self._only is not None and system.name not in self._only:
                 continue
-            missing = self._results.missing.get(system.name) or system.missing()
+            missing = self._results.missing.get(system.name) or _wanted(system)
             if missing is None:
                 present.append(system)
             elif system.name not in self._results.missing:
                 self._results.missing[system.name] = missing
-                self._log(f"{system.name} is skipped: it needs {missing}")
+                self._log(f"{system.name} is skipped: {missing}")
         return present
+
+
+def _wanted(system: System) -> str | None:
+    missing = system.missing()
+    return None if missing is None else f"it needs {missing}"

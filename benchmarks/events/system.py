@@ -24,9 +24,11 @@ class System:
     name: str
     """For `--only`, and for tables."""
     title: str
+    gives_up: str = ""
+    """What it doesn't do that the event service does; empty for ours."""
     acked: bool = False
     """Publishing returns when the broker has the message."""
-    needs: ClassVar[tuple[str, ...]] = ()
+    needs: tuple[str, ...] = ()
     """Modules, from PyPI."""
     program: ClassVar[str | None] = None
     """A program, from Debian's package of that name."""
@@ -36,13 +38,13 @@ class System:
         for module in self.needs:
             if find_spec(module) is None:
                 return f"the module {module}: pip install --group bench-events"
-        if self.program and shutil.which(self.program, path=_PATH) is None:
+        if self.program and shutil.which(self.program, path=PATH) is None:
             return f"the program {self.program}: apt-get install {self.program}"
         return None
 
     def executable(self) -> str:
         """Return the path of the program."""
-        found = shutil.which(self.program or "", path=_PATH)
+        found = shutil.which(self.program or "", path=PATH)
         assert found is not None
         return found
 
@@ -69,4 +71,4 @@ class System:
         raise NotImplementedError
 
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"

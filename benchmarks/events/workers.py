@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.events.message import Plan, Tally
+from benchmarks.events.processes import cpu_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 READY, GO, DONE, REPORT = "ready", "go", "done", "report"
 PATIENCE = 30.0
 """Seconds for a worker to come up."""
-_QUIET = 0.6
+_QUIET = 1.5
 """Seconds without a message after which what is missing counts as lost."""
 
 # Forked from a process that has imported everything: a worker starts in milliseconds.
@@ -43,11 +44,10 @@ class Received:
 
 @dataclass(frozen=True)
 class Published:
-    """When a publisher began and ended, and its processor time, in seconds."""
+    """When a publisher began and ended, in seconds."""
 
     began: float
     ended: float
-    cpu: float
 
 
 class Worker:
@@ -58,6 +58,11 @@ class Worker:
         self._process: BaseProcess = _context.Process(target=target, args=(theirs, *args))
         self._process.start()
         theirs.close()
+
+    def cpu(self) -> float:
+        """Return the processor time of all its threads so far, in seconds."""
+        assert self._process.pid is not None
+        return cpu_time(self._process.pid)
 
     def expect(self, what: str, patience: float) -> Any:
         """Wait for word of the worker."""
@@ -216,13 +221,10 @@ def _publish(
     pipe: Connection, system: System, address: str, count: int, rate: float | None
 ) -> None:
     _end_with_parent()
-    cpu = 0.0
 
     def begin() -> None:
-        nonlocal cpu
         pipe.send((READY, None))
         assert pipe.recv() == GO
-        cpu = time.process_time()
 
     plan = Plan(count, rate, begin)
     try:
@@ -231,5 +233,5 @@ def _publish(
         pipe.send(("error", f"{type(error).__name__}: {error}"))
         raise
     ended = time.perf_counter()
-    pipe.send((DONE, Published(plan.began, ended, time.process_time() - cpu)))
+    pipe.send((DONE, Published(plan.began, ended)))
     pipe.poll(None)  # whatever else it holds ends with the process

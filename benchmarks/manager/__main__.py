@@ -22,7 +22,7 @@ from benchmarks.manager.processes import PYTHON, Cost, run
 from benchmarks.manager.readiness import until_ready
 from benchmarks.manager.systems.circus import Circus
 from benchmarks.manager.systems.honcho import Honcho
-from benchmarks.manager.systems.pyroctl import Pyroctl
+from benchmarks.manager.systems.pyroctl import FirstPyroctl, Pyroctl
 from benchmarks.manager.systems.scanners import S6, Runit
 from benchmarks.manager.systems.supervisor import Supervisor
 
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     from benchmarks.manager.system import System
 
-SYSTEMS: tuple[type[System], ...] = (Pyroctl, Supervisor, Circus, Honcho, Runit, S6)
+SYSTEMS: tuple[type[System], ...] = (Pyroctl, FirstPyroctl, Supervisor, Circus, Honcho, Runit, S6)
+START_AIM = 0.7
+"""Our start, as a part of circus'."""
 PARTS = ("lives", "logs", "readiness")
 IMPORT = "`python -c 'import Pyro5.api'`"
 SERVICES = {
@@ -103,6 +105,8 @@ def main() -> None:
         if "lives" in parts:
             found = runs.lives(options.services, options.idle)
             print("\n" + report.lives(found, options.services, options.idle))
+            for ours in (Pyroctl.name, FirstPyroctl.name):
+                print("\n" + report.start_against(found, ours, Circus.name, START_AIM))
         if "logs" in parts:
             print("\n" + report.rates(runs.logs(), MEBIBYTES))
         if "readiness" in parts:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmarks.manager.processes import (
     Sleepers,
     cpu_time,
+    cpu_time_of_ended,
     descendants,
     memory,
     run,
@@ -34,6 +35,8 @@ class Life(NamedTuple):
 
     startup: float
     """From the launch until all processes are there."""
+    startup_cpu: float
+    """Of the manager's own processes until then, with those that have ended."""
     status: Cost | None
     crash: float
     """From a service's death by SIGKILL until its successor is there."""
@@ -51,17 +54,20 @@ def live(system_class: type[System], directory: Path, count: int, idle: float) -
     """Run `count` times `sleep` under a manager, and measure on the way."""
     sleepers = Sleepers(count)
     system = system_class(directory, [Sleepers.command(number) for number in range(count)])
+    system.prepare()
     launched = time.perf_counter()
     with running(system.manager()) as manager:
         wait_for(sleepers.all_up, f"{system.name} starts {count}")
         startup = time.perf_counter() - launched
+        own = _own(manager, sleepers)
+        startup_cpu = sum(map(cpu_time, own)) + sum(map(cpu_time_of_ended, own))
         time.sleep(SETTLED)
         status = _status(system)
         rss, pss = _memory(manager, sleepers)
         idle_switches, idle_cpu = _idle(manager, sleepers, idle)
         crash = 0.0 if system.name == "honcho" else _crash(sleepers)
         stop = _timed(lambda: _stop(system, manager, sleepers))
-    return Life(startup, status, crash, rss, pss, idle_switches, idle_cpu, stop)
+    return Life(startup, startup_cpu, status, crash, rss, pss, idle_switches, idle_cpu, stop)
 
 
 def _status(system: System) -> Cost | None:

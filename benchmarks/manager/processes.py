@@ -145,6 +145,13 @@ def cpu_time(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)
 
 
+def cpu_time_of_ended(pid: int) -> float:
+    """Return the processor time of a process's children that it has waited for."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
 def memory(pid: int) -> tuple[int, int]:
     """Return resident and proportional size in bytes."""
     sizes = dict.fromkeys(("Rss:", "Pss:"), 0)

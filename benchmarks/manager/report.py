@@ -33,6 +33,7 @@ def lives(found: Mapping[str, Sequence[Life]], count: int, idle: float) -> str:
     """Compare whole lives; a figure that a manager has none of is a dash."""
     rows: list[tuple[str, Callable[[Life], float | None], Callable[[float], str]]] = [
         (f"launch → {count} × `sleep` running", lambda life: life.startup, ms),
+        ("… processor time", lambda life: life.startup_cpu, ms),
         ("`status`, elapsed", lambda life: life.status and life.status.wall, ms),
         ("`status`, CPU", lambda life: life.status and life.status.cpu, ms),
         ("killed → running again", lambda life: life.crash or None, ms),
@@ -49,6 +50,19 @@ def lives(found: Mapping[str, Sequence[Life]], count: int, idle: float) -> str:
             for what, figure, show in rows
         ],
     )
+
+
+def start_against(found: Mapping[str, Sequence[Life]], ours: str, other: str, aim: float) -> str:
+    """Compare two managers' starts, round by round."""
+    if not {ours, other} <= found.keys():
+        return ""
+    pairs = list(zip(found[ours], found[other], strict=True))
+    rows = []
+    for what, figure in (("elapsed", "startup"), ("processor time", "startup_cpu")):
+        ratios = [getattr(one, figure) / getattr(two, figure) for one, two in pairs]
+        spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
+        rows.append([what, f"≤ {aim} ×", f"{median(ratios):.2f} × ({spread})"])
+    return table([f"start of {ours} ÷ {other}", "aim", "found"], rows)
 
 
 def rates(found: Mapping[tuple[str, str], Sequence[Rate]], size: int) -> str:

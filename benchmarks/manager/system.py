@@ -31,6 +31,9 @@ class System:
         """Write the configuration."""
         raise NotImplementedError
 
+    def prepare(self) -> None:
+        """Do what an earlier start would have done; it isn't measured."""
+
     def manager(self) -> list[str]:
         """Return the command that is the manager, in the foreground."""
         raise NotImplementedError

@@ -24,7 +24,7 @@ def run_manager(app: App, *, show_logs: bool | None) -> Result:
     `show_logs` is whether to print the services' output; None means on a terminal and as process 1.
     Raises EssentialFailed, too.
     """
-    loading = Loading(app.config, os.environ, os.getcwd())
+    loading = Loading(app.config, os.environ, os.getcwd(), app.paths.state)
     from pyroctl.manager.main import run
     from pyroctl.manager.output.echo import Echo  # while the subprocess loads
     from pyroctl.manager.systemd import SystemNotifier
@@ -38,11 +38,17 @@ def run_manager(app: App, *, show_logs: bool | None) -> Result:
     labels = ServiceLabels(app.output, deployment.services)
     echo = Echo(sys.stdout.fileno(), lambda name: shown(labels(name, "|"))) if echoing else None
     take = None if echo is None else _made_printable(echo.write)
+
+    def on_ready(_: str) -> bool:
+        loading.remember()
+        return True
+
     try:
         run(
             deployment,
             app.paths,
             autostart=True,
+            on_ready=on_ready,
             system=system,
             echo=take,
             before_reexec=echo.close if echo is not None else lambda: None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyroctl.config.source.diagnostics import Path
+    from pyroctl.config.source.env_files import Checked
+    from pyroctl.config.source.inputs import AskedVariables, Inputs
     from pyroctl.config.source.layers import Layers
     from pyroctl.config.source.sources import Sources
 
@@ -31,6 +33,8 @@ class Loaded:
     """The owner of each key; None for the built-in deployment without overrides."""
     variables: Mapping[Path, tuple[str, int]] = field(default_factory=dict)
     """File and line of the environment variables from env files."""
+    memory: tuple[Checked, Inputs] | None = None
+    """What `pyroctl.config.memory` may remember of it; None: nothing."""
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
@@ -81,22 +85,29 @@ def load(
     if path is None and not has_overrides(environ):
         return Loaded(builtin_deployment(cwd))
     from pyroctl.config.check.convert import absolute
+    from pyroctl.config.source.inputs import AskedVariables
     from pyroctl.config.source.sources import builtin_sources, read_sources
 
+    asked = AskedVariables(environ)
     if path is None:
-        return _interpreted(builtin_sources(), environ, cwd, None)
+        return _interpreted(builtin_sources(), asked, cwd, None)
     file = absolute(path, cwd)
-    sources = read_sources(file, environ, instead)
-    return _interpreted(sources, environ, sources.directory, file)
+    sources = read_sources(file, asked, instead)
+    return _interpreted(sources, asked, sources.directory, file)
 
 
 def _interpreted(
-    sources: Sources, environ: Mapping[str, str], directory: str, file: str | None
+    sources: Sources, environ: AskedVariables, directory: str, file: str | None
 ) -> Loaded:
     from pyroctl.config.check.interpret import interpret
 
     try:
-        deployment, layers, variables = interpret(sources, environ, directory, file)
+        found = interpret(sources, environ, directory, file)
     except RecursionError as error:
         raise ConfigError([Diagnostic("nested too deeply", file=file)]) from error
-    return Loaded(deployment, tuple(sources.files), layers, variables)
+    inputs = replace(sources.inputs, file=file, directory=directory, variables=environ.asked)
+    inputs.contents.update(found.env_files.texts)
+    memory = None if found.secrets else (found.checked, inputs)
+    return Loaded(
+        *(found.deployment, tuple(sources.files), found.layers, found.env_files.lines), memory
+    )

@@ -49,7 +49,12 @@ def run() -> None:
         return
     starter = Starter(options.ready_fd)
     paths = deployment_paths(options.config, options.root, os.environ)
-    loading = Loading(options.config, os.environ, os.getcwd())
+    loading = Loading(options.config, os.environ, os.getcwd(), paths.state)
+
+    def on_ready(news: str) -> bool:
+        loading.remember()
+        return starter.report({"errors": [], "news": news})
+
     from pyroctl.manager import lock, main  # while the configuration loads
     from pyroctl.manager.output.logfile import ManagerLog
 
@@ -63,7 +68,7 @@ def run() -> None:
             paths,
             autostart=False,
             certs=certs_directory(options.root, os.environ),
-            on_ready=lambda news: starter.report({"errors": [], "news": news}),
+            on_ready=on_ready,
         )
     except (OSError, PyroctlError) as error:
         if isinstance(error, OSError):

@@ -26,9 +26,14 @@ class Backoff:
         self._longest = longest
         self._delay = FIRST
 
-    def next(self, lived: float = 0.0) -> float:
-        """Return the seconds to wait after a connection that lasted `lived` seconds (0: none)."""
-        if lived >= SETTLED:
+    def next(self, lived: float = 0.0, *, renewed: bool = False) -> float:
+        """Return the seconds to wait after a connection that lasted `lived` seconds (0: none).
+
+        `renewed` is whether it was the first one to another process: after a restart the delays
+        begin again, however soon the next one follows, but a process that drops its clients again
+        and again has them wait longer and longer.
+        """
+        if renewed or lived >= SETTLED:
             self._delay = FIRST
         delay = self._delay * (0.5 + self._chance() / 2)
         self._delay = min(self._delay * 2, self._longest or LAST)

@@ -16,6 +16,7 @@ import pytest
 from pyro_events import Publisher
 from pyro_events._broker.engine import Engine
 from pyro_events._broker.settings import Settings
+from pyro_wire import backoff
 from tests.events.client_fixtures import Recording, all_get_more
 from tests.events.held_service import Flood
 from tests.events.service_harness import AwareRecorder, Recorder, WireClient, proxy
@@ -56,6 +57,25 @@ def test_restarts_at_full_speed(held: Held, times: int) -> None:
             assert each.wait(count, 60) == list(range(count))
             assert each.gaps() == []
         assert es.ask("statistics")["dropped"] == 0
+
+
+@pytest.mark.timeout(120)
+def test_many_restarts_in_a_row_delay_nobody_longer(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the delay doubled at each of them, the last one would take longer than the test."""
+    monkeypatch.setattr(backoff, "FIRST", 0.5)
+    monkeypatch.setattr(backoff, "LAST", 1000.0)
+    monkeypatch.setattr(backoff, "SETTLED", 1000.0)
+    es = held()
+    with Recording(es.uri) as sub, Publisher(es.uri, timeout=60) as pub:
+        sub.subscribe("a")
+        sub.start()
+        for number in range(10):
+            pub.publish("a", number)
+            assert sub.wait(number + 1, 60) == list(range(number + 1))
+            es.restart()
+        assert sub.gaps() == []
 
 
 def test_events_published_during_it_wait(held: Held, client: Client) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pyroctl.config.check.rules import check
 from pyroctl.config.edit.show import format_value, show
 from pyroctl.config.load import load
+from pyroctl.config.memory.content import from_bytes, to_bytes
 from pyroctl.core.instances import collapse
 from pyroctl.errors import ConfigError
 
@@ -155,6 +156,17 @@ def test_a_valid_document_loads_and_shows_itself(directory, document):
     again = load_text("".join(f"{key} = {format_value(v)}\n" for key, v, _ in shown), directory)
     assert again.deployment == result.deployment
     assert [row[:2] for row in show(again)] == [row[:2] for row in shown]
+
+
+@settings(max_examples=40, deadline=None)
+@given(document=documents())
+def test_every_value_survives_being_remembered(directory, document):
+    """All keys of all kinds, with their types and in their order."""
+    result = load_text(tomli_w.dumps(document), directory)
+    if result.memory is not None:  # an `env` that contains a reference isn't
+        file = str(Path(directory) / "pyroctl.toml")
+        recalled = from_bytes(to_bytes(*result.memory), file, directory, {})
+        assert repr(recalled) == repr(result.deployment)
 
 
 @settings(max_examples=20, deadline=None)

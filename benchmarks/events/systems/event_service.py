@@ -33,16 +33,23 @@ _TITLES = {
 class EventService(System):
     """Helpers or stock Pyro5 daemons as subscribers; a helper publishes, by `post` or `publish`."""
 
-    def __init__(self, delivery: Delivery, *, acked: bool = False, tls: bool = False) -> None:
+    def __init__(
+        self, delivery: Delivery, *, acked: bool = False, tls: bool = False, unix: bool = False
+    ) -> None:
         self.delivery = delivery
         self.acked = acked
         self.tls = tls
-        self.name = f"es-{delivery}" + ("-publish" if acked else "") + ("-tls" if tls else "")
-        self.title = f"event service, {_TITLES[delivery]}" + (", TLS" if tls else "")
+        self.unix = unix
+        words = ["publish"] * acked + ["tls"] * tls + ["unix"] * unix
+        self.name = "-".join([f"es-{delivery}", *words])
+        how = [_TITLES[delivery], *["TLS"] * tls, *["Unix socket"] * unix]
+        self.title = ", ".join(["event service", *how])
 
     @contextlib.contextmanager
     def broker(self, directory: Path) -> Iterator[Broker]:
         argv = [sys.executable, "-m", "pyro_events", "-N", "-p", "0", "-q"]
+        if self.unix:
+            argv += ["-n", f"./u:{directory}/socket"]
         certificates = ""
         if self.tls:
             certificates = make_certificates(directory)

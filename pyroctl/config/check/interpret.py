@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyroctl.config.check.convert import absolute, to_core, to_spec
 from pyroctl.config.check.exposure import exposed
@@ -13,38 +12,48 @@ from pyroctl.config.check.schema_info import key_paths
 from pyroctl.config.check.untrusted import untrusted_paths
 from pyroctl.config.check.validate import validate
 from pyroctl.config.source import interpolation
-from pyroctl.config.source.diagnostics import Problem
-from pyroctl.config.source.envfile import parse_variables
+from pyroctl.config.source.diagnostics import is_secret
+from pyroctl.config.source.env_files import Checked, EnvFiles
 from pyroctl.config.source.overrides import find_overrides, has_overrides
-from pyroctl.config.source.read import UnreadableError, read_text
-from pyroctl.core.instances import expand
+from pyroctl.config.source.text import read_text
 from pyroctl.core.spec import Deployment
 from pyroctl.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pyroctl.config.check.models import ServiceTable
-    from pyroctl.config.source.diagnostics import Path
+    from pyroctl.config.source.diagnostics import Path, Problem
     from pyroctl.config.source.layers import Layers
+    from pyroctl.config.source.overrides import Override
     from pyroctl.config.source.sources import Sources
     from pyroctl.errors import Diagnostic
 
-    Lines = dict[Path, tuple[str, int]]
+
+class Meaning(NamedTuple):
+    """What a valid configuration means, and where that comes from."""
+
+    deployment: Deployment
+    layers: Layers
+    """The owner of each key."""
+    env_files: EnvFiles
+    checked: Checked
+    secrets: bool
+    """Whether the environment of services contains values of ours, which no file contains."""
 
 
 def interpret(
     sources: Sources, environ: Mapping[str, str], directory: str, file: str | None
-) -> tuple[Deployment, Layers, Lines]:
-    """Return the deployment, who wrote what, and file and line of each variable of an env file.
+) -> Meaning:
+    """Return what the files mean; relative paths in them start at `directory`.
 
-    Relative paths start at `directory`. Raises ConfigError with everything that is wrong, in the
-    order of the files and their lines. If a file can't be read, only those problems in the others
-    are reported that can't be its consequence.
+    Raises ConfigError with everything that is wrong, in the order of the files and their lines.
+    If a file can't be read, only those problems in the others are reported that can't be its
+    consequence.
     """
     layers = sources.layers()
     data, unexpanded = interpolation.expand(layers.data, environ)
     strangers: list[Diagnostic] = []
+    overrides: list[Override] = []
     if has_overrides(environ):
         overrides, strangers = find_overrides(environ, key_paths(data))
         for override in overrides:
@@ -57,12 +66,17 @@ def interpret(
         for name, table in validated.services.items()
         if isinstance(table, ReplicatedTable) and table.instances is not None
     }
-    files = _EnvFiles(directory)
+    env_files = {
+        name: tuple(absolute(file, directory) for file in table.env_file)
+        for name, table in validated.services.items()
+        if table.env_file
+    }
+    files = EnvFiles(read_text)
     if sources.diagnostics:
         problems = [problem for problem in problems if layers.owner(problem.path)]
     else:
-        for name, table in validated.services.items():
-            files.read(name, table)
+        for name, written in env_files.items():
+            files.read(name, written)
         problems += untrusted_paths(specs, directory)
         problems += exposed(specs) if validated.manager.strict else []
         tables = data.get("services")
@@ -73,19 +87,19 @@ def interpret(
     if diagnostics or strangers or files.diagnostics:
         diagnostics = _in_order(diagnostics, sources.files)
         raise ConfigError([*diagnostics, *strangers, *files.diagnostics])
-    services = {
-        name: replace(spec, env={**files.variables.get(name, {}), **spec.env})
-        for name, spec in specs.items()
-    }
     deployment = to_core(
-        Deployment,
-        validated.manager,
-        directory,
-        services=expand(services, counts),
-        directory=directory,
-        file=file,
+        Deployment, validated.manager, directory, services=specs, directory=directory, file=file
     )
-    return deployment, layers, files.lines
+    checked = Checked(deployment, counts, env_files)
+    secrets = _asks(layers.data) or any(is_secret(override.path) for override in overrides)
+    return Meaning(checked.complete(files.variables), layers, files, checked, secrets)
+
+
+def _asks(data: Any, path: Path = ()) -> bool:
+    """Return whether a secret value refers to a variable."""
+    if isinstance(data, dict):
+        return any(_asks(value, (*path, key)) for key, value in data.items())
+    return isinstance(data, str) and is_secret(path) and "${" in data
 
 
 def _in_order(diagnostics: Iterable[Diagnostic], files: Iterable[str]) -> list[Diagnostic]:
@@ -107,32 +121,3 @@ def _not_caused_by(causes: Iterable[Problem], problems: Iterable[Problem]) -> li
         if isinstance(cause.path[-1], int):
             broken.add(cause.path[:-1])
     return [problem for problem in problems if problem.path not in broken]
-
-
-class _EnvFiles:
-    """The variables of all services' env files, and what is wrong with the files."""
-
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
-        self.variables: dict[str, dict[str, str]] = {}
-        self.lines: Lines = {}
-        self.problems: list[Problem] = []
-        self.diagnostics: list[Diagnostic] = []
-
-    def read(self, name: str, service: ServiceTable) -> None:
-        """Read the files of one service; later files override earlier ones."""
-        for written in service.env_file:
-            file = absolute(written, self.directory)
-            try:
-                text = read_text(file)
-            except UnreadableError as error:
-                path = ("services", name, "env_file")
-                self.problems.append(Problem(path, f"{file} {error}", error.hint))
-                continue
-            variables, diagnostics = parse_variables(text, file)
-            for diagnostic in diagnostics:
-                diagnostic.service = name
-            self.diagnostics += diagnostics
-            for variable in variables:
-                self.variables.setdefault(name, {})[variable.name] = variable.value
-                self.lines["services", name, "env", variable.name] = file, variable.line

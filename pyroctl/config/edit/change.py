@@ -12,8 +12,8 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyroctl.config.load import Loaded, load
+from pyroctl.config.source.listing import dropin_directory
 from pyroctl.config.source.read import read_document
-from pyroctl.config.source.sources import dropin_directory
 from pyroctl.errors import ConfigError, Diagnostic
 
 if TYPE_CHECKING:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.config.source.diagnostics import Origin, dotted
-from pyroctl.config.source.ownership import distrust
+from pyroctl.config.source.text import UnreadableError, read_text
 from pyroctl.errors import ConfigError, Diagnostic
 
 if TYPE_CHECKING:
@@ -33,15 +31,6 @@ _HINTS = {
     "Cannot overwrite": "the key is set twice: keep one",
     "Duplicate inline table key": "the key is set twice: keep one",
 }
-
-
-class UnreadableError(Exception):
-    """The file can't be read; `place` is that of the first byte that isn't UTF-8, if any."""
-
-    def __init__(self, reason: str, place: Place | None = None, hint: str | None = None) -> None:
-        super().__init__(reason)
-        self.place = place
-        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -107,35 +96,6 @@ def parse_document(file: str, text: str) -> Document:
         raise ConfigError([Diagnostic("nested too deeply", file=file)]) from error
     except ValueError as error:  # the one that tomllib lets through: int() of thousands of digits
         raise ConfigError([Diagnostic("an integer has too many digits", file=file)]) from error
-
-
-def read_text(file: str) -> str:
-    """Read a regular file of UTF-8 text. Raises UnreadableError; never blocks on a FIFO.
-
-    As root, it must not be another user's, nor one that others can write.
-    """
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise UnreadableError("is not a regular file")
-            refusal = distrust(file, status)
-            if refusal is not None:
-                raise UnreadableError(refusal.reason, hint=refusal.hint)
-            content = stream.read()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UnreadableError(f"can't be read: {reason}") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start]
-        line_start = before.rfind(b"\n") + 1
-        place = before.count(b"\n") + 1, len(before[line_start:].decode()) + 1
-        byte = content[error.start]
-        reason = f"is not UTF-8: unexpected byte 0x{byte:02x}"
-        raise UnreadableError(reason, place, "save the file as UTF-8") from error
 
 
 def _syntax_error(error: str, file: str, text: str) -> Diagnostic:

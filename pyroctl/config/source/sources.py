@@ -7,12 +7,13 @@ A file is read once.
 
 from __future__ import annotations
 
-import glob
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.config.source import listing
 from pyroctl.config.source.diagnostics import Problem, show
+from pyroctl.config.source.inputs import Inputs
 from pyroctl.config.source.interpolation import expand
 from pyroctl.config.source.layers import INCLUDE, Layers
 from pyroctl.config.source.read import Document, parse_document, read_document
@@ -21,8 +22,6 @@ from pyroctl.errors import ConfigError, Diagnostic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-SUFFIX = ".toml"
 
 
 @dataclass
@@ -37,6 +36,8 @@ class Sources:
     """All of them, in the order of reading."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
     """For files that can't be read, and includes that match nothing."""
+    inputs: Inputs = field(default_factory=Inputs)
+    """What was found while they were read."""
 
     @property
     def directory(self) -> str:
@@ -75,11 +76,6 @@ def written_tables(file: str | None, environ: Mapping[str, str]) -> dict[str, An
     return sources.layers().data
 
 
-def dropin_directory(file: str) -> str:
-    """Return the directory of a configuration file's drop-ins."""
-    return os.path.splitext(file)[0] + ".d"
-
-
 class _SourceReader:
     """Reads one file after the other; `_open` are those whose includes are being read."""
 
@@ -100,8 +96,10 @@ class _SourceReader:
 
     def _add(self, file: str) -> None:
         """Read a file and what it includes, unless that has been done."""
-        known = {os.path.realpath(other) for other in self._found.files}
-        if os.path.realpath(file) in known:
+        links = self._found.inputs.links
+        known = {links[other] for other in self._found.files}
+        links[file] = os.path.realpath(file)
+        if links[file] in known:
             return
         self._found.files.append(file)
         try:
@@ -111,7 +109,8 @@ class _SourceReader:
             return
         if file == self._file:
             self._found.main = document
-        self._open.append(os.path.realpath(file))
+        self._found.inputs.contents[file] = document.text
+        self._open.append(links[file])
         for included in self._includes(document):
             self._add(included)
         self._open.pop()
@@ -148,10 +147,11 @@ class _SourceReader:
 
     def _matches(self, including: str, pattern: str) -> list[str]:
         directory = os.path.dirname(including)
-        if not glob.has_magic(pattern):
+        if not listing.is_pattern(pattern):
             return [os.path.normpath(os.path.join(directory, pattern))]
-        whole = os.path.join(glob.escape(directory), pattern)
-        return sorted(os.path.normpath(match) for match in glob.glob(whole, recursive=True))
+        whole = listing.below(directory, pattern)
+        found = self._found.inputs.patterns[whole] = listing.matches(whole)
+        return found
 
     def _problem(self, file: str) -> str | None:
         """Return why a file can't be included, or None."""
@@ -164,23 +164,22 @@ class _SourceReader:
         return f"files include each other in a cycle: {' → '.join(cycle)}"
 
     def _dropins(self) -> list[str]:
-        directory = dropin_directory(self._file)
+        directory = listing.dropin_directory(self._file)
         try:
-            names = set(os.listdir(directory))
-        except FileNotFoundError:
-            names = set()
+            names = listing.dropins(directory)
         except OSError as error:
             self._found.diagnostics.append(
                 Diagnostic(f"can't be read: {error.strerror}", file=directory)
             )
             return []
-        for file, text in self._instead.items():
-            if os.path.dirname(file) == directory:
-                names.add(os.path.basename(file))
-                if text is None:
-                    names.remove(os.path.basename(file))
-        dropins = sorted(n for n in names if n.endswith(SUFFIX) and not n.startswith("."))
-        return [os.path.join(directory, name) for name in dropins]
+        self._found.inputs.dropins = names
+        instead = {
+            os.path.basename(file): text
+            for file, text in self._instead.items()
+            if os.path.dirname(file) == directory and listing.is_dropin(os.path.basename(file))
+        }
+        here = {*names, *instead} - {name for name, text in instead.items() if text is None}
+        return [os.path.join(directory, name) for name in sorted(here)]
 
 
 def _no_patterns(value: Any, index: int | None = None) -> Problem:

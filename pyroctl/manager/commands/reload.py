@@ -79,7 +79,8 @@ class Reload:
 async def prepare(supervisor: Supervisor) -> Reload:
     """Read the manager's configuration again, and plan; raise ConfigError. Changes nothing."""
     file, directory = supervisor.deployment.file, supervisor.deployment.directory
-    found = await asyncio.to_thread(load_apart, file, os.environ, directory)
+    state = supervisor.state_directory
+    found = await asyncio.to_thread(load_apart, file, os.environ, directory, state)
     old = supervisor.deployment
     changes = manager_changes(old, found)
     kept = {change.key: change.old for change in changes if waits(change)}

@@ -69,6 +69,7 @@ class Supervisor:
         self._echo = echo
         self._fdstore = fdstore
         self._run_directory = paths.run
+        self.state_directory = paths.state
         self._certs = certs
         self._cleanup = CleanupClient(paths.cleanup_lock, helpers_only=fdstore is not None)
         self._tasks: set[asyncio.Task[None]] = set()

@@ -97,6 +97,9 @@ class ReconnectingConnection:
         self._thread: threading.Thread | None = None
         self._welcomed = False
         self._served = False
+        self._incarnation: str | None = None
+        self._renewed = False
+        """Whether the last attempt was served by another process than the one before."""
         self._failing = False
         self._outage = False
         """Whether the last thing that was logged is that there is no connection."""
@@ -158,7 +161,7 @@ class ReconnectingConnection:
                 self._owner.disconnected(failure)
                 if not isinstance(failure, Abandoned):
                     self._log_outage(failure, lived)
-                    waker.pause(self._backoff.next(lived))
+                    waker.pause(self._backoff.next(lived, renewed=self._renewed))
         except Stopped:
             self._owner.disconnected(Closed("it was closed here"))
         finally:
@@ -189,6 +192,7 @@ class ReconnectingConnection:
 
     def _attempt(self, waker: Waker) -> tuple[EventServiceError, float]:
         """Connect and serve; return why that ended, and after how many seconds of service."""
+        self._renewed = False
         try:
             connection, welcome = self._connect(waker)
         except EventServiceError as error:
@@ -226,6 +230,8 @@ class ReconnectingConnection:
                 again = " again" if self._welcomed else ""
                 _log.warning("connected%s to the event service: %s", again, welcome.uri)
             self._outage, self._served, self._welcomed = False, True, True
+            self._renewed = welcome.incarnation != self._incarnation
+            self._incarnation = welcome.incarnation
             while True:
                 if connection.acquire():
                     try:

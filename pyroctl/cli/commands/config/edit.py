@@ -59,7 +59,7 @@ def _file(app: App, dropin: str | None) -> str:
     config = app.require_config()
     if dropin is None:
         return config
-    from pyroctl.config.source.sources import SUFFIX, dropin_directory
+    from pyroctl.config.source.listing import SUFFIX, dropin_directory
 
     if os.path.basename(dropin) != dropin or dropin.startswith("."):
         raise UsageError(
