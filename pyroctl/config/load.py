@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyroctl.config.source.diagnostics import Origin, dotted
 from pyroctl.config.source.overrides import has_overrides
@@ -31,6 +31,9 @@ class Loaded:
     """The owner of each key; None for the built-in deployment without overrides."""
     variables: Mapping[Path, tuple[str, int]] = field(default_factory=dict)
     """File and line of the environment variables from env files."""
+
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """The table of defaults as it was written; the services of the deployment have them."""
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
@@ -96,7 +99,9 @@ def _interpreted(
     from pyroctl.config.check.interpret import interpret
 
     try:
-        deployment, layers, variables = interpret(sources, environ, directory, file)
+        found = interpret(sources, environ, directory, file)
     except RecursionError as error:
         raise ConfigError([Diagnostic("nested too deeply", file=file)]) from error
-    return Loaded(deployment, tuple(sources.files), layers, variables)
+    return Loaded(
+        found.deployment, tuple(sources.files), found.layers, found.variables, found.defaults
+    )

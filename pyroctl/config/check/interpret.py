@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyroctl.config.check.convert import absolute, to_core, to_spec
 from pyroctl.config.check.exposure import exposed
@@ -13,6 +13,7 @@ from pyroctl.config.check.schema_info import key_paths
 from pyroctl.config.check.untrusted import untrusted_paths
 from pyroctl.config.check.validate import validate
 from pyroctl.config.source import interpolation
+from pyroctl.config.source.defaults import DEFAULTS, inherit
 from pyroctl.config.source.diagnostics import Problem
 from pyroctl.config.source.envfile import parse_variables
 from pyroctl.config.source.overrides import find_overrides, has_overrides
@@ -33,10 +34,22 @@ if TYPE_CHECKING:
     Lines = dict[Path, tuple[str, int]]
 
 
+class Interpretation(NamedTuple):
+    """A deployment, and where it came from."""
+
+    deployment: Deployment
+    layers: Layers
+    """Who wrote what."""
+    variables: Lines
+    """File and line of each variable of an env file."""
+    defaults: Mapping[str, Any]
+    """The table of defaults, which the services have already."""
+
+
 def interpret(
     sources: Sources, environ: Mapping[str, str], directory: str, file: str | None
-) -> tuple[Deployment, Layers, Lines]:
-    """Return the deployment, who wrote what, and file and line of each variable of an env file.
+) -> Interpretation:
+    """Return what the documents mean together.
 
     Relative paths start at `directory`. Raises ConfigError with everything that is wrong, in the
     order of the files and their lines. If a file can't be read, only those problems in the others
@@ -50,6 +63,7 @@ def interpret(
         for override in overrides:
             layers.put(data, override)
     unexpanded = [problem for problem in unexpanded if not layers.is_overridden(problem.path)]
+    inherit(data, layers)
     validated, problems = validate(data)
     specs = {name: to_spec(name, table, directory) for name, table in validated.services.items()}
     counts = {
@@ -67,7 +81,7 @@ def interpret(
         problems += exposed(specs) if validated.manager.strict else []
         tables = data.get("services")
         problems += check(tables if isinstance(tables, dict) else {}, specs, counts)
-    problems = _not_caused_by(unexpanded, [*problems, *files.problems])
+    problems = _not_caused_by(unexpanded, [*problems, *files.problems], layers)
     located = [layers.locate(problem) for problem in (*unexpanded, *problems)]
     diagnostics = [*sources.diagnostics, *located]
     if diagnostics or strangers or files.diagnostics:
@@ -85,7 +99,7 @@ def interpret(
         directory=directory,
         file=file,
     )
-    return deployment, layers, files.lines
+    return Interpretation(deployment, layers, files.lines, data.get(DEFAULTS, {}))
 
 
 def _in_order(diagnostics: Iterable[Diagnostic], files: Iterable[str]) -> list[Diagnostic]:
@@ -99,14 +113,22 @@ def _in_order(diagnostics: Iterable[Diagnostic], files: Iterable[str]) -> list[D
     return sorted(diagnostics, key=place)
 
 
-def _not_caused_by(causes: Iterable[Problem], problems: Iterable[Problem]) -> list[Problem]:
-    """Leave out what is only wrong because a value, or one of a list, could not be expanded."""
+def _not_caused_by(
+    causes: Iterable[Problem], problems: Iterable[Problem], layers: Layers
+) -> list[Problem]:
+    """Leave out what is only wrong because a value, or one of a list, could not be expanded.
+
+    What is wrong with a default is left out for all but the first service that has it.
+    """
     broken: set[Path] = set()
     for cause in causes:
         broken.add(cause.path)
         if isinstance(cause.path[-1], int):
             broken.add(cause.path[:-1])
-    return [problem for problem in problems if problem.path not in broken]
+    found: dict[tuple[Path, str], Problem] = {}
+    for problem in problems:
+        found.setdefault((layers.source(problem.path), problem.message), problem)
+    return [problem for (path, _), problem in found.items() if path not in broken]
 
 
 class _EnvFiles:

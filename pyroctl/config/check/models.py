@@ -51,6 +51,9 @@ PARTNERS = {
 }
 """Keys of an object, each with the one without which it means nothing."""
 
+PARTIAL = "partial"
+"""In the context of a check: other keys of the service may stand elsewhere."""
+
 BOUND_DEFAULTS = {"restart_max_delay"}
 """Keys whose default must be checked, too: another key may exclude it."""
 
@@ -255,7 +258,8 @@ class ObjectTable(ReplicatedTable):
     @classmethod
     def _not_without(cls, value: Any, info: ValidationInfo) -> Any:
         partner = PARTNERS[str(info.field_name)]
-        if value and partner in info.data and info.data[partner] is None:
+        partial = (info.context or {}).get(PARTIAL)
+        if value and not partial and partner in info.data and info.data[partner] is None:
             raise refuse(f"requires {partner}, which is not set")
         return value
 
@@ -282,3 +286,9 @@ class CommandTable(ReplicatedTable):
 
 _MODELS = (NameServerTable, EventServiceTable, ObjectTable, CommandTable)
 KINDS: dict[str, type[ServiceTable]] = dict(zip(KIND_NAMES.values(), _MODELS, strict=True))
+
+
+def default_keys(model: type[ServiceTable]) -> list[str]:
+    """Return the keys that `[defaults]` may have, or its table for a kind: all but its own."""
+    own = {"kind", "needs"} if model is ServiceTable else {"kind"}
+    return [key for key in model.model_fields if key not in own]

@@ -19,16 +19,17 @@ def settings(deployment: Deployment) -> Iterator[tuple[Path, Any]]:
 
     Written as `key = value` lines, they make the same deployment again.
     """
-    yield from _leaves(written_table(deployment), ("manager",))
+    yield from leaves(written_table(deployment), ("manager",))
     for name, (spec, instances) in collapse(deployment.services).items():
         count = {} if instances is None else {"instances": instances}
         table = {"kind": spec.kind, **written_table(spec.options), **count, **written_table(spec)}
-        yield from _leaves(table, ("services", name))
+        yield from leaves(table, ("services", name))
 
 
-def _leaves(table: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
+def leaves(table: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
+    """Return path and value of everything in a table that is at `path`."""
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _leaves(value, (*path, key))
+            yield from leaves(value, (*path, key))
         elif value is not None:
             yield (*path, key), value
