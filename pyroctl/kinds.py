@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING
 
+from pyroctl.core.expansion.texts import filled, own_values, without_value
 from pyroctl.core.instances import common_name
 from pyroctl.core.key_types import PYTHON_NAMES, UNIX
 from pyroctl.core.keys import keys_of, set_keys
@@ -84,6 +85,8 @@ class LaunchContext:
     """The options of the deployment's name server, if it accepts only TLS."""
     names_key: str = field(default="", repr=False)
     """By which our own services prove to the name server that they are ours."""
+    needed: Mapping[str, str] = field(default_factory=dict)
+    """What is known of the services that it needs, by placeholder: `es.uri`."""
     built_in: bool = False
     """Whether the deployment has no configuration file."""
 
@@ -104,8 +107,26 @@ class Launch:
     """Whether it keeps running when the manager is killed."""
 
 
+def resolved(spec: ServiceSpec, context: LaunchContext) -> ServiceSpec:
+    """Return the specification with its placeholders replaced, as far as they have a value."""
+    return filled(spec, _values(spec, context))
+
+
+def check_resolved(spec: ServiceSpec, context: LaunchContext) -> None:
+    """Raise ValueError if a placeholder has no value."""
+    word = without_value(spec, _values(spec, context))
+    if word is not None:
+        service, _, fact = word.rpartition(".")
+        raise ValueError(f"{{{word}}} has no value: {service} has no {fact}")
+
+
+def _values(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
+    return {**own_values(common_name(spec.name), spec.instance), **context.needed}
+
+
 def launch(spec: ServiceSpec, context: LaunchContext) -> Launch:
     """Return what it takes to start a service."""
+    spec = resolved(spec, context)
     options = spec.options
     env = _environment(spec, context)
     readiness = options.ready if isinstance(options, CommandOptions) else NotifyReady()

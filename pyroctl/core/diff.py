@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import plan
+from pyroctl.core.expansion.texts import used
 from pyroctl.core.keys import keys_of, written
 from pyroctl.core.spec import (
     KIND_NAMES,
@@ -83,6 +84,21 @@ def moved_name_server(name: str, old: Deployment, new: Deployment) -> KeyChange 
     if before is None or after is None or before == after:
         return None
     return KeyChange("name server", before, after)
+
+
+def moved_needs(name: str, old: Deployment, new: Deployment) -> Iterator[KeyChange]:
+    """Return the addresses that a service received at its start and that have changed."""
+    words = used(new.services[name])
+    for need in dict.fromkeys(word.rpartition(".")[0] for word in words):
+        if need in old.services and need in new.services:
+            before, after = _address(old.services[need]), _address(new.services[need])
+            if before != after:
+                yield KeyChange(f"address of {need}", before, after)
+
+
+def _address(spec: ServiceSpec) -> str:
+    table = getattr(spec.options, "ready", spec.options)
+    return f"{getattr(table, 'host', '')}:{getattr(table, 'port', '')}"
 
 
 def name_server_of(name: str, deployment: Deployment) -> str | None:

@@ -39,7 +39,7 @@ class Interpretation(NamedTuple):
 
     deployment: Deployment
     layers: Layers
-    """Who wrote what."""
+    """The owner of each key."""
     variables: Lines
     """File and line of each variable of an env file."""
     defaults: Mapping[str, Any]

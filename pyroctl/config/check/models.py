@@ -20,6 +20,7 @@ from pydantic import (
 
 from pyroctl.config.check import types
 from pyroctl.config.check.validators import refuse
+from pyroctl.config.source.defaults import EACH_ITS_OWN
 from pyroctl.config.source.diagnostics import show
 from pyroctl.core.key_types import UNIX
 from pyroctl.core.keys import Key, keys_of
@@ -208,7 +209,8 @@ class ServiceTable(Table):
     @classmethod
     def _not_below_restart_delay(cls, value: float, info: ValidationInfo) -> float:
         delay = info.data.get("restart_delay", 0)
-        if value < delay:
+        partial = (info.context or {}).get(PARTIAL)
+        if value < delay and not partial:
             raise refuse(f"must be at least restart_delay, which is {delay:g}, got {value:g}")
         return value
 
@@ -290,5 +292,5 @@ KINDS: dict[str, type[ServiceTable]] = dict(zip(KIND_NAMES.values(), _MODELS, st
 
 def default_keys(model: type[ServiceTable]) -> list[str]:
     """Return the keys that `[defaults]` may have, or its table for a kind: all but its own."""
-    own = {"kind", "needs"} if model is ServiceTable else {"kind"}
+    own = EACH_ITS_OWN if model is ServiceTable else {"kind"}
     return [key for key in model.model_fields if key not in own]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pyroctl.config.check.placeholders import check_placeholders
 from pyroctl.config.source.diagnostics import Problem
+from pyroctl.core.instances import common_name, expand
 from pyroctl.core.plan import find_cycle
 from pyroctl.core.spec import (
     CommandOptions,
@@ -42,8 +44,9 @@ def check(
         *_cycles(needs),
         *_ports(services),
         *_ports_of_instances(services, counts),
-        *_pyro_names(services),
+        *_pyro_names(services, counts),
         *_watchdogs(services),
+        *check_placeholders(tables, services, counts),
     ]
 
 
@@ -128,15 +131,17 @@ def _ports_of_instances(
             yield Problem(("services", name, "instances"), message, "leave port out")
 
 
-def _pyro_names(services: Mapping[str, ServiceSpec]) -> Iterator[Problem]:
+def _pyro_names(
+    services: Mapping[str, ServiceSpec], counts: Mapping[str, int]
+) -> Iterator[Problem]:
     """Find objects that would compete for a name; instances have numbers in theirs."""
     holders: dict[tuple[str, str | None], str] = {}
-    for name, spec in services.items():
+    for name, spec in expand(services, counts).items():
         match spec.options:
             case ObjectOptions(pyro_name=str(pyro_name), ns=ns):
                 holder = holders.setdefault((pyro_name, ns), name)
                 if holder != name:
-                    path = ("services", name, "pyro_name")
+                    path = ("services", common_name(name), "pyro_name")
                     message = f'"{pyro_name}" is the name of service {holder}'
                     yield Problem(path, message, "give each service a name of its own")
 

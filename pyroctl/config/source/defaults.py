@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DEFAULTS = "defaults"
 KINDS = frozenset(KIND_NAMES.values())
+EACH_ITS_OWN = frozenset({"kind", "needs"})
+"""Keys that all services have, and that have no common default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +65,5 @@ def _defaults_for(kind: Any, defaults: dict[str, Any]) -> Iterator[tuple[Path, d
     own = defaults.get(kind) if isinstance(kind, str) and kind in KINDS else None
     if isinstance(own, dict):
         yield (DEFAULTS, kind), deepcopy(own)
-    common = {key: value for key, value in defaults.items() if key not in KINDS}
+    common = {key: value for key, value in defaults.items() if key not in (*KINDS, *EACH_ITS_OWN)}
     yield (DEFAULTS,), deepcopy(common)

@@ -54,9 +54,8 @@ class Layers:
                 for known in [known for known in self._owners if known[:depth] == source]:
                     place = (*path, *known[depth:])
                     self._owners[place] = Inherited(self._owners[known], place, known)
-            elif isinstance(value, dict) and isinstance(below[key], dict):
-                if not _is_one_value(path):
-                    self.fill(below[key], value, path, source)
+            elif _are_merged(path, below[key], value):
+                self.fill(below[key], value, path, source)
 
     def owner(self, path: Path) -> Owner | None:
         """Return who set a key, or None."""
@@ -106,3 +105,7 @@ class Layers:
 
 def _is_one_value(path: Path) -> bool:
     return len(path) == len(_READY) and (path[0], path[2]) == (_READY[0], _READY[2])
+
+
+def _are_merged(path: Path, one: Any, other: Any) -> bool:
+    return isinstance(one, dict) and isinstance(other, dict) and not _is_one_value(path)

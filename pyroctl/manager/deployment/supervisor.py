@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
 from pyroctl.core.dependents import Dependent, follow
+from pyroctl.core.expansion.texts import facts
 from pyroctl.core.names import name_here
 from pyroctl.core.record import stamp, to_json
 from pyroctl.core.spec import EventServiceOptions, NameServerOptions
@@ -288,8 +289,14 @@ class Supervisor:
             mark=self._cleanup.mark,
             reserved=self._reserved(),
             names_key=self._names_key,
+            needed=self._facts(spec.needs),
             built_in=self.deployment.file is None,
         )
+
+    def _facts(self, needs: Iterable[str]) -> dict[str, str]:
+        """Return what is known of these services, by placeholder."""
+        units = [self.units[name] for name in needs if name in self.units]
+        return {k: v for u in units for k, v in facts(u.name, u.uri, u.spec.options).items()}
 
     def _reserved(self) -> tuple[str, ...]:
         """Return the names that services of our own kinds have in the name server."""

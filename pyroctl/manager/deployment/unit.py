@@ -37,10 +37,11 @@ from pyroctl.core.state import (
     Unhealthy,
 )
 from pyroctl.errors import describe
-from pyroctl.kinds import launch, words
+from pyroctl.kinds import check_resolved, launch, resolved, words
 from pyroctl.manager.deployment import run_history
 from pyroctl.manager.deployment.processes import UnitProcesses
 from pyroctl.manager.deployment.resources import ServiceResources
+from pyroctl.manager.deployment.unit_parts import StateWaiters
 from pyroctl.manager.fdstore.remote_log import open_log
 from pyroctl.manager.health.health import Health
 from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
@@ -90,7 +91,7 @@ class Unit:
         self._sending = False
         self._timer: asyncio.TimerHandle | None = None
         self._health: Health | None = None
-        self._waiters: list[tuple[Container[State], asyncio.Future[ServiceState]]] = []
+        self._waiters = StateWaiters()
 
     @property
     def state(self) -> State:
@@ -118,15 +119,7 @@ class Unit:
 
     async def wait_until(self, states: Container[State]) -> ServiceState:
         """Wait until it enters one of these states, and return the state as it was then."""
-        if self.state in states:
-            return self.service_state
-        waiter: asyncio.Future[ServiceState] = asyncio.get_running_loop().create_future()
-        entry = (states, waiter)
-        self._waiters.append(entry)
-        try:
-            return await waiter
-        finally:
-            self._waiters.remove(entry)
+        return self.service_state if self.state in states else await self._waiters.wait(states)
 
     async def ask(
         self, question: str, max_wait: float = ANSWER_TIMEOUT, **parameters: object
@@ -238,9 +231,7 @@ class Unit:
             self._perform(action)
         if self.state is not old.state:
             self._entered(old.state)
-        for states, waiter in self._waiters:
-            if self.state in states and not waiter.done():
-                waiter.set_result(self.service_state)
+        self._waiters.wake(self.service_state)
 
     def _entered(self, old: State) -> None:
         if self.state in SETTLED:
@@ -290,7 +281,8 @@ class Unit:
             self._terminate(main_only=stage is StopStage.MAIN)
 
     def _run_stop_command(self) -> None:
-        command = words(self.spec.stop_command or (), self._parts.launch_context(self.spec))
+        context = self._parts.launch_context(self.spec)
+        command = words(resolved(self.spec, context).stop_command or (), context)
         self.processes.run_stop_command(command, lambda: self.send(StopCommandFailed()))
 
     def _terminate(self, *, main_only: bool) -> None:
@@ -308,7 +300,7 @@ class Unit:
         if self.state is State.RUNNING and self.process is not None:
             bound, processes = self.resources.bound(), self.processes
             self._health = Health(
-                *(self.spec, self.process, bound),
+                *(resolved(self.spec, self._parts.launch_context(self.spec)), self.process, bound),
                 busy=lambda: processes.successor is not None,
                 on_unhealthy=self._unhealthy,
             )
@@ -350,6 +342,7 @@ class Unit:
     def _start(self, more_env: Mapping[str, str]) -> ServiceProcess:
         used = {process.record.notify_path for process in self.processes.all}
         plan = self._plan(self._notify_path + ("~" if self._notify_path in used else ""))
+        check_resolved(self.spec, plan.context)
         env = {**plan.launch.env, **more_env}
         if plan.launch.controlled:
             env["PYROCTL_STATE_DIR"] = self.resources.state_directory(self.spec)
