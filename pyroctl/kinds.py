@@ -13,11 +13,14 @@ from pyroctl.core.keys import keys_of, set_keys
 from pyroctl.core.names import name_server_of
 from pyroctl.core.spec import (
     CommandOptions,
+    DelayReady,
     EventServiceOptions,
     NameReady,
     NameServerOptions,
     NotifyReady,
     ObjectOptions,
+    Program,
+    TaskOptions,
 )
 from pyroctl.core.watchdog import SilenceCheck, check_of
 
@@ -129,7 +132,7 @@ def launch(spec: ServiceSpec, context: LaunchContext) -> Launch:
     spec = resolved(spec, context)
     options = spec.options
     env = _environment(spec, context)
-    readiness = options.ready if isinstance(options, CommandOptions) else NotifyReady()
+    readiness = _readiness(options)
     if isinstance(readiness, NameReady) and readiness.ns is None:
         readiness = replace(readiness, ns=name_server_of(env))
     return Launch(
@@ -137,10 +140,19 @@ def launch(spec: ServiceSpec, context: LaunchContext) -> Launch:
         env=env,
         cwd=spec.cwd or context.directory,
         readiness=readiness,
-        controlled=not isinstance(options, CommandOptions),
+        controlled=not isinstance(options, Program),
         listens=_address(spec, context),
         outlives=context.orphans == "adopt",
     )
+
+
+def _readiness(options: Options) -> Readiness:
+    match options:
+        case CommandOptions(ready=ready):
+            return ready
+        case TaskOptions():
+            return DelayReady(0)  # it is up as long as it runs
+    return NotifyReady()
 
 
 def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
@@ -152,7 +164,7 @@ def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
     """
     options, python = spec.options, context.python
     match options:
-        case CommandOptions(command=command):
+        case CommandOptions(command=command) | TaskOptions(command=command):
             return words(command, context)
         case EventServiceOptions(ns=ns):
             own = _arguments(replace(options, ns=ns or context.ns))
@@ -198,7 +210,7 @@ def _address(spec: ServiceSpec, context: LaunchContext) -> ListenAddress | None:
     """Return where the manager listens on behalf of a service."""
     options = spec.options
     match options:
-        case CommandOptions():
+        case CommandOptions() | TaskOptions():
             return None
         case EventServiceOptions(host=host) if host.startswith(UNIX):
             return UnixAddress(host.removeprefix(UNIX), int(options.socket_mode, 8))
@@ -242,7 +254,7 @@ def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
     check = check_of(spec)
     if isinstance(check, SilenceCheck):
         env["WATCHDOG_USEC"] = str(round(check.period * 1_000_000))  # sd_watchdog_enabled(3)
-    if context.names_key and not isinstance(spec.options, CommandOptions):
+    if context.names_key and not isinstance(spec.options, Program):
         env["PYROCTL_NAMES_KEY"] = context.names_key
     if spec.instance is not None:
         env["PYROCTL_INSTANCE"] = str(spec.instance)

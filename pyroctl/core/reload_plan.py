@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pyroctl.core import plan
 from pyroctl.core.diff import moved_name_server, moved_needs, service_changes
 from pyroctl.core.key_types import UNIX
-from pyroctl.core.spec import CommandOptions, PortReady
+from pyroctl.core.spec import CommandOptions, PortReady, TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -155,6 +155,8 @@ def _in_the_way(
 
 def _addresses(spec: ServiceSpec) -> set[object]:
     options = spec.options
+    if isinstance(options, TaskOptions):
+        return set()
     if isinstance(options, CommandOptions):
         return {options.ready.port} if isinstance(options.ready, PortReady) else set()
     if options.host.startswith(UNIX):

@@ -65,7 +65,9 @@ from pyroctl.core.options.program import (
     NameReady,
     NotifyReady,
     PortReady,
+    Program,
     Readiness,
+    TaskOptions,
 )
 from pyroctl.core.options.tls import TlsOptions
 
@@ -171,7 +173,7 @@ class EventServiceOptions(TlsOptions):
     """Whether a restart notifies the subscribers or hands everything over to the new process."""
 
 
-Options = NameServerOptions | EventServiceOptions | ObjectOptions | CommandOptions
+Options = NameServerOptions | EventServiceOptions | ObjectOptions | CommandOptions | TaskOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,7 @@ KIND_NAMES: Mapping[type[Options], str] = {
     EventServiceOptions: "eventservice",
     ObjectOptions: "object",
     CommandOptions: "command",
+    TaskOptions: "task",
 }
 
 

@@ -25,6 +25,7 @@ from pyroctl.manager.fdstore import startup
 from pyroctl.manager.remote.remote import Remote
 from pyroctl.manager.remote.renewal import Renewal
 from pyroctl.manager.runtime_dir import RuntimeDirWatch
+from pyroctl.manager.schedule.schedule import Schedule
 from pyroctl.manager.sharing import Sharing
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
 
@@ -114,12 +115,14 @@ class Manager:
         self._system = system
         self._reaper = Reaper()
         self._gate = Gate()
+        self._schedule = Schedule(self._supervisor, paths.state)
         self._requests = Requests(
             *(self._supervisor, self._gate),
             shut_down=self.shut_down,
             reexec=self._reexec_soon,
             reloaded=self._share,
             about=self._about,
+            task=self._schedule.row,
         )
         self._sharing = Sharing(paths)
         self._server = ControlServer(paths.socket, self._requests.handle, self._sharing.permit)
@@ -169,6 +172,7 @@ class Manager:
             self._supervisor.scheduler.resume(handed_on.pending)
         elif autostart:
             self._supervisor.scheduler.autostart(self._supervisor.enabled())
+        self._schedule.start()
         try:
             await self._stopped
         finally:
@@ -178,6 +182,7 @@ class Manager:
             self._runtime_dir.stop()
             await self._remote.close()
             await self._renewal.close()
+            self._schedule.close()
             await self._server.stop()
             log.info("everything is stopped" if self.left is None else "not all could be stopped")
 
@@ -210,6 +215,7 @@ class Manager:
             self._remote.apply(deployment.remote)
         )
         self._renewal.check()
+        self._schedule.check()
 
     def _about(self) -> dict[str, Any]:
         """Return what a status has of the manager besides its process."""

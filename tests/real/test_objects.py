@@ -210,8 +210,8 @@ def test_instances_are_services_with_a_common_name(deployment: Deployment) -> No
         '[defaults.command]\nenv = { WHERE = "{w@3.host} {name}" }\n'
     )
     deployment.run("start", "last")
-    with open(f"/proc/{values(deployment, 'pid', 'last')['last']}/environ", "rb") as environ:
-        assert b"WHERE=localhost last" in environ.read().split(b"\0")
+    environ = Path("/proc", str(values(deployment, "pid", "last")["last"]), "environ").read_bytes()
+    assert b"WHERE=localhost last" in environ.split(b"\0")
     pids = values(deployment, "pid", "w")
     names = list(pids)
     assert names == ["w@1", "w@2", "w@3"]

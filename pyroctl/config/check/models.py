@@ -6,10 +6,11 @@ a file has and a core value has not, and what must hold between the keys of one 
 
 from collections.abc import Callable, Container
 from dataclasses import MISSING
-from typing import Annotated, Any, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -19,7 +20,7 @@ from pydantic import (
 )
 
 from pyroctl.config.check import types
-from pyroctl.config.check.validators import refuse
+from pyroctl.config.check.validators import choice, refuse
 from pyroctl.config.source.defaults import EACH_ITS_OWN
 from pyroctl.config.source.diagnostics import show
 from pyroctl.core.key_types import UNIX
@@ -38,6 +39,7 @@ from pyroctl.core.spec import (
     RemoteSpec,
     RuleSpec,
     ServiceSpec,
+    TaskOptions,
     WatchdogSpec,
 )
 
@@ -286,7 +288,33 @@ class CommandTable(ReplicatedTable):
         raise refuse(f'expected "notify" or a table, got {show(value)}', f"forms: {forms}")
 
 
-_MODELS = (NameServerTable, EventServiceTable, ObjectTable, CommandTable)
+@_declared_by(TaskOptions)
+class TaskTable(ServiceTable):
+    """Kind `task`."""
+
+    restart: Annotated[
+        Literal["on-failure", "never"],
+        BeforeValidator(choice),
+        Field(description='"on-failure" or "never"'),
+    ] = "never"
+
+    @field_validator("at", check_fields=False)
+    @classmethod
+    def _one_schedule(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if value and info.data.get("every") is not None:
+            raise refuse("expected every or at, got both")
+        return value
+
+    @field_validator("timezone", check_fields=False)
+    @classmethod
+    def _goes_with_at(cls, value: str | None, info: ValidationInfo) -> str | None:
+        partial = (info.context or {}).get(PARTIAL)
+        if value is not None and not info.data.get("at") and not partial:
+            raise refuse("requires at, which is not set")
+        return value
+
+
+_MODELS = (NameServerTable, EventServiceTable, ObjectTable, CommandTable, TaskTable)
 KINDS: dict[str, type[ServiceTable]] = dict(zip(KIND_NAMES.values(), _MODELS, strict=True))
 
 

@@ -28,6 +28,7 @@ from pyroctl.core.spec import (
     NameReady,
     NameServerOptions,
     ObjectOptions,
+    Program,
 )
 from pyroctl.suggestions import nearest_name
 
@@ -184,11 +185,10 @@ def _files(path: Path, table: Any) -> Iterator[Problem]:
 
 def _programs(spec: ServiceSpec) -> Iterator[tuple[Path, str]]:
     options = spec.options
-    if isinstance(options, CommandOptions):
-        if options.command[0] not in PYTHON_NAMES:
-            yield ("command",), options.command[0]
-        if isinstance(options.ready, CommandReady):
-            yield ("ready", "command"), options.ready.command[0]
+    if isinstance(options, Program) and options.command[0] not in PYTHON_NAMES:
+        yield ("command",), options.command[0]
+    if isinstance(options, CommandOptions) and isinstance(options.ready, CommandReady):
+        yield ("ready", "command"), options.ready.command[0]
     if spec.stop_command is not None and spec.stop_command[0] not in PYTHON_NAMES:
         yield ("stop_command",), spec.stop_command[0]
     if spec.watchdog is not None and spec.watchdog.command is not None:

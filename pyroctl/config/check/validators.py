@@ -13,12 +13,15 @@ import signal
 import warnings
 from ipaddress import ip_network
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic_core import PydanticCustomError
 
 from pyroctl.config.check.foreign import duration_hint, size_hint
 from pyroctl.config.source.interpolation import Expanded
 from pyroctl.core.key_types import UNIX
+from pyroctl.core.schedule.calendar import ScheduleError, parse
+from pyroctl.core.schedule.interval import seconds
 from pyroctl.suggestions import nearest_name
 
 LAST_PORT = 65535
@@ -65,6 +68,43 @@ def number(value: Any) -> Any:
     except ValueError:
         message = f'expected a number, got "{value}" from {value.source}'
         raise refuse(message, duration_hint(value)) from None
+
+
+def interval(value: Any) -> Any:
+    """Convert a text such as "1h30m" to seconds."""
+    if not isinstance(value, str):
+        return value
+    found = seconds(value)
+    if found is not None:
+        return found
+    if isinstance(value, Expanded) and _is_number(value):
+        return value
+    hint = 'in seconds, or such as "90s", "30m", "1h30m" or "1d"'
+    raise refuse(f'"{value}" is not an interval', hint)
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII) is not None
+
+
+def time_of_day(value: str) -> str:
+    """Check a time on chosen days."""
+    try:
+        parse(value)
+    except ScheduleError as error:
+        raise refuse(str(error), error.hint) from None
+    return value
+
+
+def time_zone(value: str) -> str:
+    """Check the name of a time zone."""
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        nearest = nearest_name(value, available_timezones())
+        hint = f'did you mean "{nearest}"?' if nearest else 'such as "Europe/Amsterdam" or "UTC"'
+        raise refuse(f'there is no time zone "{value}"', hint) from None
+    return value
 
 
 def truth(value: Any) -> Any:

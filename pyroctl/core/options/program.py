@@ -11,10 +11,14 @@ from pyroctl.core.key_types import (
     Filled,
     FixedPort,
     Host,
+    Interval,
+    Live,
     Regex,
     Seconds,
     Span,
+    Times,
     TypeName,
+    Zone,
 )
 
 
@@ -77,3 +81,27 @@ class CommandOptions:
 
     command: Command
     ready: Annotated[Readiness, TypeName("Ready")] = DelayReady()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """Kind `task`: a program that runs to its end, once or again and again."""
+
+    command: Command
+    every: Live[Interval | None] = None
+    """Seconds from one start to the next; it also runs when it is started."""
+    at: Live[Times] = ()
+    """Local times at which it runs."""
+    timezone: Live[Zone | None] = None
+    """The time zone of `at`. None: the machine's."""
+    run_timeout: Live[Span | None] = None
+    """Maximum duration of a run; what takes longer has failed."""
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether it runs again by itself."""
+        return self.every is not None or bool(self.at)
+
+
+Program = CommandOptions | TaskOptions
+"""What knows nothing of us."""

@@ -25,9 +25,15 @@ STATISTICS_TIMEOUT = 1.0
 class StatusReporter:
     """Builds the rows; remembers processor times, because a load is a difference of two samples."""
 
-    def __init__(self, waits_for: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        waits_for: Callable[[str], str | None],
+        task: Callable[[Unit], dict[str, Any] | None],
+    ) -> None:
         self._waits_for = waits_for
         """Returns the need that the start of a service waits for."""
+        self._task = task
+        """Returns what is known of the runs of a task."""
         self._samples: dict[int, tuple[float, float]] = {}
         """By pid: the time, and the seconds of processor time used until then."""
 
@@ -69,6 +75,8 @@ class StatusReporter:
         left = unit.processes.detached() if unit.pid is not None else []
         if left:
             row["detail"] = f"{row['detail']} ({', '.join(left)} went into the background)".strip()
+        if (task := self._task(unit)) is not None:
+            row["task"] = task
         if isinstance(unit.spec.options, EventServiceOptions):
             row["es"] = None
             if unit.state is State.RUNNING:  # what clients get from `statistics`

@@ -15,8 +15,8 @@ from pyroctl.core.dependents import Dependent, follow
 from pyroctl.core.expansion.texts import facts
 from pyroctl.core.names import name_here
 from pyroctl.core.record import stamp, to_json
-from pyroctl.core.spec import EventServiceOptions, NameServerOptions
-from pyroctl.core.state import SETTLED, USABLE, State, Stop
+from pyroctl.core.spec import EventServiceOptions, NameServerOptions, TaskOptions
+from pyroctl.core.state import SETTLED, State, Stop
 from pyroctl.errors import (
     EXIT_FAILED,
     NotEnded,
@@ -331,7 +331,7 @@ class Supervisor:
 
     def _missing_need(self, spec: ServiceSpec) -> str | None:
         """Return a need of the service that is not ready."""
-        return next((n for n in spec.needs if self.units[n].state not in USABLE), None)
+        return next((n for n in spec.needs if not self.units[n].usable), None)
 
     def _changed(self, unit: Unit, old: State) -> None:
         following = self._following(unit)
@@ -348,7 +348,7 @@ class Supervisor:
 
     def _following(self, unit: Unit) -> dict[str, Stop | Restart]:
         """Return the events for the services that need this one, now that it has changed."""
-        if self.closing:
+        if self.closing or isinstance(unit.spec.options, TaskOptions):
             return {}
         dependents = [each for each in self.units.values() if unit.name in each.spec.needs]
         return follow(

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import lifecycle
+from pyroctl.core.dependents import is_usable
 from pyroctl.core.history import conclude
 from pyroctl.core.outcome import Outcome
 from pyroctl.core.record import UnitRecord
@@ -97,6 +98,11 @@ class Unit:
     def state(self) -> State:
         """The state."""
         return self.service_state.state
+
+    @property
+    def usable(self) -> bool:
+        """Whether services that need it can start."""
+        return is_usable(self.spec, self.service_state, self.last_end and self.last_end[0])
 
     @property
     def process(self) -> ServiceProcess | None:

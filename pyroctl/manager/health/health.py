@@ -48,6 +48,10 @@ class Health:
             probe = probe_for(check_of(spec), process, bound, busy)
             if probe is not None:
                 self._start(watch_answers(spec.watchdog, probe, self._report))
+        limit = getattr(spec.options, "run_timeout", None)
+        if limit is not None:
+            late = partial(self._report, answers=True)
+            self._start(_limit_run(process, limit, late))
         if usage.is_limited(spec):
             excessive = partial(self._report, answers=True)
             self._start(_watch_usage(spec, process.pid, excessive))
@@ -99,6 +103,15 @@ async def _watch_heartbeats(
             since = clock()
         quiet = clock() - max(since, process.last_heartbeat)
     on_silent(f"gave no sign of life for {period:g} s")
+
+
+async def _limit_run(
+    process: ServiceProcess, longest: float, on_late: Callable[[str], None]
+) -> None:
+    """Call `on_late` once, when a task has been running for `longest` seconds."""
+    began = process.record.ready_since or time.monotonic()
+    await asyncio.sleep(began + longest - time.monotonic())
+    on_late(f"still running after {longest:g} s (run_timeout)")
 
 
 async def _watch_usage(spec: ServiceSpec, sid: int, on_excess: Callable[[str], None]) -> None:
