@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import plan
+from pyroctl.core.alerts.spec import AlertsSpec
 from pyroctl.core.expansion.texts import used
 from pyroctl.core.keys import keys_of, written
 from pyroctl.core.spec import (
@@ -61,13 +62,16 @@ def service_changes(old: ServiceSpec, new: ServiceSpec) -> tuple[KeyChange, ...]
 
 def manager_changes(old: Deployment, new: Deployment) -> tuple[KeyChange, ...]:
     """Return the keys of `[manager]` that differ; some wait for the next manager, see `waits`."""
-    return tuple(_changes(old, new))
+    alerts = _changes(old.alerts or AlertsSpec(), new.alerts or AlertsSpec(), "alerts.")
+    return (*_changes(old, new), *alerts)
 
 
 def waits(change: KeyChange) -> bool:
     """Return whether a change of a key of `[manager]` takes effect when the manager restarts."""
     name = change.key.partition(".")[0]
-    return not any(key.live and key.name == name for key in keys_of(Deployment))
+    return name != "alerts" and not any(
+        key.live and key.name == name for key in keys_of(Deployment)
+    )
 
 
 def moved_name_server(name: str, old: Deployment, new: Deployment) -> KeyChange | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 
 class TypeName(str):
@@ -36,6 +36,7 @@ MessageSize = Annotated[int, TypeName("MessageSize")]
 Port = Annotated[int, TypeName("Port")]
 FixedPort = Annotated[int, TypeName("FixedPort")]
 Niceness = Annotated[int, TypeName("Niceness")]
+Value = Annotated[Any, TypeName("Value")]
 Umask = Annotated[int, TypeName("Umask")]
 Seconds = Annotated[float, TypeName("Seconds")]
 Span = Annotated[float, TypeName("Span")]
@@ -61,6 +62,7 @@ Clients = Annotated[tuple[str, ...], TypeName("Clients")]
 SubjectPatterns = Annotated[tuple[str, ...], TypeName("SubjectPatterns")]
 Rights = Annotated[tuple[str, ...], TypeName("Rights")]
 Files = Annotated[tuple[str, ...], TypeName("Files")]
+AlertStates = Annotated[tuple[str, ...], TypeName("AlertStates")]
 ExitCodes = Annotated[tuple[int, ...], TypeName("ExitCodes")]
 Command = Annotated[tuple[str, ...], TypeName("Command")]
 Environment = Annotated[Mapping[str, str], TypeName("Environment")]
@@ -75,6 +77,7 @@ Serializer = Annotated[Literal["serpent", "json", "msgpack", "marshal"], _CHOICE
 OnRestart = Annotated[Literal["notify", "handover"], _CHOICE]
 TlsMode = Annotated[Literal["off", "both", "required"], _CHOICE]
 OnNeeds = Annotated[Literal["keep", "restart", "stop"], _CHOICE]
+OnUnhealthy = Annotated[Literal["restart", "warn"], _CHOICE]
 OnFailure = Annotated[Literal["keep", "shutdown"], _CHOICE]
 Orphans = Annotated[Literal["stop", "adopt"], _CHOICE]
 KillMode = Annotated[Literal["mixed", "session"], _CHOICE]

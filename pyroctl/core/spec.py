@@ -12,6 +12,7 @@ from collections.abc import Mapping  # noqa: TC003 - `core.keys` reads the types
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from pyroctl.core.alerts.spec import AlertsSpec  # noqa: TC001 - `core.keys` reads the types
 from pyroctl.core.key_types import (
     NO_FLAG,
     Address,
@@ -39,6 +40,7 @@ from pyroctl.core.key_types import (
     OnFailure,
     OnNeeds,
     OnRestart,
+    OnUnhealthy,
     Orphans,
     Percent,
     Port,
@@ -54,6 +56,7 @@ from pyroctl.core.key_types import (
     Truth,
     TypeName,
     Umask,
+    Value,
     WhenFull,
 )
 from pyroctl.core.options.hosted import ObjectOptions
@@ -103,6 +106,10 @@ class WatchdogSpec:
     host: Host = "localhost"
     command: Command | None = None
     """A program that must exit with 0, instead of the check of the service's kind."""
+    call: Filled | None = None
+    """A method of the service's object to call, without arguments."""
+    expect: Value | None = None
+    """What the method must return. None: anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +221,8 @@ class ServiceSpec:
     log: Annotated[LogSpec, TypeName("Log")] = LogSpec()
     watchdog: Annotated[Live[WatchdogSpec | None], TypeName("Watchdog")] = None
     """None: no check."""
+    on_unhealthy: Live[OnUnhealthy] = "restart"
+    """Whether a service restarts when its watchdog complains, or is only reported."""
     max_rss: Live[Positive | None] = None
     """Maximum memory of its processes together."""
     max_cpu: Live[Percent | None] = None
@@ -280,6 +289,8 @@ class Deployment:
     """The users of the manager besides its own user and root."""
     remote: Annotated[Live[RemoteSpec | None], TypeName("Remote")] = None
     """None: other hosts can't connect."""
+    alerts: AlertsSpec | None = None
+    """`[alerts]`."""
 
 
 def builtin_deployment(directory: str) -> Deployment:

@@ -16,6 +16,7 @@ from pyroctl.core.state import State
 from pyroctl.directories import identity
 from pyroctl.errors import EXIT_FAILED, EssentialFailed, PyroctlError, Reported
 from pyroctl.manager import lock, reexec
+from pyroctl.manager.alerts.alerts import Alerts
 from pyroctl.manager.cleanup import crash_report
 from pyroctl.manager.cleanup.reaper import Reaper
 from pyroctl.manager.commands.gate import Gate
@@ -115,6 +116,7 @@ class Manager:
         self._system = system
         self._reaper = Reaper()
         self._gate = Gate()
+        self._alerts = Alerts(self._supervisor)
         self._schedule = Schedule(self._supervisor, paths.state)
         self._requests = Requests(
             *(self._supervisor, self._gate),
@@ -151,6 +153,7 @@ class Manager:
         handed_on = self._start.reexec
         self._handle_signals()  # first, or services would inherit that they are blocked
         self._supervisor.start(self._start)
+        self._alerts.start()
         for _ in range(2):  # the loop notices which of the reattached processes have ended
             await asyncio.sleep(0)
         await self._server.start(None if handed_on is None else handed_on.control)
@@ -183,6 +186,7 @@ class Manager:
             await self._remote.close()
             await self._renewal.close()
             self._schedule.close()
+            self._alerts.close()
             await self._server.stop()
             log.info("everything is stopped" if self.left is None else "not all could be stopped")
 

@@ -43,7 +43,7 @@ def runs(deployment: Deployment) -> int:
 
 
 def test_what_needs_a_task_waits_for_its_good_end(deployment: Deployment) -> None:
-    """A failure has its last lines, and what waits goes on waiting; a start by name runs it again."""
+    """A failure has its last lines, and what needs it waits; a start by name runs it again."""
     deployment.configure(BEFORE)
     envelope = deployment.json("start", code=1)
     (error,) = envelope["errors"]

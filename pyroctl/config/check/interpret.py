@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyroctl.config.check.convert import absolute, to_core, to_spec
 from pyroctl.config.check.exposure import exposed
 from pyroctl.config.check.models import ReplicatedTable
-from pyroctl.config.check.rules import check
+from pyroctl.config.check.rules import check, check_names
 from pyroctl.config.check.schema_info import key_paths
 from pyroctl.config.check.untrusted import untrusted_paths
 from pyroctl.config.check.validate import validate
@@ -18,6 +18,7 @@ from pyroctl.config.source.diagnostics import Problem
 from pyroctl.config.source.envfile import parse_variables
 from pyroctl.config.source.overrides import find_overrides, has_overrides
 from pyroctl.config.source.read import UnreadableError, read_text
+from pyroctl.core.alerts.spec import AlertsSpec
 from pyroctl.core.instances import expand
 from pyroctl.core.spec import Deployment
 from pyroctl.errors import ConfigError
@@ -81,6 +82,8 @@ def interpret(
         problems += exposed(specs) if validated.manager.strict else []
         tables = data.get("services")
         problems += check(tables if isinstance(tables, dict) else {}, specs, counts)
+        told = validated.alerts.model_dump(include={"services"}) if validated.alerts else {}
+        problems += check_names(("alerts", "services"), told.get("services", ()), specs)
     problems = _not_caused_by(unexpanded, [*problems, *files.problems], layers)
     located = [layers.locate(problem) for problem in (*unexpanded, *problems)]
     diagnostics = [*sources.diagnostics, *located]
@@ -98,6 +101,7 @@ def interpret(
         services=expand(services, counts),
         directory=directory,
         file=file,
+        alerts=validated.alerts and to_core(AlertsSpec, validated.alerts, directory),
     )
     return Interpretation(deployment, layers, files.lines, data.get(DEFAULTS, {}))
 

@@ -23,6 +23,7 @@ from pyroctl.config.check import types
 from pyroctl.config.check.validators import choice, refuse
 from pyroctl.config.source.defaults import EACH_ITS_OWN
 from pyroctl.config.source.diagnostics import show
+from pyroctl.core.alerts.spec import AlertsSpec
 from pyroctl.core.key_types import UNIX
 from pyroctl.core.keys import Key, keys_of
 from pyroctl.core.spec import (
@@ -137,6 +138,17 @@ class ManagerTable(Table):
     remote: Annotated[RemoteTable | None, Field(description="table")] = None
 
 
+@_declared_by(AlertsSpec)
+class AlertsTable(Table):
+    """`[alerts]`."""
+
+    @model_validator(mode="after")
+    def _says_how(self) -> Self:
+        if not {"command", "publish"} & self.model_fields_set:
+            raise refuse("expected command or publish", 'such as publish = "lab.alerts"')
+        return self
+
+
 @_declared_by(LogSpec)
 class LogTable(Table):
     """`log` of a service."""
@@ -156,8 +168,11 @@ class WatchdogTable(Table):
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
-        if {"port", "command"} <= self.model_fields_set:
-            raise refuse("expected port or command, got both")
+        forms = [key for key in ("port", "command", "call") if key in self.model_fields_set]
+        if len(forms) > 1:
+            raise refuse(f"expected one of port, command and call, got {' and '.join(forms)}")
+        if "expect" in self.model_fields_set and "call" not in self.model_fields_set:
+            raise refuse("expect goes with call", 'such as call = "get_status"')
         if "host" in self.model_fields_set and "port" not in self.model_fields_set:
             raise refuse("host goes with port")
         return self

@@ -20,7 +20,7 @@ from pyroctl.core.watchdog import check_of
 from pyroctl.suggestions import nearest_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from pyroctl.config.source.diagnostics import Path
     from pyroctl.core.spec import ServiceSpec
@@ -62,7 +62,10 @@ def _watchdogs(services: Mapping[str, ServiceSpec]) -> Iterator[Problem]:
     for name, spec in services.items():
         if spec.watchdog is not None and check_of(spec) is None:
             message = "there is no way to check whether this command is alive"
-            hint = "add a port or a command to the watchdog"
+            hint: str | None = "add a port or a command to the watchdog"
+            if spec.watchdog.call is not None:
+                message = f"there is no object whose {spec.watchdog.call} could be called"
+                hint = "for kind object, or a command that is ready by pyro_name, log or notify"
             yield Problem(("services", name, "watchdog"), message, hint)
 
 
@@ -77,6 +80,15 @@ def _references(needs: Mapping[str, list[str]]) -> Iterator[Problem]:
                 names = ", ".join(needs)
                 hint = f'did you mean "{nearest}"?' if nearest else f"services here: {names}"
                 yield Problem(path, f'there is no service "{other}"', hint)
+
+
+def check_names(path: Path, names: Iterable[str], known: Collection[str]) -> Iterator[Problem]:
+    """Find names that are not those of services."""
+    for index, name in enumerate(names):
+        if common_name(name) not in known:
+            nearest = nearest_name(name, known)
+            hint = f'did you mean "{nearest}"?' if nearest else f"services here: {', '.join(known)}"
+            yield Problem((*path, index), f'there is no service "{name}"', hint)
 
 
 def _cycles(needs: Mapping[str, list[str]]) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from pyroctl.config.check.models import (
     KINDS,
+    AlertsTable,
     ManagerTable,
     ServiceTable,
     Table,
@@ -44,7 +45,9 @@ def keys() -> list[KeyInfo]:
             same = f"{info.key} {info.type} {info.default!r}"
             before = services.get(same, info)
             services[same] = before._replace(kinds=(*before.kinds, kind))
-    return [*_table_keys(TopTable, ""), *_table_keys(ManagerTable, "manager."), *services.values()]
+    top = ((TopTable, ""), (ManagerTable, "manager."), (AlertsTable, "alerts."))
+    first = [info for model, prefix in top for info in _table_keys(model, prefix)]
+    return [*first, *services.values()]
 
 
 def key_paths(data: Mapping[str, Any]) -> Iterator[Path]:
@@ -54,6 +57,7 @@ def key_paths(data: Mapping[str, Any]) -> Iterator[Path]:
     path that ends with `OPEN`.
     """
     yield from _model_paths(ManagerTable, ("manager",))
+    yield from _model_paths(AlertsTable, ("alerts",))
     for table, model in default_tables():
         yield from _model_paths(model, table, default_keys(model))
     services = data.get("services", {})

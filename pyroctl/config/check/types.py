@@ -78,6 +78,11 @@ SubjectPatterns = Annotated[
     _described("list of strings"),
 ]
 Rights = Annotated[list[Literal["callback", "subscriptions"]], _described("list of strings")]
+AlertStates = Annotated[
+    list[Annotated[Text, AfterValidator(validators.alert_state)]],
+    _described("list of strings", min_length=1),
+]
+Value = Annotated[Any, AfterValidator(validators.plain), _described("any value")]
 ExitCodes = Annotated[list[_ExitCode], _described("list of integers")]
 Times = Annotated[
     list[Annotated[Text, AfterValidator(validators.time_of_day)]],

@@ -18,6 +18,7 @@ from pyroctl.config.check.foreign import (
 from pyroctl.config.check.models import (
     KINDS,
     PARTIAL,
+    AlertsTable,
     ManagerTable,
     ServiceTable,
     Table,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from pyroctl.config.source.diagnostics import Path
 
-_TOP = ("manager", "defaults", "services", "include")
+_TOP = ("manager", "defaults", "alerts", "services", "include")
 _EXPECTED = {
     "int_type": "an integer",
     "float_type": "a number",
@@ -67,6 +68,7 @@ class Validated(NamedTuple):
 
     manager: ManagerTable
     services: dict[str, ServiceTable]
+    alerts: AlertsTable | None
 
 
 def validate(data: Mapping[str, Any]) -> tuple[Validated, list[Problem]]:
@@ -79,7 +81,9 @@ def validate(data: Mapping[str, Any]) -> tuple[Validated, list[Problem]]:
         service = _service(table, ("services", name), problems)
         if service is not None:
             services[name] = service
-    return Validated(manager or ManagerTable(), services), problems
+    alerts = data.get("alerts")
+    told = None if alerts is None else _table(AlertsTable, alerts, ("alerts",), problems)
+    return Validated(manager or ManagerTable(), services, told), problems
 
 
 def _check_defaults(table: Any, problems: list[Problem]) -> None:

@@ -6,6 +6,7 @@ text, so it is converted to the type that is expected.
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import shlex
@@ -24,6 +25,7 @@ from pyroctl.core.schedule.calendar import ScheduleError, parse
 from pyroctl.core.schedule.interval import seconds
 from pyroctl.suggestions import nearest_name
 
+ALERT_STATES = ("failed", "backoff", "unhealthy", "running", "healthy", "exited", "stopped")
 LAST_PORT = 65535
 SHORTEST_AUTOCLEAN = 3
 """Seconds; the minimum of Pyro5's name server (`AutoCleaner.min_autoclean_value`)."""
@@ -85,6 +87,24 @@ def interval(value: Any) -> Any:
 
 def _is_number(text: str) -> bool:
     return re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII) is not None
+
+
+def alert_state(value: str) -> str:
+    """Check the name of a state that people may want to hear of."""
+    if value not in ALERT_STATES:
+        nearest = nearest_name(value, ALERT_STATES)
+        hint = f'did you mean "{nearest}"?' if nearest else f"states: {', '.join(ALERT_STATES)}"
+        raise refuse(f'there is no state "{value}" for alerts', hint)
+    return value
+
+
+def plain(value: Any) -> Any:
+    """Check a value that JSON must be able to carry."""
+    try:
+        json.dumps(value)
+    except TypeError:
+        raise refuse("a date or time can't be compared", "as a string") from None
+    return value
 
 
 def time_of_day(value: str) -> str:

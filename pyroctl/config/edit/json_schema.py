@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.config.check.models import (
     KINDS,
+    AlertsTable,
     ManagerTable,
     ServiceTable,
     Table,
@@ -47,7 +48,7 @@ def json_schema() -> dict[str, Any]:
     }
     top = _table(TopTable, definitions)
     top["properties"] |= {"manager": manager, "defaults": _defaults(kinds, definitions)}
-    top["properties"]["services"] = services
+    top["properties"] |= {"alerts": _table(AlertsTable, definitions), "services": services}
     return {"$schema": DIALECT, "title": "pyroctl.toml", **top, "$defs": definitions}
 
 

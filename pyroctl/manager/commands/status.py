@@ -67,6 +67,7 @@ class StatusReporter:
             "needs": list(unit.spec.needs),
             "cpu_percent": cpu,
             "rss_bytes": rss,
+            "fault": unit.fault,
             "detail": _detail(unit, unit.waiting_for or self._waits_for(unit.name)),
         }
         if unit.log.lost_bytes:
@@ -98,6 +99,8 @@ def _detail(unit: Unit, need: str | None) -> str:
         return f"waiting for {need}"
     if (successor := unit.processes.successor) is not None:
         return f"handing over to process {successor.pid}"
+    if unit.fault is not None:
+        return f"unhealthy: {unit.fault}"
     return unit.service_state.reason or (unit.process.record.status_text if unit.process else "")
 
 

@@ -42,7 +42,7 @@ from pyroctl.kinds import check_resolved, launch, resolved, words
 from pyroctl.manager.deployment import run_history
 from pyroctl.manager.deployment.processes import UnitProcesses
 from pyroctl.manager.deployment.resources import ServiceResources
-from pyroctl.manager.deployment.unit_parts import StateWaiters
+from pyroctl.manager.deployment.unit_parts import OneTimer, StateWaiters
 from pyroctl.manager.fdstore.remote_log import open_log
 from pyroctl.manager.health.health import Health
 from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
@@ -90,7 +90,7 @@ class Unit:
         self._notify_path = os.path.join(parts.paths.notify, self.name)
         self._events: deque[Event] = deque()
         self._sending = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = OneTimer(self._timed_out)
         self._health: Health | None = None
         self._waiters = StateWaiters()
 
@@ -118,6 +118,11 @@ class Unit:
     def uri(self) -> str | None:
         """The address that the process has reported."""
         return self.process.record.uri if self.process is not None else None
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with it although it is running."""
+        return self._health.fault if self._health is not None else None
 
     def uptime(self) -> float | None:
         """Return the seconds since it became ready; None if it is not running."""
@@ -177,7 +182,7 @@ class Unit:
         successor = self.processes.successor
         return UnitRecord(
             state=self.service_state,
-            due=self._timer.when() if self._timer is not None else None,
+            due=self._timer.due,
             last_end=self.last_end,
             history=self.history,
             listens=self.resources.listens,
@@ -202,8 +207,7 @@ class Unit:
     def resume(self, due: float | None) -> None:
         """Continue in the restored state, with a timer that expires at `due`."""
         if due is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(max(due, loop.time()), self._timed_out)
+            self._timer.set(max(due, asyncio.get_running_loop().time()))
         if self.state is State.STOPPING:
             self._continue_to_stop()
         self._watch()
@@ -254,10 +258,9 @@ class Unit:
     def _perform(self, action: Action) -> None:
         match action:
             case Arm(seconds):
-                self._disarm()
-                self._timer = asyncio.get_running_loop().call_later(seconds, self._timed_out)
+                self._timer.set(asyncio.get_running_loop().time() + seconds)
             case Disarm():
-                self._disarm()
+                self._timer.cancel()
             case Effect.SPAWN:
                 self._spawn()
             case Effect.STOP_COMMAND:
@@ -273,11 +276,6 @@ class Unit:
     def _timed_out(self) -> None:
         starting = self.state is State.STARTING
         self.send(Timeout(self.processes.found(self.waiting_for) if starting else ""))
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _continue_to_stop(self) -> None:
         """Repeat the stop signal, in case the other manager has only just decided to send it."""
@@ -309,6 +307,7 @@ class Unit:
                 *(resolved(self.spec, self._parts.launch_context(self.spec)), self.process, bound),
                 busy=lambda: processes.successor is not None,
                 on_unhealthy=self._unhealthy,
+                on_change=lambda fault: self._parts.on_health(self, fault),
             )
 
     def _unhealthy(self, process: ServiceProcess, event: Unhealthy) -> None:

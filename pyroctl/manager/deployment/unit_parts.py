@@ -31,6 +31,8 @@ class UnitParts:
     """Returns the name of a need that is not ready; until there is none, no process starts."""
     on_change: Callable[[Unit, State], None]
     """Called after each change of state, with the old one."""
+    on_health: Callable[[Unit, str | None], None]
+    """Called with what is wrong with a running service, and with None when that is over."""
     cleanup: CleanupClient
     detached: DetachedProcesses
     names: Names
@@ -58,3 +60,27 @@ class StateWaiters:
         for states, waiter in self._waiters:
             if state.state in states and not waiter.done():
                 waiter.set_result(state)
+
+
+class OneTimer:
+    """Calls a function once, after the time that was set last."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+        self._handle: asyncio.TimerHandle | None = None
+
+    @property
+    def due(self) -> float | None:
+        """When it calls, by the event loop's clock; None: it isn't set."""
+        return None if self._handle is None else self._handle.when()
+
+    def set(self, due: float) -> None:
+        """Call at that time of the event loop's clock, and not at an earlier one."""
+        self.cancel()
+        self._handle = asyncio.get_running_loop().call_at(due, self._function)
+
+    def cancel(self) -> None:
+        """Don't call."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
