@@ -20,6 +20,7 @@ SOURCE = PAGE.read_text(encoding="utf-8")
 SECTIONS = {
     "Multiple files": (),
     "THE MANAGER": (),
+    "ALERTS": (),
     "Common keys": tuple(KINDS),
     **{f"Kind {kind}": (kind,) for kind in KINDS},
 }

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 CAMERA = """
 import pathlib
-from Pyro5.api import expose, behavior
+import Pyro5.api
 
-@expose
-@behavior(instance_mode="single")
+@Pyro5.api.expose
+@Pyro5.api.behavior(instance_mode="single")
 class Camera:
     def get_status(self):
-        state = pathlib.Path("state")
+        state = pathlib.Path("mood")
         text = state.read_text() if state.exists() else "running"
         if text == "broken":
             raise OSError("no cooler")
@@ -62,7 +62,7 @@ def test_a_method_says_whether_a_service_is_well(deployment: Deployment) -> None
     configure(deployment, OBJECT + ALERTS)
     deployment.run("start")
     pid = deployment.service("cam")["pid"]
-    (deployment.root / "state").write_text("idle")
+    (deployment.root / "mood").write_text("idle")
     wanted = "get_status() returned"
     eventually(lambda: (deployment.service("cam")["fault"] or "").startswith(wanted))
     row = deployment.service("cam")
@@ -70,15 +70,15 @@ def test_a_method_says_whether_a_service_is_well(deployment: Deployment) -> None
     assert row["detail"].startswith("unhealthy: get_status() returned")
     assert '"state": "idle"' in row["fault"]
     eventually(lambda: [a["state"] for a in alerts(deployment)] == ["unhealthy"])
-    (deployment.root / "state").write_text("running")
+    (deployment.root / "mood").write_text("running")
     eventually(lambda: [a["state"] for a in alerts(deployment)] == ["unhealthy", "healthy"])
     assert deployment.service("cam")["fault"] is None
     configure(deployment, OBJECT.replace('"warn"', '"restart"') + ALERTS)
     deployment.run("reload")
     assert deployment.service("cam")["pid"] == pid
-    (deployment.root / "state").write_text("broken")
+    (deployment.root / "mood").write_text("broken")
     eventually(lambda: deployment.service("cam")["restarts"] >= 1)
-    (deployment.root / "state").write_text("running")
+    (deployment.root / "mood").write_text("running")
     found = [(a["state"], a["reason"]) for a in alerts(deployment)[2:]]
     assert found[0] == ("unhealthy", "get_status() raised OSError: no cooler (2 times)")
 

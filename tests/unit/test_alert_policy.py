@@ -56,7 +56,7 @@ TASK = "[services.t]\nkind = 'task'\ncommand = 'x'\n"
     ("text", "message"),
     [
         ("[alerts]\n", "expected command or publish"),
-        ("[alerts]\ncommand = 'x'\non = ['faild']\n", 'there is no state "faild"'),
+        ("[alerts]\ncommand = 'x'\non = ['broken']\n", 'there is no state "broken"'),
         ("[alerts]\ncommand = 'x'\nservices = ['tt']\n", 'there is no service "tt"'),
         ("[alerts]\ncommand = 'x'\nevery = 3\n", "unknown key"),
         ("[services.t.watchdog]\ncall = 'f'\n", "there is no object whose f could be called"),
