@@ -173,7 +173,8 @@ def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
             ns = (ns or context.ns) if name else None
             own = _arguments(replace(options, ns=ns, path=(*path, context.directory)))
             host = (python, "-P", "-m", "pyro_host", options.object)
-            return (*host, f"--id={name or spec.name}", *own)
+            own_id = () if options.serves_itself else (f"--id={name or spec.name}",)
+            return (*host, *own_id, *own)
     reserved = (f"--reserved={name}" for name in context.reserved)
     return (python, "-m", "pyro_names", *_arguments(options), *reserved)
 
@@ -194,6 +195,9 @@ def _arguments(options: Options) -> Iterator[str]:
         value = getattr(options, key.name)
         if key.flag and value is True:
             yield key.flag
+        elif key.type in {"Values", "Keywords"}:
+            if value:
+                yield f"{key.flag}={json.dumps(value, ensure_ascii=False)}"
         elif key.flag and value is not None and value is not False:
             values = value if isinstance(value, tuple) else (value,)
             yield from (f"{key.flag}={_argument(each)}" for each in values)
@@ -211,6 +215,8 @@ def _address(spec: ServiceSpec, context: LaunchContext) -> ListenAddress | None:
     options = spec.options
     match options:
         case CommandOptions() | TaskOptions():
+            return None
+        case ObjectOptions(serves_itself=True):
             return None
         case EventServiceOptions(host=host) if host.startswith(UNIX):
             return UnixAddress(host.removeprefix(UNIX), int(options.socket_mode, 8))

@@ -55,6 +55,18 @@ PARTNERS = {
 }
 """Keys of an object, each with the one without which it means nothing."""
 
+OF_A_CLASS = (
+    "kwargs",
+    "instance_mode",
+    "expose",
+    "pyro_name",
+    "host",
+    "port",
+    "nathost",
+    "tls",
+)
+"""Keys of an object that a module which serves by itself can't have."""
+
 PARTIAL = "partial"
 """In the context of a check: other keys of the service may stand elsewhere."""
 
@@ -272,6 +284,15 @@ class ObjectTable(ReplicatedTable):
         if given["tls"] != "off" and given["ssl_servercert"] is not None:
             raise refuse("expected tls or ssl_servercert, got both")
         return self
+
+    @field_validator(*OF_A_CLASS, check_fields=False)
+    @classmethod
+    def _not_of_a_module(cls, value: Any, info: ValidationInfo) -> Any:
+        module = info.data.get("object", ":")
+        if ":" not in module:
+            hint = f'for a class of it: object = "{module}:Class"'
+            raise refuse(f"{module} is a module, which decides this itself", hint)
+        return value
 
     @field_validator(*PARTNERS, check_fields=False)
     @classmethod

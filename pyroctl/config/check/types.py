@@ -82,6 +82,9 @@ AlertStates = Annotated[
     list[Annotated[Text, AfterValidator(validators.alert_state)]],
     _described("list of strings", min_length=1),
 ]
+_Plain = Annotated[Any, AfterValidator(validators.plain)]
+Values = Annotated[list[_Plain], _described("list of values")]
+Keywords = Annotated[dict[str, _Plain], _described("table of values")]
 Value = Annotated[Any, AfterValidator(validators.plain), _described("any value")]
 ExitCodes = Annotated[list[_ExitCode], _described("list of integers")]
 Times = Annotated[

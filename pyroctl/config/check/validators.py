@@ -35,7 +35,7 @@ OCTAL_HINT = 'three or four octal digits, such as "{}"'
 _NAME = re.compile(NAME_PATTERN, re.ASCII)
 _OCTAL = re.compile(r"0?[0-7]{3}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?")
+_OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?)?")
 _SIGNALS = tuple(s.name.removeprefix("SIG") for s in signal.Signals)
 _LIMITS = tuple(
     name.removeprefix("RLIMIT_").lower() for name in dir(resource) if name.startswith("RLIMIT_")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pyroctl.core.key_types import (
@@ -14,6 +14,8 @@ from pyroctl.core.key_types import (
     FixedPort,
     Flag,
     Host,
+    InstanceMode,
+    Keywords,
     MessageSize,
     Names,
     Object,
@@ -23,6 +25,7 @@ from pyroctl.core.key_types import (
     Serializer,
     ServerType,
     Truth,
+    Values,
 )
 from pyroctl.core.options.tls import TlsOptions
 
@@ -32,7 +35,14 @@ class ObjectOptions(TlsOptions):
     """Kind `object`: a Pyro class, hosted by `python -m pyro_host`. None is Pyro5's own setting."""
 
     object: Annotated[Object, NO_FLAG]
-    """`module:Class`, or `module:factory()` for the result of a call."""
+    """`module:Class`, `module:factory()` for the result of a call, or a module that serves."""
+    args: Values = ()
+    """Arguments of the class or factory, or of the module's command line."""
+    kwargs: Keywords = field(default_factory=dict)
+    instance_mode: InstanceMode | None = None
+    """None: that of the class."""
+    expose: Truth = False
+    """Whether everything public of the class is exposed, whatever the module says."""
     path: Files = ()
     """Directories to search for modules before the configuration file's own."""
     pyro_name: Annotated[Filled | None, Flag("--name")] = None
@@ -61,3 +71,8 @@ class ObjectOptions(TlsOptions):
     ssl_clientkey: File | None = None
     ns: Address | None = None
     """A name server outside the deployment. None: the deployment's own."""
+
+    @property
+    def serves_itself(self) -> bool:
+        """Whether the module has daemons, addresses and names of its own."""
+        return ":" not in self.object
