@@ -51,24 +51,36 @@ class ModuleService:
         if self._manager.channel is not None:
             gone = "the manager is gone"
             serve_control(self._manager.channel, self._answer, lambda: self._reasons.put(gone))
-        threading.Thread(target=self._await_stop, name="stop", daemon=True).start()
+        stopper = threading.Thread(target=self._await_stop, name="stop", daemon=True)
+        stopper.start()
         self._intercept()
         sys.path[:0] = self._options.path
         sys.argv[1:] = map(str, self._options.arguments)
-        with target.explained(f"the module {name} failed", name):
-            try:
-                runpy.run_module(name, run_name="__main__", alter_sys=True)
-            except SystemExit:
-                if self._uri is not None:
-                    raise
-            finally:
-                self._ended.set()
+        try:
+            left = self._run_module(name)
+        finally:
+            self._ended.set()
+            self._reasons.put("the module has ended")
+            stopper.join()
+        if left is not None:
+            raise left
         if self._uri is None and not self._stopping:
             raise CannotServe(
                 f"the module {name} ended without serving: it never called requestLoop() or serve()"
                 f'; to serve a class of it, write "{name}:Class"',
                 permanent=True,
             )
+
+    def _run_module(self, name: str) -> SystemExit | None:
+        """Run the module, and return the request to exit with which it ended, if it had served."""
+        with target.explained(f"the module {name} failed", name):
+            try:
+                runpy.run_module(name, run_name="__main__", alter_sys=True)
+            except SystemExit as error:
+                if self._uri is None:
+                    raise
+                return error
+        return None
 
     def _intercept(self) -> None:
         """Take part in the request loops of this process."""
@@ -97,6 +109,8 @@ class ModuleService:
     def _await_stop(self) -> None:
         """Wait for a reason to stop, and make sure that everything ends soon."""
         reason = self._reasons.get()
+        if self._ended.is_set():
+            return
         self._stopping = True
         _log.info("stopping: %s", reason)
         self._manager.notifier.stopping()

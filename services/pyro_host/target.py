@@ -184,9 +184,8 @@ def _check_arguments(called: Any, text: str, *given: Any, **named: Any) -> None:
     except TypeError as error:
         module = text.rpartition(" ")[2].partition(":")[0]
         raise CannotServe(
-            f"{text} can't be called with "
-            f"{'these' if given or named else 'no'} arguments: {error}; give them as args and "
-            f'kwargs, or write a factory that returns the object, and serve "{module}:factory()"',
+            f"{text} can't be called as the host does: {error}; set args and kwargs, or write a "
+            f'factory that returns the object, and serve "{module}:factory()"',
             permanent=True,
         ) from None
 

@@ -103,7 +103,7 @@ def plain(value: Any) -> Any:
     try:
         json.dumps(value)
     except TypeError:
-        raise refuse("a date or time can't be compared", "as a string") from None
+        raise refuse("expected no date or time", "as a string") from None
     return value
 
 
