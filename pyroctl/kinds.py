@@ -6,17 +6,21 @@ import json
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING
 
+from pyroctl.core.expansion.texts import filled, own_values, without_value
 from pyroctl.core.instances import common_name
 from pyroctl.core.key_types import PYTHON_NAMES, UNIX
 from pyroctl.core.keys import keys_of, set_keys
 from pyroctl.core.names import name_server_of
 from pyroctl.core.spec import (
     CommandOptions,
+    DelayReady,
     EventServiceOptions,
     NameReady,
     NameServerOptions,
     NotifyReady,
     ObjectOptions,
+    Program,
+    TaskOptions,
 )
 from pyroctl.core.watchdog import SilenceCheck, check_of
 
@@ -84,6 +88,8 @@ class LaunchContext:
     """The options of the deployment's name server, if it accepts only TLS."""
     names_key: str = field(default="", repr=False)
     """By which our own services prove to the name server that they are ours."""
+    needed: Mapping[str, str] = field(default_factory=dict)
+    """What is known of the services that it needs, by placeholder: `es.uri`."""
     built_in: bool = False
     """Whether the deployment has no configuration file."""
 
@@ -104,11 +110,29 @@ class Launch:
     """Whether it keeps running when the manager is killed."""
 
 
+def resolved(spec: ServiceSpec, context: LaunchContext) -> ServiceSpec:
+    """Return the specification with its placeholders replaced, as far as they have a value."""
+    return filled(spec, _values(spec, context))
+
+
+def check_resolved(spec: ServiceSpec, context: LaunchContext) -> None:
+    """Raise ValueError if a placeholder has no value."""
+    word = without_value(spec, _values(spec, context))
+    if word is not None:
+        service, _, fact = word.rpartition(".")
+        raise ValueError(f"{{{word}}} has no value: {service} has no {fact}")
+
+
+def _values(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
+    return {**own_values(common_name(spec.name), spec.instance), **context.needed}
+
+
 def launch(spec: ServiceSpec, context: LaunchContext) -> Launch:
     """Return what it takes to start a service."""
+    spec = resolved(spec, context)
     options = spec.options
     env = _environment(spec, context)
-    readiness = options.ready if isinstance(options, CommandOptions) else NotifyReady()
+    readiness = _readiness(options)
     if isinstance(readiness, NameReady) and readiness.ns is None:
         readiness = replace(readiness, ns=name_server_of(env))
     return Launch(
@@ -116,10 +140,19 @@ def launch(spec: ServiceSpec, context: LaunchContext) -> Launch:
         env=env,
         cwd=spec.cwd or context.directory,
         readiness=readiness,
-        controlled=not isinstance(options, CommandOptions),
+        controlled=not isinstance(options, Program),
         listens=_address(spec, context),
         outlives=context.orphans == "adopt",
     )
+
+
+def _readiness(options: Options) -> Readiness:
+    match options:
+        case CommandOptions(ready=ready):
+            return ready
+        case TaskOptions():
+            return DelayReady(0)  # it is up as long as it runs
+    return NotifyReady()
 
 
 def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
@@ -131,7 +164,7 @@ def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
     """
     options, python = spec.options, context.python
     match options:
-        case CommandOptions(command=command):
+        case CommandOptions(command=command) | TaskOptions(command=command):
             return words(command, context)
         case EventServiceOptions(ns=ns):
             own = _arguments(replace(options, ns=ns or context.ns))
@@ -140,7 +173,8 @@ def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
             ns = (ns or context.ns) if name else None
             own = _arguments(replace(options, ns=ns, path=(*path, context.directory)))
             host = (python, "-P", "-m", "pyro_host", options.object)
-            return (*host, f"--id={name or spec.name}", *own)
+            own_id = () if options.serves_itself else (f"--id={name or spec.name}",)
+            return (*host, *own_id, *own)
     reserved = (f"--reserved={name}" for name in context.reserved)
     return (python, "-m", "pyro_names", *_arguments(options), *reserved)
 
@@ -161,6 +195,9 @@ def _arguments(options: Options) -> Iterator[str]:
         value = getattr(options, key.name)
         if key.flag and value is True:
             yield key.flag
+        elif key.type in {"Values", "Keywords"}:
+            if value:
+                yield f"{key.flag}={json.dumps(value, ensure_ascii=False)}"
         elif key.flag and value is not None and value is not False:
             values = value if isinstance(value, tuple) else (value,)
             yield from (f"{key.flag}={_argument(each)}" for each in values)
@@ -177,7 +214,9 @@ def _address(spec: ServiceSpec, context: LaunchContext) -> ListenAddress | None:
     """Return where the manager listens on behalf of a service."""
     options = spec.options
     match options:
-        case CommandOptions():
+        case CommandOptions() | TaskOptions():
+            return None
+        case ObjectOptions(serves_itself=True):
             return None
         case EventServiceOptions(host=host) if host.startswith(UNIX):
             return UnixAddress(host.removeprefix(UNIX), int(options.socket_mode, 8))
@@ -221,7 +260,7 @@ def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
     check = check_of(spec)
     if isinstance(check, SilenceCheck):
         env["WATCHDOG_USEC"] = str(round(check.period * 1_000_000))  # sd_watchdog_enabled(3)
-    if context.names_key and not isinstance(spec.options, CommandOptions):
+    if context.names_key and not isinstance(spec.options, Program):
         env["PYROCTL_NAMES_KEY"] = context.names_key
     if spec.instance is not None:
         env["PYROCTL_INSTANCE"] = str(spec.instance)

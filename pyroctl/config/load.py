@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyroctl.config.source.diagnostics import Origin, dotted
 from pyroctl.config.source.overrides import has_overrides
@@ -35,6 +35,8 @@ class Loaded:
     """File and line of the environment variables from env files."""
     memory: tuple[Checked, Inputs] | None = None
     """What `pyroctl.config.memory` may remember of it; None: nothing."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """The table of defaults as it was written; the services of the deployment have them."""
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
@@ -107,7 +109,11 @@ def _interpreted(
         raise ConfigError([Diagnostic("nested too deeply", file=file)]) from error
     inputs = replace(sources.inputs, file=file, directory=directory, variables=environ.asked)
     inputs.contents.update(found.env_files.texts)
-    memory = None if found.secrets else (found.checked, inputs)
     return Loaded(
-        *(found.deployment, tuple(sources.files), found.layers, found.env_files.lines), memory
+        found.deployment,
+        tuple(sources.files),
+        found.layers,
+        found.env_files.lines,
+        memory=None if found.secrets else (found.checked, inputs),
+        defaults=found.defaults,
     )

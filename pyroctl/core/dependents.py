@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
+from pyroctl.core.spec import TaskOptions
 from pyroctl.core.state import USABLE, AfterStop, Restart, State, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pyroctl.core.key_types import OnNeeds
+    from pyroctl.core.outcome import Outcome
+    from pyroctl.core.spec import ServiceSpec
     from pyroctl.core.state import ServiceState
 
 _UP = frozenset({State.STARTING, State.RUNNING})
+_AGAIN = _UP | {State.STOPPING}
 _WANTED = _UP | {State.BACKOFF}
 
 
@@ -26,6 +30,21 @@ class Dependent:
     on_needs: OnNeeds
     state: State
     has_process: bool
+
+
+def is_usable(spec: ServiceSpec, state: ServiceState, ended: Outcome | None) -> bool:
+    """Return whether services that need this one can start: it is ready, or has done its work.
+
+    `ended` is how its last run ended. A task has done its work when that ended well; it may run
+    again meanwhile if it has a schedule.
+    """
+    if not isinstance(spec.options, TaskOptions):
+        return state.state in USABLE
+    if ended is None or not ended.succeeded(spec.success_exit):
+        return False
+    if state.state is State.EXITED:
+        return state.outcome is not None
+    return spec.options.scheduled and state.state in _AGAIN
 
 
 def follow(

@@ -8,6 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import plan
+from pyroctl.core.alerts.spec import AlertsSpec
+from pyroctl.core.expansion.texts import used
 from pyroctl.core.keys import keys_of, written
 from pyroctl.core.spec import (
     KIND_NAMES,
@@ -60,13 +62,16 @@ def service_changes(old: ServiceSpec, new: ServiceSpec) -> tuple[KeyChange, ...]
 
 def manager_changes(old: Deployment, new: Deployment) -> tuple[KeyChange, ...]:
     """Return the keys of `[manager]` that differ; some wait for the next manager, see `waits`."""
-    return tuple(_changes(old, new))
+    alerts = _changes(old.alerts or AlertsSpec(), new.alerts or AlertsSpec(), "alerts.")
+    return (*_changes(old, new), *alerts)
 
 
 def waits(change: KeyChange) -> bool:
     """Return whether a change of a key of `[manager]` takes effect when the manager restarts."""
     name = change.key.partition(".")[0]
-    return not any(key.live and key.name == name for key in keys_of(Deployment))
+    return name != "alerts" and not any(
+        key.live and key.name == name for key in keys_of(Deployment)
+    )
 
 
 def moved_name_server(name: str, old: Deployment, new: Deployment) -> KeyChange | None:
@@ -83,6 +88,21 @@ def moved_name_server(name: str, old: Deployment, new: Deployment) -> KeyChange 
     if before is None or after is None or before == after:
         return None
     return KeyChange("name server", before, after)
+
+
+def moved_needs(name: str, old: Deployment, new: Deployment) -> Iterator[KeyChange]:
+    """Return the addresses that a service received at its start and that have changed."""
+    words = used(new.services[name])
+    for need in dict.fromkeys(word.rpartition(".")[0] for word in words):
+        if need in old.services and need in new.services:
+            before, after = _address(old.services[need]), _address(new.services[need])
+            if before != after:
+                yield KeyChange(f"address of {need}", before, after)
+
+
+def _address(spec: ServiceSpec) -> str:
+    table = getattr(spec.options, "ready", spec.options)
+    return f"{getattr(table, 'host', '')}:{getattr(table, 'port', '')}"
 
 
 def name_server_of(name: str, deployment: Deployment) -> str | None:

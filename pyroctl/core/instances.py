@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyroctl.core.spec import ObjectOptions
+from pyroctl.core.expansion.texts import named, own_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from pyroctl.core.spec import Options, ServiceSpec
+    from pyroctl.core.spec import ServiceSpec
 
 MARK = "@"
 """Between name and number; names in a configuration can't contain it."""
@@ -45,11 +45,14 @@ def numbered(name: str, count: int) -> list[str]:
 def expand(
     services: Mapping[str, ServiceSpec], counts: Mapping[str, int]
 ) -> dict[str, ServiceSpec]:
-    """Create the instances of each service in `counts`; needs mean all of them."""
+    """Create the instances of each service in `counts`; needs mean all of them.
+
+    Each service gets its own names in the name server.
+    """
     expanded = {
         spec.name: spec
         for name, service in services.items()
-        for spec in (_instances(service, counts[name]) if name in counts else [service])
+        for spec in (_instances(service, counts[name]) if name in counts else [_named(service)])
     }
     return {
         name: replace(spec, needs=tuple(meant(spec.needs, expanded)))
@@ -66,28 +69,25 @@ def collapse(services: Mapping[str, ServiceSpec]) -> dict[str, tuple[ServiceSpec
             found[name] = found[name][0], spec.instance
         else:
             needs = tuple(dict.fromkeys(common_name(need) for need in spec.needs))
-            found[name] = replace(_without_number(spec), needs=needs), spec.instance
+            options = spec.written or spec.options
+            common = replace(spec, name=name, options=options, needs=needs)
+            found[name] = replace(common, instance=None, written=None), spec.instance
     return found
 
 
 def _instances(spec: ServiceSpec, count: int) -> list[ServiceSpec]:
-    def instance(number: int, name: str) -> ServiceSpec:
-        options = _renamed(spec.options, lambda common: f"{common}{MARK}{number}")
-        return replace(spec, name=name, options=options, instance=number)
-
-    return [instance(*entry) for entry in enumerate(numbered(spec.name, count), 1)]
-
-
-def _without_number(spec: ServiceSpec) -> ServiceSpec:
-    if spec.instance is None:
-        return spec
-    number = f"{MARK}{spec.instance}"
-    options = _renamed(spec.options, lambda name: name.removesuffix(number))
-    return replace(spec, name=common_name(spec.name), options=options, instance=None)
+    return [
+        _named(replace(spec, name=name, instance=number))
+        for number, name in enumerate(numbered(spec.name, count), 1)
+    ]
 
 
-def _renamed(options: Options, rename: Callable[[str], str]) -> Options:
-    """Rename the service in the name server, too."""
-    if isinstance(options, ObjectOptions) and options.pyro_name is not None:
-        return replace(options, pyro_name=rename(options.pyro_name))
-    return options
+def _named(spec: ServiceSpec) -> ServiceSpec:
+    """Return the service with its own names in the name server: `NAME.2` for the second instance.
+
+    Pyro5 takes what follows an @ for the address of a name server.
+    """
+    values = own_values(common_name(spec.name), spec.instance)
+    number = "" if spec.instance is None else f".{spec.instance}"
+    options = named(spec.options, values, number)
+    return spec if options == spec.options else replace(spec, options=options, written=spec.options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 
 class TypeName(str):
@@ -36,10 +36,12 @@ MessageSize = Annotated[int, TypeName("MessageSize")]
 Port = Annotated[int, TypeName("Port")]
 FixedPort = Annotated[int, TypeName("FixedPort")]
 Niceness = Annotated[int, TypeName("Niceness")]
+Value = Annotated[Any, TypeName("Value")]
 Umask = Annotated[int, TypeName("Umask")]
 Seconds = Annotated[float, TypeName("Seconds")]
 Span = Annotated[float, TypeName("Span")]
 Autoclean = Annotated[float, TypeName("Autoclean")]
+Interval = Annotated[float, TypeName("Interval")]
 Percent = Annotated[float, TypeName("Percent")]
 Filled = Annotated[str, TypeName("Filled")]
 File = Annotated[str, TypeName("File")]
@@ -48,19 +50,24 @@ HostOrPath = Annotated[str, TypeName("HostOrPath")]
 Address = Annotated[str, TypeName("Address")]
 Listen = Annotated[str, TypeName("Listen")]
 Object = Annotated[str, TypeName("Object")]
+Zone = Annotated[str, TypeName("Zone")]
 Storage = Annotated[str, TypeName("Storage")]
 SignalName = Annotated[str, TypeName("SignalName")]
 Mode = Annotated[str, TypeName("Mode")]
 Regex = Annotated[str, TypeName("Regex")]
 Names = Annotated[tuple[str, ...], TypeName("Names")]
+Times = Annotated[tuple[str, ...], TypeName("Times")]
 Networks = Annotated[tuple[str, ...], TypeName("Networks")]
 Clients = Annotated[tuple[str, ...], TypeName("Clients")]
 SubjectPatterns = Annotated[tuple[str, ...], TypeName("SubjectPatterns")]
 Rights = Annotated[tuple[str, ...], TypeName("Rights")]
 Files = Annotated[tuple[str, ...], TypeName("Files")]
+AlertStates = Annotated[tuple[str, ...], TypeName("AlertStates")]
 ExitCodes = Annotated[tuple[int, ...], TypeName("ExitCodes")]
 Command = Annotated[tuple[str, ...], TypeName("Command")]
 Environment = Annotated[Mapping[str, str], TypeName("Environment")]
+Values = Annotated[tuple[Any, ...], TypeName("Values")]
+Keywords = Annotated[Mapping[str, Any], TypeName("Keywords")]
 Limits = Annotated[Mapping[str, int], TypeName("Limits")]
 
 _CHOICE = TypeName("Choice")
@@ -69,9 +76,11 @@ LogStreams = Annotated[Literal["together", "apart"], _CHOICE]
 WhenFull = Annotated[Literal["drop-oldest", "drop-newest", "disconnect"], _CHOICE]
 ServerType = Annotated[Literal["thread", "multiplex"], _CHOICE]
 Serializer = Annotated[Literal["serpent", "json", "msgpack", "marshal"], _CHOICE]
+InstanceMode = Annotated[Literal["session", "single", "percall"], _CHOICE]
 OnRestart = Annotated[Literal["notify", "handover"], _CHOICE]
 TlsMode = Annotated[Literal["off", "both", "required"], _CHOICE]
 OnNeeds = Annotated[Literal["keep", "restart", "stop"], _CHOICE]
+OnUnhealthy = Annotated[Literal["restart", "warn"], _CHOICE]
 OnFailure = Annotated[Literal["keep", "shutdown"], _CHOICE]
 Orphans = Annotated[Literal["stop", "adopt"], _CHOICE]
 KillMode = Annotated[Literal["mixed", "session"], _CHOICE]

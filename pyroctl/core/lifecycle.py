@@ -46,6 +46,7 @@ from pyroctl.core.state import (
     StopStage,
     Timeout,
     Unhealthy,
+    Wait,
 )
 
 if TYPE_CHECKING:
@@ -215,6 +216,11 @@ def _settle(case: _Case) -> Result:
     return case.enter(State.STOPPED, case.event.why), (Disarm(),)
 
 
+def _await_time(case: _Case) -> Result:
+    """Become `exited` without having run: nothing is to be done yet."""
+    return case.enter(State.EXITED, "not run yet", outcome=None), ()
+
+
 def _give_up(case: _Case) -> Result:
     """Become `failed`: the process could not be created."""
     assert isinstance(case.event, SpawnFailed)
@@ -322,7 +328,7 @@ def _ignored(*events: type[Event]) -> _Row:
 
 
 _OF_A_PROCESS: _Row = _ignored(
-    Ready, Exited, SessionEmpty, StopCommandFailed, SpawnFailed, Unhealthy, Replaced
+    Ready, Exited, SessionEmpty, StopCommandFailed, SpawnFailed, Unhealthy, Replaced, Wait
 )
 _ENDED: _Row = {
     **_OF_A_PROCESS,
@@ -332,21 +338,21 @@ _ENDED: _Row = {
 }
 
 TABLE: Mapping[State, _Row] = {
-    State.STOPPED: {**_ENDED, Stop: _ignore},
+    State.STOPPED: {**_ENDED, Stop: _ignore, Wait: _await_time},
     State.STARTING: {
         **dict.fromkeys((Stop, Restart), _stop),
         Ready: _serve,
         Exited: _empty_session,
         Timeout: _abort_start,
         SpawnFailed: _give_up,
-        **_ignored(Start, SessionEmpty, StopCommandFailed, Unhealthy, Replaced),
+        **_ignored(Start, Wait, SessionEmpty, StopCommandFailed, Unhealthy, Replaced),
     },
     State.RUNNING: {
         **dict.fromkeys((Stop, Restart), _stop),
         Exited: _empty_session,
         Unhealthy: _stop_unhealthy,
         Replaced: _replace_process,
-        **_ignored(Start, Ready, SessionEmpty, Timeout, StopCommandFailed, SpawnFailed),
+        **_ignored(Start, Wait, Ready, SessionEmpty, Timeout, StopCommandFailed, SpawnFailed),
     },
     State.STOPPING: {
         **dict.fromkeys((Start, Restart), _start_afterwards),
@@ -355,7 +361,7 @@ TABLE: Mapping[State, _Row] = {
         SessionEmpty: _complete_stop,
         Timeout: _insist,
         StopCommandFailed: _replace_command,
-        **_ignored(Ready, SpawnFailed, Unhealthy, Replaced),
+        **_ignored(Wait, Ready, SpawnFailed, Unhealthy, Replaced),
     },
     State.BACKOFF: {**_ENDED, Timeout: _restart},
     State.EXITED: _ENDED,

@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
-from pyroctl.core.diff import moved_name_server, service_changes
+from pyroctl.core.diff import moved_name_server, moved_needs, service_changes
 from pyroctl.core.key_types import UNIX
-from pyroctl.core.spec import CommandOptions, PortReady
+from pyroctl.core.spec import CommandOptions, PortReady, TaskOptions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -107,13 +107,14 @@ def _changes(
     """Return what differs: live keys from the last specification, others from the process's own."""
     before, after = old.services[name], new.services[name]
     known = service_changes(before, after)
-    moved = moved_name_server(name, old, new)
+    server = moved_name_server(name, old, new)
+    moved = (*([server] if server else ()), *moved_needs(name, old, new))
     if name not in present.processes:
-        return (*known, moved) if moved and name in present.troubled else known
+        return (*known, *moved) if name in present.troubled else known
     found = service_changes(present.processes[name], after)
     return (
         *(change for change in found if not change.live),
-        *([moved] if moved else []),
+        *moved,
         *(change for change in known if change.live),
     )
 
@@ -154,6 +155,8 @@ def _in_the_way(
 
 def _addresses(spec: ServiceSpec) -> set[object]:
     options = spec.options
+    if isinstance(options, TaskOptions):
+        return set()
     if isinstance(options, CommandOptions):
         return {options.ready.port} if isinstance(options.ready, PortReady) else set()
     if options.host.startswith(UNIX):

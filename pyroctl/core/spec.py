@@ -12,6 +12,7 @@ from collections.abc import Mapping  # noqa: TC003 - `core.keys` reads the types
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from pyroctl.core.alerts.spec import AlertsSpec  # noqa: TC001 - `core.keys` reads the types
 from pyroctl.core.key_types import (
     NO_FLAG,
     Address,
@@ -21,10 +22,8 @@ from pyroctl.core.key_types import (
     Environment,
     ExitCodes,
     File,
-    Files,
     Filled,
     FixedPort,
-    Flag,
     Host,
     HostOrPath,
     KillMode,
@@ -38,31 +37,42 @@ from pyroctl.core.key_types import (
     Networks,
     Niceness,
     NotNegative,
-    Object,
     OnFailure,
     OnNeeds,
     OnRestart,
+    OnUnhealthy,
     Orphans,
     Percent,
     Port,
     Positive,
-    Regex,
     RestartPolicy,
     Rights,
     Role,
     Seconds,
-    Serializer,
-    ServerType,
     SignalName,
     Span,
     Storage,
     SubjectPatterns,
-    TlsMode,
     Truth,
     TypeName,
     Umask,
+    Value,
     WhenFull,
 )
+from pyroctl.core.options.hosted import ObjectOptions
+from pyroctl.core.options.program import (
+    CommandOptions,
+    CommandReady,
+    DelayReady,
+    LogReady,
+    NameReady,
+    NotifyReady,
+    PortReady,
+    Program,
+    Readiness,
+    TaskOptions,
+)
+from pyroctl.core.options.tls import TlsOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +106,10 @@ class WatchdogSpec:
     host: Host = "localhost"
     command: Command | None = None
     """A program that must exit with 0, instead of the check of the service's kind."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsOptions:
-    """TLS of a service of ours."""
-
-    tls: TlsMode = "off"
-    """TLS for clients over TCP: none, beside plain connections, or only TLS."""
-    tls_certificate: File | None = None
-    """None: that of this host in the site's directory."""
-    tls_key: File | None = None
-    """None: key.pem beside the certificate."""
-    tls_ca: File | None = None
-    """None: ca.pem beside the certificate."""
-    tls_clients: File | None = None
-    """None: clients.toml beside the certificate, or of the site."""
+    call: Filled | None = None
+    """A method of the service's object to call, without arguments."""
+    expect: Value | None = None
+    """What the method must return. None: anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,104 +180,7 @@ class EventServiceOptions(TlsOptions):
     """Whether a restart notifies the subscribers or hands everything over to the new process."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectOptions(TlsOptions):
-    """Kind `object`: a Pyro class, hosted by `python -m pyro_host`. None is Pyro5's own setting."""
-
-    object: Annotated[Object, NO_FLAG]
-    """`module:Class`, or `module:factory()` for the result of a call."""
-    path: Files = ()
-    """Directories to search for modules before the configuration file's own."""
-    pyro_name: Annotated[Filled | None, Flag("--name")] = None
-    """Its name in the name server. None: it isn't registered."""
-    metadata: Names = ()
-    """What the name server stores with the name."""
-    host: Host = "localhost"
-    port: Port = 0
-    nathost: Host | None = None
-    """The host in its URI, for clients that can't use `host`."""
-    natport: FixedPort | None = None
-    servertype: ServerType = "thread"
-    threadpool: Positive = 200
-    """Maximum number of clients, with a thread each."""
-    serializer: Serializer | None = None
-    """Of the proxies that the object itself creates; clients choose theirs."""
-    max_message_size: MessageSize | None = None
-    commtimeout: Seconds | None = None
-    """Time after which a silent client is disconnected; 0: never."""
-    ssl_servercert: File | None = None
-    """With it, clients must use TLS, as Pyro5 does it for the whole process."""
-    ssl_serverkey: File | None = None
-    ssl_cacerts: File | None = None
-    ssl_requireclientcert: Truth = False
-    ssl_clientcert: File | None = None
-    ssl_clientkey: File | None = None
-    ns: Address | None = None
-    """A name server outside the deployment. None: the deployment's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotifyReady:
-    """Ready when the service sends READY=1 to NOTIFY_SOCKET."""
-
-
-@dataclass(frozen=True, slots=True)
-class DelayReady:
-    """Ready after running for this long."""
-
-    delay: Seconds = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class PortReady:
-    """Ready when a TCP connection to this port succeeds."""
-
-    port: FixedPort
-    host: Host = "localhost"
-
-
-@dataclass(frozen=True, slots=True)
-class LogReady:
-    """Ready when a line of the service's output matches the regular expression (`re.search`).
-
-    A group that is a PYRO: URI is the service's address; without groups, a URI in that line is.
-    """
-
-    log: Regex
-
-
-@dataclass(frozen=True, slots=True)
-class NameReady:
-    """Ready when this name is registered in the name server and its object answers."""
-
-    pyro_name: Filled
-    ns: Address | None = None
-    """None: the name server that the service itself finds in its environment."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandReady:
-    """Ready when this command exits with 0; it is repeated `every` seconds after it ended.
-
-    It runs like the service: with the same environment, directory, user and limits.
-    """
-
-    command: Command
-    every: Span = 0.2
-
-
-Readiness = NotifyReady | DelayReady | PortReady | LogReady | NameReady | CommandReady
-
-
-@dataclass(frozen=True, slots=True)
-class CommandOptions:
-    """Kind `command`: any program."""
-
-    command: Command
-    ready: Annotated[Readiness, TypeName("Ready")] = DelayReady()
-
-
-Options = NameServerOptions | EventServiceOptions | ObjectOptions | CommandOptions
+Options = NameServerOptions | EventServiceOptions | ObjectOptions | CommandOptions | TaskOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +221,8 @@ class ServiceSpec:
     log: Annotated[LogSpec, TypeName("Log")] = LogSpec()
     watchdog: Annotated[Live[WatchdogSpec | None], TypeName("Watchdog")] = None
     """None: no check."""
+    on_unhealthy: Live[OnUnhealthy] = "restart"
+    """Whether a service restarts when its watchdog complains, or is only reported."""
     max_rss: Live[Positive | None] = None
     """Maximum memory of its processes together."""
     max_cpu: Live[Percent | None] = None
@@ -328,6 +231,8 @@ class ServiceSpec:
     """How long they must exceed one of these limits before the service is restarted."""
     instance: int | None = None
     """Its number among several instances, from 1; see `core.instances`."""
+    written: Options | None = None
+    """Its options with the placeholders of its own name and number, if there are any."""
 
     @property
     def kind(self) -> str:
@@ -340,6 +245,7 @@ KIND_NAMES: Mapping[type[Options], str] = {
     EventServiceOptions: "eventservice",
     ObjectOptions: "object",
     CommandOptions: "command",
+    TaskOptions: "task",
 }
 
 
@@ -383,6 +289,8 @@ class Deployment:
     """The users of the manager besides its own user and root."""
     remote: Annotated[Live[RemoteSpec | None], TypeName("Remote")] = None
     """None: other hosts can't connect."""
+    alerts: AlertsSpec | None = None
+    """`[alerts]`."""
 
 
 def builtin_deployment(directory: str) -> Deployment:

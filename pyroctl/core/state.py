@@ -40,6 +40,11 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """A start was requested that is to come later: at a time of the task's schedule."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """A stop was requested; `why` gives the reason unless a user asked for it."""
 
@@ -114,6 +119,7 @@ class Replaced:
 
 Event = (
     Start
+    | Wait
     | Stop
     | Restart
     | Ready

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyroctl.core.spec import (
     CommandOptions,
     CommandReady,
+    LogReady,
     NameReady,
     NotifyReady,
     ObjectOptions,
     PortReady,
+    TaskOptions,
 )
+from pyroctl.printable import brief
 
 if TYPE_CHECKING:
     from pyroctl.core.spec import Readiness, ServiceSpec, WatchdogSpec
 
+LONGEST = 100
+"""Characters of an answer that is shown."""
 GRACE = 1.0
 """Seconds; a timeout that we notice later than this was our own delay, not the service's."""
 
@@ -32,6 +38,23 @@ class PyroCheck:
 
     name: str | None = None
     """The name of the object; None: it is the service's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallCheck:
+    """Call a method of a Pyro object as a client does."""
+
+    method: str
+    expect: Any
+    """None: any answer will do."""
+    name: str | None = None
+    """The name of the object; None: it is the service's own."""
+
+    def complaint(self, answer: Any) -> str:
+        """Return what is wrong with an answer; "" if it is the expected one."""
+        if self.expect is None or answer == json.loads(json.dumps(self.expect)):
+            return ""
+        return f"returned {brief(json.dumps(answer), LONGEST)}, not {json.dumps(self.expect)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +80,7 @@ class SilenceCheck:
     """Seconds for which it may be silent."""
 
 
-Check = AskCheck | PyroCheck | PortCheck | CommandCheck | SilenceCheck
+Check = AskCheck | PyroCheck | CallCheck | PortCheck | CommandCheck | SilenceCheck
 
 
 def check_of(spec: ServiceSpec) -> Check | None:
@@ -72,12 +95,29 @@ def check_of(spec: ServiceSpec) -> Check | None:
         return CommandCheck(watchdog.command)
     if watchdog.port is not None:
         return PortCheck(watchdog.host, watchdog.port)
+    if watchdog.call is not None:
+        return _call_check(spec, watchdog.call, watchdog.expect)
+    return _check_of_kind(spec, watchdog)
+
+
+def _check_of_kind(spec: ServiceSpec, watchdog: WatchdogSpec) -> Check | None:
     match spec.options:
         case ObjectOptions():
             return PyroCheck()
         case CommandOptions(ready=ready):
             return _check_as_ready(ready, watchdog)
+        case TaskOptions():
+            return None
     return AskCheck()
+
+
+def _call_check(spec: ServiceSpec, method: str, expect: Any) -> CallCheck | None:
+    match spec.options:
+        case CommandOptions(ready=NameReady(name)):
+            return CallCheck(method, expect, name)
+        case ObjectOptions() | CommandOptions(ready=LogReady() | NotifyReady()):
+            return CallCheck(method, expect)
+    return None  # the configuration's check rejects this
 
 
 def _check_as_ready(ready: Readiness, watchdog: WatchdogSpec) -> Check | None:
@@ -105,11 +145,13 @@ def count_missed(missed: int, waited: float, spec: WatchdogSpec, *, answered: bo
     return missed + 1
 
 
-def verdict(missed: int, spec: WatchdogSpec) -> str | None:
-    """Return why the service must be ended, or None."""
+def verdict(missed: int, spec: WatchdogSpec, said: str = "") -> str | None:
+    """Return why the service is unhealthy, or None; `said` is what was wrong with the answer."""
     if missed < spec.failures:
         return None
     plural = "s" if missed > 1 else ""
+    if spec.call is not None:
+        return f"{spec.call}() {said or 'did not answer'} ({missed} time{plural})"
     if spec.port is not None or spec.command is not None:
         return f"failed {missed} check{plural}"
     return f"did not answer {missed} ping{plural}"

@@ -16,6 +16,7 @@ from pyroctl.core.state import State
 from pyroctl.directories import identity
 from pyroctl.errors import EXIT_FAILED, EssentialFailed, PyroctlError, Reported
 from pyroctl.manager import lock, reexec
+from pyroctl.manager.alerts.alerts import Alerts
 from pyroctl.manager.cleanup import crash_report
 from pyroctl.manager.cleanup.reaper import Reaper
 from pyroctl.manager.commands.gate import Gate
@@ -25,6 +26,7 @@ from pyroctl.manager.fdstore import startup
 from pyroctl.manager.remote.remote import Remote
 from pyroctl.manager.remote.renewal import Renewal
 from pyroctl.manager.runtime_dir import RuntimeDirWatch
+from pyroctl.manager.schedule.schedule import Schedule
 from pyroctl.manager.sharing import Sharing
 from pyroctl.manager.systemd import SystemNotifier, first_outcome, summary
 
@@ -114,12 +116,15 @@ class Manager:
         self._system = system
         self._reaper = Reaper()
         self._gate = Gate()
+        self._alerts = Alerts(self._supervisor)
+        self._schedule = Schedule(self._supervisor, paths.state)
         self._requests = Requests(
             *(self._supervisor, self._gate),
             shut_down=self.shut_down,
             reexec=self._reexec_soon,
             reloaded=self._share,
             about=self._about,
+            task=self._schedule.row,
         )
         self._sharing = Sharing(paths)
         self._server = ControlServer(paths.socket, self._requests.handle, self._sharing.permit)
@@ -148,6 +153,7 @@ class Manager:
         handed_on = self._start.reexec
         self._handle_signals()  # first, or services would inherit that they are blocked
         self._supervisor.start(self._start)
+        self._alerts.start()
         for _ in range(2):  # the loop notices which of the reattached processes have ended
             await asyncio.sleep(0)
         await self._server.start(None if handed_on is None else handed_on.control)
@@ -169,6 +175,7 @@ class Manager:
             self._supervisor.scheduler.resume(handed_on.pending)
         elif autostart:
             self._supervisor.scheduler.autostart(self._supervisor.enabled())
+        self._schedule.start()
         try:
             await self._stopped
         finally:
@@ -178,6 +185,8 @@ class Manager:
             self._runtime_dir.stop()
             await self._remote.close()
             await self._renewal.close()
+            self._schedule.close()
+            self._alerts.close()
             await self._server.stop()
             log.info("everything is stopped" if self.left is None else "not all could be stopped")
 
@@ -210,6 +219,7 @@ class Manager:
             self._remote.apply(deployment.remote)
         )
         self._renewal.check()
+        self._schedule.check()
 
     def _about(self) -> dict[str, Any]:
         """Return what a status has of the manager besides its process."""

@@ -116,6 +116,7 @@ async def first_outcome(units: Sequence[Unit]) -> None:
 def summary(units: Iterable[Unit]) -> str:
     """Return a summary such as "2 of 3 services run; laser is failed"."""
     wanted = [unit for unit in units if unit.spec.enabled or unit.state is not State.STOPPED]
+    wanted = [unit for unit in wanted if unit.state is not State.EXITED]
     running = sum(unit.state is State.RUNNING for unit in wanted)
     others = [f"{unit.name} is {unit.state}" for unit in wanted if unit.state is not State.RUNNING]
     return "; ".join([f"{running} of {len(wanted)} services run", *others])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyro_child import CannotServe
 from pyro_child.errors import reason_to_end
 from pyro_child.log import LogHandler
+from pyro_host.force_exit import exit_code
 from pyro_host.options import parse
 from pyro_wire.environment import import_pyro5
 
@@ -37,6 +38,8 @@ def _serve(options: Options) -> int:
         from pyro_host.service import run  # noqa: PLC0415 - imports Pyro5
 
         run(options)
+    except SystemExit as error:  # of a module that serves by itself
+        return exit_code(error)
     except (CannotServe, ImportError, OSError) as error:
         message, code = reason_to_end(error)
         _log.error("%s", message)

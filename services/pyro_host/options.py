@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 from dataclasses import MISSING, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyro_child.options import (
     COUNT,
@@ -18,6 +19,7 @@ from pyro_child.options import (
     from_arguments,
     option,
 )
+from pyro_host.wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +31,17 @@ class Options(TlsOptions):
 
     object: str = option(
         MISSING,
-        "what to serve: MODULE:CLASS, or MODULE:FACTORY() for the result of a call",
+        "what to serve: MODULE:CLASS, MODULE:FACTORY() for the result of a call, or a MODULE "
+        "that serves by itself",
         "object",
         metavar="MODULE:CLASS",
     )
+    args: str = option("[]", "arguments of the class or factory, or of the module", metavar="JSON")
+    kwargs: str = option("{}", "the same by keyword", metavar="JSON")
+    instance_mode: str | None = option(
+        None, "how many instances of the class there are", choices=("session", "single", "percall")
+    )
+    expose: bool = option(False, "expose everything public of the class")
     path: tuple[str, ...] = option(
         (), "where to search for modules first; may be repeated", metavar="DIR"
     )
@@ -78,6 +87,17 @@ class Options(TlsOptions):
     ssl_clientkey: str | None = option(None, "its key", metavar="FILE")
 
     @property
+    def arguments(self) -> list[Any]:
+        """Positional arguments."""
+        return list(json.loads(self.args))
+
+    @property
+    def wishes(self) -> Wishes:
+        """What is wanted of the class or factory."""
+        given = tuple(self.arguments), dict(json.loads(self.kwargs))
+        return Wishes(*given, self.instance_mode, self.expose)
+
+    @property
     def object_id(self) -> str:
         """The object's id, the same in every run, so that proxies find it again."""
         text = self.id or self.name or self.object.partition(":")[2].removesuffix("()")
@@ -88,6 +108,13 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     """Parse the command line; exits 2 with a line on stderr if it is invalid."""
     parser = _parser()
     options = from_arguments(Options, parser.parse_args(argv))
+    for name, kind in (("args", list), ("kwargs", dict)):
+        try:
+            fits = isinstance(json.loads(getattr(options, name)), kind)
+        except ValueError:
+            fits = False
+        if not fits:
+            parser.error(f"--{name} must be a JSON {'list' if kind is list else 'object'}")
     if options.natport is not None and options.nathost is None:
         parser.error("--natport needs --nathost")
     if options.ssl_serverkey and not options.ssl_servercert:

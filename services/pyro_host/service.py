@@ -25,6 +25,7 @@ from pyro_host import target
 from pyro_host.address import open_listener
 from pyro_host.daemon import STOP_TIMEOUT, HostDaemon
 from pyro_host.force_exit import force_exit
+from pyro_host.module import ModuleService
 from pyro_host.names import Registration
 from pyro_wire.daemon_limits import limit_daemons
 from pyro_wire.tls.door import door_of
@@ -47,7 +48,13 @@ def run(options: Options) -> None:
     manager, reasons = Manager(), StopReasons()
     abandon = [manager.abandon, reasons.abandon]
     after_fork(abandon)
-    found = target.find(options.object, options.path)
+    if ":" not in options.object:
+        try:
+            ModuleService(options, reasons, manager).run()
+        finally:
+            reasons.close()
+        return
+    found = target.find(options.object, options.path, options.wishes)
     single = target.create_single(found, options.object)
     configure_pyro(options)  # the deployment overrides the module
     reasons.on_signals(signal.SIGTERM, signal.SIGINT)

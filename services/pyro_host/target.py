@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import os
@@ -10,21 +11,22 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from Pyro5.server import Daemon
+from Pyro5.server import Daemon, expose
 from Pyro5.server import _get_exposed_members as exposed_members
 
 from pyro_child import CannotServe
 from pyro_child.errors import shortage
+from pyro_host.wishes import Wishes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _OWN = os.path.dirname(__file__)  # noqa: PTH120 - compared with file names
 _PYRO = f"{os.sep}Pyro5{os.sep}"
 _HOW_TO_EXPOSE = "put @Pyro5.api.expose before the class, or before the methods that clients call"
 
 
-def find(text: str, path: Iterable[str]) -> Any:
+def find(text: str, path: Iterable[str], wishes: Wishes = Wishes()) -> Any:  # noqa: B008 - frozen
     """Return what `MODULE:CLASS`, `MODULE:OBJECT` or `MODULE:FACTORY()` means, ready to register.
 
     The directories of `path` are searched first, in that order, as is that of a script. Raises
@@ -45,15 +47,51 @@ def find(text: str, path: Iterable[str]) -> Any:
         except AttributeError:
             raise CannotServe(_missing(found, name, module_name), permanent=True) from None
     if called:
-        found = _call(found, text)
+        found = _call(found, text, wishes)
     elif inspect.isclass(found):
-        _check_constructor(found, text)
+        _prepare_class(found, text, wishes)
+    elif wishes.args or wishes.kwargs:
+        raise CannotServe(f"{text} is not a class: it takes no arguments", permanent=True)
     elif inspect.isroutine(found):
         raise CannotServe(
             f"{text} is a function: to serve what it returns, write {text}()", permanent=True
         )
+    if wishes.instance_mode and not inspect.isclass(found):
+        message = f"{text} is one object: an instance_mode is for a class"
+        raise CannotServe(message, permanent=True)
+    if wishes.expose:
+        _expose(found if inspect.isclass(found) else type(found), text)
     _check_exposed(found, text)
     return found
+
+
+def _expose(kind: type, text: str) -> None:
+    try:
+        expose(kind)
+    except (TypeError, AttributeError) as error:
+        raise CannotServe(f"{text} can't be exposed: {error}", permanent=True) from None
+
+
+def _prepare_class(found: Any, text: str, wishes: Wishes) -> None:
+    """Have Pyro5 make instances as wanted; refuse what would fail in each call."""
+    mode, creator = getattr(found, "_pyroInstancing", ("session", None))
+    if wishes.args or wishes.kwargs:
+        if creator:
+            text = f"{text} has an instance creator, which gets no arguments"
+            raise CannotServe(f"{text}: remove args and kwargs", permanent=True)
+        _check_arguments(found, text, *wishes.args, **wishes.kwargs)
+
+        def create(kind: Any) -> Any:
+            return kind(*wishes.args, **wishes.kwargs)
+
+        creator = create
+    else:
+        _check_constructor(found, text)
+    try:
+        found._pyroInstancing = wishes.instance_mode or mode, creator  # noqa: SLF001 - Pyro5's
+    except TypeError as error:  # written in C
+        if wishes != Wishes(expose=wishes.expose):
+            raise CannotServe(f"{text} can't be changed: {error}", permanent=True) from None
 
 
 def create_single(found: Any, text: str) -> Any:
@@ -85,23 +123,31 @@ def _import(name: str) -> Any:
 
     Daemon.requestLoop = request_loop
     try:
-        return importlib.import_module(name)
+        with explained(f"can't import {name}", name):
+            return importlib.import_module(name)
     except _Serves as error:
         raise CannotServe(_serves_itself(name, error), permanent=True) from None
+    finally:
+        Daemon.requestLoop = original
+
+
+@contextlib.contextmanager
+def explained(what: str, name: str) -> Iterator[None]:
+    """Raise what a module raises as CannotServe, with the traceback of its own code printed."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             _print_searched()
             text = f"can't import {name}: there is no module {error.name}"
             raise CannotServe(text, permanent=True) from None
-        _fail_with(f"can't import {name}", error, permanent=True)
+        _fail_with(what, error, permanent=True)
     except OSError as error:  # may pass: a device is switched on, a disk is mounted
         if shortage(error):
             raise
-        _fail_with(f"can't import {name}", error, permanent=False)
+        _fail_with(what, error, permanent=False)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's module raises
-        _fail_with(f"can't import {name}", error, permanent=True)
-    finally:
-        Daemon.requestLoop = original
+        _fail_with(what, error, permanent=True)
 
 
 def _serves_itself(name: str, error: BaseException) -> str:
@@ -111,7 +157,7 @@ def _serves_itself(name: str, error: BaseException) -> str:
     where = f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
     return (
         f"the module {name} serves as soon as it is imported{where}: run it with "
-        'kind = "command", or put that part under if __name__ == "__main__"'
+        f'object = "{name}", or put that part under if __name__ == "__main__"'
     )
 
 
@@ -127,31 +173,31 @@ def _check_constructor(found: Any, text: str) -> None:
         _check_arguments(found, text)
 
 
-def _check_arguments(called: Any, text: str, *given: Any) -> None:
+def _check_arguments(called: Any, text: str, *given: Any, **named: Any) -> None:
     """Refuse a factory or class that can't be called with these arguments."""
     try:
         signature = inspect.signature(called)
     except (TypeError, ValueError):  # written in C
         return
     try:
-        signature.bind(*given)
+        signature.bind(*given, **named)
     except TypeError as error:
         module = text.rpartition(" ")[2].partition(":")[0]
         raise CannotServe(
-            f"{text} can't be called as the host does: {error}; write a factory without "
-            f'parameters that returns the object, and serve "{module}:factory()"',
+            f"{text} can't be called as the host does: {error}; set args and kwargs, or write a "
+            f'factory that returns the object, and serve "{module}:factory()"',
             permanent=True,
         ) from None
 
 
-def _call(factory: Any, text: str) -> Any:
+def _call(factory: Any, text: str, wishes: Wishes) -> Any:
     if not callable(factory):
         raise CannotServe(
             f"{text}: a {type(factory).__name__} can't be called; leave out the ()", permanent=True
         )
-    _check_arguments(factory, text)
+    _check_arguments(factory, text, *wishes.args, **wishes.kwargs)
     try:
-        return factory()
+        return factory(*wishes.args, **wishes.kwargs)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code
         _fail_with(f"{text} failed", error, permanent=False)
 
@@ -184,7 +230,9 @@ def own_traceback(error: BaseException) -> str:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith(("<frozen importlib", importlib.__file__, _OWN + os.sep))
+    return filename.startswith(
+        ("<frozen importlib", "<frozen runpy", importlib.__file__, _OWN + os.sep)
+    )
 
 
 def _print_searched() -> None:

@@ -207,13 +207,16 @@ def test_instances_are_services_with_a_common_name(deployment: Deployment) -> No
         NS + WORKERS + 'needs = ["ns"]\n'
         '[services.last]\nkind = "command"\ncommand = ["sleep", "1000"]\nneeds = ["w"]\n'
         "ready = { delay = 0 }\n"
+        '[defaults.command]\nenv = { WHERE = "{w@3.host} {name}" }\n'
     )
     deployment.run("start", "last")
+    environ = Path("/proc", str(values(deployment, "pid", "last")["last"]), "environ").read_bytes()
+    assert b"WHERE=localhost last" in environ.split(b"\0")
     pids = values(deployment, "pid", "w")
     names = list(pids)
     assert names == ["w@1", "w@2", "w@3"]
     found = registered(deployment)
-    assert [call(found[f"lab.w@{n}"], "instance") for n in (1, 2, 3)] == ["1", "2", "3"]
+    assert [call(found[f"lab.w.{n}"], "instance") for n in (1, 2, 3)] == ["1", "2", "3"]
     deployment.run("restart", "w@2")
     after = values(deployment, "pid", "w")
     assert [name for name in names if pids[name] != after[name]] == ["w@2"]
@@ -224,7 +227,7 @@ def test_instances_are_services_with_a_common_name(deployment: Deployment) -> No
     deployment.run("stop", "w@3")
     states = values(deployment, "state", "w", "last")
     assert list(states.values()) == ["running", "running", "stopped", "stopped"]
-    assert set(registered(deployment)) == {"Pyro.NameServer", "lab.w@1", "lab.w@2"}
+    assert set(registered(deployment)) == {"Pyro.NameServer", "lab.w.1", "lab.w.2"}
     deployment.run("stop", "w")
     assert set(registered(deployment)) == {"Pyro.NameServer"}
 

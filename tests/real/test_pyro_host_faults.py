@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
         ("things:Conting", 125, "did you mean Counting?"),
         ("things:Hidden", 125, "things:Hidden exposes nothing to clients: put @Pyro5.api.expose"),
         ("things:Wanting", 125, "things:Wanting can't be called as the host does: missing a requi"),
-        ("things:WantingSingle", 125, "missing a required argument: 'device'; write a factory"),
+        ("things:WantingSingle", 125, "missing a required argument: 'device'; set args and"),
         ("things:Abstract", 125, "things:Abstract is abstract: it lacks count"),
         ("things:BadCreator", 125, "creator of things:BadCreator can't be called as the host does"),
         ("things:wanting()", 125, "things:wanting() can't be called as the host does: missing a r"),
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
         ("things:os", 125, "the module things:os has nothing that clients can call"),
         ("things:fail()", 1, "things:fail() failed: RuntimeError: no camera found"),
         ("things:Broken", 1, "things:Broken can't be created: RuntimeError: the instrument is off"),
-        ("things", 125, "'things' is not an object: expected MODULE:CLASS"),
+        ("things", 125, "the module things ended without serving: it never called requestLoop()"),
     ],
 )
 def test_what_can_not_be_served_is_explained(host, target, code, said):

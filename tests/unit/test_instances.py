@@ -20,7 +20,7 @@ def test_each_instance_is_a_service_of_its_own():
     first, second = found["worker@1"], found["worker@2"]
     assert (first.instance, second.instance) == (1, 2)
     assert isinstance(second.options, ObjectOptions)
-    assert second.options.pyro_name == "lab.worker@2"
+    assert second.options.pyro_name == "lab.worker.2"
     assert (first.needs, found["feed"].needs) == (("ns",), ("worker@1", "worker@2", "ns"))
 
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 ORPHANED = "running without a manager; pyroctl start reattaches it"
+FINE = frozenset({"running", "exited"})
+"""A task that ended well is exited."""
 IN_HANDOVER = "handing over "
 LONG_REASON = 30
 """Characters of a reason that is not repeated in the lines about the runs before."""
@@ -83,7 +85,7 @@ def query(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
         reply = _without_manager(app, services, tree=tree)
     data, errors = reply["data"], list(reply["errors"])
     counted = [row for row in data["services"] if services or row["name"] in data["enabled"]]
-    down = [row for row in counted if row["state"] != "running"]
+    down = [row for row in counted if row["state"] not in FINE]
     code = EXIT_UNKNOWN if errors else EXIT_NOT_RUNNING if down else EXIT_OK
     if data["manager"]["pid"] is None:
         code = max(code, EXIT_NOT_RUNNING)
@@ -142,6 +144,7 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
             "needs": list(spec.needs),
             "cpu_percent": None,
             "rss_bytes": None,
+            "fault": None,
             "detail": ORPHANED
             if spec.name in orphans
             else down
@@ -149,6 +152,7 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
             else "",
         }
         | ({"es": None} if spec.kind == "eventservice" else {})
+        | ({"task": None} if spec.kind == "task" else {})
         | ({"on_needs": spec.on_needs, "history": []} if services or tree else {})
         for spec in specs.values()
         if not services or spec.name in shown
@@ -261,8 +265,10 @@ def _cells(row: Row, enabled: Sequence[str], *, usage: bool) -> list[str]:
     reason = why(row)
     facts = [row["uri"] or reason, "" if row["name"] in enabled else "disabled"]
     lines = [" · ".join(printable(fact) for fact in facts if fact)]
-    if row["uri"] and reason.startswith(("(", IN_HANDOVER)):
+    if row["uri"] and (row["fault"] or reason.startswith(("(", IN_HANDOVER))):
         lines.append(printable(reason))
+    if task := row.get("task"):
+        lines += _task(task, failed=row["state"] == "failed")
     if es := row.get("es"):
         lines.append(
             f"{counted(es['subscribers'], 'subscriber')}, {es['published']} published,"
@@ -277,6 +283,18 @@ def _cells(row: Row, enabled: Sequence[str], *, usage: bool) -> list[str]:
         *(_usage(row) if usage else ()),
         "\n".join(lines),
     ]
+
+
+def _task(task: Row, *, failed: bool) -> Iterator[str]:
+    """Return a line about the runs of a task."""
+    known = {"last run": task["last_run"], "next run": task["next_run"]}
+    facts = [f"{what} {when[:16].replace('T', ' ')}" for what, when in known.items() if when]
+    if task["succeeded"] is False and not failed:
+        facts.insert(0, f"the last run failed: {task['last_result']}")
+    if task["refused"]:
+        facts.append(f"{counted(task['refused'], 'time')} due while it was running")
+    if facts:
+        yield printable(", ".join(facts))
 
 
 def why(row: Row) -> str:

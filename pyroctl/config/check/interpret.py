@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyroctl.config.check.convert import absolute, to_core, to_spec
 from pyroctl.config.check.exposure import exposed
 from pyroctl.config.check.models import ReplicatedTable
-from pyroctl.config.check.rules import check
+from pyroctl.config.check.rules import check, check_names
 from pyroctl.config.check.schema_info import key_paths
 from pyroctl.config.check.untrusted import untrusted_paths
 from pyroctl.config.check.validate import validate
 from pyroctl.config.source import interpolation
+from pyroctl.config.source.defaults import DEFAULTS, inherit
 from pyroctl.config.source.diagnostics import is_secret
 from pyroctl.config.source.env_files import Checked, EnvFiles
 from pyroctl.config.source.overrides import find_overrides, has_overrides
 from pyroctl.config.source.text import read_text
+from pyroctl.core.alerts.spec import AlertsSpec
 from pyroctl.core.spec import Deployment
 from pyroctl.errors import ConfigError
 
@@ -39,6 +41,8 @@ class Meaning(NamedTuple):
     checked: Checked
     secrets: bool
     """Whether the environment of services contains values of ours, which no file contains."""
+    defaults: Mapping[str, Any]
+    """The table of defaults, which the services have already."""
 
 
 def interpret(
@@ -59,6 +63,7 @@ def interpret(
         for override in overrides:
             layers.put(data, override)
     unexpanded = [problem for problem in unexpanded if not layers.is_overridden(problem.path)]
+    inherit(data, layers)
     validated, problems = validate(data)
     specs = {name: to_spec(name, table, directory) for name, table in validated.services.items()}
     counts = {
@@ -81,18 +86,27 @@ def interpret(
         problems += exposed(specs) if validated.manager.strict else []
         tables = data.get("services")
         problems += check(tables if isinstance(tables, dict) else {}, specs, counts)
-    problems = _not_caused_by(unexpanded, [*problems, *files.problems])
+        told = validated.alerts.model_dump(include={"services"}) if validated.alerts else {}
+        problems += check_names(("alerts", "services"), told.get("services", ()), specs)
+    problems = _not_caused_by(unexpanded, [*problems, *files.problems], layers)
     located = [layers.locate(problem) for problem in (*unexpanded, *problems)]
     diagnostics = [*sources.diagnostics, *located]
     if diagnostics or strangers or files.diagnostics:
         diagnostics = _in_order(diagnostics, sources.files)
         raise ConfigError([*diagnostics, *strangers, *files.diagnostics])
     deployment = to_core(
-        Deployment, validated.manager, directory, services=specs, directory=directory, file=file
+        Deployment,
+        validated.manager,
+        directory,
+        services=specs,
+        directory=directory,
+        file=file,
+        alerts=validated.alerts and to_core(AlertsSpec, validated.alerts, directory),
     )
     checked = Checked(deployment, counts, env_files)
     secrets = _asks(layers.data) or any(is_secret(override.path) for override in overrides)
-    return Meaning(checked.complete(files.variables), layers, files, checked, secrets)
+    defaults = data.get(DEFAULTS, {})
+    return Meaning(checked.complete(files.variables), layers, files, checked, secrets, defaults)
 
 
 def _asks(data: Any, path: Path = ()) -> bool:
@@ -113,11 +127,19 @@ def _in_order(diagnostics: Iterable[Diagnostic], files: Iterable[str]) -> list[D
     return sorted(diagnostics, key=place)
 
 
-def _not_caused_by(causes: Iterable[Problem], problems: Iterable[Problem]) -> list[Problem]:
-    """Leave out what is only wrong because a value, or one of a list, could not be expanded."""
+def _not_caused_by(
+    causes: Iterable[Problem], problems: Iterable[Problem], layers: Layers
+) -> list[Problem]:
+    """Leave out what is only wrong because a value, or one of a list, could not be expanded.
+
+    What is wrong with a default is left out for all but the first service that has it.
+    """
     broken: set[Path] = set()
     for cause in causes:
         broken.add(cause.path)
         if isinstance(cause.path[-1], int):
             broken.add(cause.path[:-1])
-    return [problem for problem in problems if problem.path not in broken]
+    found: dict[tuple[Path, str], Problem] = {}
+    for problem in problems:
+        found.setdefault((layers.source(problem.path), problem.message), problem)
+    return [problem for (path, _), problem in found.items() if path not in broken]

@@ -6,10 +6,11 @@ a file has and a core value has not, and what must hold between the keys of one 
 
 from collections.abc import Callable, Container
 from dataclasses import MISSING
-from typing import Annotated, Any, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -19,8 +20,10 @@ from pydantic import (
 )
 
 from pyroctl.config.check import types
-from pyroctl.config.check.validators import refuse
+from pyroctl.config.check.validators import choice, refuse
+from pyroctl.config.source.defaults import EACH_ITS_OWN
 from pyroctl.config.source.diagnostics import show
+from pyroctl.core.alerts.spec import AlertsSpec
 from pyroctl.core.key_types import UNIX
 from pyroctl.core.keys import Key, keys_of
 from pyroctl.core.spec import (
@@ -37,6 +40,7 @@ from pyroctl.core.spec import (
     RemoteSpec,
     RuleSpec,
     ServiceSpec,
+    TaskOptions,
     WatchdogSpec,
 )
 
@@ -50,6 +54,21 @@ PARTNERS = {
     "ssl_clientkey": "ssl_clientcert",
 }
 """Keys of an object, each with the one without which it means nothing."""
+
+OF_A_CLASS = (
+    "kwargs",
+    "instance_mode",
+    "expose",
+    "pyro_name",
+    "host",
+    "port",
+    "nathost",
+    "tls",
+)
+"""Keys of an object that a module which serves by itself can't have."""
+
+PARTIAL = "partial"
+"""In the context of a check: other keys of the service may stand elsewhere."""
 
 BOUND_DEFAULTS = {"restart_max_delay"}
 """Keys whose default must be checked, too: another key may exclude it."""
@@ -131,6 +150,17 @@ class ManagerTable(Table):
     remote: Annotated[RemoteTable | None, Field(description="table")] = None
 
 
+@_declared_by(AlertsSpec)
+class AlertsTable(Table):
+    """`[alerts]`."""
+
+    @model_validator(mode="after")
+    def _says_how(self) -> Self:
+        if not {"command", "publish"} & self.model_fields_set:
+            raise refuse("expected command or publish", 'such as publish = "lab.alerts"')
+        return self
+
+
 @_declared_by(LogSpec)
 class LogTable(Table):
     """`log` of a service."""
@@ -150,8 +180,11 @@ class WatchdogTable(Table):
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
-        if {"port", "command"} <= self.model_fields_set:
-            raise refuse("expected port or command, got both")
+        forms = [key for key in ("port", "command", "call") if key in self.model_fields_set]
+        if len(forms) > 1:
+            raise refuse(f"expected one of port, command and call, got {' and '.join(forms)}")
+        if "expect" in self.model_fields_set and "call" not in self.model_fields_set:
+            raise refuse("expect goes with call", 'such as call = "get_status"')
         if "host" in self.model_fields_set and "port" not in self.model_fields_set:
             raise refuse("host goes with port")
         return self
@@ -205,7 +238,8 @@ class ServiceTable(Table):
     @classmethod
     def _not_below_restart_delay(cls, value: float, info: ValidationInfo) -> float:
         delay = info.data.get("restart_delay", 0)
-        if value < delay:
+        partial = (info.context or {}).get(PARTIAL)
+        if value < delay and not partial:
             raise refuse(f"must be at least restart_delay, which is {delay:g}, got {value:g}")
         return value
 
@@ -251,11 +285,21 @@ class ObjectTable(ReplicatedTable):
             raise refuse("expected tls or ssl_servercert, got both")
         return self
 
+    @field_validator(*OF_A_CLASS, check_fields=False)
+    @classmethod
+    def _not_of_a_module(cls, value: Any, info: ValidationInfo) -> Any:
+        module = info.data.get("object", ":")
+        if ":" not in module:
+            hint = f'for a class of it: object = "{module}:Class"'
+            raise refuse(f"{module} is a module, which decides this itself", hint)
+        return value
+
     @field_validator(*PARTNERS, check_fields=False)
     @classmethod
     def _not_without(cls, value: Any, info: ValidationInfo) -> Any:
         partner = PARTNERS[str(info.field_name)]
-        if value and partner in info.data and info.data[partner] is None:
+        partial = (info.context or {}).get(PARTIAL)
+        if value and not partial and partner in info.data and info.data[partner] is None:
             raise refuse(f"requires {partner}, which is not set")
         return value
 
@@ -280,5 +324,37 @@ class CommandTable(ReplicatedTable):
         raise refuse(f'expected "notify" or a table, got {show(value)}', f"forms: {forms}")
 
 
-_MODELS = (NameServerTable, EventServiceTable, ObjectTable, CommandTable)
+@_declared_by(TaskOptions)
+class TaskTable(ServiceTable):
+    """Kind `task`."""
+
+    restart: Annotated[
+        Literal["on-failure", "never"],
+        BeforeValidator(choice),
+        Field(description='"on-failure" or "never"'),
+    ] = "never"
+
+    @field_validator("at", check_fields=False)
+    @classmethod
+    def _one_schedule(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if value and info.data.get("every") is not None:
+            raise refuse("expected every or at, got both")
+        return value
+
+    @field_validator("timezone", check_fields=False)
+    @classmethod
+    def _goes_with_at(cls, value: str | None, info: ValidationInfo) -> str | None:
+        partial = (info.context or {}).get(PARTIAL)
+        if value is not None and not info.data.get("at") and not partial:
+            raise refuse("requires at, which is not set")
+        return value
+
+
+_MODELS = (NameServerTable, EventServiceTable, ObjectTable, CommandTable, TaskTable)
 KINDS: dict[str, type[ServiceTable]] = dict(zip(KIND_NAMES.values(), _MODELS, strict=True))
+
+
+def default_keys(model: type[ServiceTable]) -> list[str]:
+    """Return the keys that `[defaults]` may have, or its table for a kind: all but its own."""
+    own = EACH_ITS_OWN if model is ServiceTable else {"kind"}
+    return [key for key in model.model_fields if key not in own]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pyroctl.config.check.placeholders import check_placeholders
 from pyroctl.config.source.diagnostics import Problem
+from pyroctl.core.instances import common_name, expand
 from pyroctl.core.plan import find_cycle
 from pyroctl.core.spec import (
     CommandOptions,
@@ -18,7 +20,7 @@ from pyroctl.core.watchdog import check_of
 from pyroctl.suggestions import nearest_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from pyroctl.config.source.diagnostics import Path
     from pyroctl.core.spec import ServiceSpec
@@ -42,8 +44,9 @@ def check(
         *_cycles(needs),
         *_ports(services),
         *_ports_of_instances(services, counts),
-        *_pyro_names(services),
+        *_pyro_names(services, counts),
         *_watchdogs(services),
+        *check_placeholders(tables, services, counts),
     ]
 
 
@@ -59,7 +62,10 @@ def _watchdogs(services: Mapping[str, ServiceSpec]) -> Iterator[Problem]:
     for name, spec in services.items():
         if spec.watchdog is not None and check_of(spec) is None:
             message = "there is no way to check whether this command is alive"
-            hint = "add a port or a command to the watchdog"
+            hint: str | None = "add a port or a command to the watchdog"
+            if spec.watchdog.call is not None:
+                message = f"there is no object whose {spec.watchdog.call} could be called"
+                hint = "for kind object, or a command that is ready by pyro_name, log or notify"
             yield Problem(("services", name, "watchdog"), message, hint)
 
 
@@ -74,6 +80,15 @@ def _references(needs: Mapping[str, list[str]]) -> Iterator[Problem]:
                 names = ", ".join(needs)
                 hint = f'did you mean "{nearest}"?' if nearest else f"services here: {names}"
                 yield Problem(path, f'there is no service "{other}"', hint)
+
+
+def check_names(path: Path, names: Iterable[str], known: Collection[str]) -> Iterator[Problem]:
+    """Find names that are not those of services."""
+    for index, name in enumerate(names):
+        if common_name(name) not in known:
+            nearest = nearest_name(name, known)
+            hint = f'did you mean "{nearest}"?' if nearest else f"services here: {', '.join(known)}"
+            yield Problem((*path, index), f'there is no service "{name}"', hint)
 
 
 def _cycles(needs: Mapping[str, list[str]]) -> Iterator[Problem]:
@@ -128,15 +143,17 @@ def _ports_of_instances(
             yield Problem(("services", name, "instances"), message, "leave port out")
 
 
-def _pyro_names(services: Mapping[str, ServiceSpec]) -> Iterator[Problem]:
+def _pyro_names(
+    services: Mapping[str, ServiceSpec], counts: Mapping[str, int]
+) -> Iterator[Problem]:
     """Find objects that would compete for a name; instances have numbers in theirs."""
     holders: dict[tuple[str, str | None], str] = {}
-    for name, spec in services.items():
+    for name, spec in expand(services, counts).items():
         match spec.options:
             case ObjectOptions(pyro_name=str(pyro_name), ns=ns):
                 holder = holders.setdefault((pyro_name, ns), name)
                 if holder != name:
-                    path = ("services", name, "pyro_name")
+                    path = ("services", common_name(name), "pyro_name")
                     message = f'"{pyro_name}" is the name of service {holder}'
                     yield Problem(path, message, "give each service a name of its own")
 

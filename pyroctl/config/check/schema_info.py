@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from pyroctl.config.check.models import KINDS, ManagerTable, Table, TopTable
+from pyroctl.config.check.models import (
+    KINDS,
+    AlertsTable,
+    ManagerTable,
+    ServiceTable,
+    Table,
+    TopTable,
+    default_keys,
+)
+from pyroctl.config.source.defaults import DEFAULTS
 from pyroctl.config.source.diagnostics import OPEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyroctl.config.source.diagnostics import Path
 
@@ -36,7 +45,9 @@ def keys() -> list[KeyInfo]:
             same = f"{info.key} {info.type} {info.default!r}"
             before = services.get(same, info)
             services[same] = before._replace(kinds=(*before.kinds, kind))
-    return [*_table_keys(TopTable, ""), *_table_keys(ManagerTable, "manager."), *services.values()]
+    top = ((TopTable, ""), (ManagerTable, "manager."), (AlertsTable, "alerts."))
+    first = [info for model, prefix in top for info in _table_keys(model, prefix)]
+    return [*first, *services.values()]
 
 
 def key_paths(data: Mapping[str, Any]) -> Iterator[Path]:
@@ -46,6 +57,9 @@ def key_paths(data: Mapping[str, Any]) -> Iterator[Path]:
     path that ends with `OPEN`.
     """
     yield from _model_paths(ManagerTable, ("manager",))
+    yield from _model_paths(AlertsTable, ("alerts",))
+    for table, model in default_tables():
+        yield from _model_paths(model, table, default_keys(model))
     services = data.get("services", {})
     for name, table in services.items() if isinstance(services, dict) else ():
         if isinstance(table, dict):
@@ -55,8 +69,19 @@ def key_paths(data: Mapping[str, Any]) -> Iterator[Path]:
             yield from dict.fromkeys(paths)
 
 
-def _model_paths(model: type[Table], prefix: Path) -> Iterator[Path]:
+def default_tables() -> Iterator[tuple[Path, type[ServiceTable]]]:
+    """Return the tables of defaults, with the models whose keys they may have."""
+    yield (DEFAULTS,), ServiceTable
+    for kind, model in KINDS.items():
+        yield (DEFAULTS, kind), model
+
+
+def _model_paths(
+    model: type[Table], prefix: Path, names: Sequence[str] | None = None
+) -> Iterator[Path]:
     for name, field in model.model_fields.items():
+        if names is not None and name not in names:
+            continue
         path = (*prefix, name)
         yield path
         inner = _table(field)

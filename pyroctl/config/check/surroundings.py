@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyroctl.config.check.convert import absolute
 from pyroctl.config.source.diagnostics import Problem
+from pyroctl.core.expansion.placeholders import words
 from pyroctl.core.instances import collapse
 from pyroctl.core.key_types import PYTHON_NAMES
 from pyroctl.core.keys import keys_of
@@ -27,6 +28,7 @@ from pyroctl.core.spec import (
     NameReady,
     NameServerOptions,
     ObjectOptions,
+    Program,
 )
 from pyroctl.suggestions import nearest_name
 
@@ -122,6 +124,8 @@ def _of_service(
     yield from _account((*path, "group"), "group", spec.group, grp.getgrnam, grp.getgrall)
     environ = {**environ, **spec.env}
     for key, program in _programs(spec):
+        if any(words(program)):
+            continue
         if not _is_program(program, spec.cwd or directory, environ.get("PATH", os.defpath)):
             where = "" if os.sep in program else " on PATH"
             yield Problem((*path, *key), f'there is no program "{program}"{where}')
@@ -167,7 +171,7 @@ def _files(path: Path, table: Any) -> Iterator[Problem]:
     """Find the files and directories that the keys of a table name and that aren't there."""
     for key in keys_of(type(table)):
         value = getattr(table, key.name)
-        if key.type == "File" and value is not None:
+        if key.type == "File" and value is not None and not any(words(value)):
             found, what = os.path.exists(value), "file"
             if key.name == "cwd":
                 found, what = os.path.isdir(value), "directory"
@@ -181,11 +185,10 @@ def _files(path: Path, table: Any) -> Iterator[Problem]:
 
 def _programs(spec: ServiceSpec) -> Iterator[tuple[Path, str]]:
     options = spec.options
-    if isinstance(options, CommandOptions):
-        if options.command[0] not in PYTHON_NAMES:
-            yield ("command",), options.command[0]
-        if isinstance(options.ready, CommandReady):
-            yield ("ready", "command"), options.ready.command[0]
+    if isinstance(options, Program) and options.command[0] not in PYTHON_NAMES:
+        yield ("command",), options.command[0]
+    if isinstance(options, CommandOptions) and isinstance(options.ready, CommandReady):
+        yield ("ready", "command"), options.ready.command[0]
     if spec.stop_command is not None and spec.stop_command[0] not in PYTHON_NAMES:
         yield ("stop_command",), spec.stop_command[0]
     if spec.watchdog is not None and spec.watchdog.command is not None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SMALLEST_MESSAGE = 1024
 """Bytes; the smallest limit that the event service accepts."""
 MOST_INSTANCES = 1000
+SHORTEST_INTERVAL = 1
+"""Seconds between runs of a task."""
 
 
 def _described(text: str, **bounds: Any) -> Any:
@@ -43,6 +45,11 @@ _Limit = Annotated[_Integer, Field(ge=-1, le=LARGEST)]
 _Number = Annotated[float, BeforeValidator(validators.number), Field(allow_inf_nan=False)]
 Seconds = Annotated[_Number, _described("seconds", ge=0)]
 Span = Annotated[_Number, _described("seconds", gt=0)]
+Interval = Annotated[
+    _Number,
+    BeforeValidator(validators.interval),
+    _described('seconds or string such as "1h"', ge=SHORTEST_INTERVAL),
+]
 Percent = Annotated[_Number, _described("percent", gt=0)]
 Autoclean = Annotated[Seconds, AfterValidator(validators.autoclean)]
 
@@ -56,6 +63,7 @@ Storage = Annotated[Text, AfterValidator(validators.storage)]
 SignalName = Annotated[Text, AfterValidator(validators.signal_name)]
 Mode = Annotated[Text, AfterValidator(validators.mode)]
 Umask = Annotated[Text, AfterValidator(validators.umask)]
+Zone = Annotated[Text, AfterValidator(validators.time_zone)]
 Regex = Annotated[Text, AfterValidator(validators.regex)]
 
 Names = Annotated[list[Text], _described("list of strings")]
@@ -70,7 +78,20 @@ SubjectPatterns = Annotated[
     _described("list of strings"),
 ]
 Rights = Annotated[list[Literal["callback", "subscriptions"]], _described("list of strings")]
+AlertStates = Annotated[
+    list[Annotated[Text, AfterValidator(validators.alert_state)]],
+    _described("list of strings", min_length=1),
+]
+_Plain = Annotated[Any, AfterValidator(validators.plain)]
+Values = Annotated[list[_Plain], _described("list of values")]
+Keywords = Annotated[dict[str, _Plain], _described("table of values")]
+Value = Annotated[Any, AfterValidator(validators.plain), _described("any value")]
 ExitCodes = Annotated[list[_ExitCode], _described("list of integers")]
+Times = Annotated[
+    list[Annotated[Text, AfterValidator(validators.time_of_day)]],
+    BeforeValidator(validators.one_or_more),
+    _described("string or list of strings"),
+]
 Files = Annotated[
     list[Filled],
     BeforeValidator(validators.one_or_more),

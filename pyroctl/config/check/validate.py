@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
 
 from pydantic import ValidationError
@@ -14,8 +15,17 @@ from pyroctl.config.check.foreign import (
     gone_key,
     size_hint,
 )
-from pyroctl.config.check.models import KINDS, ManagerTable, ServiceTable, Table
+from pyroctl.config.check.models import (
+    KINDS,
+    PARTIAL,
+    AlertsTable,
+    ManagerTable,
+    ServiceTable,
+    Table,
+    default_keys,
+)
 from pyroctl.config.check.validators import NAME_HINT, is_name
+from pyroctl.config.source.defaults import DEFAULTS
 from pyroctl.config.source.diagnostics import Problem, is_secret, quoted, show, show_number
 from pyroctl.suggestions import nearest_name
 
@@ -26,7 +36,7 @@ if TYPE_CHECKING:
 
     from pyroctl.config.source.diagnostics import Path
 
-_TOP = ("manager", "services", "include")
+_TOP = ("manager", "defaults", "alerts", "services", "include")
 _EXPECTED = {
     "int_type": "an integer",
     "float_type": "a number",
@@ -58,18 +68,60 @@ class Validated(NamedTuple):
 
     manager: ManagerTable
     services: dict[str, ServiceTable]
+    alerts: AlertsTable | None
 
 
 def validate(data: Mapping[str, Any]) -> tuple[Validated, list[Problem]]:
     """Return the tables that are valid by themselves, and the problems of all others."""
     problems = [_unknown(key, (key,), _TOP) for key in data if key not in _TOP]
     manager = _table(ManagerTable, data.get("manager", {}), ("manager",), problems)
+    _check_defaults(data.get(DEFAULTS, {}), problems)
     services: dict[str, ServiceTable] = {}
     for name, table in _service_tables(data, problems).items():
         service = _service(table, ("services", name), problems)
         if service is not None:
             services[name] = service
-    return Validated(manager or ManagerTable(), services), problems
+    alerts = data.get("alerts")
+    told = None if alerts is None else _table(AlertsTable, alerts, ("alerts",), problems)
+    return Validated(manager or ManagerTable(), services, told), problems
+
+
+def _check_defaults(table: Any, problems: list[Problem]) -> None:
+    """Check the defaults by themselves: each key belongs to all services, or to those of a kind."""
+    path = (DEFAULTS,)
+    if not isinstance(table, dict):
+        problems.append(Problem(path, f"expected a table, got {show(table)}"))
+        return
+    common = {key: value for key, value in table.items() if key not in KINDS}
+    _check_partial(ServiceTable, common, path, problems)
+    for kind, model in KINDS.items():
+        if isinstance(table.get(kind, {}), dict):
+            _check_partial(model, table.get(kind, {}), (*path, kind), problems)
+        else:
+            hint = f"these are tables of their own: [defaults.{kind}]"
+            problems.append(
+                Problem((*path, kind), f"expected a table, got {show(table[kind])}", hint)
+            )
+
+
+def _check_partial(
+    model: type[ServiceTable], table: dict[str, Any], path: Path, problems: list[Problem]
+) -> None:
+    known = default_keys(model)
+    fit = {key: value for key, value in table.items() if key in known}
+    found: list[Problem] = []
+    for key in (key for key in table if key not in known):
+        kinds = [kind for kind, other in KINDS.items() if key in default_keys(other)]
+        problem = _unknown(key, (*path, key), [*known, *(KINDS if path == (DEFAULTS,) else ())])
+        if key in model.model_fields:
+            hint: str | None = "each service has its own"
+        elif kinds:
+            hint = f"write it into {' and '.join(f'[defaults.{kind}]' for kind in kinds)}"
+        else:
+            hint = problem.hint
+        found.append(replace(problem, hint=hint))
+    _table(model, {**fit, "kind": ""}, path, found, partial=True)
+    problems += found
 
 
 def _service_tables(data: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
@@ -125,12 +177,19 @@ def _unknown_kind(table: Mapping[str, Any], path: Path, problems: list[Problem])
         problems.append(Problem((*path, "kind"), message, f"one of {known}"))
 
 
-def _table(model: type[T], table: Any, path: Path, problems: list[Problem]) -> T | None:
+def _table(
+    model: type[T], table: Any, path: Path, problems: list[Problem], *, partial: bool = False
+) -> T | None:
+    """Return a table if it is valid; with `partial`, a key may lack others that it requires."""
     try:
-        return model.model_validate(table)
+        return model.model_validate(table, context={PARTIAL: partial})
     except ValidationError as error:
         details = error.errors(include_url=False)
-        problems += [_problem(detail, model, path) for detail in details]
+        problems += [
+            _problem(detail, model, path)
+            for detail in details
+            if not (partial and detail["type"] == "missing" and len(detail["loc"]) == 1)
+        ]
         return None
 
 

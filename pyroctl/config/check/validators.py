@@ -6,6 +6,7 @@ text, so it is converted to the type that is expected.
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import shlex
@@ -13,14 +14,18 @@ import signal
 import warnings
 from ipaddress import ip_network
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic_core import PydanticCustomError
 
 from pyroctl.config.check.foreign import duration_hint, size_hint
 from pyroctl.config.source.interpolation import Expanded
 from pyroctl.core.key_types import UNIX
+from pyroctl.core.schedule.calendar import ScheduleError, parse
+from pyroctl.core.schedule.interval import seconds
 from pyroctl.suggestions import nearest_name
 
+ALERT_STATES = ("failed", "backoff", "unhealthy", "running", "healthy", "exited", "stopped")
 LAST_PORT = 65535
 SHORTEST_AUTOCLEAN = 3
 """Seconds; the minimum of Pyro5's name server (`AutoCleaner.min_autoclean_value`)."""
@@ -30,7 +35,7 @@ OCTAL_HINT = 'three or four octal digits, such as "{}"'
 _NAME = re.compile(NAME_PATTERN, re.ASCII)
 _OCTAL = re.compile(r"0?[0-7]{3}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?")
+_OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?)?")
 _SIGNALS = tuple(s.name.removeprefix("SIG") for s in signal.Signals)
 _LIMITS = tuple(
     name.removeprefix("RLIMIT_").lower() for name in dir(resource) if name.startswith("RLIMIT_")
@@ -65,6 +70,61 @@ def number(value: Any) -> Any:
     except ValueError:
         message = f'expected a number, got "{value}" from {value.source}'
         raise refuse(message, duration_hint(value)) from None
+
+
+def interval(value: Any) -> Any:
+    """Convert a text such as "1h30m" to seconds."""
+    if not isinstance(value, str):
+        return value
+    found = seconds(value)
+    if found is not None:
+        return found
+    if isinstance(value, Expanded) and _is_number(value):
+        return value
+    hint = 'in seconds, or such as "90s", "30m", "1h30m" or "1d"'
+    raise refuse(f'"{value}" is not an interval', hint)
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII) is not None
+
+
+def alert_state(value: str) -> str:
+    """Check the name of a state that people may want to hear of."""
+    if value not in ALERT_STATES:
+        nearest = nearest_name(value, ALERT_STATES)
+        hint = f'did you mean "{nearest}"?' if nearest else f"states: {', '.join(ALERT_STATES)}"
+        raise refuse(f'there is no state "{value}" for alerts', hint)
+    return value
+
+
+def plain(value: Any) -> Any:
+    """Check a value that JSON must be able to carry."""
+    try:
+        json.dumps(value)
+    except TypeError:
+        raise refuse("expected no date or time", "as a string") from None
+    return value
+
+
+def time_of_day(value: str) -> str:
+    """Check a time on chosen days."""
+    try:
+        parse(value)
+    except ScheduleError as error:
+        raise refuse(str(error), error.hint) from None
+    return value
+
+
+def time_zone(value: str) -> str:
+    """Check the name of a time zone."""
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        nearest = nearest_name(value, available_timezones())
+        hint = f'did you mean "{nearest}"?' if nearest else 'such as "Europe/Amsterdam" or "UTC"'
+        raise refuse(f'there is no time zone "{value}"', hint) from None
+    return value
 
 
 def truth(value: Any) -> Any:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyroctl.config.check.models import KINDS, ManagerTable, Table, TopTable
+from pyroctl.config.check.models import (
+    KINDS,
+    AlertsTable,
+    ManagerTable,
+    ServiceTable,
+    Table,
+    TopTable,
+    default_keys,
+)
 from pyroctl.config.check.validators import NAME_PATTERN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = {"type": "string", "pattern": r"^\$\{[^}]*\}$"}
@@ -36,8 +47,21 @@ def json_schema() -> dict[str, Any]:
         },
     }
     top = _table(TopTable, definitions)
-    top["properties"] |= {"manager": manager, "services": services}
+    top["properties"] |= {"manager": manager, "defaults": _defaults(kinds, definitions)}
+    top["properties"] |= {"alerts": _table(AlertsTable, definitions), "services": services}
     return {"$schema": DIALECT, "title": "pyroctl.toml", **top, "$defs": definitions}
+
+
+def _defaults(kinds: Mapping[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of `[defaults]`, in which nothing is required."""
+
+    def table(schema: Mapping[str, Any], model: type[ServiceTable]) -> dict[str, Any]:
+        keys = {key: schema["properties"][key] for key in default_keys(model)}
+        return {"type": "object", "properties": keys, "additionalProperties": False}
+
+    common = table(_table(ServiceTable, definitions), ServiceTable)
+    common["properties"] |= {name: table(kinds[name], model) for name, model in KINDS.items()}
+    return common
 
 
 def _if_kind(name: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.config.check.schema_info import key_paths
-from pyroctl.config.check.settings import settings
+from pyroctl.config.check.settings import leaves, settings
+from pyroctl.config.source.defaults import DEFAULTS
 from pyroctl.config.source.diagnostics import OPEN, dotted
 from pyroctl.errors import UnknownService, UsageError
 from pyroctl.suggestions import nearest_name
@@ -56,7 +57,8 @@ def value_of(loaded: Loaded, path: Path) -> Any:
     Raises UnknownService or UsageError for an unknown key.
     """
     table: dict[Path, Any] = {}
-    for where, value in settings(loaded.deployment):
+    known = (*leaves(loaded.defaults, (DEFAULTS,)), *settings(loaded.deployment))
+    for where, value in known:
         if where == path:
             return value
         if where[: len(path)] == path:

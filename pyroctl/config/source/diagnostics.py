@@ -57,6 +57,8 @@ class Origin:
 
 def is_secret(path: Path) -> bool:
     """Return whether the value must not be shown: passwords are passed in the environment."""
+    if path[:1] == ("defaults",):
+        return "env" in path[1:3]
     return path[:1] == ("services",) and path[2:3] == ("env",)
 
 

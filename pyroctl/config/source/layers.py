@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.config.source.defaults import Inherited
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from pyroctl.config.source.overrides import Override
     from pyroctl.config.source.read import Document
     from pyroctl.errors import Diagnostic
+
+    Owner = Document | Override | Inherited
 
 INCLUDE = "include"
 _READY = ("services", None, "ready")
@@ -25,7 +29,7 @@ class Layers:
 
     def __init__(self, documents: Iterable[Document], main: Document) -> None:
         self.data: dict[str, Any] = {}
-        self._owners: dict[Path, Document | Override] = {(): main}
+        self._owners: dict[Path, Owner] = {(): main}
         for document in documents:
             own = {key: value for key, value in document.data.items() if key != INCLUDE}
             self._lay(self.data, own, (), document)
@@ -40,7 +44,20 @@ class Layers:
         data[last] = override.value
         self._own(override.path, override)
 
-    def owner(self, path: Path) -> Document | Override | None:
+    def fill(self, below: dict[str, Any], above: dict[str, Any], here: Path, there: Path) -> None:
+        """Add to a table what it lacks of another one, which was written at `there`."""
+        for key, value in above.items():
+            path, source = (*here, key), (*there, key)
+            if key not in below:
+                below[key] = value
+                depth = len(source)
+                for known in [known for known in self._owners if known[:depth] == source]:
+                    place = (*path, *known[depth:])
+                    self._owners[place] = Inherited(self._owners[known], place, known)
+            elif _are_merged(path, below[key], value):
+                self.fill(below[key], value, path, source)
+
+    def owner(self, path: Path) -> Owner | None:
         """Return who set a key, or None."""
         return self._owners.get(path)
 
@@ -51,10 +68,17 @@ class Layers:
 
     def locate(self, problem: Problem) -> Diagnostic:
         """Return a problem at its place: that of the key, or of the innermost table around it."""
-        path = problem.path
+        return self._innermost(problem.path).locate(problem)
+
+    def source(self, path: Path) -> Path:
+        """Return the key that was written: for a value that a service inherits, the default."""
+        owner = self._innermost(path)
+        return owner.source(path) if isinstance(owner, Inherited) else path
+
+    def _innermost(self, path: Path) -> Owner:
         while path not in self._owners:
             path = path[:-1]
-        return self._owners[path].locate(problem)
+        return self._owners[path]
 
     def _lay(
         self, below: dict[str, Any], above: dict[str, Any], path: Path, document: Document
@@ -70,7 +94,7 @@ class Layers:
                 self._own(here, document)
             self._lay(below[key], value, here, document)
 
-    def _own(self, path: Path, owner: Document | Override) -> None:
+    def _own(self, path: Path, owner: Owner) -> None:
         """Change the owner of a key, and forget those of the keys below it."""
         if path in self._owners:
             depth = len(path)
@@ -81,3 +105,7 @@ class Layers:
 
 def _is_one_value(path: Path) -> bool:
     return len(path) == len(_READY) and (path[0], path[2]) == (_READY[0], _READY[2])
+
+
+def _are_merged(path: Path, one: Any, other: Any) -> bool:
+    return isinstance(one, dict) and isinstance(other, dict) and not _is_one_value(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
 from pyroctl.core.reload_plan import Action, reload_plan
-from pyroctl.core.state import SETTLED, USABLE, State
+from pyroctl.core.state import SETTLED, State
 from pyroctl.errors import NotEnded, PyroctlError, ServiceFailed, ShuttingDown
 from pyroctl.manager.commands import operations
 from pyroctl.manager.commands.event_rules import adopt_rules
@@ -212,7 +212,7 @@ class _Steps:
     def _failed_need(self, name: str) -> str | None:
         """Return a need that is not ready because this attempt to start it has failed."""
         units = self._supervisor.units
-        down = {n: unit.spec.needs for n, unit in units.items() if unit.state not in USABLE}
+        down = {n: unit.spec.needs for n, unit in units.items() if not unit.usable}
         needs = plan.closure(units[name].spec.needs, down)
         return next((n for n in self.failures if n in needs and n in down), None)
 

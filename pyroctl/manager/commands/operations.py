@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
-from pyroctl.core.state import USABLE
 from pyroctl.errors import ServiceFailed
 from pyroctl.manager.commands import restarts
 from pyroctl.manager.commands.starting import start_all
@@ -56,7 +55,7 @@ async def restart(
     done: list[dict[str, object]] = []
     before = before or processes(supervisor)
     for unit in supervisor.choose(_in_order(supervisor, names)):
-        missing = [n for n in unit.spec.needs if supervisor.units[n].state not in USABLE]
+        missing = [n for n in unit.spec.needs if not supervisor.units[n].usable]
         failures = await start_all(supervisor, missing, progress)
         if failures:
             if unit.state not in COMING_UP:

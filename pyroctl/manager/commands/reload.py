@@ -12,7 +12,7 @@ from pyroctl.config.subprocess_loader import load_apart
 from pyroctl.core.diff import manager_changes, waits
 from pyroctl.core.reload_plan import INTERRUPTING, Action, Present, reload_plan
 from pyroctl.core.spec import EventServiceOptions
-from pyroctl.core.state import USABLE, State
+from pyroctl.core.state import State
 
 if TYPE_CHECKING:
     from pyroctl.core.diff import KeyChange
@@ -95,7 +95,7 @@ def present(supervisor: Supervisor) -> Present:
         processes={unit.name: unit.process.spec for unit in units if unit.process is not None},
         troubled={unit.name for unit in units if unit.state in TROUBLED},
         retried={unit.name for unit in units if unit.state is State.BACKOFF},
-        usable={unit.name for unit in units if unit.state in USABLE},
+        usable={unit.name for unit in units if unit.usable},
     )
 
 

@@ -15,7 +15,7 @@ from pyroctl.core import plan
 from pyroctl.core.dependents import affected
 from pyroctl.core.instances import meant
 from pyroctl.core.spec import EventServiceOptions
-from pyroctl.core.state import SETTLED, State, Stop
+from pyroctl.core.state import SETTLED, USABLE, State, Stop
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.manager import reexec
 from pyroctl.manager.commands import apply, impact, operations, reload, restarts
@@ -44,7 +44,7 @@ class Requests:
 
     `reexec` starts the installed program in this process, and gets the nonce of the request;
     `reloaded` is called when another configuration is in effect; `about` returns what a status has
-    of the manager besides its process.
+    of the manager besides its process, `task` what it has of a task.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Requests:
         reexec: Callable[[str], None],
         reloaded: Callable[[], None],
         about: Callable[[], Message],
+        task: Callable[[Unit], Message | None],
     ) -> None:
         self._supervisor = supervisor
         self._gate = gate
@@ -63,7 +64,7 @@ class Requests:
         self._reexec_manager = reexec
         self._reloaded = reloaded
         self._about = about
-        self._reporter = StatusReporter(supervisor.scheduler.waits_for)
+        self._reporter = StatusReporter(supervisor.scheduler.waits_for, task)
         self._began = time.monotonic()
         self._starts: dict[Scope, StartAttempt] = {}
         """The starts that other commands wait for."""
@@ -339,6 +340,8 @@ class Requests:
         """Return whether no service and no command needs the manager."""
         units = self._supervisor.units.values()
         pending = self._supervisor.scheduler.pending()
+        if any(getattr(u.spec.options, "scheduled", False) for u in units if u.state in USABLE):
+            return False  # it runs again
         return self._gate.idle and not pending and all(unit.state in SETTLED for unit in units)
 
     async def _result(self, names: Sequence[str], failures: Sequence[PyroctlError]) -> Message:

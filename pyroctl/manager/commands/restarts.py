@@ -20,7 +20,7 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.core.spec import EventServiceOptions
+from pyroctl.core.spec import EventServiceOptions, TaskOptions
 from pyroctl.core.state import USABLE, Restart, State
 from pyroctl.errors import ServiceFailed, describe
 from pyroctl.manager.commands import impact
@@ -83,8 +83,12 @@ async def replace_process(supervisor: Supervisor, unit: Unit, progress: Progress
 
 
 async def await_ready(unit: Unit, progress: Progress) -> None:
-    """Wait until a service that is coming up is ready; raise ServiceFailed or NotEnded."""
-    found = await stopping.wait_until(unit, AT_REST)
+    """Wait until a service that is coming up is ready; raise ServiceFailed or NotEnded.
+
+    A task is ready when it has ended well.
+    """
+    task = isinstance(unit.spec.options, TaskOptions)
+    found = await stopping.wait_until(unit, AT_REST - {State.RUNNING} if task else AT_REST)
     if found.state in USABLE:
         progress(unit)
     else:
@@ -99,8 +103,9 @@ def failure(unit: Unit, found: ServiceState) -> ServiceFailed:
             service=unit.name,
             hint="another command stopped it",
         )
+    task = isinstance(unit.spec.options, TaskOptions)
     return ServiceFailed(
-        f"{unit.name} did not become ready: {found.reason}",
+        f"{unit.name} {'failed' if task else 'did not become ready'}: {found.reason}",
         service=unit.name,
         hint=f"full output: pyroctl logs {unit.name}",
         output=unit.log.last_lines(),

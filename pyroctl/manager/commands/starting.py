@@ -54,7 +54,8 @@ class StartAttempt:
         """The services and their needs, in the order in which they can start."""
         done = () if rerun else [u for u in self.units.values() if u.state is State.EXITED]
         self._begun = [u for u in self.units.values() if u not in done and self._is_down(u)]
-        self._found_up = [unit for unit in self.units.values() if unit.state in USABLE]
+        up = (unit for unit in self.units.values() if unit.state in USABLE)
+        self._found_up = [unit for unit in up if unit not in self._begun]
         self._tasks: dict[str, asyncio.Task[bool]] = {}
         self._failed: dict[str, ServiceFailed] = {}
         self._given_up: dict[str, ServiceFailed] = {}

@@ -25,9 +25,15 @@ STATISTICS_TIMEOUT = 1.0
 class StatusReporter:
     """Builds the rows; remembers processor times, because a load is a difference of two samples."""
 
-    def __init__(self, waits_for: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        waits_for: Callable[[str], str | None],
+        task: Callable[[Unit], dict[str, Any] | None],
+    ) -> None:
         self._waits_for = waits_for
         """Returns the need that the start of a service waits for."""
+        self._task = task
+        """Returns what is known of the runs of a task."""
         self._samples: dict[int, tuple[float, float]] = {}
         """By pid: the time, and the seconds of processor time used until then."""
 
@@ -61,6 +67,7 @@ class StatusReporter:
             "needs": list(unit.spec.needs),
             "cpu_percent": cpu,
             "rss_bytes": rss,
+            "fault": unit.fault,
             "detail": _detail(unit, unit.waiting_for or self._waits_for(unit.name)),
         }
         if unit.log.lost_bytes:
@@ -69,6 +76,8 @@ class StatusReporter:
         left = unit.processes.detached() if unit.pid is not None else []
         if left:
             row["detail"] = f"{row['detail']} ({', '.join(left)} went into the background)".strip()
+        if (task := self._task(unit)) is not None:
+            row["task"] = task
         if isinstance(unit.spec.options, EventServiceOptions):
             row["es"] = None
             if unit.state is State.RUNNING:  # what clients get from `statistics`
@@ -90,6 +99,8 @@ def _detail(unit: Unit, need: str | None) -> str:
         return f"waiting for {need}"
     if (successor := unit.processes.successor) is not None:
         return f"handing over to process {successor.pid}"
+    if unit.fault is not None:
+        return f"unhealthy: {unit.fault}"
     return unit.service_state.reason or (unit.process.record.status_text if unit.process else "")
 
 

@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
-from pyroctl.core.state import USABLE, Start, State
+from pyroctl.core.state import Start, State, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from pyroctl.manager.deployment.unit import Unit
 
 COMING_UP = frozenset({State.STARTING, State.RUNNING})
-FINE = COMING_UP | USABLE
 
 
 class Scheduler:
@@ -33,18 +33,38 @@ class Scheduler:
 
         `rerun` tells whether services, other than needs, run again if they have done their work.
         """
-        named = set(names)
+        named, units = set(names), self._units()
         wanted = self._with_needs(named)
+        later = set() if rerun else self._wait_for_time(wanted)
         self.resume(
             name
-            for name, unit in self._units().items()
-            if name in wanted and unit.state not in (COMING_UP if rerun and name in named else FINE)
+            for name in units
+            if name in wanted - later and not self._is_up(name, rerun=rerun and name in named)
         )
 
     def autostart(self, names: Iterable[str]) -> None:
         """Start services and their needs, except those that have run before."""
         wanted, units = self._with_needs(names), self._units()
-        self.resume(n for n, unit in units.items() if n in wanted and unit.state is State.STOPPED)
+        later = self._wait_for_time(wanted)
+        self.resume(
+            name
+            for name, unit in units.items()
+            if name in wanted - later and unit.state is State.STOPPED
+        )
+
+    def _is_up(self, name: str, *, rerun: bool) -> bool:
+        unit = self._units()[name]
+        return unit.state in COMING_UP or (unit.usable and not rerun)
+
+    def _wait_for_time(self, wanted: AbstractSet[str]) -> set[str]:
+        """Return the tasks that now wait for their time of the day: no service needs them."""
+        units = self._units()
+        needed = {need for name in wanted for need in units[name].spec.needs}
+        later = {n for n in wanted - needed if getattr(units[n].spec.options, "at", ())}
+        later = {n for n in later if units[n].state is State.STOPPED or _has_not_run(units[n])}
+        for name in later:
+            units[name].send(Wait())
+        return later
 
     def resume(self, names: Iterable[str]) -> None:
         """Start exactly these services, for example those that were pending before a reexec."""
@@ -84,14 +104,22 @@ class Scheduler:
     def _missing(self, name: str) -> str | None:
         units = self._units()
         for need in units[name].spec.needs:
-            if self.task(need) is not None or units[need].state not in USABLE:
+            if self.task(need) is not None or not units[need].usable:
                 return need
         return None
 
     async def _bring_up(self, name: str) -> None:
         while (need := self._missing(name)) is not None:
+            unit = self._units()[need]
             if (task := self.task(need)) is not None:
                 await asyncio.wait({task})
+            elif _has_not_run(unit):
+                self.resume([need])
             else:
-                await self._units()[need].wait_until(USABLE)
+                await unit.wait_until(frozenset(State) - {unit.state})
         self._units()[name].send(Start())
+
+
+def _has_not_run(unit: Unit) -> bool:
+    """Return whether it is a task that waits for its first time."""
+    return unit.state is State.EXITED and unit.service_state.outcome is None

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pyroctl.core.alerts.policy import HEALTHY, UNHEALTHY
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import State
 
@@ -56,6 +57,18 @@ class StateEvents:
         if unit.uri is not None:
             self._uris[unit.name] = unit.uri
         self._add(self._event(unit))
+
+    def publish_health(self, unit: Unit, fault: str | None) -> None:
+        """Publish that a running service is unhealthy, or healthy again."""
+        state = HEALTHY if fault is None else UNHEALTHY
+        subject, message = self._event(unit)
+        subject = f"{subject.rpartition('.')[0]}.{state}"
+        reason = fault and fault[:LONGEST_REASON]
+        self._add((subject, {**message, "state": state, "reason": reason}))
+
+    def send(self, subject: str, message: dict[str, object]) -> None:
+        """Publish a message under a subject of the user's own."""
+        self._add((subject, message))
 
     def announce(self, what: str, state: str, about: dict[str, object]) -> None:
         """Publish the state of something that is not a service; `what` begins with `_`."""

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core import plan
 from pyroctl.core.dependents import Dependent, follow
+from pyroctl.core.expansion.texts import facts
 from pyroctl.core.names import name_here
 from pyroctl.core.record import stamp, to_json
-from pyroctl.core.spec import EventServiceOptions, NameServerOptions
-from pyroctl.core.state import SETTLED, USABLE, State, Stop
+from pyroctl.core.spec import EventServiceOptions, NameServerOptions, TaskOptions
+from pyroctl.core.state import SETTLED, State, Stop
 from pyroctl.errors import (
     EXIT_FAILED,
     NotEnded,
@@ -24,7 +25,7 @@ from pyroctl.errors import (
     UnknownService,
     UsageError,
 )
-from pyroctl.kinds import LaunchContext
+from pyroctl.kinds import LaunchContext, launch
 from pyroctl.manager.cleanup.cleanup_client import CleanupClient
 from pyroctl.manager.cleanup.detached import DetachedProcesses
 from pyroctl.manager.deployment import reattach
@@ -35,6 +36,7 @@ from pyroctl.manager.deployment.stopping import take_down
 from pyroctl.manager.deployment.unit import Unit
 from pyroctl.manager.deployment.unit_parts import UnitParts
 from pyroctl.manager.process.listening import lent_sockets
+from pyroctl.manager.process.probe_command import HelperRunner
 from pyroctl.manager.reexec import ReexecState
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ class Supervisor:
         self._names_key = secrets.token_hex(32)
         self.observers: list[Callable[[Unit, State], None]] = []
         """Called after each change with the unit and its old state; they must not block."""
+        self.health_observers: list[Callable[[Unit, str | None], None]] = []
+        """Called with what is wrong with a running service, and with None when that is over."""
         self.closing = False
         """Whether nothing may start any more."""
         self._echo = echo
@@ -81,7 +85,7 @@ class Supervisor:
             lambda: self.units, self._name_server_unit, self._run, self._serve
         )
         self._parts = UnitParts(
-            *(paths, self._launch_context, self._missing_need, self._changed),
+            *(paths, self._launch_context, self._missing_need, self._changed, self._health_changed),
             *(self._cleanup, detached, self.names, fdstore),
         )
         self.units = {name: self._unit(spec) for name, spec in deployment.services.items()}
@@ -192,6 +196,15 @@ class Supervisor:
             unit.needs_changed()
         self.scheduler.refresh()
 
+    def publish(self, subject: str, message: dict[str, object]) -> None:
+        """Publish a message through the event services."""
+        self._state_events.send(subject, message)
+
+    def helpers(self, spec: ServiceSpec) -> tuple[HelperRunner, LaunchContext]:
+        """Return what runs programs as a service of this specification runs, and where."""
+        context = self._launch_context(spec)
+        return HelperRunner(spec, launch(spec, context), self._cleanup), context
+
     def announce(self, what: str, state: str, about: dict[str, object]) -> None:
         """Publish the state of something that is not a service, see `StateEvents.announce`."""
         self._state_events.announce(what, state, about)
@@ -289,8 +302,14 @@ class Supervisor:
             mark=self._cleanup.mark,
             reserved=self._reserved(),
             names_key=self._names_key,
+            needed=self._facts(spec.needs),
             built_in=self.deployment.file is None,
         )
+
+    def _facts(self, needs: Iterable[str]) -> dict[str, str]:
+        """Return what is known of these services, by placeholder."""
+        units = [self.units[name] for name in needs if name in self.units]
+        return {k: v for u in units for k, v in facts(u.name, u.uri, u.spec.options).items()}
 
     def _reserved(self) -> tuple[str, ...]:
         """Return the names that services of our own kinds have in the name server."""
@@ -325,7 +344,7 @@ class Supervisor:
 
     def _missing_need(self, spec: ServiceSpec) -> str | None:
         """Return a need of the service that is not ready."""
-        return next((n for n in spec.needs if self.units[n].state not in USABLE), None)
+        return next((n for n in spec.needs if not self.units[n].usable), None)
 
     def _changed(self, unit: Unit, old: State) -> None:
         following = self._following(unit)
@@ -340,9 +359,18 @@ class Supervisor:
         for name, event in following.items():
             self.units[name].send(event)
 
+    def _health_changed(self, unit: Unit, fault: str | None) -> None:
+        log.warning(
+            "%s is %s", unit.name, "healthy again" if fault is None else "unhealthy: " + fault
+        )
+        unit.log.note("healthy again" if fault is None else f"unhealthy: {fault}")
+        self._state_events.publish_health(unit, fault)
+        for observe in self.health_observers:
+            observe(unit, fault)
+
     def _following(self, unit: Unit) -> dict[str, Stop | Restart]:
         """Return the events for the services that need this one, now that it has changed."""
-        if self.closing:
+        if self.closing or isinstance(unit.spec.options, TaskOptions):
             return {}
         dependents = [each for each in self.units.values() if unit.name in each.spec.needs]
         return follow(

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import lifecycle
+from pyroctl.core.dependents import is_usable
 from pyroctl.core.history import conclude
 from pyroctl.core.outcome import Outcome
 from pyroctl.core.record import UnitRecord
@@ -37,10 +38,11 @@ from pyroctl.core.state import (
     Unhealthy,
 )
 from pyroctl.errors import describe
-from pyroctl.kinds import launch, words
+from pyroctl.kinds import check_resolved, launch, resolved, words
 from pyroctl.manager.deployment import run_history
 from pyroctl.manager.deployment.processes import UnitProcesses
 from pyroctl.manager.deployment.resources import ServiceResources
+from pyroctl.manager.deployment.unit_parts import OneTimer, StateWaiters
 from pyroctl.manager.fdstore.remote_log import open_log
 from pyroctl.manager.health.health import Health
 from pyroctl.manager.process.control_link import ANSWER_TIMEOUT
@@ -88,14 +90,19 @@ class Unit:
         self._notify_path = os.path.join(parts.paths.notify, self.name)
         self._events: deque[Event] = deque()
         self._sending = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = OneTimer(self._timed_out)
         self._health: Health | None = None
-        self._waiters: list[tuple[Container[State], asyncio.Future[ServiceState]]] = []
+        self._waiters = StateWaiters()
 
     @property
     def state(self) -> State:
         """The state."""
         return self.service_state.state
+
+    @property
+    def usable(self) -> bool:
+        """Whether services that need it can start."""
+        return is_usable(self.spec, self.service_state, self.last_end and self.last_end[0])
 
     @property
     def process(self) -> ServiceProcess | None:
@@ -112,21 +119,18 @@ class Unit:
         """The address that the process has reported."""
         return self.process.record.uri if self.process is not None else None
 
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with it although it is running."""
+        return self._health.fault if self._health is not None else None
+
     def uptime(self) -> float | None:
         """Return the seconds since it became ready; None if it is not running."""
         return time.monotonic() - self.service_state.since if self.state is State.RUNNING else None
 
     async def wait_until(self, states: Container[State]) -> ServiceState:
         """Wait until it enters one of these states, and return the state as it was then."""
-        if self.state in states:
-            return self.service_state
-        waiter: asyncio.Future[ServiceState] = asyncio.get_running_loop().create_future()
-        entry = (states, waiter)
-        self._waiters.append(entry)
-        try:
-            return await waiter
-        finally:
-            self._waiters.remove(entry)
+        return self.service_state if self.state in states else await self._waiters.wait(states)
 
     async def ask(
         self, question: str, max_wait: float = ANSWER_TIMEOUT, **parameters: object
@@ -178,7 +182,7 @@ class Unit:
         successor = self.processes.successor
         return UnitRecord(
             state=self.service_state,
-            due=self._timer.when() if self._timer is not None else None,
+            due=self._timer.due,
             last_end=self.last_end,
             history=self.history,
             listens=self.resources.listens,
@@ -203,8 +207,7 @@ class Unit:
     def resume(self, due: float | None) -> None:
         """Continue in the restored state, with a timer that expires at `due`."""
         if due is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(max(due, loop.time()), self._timed_out)
+            self._timer.set(max(due, asyncio.get_running_loop().time()))
         if self.state is State.STOPPING:
             self._continue_to_stop()
         self._watch()
@@ -238,9 +241,7 @@ class Unit:
             self._perform(action)
         if self.state is not old.state:
             self._entered(old.state)
-        for states, waiter in self._waiters:
-            if self.state in states and not waiter.done():
-                waiter.set_result(self.service_state)
+        self._waiters.wake(self.service_state)
 
     def _entered(self, old: State) -> None:
         if self.state in SETTLED:
@@ -257,10 +258,9 @@ class Unit:
     def _perform(self, action: Action) -> None:
         match action:
             case Arm(seconds):
-                self._disarm()
-                self._timer = asyncio.get_running_loop().call_later(seconds, self._timed_out)
+                self._timer.set(asyncio.get_running_loop().time() + seconds)
             case Disarm():
-                self._disarm()
+                self._timer.cancel()
             case Effect.SPAWN:
                 self._spawn()
             case Effect.STOP_COMMAND:
@@ -277,11 +277,6 @@ class Unit:
         starting = self.state is State.STARTING
         self.send(Timeout(self.processes.found(self.waiting_for) if starting else ""))
 
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _continue_to_stop(self) -> None:
         """Repeat the stop signal, in case the other manager has only just decided to send it."""
         if (stage := self.service_state.stage) is StopStage.COMMAND:
@@ -290,7 +285,8 @@ class Unit:
             self._terminate(main_only=stage is StopStage.MAIN)
 
     def _run_stop_command(self) -> None:
-        command = words(self.spec.stop_command or (), self._parts.launch_context(self.spec))
+        context = self._parts.launch_context(self.spec)
+        command = words(resolved(self.spec, context).stop_command or (), context)
         self.processes.run_stop_command(command, lambda: self.send(StopCommandFailed()))
 
     def _terminate(self, *, main_only: bool) -> None:
@@ -308,9 +304,10 @@ class Unit:
         if self.state is State.RUNNING and self.process is not None:
             bound, processes = self.resources.bound(), self.processes
             self._health = Health(
-                *(self.spec, self.process, bound),
+                *(resolved(self.spec, self._parts.launch_context(self.spec)), self.process, bound),
                 busy=lambda: processes.successor is not None,
                 on_unhealthy=self._unhealthy,
+                on_change=lambda fault: self._parts.on_health(self, fault),
             )
 
     def _unhealthy(self, process: ServiceProcess, event: Unhealthy) -> None:
@@ -350,6 +347,7 @@ class Unit:
     def _start(self, more_env: Mapping[str, str]) -> ServiceProcess:
         used = {process.record.notify_path for process in self.processes.all}
         plan = self._plan(self._notify_path + ("~" if self._notify_path in used else ""))
+        check_resolved(self.spec, plan.context)
         env = {**plan.launch.env, **more_env}
         if plan.launch.controlled:
             env["PYROCTL_STATE_DIR"] = self.resources.state_directory(self.spec)

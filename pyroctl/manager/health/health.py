@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from pyroctl.core import usage, watchdog
 from pyroctl.core.state import Unhealthy
 from pyroctl.core.watchdog import SilenceCheck, check_of
-from pyroctl.manager.health.probes import probe_for
+from pyroctl.manager.health.probes import CallProbe, probe_for
 from pyroctl.manager.process import procfs
 from pyroctl.manager.process.sessions import SessionSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
     from pyroctl.core.spec import ServiceSpec, WatchdogSpec
+    from pyroctl.manager.health.probes import Probe
     from pyroctl.manager.process.service_process import ServiceProcess
 
 
@@ -26,7 +27,8 @@ class Health:
 
     `on_unhealthy` also gets the process, because by then another one may be the service. The checks
     begin at once and end with `cancel`; all of it in the event loop's thread. `bound` and `busy` as
-    for `probe_for`.
+    for `probe_for`. If the service is only to be reported, checks go on; `on_change` is called with
+    what is wrong, and with None when that is over.
     """
 
     def __init__(
@@ -36,9 +38,14 @@ class Health:
         bound: tuple[str, int] | None,
         busy: Callable[[], bool],
         on_unhealthy: Callable[[ServiceProcess, Unhealthy], None],
+        on_change: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self._process = process
         self._on_unhealthy = on_unhealthy
+        self._on_change = on_change
+        self._warns = spec.on_unhealthy == "warn"
+        self.fault: str | None = None
+        """What is wrong at the moment, for people."""
         self._tasks: list[asyncio.Task[None]] = []
         promised = check_of(process.spec)
         if isinstance(promised, SilenceCheck):  # what the process was told at its start counts
@@ -47,7 +54,11 @@ class Health:
         elif spec.watchdog is not None:
             probe = probe_for(check_of(spec), process, bound, busy)
             if probe is not None:
-                self._start(watch_answers(spec.watchdog, probe, self._report))
+                self._start(self._watch_answers(spec.watchdog, probe))
+        limit = getattr(spec.options, "run_timeout", None)
+        if limit is not None:
+            late = partial(self._end, answers=True)
+            self._start(_limit_run(process, limit, late))
         if usage.is_limited(spec):
             excessive = partial(self._report, answers=True)
             self._start(_watch_usage(spec, process.pid, excessive))
@@ -60,29 +71,57 @@ class Health:
     def _start(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(work))
 
+    async def _watch_answers(self, spec: WatchdogSpec, probe: Probe) -> None:
+        """Watch until the service is ended, or as long as it runs if it is only reported."""
+        while True:
+            await watch_answers(spec, probe, self._report, self._note)
+            missed = spec.failures
+            while missed:
+                await asyncio.sleep(spec.every)
+                missed = 0 if await probe(spec.timeout) else missed
+            self.fault = None
+            self._on_change(None)
+
+    def _note(self, missed: int, failures: int, said: str) -> None:
+        """Note how many checks have failed so far."""
+        what = f": {said}" if said else ""
+        self.fault = f"{missed} of {failures} checks failed{what}" if missed else None
+
     def _report(self, reason: str, *, answers: bool = False) -> None:
+        """Report that the service is unhealthy, and end it unless it is only to be reported."""
+        self.fault = reason
+        self._on_change(reason)
+        if not self._warns:
+            self._end(reason, answers=answers)
+
+    def _end(self, reason: str, *, answers: bool = False) -> None:
         self.cancel()
         self._on_unhealthy(self._process, Unhealthy(reason, answers))
 
 
 async def watch_answers(
     spec: WatchdogSpec,
-    probe: Callable[[float], Awaitable[bool]],
+    probe: Probe,
     on_hung: Callable[[str], None],
+    on_checked: Callable[[int, int, str], None] = lambda *_: None,
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Call `on_hung` once, with the reason, when a service has missed too many checks.
 
     `probe` checks once, and returns whether there was an answer within the seconds that it gets.
+    `on_checked` gets the number of failed checks in a row, how many there may be, and what was
+    wrong with the answer.
     """
-    missed, waited = 0, 0.0
-    while (reason := watchdog.verdict(missed, spec)) is None:
+    missed, waited, said = 0, 0.0, ""
+    while (reason := watchdog.verdict(missed, spec, said)) is None:
         await asyncio.sleep(max(0.0, spec.every - waited))
         asked = clock()
         answered = await probe(spec.timeout)
         waited = clock() - asked
         missed = watchdog.count_missed(missed, waited, spec, answered=answered)
+        said = probe.said if isinstance(probe, CallProbe) else ""
+        on_checked(missed, spec.failures, said)
     on_hung(reason)
 
 
@@ -99,6 +138,15 @@ async def _watch_heartbeats(
             since = clock()
         quiet = clock() - max(since, process.last_heartbeat)
     on_silent(f"gave no sign of life for {period:g} s")
+
+
+async def _limit_run(
+    process: ServiceProcess, longest: float, on_late: Callable[[str], None]
+) -> None:
+    """Call `on_late` once, when a task has been running for `longest` seconds."""
+    began = process.record.ready_since or time.monotonic()
+    await asyncio.sleep(began + longest - time.monotonic())
+    on_late(f"still running after {longest:g} s (run_timeout)")
 
 
 async def _watch_usage(spec: ServiceSpec, sid: int, on_excess: Callable[[str], None]) -> None:

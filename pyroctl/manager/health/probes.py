@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.core.names import name_server_of
 from pyroctl.core.spec import ObjectOptions
-from pyroctl.core.watchdog import AskCheck, CommandCheck, PortCheck, PyroCheck
+from pyroctl.core.watchdog import AskCheck, CallCheck, CommandCheck, PortCheck, PyroCheck
 from pyroctl.manager.health import pyro_ping
 from pyroctl.manager.process.control_link import RequestRefused
 from pyroctl.manager.process.pidfd import ProcessWatch
@@ -42,10 +42,10 @@ def probe_for(
             return lambda max_wait: _connect(host, port, max_wait)
         case CommandCheck(command):
             return lambda max_wait: succeeds(process.helpers, command, max_wait)
-        case PyroCheck(None):
-            return _own_object(process, bound)
-        case PyroCheck(name) if name is not None:
-            return _named_object(name, process)
+        case CallCheck():
+            return CallProbe.of(check, process, bound)
+        case PyroCheck(name):
+            return _own_object(process, bound) if name is None else _named_object(name, process)
     return None
 
 
@@ -92,14 +92,20 @@ async def succeeds(helpers: HelperRunner, command: Sequence[str], max_wait: floa
 
 
 def _own_object(process: ServiceProcess, bound: tuple[str, int] | None) -> Probe | None:
-    """Ping the object that the process has reported: where it listens, not at a router."""
+    """Ping the object that the process has reported."""
+    place = _own_place(process, bound)
+    if place is None:
+        return None
+    tls = _tls(process.spec.options)
+    return lambda max_wait: pyro_ping.ping(place, max_wait, tls)
+
+
+def _own_place(process: ServiceProcess, bound: tuple[str, int] | None) -> pyro_ping.Place | None:
+    """Return where the object is that the process has reported: there itself, not at a router."""
     if process.record.uri is None:
         return None
     place = pyro_ping.place_of(process.record.uri)
-    if bound is not None:
-        place = place._replace(host=bound[0], port=bound[1])
-    tls = _tls(process.spec.options)
-    return lambda max_wait: pyro_ping.ping(place, max_wait, tls)
+    return place if bound is None else place._replace(host=bound[0], port=bound[1])
 
 
 def _tls(options: object) -> ssl.SSLContext | None:
@@ -117,7 +123,7 @@ def _tls(options: object) -> ssl.SSLContext | None:
     return context
 
 
-def _named_object(name: str, process: ServiceProcess) -> Probe | None:
+def _named_object(name: str, process: ServiceProcess) -> _NamedObject | None:
     ns = process.record.ns
     if ns is not None and ns == process.tls_only_ns:
         return None  # we can't look it up there
@@ -137,11 +143,64 @@ class _NamedObject:
         self._place: pyro_ping.Place | None = None
 
     async def __call__(self, max_wait: float) -> bool:
-        place = self._place
-        if place is None:
-            place = await pyro_ping.look_up(self._name, self._host, self._port, max_wait)
+        place = await self.find(max_wait)
         if place is None:
             return True
         alive = await pyro_ping.ping(place, max_wait)
-        self._place = place if alive else None
+        self.note(alive=alive)
         return alive
+
+    async def find(self, max_wait: float) -> pyro_ping.Place | None:
+        """Return where the object is; None if the name server doesn't say."""
+        if self._place is None:
+            self._place = await pyro_ping.look_up(self._name, self._host, self._port, max_wait)
+        return self._place
+
+    def note(self, *, alive: bool) -> None:
+        """Look the name up again after a missing answer."""
+        if not alive:
+            self._place = None
+
+
+class CallProbe:
+    """Calls a method of an object, and compares what it returns."""
+
+    def __init__(
+        self,
+        check: CallCheck,
+        place: pyro_ping.Place | None,
+        named: _NamedObject | None,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._check = check
+        self._place = place
+        self._named = named
+        self._tls = tls
+        self.said = ""
+        """What was wrong with the last answer."""
+
+    @classmethod
+    def of(
+        cls, check: CallCheck, process: ServiceProcess, bound: tuple[str, int] | None
+    ) -> CallProbe | None:
+        """Return the probe for a process; None if its object can't be found."""
+        if check.name is None:
+            place = _own_place(process, bound)
+            tls = _tls(process.spec.options)
+            return None if place is None else cls(check, place, None, tls)
+        named = _named_object(check.name, process)
+        return None if named is None else cls(check, None, named, None)
+
+    async def __call__(self, max_wait: float) -> bool:
+        """Return whether the method answered as expected; a name that isn't found says nothing."""
+        place = self._place if self._named is None else await self._named.find(max_wait)
+        if place is None:
+            return True
+        try:
+            answer = await pyro_ping.call(place, self._check.method, max_wait, self._tls)
+            self.said = self._check.complaint(answer)
+        except pyro_ping.CallFailed as error:
+            self.said = str(error)
+        if self._named is not None:
+            self._named.note(alive=not self.said)
+        return not self.said

@@ -12,6 +12,7 @@ import contextlib
 import json
 import ssl
 import struct
+import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ CONNECT, CONNECTOK, CONNECTFAIL, INVOKE, RESULT, PING = range(1, 7)
 JSON = 3
 EXCEPTION = 1
 """The flag of a result that is an exception."""
+COMPRESSED = 2
+"""The flag of data that zlib has compressed."""
 LARGEST_ANSWER = 1 << 20
 NAME_SERVER = "Pyro.NameServer"
 
@@ -76,6 +79,53 @@ async def ping(place: Place, max_wait: float, tls: ssl.SSLContext | None = None)
         return not trusted
     except (OSError, ValueError):
         return False
+
+
+async def call(
+    place: Place, method: str, max_wait: float, tls: ssl.SSLContext | None = None
+) -> Any:
+    """Return what a method of an object returns; raise CallFailed.
+
+    Without arguments, as a client that speaks JSON: what JSON can't carry is an error.
+    """
+    request = {"object": place.object_id, "method": method, "params": [], "kwargs": {}}
+    greeting = {"handshake": "hello", "object": place.object_id}
+    try:
+        async with asyncio.timeout(max_wait), _connection(place, tls) as connection:
+            answer = await _exchange(*connection, CONNECT, greeting)
+            if answer.kind != CONNECTOK:
+                raise CallFailed("was refused: the daemon accepts no connection")
+            answer = await _exchange(*connection, INVOKE, request)
+        found = json.loads(_plain(answer))
+    except TimeoutError:
+        raise CallFailed(f"did not answer within {max_wait:g} s") from None
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise CallFailed(f"failed: {error}") from None
+    if answer.flags & EXCEPTION:
+        raise CallFailed(_raised(found))
+    return found
+
+
+class CallFailed(Exception):
+    """A method that has not returned a value; the message is about it."""
+
+
+def _plain(answer: _Answer) -> bytes:
+    if answer.serializer != JSON:
+        raise ValueError("the answer is not JSON")
+    if not answer.flags & COMPRESSED:
+        return answer.data
+    return zlib.decompressobj().decompress(answer.data, LARGEST_ANSWER)
+
+
+def _raised(found: Any) -> str:
+    """Describe an exception of Pyro5's JSON serializer."""
+    if not isinstance(found, dict):
+        return "raised an exception"
+    kind = str(found.get("__class__", "")).rpartition(".")[2] or "an exception"
+    args = found.get("args")
+    said = f": {args[0]}" if isinstance(args, list) and args else ""
+    return f"raised {kind}{said}"
 
 
 async def look_up(name: str, host: str, port: int, max_wait: float) -> Place | None:

@@ -50,6 +50,7 @@ class HelperRunner:
         *,
         env: Mapping[str, str] | None = None,
         output: int = subprocess.DEVNULL,
+        stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         """Start a program with more variables `env`, which writes to the descriptor `output`.
 
@@ -57,7 +58,7 @@ class HelperRunner:
         """
         process = subprocess.Popen(
             [*SHIM, *self._settings, "--", *command],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=output,
             env={**self._env, **(env or {})},

@@ -1,0 +1,1 @@
+"""Which changes of state people want to hear of, and how often. Pure."""

@@ -1,0 +1,1 @@
+"""Placeholders in the texts of a configuration: what they are, where they stand, what they mean."""

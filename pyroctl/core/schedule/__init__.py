@@ -1,0 +1,1 @@
+"""When tasks run: times of the calendar, and what is due. Pure."""

@@ -1,0 +1,1 @@
+"""Runs tasks at their times."""
