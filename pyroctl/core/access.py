@@ -16,6 +16,8 @@ ROLES = ("view", "operate", "configure")
 
 NEEDED: Mapping[str, str] = {
     "status": "view",
+    "watch": "view",
+    "measure": "view",
     "foresee": "view",
     "subscriptions": "view",
     "may": "view",

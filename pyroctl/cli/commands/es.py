@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli import command as cli
-from pyroctl.cli.output import Result, subscriptions_of, table
+from pyroctl.cli.output import Result, table
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError
 from pyroctl.printable import printable
+from pyroctl.view.subscribers import subscriptions_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import lifecycle
+from pyroctl.core.counters import ServiceCounters
 from pyroctl.core.history import conclude
 from pyroctl.core.outcome import Outcome
 from pyroctl.core.record import UnitRecord
@@ -75,6 +76,7 @@ class Unit:
         self.history: History = ()
         """How its last runs ended."""
         self.log = open_log(parts.paths, spec, log.warning, parts.fdstore)
+        self.counters = ServiceCounters()
         self.waiting_for: str | None = None
         """The need that delays its start, while it is starting."""
         self.resources = ServiceResources(parts.paths.service_state(spec.name), lent)
@@ -203,8 +205,7 @@ class Unit:
     def resume(self, due: float | None) -> None:
         """Continue in the restored state, with a timer that expires at `due`."""
         if due is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(max(due, loop.time()), self._timed_out)
+            self._timer = asyncio.get_running_loop().call_at(due, self._timed_out)
         if self.state is State.STOPPING:
             self._continue_to_stop()
         self._watch()
@@ -234,6 +235,7 @@ class Unit:
         self.history = run_history.note_event(self.history, event, old, self.process, at)
         chance = random.random()  # noqa: S311 - spreads restarts
         self.service_state, actions = lifecycle.step(self.spec, old, event, at, chance)
+        self.counters.note(self.spec, event, old, self.service_state, at)
         for action in actions:
             self._perform(action)
         if self.state is not old.state:
@@ -306,10 +308,9 @@ class Unit:
             self._health.cancel()
             self._health = None
         if self.state is State.RUNNING and self.process is not None:
-            bound, processes = self.resources.bound(), self.processes
             self._health = Health(
-                *(self.spec, self.process, bound),
-                busy=lambda: processes.successor is not None,
+                *(self.spec, self.process, self.resources.bound(), self.counters),
+                busy=self.processes.hands_over,
                 on_unhealthy=self._unhealthy,
             )
 
@@ -355,8 +356,7 @@ class Unit:
             env["PYROCTL_STATE_DIR"] = self.resources.state_directory(self.spec)
         self.log.begin_run()
         listen_fd = self.resources.listen(plan.launch.listens, self.spec)
-        plan = plan._replace(launch=replace(plan.launch, env=env))
-        return self.processes.start(plan, listen_fd)
+        return self.processes.start(plan._replace(launch=replace(plan.launch, env=env)), listen_fd)
 
     def _plan(self, notify_path: str) -> StartPlan:
         context = self._parts.launch_context(self.spec)

@@ -17,6 +17,7 @@ from pyroctl.manager.process.sessions import SessionSnapshot
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
+    from pyroctl.core.counters import ServiceCounters
     from pyroctl.core.spec import ServiceSpec, WatchdogSpec
     from pyroctl.manager.process.service_process import ServiceProcess
 
@@ -26,7 +27,7 @@ class Health:
 
     `on_unhealthy` also gets the process, because by then another one may be the service. The checks
     begin at once and end with `cancel`; all of it in the event loop's thread. `bound` and `busy` as
-    for `probe_for`.
+    for `probe_for`; `counters` count the checks.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Health:
         spec: ServiceSpec,
         process: ServiceProcess,
         bound: tuple[str, int] | None,
+        counters: ServiceCounters,
         busy: Callable[[], bool],
         on_unhealthy: Callable[[ServiceProcess, Unhealthy], None],
     ) -> None:
@@ -47,10 +49,10 @@ class Health:
         elif spec.watchdog is not None:
             probe = probe_for(check_of(spec), process, bound, busy)
             if probe is not None:
-                self._start(watch_answers(spec.watchdog, probe, self._report))
+                counting = partial(_count, probe, counters)
+                self._start(watch_answers(spec.watchdog, counting, self._report))
         if usage.is_limited(spec):
-            excessive = partial(self._report, answers=True)
-            self._start(_watch_usage(spec, process.pid, excessive))
+            self._start(_watch_usage(spec, process.pid, self._report_excess))
 
     def cancel(self) -> None:
         """Stop watching."""
@@ -60,9 +62,24 @@ class Health:
     def _start(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(work))
 
-    def _report(self, reason: str, *, answers: bool = False) -> None:
+    def _report(self, reason: str) -> None:
         self.cancel()
-        self._on_unhealthy(self._process, Unhealthy(reason, answers))
+        self._on_unhealthy(self._process, Unhealthy(reason))
+
+    def _report_excess(self, reason: str) -> None:
+        self.cancel()
+        cause = usage.cause(reason)
+        self._on_unhealthy(self._process, Unhealthy(reason, answers=True, cause=cause))
+
+
+async def _count(
+    probe: Callable[[float], Awaitable[bool]], counters: ServiceCounters, max_wait: float
+) -> bool:
+    """Check once, and count how long that took."""
+    began = time.monotonic()
+    answered = await probe(max_wait)
+    counters.checked(time.monotonic() - began, answered=answered)
+    return answered
 
 
 async def watch_answers(
