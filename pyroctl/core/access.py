@@ -20,6 +20,7 @@ NEEDED: Mapping[str, str] = {
     "measure": "view",
     "foresee": "view",
     "subscriptions": "view",
+    "subjects": "view",
     "may": "view",
     "eventservice": "view",
     "reexecuted": "view",

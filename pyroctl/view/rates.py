@@ -51,6 +51,23 @@ def _log(row: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"bytes": sum(each["bytes"] for each in row["log"]["streams"].values())}
 
 
+def subject_rates(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the subjects of an inventory with their `rate` per second since an earlier one.
+
+    The fastest come first.
+    """
+    goes_on = now["seconds"] >= before["seconds"]
+    old = {row["subject"]: row["count"] for row in before["subjects"]} if goes_on else {}
+    seconds = now["seconds"] - (before["seconds"] if goes_on else 0.0)
+
+    def rate(row: Mapping[str, Any]) -> float | None:
+        new = row["count"] - old.get(row["subject"], row["error"])
+        return round(max(0, new) / seconds, 3) if seconds > 0 else None
+
+    rows = [{**row, "rate": rate(row)} for row in now["subjects"]]
+    return sorted(rows, key=lambda row: -(row["rate"] or 0))
+
+
 def quantile(histogram: Mapping[str, Any] | None, fraction: float) -> float | None:
     """Return an upper bound for that fraction of the values; None without any.
 

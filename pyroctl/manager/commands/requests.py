@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyroctl.control.server import error_reply
 from pyroctl.core import plan
@@ -75,6 +75,7 @@ class Requests:
             "shutdown": self._shut_down,
             "foresee": self._assess_impact,
             "subscriptions": self._subscriptions,
+            "subjects": self._subjects,
             "may": self._may,
             "eventservice": self._event_service_address,
             "reexecuted": self._reexecuted,
@@ -148,15 +149,24 @@ class Requests:
         return list(affected(names, self._supervisor.needs(), policies))
 
     async def _subscriptions(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        name, rows = await self._asked(names, "subscriptions")
+        data = {"service": name, "subscriptions": rows}
+        return {"data": data, "errors": [], "exit_code": 0}
+
+    async def _subjects(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        """Return which subjects are published, and have it counted for a while."""
+        name, found = await self._asked(names, "inventory")
+        return {"data": {"service": name, **found}, "errors": [], "exit_code": 0}
+
+    async def _asked(self, names: Sequence[str], question: str) -> tuple[str, Any]:
+        """Return the chosen event service's name, and what it answers."""
         unit = self._supervisor.event_service(names)
         try:
-            rows = await unit.ask("subscriptions")
+            return unit.name, await unit.ask(question)
         except OSError as error:
             raise PyroctlError(
-                f"{unit.name} doesn't report its subscriptions: {error}", service=unit.name
+                f"{unit.name} doesn't report its {question}: {error}", service=unit.name
             ) from None
-        data = {"service": unit.name, "subscriptions": rows}
-        return {"data": data, "errors": [], "exit_code": 0}
 
     async def _may(self, names: Sequence[str], args: Message, send: Send) -> Message:
         """Return what a client may do about a subject, and which rule decides."""

@@ -21,6 +21,7 @@ from pyro_events._broker.net.loop import READ, WRITE
 from pyro_events._broker.recovery.handover import FORMAT, Failed, HandoverOffer
 from pyro_events._broker.registration import Registration
 from pyro_events._broker.rules import Rule
+from pyro_events._broker.stats import inventory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +161,7 @@ class EventServiceProcess:
         queries: dict[str, Callable[[], object]] = {
             "statistics": self._engine.statistics,
             "subscriptions": self._engine.subscriptions,
+            "inventory": lambda: inventory(self._engine.broker),
             "stock_tls_clients": self._engine.stock_tls_clients,
             "ping": lambda: {"incarnation": self._engine.incarnation},
             "returned": lambda: self._returned(get("wait")),
