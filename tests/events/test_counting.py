@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from bisect import bisect_left
 from collections import Counter
 from typing import Any
@@ -54,7 +55,7 @@ def test_the_most_frequent_are_found_in_a_flood_of_others() -> None:
 
 
 def test_nothing_is_counted_unless_somebody_looks() -> None:
-    """A look opens it for a while; after a pause the counts begin anew."""
+    """A look opens it for a while; after a pause the counts begin from zero."""
     now = 0.0
     counted = Inventory(lambda: now)
     assert not counted.open
@@ -94,7 +95,11 @@ def test_a_service_counts_what_passes() -> None:
                 publisher.publish(["lab.heard", "lab.unheard"], "x")
             found = looked()
             assert [each["number"] for each in found["known"]] == [10]
+        listening = threading.Thread(target=sink.listen)
+        listening.start()
         eventually(lambda: sum(counted()["delivery"]["counts"]) == 10)
+        sink.abort()
+        listening.join()
         statistics = counted()
         assert (statistics["published"], statistics["unmatched"]) == (20, 10)
         assert min(statistics["received_bytes"], statistics["sent_bytes"]) > 400
