@@ -8,6 +8,7 @@ COMMANDS = (
     "reload",
     "status",
     "ping",
+    "metrics",
     "logs",
     "reexec",
     "shutdown",
