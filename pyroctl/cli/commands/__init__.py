@@ -9,6 +9,7 @@ COMMANDS = (
     "status",
     "ping",
     "metrics",
+    "doctor",
     "logs",
     "reexec",
     "shutdown",

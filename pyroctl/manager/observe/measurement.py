@@ -30,6 +30,7 @@ class Meter:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
+        self._offset = time.time() - time.monotonic()
         self.usage = UsageMeter()
         self.loaded: tuple[bool, float] = (True, time.time())
         """Whether the last reload took effect, and when the configuration was last loaded."""
@@ -90,6 +91,7 @@ class Meter:
             "deployment": self._supervisor.deployment.name,
             "start_time": _started(procfs.start_time(pid)),
             **used.plain(),
+            "clock_step": round(time.time() - time.monotonic() - self._offset, 3),
             "last_reload_successful": successful,
             "last_reload_time": loaded,
             "pending_changes": config_files.changed(
