@@ -265,28 +265,3 @@ def terminal_width() -> int | None:
     with contextlib.suppress(OSError):
         return os.get_terminal_size(sys.stdout.fileno()).columns or DEFAULT_WIDTH
     return DEFAULT_WIDTH
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, such as `1 subscriber` or `2 subscribers`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def subscriptions_of(subscriber: Mapping[str, Any]) -> list[str]:
-    """Return the subjects of a subscriber, and its patterns as `/PATTERN/`."""
-    return [*subscriber["subjects"], *(f"/{pattern}/" for pattern in subscriber["patterns"])]
-
-
-def subscriber_line(subscriber: Mapping[str, Any]) -> str:
-    """Return a line about a subscriber and its subscriptions."""
-    return f"    {subscriber['subscriber']}: {', '.join(subscriptions_of(subscriber))}"
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration in its largest unit, such as `5 min`."""
-    if seconds is None:
-        return "-"
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

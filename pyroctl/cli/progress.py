@@ -119,8 +119,8 @@ def waiting(
     A service whose process does not run yet waits for needs; others are in a state, for `ages`
     seconds.
     """
-    from pyroctl.cli.status.view import why
     from pyroctl.core.plan import closure
+    from pyroctl.view.services import why
 
     by_name = {row["name"]: row for row in rows}
     needs = {name: row["needs"] for name, row in by_name.items()}

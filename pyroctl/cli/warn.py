@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyroctl.cli.output import subscriber_line
 from pyroctl.errors import Declined
+from pyroctl.view.costs import describe_cost, losers, sum_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pyroctl.cli.app import App
-
-MOST_SHOWN = 20
-"""Lines about one service; the others are only counted."""
 
 
 def warning_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,9 +36,9 @@ def warn(
     reply = app.call("foresee", services, command=command, **more)["data"]
     found, can_hand_over = reply["consequences"], reply.get("handover", False)
     for entry in found:
-        for line in _describe(entry):
+        for line in describe_cost(entry):
             app.output.progress(line)
-    if not any(map(_losers, found)):
+    if not any(map(losers, found)):
         return False
     asking = not (yes or safe) and sys.stdin.isatty() and sys.stderr.isatty()
     if asking:
@@ -49,7 +46,7 @@ def warn(
     handover = f"a handover loses nothing: pyroctl {command} {shlex.join(services)} --handover"
     if safe:
         raise Declined(
-            f"{command} would lose what is listed above" if not app.output.json else _sum_up(found),
+            f"{command} would lose what is listed above" if not app.output.json else sum_up(found),
             hint=handover if can_hand_over else f"{command} without --safe proceeds",
         )
     if can_hand_over:
@@ -73,36 +70,3 @@ def _ask(command: str, *, offer_handover: bool) -> bool:
     if answer.startswith("n"):
         raise Declined("nothing was changed")
     return bool(answer == "h")
-
-
-def _describe(entry: Mapping[str, Any]) -> list[str]:
-    service = entry["service"]
-    if "names" in entry:
-        names = entry["names"]
-        head = f"{service} keeps its names in memory; these will be lost:"
-        return [head, *_shorten([f"    {name}" for name in names])]
-    if "disconnected" in entry:
-        head = f"these clients of {service} use TLS without a helper, and will be disconnected:"
-        return [head, *_shorten([f"    {name}" for name in entry["disconnected"]])]
-    lines = []
-    if entry["lost"]:
-        lines.append(f"these plain subscribers of {service} will lose their subscriptions:")
-        lines += _shorten([subscriber_line(row) for row in entry["lost"]])
-    if entry["aware"]:
-        lines.append(f"aware subscribers of {service} that will be notified: {entry['aware']}")
-    return lines
-
-
-def _shorten(lines: list[str]) -> list[str]:
-    if len(lines) <= MOST_SHOWN:
-        return lines
-    return [*lines[:MOST_SHOWN], f"    and {len(lines) - MOST_SHOWN} more"]
-
-
-def _sum_up(found: Sequence[Mapping[str, Any]]) -> str:
-    parts = [f"{len(_losers(entry))} of {entry['service']}" for entry in found]
-    return f"clients would lose subscriptions, names or connections: {', '.join(parts)}"
-
-
-def _losers(entry: Mapping[str, Any]) -> Sequence[Any]:
-    return entry.get("lost") or entry.get("names") or entry.get("disconnected") or ()

@@ -9,7 +9,7 @@ import os
 import select
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pyroctl.control.client import SocketAddress, peer_uid
 from pyroctl.control.protocol import (
@@ -41,6 +41,10 @@ LARGEST_OPTION = 1024
 """Bytes that Python reads of an option: 256 groups."""
 DRAIN_TIMEOUT = 5.0
 """Seconds for the last replies when the server stops."""
+ENDLESS = frozenset({"watch"})
+"""Verbs that are handled until the client leaves, or the server stops."""
+UNREAD = 1 << 16
+"""Bytes that a client has not read, from which on it gets no signs of life."""
 KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 log = logging.getLogger(__name__)
@@ -62,6 +66,7 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self._file: tuple[int, int] | None = None
         self._conversations: set[asyncio.Task[None]] = set()
+        self._endless: set[asyncio.Task[None]] = set()
 
     async def start(self, fd: int | None = None) -> None:
         """Bind and listen. The caller holds the deployment's lock, so an old socket is stale.
@@ -108,6 +113,7 @@ class ControlServer:
         fd = os.dup(self._server.sockets[0].fileno())
         self._server.close()
         await _accept_queue()
+        self._end_endless()
         if self._conversations:
             await asyncio.wait(self._conversations, timeout=DRAIN_TIMEOUT)
         return fd
@@ -119,9 +125,14 @@ class ControlServer:
         self._server.close()
         with contextlib.suppress(OSError):
             os.unlink(self._path)
+        self._end_endless()
         if self._conversations:
             await asyncio.wait(self._conversations, timeout=DRAIN_TIMEOUT)
         for task in self._conversations:
+            task.cancel()
+
+    def _end_endless(self) -> None:
+        for task in self._endless:
             task.cancel()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,6 +145,7 @@ class ControlServer:
             pass  # the client has left; its request is carried out all the same
         finally:
             self._conversations.discard(task)
+            self._endless.discard(task)
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
@@ -151,9 +163,38 @@ class ControlServer:
         except PyroctlError as error:
             reply = error_reply(error)
         else:
+            if do in ENDLESS:
+                self._endless.add(cast("asyncio.Task[None]", asyncio.current_task()))
             reply = await answer(self._handler, do, args, reader, writer)
         writer.write(encode({"reply": reply}))
         await writer.drain()
+
+
+class Events:
+    """What is sent to a client before its reply."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    def __call__(self, event: Message) -> None:
+        """Send an event, or keep it until the client reads."""
+        if not self._writer.is_closing():
+            self._writer.write(encode({"event": event}))
+
+    async def drain(self) -> None:
+        """Wait until the client has read most of what was sent.
+
+        Raises ConnectionAbortedError if it has left.
+        """
+        try:
+            await self._writer.drain()
+        except ConnectionError:
+            raise ConnectionAbortedError from None
+
+    @property
+    def unread(self) -> int:
+        """How many bytes the client has not read."""
+        return self._writer.transport.get_write_buffer_size()
 
 
 async def answer(
@@ -167,28 +208,35 @@ async def answer(
 
     Raises ConnectionAbortedError if it was cancelled.
     """
-
-    def send(event: Message) -> None:
-        if not writer.is_closing():
-            writer.write(encode({"event": event}))
-
+    send = Events(writer)
     alive = asyncio.create_task(_keep_alive(send))
+    handling = asyncio.ensure_future(handler(do, args, send))
     try:
-        handling = asyncio.ensure_future(handler(do, args, send))
-        if args.get("until_left"):
-            left = asyncio.ensure_future(_end_of(reader))
-            await asyncio.wait({handling, left}, return_when=asyncio.FIRST_COMPLETED)
-            (left if handling.done() else handling).cancel()
+        if args.get("until_left") or do in ENDLESS:
+            await _until_left(handling, reader)
         return await handling
     except PyroctlError as error:
         return error_reply(error)
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, ConnectionAbortedError):
+        handling.cancel()
         raise ConnectionAbortedError from None
     except Exception as error:
         log.exception("the request %r failed", do)
         return error_reply(PyroctlError(f"internal error in the manager: {error!r}"))
     finally:
         alive.cancel()
+
+
+async def _until_left(handling: asyncio.Future[Message], reader: asyncio.StreamReader) -> None:
+    """Wait until a request is handled; cancel that if the client leaves."""
+    left = asyncio.ensure_future(_end_of(reader))
+    either: set[asyncio.Future[Any]] = {handling, left}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not handling.done():
+            handling.cancel()
+    finally:
+        left.cancel()
 
 
 async def _accept_queue() -> None:
@@ -210,10 +258,11 @@ async def _end_of(reader: asyncio.StreamReader) -> None:
         await reader.read()
 
 
-async def _keep_alive(send: Callable[[Message], None]) -> None:
+async def _keep_alive(send: Events) -> None:
     while True:
         await asyncio.sleep(ALIVE_INTERVAL)
-        send({"kind": "alive"})
+        if send.unread < UNREAD:
+            send({"kind": "alive"})
 
 
 def peer_groups(sock: socket.socket) -> Collection[int]:

@@ -16,8 +16,11 @@ ROLES = ("view", "operate", "configure")
 
 NEEDED: Mapping[str, str] = {
     "status": "view",
+    "watch": "view",
+    "measure": "view",
     "foresee": "view",
     "subscriptions": "view",
+    "subjects": "view",
     "may": "view",
     "eventservice": "view",
     "reexecuted": "view",

@@ -104,6 +104,8 @@ class Unhealthy:
     reason: str
     answers: bool = False
     """Whether it would still react to the stop signal."""
+    cause: str = "hung"
+    """One of `core.counters.RESTARTS`."""
 
 
 @dataclass(frozen=True, slots=True)

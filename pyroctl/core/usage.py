@@ -61,6 +61,11 @@ def compare(spec: ServiceSpec, excess: Excess, before: UsageSample, now: UsageSa
     return Excess(rss_since if too_big else None, cpu_since if too_busy else None)
 
 
+def cause(reason: str) -> str:
+    """Return which limit a verdict is about, as in `core.counters.RESTARTS`."""
+    return "cpu" if "max_cpu" in reason else "memory"
+
+
 def verdict(spec: ServiceSpec, excess: Excess, before: UsageSample, now: UsageSample) -> str | None:
     """Return why the service must be restarted, or None."""
     if excess.rss_since is not None and now.at - excess.rss_since >= spec.window:

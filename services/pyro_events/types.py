@@ -3,8 +3,9 @@
 from typing import Literal, NotRequired, TypedDict
 
 __all__ = [
-    "ConnectionNotice", "EventServiceStatistics", "GapNotice", "LostSubscriber", "ProxyNotice",
-    "ProxyStatistics", "PublisherStatistics", "SubscriberInfo", "SubscriberStatistics", "WhenFull",
+    "ConnectionNotice", "DurationHistogram", "EventServiceStatistics", "GapNotice",
+    "LostSubscriber", "ProxyNotice", "ProxyStatistics", "PublisherStatistics", "SubscriberInfo",
+    "SubscriberStatistics", "WhenFull",
 ]  # fmt: skip
 
 WhenFull = Literal["drop-oldest", "drop-newest", "disconnect"]
@@ -99,6 +100,14 @@ class TlsStatistics(TypedDict):
     refused: int  # clients turned away because of TLS, or for the lack of it
 
 
+class DurationHistogram(TypedDict):
+    """How many values are at most each bound and above the one before, in seconds."""
+
+    bounds: list[float]
+    counts: list[int]  # one more than bounds: for larger values
+    sum: float
+
+
 class EventServiceStatistics(TypedDict):
     """Counts since an event service started, and its state now."""
 
@@ -107,12 +116,21 @@ class EventServiceStatistics(TypedDict):
     version: str
     uptime_s: float
     connections: int
+    received_bytes: int  # from all connections
+    sent_bytes: int  # to all connections
+    delivery: DurationHistogram  # from the publish of an event until it was given to a socket
+    fullest_queue: float  # how full the fullest queue of a subscriber is, from 0 to 1
+    handover_seconds: NotRequired[float]  # the pause when it took over; only for the manager
+    publishers: int  # connected ones that use a helper
     subscribers: int
+    aware: int  # those of them that can be notified of a restart
     subscriptions: int
     published: int  # events of clients, one for each subject of a publish
     announced: int  # events of the manager, not part of `published`
+    unmatched: int  # events of clients that nobody was subscribed to
     delivered: int  # events that subscribers have taken
     dropped: int  # events lost to subscribers
+    dropped_unsent: int  # those of them that waited for a subscriber when it was dropped
     queued: int  # events that wait for subscribers or are not confirmed by them
     queued_bytes: int  # the size of these events, for each subscriber that has them
     held: int  # publishes that wait for a full queue

@@ -11,8 +11,9 @@ import pytest
 from pyroctl import __version__
 from pyroctl.cli.output import Output, table
 from pyroctl.cli.status import view
-from pyroctl.cli.status.view import render, why
+from pyroctl.cli.status.view import render
 from pyroctl.paths import Paths
+from pyroctl.view.services import why
 from tests.harness import eventually
 from tests.real.test_main_job import PAIR
 from tests.real.test_start_and_stop import service

@@ -7,15 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyroctl.cli import command as cli
-from pyroctl.cli.output import Result, subscriptions_of, table
+from pyroctl.cli.output import Result, table
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.errors import PyroctlError
 from pyroctl.printable import printable
+from pyroctl.view.rates import subject_rates
+from pyroctl.view.subscribers import subscriptions_of
+from pyroctl.view.text import rate as rate_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from pyroctl.cli.app import App
 
 HEAD = ("SUBSCRIBER", "KIND", "STATE", "QUEUED", "DELIVERED", "DROPPED", "SUBJECTS AND PATTERNS")
+
+SUBJECTS_HEAD = ("PER SECOND", "COUNT", "LISTENERS", "SUBJECT")
 
 command = cli.group("es", "Publish and print events, list subscriptions, explain rules.")
 service_option = click.option(
@@ -101,6 +107,24 @@ def subscriptions(app: App, *, service: str | None) -> Result:
     return Result(reply["data"])
 
 
+@cli.command("subjects")
+@click.option("--seconds", default=1.0, show_default=True, help="Count for this long.", metavar="S")
+@service_option
+def subjects(app: App, *, seconds: float, service: str | None) -> Result:
+    """Show which subjects flow, how fast, and how many hear them.
+
+    They are counted only while somebody looks. A subject without listeners is heard by nobody.
+    """
+    chosen = [service] if service else []
+    before = app.call("subjects", chosen)["data"]
+    time.sleep(max(0.0, seconds))
+    data = app.call("subjects", chosen)["data"]
+    rows = subject_rates(before, data)
+    for line in table(SUBJECTS_HEAD, [_subject_cells(row) for row in rows]):
+        app.output.print(line)
+    return Result({**data, "subjects": rows})
+
+
 @cli.command("may")
 @click.argument("client")
 @click.argument("subject")
@@ -168,7 +192,16 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [*map(printable, (row["subscriber"], row["kind"], state, *numbers, " ".join(listed)))]
 
 
+def _subject_cells(row: dict[str, Any]) -> list[str]:
+    return [
+        rate_text(row["rate"]),
+        str(row["count"]),
+        str(row["listeners"]),
+        printable(row["subject"]),
+    ]
+
+
 publish.ignore_unknown_options = True  # a text may begin with a dash: -3
 
-for subcommand in (publish, listen, subscriptions, may):
+for subcommand in (publish, listen, subscriptions, subjects, may):
     command.add_command(subcommand)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyroctl.cli import command as cli
-from pyroctl.cli.output import Result, counted, table
+from pyroctl.cli.output import Result, table
 from pyroctl.cli.warn import warn, warning_options
+from pyroctl.view.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,8 +8,9 @@ import click
 
 from pyroctl.cli import command as cli
 from pyroctl.cli.arguments import ServiceName
-from pyroctl.cli.output import Result, counted
+from pyroctl.cli.output import Result
 from pyroctl.cli.warn import warn, warning_options
+from pyroctl.view.text import counted
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App

@@ -10,26 +10,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pyroctl import __version__
-from pyroctl.cli.output import (
-    Output,
-    Result,
-    counted,
-    duration,
-    subscriber_line,
-    table,
-    terminal_width,
-)
+from pyroctl.cli.output import Output, Result, table, terminal_width
 from pyroctl.control.client import crashed_manager, services_await_manager
-from pyroctl.errors import (
-    EXIT_NOT_RUNNING,
-    EXIT_OK,
-    EXIT_UNKNOWN,
-    ManagerNotRunning,
-    PyroctlError,
-    UnknownService,
-)
+from pyroctl.errors import ManagerNotRunning, PyroctlError, UnknownService
 from pyroctl.paths import certs_directory
-from pyroctl.printable import printable
+from pyroctl.view.services import due, facts, history, judge, lost_lines, wanted, why
+from pyroctl.view.text import bytes_text, duration, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,15 +26,8 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 ORPHANED = "running without a manager; pyroctl start reattaches it"
-FINE = frozenset({"running", "exited"})
-"""A task that ended well is exited."""
-IN_HANDOVER = "handing over "
-LONG_REASON = 30
-"""Characters of a reason that is not repeated in the lines about the runs before."""
 SETTLED_NOTES = tuple(f"[pyroctl] {state}" for state in ("stopped", "exited", "failed"))
 """How the log of a service that is down for good ends."""
-MOST_LOST = 10
-"""Lost subscribers in the text; JSON has all."""
 HISTORY_HEAD = ("ENDED", "PID", "UPTIME", "THEN", "WHY")
 HEAD = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS")
 USAGE_HEAD = ("CPU", "MEMORY")
@@ -63,7 +42,7 @@ def show(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
     if result.data["services"] or not result.errors:
         for line in render(result.data, app.output, app.paths, tree=tree):
             app.output.print(line)
-    for line in _due(result.data["manager"]):
+    for line in due(result.data["manager"]):
         app.output.progress(app.output.suggest(line))
     result = result._replace(data=public(result.data))
     return result if app.output.json else result._replace(errors=_not_in_table(result.errors))
@@ -83,26 +62,15 @@ def query(app: App, services: Sequence[str], *, tree: bool = False) -> Result:
         reply = app.call("status", services, **({"tree": "yes"} if tree else {}))
     except ManagerNotRunning:
         reply = _without_manager(app, services, tree=tree)
-    data, errors = reply["data"], list(reply["errors"])
-    counted = [row for row in data["services"] if services or row["name"] in data["enabled"]]
-    down = [row for row in counted if row["state"] not in FINE]
-    code = EXIT_UNKNOWN if errors else EXIT_NOT_RUNNING if down else EXIT_OK
-    if data["manager"]["pid"] is None:
-        code = max(code, EXIT_NOT_RUNNING)
-    errors += [_not_running(row) for row in down]
-    return Result(data, errors, code, partial=len(down) < len(counted))
+    data, errors = reply["data"], reply["errors"]
+    return judged(data, errors, services)
 
 
-def _not_running(row: Row) -> dict[str, Any]:
-    reason = why(row)
-    return {
-        "code": "not-running",
-        "message": f"{row['name']} is {row['state']}{': ' if reason else ''}{reason}",
-        "hint": f"pyroctl start {row['name']}",
-        "service": row["name"],
-        "file": None,
-        "line": None,
-    }
+def judged(data: Mapping[str, Any], errors: Sequence[Row], services: Sequence[str]) -> Result:
+    """Return a status as a result; `errors` are about names of services that don't exist."""
+    code, down = judge(data, errors, services)
+    partial = len(down) < len(wanted(data, services))
+    return Result(data, [*map(dict, errors), *down], code, partial=partial)
 
 
 def _not_in_table(errors: Sequence[Row]) -> list[Row]:
@@ -143,6 +111,7 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
             "exit": None,
             "needs": list(spec.needs),
             "cpu_percent": None,
+            "cpu_seconds": None,
             "rss_bytes": None,
             "fault": None,
             "detail": ORPHANED
@@ -215,7 +184,7 @@ def render(
         return output.style(cell, cell) if column == STATE else cell
 
     head, *lines = table(titles, rows, paint, terminal_width())
-    lost = [line for row in data["services"] for line in _lost(row)]
+    lost = [line for row in data["services"] for line in lost_lines(row)]
     more = [line for row in data["services"] if row.get("history") for line in _history(row)]
     return [*first, output.style(head, "head"), *lines, *lost, *more]
 
@@ -235,101 +204,23 @@ def _head(manager: Row, output: Output, paths: Paths) -> Iterator[str]:
         yield f"sockets are in {paths.run}: the path of --root is too long"
 
 
-def _due(manager: Row) -> Iterator[str]:
-    """Return lines about certificates that end soon, and about a listener that isn't there."""
-    for one in manager.get("certificates") or ():
-        if one["due"]:
-            days, date = one["days"], one["expires"][:10]
-            when = f"expires in {counted(days, 'day')}, on {date}"
-            when = when if days >= 0 else f"expired on {date}"
-            why = f", and can't be renewed: {one['error']}" if one["error"] else ""
-            yield f"the certificate {one['name']} {when}{why}"
-    remote = manager.get("remote")
-    if remote and remote["error"]:
-        yield f"no other host can connect: {remote['error']}"
-
-
-def _lost(row: Row) -> list[str]:
-    """Return lines about the subscribers that an event service lost in a crash."""
-    lost = (row.get("es") or {}).get("lost") or []
-    if not lost:
-        return []
-    shown = [subscriber_line(entry) for entry in lost[:MOST_LOST]]
-    if len(lost) > MOST_LOST:
-        shown.append(f"    and {len(lost) - MOST_LOST} more: pyroctl status {row['name']} --json")
-    what = f"{counted(len(lost), 'plain subscriber')} {'was' if len(lost) == 1 else 'were'}"
-    return [f"{row['name']}: {what} lost in a crash:", *shown]
-
-
 def _cells(row: Row, enabled: Sequence[str], *, usage: bool) -> list[str]:
-    reason = why(row)
-    facts = [row["uri"] or reason, "" if row["name"] in enabled else "disabled"]
-    lines = [" · ".join(printable(fact) for fact in facts if fact)]
-    if row["uri"] and (row["fault"] or reason.startswith(("(", IN_HANDOVER))):
-        lines.append(printable(reason))
-    if task := row.get("task"):
-        lines += _task(task, failed=row["state"] == "failed")
-    if es := row.get("es"):
-        lines.append(
-            f"{counted(es['subscribers'], 'subscriber')}, {es['published']} published,"
-            f" {es['delivered']} delivered, {es['dropped']} dropped"
-        )
+    used = [percent(row["cpu_percent"]), bytes_text(row["rss_bytes"])]
     return [
         row["name"],
         row["state"],
         str(row["pid"] or "-"),
         duration(row["uptime_s"]),
         str(row["restarts"]),
-        *(_usage(row) if usage else ()),
-        "\n".join(lines),
+        *(used if usage else ()),
+        "\n".join(facts(row, enabled)),
     ]
-
-
-def _task(task: Row, *, failed: bool) -> Iterator[str]:
-    """Return a line about the runs of a task."""
-    known = {"last run": task["last_run"], "next run": task["next_run"]}
-    facts = [f"{what} {when[:16].replace('T', ' ')}" for what, when in known.items() if when]
-    if task["succeeded"] is False and not failed:
-        facts.insert(0, f"the last run failed: {task['last_result']}")
-    if task["refused"]:
-        facts.append(f"{counted(task['refused'], 'time')} due while it was running")
-    if facts:
-        yield printable(", ".join(facts))
-
-
-def why(row: Row) -> str:
-    """Return why a service is in its state, or how it last ended if nobody has stopped it."""
-    detail: str = row["detail"]
-    end = row["exit"]
-    expected = row["state"] in {"running", "starting", "stopped"}
-    return detail or ("" if end is None or expected else end["text"])
-
-
-def _usage(row: Row) -> tuple[str, str]:
-    cpu, rss = row["cpu_percent"], row["rss_bytes"]
-    return "-" if cpu is None else f"{cpu:.1f} %", "-" if rss is None else f"{rss / 1e6:.0f} MB"
 
 
 def _history(row: Row) -> list[str]:
     """Return lines about how a service's recent runs ended, the newest first."""
-    rows = [_ending(entry) for entry in reversed(row["history"])]
-    reasons = [cells[-1] for cells in rows]
-    for cells, above in zip(rows[1:], reasons, strict=False):
-        if cells[-1] == above and len(above) > LONG_REASON:
-            cells[-1] = "(as above)"
-    lines = table(HISTORY_HEAD, rows)
+    lines = table(HISTORY_HEAD, history(row))
     return ["", f"{row['name']}: recent runs", *(f"    {line}" for line in lines)]
-
-
-def _ending(entry: Row) -> list[str]:
-    text, reason = entry["exit"]["text"], entry["reason"]
-    return [
-        entry["time"][:19].replace("T", " "),
-        str(entry["pid"] or "-"),
-        duration(entry["uptime_s"]),
-        entry["then"] or "",
-        printable(reason if text in reason else f"{reason} ({text})"),
-    ]
 
 
 def _draw_tree(rows: Sequence[Row], output: Output) -> list[str]:

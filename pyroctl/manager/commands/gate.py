@@ -29,6 +29,8 @@ class Scope:
     changes: set[str] = field(default_factory=set)
     uses: set[str] = field(default_factory=set)
     everything: bool = False
+    runs: bool = False
+    """Whether it no longer waits for others."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def conflicts(self, other: Scope) -> bool:
@@ -54,6 +56,8 @@ class Gate:
         """Another program is about to continue in this process."""
         self.nonce = ""
         """Identifies this program to the command that requested it."""
+        self.observe: Callable[[], None] = lambda: None
+        """Called when an operation begins to wait or to run, or ends."""
         self._scopes: list[Scope] = []
         """Those of the operations that run or wait, in the order of their arrival."""
         self._restarting: set[str] = set()
@@ -72,6 +76,7 @@ class Gate:
         """
         earlier = [other for other in self._scopes if scope.conflicts(other)]
         self._scopes.append(scope)
+        self.observe()
         try:
             if earlier:
                 what = earlier[0].what
@@ -82,10 +87,17 @@ class Gate:
                 raise ShuttingDown
             if self.replaced:
                 raise PyroctlError("the manager is being replaced", hint="try again in a moment")
+            scope.runs = True
+            self.observe()
             return await operation(send)
         finally:
             self._scopes.remove(scope)
             scope.done.set()
+            self.observe()
+
+    def operations(self) -> list[dict[str, object]]:
+        """Return the operations that run or wait, for people."""
+        return [{"what": scope.what, "runs": scope.runs} for scope in self._scopes]
 
     @contextlib.contextmanager
     def restarting(self, names: Collection[str]) -> Iterator[None]:

@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pyroctl
 from pyroctl.control.server import error_reply
 from pyroctl.core import plan
 from pyroctl.core.dependents import affected
 from pyroctl.core.instances import meant
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import SETTLED, USABLE, State, Stop
-from pyroctl.errors import PyroctlError, UnknownService, UsageError
+from pyroctl.errors import PyroctlError, UsageError
 from pyroctl.manager import reexec
 from pyroctl.manager.commands import apply, impact, operations, reload, restarts
 from pyroctl.manager.commands.gate import Scope
+from pyroctl.manager.commands.observing import Observing
 from pyroctl.manager.commands.starting import StartAttempt
-from pyroctl.manager.commands.status import StatusReporter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -63,9 +61,7 @@ class Requests:
         self._shut_down_manager = shut_down
         self._reexec_manager = reexec
         self._reloaded = reloaded
-        self._about = about
-        self._reporter = StatusReporter(supervisor.scheduler.waits_for, task)
-        self._began = time.monotonic()
+        self._observing = Observing(supervisor, gate, about, task)
         self._starts: dict[Scope, StartAttempt] = {}
         """The starts that other commands wait for."""
 
@@ -74,10 +70,13 @@ class Requests:
         names = meant(_names(args), self._supervisor.units)
         self._check_config(args.get("config"))
         questions: dict[str, Operation] = {
-            "status": self._status,
+            "status": self._observing.status,
+            "watch": self._observing.watch,
+            "measure": self._observing.measure,
             "shutdown": self._shut_down,
             "foresee": self._assess_impact,
             "subscriptions": self._subscriptions,
+            "subjects": self._subjects,
             "may": self._may,
             "eventservice": self._event_service_address,
             "reexecuted": self._reexecuted,
@@ -121,29 +120,6 @@ class Requests:
                 hint="use a separate --root for each configuration, or shut this manager down",
             )
 
-    async def _status(self, names: Sequence[str], args: Message, send: Send) -> Message:
-        tree = bool(args.get("tree"))
-        units = list(self._supervisor.units.values())
-        self._reporter.drop_dead(units)
-        shown = plan.closure(names, self._supervisor.needs()) if tree else names
-        known = [unit for unit in units if not names or unit.name in shown]
-        everyone = self._supervisor.units
-        unknown = [UnknownService(name, everyone) for name in names if name not in everyone]
-        data = {
-            "manager": {
-                "pid": os.getpid(),
-                "state": "stopping" if self._gate.stopping else "running",
-                "config": self._supervisor.deployment.file,
-                "uptime_s": round(time.monotonic() - self._began, 3),
-                "version": pyroctl.__version__,
-                **self._about(),
-            },
-            "services": await self._reporter.rows(known, detailed=tree or bool(names)),
-            "enabled": self._supervisor.enabled(),
-        }
-        errors = [entry for error in unknown for entry in error.entries()]
-        return {"data": data, "errors": errors, "exit_code": 0}
-
     async def _assess_impact(self, names: Sequence[str], args: Message, send: Send) -> Message:
         """Return what clients would lose by a command, and whether a handover would avoid it."""
         command, how = args.get("command"), self._how(args, names)
@@ -174,15 +150,24 @@ class Requests:
         return list(affected(names, self._supervisor.needs(), policies))
 
     async def _subscriptions(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        name, rows = await self._asked(names, "subscriptions")
+        data = {"service": name, "subscriptions": rows}
+        return {"data": data, "errors": [], "exit_code": 0}
+
+    async def _subjects(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        """Return which subjects are published, and have it counted for a while."""
+        name, found = await self._asked(names, "inventory")
+        return {"data": {"service": name, **found}, "errors": [], "exit_code": 0}
+
+    async def _asked(self, names: Sequence[str], question: str) -> tuple[str, Any]:
+        """Return the chosen event service's name, and what it answers."""
         unit = self._supervisor.event_service(names)
         try:
-            rows = await unit.ask("subscriptions")
+            return unit.name, await unit.ask(question)
         except OSError as error:
             raise PyroctlError(
-                f"{unit.name} doesn't report its subscriptions: {error}", service=unit.name
+                f"{unit.name} doesn't report its {question}: {error}", service=unit.name
             ) from None
-        data = {"service": unit.name, "subscriptions": rows}
-        return {"data": data, "errors": [], "exit_code": 0}
 
     async def _may(self, names: Sequence[str], args: Message, send: Send) -> Message:
         """Return what a client may do about a subject, and which rule decides."""
@@ -261,6 +246,7 @@ class Requests:
     async def _restart(self, names: Sequence[str], args: Message, send: Send) -> Message:
         how = self._how(args, names)
         done, failures = await operations.restart(self._supervisor, names, _reporting(send), how)
+        self._observing.meter.restarted(done)
         reply = await self._result(names, failures)
         reply["data"]["restarts"] = done
         return reply
@@ -282,7 +268,11 @@ class Requests:
 
         With `expect`, a fingerprint, apply no other configuration than that.
         """
-        found = await reload.prepare(self._supervisor)
+        try:
+            found = await reload.prepare(self._supervisor)
+        except PyroctlError:
+            self._observing.meter.reloaded(successful=False)
+            raise
         data: Message = {"plan": found.entries(), "manager": found.manager_entries()}
         if args.get("dry_run"):
             data["fingerprint"] = found.fingerprint()
@@ -294,6 +284,7 @@ class Requests:
             )
         done = await apply.apply(self._supervisor, found, _reporting(send))
         self._reloaded()
+        self._observing.meter.reloaded(successful=not done.failures)
         await reload.certificates(self._supervisor)
         names = [step.service for step in found.steps]
         scheduler = self._supervisor.scheduler
@@ -347,7 +338,7 @@ class Requests:
     async def _result(self, names: Sequence[str], failures: Sequence[PyroctlError]) -> Message:
         units = [unit for name, unit in self._supervisor.units.items() if name in names]
         return {
-            "data": {"services": await self._reporter.rows(units)},
+            "data": {"services": await self._observing.reporter.rows(units)},
             "errors": [entry for failure in failures for entry in failure.entries()],
             "exit_code": failures[0].exit_code if failures else 0,
         }

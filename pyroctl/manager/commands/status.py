@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import State
-from pyroctl.manager.process import procfs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pyroctl.core.history import Ending
     from pyroctl.core.outcome import Outcome
     from pyroctl.manager.deployment.unit import Unit
+    from pyroctl.manager.observe.measurement import Meter
 
 STATISTICS_TIMEOUT = 1.0
 """Seconds that an event service has to report its statistics."""
@@ -29,11 +29,13 @@ class StatusReporter:
         self,
         waits_for: Callable[[str], str | None],
         task: Callable[[Unit], dict[str, Any] | None],
+        meter: Meter,
     ) -> None:
         self._waits_for = waits_for
         """Returns the need that the start of a service waits for."""
         self._task = task
         """Returns what is known of the runs of a task."""
+        self._meter = meter
         self._samples: dict[int, tuple[float, float]] = {}
         """By pid: the time, and the seconds of processor time used until then."""
 
@@ -53,45 +55,48 @@ class StatusReporter:
         self._samples = {pid: sample for pid, sample in self._samples.items() if pid in alive}
 
     async def _row(self, unit: Unit) -> dict[str, Any]:
-        cpu, rss = self._usage(unit.pid)
         uptime = unit.uptime()
-        row: dict[str, Any] = {
-            "name": unit.name,
-            "kind": unit.spec.kind,
-            "state": str(unit.state),
-            "pid": unit.pid,
-            "uptime_s": None if uptime is None else round(uptime, 3),
-            "restarts": unit.service_state.restarts,
-            "uri": unit.uri if unit.state is State.RUNNING else None,
-            "exit": _last_end(unit),
-            "needs": list(unit.spec.needs),
-            "cpu_percent": cpu,
-            "rss_bytes": rss,
-            "fault": unit.fault,
-            "detail": _detail(unit, unit.waiting_for or self._waits_for(unit.name)),
-        }
-        if unit.log.lost_bytes:
-            lost = f"{unit.log.lost_lines} lines ({unit.log.lost_bytes} bytes)"
-            row["detail"] += f" ({lost} of its log could not be written)"
-        left = unit.processes.detached() if unit.pid is not None else []
-        if left:
-            row["detail"] = f"{row['detail']} ({', '.join(left)} went into the background)".strip()
-        if (task := self._task(unit)) is not None:
-            row["task"] = task
+        row = self.facts(unit) | {"uptime_s": None if uptime is None else round(uptime, 3)}
+        row |= self._usage(unit)
         if isinstance(unit.spec.options, EventServiceOptions):
             row["es"] = None
             if unit.state is State.RUNNING:  # what clients get from `statistics`
                 row["es"] = await unit.ask_or(None, "statistics", STATISTICS_TIMEOUT)
         return row
 
-    def _usage(self, pid: int | None) -> tuple[float | None, int | None]:
-        used = None if pid is None else procfs.usage(pid)
-        if pid is None or used is None:
-            return None, None
-        now, (cpu, rss) = time.monotonic(), used
-        at, before = self._samples.get(pid, (now, cpu))
-        self._samples[pid] = now, cpu
-        return round(100 * (cpu - before) / (now - at), 1) if now > at else 0.0, rss
+    def facts(self, unit: Unit) -> dict[str, Any]:
+        """Return what changes only when something happens to the service."""
+        detail = _detail(unit, unit.waiting_for or self._waits_for(unit.name))
+        if unit.log.lost_bytes:
+            lost = f"{unit.log.lost_lines} lines ({unit.log.lost_bytes} bytes)"
+            detail += f" ({lost} of its log could not be written)"
+        left = unit.processes.detached() if unit.pid is not None else []
+        if left:
+            detail = f"{detail} ({', '.join(left)} went into the background)".strip()
+        row = {
+            "name": unit.name,
+            "kind": unit.spec.kind,
+            "state": str(unit.state),
+            "pid": unit.pid,
+            "restarts": unit.service_state.restarts,
+            "uri": unit.uri if unit.state is State.RUNNING else None,
+            "exit": _last_end(unit),
+            "needs": list(unit.spec.needs),
+            "fault": unit.fault,
+            "detail": detail,
+        }
+        if (task := self._task(unit)) is not None:
+            row["task"] = task
+        return row
+
+    def _usage(self, unit: Unit) -> dict[str, Any]:
+        used, now = self._meter.of(unit), time.monotonic()
+        cpu, pid, percent = used["cpu_seconds"], unit.pid, None
+        if pid is not None and cpu is not None:
+            at, before = self._samples.get(pid, (now, cpu))
+            self._samples[pid] = now, cpu
+            percent = round(100 * (cpu - before) / (now - at), 1) if now > at else 0.0
+        return {"cpu_percent": percent, "cpu_seconds": cpu, "rss_bytes": used["rss_bytes"]}
 
 
 def _detail(unit: Unit, need: str | None) -> str:

@@ -187,6 +187,10 @@ class UnitProcesses:
             found.update(self._detached.snapshot.members(process.pid))
         return sorted(found.union(self._detached.of(self._name)))
 
+    def hands_over(self) -> bool:
+        """Return whether a successor is about to take over."""
+        return self.successor is not None
+
     def detached(self) -> list[str]:
         """Describe the processes that have left the service's session."""
         return self._detached.describe(self._name)

@@ -82,6 +82,11 @@ class StateEvents:
         for sink in self._sinks.values():
             sink.add(event)
 
+    def counted(self) -> tuple[int, int]:
+        """Return how many changes wait, and how many were dropped."""
+        sinks = self._sinks.values()
+        return sum(sink.waiting for sink in sinks), sum(sink.dropped for sink in sinks)
+
     async def flush(self, names: Iterable[str]) -> None:
         """Wait, for a bounded time, until those of the named services have published everything."""
         busy = [o.sender for u, o in self._sinks.items() if u.name in names and o.sender]
@@ -117,6 +122,11 @@ class EventSink:
         self.sender: asyncio.Task[None] | None = None
         """Runs while the queue is not empty and the event service is running."""
         self.dropped = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many changes wait."""
+        return len(self._queue)
 
     def add(self, event: Event) -> None:
         """Publish an event after all earlier ones."""

@@ -209,6 +209,11 @@ class Supervisor:
         """Publish the state of something that is not a service, see `StateEvents.announce`."""
         self._state_events.announce(what, state, about)
 
+    def announcements(self) -> dict[str, int]:
+        """Return how many announcements wait for an event service, and how many were dropped."""
+        waiting, dropped = self._state_events.counted()
+        return {"announcements_waiting": waiting, "announcements_dropped": dropped}
+
     def stamps(self) -> dict[str, int]:
         """Return the stamp of each service's process, or of its specification without one."""
         return {

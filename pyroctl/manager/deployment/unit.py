@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core import lifecycle
+from pyroctl.core.counters import ServiceCounters
 from pyroctl.core.dependents import is_usable
 from pyroctl.core.history import conclude
 from pyroctl.core.outcome import Outcome
@@ -77,6 +78,7 @@ class Unit:
         self.history: History = ()
         """How its last runs ended."""
         self.log = open_log(parts.paths, spec, log.warning, parts.fdstore)
+        self.counters = ServiceCounters()
         self.waiting_for: str | None = None
         """The need that delays its start, while it is starting."""
         self.resources = ServiceResources(parts.paths.service_state(spec.name), lent)
@@ -237,6 +239,7 @@ class Unit:
         self.history = run_history.note_event(self.history, event, old, self.process, at)
         chance = random.random()  # noqa: S311 - spreads restarts
         self.service_state, actions = lifecycle.step(self.spec, old, event, at, chance)
+        self.counters.note(self.spec, event, old, self.service_state, at)
         for action in actions:
             self._perform(action)
         if self.state is not old.state:
@@ -302,10 +305,10 @@ class Unit:
             self._health.cancel()
             self._health = None
         if self.state is State.RUNNING and self.process is not None:
-            bound, processes = self.resources.bound(), self.processes
             self._health = Health(
-                *(resolved(self.spec, self._parts.launch_context(self.spec)), self.process, bound),
-                busy=lambda: processes.successor is not None,
+                resolved(self.spec, self._parts.launch_context(self.spec)),
+                *(self.process, self.resources.bound(), self.counters),
+                busy=self.processes.hands_over,
                 on_unhealthy=self._unhealthy,
                 on_change=lambda fault: self._parts.on_health(self, fault),
             )
@@ -353,8 +356,7 @@ class Unit:
             env["PYROCTL_STATE_DIR"] = self.resources.state_directory(self.spec)
         self.log.begin_run()
         listen_fd = self.resources.listen(plan.launch.listens, self.spec)
-        plan = plan._replace(launch=replace(plan.launch, env=env))
-        return self.processes.start(plan, listen_fd)
+        return self.processes.start(plan._replace(launch=replace(plan.launch, env=env)), listen_fd)
 
     def _plan(self, notify_path: str) -> StartPlan:
         context = self._parts.launch_context(self.spec)

@@ -17,6 +17,7 @@ from pyroctl.manager.process.sessions import SessionSnapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from pyroctl.core.counters import ServiceCounters
     from pyroctl.core.spec import ServiceSpec, WatchdogSpec
     from pyroctl.manager.health.probes import Probe
     from pyroctl.manager.process.service_process import ServiceProcess
@@ -27,8 +28,8 @@ class Health:
 
     `on_unhealthy` also gets the process, because by then another one may be the service. The checks
     begin at once and end with `cancel`; all of it in the event loop's thread. `bound` and `busy` as
-    for `probe_for`. If the service is only to be reported, checks go on; `on_change` is called with
-    what is wrong, and with None when that is over.
+    for `probe_for`; `counters` count the checks. If the service is only to be reported, checks go
+    on; `on_change` is called with what is wrong, and with None when that is over.
     """
 
     def __init__(
@@ -36,11 +37,14 @@ class Health:
         spec: ServiceSpec,
         process: ServiceProcess,
         bound: tuple[str, int] | None,
+        counters: ServiceCounters,
+        *,
         busy: Callable[[], bool],
         on_unhealthy: Callable[[ServiceProcess, Unhealthy], None],
         on_change: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self._process = process
+        self._counters = counters
         self._on_unhealthy = on_unhealthy
         self._on_change = on_change
         self._warns = spec.on_unhealthy == "warn"
@@ -60,8 +64,7 @@ class Health:
             late = partial(self._end, answers=True)
             self._start(_limit_run(process, limit, late))
         if usage.is_limited(spec):
-            excessive = partial(self._report, answers=True)
-            self._start(_watch_usage(spec, process.pid, excessive))
+            self._start(_watch_usage(spec, process.pid, self._report_excess))
 
     def cancel(self) -> None:
         """Stop watching."""
@@ -73,12 +76,13 @@ class Health:
 
     async def _watch_answers(self, spec: WatchdogSpec, probe: Probe) -> None:
         """Watch until the service is ended, or as long as it runs if it is only reported."""
+        counting = CountingProbe(probe, self._counters)
         while True:
-            await watch_answers(spec, probe, self._report, self._note)
+            await watch_answers(spec, counting, self._report, self._note)
             missed = spec.failures
             while missed:
                 await asyncio.sleep(spec.every)
-                missed = 0 if await probe(spec.timeout) else missed
+                missed = 0 if await counting(spec.timeout) else missed
             self.fault = None
             self._on_change(None)
 
@@ -87,16 +91,39 @@ class Health:
         what = f": {said}" if said else ""
         self.fault = f"{missed} of {failures} checks failed{what}" if missed else None
 
-    def _report(self, reason: str, *, answers: bool = False) -> None:
+    def _report(self, reason: str, *, answers: bool = False, cause: str = "hung") -> None:
         """Report that the service is unhealthy, and end it unless it is only to be reported."""
         self.fault = reason
         self._on_change(reason)
         if not self._warns:
-            self._end(reason, answers=answers)
+            self._end(reason, answers=answers, cause=cause)
 
-    def _end(self, reason: str, *, answers: bool = False) -> None:
+    def _end(self, reason: str, *, answers: bool = False, cause: str = "hung") -> None:
         self.cancel()
-        self._on_unhealthy(self._process, Unhealthy(reason, answers))
+        self._on_unhealthy(self._process, Unhealthy(reason, answers, cause))
+
+    def _report_excess(self, reason: str) -> None:
+        self._report(reason, answers=True, cause=usage.cause(reason))
+
+
+class CountingProbe:
+    """A probe that counts how long each check took."""
+
+    def __init__(self, probe: Probe, counters: ServiceCounters) -> None:
+        self._probe = probe
+        self._counters = counters
+
+    @property
+    def said(self) -> str:
+        """What was wrong with the last answer."""
+        return self._probe.said if isinstance(self._probe, CallProbe) else ""
+
+    async def __call__(self, max_wait: float) -> bool:
+        """Check once."""
+        began = time.monotonic()
+        answered = await self._probe(max_wait)
+        self._counters.checked(time.monotonic() - began, answered=answered)
+        return answered
 
 
 async def watch_answers(
@@ -120,7 +147,7 @@ async def watch_answers(
         answered = await probe(spec.timeout)
         waited = clock() - asked
         missed = watchdog.count_missed(missed, waited, spec, answered=answered)
-        said = probe.said if isinstance(probe, CallProbe) else ""
+        said = getattr(probe, "said", "")
         on_checked(missed, spec.failures, said)
     on_hung(reason)
 

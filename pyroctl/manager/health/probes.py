@@ -197,7 +197,7 @@ class CallProbe:
         if place is None:
             return True
         try:
-            answer = await pyro_ping.call(place, self._check.method, max_wait, self._tls)
+            answer = await pyro_ping.call(place, self._check.method, max_wait, tls=self._tls)
             self.said = self._check.complaint(answer)
         except pyro_ping.CallFailed as error:
             self.said = str(error)

@@ -81,14 +81,40 @@ async def ping(place: Place, max_wait: float, tls: ssl.SSLContext | None = None)
         return False
 
 
+async def probe(place: Place, max_wait: float) -> str:
+    """Return what a call of the object would meet.
+
+    That is `answers`, `unknown` (no such object there), `refused`, `closed` or `silent`.
+    """
+    try:
+        async with asyncio.timeout(max_wait), _connection(place, None) as connection:
+            greeting = {"handshake": "hello", "object": place.object_id}
+            answer = await _exchange(*connection, CONNECT, greeting)
+    except TimeoutError:
+        return "silent"
+    except (EOFError, ValueError, ConnectionResetError, BrokenPipeError):
+        return "refused"
+    except OSError:
+        return "closed"
+    if answer.kind == CONNECTOK:
+        return "answers"
+    return "unknown" if b"unknown object" in answer.data else "refused"
+
+
 async def call(
-    place: Place, method: str, max_wait: float, tls: ssl.SSLContext | None = None
+    place: Place,
+    method: str,
+    max_wait: float,
+    *arguments: object,
+    tls: ssl.SSLContext | None = None,
 ) -> Any:
     """Return what a method of an object returns; raise CallFailed.
 
-    Without arguments, as a client that speaks JSON: what JSON can't carry is an error.
+    As a client that speaks JSON: what JSON can't carry is an error.
     """
-    request = {"object": place.object_id, "method": method, "params": [], "kwargs": {}}
+    request = {
+        "object": place.object_id, "method": method, "params": list(arguments), "kwargs": {},
+    }  # fmt: skip
     greeting = {"handshake": "hello", "object": place.object_id}
     try:
         async with asyncio.timeout(max_wait), _connection(place, tls) as connection:
@@ -130,16 +156,9 @@ def _raised(found: Any) -> str:
 
 async def look_up(name: str, host: str, port: int, max_wait: float) -> Place | None:
     """Ask a name server where an object is; return None without an answer."""
-    place = Place(NAME_SERVER, host, port)
-    call = {"object": NAME_SERVER, "method": "lookup", "params": [name], "kwargs": {}}
     try:
-        async with asyncio.timeout(max_wait), _connection(place, None) as connection:
-            await _exchange(*connection, CONNECT, {"handshake": "hello", "object": NAME_SERVER})
-            answer = await _exchange(*connection, INVOKE, call)
-        if answer.flags & EXCEPTION or answer.serializer != JSON:
-            return None
-        return _place_in(json.loads(answer.data))
-    except (OSError, EOFError, ValueError, LookupError, TypeError):
+        return _place_in(await call(Place(NAME_SERVER, host, port), "lookup", max_wait, name))
+    except (CallFailed, ValueError, LookupError, TypeError):
         return None
 
 

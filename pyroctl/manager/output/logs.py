@@ -66,6 +66,17 @@ class ServiceLog:
         """How many lines could not be written so far."""
         return self._output.file.lost_lines + self._errors.file.lost_lines
 
+    def counted(self) -> dict[str, dict[str, int]]:
+        """Return how many bytes and lines the service has written so far, by stream."""
+        return {
+            name: {
+                "bytes": stream.bytes,
+                "lines": stream.lines,
+                "unwritten": stream.file.lost_lines,
+            }
+            for name, stream in (("output", self._output), ("errors", self._errors))
+        }
+
     def use(self, spec: LogSpec) -> None:
         """Change the limits; whether stderr is apart takes effect with the next process."""
         for stream in (self._output, self._errors):
@@ -154,6 +165,7 @@ class ServiceLog:
 
     def _write(self, stream: _Stream, block: bytes) -> bytes:
         if block:
+            stream.count(block)
             self._last.extend(block.rsplit(b"\n", REMEMBERED_LINES + 1)[-REMEMBERED_LINES - 1 : -1])
             stream.file.append_stamped(block, self._clock())
             self.echo(block)
@@ -183,8 +195,15 @@ class _Stream:
 
     def __init__(self, file: LogFile) -> None:
         self.file = file
+        self.bytes = 0
+        self.lines = 0
         self._lines: dict[Hashable, LineAssembler] = {}
         """By writer; in a handover there are two."""
+
+    def count(self, block: bytes) -> None:
+        """Count whole lines."""
+        self.bytes += len(block)
+        self.lines += block.count(b"\n")
 
     def feed(self, writer: Hashable, data: bytes) -> bytes:
         """Return the lines of a writer that are complete now."""

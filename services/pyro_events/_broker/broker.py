@@ -279,6 +279,7 @@ class Broker(Snapshotted):
             subscriber, reason, subjects, patterns, lost,
         )  # fmt: skip
         self.counters.dropped_with_subscriber += lost
+        self.counters.dropped_unsent += lost
         self.remove(subscriber)
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from pyro_events._broker.snapshot.model import PublisherNumber
 from pyro_events._protocol.decode_limits import LimitReached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pyro_events._broker.recovery.roster_store import RosterStore
     from pyro_events._broker.settings import Settings
@@ -111,6 +111,10 @@ class Publishers(Snapshotted):
             record = PublisherRecord(**{**each, "owner": Principal(*each["owner"])})
             self._add(record)
             self._idle.setdefault(record.owner, {})[record.name] = record
+
+    def in_use(self) -> Iterator[PublisherRecord]:
+        """Yield those that a connection uses."""
+        return (record for record in self._records.values() if record.users)
 
     def use(self, owner: Principal, name: str) -> PublisherRecord:
         """Return the record of a publisher, for a connection that begins to use it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from pyro_events._broker.counting.inventory import shown
 from pyro_events._broker.principal import short_hash
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.principal import Principal
     from pyro_events.types import (
+        DurationHistogram,
         EventServiceStatistics,
         SubscriberInfo,
         TlsStatistics,
@@ -62,6 +64,14 @@ def statistics(
         "slowed": slowed,
         "held": broker.context.held,
         "gave_up": counters.gave_up,
+        "unmatched": counters.unmatched,
+        "dropped_unsent": counters.dropped_unsent,
+        "received_bytes": broker.context.traffic.received,
+        "sent_bytes": broker.context.traffic.sent,
+        "delivery": cast("DurationHistogram", broker.context.traffic.histogram()),
+        "fullest_queue": max(map(_fullness, subscribers), default=0.0),
+        "aware": sum(subscriber.aware for subscriber in subscribers),
+        "publishers": sum(1 for _ in broker.publishers.in_use()),
         "lost": [
             {
                 "subscriber": _shown(each.subscriber, each.owner, viewer),
@@ -73,6 +83,42 @@ def statistics(
         "roster_errors": broker.store.errors if broker.store is not None else 0,
         "tls": tls,
     }
+
+
+def _fullness(subscriber: BrokerSubscriber) -> float:
+    """Return how full its queue is, from 0 to 1."""
+    return round(subscriber.queued / cast("int", subscriber.options.queue_size), 4)
+
+
+def inventory(broker: Broker) -> dict[str, object]:
+    """Return which subjects are published and by whom, and have it counted for a while.
+
+    The counts are since `seconds` ago; the first look returns none.
+    """
+    found, targets = broker.context.inventory, broker.router.targets
+    found.look()
+    return {
+        "seconds": round(found.seconds, 3),
+        "subjects": [
+            {
+                "subject": shown(subject), "count": count, "error": error, "last": last,
+                "listeners": len(targets(subject) or ()),
+            }
+            for subject, count, error, last in found.subjects.top()
+        ],
+        "publishers": [
+            {"origin": origin, "publisher": name, "count": count, "last": last}
+            for (origin, name), count, _, last in found.publishers.top()
+        ],
+        "edges": [
+            {"origin": origin, "publisher": name, "subjects": shown(subjects), "count": count}
+            for ((origin, name), subjects), count, _, _ in found.edges.top()
+        ],
+        "known": [
+            {"owner": str(each.owner), "publisher": each.name, "number": each.last}
+            for each in broker.publishers.in_use()
+        ],
+    }  # fmt: skip
 
 
 def subscriptions(broker: Broker, viewer: Principal | None = None) -> list[SubscriberInfo]:

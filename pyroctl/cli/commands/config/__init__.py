@@ -11,7 +11,8 @@ import click
 from pyroctl.cli import command as cli
 from pyroctl.cli.commands.config.edit import edit
 from pyroctl.cli.commands.config.values import get, set_, unset
-from pyroctl.cli.output import Result, counted
+from pyroctl.cli.output import Result
+from pyroctl.view.text import counted
 
 if TYPE_CHECKING:
     from pyroctl.cli.app import App

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from pyro_events._broker.counting.inventory import Inventory
 from pyro_events._broker.delivery.encoder import Encoder
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyro_events._broker.counting.traffic import Traffic
     from pyro_events._broker.delivery.callback.connection import CallbackTls
     from pyro_events._broker.delivery.callback.failure_limit import FailureLimit
     from pyro_events._broker.delivery.mailbox import SharedRoom
@@ -30,7 +32,7 @@ class Counters(Snapshotted):
 
     SNAPSHOT: ClassVar = Fields(
         "published", "delivered", "errors", "retries", "announced", "refused",
-        "dropped_with_subscriber", "gave_up",
+        "dropped_with_subscriber", "gave_up", "unmatched", "dropped_unsent",
     )  # fmt: skip
 
     published: int = 0
@@ -45,6 +47,10 @@ class Counters(Snapshotted):
     """Events lost to subscribers that are gone."""
     gave_up: int = 0
     """How often a publisher waited in vain for a full queue."""
+    unmatched: int = 0
+    """Events of clients that nobody was subscribed to."""
+    dropped_unsent: int = 0
+    """Of those lost to subscribers that are gone, what waited for them at their end."""
 
 
 @dataclass(slots=True)
@@ -52,7 +58,7 @@ class DeliveryContext(Snapshotted, Generic[S]):
     """What delivery needs to know and to call; `S` is what the router calls a subscriber."""
 
     SNAPSHOT: ClassVar = Fields(
-        parts=("counters",),
+        parts=("counters", "traffic"),
         init=("router", "notifiers"),
         router=FieldCodec(lambda router, _: router.charges()),  # subscribers carry the rest
         notifiers=FieldCodec(
@@ -62,6 +68,7 @@ class DeliveryContext(Snapshotted, Generic[S]):
     TRANSIENT: ClassVar = (
         "loop", "owners", "settings", "defaults", "identity", "encoder", "drop", "record",
         "flush_if_idle", "tls",
+        "inventory",  # whoever looks looks again
         "failures",  # a matter of a minute
         "counter_file",  # the broker carries it
         "shared_room",  # every mailbox enters what it holds
@@ -91,6 +98,9 @@ class DeliveryContext(Snapshotted, Generic[S]):
     """How helpers are called over TLS, if it is on."""
     encoder: Encoder = field(default_factory=Encoder)
     counters: Counters = field(default_factory=Counters)
+    traffic: Traffic = field(init=False)
+    """The loop's, where connections count their bytes."""
+    inventory: Inventory = field(init=False)
     notifiers: set[Any] = field(default_factory=set)
     """DisconnectNotifiers that are at work."""
     dirty: list[S] = field(default_factory=list)
@@ -99,3 +109,7 @@ class DeliveryContext(Snapshotted, Generic[S]):
     """Publications that wait for a full queue."""
     frozen: bool = False
     """Nothing is sent to subscribers any more: the next process sends it."""
+
+    def __post_init__(self) -> None:
+        self.traffic = self.loop.traffic
+        self.inventory = Inventory(self.loop.clock)

@@ -105,6 +105,8 @@ class Publication(PendingResult):
                     counter_file[subscriber.slot] += len(run) * copies
             elif found is None:
                 self.refused += sum(1 for _ in group)
+            elif not of_manager:
+                context.counters.unmatched += sum(1 for _ in group)
         self._runs = iter(runs)
 
     def advance(self) -> None:

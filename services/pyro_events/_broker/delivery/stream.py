@@ -8,6 +8,7 @@ promised, less what is accounted for (see BrokerSubscriber).
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -196,6 +197,7 @@ class StreamSubscriber(BrokerSubscriber):
             header = framing.encode_header(
                 framing.INVOKE, framing.MSGPACK, framing.ONEWAY, 0, len(start) + len(body)
             )
+            context.traffic.delivered(items, time.time())
             self._sent.append(_Sent(self._next, items, size, context.loop.clock()))
             self._next += len(items)
             connection.send(header + start, body)

@@ -106,6 +106,7 @@ class ServerConnection(Snapshotted):
         if self.closed:
             return
         size = sum(map(len, buffers))
+        self._loop.traffic.sent += size
         if size <= _SHORT:
             buffers = (b"".join(buffers),)  # faster than passing the parts to the system
         sent = 0 if self._out else self._write(buffers)
@@ -216,6 +217,7 @@ class ServerConnection(Snapshotted):
             return
         if self.finishing is not None:
             return
+        self._loop.traffic.received += len(data)
         self.last_received = self._loop.clock()
         self._arrived(data)
 

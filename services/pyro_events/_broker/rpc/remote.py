@@ -83,6 +83,7 @@ class EventServiceObject:
         self._settings = broker.settings
         self._router = broker.router
         self._access = broker.access
+        self._inventory = broker.context.inventory
         self._compile = broker.compiler.compile
 
     # For every Pyro5 proxy
@@ -92,6 +93,8 @@ class EventServiceObject:
         texts = check_publishable(subjects)
         self._access.check_publishing(session.principal, texts)
         items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
+        if self._inventory.open:
+            self._inventory.count(items, session.origin, "")
         return self._broker.publish(items, session.patience)
 
     def subscribe(
@@ -170,6 +173,8 @@ class EventServiceObject:
                 self._broker.rejections.add("rule", sum(1 for at in refused if at >= known))
                 rest = [each for at, each in enumerate(batch) if at >= known and at not in refused]
                 new = batch_items(rest, limit)
+            if self._inventory.open:
+                self._inventory.count(new, session.origin, name)
             return self._broker.publish(new, session.patience, publisher)
 
         def answer() -> list[object]:

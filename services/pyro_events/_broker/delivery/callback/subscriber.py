@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -251,6 +252,7 @@ class CallbackSubscriber(BrokerSubscriber):
         series, number = self._series if daemon.numbered else None, self._next_number
         request = InFlightBatch(seq, items, self.context.loop.clock(), batch=batch)
         self._expect_answer(request, len(group.parts))
+        self.context.traffic.delivered(items, time.time())
         daemon.connection.send(*messages.events(daemon.uri.object, group, seq, series, number))
 
     @property

@@ -1,0 +1,1 @@
+"""What passes through the event service, in numbers."""
