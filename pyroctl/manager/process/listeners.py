@@ -52,15 +52,19 @@ def unix_listeners() -> Iterator[Listener]:
                 yield Listener(words[7], words[6])
 
 
-def connection_inode(local: TcpPlace, remote: TcpPlace) -> str | None:
-    """Return the inode of the socket of a connection whose ends are these."""
-    for table in TCP_TABLES:
+def connection_inodes(
+    wanted: Collection[tuple[TcpPlace, TcpPlace]],
+) -> dict[tuple[TcpPlace, TcpPlace], str]:
+    """Return the inodes of the sockets of connections, by their ends: local and remote."""
+    found = {}
+    for table in TCP_TABLES if wanted else ():
         with contextlib.suppress(OSError), open(table) as file:
             for line in file.readlines()[1:]:
                 words = line.split()
-                if (_tcp_place(words[1]), _tcp_place(words[2])) == (local, remote):
-                    return words[9]
-    return None
+                ends = _tcp_place(words[1]), _tcp_place(words[2])
+                if ends in wanted:
+                    found[ends] = words[9]
+    return found
 
 
 def _tcp_place(text: str) -> TcpPlace:
