@@ -19,9 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.events.held_service import HeldService
-    from tests.events.service_harness import Connect, Make, Stock
+    from tests.events.service_harness import Connect, Make, Running, Stock
 
 STRANGER = "127.0.0.2"
+
+
+def make_other_users(running: Running) -> None:
+    """Have clients from the other address be those of another user, not of this one."""
+    owners = running.engine._owners
+    real = owners.peer_user
+    owners.peer_user = lambda sock: 7 if sock.getpeername()[0] == STRANGER else real(sock)  # type: ignore[method-assign] # root alone could be another user
 
 
 def batch(*numbers: int) -> list[Any]:
@@ -126,6 +133,7 @@ def test_one_connection_is_for_few_publishers(
 ) -> None:
     """Nobody pushes the number of a connected publisher out of the table: no event comes twice."""
     running = engine(max_publishers=40)
+    make_other_users(running)
     subscriber, honest = wire_client(running), wire_client(running)
     subscriber.attach("s", ["a"])
     honest.call("publish_batch", "honest", 1, batch(1))
@@ -187,13 +195,17 @@ def test_a_subscription_is_changed_by_nobody_else(
 def test_one_client_can_not_take_all_subscribers(
     engine: Make, wire_client: Connect, stranger: Callable[[str], WireClient]
 ) -> None:
-    """A quarter of them is left for others; a place that is given up can be taken again."""
+    """A quarter of them is left for other users, whatever addresses of its own the client uses.
+
+    A place that is given up can be taken again.
+    """
     running = engine(max_subscribers=4)
-    greedy = [wire_client(running) for _ in range(4)]
+    greedy = [*(wire_client(running) for _ in range(3)), stranger(running.uri)]
     for number in range(3):
         greedy[number].attach(f"s{number}", ["a"])
     with pytest.raises(ValueError, match="has 3 subscribers, its share"):
         greedy[3].attach("s3", ["a"])
+    make_other_users(running)
     stranger(running.uri).attach("other", ["a"])
     greedy[0].call("detach")
     greedy[3].attach("s3", ["a"])

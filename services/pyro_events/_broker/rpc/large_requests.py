@@ -35,7 +35,7 @@ class LargeRequests:
     def admit(self) -> bool:
         """Return whether the next one may be decoded; else nothing is read until it is its turn."""
         session = self._session
-        if not self._proven and not self._share.admit(session.principal, session, self._go):
+        if not self._proven and not self._share.admit(session.principal.account, session, self._go):
             session.connection.pause()
             return False
         self.refused = False
@@ -47,13 +47,13 @@ class LargeRequests:
         if self.began is None:
             return
         if self.refused:
-            self._share.charge(self._session.principal, time.thread_time() - self.began)
+            self._share.charge(self._session.principal.account, time.thread_time() - self.began)
         self._proven = not self.refused
         self.began = None
 
     def close(self) -> None:
         """End with the connection, if it ends with the present one: that was nonsense."""
-        self._share.leave(self._session.principal, self._session)
+        self._share.leave(self._session.principal.account, self._session)
         self.refused = True
         self.settle()
 

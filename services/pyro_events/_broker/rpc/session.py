@@ -12,6 +12,7 @@ from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.identification import WrongProof
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.loop import Deadline
+from pyro_events._broker.net.socket_owner import PeerGone
 from pyro_events._broker.principal import Principal, principal_at
 from pyro_events._broker.publishers import PublishersInUse
 from pyro_events._broker.rpc import calls
@@ -94,7 +95,7 @@ class Session(Snapshotted):
         """The user of the process at the other end, if that is on this machine and can be told."""
         self.principal = principal_at(peer, None)
         """The client's identity; its handshake may tell more."""
-        self.origin = self.principal.name
+        self.origin = self.principal.account.name
         """The identity before the handshake, by which connections are counted."""
         self.certificate: Certificate | None = None
         """What the client has presented in its TLS handshake."""
@@ -114,9 +115,14 @@ class Session(Snapshotted):
     def begin(self, sock: socket.socket) -> None:
         """Serve the client at the other end of this socket."""
         settings = self._broker.settings
-        self.user = self._door.owners.peer_user(sock)
+        try:
+            self.user = self._door.owners.peer_user(sock)
+        except PeerGone as error:
+            sock.close()
+            self.on_closed(str(error))
+            return
         self.principal = principal_at(self.peer, self.user)
-        self.origin = self.principal.name
+        self.origin = self.principal.account.name
         self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
         self.connection.reader.admit = self.large.admit
         self._deadline.set(settings.handshake_timeout)
