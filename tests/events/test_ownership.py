@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgpack
@@ -11,21 +10,19 @@ import pytest
 from pyro_events import Publisher
 from pyro_events._broker.principal import Principal
 from tests.events.client_fixtures import Recording
-from tests.events.service_harness import Recorder, WireClient, proxy
+from tests.events.service_harness import STRANGER, Recorder, WireClient, proxy
 from tests.events.test_engine_limits import refusals
 from tests.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.events.held_service import HeldService
     from tests.events.service_harness import Connect, Make, Running, Stock
 
-STRANGER = "127.0.0.2"
-
 
 def make_other_users(running: Running) -> None:
-    """Have clients from the other address be those of another user, not of this one."""
+    """Take clients from the other address for those of another user."""
     owners = running.engine._owners
     real = owners.peer_user
     owners.peer_user = lambda sock: 7 if sock.getpeername()[0] == STRANGER else real(sock)  # type: ignore[method-assign] # root alone could be another user
@@ -37,23 +34,6 @@ def batch(*numbers: int) -> list[Any]:
 
 def messages(events: list[Any]) -> list[Any]:
     return [msgpack.unpackb(event[2]) for event in events]
-
-
-@pytest.fixture
-def stranger(engine: object) -> Iterator[Callable[[str], WireClient]]:
-    """Connects clients from another address: `stranger(uri)`."""
-    made: list[WireClient] = []
-
-    def connect(uri: str) -> WireClient:
-        port = int(uri.rpartition(":")[2])
-        sock = socket.create_connection(("127.0.0.1", port), 10, (STRANGER, 0))
-        made.append(WireClient(port, sock))
-        made[-1].greet()
-        return made[-1]
-
-    yield connect
-    for each in made:
-        each.sock.close()
 
 
 def test_a_stream_is_not_given_to_another_client(

@@ -71,7 +71,11 @@ def test_who_leaves_before_it_is_accepted_is_not_served(engine: Make, reset: boo
     """Its user can't be told any more; as an address it might be allowed more than its user."""
     running = engine(allow=(Rule(("127.0.0.1",), publish=(".*",)),))
     blocked = threading.Event()
-    running.engine.loop.call_soon(blocked.wait)
+
+    def block() -> None:
+        blocked.wait(10)
+
+    running.engine.loop.call_soon(block)
     body = {"handshake": "x", "object": "Pyro.EventService"}
     hello = framing.encode_frame(framing.CONNECT, framing.MSGPACK, 0, 0, msgpack.packb(body))
     call = msgpack.packb(["Pyro.EventService", "publish", ["a", 1], {}])

@@ -39,6 +39,13 @@ class Access:
                     f"no rule lets {principal} subscribe to {subject!r:.80}; it may: {may:.500}"
                 )
 
+    def unheard(self, principal: Principal, subjects: Iterable[str]) -> list[str]:
+        """Return those of the subjects about which the client gets no events."""
+        permissions = self.of(principal)
+        if permissions is None:
+            return []
+        return [subject for subject in subjects if not permissions.may_hear(subject)]
+
     def check_publishing(self, principal: Principal, subjects: Iterable[str]) -> None:
         """Raise NotAllowed for a subject about which the client may publish nothing."""
         permissions = self.of(principal)
