@@ -28,7 +28,8 @@ def unused_rules(
     """Yield what is wrong with rules that are never used, or not for one of their clients.
 
     `names` are those of the clients that services know by certificate or secret, as far as that
-    can be told, and "" if there is a secret without a name. The first rule for a client decides, so what comes later about it means nothing.
+    can be told, and "" if there is a secret without a name. The first rule for a client decides,
+    so what comes later about it means nothing.
     """
     for service, spec in services.items():
         options = spec.options

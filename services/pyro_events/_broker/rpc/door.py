@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.net.loop_share import LoopShare
     from pyro_events._broker.net.socket_owner import SocketOwners
     from pyro_events._broker.net.tls_connection import CalledOwner
+    from pyro_events._broker.principal import Principal
     from pyro_events._broker.rejections import RefusalLog, RejectionCounters
     from pyro_events._broker.rpc.session import Session
     from pyro_events._broker.settings import Settings
@@ -209,13 +210,23 @@ class Door:
             )
 
     def removed(self, sessions: Iterable[Session]) -> list[tuple[Session, str]]:
-        """Return the clients that are not let in any more, and why."""
-        if self.tls is None:
-            return []
-        identity = self.tls.latest()
-        found = [
-            (each, identity.refusal(each.certificate))
-            for each in sessions
-            if each.certificate is not None
-        ]
-        return [(each, refusal) for each, refusal in found if refusal is not None]
+        """Return the clients that were accepted and would not be any more, and why."""
+        found = [(each, self._why_no_more(each)) for each in sessions if each.accepted]
+        return [(each, why) for each, why in found if why is not None]
+
+    def _why_no_more(self, session: Session) -> str | None:
+        if not self.identification.knows(session.proven):
+            return "its secret is not one of this event service any more"
+        tls = self.tls
+        if session.certificate is not None and tls is not None:
+            return tls.refusal(session.certificate)
+        if tls is not None and tls.required and session.peer is not None:
+            return "this event service speaks TLS only by now"
+        return None
+
+    def is_removed(self, owner: Principal) -> bool:
+        """Return whether nobody of that name has a certificate or a secret any more."""
+        if owner.evidence == "certificate" and self.tls is not None:
+            allowed = self.tls.latest().allowed
+            return allowed is not None and owner.name not in allowed.keys
+        return owner.evidence == "secret" and not self.identification.has(owner.name)

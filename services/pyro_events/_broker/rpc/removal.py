@@ -1,0 +1,38 @@
+"""Disconnecting clients that are not let in any more: certificates and secrets can be removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pyro_events._broker.broker import Broker
+    from pyro_events._broker.delivery.subscriber import BrokerSubscriber
+    from pyro_events._broker.rpc.door import Door
+    from pyro_events._broker.rpc.session import Session
+
+
+def end_removed(
+    door: Door, broker: Broker, sessions: Collection[Session], changed: Collection[str]
+) -> None:
+    """Disconnect those who are not let in any more, and drop their subscribers.
+
+    `changed` are the names of secrets, "" of the one without a name, that are others now: who had
+    them is called back no more, while a stream can be continued by who has the new one.
+    """
+    for subscriber in broker.subscribers():
+        if door.is_removed(subscriber.owner) or _had(subscriber, changed):
+            reason = f"{subscriber.owner} is not let in any more"
+            subscriber.dismiss(reason)
+            broker.drop(subscriber, reason)
+    for session, reason in door.removed(sessions):
+        session.end(reason)
+
+
+def _had(subscriber: BrokerSubscriber, changed: Collection[str]) -> bool:
+    """Return whether it was made by who had a secret that is another one now, and is called."""
+    owner = subscriber.owner
+    if subscriber.kind != "callback" or owner.evidence == "certificate":
+        return False
+    return (owner.name if owner.evidence == "secret" else "") in changed
