@@ -66,7 +66,7 @@ def test_who_used_a_removed_secret_is_told_and_ended(engine: Make, stock: Stock)
 
 
 def test_a_changed_secret_ends_its_connections_and_keeps_its_streams(engine: Make) -> None:
-    """Who has the new one can go on with a stream; who was called has to subscribe again."""
+    """A client that has the new one can go on with a stream; objects have to subscribe again."""
     running = engine(ident=IDENT)
     with WireClient(running.port) as client, WireClient(running.port) as other:
         client.identify(NAMED)

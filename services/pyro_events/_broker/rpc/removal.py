@@ -18,8 +18,8 @@ def end_removed(
 ) -> None:
     """Disconnect those who are not let in any more, and drop their subscribers.
 
-    `changed` are the names of secrets, "" of the one without a name, that are others now: who had
-    them is called back no more, while a stream can be continued by who has the new one.
+    `changed` are the names of secrets, "" of the one without a name, that are others now: clients
+    that had them are called back no more, while a stream can be continued with the new one.
     """
     for subscriber in broker.subscribers():
         if door.is_removed(subscriber.owner) or _had(subscriber, changed):
@@ -31,7 +31,7 @@ def end_removed(
 
 
 def _had(subscriber: BrokerSubscriber, changed: Collection[str]) -> bool:
-    """Return whether it was made by who had a secret that is another one now, and is called."""
+    """Return whether it is called, and was made with a secret that is another one now."""
     owner = subscriber.owner
     if subscriber.kind != "callback" or owner.evidence == "certificate":
         return False
