@@ -206,19 +206,19 @@ class Broker(Snapshotted):
             self._notify_of_patterns()
 
     def _notify_of_patterns(self) -> None:
-        """Notify subscribers whose patterns took too long; log suspensions, one line for each."""
-        suspended: dict[BrokerSubscriber, list[str]] = {}
+        """Notify subscribers whose patterns took too long, once for all; log suspensions."""
+        found: dict[tuple[BrokerSubscriber, bool], list[str]] = {}
         for subscriber, pattern, final in self.router.take_notices():
-            subscriber.notify(
-                {"kind": "pattern", "pattern": pattern, "reason": "pattern", "suspended": final}
-            )
+            found.setdefault((subscriber, final), []).append(pattern)
+        for (subscriber, final), patterns in found.items():
+            first, more = patterns[0], len(patterns) - 1
+            all_of_them = {"patterns": patterns} if more else {}
+            notice = {"kind": "pattern", "pattern": first, **all_of_them, "reason": "pattern"}
+            subscriber.notify({**notice, "suspended": final})
             if final:
-                suspended.setdefault(subscriber, []).append(pattern)
-        for subscriber, patterns in suspended.items():
-            more = f", and {len(patterns) - 1} more" if len(patterns) > 1 else ""
-            _log.warning(
-                "%s: pattern %r takes too long and is suspended%s", subscriber, patterns[0], more
-            )
+                others = f", and {more} more" if more else ""
+                _log.warning("%s: pattern %r takes too long and is suspended%s",
+                             subscriber, first, others)  # fmt: skip
 
     # Subscribers
 
