@@ -102,7 +102,7 @@ class TlsDoor:
             handshakes=self.handshakes,
             received=received,
         )
-        session.connection.reader.admit = session.large.admit
+        session.large.watch(session.connection.reader)
 
     def call_back(self, sock: socket.socket, max_size: int, owner: CalledOwner) -> TlsConnection:
         """Begin TLS with the daemon of a helper, which is the client in the TLS handshake.

@@ -128,7 +128,7 @@ class Session(Snapshotted):
         self.principal = principal_at(self.peer, self.user)
         self.origin = self.principal.account.name
         self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
-        self.connection.reader.admit = self.large.admit
+        self.large.watch(self.connection.reader)
         self._deadline.set(settings.handshake_timeout)
         self._door.admission.arrive(self)
 
@@ -140,7 +140,7 @@ class Session(Snapshotted):
         size = settings.max_message_size if self._welcome else settings.handshake_size
         sock = reader.socket(values["connection"]["_sock"])
         self.connection = ServerConnection(broker.loop, sock, size, self, configured=True)
-        self.connection.reader.admit = self.large.admit
+        self.large.watch(self.connection.reader)
         self.connection.restore(values["connection"], reader)
         self.publishers.resume(self.principal, values["publishers"])
         if values["stream"] is not None:
