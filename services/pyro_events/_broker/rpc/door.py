@@ -13,6 +13,8 @@ from pyro_events._broker.rpc import calls
 from pyro_events._broker.rpc.targets import is_loopback
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_wire.tls.door import identity_of
+from pyro_wire.tls.files import load_client
+from pyro_wire.tls.reload import ReloadedIdentity
 from pyro_wire.tls.session import FIRST_BYTE, NOT_HERE
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from pyro_events.types import TlsStatistics
     from pyro_wire.tls.certificate import Certificate
     from pyro_wire.tls.files import TlsIdentity
-    from pyro_wire.tls.reload import ReloadedIdentity
 
 
 class TlsDoor:
@@ -61,6 +62,8 @@ class TlsDoor:
         self._changed = changed
         self._seen = identity.latest
         self._called: WeakSet[CalledOwner] = WeakSet()
+        self._calling = ReloadedIdentity(identity.files, load_client)
+        """What we show stock daemons, and the CA that we believe about them."""
 
     @property
     def required(self) -> bool:
@@ -119,6 +122,23 @@ class TlsDoor:
             handshakes=self.handshakes,
             received=b"",
         )
+
+    def call(
+        self, sock: socket.socket, max_size: int, owner: CalledOwner, host: str
+    ) -> TlsConnection:
+        """Begin TLS with a stock daemon at that host, which is the server in the TLS handshake."""
+        self._called.add(owner)
+        return TlsConnection(
+            *(self._loop, sock, max_size, owner),
+            identity=self._calling.current,
+            handshakes=self.handshakes,
+            received=b"",
+            host=host,
+        )
+
+    def may_call_plain(self, address: str) -> bool:
+        """Return whether an object at that address may be called without TLS."""
+        return not self.required or is_loopback(address)
 
     def end_calls(self) -> None:
         """Begin TLS again with all whom we have called."""
@@ -201,12 +221,12 @@ class Door:
 
     def check_callback(self, uri: URI) -> None:
         """Raise LimitReached for an object that would be called without TLS, if it is required."""
-        required = self.tls is not None and self.tls.required
-        if required and uri.sockname is None and not is_loopback(uri.host):
+        tls = self.tls
+        if tls is not None and uri.sockname is None and not tls.may_call_plain(uri.host):
             raise LimitReached(
                 "tls",
                 f"this event service speaks TLS only, and it would call {uri} without: "
-                "subscribe with a helper",
+                "subscribe over TLS",
             )
 
     def removed(self, sessions: Iterable[Session]) -> list[tuple[Session, str]]:

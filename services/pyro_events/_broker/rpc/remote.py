@@ -379,9 +379,11 @@ def _callback_of(
     certificate = session.principal.name if secure else None
     uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
     check_event_method(subscriber)
-    if certificate is None:
+    stock = key is None and session.certificate is not None and uri.sockname is None
+    if certificate is None and not stock:
         session.check_callback(uri)
-    return uri, lambda callee: callee._replace(key=key, certificate=certificate), wanted
+    own = {"key": key, "certificate": certificate, "secure": stock and certificate is None}
+    return uri, lambda callee: callee._replace(**own), wanted
 
 
 def _owned(session: Session, known: S | None, what: str) -> S | None:
