@@ -106,6 +106,8 @@ def test_rights_beside_subjects(engine: Make, stock: Stock) -> None:
         client.subscribe("a", uri)
         client.publish("a", 1)
         eventually(lambda: len(recorder.events) == 1)
+        change(running, allow(".*", may=frozenset()))
+        assert running.subscriptions() == []
 
 
 def test_what_others_hear_about_is_shown_by_right_only(

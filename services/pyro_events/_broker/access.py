@@ -66,10 +66,14 @@ class Access:
                     found[place] = str(error)
         return found
 
+    def has_right(self, principal: Principal, right: str) -> bool:
+        """Return whether the client has a right."""
+        permissions = self.of(principal)
+        return permissions is None or permissions.has(right)
+
     def check_right(self, principal: Principal, right: str) -> None:
         """Raise NotAllowed for a right that the client does not have."""
-        permissions = self.of(principal)
-        if permissions is not None and not permissions.has(right):
+        if not self.has_right(principal, right):
             raise NotAllowed(f"no rule gives {principal} the right {right!r}")
 
     def explain(self, principal: Principal, subject: str) -> dict[str, object]:

@@ -341,8 +341,10 @@ class Engine(Snapshotted):
         )
 
     def allow(self, rules: Sequence[Rule]) -> int:
-        """Replace the rules; return how many subscribers get less now. For the loop's thread."""
-        return self.broker.access.change(rules, self.broker.subscribers())
+        """Use other rules; return how many subscribers get less now. For the loop's thread."""
+        narrowed = self.broker.access.change(rules, self.broker.subscribers())
+        self._end_removed()
+        return narrowed
 
     def may(self, client: str, subject: str) -> dict[str, object]:
         """Return what a client may do about a subject, and the number of the rule that decides."""
@@ -368,8 +370,7 @@ class Engine(Snapshotted):
 
     def stock_tls_clients(self) -> list[str]:
         """Return the names of clients with TLS that don't come back by themselves."""
-        stock = (each for each in self._sessions if each.certificate and not each.helper)
-        return sorted(str(each.principal) for each in stock)
+        return sorted(str(s.principal) for s in self._sessions if s.certificate and not s.helper)
 
     def end_tls(self) -> None:
         """End what has TLS, whose keys can't be handed over; it is begun again."""

@@ -1,4 +1,4 @@
-"""Disconnecting clients that are not let in any more: certificates and secrets can be removed."""
+"""Ending what is not allowed any more: certificates, secrets and rights can be removed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ def end_removed(
     that had them are called back no more, while a stream can be continued with the new one.
     """
     for subscriber in broker.subscribers():
-        if door.is_removed(subscriber.owner) or _had(subscriber, changed):
-            reason = f"{subscriber.owner} is not let in any more"
+        owner, reason = subscriber.owner, None
+        if door.is_removed(owner) or _had(subscriber, changed):
+            reason = f"{owner} is not let in any more"
+        elif subscriber.kind == "callback" and not broker.access.has_right(owner, "callback"):
+            reason = f"no rule gives {owner} the right 'callback' any more"
+        if reason is not None:
             subscriber.dismiss(reason)
             broker.drop(subscriber, reason)
     for session, reason in door.removed(sessions):
