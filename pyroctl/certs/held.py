@@ -55,7 +55,7 @@ def held(directory: str) -> list[Held]:
 
 
 def used(directory: str, files: Iterable[str]) -> tuple[list[Held], list[str]]:
-    """Return the certificates that services use and that are outside of a site's directory.
+    """Return the certificates that services use and that are not in a site's directory.
 
     Each has the name of its file. Also returns what is wrong with files that can't be read.
     """

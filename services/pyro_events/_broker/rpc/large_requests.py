@@ -38,7 +38,7 @@ class LargeRequests:
         """Whether it was refused."""
 
     def watch(self, reader: FrameReader) -> None:
-        """Be asked before a large request is decoded, and while it is inflated."""
+        """Measure the large requests of this reader, and let others have turns between."""
         reader.admit, reader.rest = self.admit, self.rest
 
     def admit(self) -> bool:
@@ -56,7 +56,7 @@ class LargeRequests:
         return True
 
     def rest(self) -> None:
-        """Let others have a turn, in the middle of the present one."""
+        """Pause in the middle of the present one, so that others have a turn."""
         if self.began is not None:
             self._spent += time.thread_time() - self.began
         self._resting, self.began = True, None
