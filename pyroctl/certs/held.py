@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from pyroctl.certs.der import Facts, first_certificate, read_facts
 from pyroctl.certs.files import CERT, JOINED, KEY, folder, issued_names, parse, read
 from pyroctl.certs.names import checked_address
-from pyroctl.errors import PyroctlError, UsageError
+from pyroctl.errors import PyroctlError, UsageError, describe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from pyroctl.certs.lifetime import Lifetime
+    from pyroctl.core.spec import ServiceSpec
 
 HEAD = "# Written by pyroctl join. The manager renews the certificate there.\n"
 
@@ -28,6 +30,8 @@ class Held(NamedTuple):
     facts: Facts
     address: str | None
     """Where the host with the CA renews it, `HOST:PORT`; None: it was not got by joining."""
+    foreign: bool = False
+    """Whether it is elsewhere, and a service uses it: it is watched, and renewed by others."""
 
     @property
     def lifetime(self) -> Lifetime:
@@ -48,6 +52,34 @@ def held(directory: str) -> list[Held]:
     """Return the certificates in a site's directory that have a key; raises PyroctlError."""
     names = issued_names(directory)
     return [_held(directory, n) for n in names if os.path.lexists(join(folder(directory, n), KEY))]
+
+
+def used(directory: str, files: Iterable[str]) -> tuple[list[Held], list[str]]:
+    """Return the certificates that services use and that are not in a site's directory.
+
+    Each has the name of its file. Also returns what is wrong with files that can't be read.
+    """
+    found, wrong = [], []
+    issued = os.path.realpath(os.path.dirname(folder(directory, "x"))) + os.sep
+    for file in sorted(set(files)):
+        if os.path.realpath(file).startswith(issued):
+            continue
+        try:
+            found.append(Held(file, os.path.dirname(file), facts_of(file), None, foreign=True))
+        except (OSError, PyroctlError) as error:
+            wrong.append(f"{file}: {describe(error)}")
+    return found, wrong
+
+
+def files_of(services: Iterable[ServiceSpec]) -> list[str]:
+    """Return the files of certificates that services are configured to use."""
+    found = []
+    for spec in services:
+        for key in ("tls_certificate", "ssl_servercert"):
+            file = getattr(spec.options, key, None)
+            if file is not None:
+                found.append(file)
+    return found
 
 
 def has_ca(directory: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.core.spec import EventServiceOptions, ObjectOptions
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from pyroctl.core.spec import Options
 
+Ends = tuple[tuple[str, int], tuple[str, int]]
+"""Both ends of a connection, the client's first: addresses and ports."""
+
 NAME_SERVER = "Pyro.NameServer"
 """The name server's own name, which it registers by itself."""
 EVENT_SERVICE = "Pyro.EventService"
@@ -19,6 +23,7 @@ NAME_SERVER_VARIABLES = {"PYRO_NS_HOST": "localhost", "PYRO_NS_PORT": "9090"}
 """Where Pyro5 looks for a name server, with its defaults."""
 GONE = -1
 """The owner of a name whose process has ended, and which may still be in the name server."""
+NOBODY: Mapping[str, Any] = MappingProxyType({})
 LARGEST_BATCH = 16_384
 """Characters; a question with more might not fit the buffer of a control socket."""
 
@@ -31,6 +36,8 @@ class Registration:
     metadata: tuple[str, ...] = ()
     owner: int | None = None
     """The pid of the service's process that listens there; None: no service of the deployment."""
+    strange: bool = False
+    """Whether a client has registered it that isn't a process of the deployment."""
 
 
 class NameTable:
@@ -40,14 +47,23 @@ class NameTable:
         self._known: dict[str, Registration] = {}
         self._new: set[str] = set()
         """Names whose owner nobody has looked for yet."""
+        self._registrars: dict[str, Ends] = {}
+        """The connections of clients that have registered names, and nobody has looked for yet."""
         self._protected: set[str] = set()
         self._found: dict[str, int] = {}
         """Whose the locations are at which a service was found."""
 
-    def update(self, names: Mapping[str, Any], *, complete: bool) -> None:
+    def update(
+        self,
+        names: Mapping[str, Any],
+        *,
+        complete: bool,
+        registrars: Mapping[str, Any] = NOBODY,
+    ) -> None:
         """Take over what the name server has reported: [URI, metadata], or None if removed.
 
-        `complete`: there are no other names. Names of one location have one owner.
+        `complete`: there are no other names. Names of one location have one owner. `registrars` has
+        the ends of the connections of clients that may be strangers, None if they have ended.
         """
         before = self._known
         self._known = {} if complete else dict(before)
@@ -61,14 +77,34 @@ class NameTable:
                 old = before.get(name)
                 if owner is None and complete and old is not None and old.uri == uri:
                     owner = old.owner
-                self._known[name] = Registration(uri, tuple(metadata), owner)
+                made = Registration(uri, tuple(metadata), owner)
+                same = old is not None and (old.uri, old.metadata) == (uri, made.metadata)
+                strange = name in registrars and not (same and old is not None and not old.strange)
+                self._known[name] = replace(made, strange=strange)
                 if owner is None:
                     self._new.add(name)
+                if strange and registrars[name] is not None:
+                    client, server = registrars[name]
+                    self._registrars[name] = tuple(client), tuple(server)
 
     def new(self) -> dict[str, str]:
         """Return name and URI of what has no owner and wasn't returned before."""
         new, self._new = self._new, set()
         return {name: uri for name, uri in self.foreign().items() if name in new}
+
+    def registrars(self) -> dict[str, Ends]:
+        """Return the ends of connections, by what was registered over them and not returned before.
+
+        What is known of their clients goes to `acknowledge`.
+        """
+        found, self._registrars = self._registrars, {}
+        return found
+
+    def acknowledge(self, names: Iterable[str]) -> None:
+        """Note that processes of the deployment have registered these names."""
+        for name in names:
+            if name in self._known:
+                self._known[name] = replace(self._known[name], strange=False)
 
     def settle(self, found: Mapping[str, int | None]) -> None:
         """Note who listens at which URI now; nobody means that an earlier owner is gone."""
@@ -84,13 +120,18 @@ class NameTable:
                     owner = GONE
                 self._known[name] = replace(known, owner=owner)
 
-    def unprotected(self) -> list[str]:
-        """Return the names of living owners that weren't returned since they were reported."""
+    def unprotected(self) -> dict[str, str]:
+        """Return name and URI of what belongs to living owners, and wasn't returned before.
+
+        What a stranger has registered isn't protected, or nobody else could take it back.
+        """
         names = {
-            name for name, known in self._known.items() if known.owner not in {None, GONE}
-        } - self._protected
-        self._protected |= names
-        return sorted(names)
+            name: known.uri
+            for name, known in sorted(self._known.items())
+            if known.owner not in {None, GONE} and not known.strange and name not in self._protected
+        }
+        self._protected |= names.keys()
+        return names
 
     def ended(self, pids: Container[int]) -> None:
         """Note that processes listen nowhere any more."""
@@ -121,6 +162,10 @@ class NameTable:
             for name, known in self._known.items()
             if known.owner is not None and known.owner not in alive
         }
+
+    def strange(self, names: Iterable[str]) -> list[str]:
+        """Return those of the names that strangers have registered."""
+        return [name for name in names if name in self._known and self._known[name].strange]
 
     def restorable(self, alive: Container[int]) -> dict[str, list[Any]]:
         """Return what belongs to living processes, as the name server takes it."""

@@ -10,6 +10,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.certs.held import files_of
 from pyroctl.control import registry
 from pyroctl.control.server import ControlServer
 from pyroctl.core.state import State
@@ -131,7 +132,9 @@ class Manager:
         self._remote = Remote(certs, self._requests.handle, self._sharing.permit_client)
         self._applying: asyncio.Task[None] | None = None
         announce = partial(self._supervisor.announce, "_certificate")
-        self._renewal = Renewal(certs, announce)
+        self._renewal = Renewal(
+            certs, announce, lambda: files_of(unit.spec for unit in self._supervisor.units.values())
+        )
         self._paths = paths
         self._runtime_dir = RuntimeDirWatch((paths.notify, paths.run, paths.state), self._repair)
         self._lock = held

@@ -34,7 +34,7 @@ class GapNotice(TypedDict):
     pattern: NotRequired[str]  # that took too long to match
     suspended: NotRequired[bool]  # whether that pattern is matched no more
     subjects: NotRequired[list[str]]  # that a rule allows no more
-    patterns: NotRequired[list[str]]  # of which a rule allows less
+    patterns: NotRequired[list[str]]  # of which a rule allows less, or all that took too long
 
 
 class ProxyNotice(TypedDict):

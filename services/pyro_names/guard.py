@@ -34,6 +34,8 @@ class NameGuard:
     def __init__(self, reserved: Collection[str] = ()) -> None:
         self._reserved = frozenset(reserved)
         self._owned: set[str] = set()
+        self._strange: set[str] = set()
+        """Names that strangers may have registered: they aren't guarded, wherever they lead."""
         self._channel: ControlChannel | None = None
         self._complete = True
         """Whether the manager has told which names belong to services."""
@@ -60,9 +62,22 @@ class NameGuard:
             self._complete = True
             self._answered.notify_all()
 
-    def protect(self, names: Iterable[str]) -> None:
-        """Guard names that belong to services, until they are removed."""
+    def protect(self, names: Collection[str]) -> None:
+        """Guard names that services have registered, until they are removed."""
         self._owned.update(names)
+        self._strange.difference_update(names)
+
+    def expose(self, names: Iterable[str]) -> None:
+        """Note that strangers may have registered names; what is guarded stays so."""
+        self._strange.update(name for name in names if name not in self._owned)
+
+    def trust(self, names: Iterable[str]) -> None:
+        """Note that no stranger has registered names."""
+        self._strange.difference_update(names)
+
+    def is_strange(self, name: str) -> bool:
+        """Return whether a stranger may have registered a name."""
+        return name in self._strange
 
     def complete(self) -> None:
         """Note that the manager has told which names belong to services."""
@@ -70,9 +85,10 @@ class NameGuard:
             self._complete = True
             self._answered.notify_all()
 
-    def release(self, names: Iterable[str]) -> None:
-        """Guard names no longer that were removed."""
+    def release(self, names: Collection[str]) -> None:
+        """Forget names that were removed."""
         self._owned.difference_update(names)
+        self._strange.difference_update(names)
 
     def check(self, names: Collection[str], client: Place | None, server: Place | None) -> None:
         """Raise NamingError if the client at the other end of a connection may not change these.

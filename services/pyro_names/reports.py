@@ -1,8 +1,9 @@
 """Reports every change of the names to the manager, so that it knows them when we are killed.
 
 A client that registers a name gets its answer when the manager has seen the name, so that the
-manager can find out whose it is while the client is certainly alive. A manager that doesn't react
-delays clients once, briefly; what it doesn't read is kept, one entry for each name.
+manager can find out whose it is, and who the client is, while that is certainly alive. A manager
+that doesn't react delays clients once, briefly; what it doesn't read is kept, one entry for each
+name.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ from Pyro5.nameserver import NameServer
 from Pyro5.server import expose
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pyro_child import ControlChannel
-    from pyro_names.guard import NameGuard
+    from pyro_names.guard import NameGuard, Place
     from pyro_names.storage import Entry
 
 
 SEEN_TIMEOUT = 2.0
 """Seconds for the manager to look at a new name."""
+
+Registrar = tuple["Place", "Place"] | None
+"""Both ends of the connection of a client that has registered a name, None if that is over."""
 
 
 class NameReports:
@@ -35,21 +39,29 @@ class NameReports:
         self._lock = threading.Lock()
         self._was_seen = threading.Condition(self._lock)
         self._pending: dict[str, Entry | None] = {}
+        self._registrars: dict[str, Registrar] = {}
+        """Of the pending names, those of clients that may be strangers."""
         self._complete = False
         self._sent = self._seen = self._missed = 0
         """Numbers of reports: the last, the last that was seen, the last that wasn't in time."""
         self._sending_later = False
 
-    def begin(self, everything: Mapping[str, Entry]) -> None:
+    def begin(self, everything: Mapping[str, Entry], strange: Iterable[str]) -> None:
         """Report all names; the manager forgets what it knew before."""
         with self._lock:
             self._pending, self._complete = dict(everything), True
+            self._registrars = dict.fromkeys(strange)
             self._flush()
 
-    def changed(self, changes: Mapping[str, Entry | None]) -> None:
+    def changed(
+        self, changes: Mapping[str, Entry | None], registrars: Mapping[str, Registrar]
+    ) -> None:
         """Report names that have changed; None stands for a name that was removed."""
         with self._lock:
+            for name in changes:
+                self._registrars.pop(name, None)
             self._pending.update(changes)
+            self._registrars.update(registrars)
             self._flush()
 
     def seen(self, number: int) -> None:
@@ -79,9 +91,9 @@ class NameReports:
             for name, entry in self._pending.items()
         }
         more = {"number": self._sent + 1, "complete": self._complete}
-        if not self._channel.report("names", names=names, **more):
+        if not self._channel.report("names", names=names, registrars=self._registrars, **more):
             return False
-        self._pending, self._complete = {}, False
+        self._pending, self._registrars, self._complete = {}, {}, False
         self._sent += 1
         return True
 
@@ -134,7 +146,7 @@ class WatchedNameServer(NameServer):  # type: ignore[misc] # Pyro5 ships no type
             names = [each for each in names if each != NAMESERVER_NAME]
         self._check(names)
         removed: int = super().remove(name, prefix, regex)
-        self._guard.release(each for each in names if each not in self.storage)
+        self._guard.release([each for each in names if each not in self.storage])
         return removed
 
     def _has(self, name: str, uri: str, metadata: Any) -> bool:
@@ -149,13 +161,34 @@ class WatchedNameServer(NameServer):  # type: ignore[misc] # Pyro5 ships no type
 
         A call from inside this process has no client, and a service of ours has proved it.
         """
+        if (ends := self._unproven()) is not None:
+            self._guard.check(names, *ends)
+
+    def _unproven(self) -> tuple[Place, Place] | None:
+        """Return both ends of this call's connection, None if its client has nothing to prove.
+
+        A call from inside this process has no client, and a service of ours has proved it.
+        """
         client = current_context.client
-        if client is not None and not getattr(client, "is_ours", False):
-            self._guard.check(names, current_context.client_sock_addr, client.sock.getsockname())
+        if client is None or getattr(client, "is_ours", False):
+            return None
+        return current_context.client_sock_addr[:2], client.sock.getsockname()[:2]
+
+    def _changed(self, changes: Mapping[str, Entry | None]) -> None:
+        assert self._reports is not None
+        ends = self._unproven()
+        registered = [name for name, entry in changes.items() if entry is not None]
+        if ends is None:
+            self._guard.trust(registered)
+        else:
+            self._guard.expose(registered)
+        strange = filter(self._guard.is_strange, registered)
+        self._reports.changed(changes, dict.fromkeys(strange, ends))
 
     def _report_to(self, reports: NameReports) -> None:
         """Report all names now, and each change from now on; not for clients."""
         with self.lock:
-            reports.begin(self.list(return_metadata=True))
-            self.storage.watcher = reports.changed
+            everything = self.list(return_metadata=True)
+            reports.begin(everything, filter(self._guard.is_strange, everything))
             self._reports = reports
+            self.storage.watcher = self._changed

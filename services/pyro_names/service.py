@@ -210,9 +210,9 @@ class NameService:
             "watch": self._watch,
             "seen": lambda: self._seen(int(str(get("number")))),
             "caller": lambda: self._guard.answer(int(str(get("number"))), ours=bool(get("ours"))),
-            "protect": lambda: self._guard.protect(cast("list[str]", get("names"))),
+            "protect": lambda: self._protect(cast("dict[str, str]", get("names"))),
             "reload": self._reload,
-            "restore": lambda: self._restore(get("names")),
+            "restore": lambda: self._restore(get("names"), cast("list[str]", get("strange") or [])),
             "remove": lambda: self._remove(get("names"), get("before")),
             "ping": self._ping,
         }
@@ -253,11 +253,21 @@ class NameService:
         if self._reports is not None:
             self._reports.seen(number)
 
-    def _restore(self, names: object) -> list[str]:
-        """Register those names of services that are missing, and guard all; return the former."""
+    def _protect(self, names: dict[str, str]) -> None:
+        """Guard names that services have registered, unless they lead elsewhere by now."""
+        with self._names.lock:
+            known = self._names.list()
+            self._guard.protect([name for name, uri in names.items() if known.get(name) == uri])
+
+    def _restore(self, names: object, strange: list[str]) -> list[str]:
+        """Register those names of services that are missing; return them.
+
+        All are guarded but the `strange` ones, which strangers have registered.
+        """
         if not isinstance(names, dict):
             raise AskRefused("names must be a table of name and [URI, metadata]")
-        self._guard.protect(names)
+        self._guard.protect(names.keys() - strange)
+        self._guard.expose(strange)
         with self._names.lock:
             missing = [name for name in names if name not in self._names.storage]
             self._restored += len(missing)

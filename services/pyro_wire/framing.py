@@ -42,6 +42,9 @@ HEADER_SIZE: Final = 40
 SMALL: Final = 1000
 """Bytes of a frame that costs little to decode, whatever is in it, unless it is compressed."""
 
+SLICE: Final = 512 << 10
+"""Bytes that are inflated at once, and of which: less than a millisecond."""
+
 _HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
 _TAG: Final = b"PYRO"
 _START: Final = _TAG + PROTOCOL_VERSION.to_bytes(2, "big")
@@ -127,13 +130,19 @@ class FrameReader:
     ProtocolError but FrameTooLarge the stream is unusable: each further call raises the same error.
     """
 
-    __slots__ = ("_broken", "_buffer", "_skip", "_start", "admit", "max_size")
+    __slots__ = (
+        "_broken", "_buffer", "_inflation", "_skip", "_start", "admit", "max_size", "rest",
+    )  # fmt: skip
 
     def __init__(self, max_size: int) -> None:
         self.max_size = max_size
         self.admit: Callable[[], bool] | None = None
         """Asked before a frame that is compressed or larger than SMALL is inflated and returned; if
         it answers False, the frame stays for another call of `next_frame`."""
+        self.rest: Callable[[], None] | None = None
+        """If set, inflating takes several calls of `next_frame`, at least one for each SLICE; this
+        is called when one of them returns None before the frame is `inflating` no more."""
+        self._inflation: Inflation | None = None
         self._buffer: bytes | bytearray = b""
         self._start = 0
         self._skip = 0
@@ -168,7 +177,7 @@ class FrameReader:
         except FrameTooLarge:
             raise
         except ProtocolError as error:
-            self._broken = str(error)
+            self._broken, self._inflation = str(error), None
             if isinstance(error, ForeignProtocol):
                 error.received = self.leftover()
             self._buffer, self._start = b"", 0
@@ -182,6 +191,11 @@ class FrameReader:
     def leftover(self) -> bytes:
         """Return the bytes after the last frame that was returned."""
         return bytes(self._buffer[self._start :])
+
+    @property
+    def inflating(self) -> bool:
+        """Whether a frame is here already, and is inflated by further calls of `next_frame`."""
+        return self._inflation is not None
 
     @property
     def skipping(self) -> int:
@@ -219,6 +233,9 @@ class FrameReader:
             return None
         middle = start + HEADER_SIZE + annotations_size
         end = middle + data_size
+        limit = self.max_size - annotations_size
+        if flags & COMPRESSED and not self._inflate(memoryview(buffer)[middle:end], limit):
+            return None
         annotations = bytes(buffer[start + HEADER_SIZE : middle]) if annotations_size else b""
         data = bytes(memoryview(buffer)[middle:end])
         if end == len(buffer):
@@ -227,14 +244,28 @@ class FrameReader:
             self._start = end
         if flags & COMPRESSED:
             flags &= ~COMPRESSED
-            inflated = inflate(data, self.max_size - annotations_size)
-            if inflated is None:
-                raise FrameTooLarge(
-                    Frame(kind, serializer, flags, seq, b"", b""),
-                    f"message that inflates beyond the limit of {self.max_size} bytes",
-                )
-            data = inflated
+            data = self._inflated(Frame(kind, serializer, flags, seq, b"", b""))
         return Frame(kind, serializer, flags, seq, annotations, data)
+
+    def _inflated(self, frame: Frame) -> bytes:
+        """Return the data that were inflated; raises FrameTooLarge."""
+        assert self._inflation is not None
+        data, self._inflation = self._inflation.data, None
+        if data is None:
+            raise FrameTooLarge(
+                frame, f"message that inflates beyond the limit of {self.max_size} bytes"
+            )
+        return data
+
+    def _inflate(self, data: memoryview, limit: int) -> bool:
+        """Inflate the data, or a slice of them; return whether that is done."""
+        if self._inflation is None:
+            self._inflation = Inflation(bytes(data), limit)
+        while not self._inflation.step():
+            if self.rest is not None:
+                self.rest()
+                return False
+        return True
 
     @staticmethod
     def _check_start(start: bytes) -> None:
@@ -246,13 +277,42 @@ class FrameReader:
 
 def inflate(data: bytes, limit: int) -> bytes | None:
     """Return the data inflated, or None if they exceed `limit` bytes; raises ProtocolError."""
-    stream = zlib.decompressobj()
-    try:
-        inflated = stream.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise ProtocolError(f"damaged compressed data: {error}") from None
-    if len(inflated) > limit:
-        return None
-    if not stream.eof:
-        raise ProtocolError("damaged compressed data: it ends too early")
-    return inflated
+    inflation = Inflation(data, limit)
+    while not inflation.step():
+        pass
+    return inflation.data
+
+
+class Inflation:
+    """Inflates data of one frame in slices, each of which takes a millisecond or so."""
+
+    def __init__(self, data: bytes, limit: int) -> None:
+        self.data: bytes | None = None
+        """What was inflated, None if that is more than the limit; when `step` has returned True."""
+        self._input = memoryview(data)
+        self._limit = limit
+        self._stream = zlib.decompressobj()
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def step(self) -> bool:
+        """Inflate the next slice; return whether it was the last one. Raises ProtocolError."""
+        stream = self._stream
+        waiting: bytes | memoryview = stream.unconsumed_tail
+        if not waiting:
+            waiting, self._input = self._input[:SLICE], self._input[SLICE:]
+        most = min(SLICE, self._limit + 1 - self._size)
+        try:
+            part = stream.decompress(waiting, most)
+        except zlib.error as error:
+            raise ProtocolError(f"damaged compressed data: {error}") from None
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size > self._limit:
+            return True
+        if stream.eof:
+            self.data = b"".join(self._parts)
+            return True
+        if not self._input and not stream.unconsumed_tail and len(part) < most:
+            raise ProtocolError("damaged compressed data: it ends too early")
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.events.market_fixtures import MARKET, Market
 from tests.events.service_harness import (
     NAME_SERVER,
     STOCK_SUBSCRIBER,
+    STRANGER,
     Process,
     Running,
     StockDaemon,
@@ -132,6 +134,23 @@ def client(tidy: None) -> Iterator[Callable[..., WireClient]]:
         made.append(WireClient(int(es.uri.rpartition(":")[2])))
         if greet:
             made[-1].greet()
+        return made[-1]
+
+    yield connect
+    for each in made:
+        each.sock.close()
+
+
+@pytest.fixture
+def stranger(engine: object) -> Iterator[Callable[[str], WireClient]]:
+    """Connects clients from another address: `stranger(uri)`."""
+    made: list[WireClient] = []
+
+    def connect(uri: str) -> WireClient:
+        port = int(uri.rpartition(":")[2])
+        sock = socket.create_connection(("127.0.0.1", port), 10, (STRANGER, 0))
+        made.append(WireClient(port, sock))
+        made[-1].greet()
         return made[-1]
 
     yield connect

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pyro_events.types import EventServiceStatistics, SubscriberInfo
 
 ROOT = Path(__file__).parents[2]
+STRANGER = "127.0.0.2"
+"""Whoever connects from there is another client, of the same user."""
 SERIALIZERS = ("serpent", "json", "msgpack")
 
 

@@ -273,6 +273,20 @@ def test_a_suspended_pattern_is_pushed(engine: Make, wire_client: Connect) -> No
         )
 
 
+def test_many_patterns_take_one_notice(engine: Make, wire_client: Connect) -> None:
+    """It lists them all; each is counted."""
+    running = engine()
+    client = wire_client(running)
+    texts = [f"(a|a)*(?#{number})$" for number in range(200)]
+    client.attach("id", [], texts)
+    publish(running, "a" * 40 + "!", 1)
+    _, notice = client.push()
+    assert set(notice["patterns"]) == set(texts)
+    assert notice["pattern"] == notice["patterns"][0]
+    assert not notice["suspended"]
+    assert running.subscriber()["unmatched"] == 200
+
+
 def test_stock_calls_work_on_a_stream(engine: Make, wire_client: Connect) -> None:
     """A stream's connection also serves the ordinary methods."""
     client = wire_client(engine())

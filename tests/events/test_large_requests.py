@@ -88,3 +88,19 @@ def test_a_request_that_waits_has_its_turn(engine: Make, monkeypatch: pytest.Mon
         refuse(evil, BOMBS["msgpack"])
         other.finish(publish(other, 5000))
         assert running.statistics()["slowed"] == 1
+
+
+def test_others_have_their_turns_while_a_bomb_is_inflated(engine: Make) -> None:
+    """Nothing is read meanwhile from its connection, whose next request comes after it."""
+    running = engine()
+    turns: list[bool] = []
+    with WireClient(running.port) as evil:
+        evil.greet()
+        (session,) = running.engine._sessions
+        reader = session.connection.reader
+        running.engine.loop.after_round.append(lambda: turns.append(reader.inflating))
+        evil.sock.sendall(BOMBS["zlib"])
+        number = evil.start("publish", "a", 1)
+        assert evil.finish(number) is None
+    assert sum(turns) > 5
+    assert running.statistics()["refused"] == 1

@@ -11,6 +11,7 @@ from Pyro5.client import Proxy
 
 from pyro_events import EventService, Publisher
 from pyro_events._broker.rules import Rule
+from pyro_events._broker.snapshot.model import LostSubscriber
 from pyro_events.errors import NotPublished, Refused
 from tests.events.client_fixtures import Recording
 from tests.events.service_harness import Recorder
@@ -18,7 +19,9 @@ from tests.events.test_engine_limits import refusals
 from tests.harness import eventually
 
 if TYPE_CHECKING:
-    from tests.events.service_harness import Make, Running, Stock
+    from collections.abc import Callable
+
+    from tests.events.service_harness import Connect, Make, Running, Stock, WireClient
 
 ME = f"uid:{os.getuid()}"
 
@@ -103,6 +106,25 @@ def test_rights_beside_subjects(engine: Make, stock: Stock) -> None:
         client.subscribe("a", uri)
         client.publish("a", 1)
         eventually(lambda: len(recorder.events) == 1)
+        change(running, allow(".*", may=frozenset()))
+        assert running.subscriptions() == []
+
+
+def test_what_others_hear_about_is_shown_by_right_only(
+    engine: Make, wire_client: Connect, stranger: Callable[[str], WireClient]
+) -> None:
+    """Nobody else learns of their subjects, neither of present subscribers nor of lost ones."""
+    running = engine(allow=allow(".*", may=frozenset()))
+    me, other = wire_client(running), stranger(running.uri)
+    me.attach("s", ["secret.subject"], ["secret.pattern"])
+    owner = next(running.engine.broker.subscribers()).owner
+    lost = LostSubscriber("PYRO:x@localhost:1", ["secret.lost"], [], owner)
+    running.engine.ask(lambda: running.engine.broker.lost.append(lost)).result(5)
+    methods = ("subscriptions", "statistics")
+    for rights, seen in ((frozenset(), False), (frozenset({"subscriptions"}), True)):
+        change(running, allow(".*", may=rights))
+        assert [str(me.call(method)).count("secret") for method in methods] == [2, 1]
+        assert [("secret" in str(other.call(method))) for method in methods] == [seen] * 2
 
 
 def test_a_change_of_the_rules_is_told_and_takes_effect_at_once(engine: Make) -> None:
@@ -134,6 +156,25 @@ def test_a_change_of_the_rules_is_told_and_takes_effect_at_once(engine: Make) ->
         assert recording.wait(9)[7:] == [4, 4]
         assert change(running, ()) == 0
         assert len(recording.gaps()) == 1
+
+
+def test_who_claims_to_come_back_is_told_what_it_does_not_get(
+    engine: Make, wire_client: Connect
+) -> None:
+    """It is counted, too; what a stream had when the rules changed isn't told again."""
+    running = engine(allow=allow(".*", subscribe=("a",)))
+    client = wire_client(running)
+    with pytest.raises(PermissionError, match="no rule lets"):
+        client.attach("s", ["a", "b"])
+    answer = client.attach("s", ["a", "b"], last=0, last_incarnation="forged")
+    assert client.push() == (None, {"kind": "rule", "subjects": ["b"], "patterns": []})
+    client.call("publish", ["b", "a"], 1)
+    assert [subject for subject, *_ in client.events(1)] == ["a"]
+    assert refusals(running) == {"rule": 2}
+    again = wire_client(running)
+    again.attach("s", ["a", "b"], last=0, last_incarnation=answer["incarnation"])
+    again.call("statistics")
+    assert refusals(running) == {"rule": 2}
 
 
 def test_the_deciding_rule_is_explained(engine: Make) -> None:

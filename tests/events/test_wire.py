@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import tracemalloc
 import zlib
 from typing import TYPE_CHECKING
@@ -195,6 +196,33 @@ def test_a_bomb_costs_no_more_than_the_limit() -> None:
         assert tracemalloc.get_traced_memory()[1] < 4_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_frame_is_inflated_in_slices_where_others_wait() -> None:
+    """Each takes one call of a reader that rests between them; what follows is not touched."""
+    rests: list[bool] = []
+    reader = FrameReader(3 * framing.SLICE)
+    reader.admit, reader.rest = lambda: True, lambda: rests.append(reader.inflating)
+    fits = random.Random(1).randbytes(framing.SLICE) + bytes(framing.SLICE)
+    small = encode_frame(framing.PING, 1, 0, 4, b"")
+    for content in (fits, bytes(3 * framing.SLICE), bytes(3 * framing.SLICE + 1)):
+        data = zlib.compress(content)
+        reader.feed(encode_frame(framing.INVOKE, 1, framing.COMPRESSED, 3, data) + small)
+        del rests[:]
+        frame = None
+        try:
+            while (frame := reader.next_frame()) is None:
+                assert reader.leftover().endswith(small)
+        except FrameTooLarge:
+            assert len(content) > reader.max_size
+        else:
+            assert frame.data == content
+        assert len(rests) >= 2
+        assert all(rests)
+        assert not reader.inflating
+        after = reader.next_frame()
+        assert after is not None
+        assert after.type == framing.PING
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", zlib.compress(b"abc" * 99)[:-5]])

@@ -144,6 +144,27 @@ def test_nobody_takes_a_name_while_the_name_server_restarts(
     assert ns.list()["stage"] == before
 
 
+def test_a_stranger_has_no_name_guarded_by_giving_a_service_s_address(
+    deployment: Deployment, ns: Proxy
+) -> None:
+    """Such a name stays everybody's, also after the name server and the manager have restarted."""
+    stage, es = ns.lookup("stage"), ns.lookup(ES)
+    ns.register("mine.stage", stage)
+    ns.register("mine.es", es)
+    ns.register("mine.es", es)
+    for again in ((), ("restart", "ns", "--yes"), ("reexec",)):
+        if again:
+            deployment.run(*again)
+            ns._pyroReconnect()
+        assert {"mine.stage", "mine.es"} <= ns.list().keys()
+        ns.register("mine.stage", EVIL)
+        ns.set_metadata("mine.es", {again[0] if again else ""})
+        with pytest.raises(NamingError):
+            ns.register("stage", EVIL)
+        ns.register("mine.stage", stage)
+    assert ns.remove(prefix="mine.") == 2
+
+
 def test_without_an_answer_of_the_manager_a_name_stays(deployment: Deployment, ns: Proxy) -> None:
     """A manager that hangs vouches for nobody."""
     manager = deployment.manager_pid()

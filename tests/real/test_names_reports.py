@@ -47,6 +47,11 @@ class Lines:
         assert report.pop("report") == "names"
         self.ask(ask="seen", number=report.pop("number"))
         assert self.next() == {"id": 1, "answer": None}
+        assert report.pop("registrars").keys() == {
+            name
+            for name, entry in report["names"].items()
+            if entry is not None and not report["complete"]
+        }
         return report
 
 

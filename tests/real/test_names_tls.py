@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from Pyro5.api import Proxy
 
+from pyro_events import Publisher
 from pyro_events._client.tls_proxy import bind
+from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_events.errors import Unreachable
 from pyro_wire.tls.certificate import read_certificate
 from pyro_wire.tls.files import TlsFiles, load_client
 from tests.harness import Deployment, eventually
@@ -202,6 +205,12 @@ def test_helpers_look_up_over_tls(lab: Deployment) -> None:
 def test_a_plain_client_reads_why(lab: Deployment) -> None:
     """It gets an answer in Pyro's protocol; one of another sort is refused without harm."""
     assert "only clients with TLS are accepted here" in stock(lab, None)
+    host, port = address(lab)
+    with (
+        Publisher(f"PYRONAME:{EVENTSERVICE_NAME}@{host}:{port}", timeout=2) as publisher,
+        pytest.raises(Unreachable, match="accepts only clients with TLS: give the helper tls="),
+    ):
+        publisher.publish("a", 1)
     with socket.create_connection(address(lab)) as sock:
         sock.sendall(b"\x16\x03\x01 this is not TLS")
         sock.settimeout(20)

@@ -98,3 +98,28 @@ def test_both_hosts_renew_in_time(deployment: Deployment, tmp_path: Path) -> Non
     assert row(other, "camera-1")["due"] is False
     assert (away / "cert.pem").read_bytes() == (folder / "cert.pem").read_bytes()
     other.close()
+
+
+def test_certificates_of_services_elsewhere_are_watched(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """Status names them by file, with a manager and without; events tell; nobody renews them."""
+    elsewhere = create_site(str(tmp_path / "elsewhere"), "lab", datetime.now(UTC) - 30 * DAY)
+    place = issued(elsewhere, "es", hosts=("localhost",))
+    here = create_site(str(deployment.root / "certs"), "lab", datetime.now(UTC) - 30 * DAY)
+    issued(here, "own", soon=10_000)
+    file = str(place / "cert.pem")
+    before = end(place)
+    deployment.configure(
+        '[services.ns]\nkind = "nameserver"\nport = 0\n'
+        f'[services.es]\nkind = "eventservice"\nneeds = ["ns"]\ntls = "both"\n'
+        f'tls_certificate = "{file}"\n'
+    )
+    assert row(deployment, file)["due"]
+    deployment.run("start")
+    found = row(deployment, file)
+    assert (found["due"], found["error"]) == (True, None)
+    assert {one["name"] for one in deployment.status()["manager"]["certificates"]} == {"own", file}
+    assert f"the certificate {file} expires" in deployment.run("status").stderr
+    eventually(lambda: f"the certificate {file} expires on" in deployment.manager_log())
+    assert end(place) == before

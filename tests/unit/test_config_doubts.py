@@ -120,6 +120,17 @@ def test_names_that_no_file_has(tmp_path: Path) -> None:
     assert unknown(tls) == []
 
 
+def test_users_who_have_the_names_of_their_secrets(tmp_path: Path) -> None:
+    """Where every secret has a name, no rule is for users or addresses; one without is enough."""
+    text = ES + 'host = "0.0.0.0"\nident_file = "secrets"\n' + rules('"uid:7", "10.0.0.1", "a"')
+    (tmp_path / "secrets").write_text("a abc\n\nb def\n")
+    found = [each for each in doubts(tmp_path, text, {}) if "matches nobody" in each]
+    assert [each.split('"')[1] for each in found] == ["uid:7", "10.0.0.1"]
+    assert all("each secret in ident_file has a name" in each for each in found)
+    (tmp_path / "secrets").write_text("a abc\nshared\n")
+    assert not [each for each in doubts(tmp_path, text, {}) if "matches nobody" in each]
+
+
 def test_no_tls_goes_with_a_certificate_of_pyro5(tmp_path: Path) -> None:
     """The default may be written, as `config show` does; two kinds of TLS are an error."""
     text = OBJECT + 'ssl_servercert = "cert.pem"\ntls = '

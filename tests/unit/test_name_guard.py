@@ -63,6 +63,21 @@ def test_names_of_services_are_guarded_until_they_are_removed() -> None:
     assert guard.refused == 3
 
 
+def test_a_stranger_has_no_name_guarded() -> None:
+    """What a service has registered stays guarded; what it registers again is."""
+    guard, _ = guarded(ours=False)
+    guard.protect(["stage"])
+    guard.expose(["stage", "free"])
+    assert [name for name in ("stage", "free") if guard.is_strange(name)] == ["free"]
+    guard.protect(["free"])
+    guard.expose(["free"])
+    assert not guard.is_strange("free")
+    guard.release(["free"])
+    guard.expose(["free"])
+    guard.trust(["free"])
+    assert not guard.is_strange("free")
+
+
 @pytest.mark.parametrize("left", [True, False])
 def test_nobody_vouches_without_a_manager(monkeypatch: pytest.MonkeyPatch, left: bool) -> None:
     """One that doesn't answer is waited for only so long; an answer that is late does nothing."""

@@ -58,6 +58,27 @@ def test_a_new_list_keeps_owners_while_the_uri_is_the_same() -> None:
     assert list(names.uris()) == ["dead", "moved"]
 
 
+def test_what_a_stranger_has_registered_is_not_protected() -> None:
+    """Whoever listens there; a registrar that is ours changes that, the same again doesn't."""
+    names = NameTable()
+    ends = [["127.0.0.1", 1], ["127.0.0.1", 9]]
+    report = {"ours": [A, []], "stolen": [A, []], "old": [A, []]}
+    names.update(report, complete=True, registrars={"ours": ends, "stolen": ends, "old": None})
+    asked = names.registrars()
+    assert asked.keys() == {"ours", "stolen"}
+    assert asked["ours"] == (("127.0.0.1", 1), ("127.0.0.1", 9))
+    names.acknowledge(["ours", "removed meanwhile"])
+    names.settle({A: 7})
+    assert names.unprotected() == {"ours": A}
+    assert names.strange(report) == ["stolen", "old"]
+    names.update({"ours": [A, []]}, complete=False, registrars={"ours": ends})
+    names.update({"stolen": [A, []]}, complete=False)
+    assert names.unprotected() == {"ours": A, "stolen": A}
+    assert names.registrars() == {}
+    names.update({"ours": [A, ["new"]]}, complete=False, registrars={"ours": ends})
+    assert names.unprotected() == {}
+
+
 def test_batches_fit_into_a_question() -> None:
     """Nothing is lost or duplicated; what is too long alone goes alone."""
     names = {f"name.{n}": [f"PYRO:x@localhost:{n}", ["m"] * (n % 50)] for n in range(2000)}

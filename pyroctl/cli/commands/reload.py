@@ -45,8 +45,9 @@ def command(app: App, *, dry_run: bool, yes: bool, safe: bool) -> Result:
         return Result(found)
     live = [change for change in found["manager"] if change["live"]]
     if not found["plan"] and not live:
-        app.call("reload", expect=expected, **config)  # services read their certificates again
-        return Result({**found, "restarts": [], "services": []})
+        reply = app.call("reload", expect=expected, **config)  # they read certificates and secrets
+        data = {**found, "restarts": [], "services": []}
+        return Result(data, reply["errors"], reply["exit_code"], partial=True)
     warn(app, "reload", (), yes=yes, safe=safe)
     reply = app.call("reload", expect=expected, **config)
     if not reply["errors"]:

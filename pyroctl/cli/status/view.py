@@ -18,9 +18,10 @@ from pyroctl.view.services import due, facts, history, judge, lost_lines, wanted
 from pyroctl.view.text import bytes_text, duration, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pyroctl.cli.app import App
+    from pyroctl.core.spec import ServiceSpec
     from pyroctl.paths import Paths
 
     Row = Mapping[str, Any]
@@ -133,7 +134,7 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
         "uptime_s": None,
         "version": __version__,
         "remote": None,
-        "certificates": _certificates(app),
+        "certificates": _certificates(app, specs.values()),
     }
     unknown = [UnknownService(name, specs) for name in services if name not in specs]
     enabled = [name for name, spec in specs.items() if spec.enabled]
@@ -143,16 +144,18 @@ def _without_manager(app: App, services: Sequence[str], *, tree: bool) -> dict[s
     }
 
 
-def _certificates(app: App) -> list[dict[str, Any]]:
+def _certificates(app: App, services: Iterable[ServiceSpec]) -> list[dict[str, Any]]:
     """Return the certificates of this host, for which no manager cares."""
     from datetime import UTC, datetime
 
-    from pyroctl.certs.held import held
+    from pyroctl.certs.held import files_of, held, used
 
+    directory = certs_directory(app.root, os.environ)
     try:
-        found = held(certs_directory(app.root, os.environ))
+        found = held(directory)
     except (OSError, PyroctlError):
-        return []
+        found = []
+    found += used(directory, files_of(services))[0]
     return [{**one.entry(datetime.now(UTC)), "error": None} for one in found]
 
 

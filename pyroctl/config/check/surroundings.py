@@ -53,7 +53,10 @@ def missing(deployment: Deployment, environ: Mapping[str, str]) -> list[Problem]
 
 
 def client_names(services: Mapping[str, ServiceSpec]) -> dict[str, frozenset[str]]:
-    """Return the names by which event services know clients, of those that can be found out."""
+    """Return the names by which event services know clients, of those that can be found out.
+
+    "" is among them if there is a secret without a name.
+    """
     found = {
         name: _client_names(spec.options)
         for name, spec in services.items()
@@ -68,7 +71,8 @@ def _client_names(options: EventServiceOptions) -> frozenset[str] | None:
     try:
         if options.ident_file is not None:
             with open(options.ident_file, encoding="utf-8") as file:
-                names.update(words[0] for words in map(str.split, file) if len(words) > 1)
+                lines = [words for words in map(str.split, file) if words]
+            names.update(words[0] if len(words) > 1 else "" for words in lines)
         if options.tls != "off":
             clients = options.tls_clients or _clients_toml(options.tls_certificate)
             if clients is None:

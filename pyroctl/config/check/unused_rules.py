@@ -28,7 +28,8 @@ def unused_rules(
     """Yield what is wrong with rules that are never used, or not for one of their clients.
 
     `names` are those of the clients that services know by certificate or secret, as far as that
-    can be told. The first rule for a client decides, so what comes later about it means nothing.
+    can be told, and "" if there is a secret without a name. The first rule for a client decides,
+    so what comes later about it means nothing.
     """
     for service, spec in services.items():
         options = spec.options
@@ -58,12 +59,15 @@ def _nobody(
     elif network is None and not client.startswith(_USER):
         if options.tls == "off" and options.ident_file is None:
             why = "without tls or ident_file, clients have no names"
-        elif names is not None and not any(fnmatchcase(name, client) for name in names):
+        elif names is not None and not any(fnmatchcase(name, client) for name in names if name):
             why = "no certificate or secret that the service knows has such a name"
             nearest = nearest_name(client, names)
             hint = f'did you mean "{nearest}"?' if nearest else None
     elif options.tls == "required" and not options.host.startswith(UNIX):
         why = 'with tls = "required", clients have the names of their certificates'
+    elif options.ident_file is not None and names is not None and "" not in names:
+        why = "each secret in ident_file has a name, and clients have the names of their secrets"
+        hint = "name such a client here, or add a secret without a name"
     elif network is not None and (is_loopback(options.host) or network.is_loopback):
         why, hint = "clients on this machine are users", "write uid:1000 for a user"
     return why, hint

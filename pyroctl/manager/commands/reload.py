@@ -13,11 +13,13 @@ from pyroctl.core.diff import manager_changes, waits
 from pyroctl.core.reload_plan import INTERRUPTING, Action, Present, reload_plan
 from pyroctl.core.spec import EventServiceOptions
 from pyroctl.core.state import State
+from pyroctl.errors import PyroctlError
+from pyroctl.manager.process.control_link import RequestRefused
 
 if TYPE_CHECKING:
     from pyroctl.core.diff import KeyChange
     from pyroctl.core.reload_plan import Step
-    from pyroctl.core.spec import Deployment
+    from pyroctl.core.spec import Deployment, Options
     from pyroctl.manager.deployment.supervisor import Supervisor
 
 ADDRESS_KEYS = frozenset({"kind", "host", "port", "socket_mode"})
@@ -109,8 +111,21 @@ def _entry(change: KeyChange) -> dict[str, Any]:
     }
 
 
-async def certificates(supervisor: Supervisor) -> None:
-    """Ask services with TLS to read their certificates, and the clients let in, again."""
-    units = supervisor.units.values()
-    secure = [unit for unit in units if getattr(unit.spec.options, "tls", "off") != "off"]
-    await asyncio.gather(*(unit.ask_or(None, "reload") for unit in secure))
+async def credentials(supervisor: Supervisor) -> list[PyroctlError]:
+    """Ask services to read their certificates, and who is let in, again; return what they refuse.
+
+    A service that refuses goes on with what it had.
+    """
+    units = [unit for unit in supervisor.units.values() if _has_credentials(unit.spec.options)]
+    answers = await asyncio.gather(*(unit.ask("reload") for unit in units), return_exceptions=True)
+    return [
+        PyroctlError(str(answer), service=unit.name)
+        for unit, answer in zip(units, answers, strict=True)
+        if isinstance(answer, RequestRefused)
+    ]
+
+
+def _has_credentials(options: Options) -> bool:
+    if isinstance(options, EventServiceOptions) and options.ident_file is not None:
+        return True
+    return getattr(options, "tls", "off") != "off"

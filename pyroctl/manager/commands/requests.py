@@ -285,12 +285,12 @@ class Requests:
         done = await apply.apply(self._supervisor, found, _reporting(send))
         self._reloaded()
         self._observing.meter.reloaded(successful=not done.failures)
-        await reload.certificates(self._supervisor)
+        refused = await reload.credentials(self._supervisor)
         names = [step.service for step in found.steps]
         scheduler = self._supervisor.scheduler
         waiting = {name: need for name in names if (need := scheduler.waits_for(name))}
         _report_waiting(send, waiting)
-        reply = await self._result(names, done.failures)
+        reply = await self._result(names, [*done.failures, *refused])
         reply["data"] |= {**data, "restarts": done.restarts, "undone": done.undone}
         return reply
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyroctl.manager.process import listeners
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 REST = 4
 """How much longer than the processor time of a search the pause after it is: strangers can make us
 search."""
+
+K = TypeVar("K")
 
 Question = tuple["Unit", "Mapping[str, Any]"]
 
@@ -49,15 +51,27 @@ class CallerCheck:
             while self._questions:
                 questions, self._questions = self._questions, []
                 started = time.thread_time()
-                ours = self._sockets()
-                for unit, question in questions:
-                    inode = listeners.connection_inode(
-                        _place(question["client"]), _place(question["server"])
-                    )
-                    await unit.ask_or(None, "caller", number=question["number"], ours=inode in ours)
+                ends = {
+                    at: (each["client"], each["server"]) for at, (_, each) in enumerate(questions)
+                }
+                ours = self.ours(ends)
+                for at, (unit, question) in enumerate(questions):
+                    await unit.ask_or(None, "caller", number=question["number"], ours=at in ours)
                 await asyncio.sleep(REST * (time.thread_time() - started))
         finally:
             self._busy = False
+
+    def ours(self, connections: Mapping[K, Any]) -> set[K]:
+        """Return those connections whose client is a process of a service.
+
+        Each is given by its ends, the client's and that of the name server.
+        """
+        if not connections:
+            return set()
+        ends = {each: (_place(here), _place(there)) for each, (here, there) in connections.items()}
+        inodes = listeners.connection_inodes(set(ends.values()))
+        sockets = self._sockets()
+        return {each for each, place in ends.items() if inodes.get(place) in sockets}
 
     def _sockets(self) -> set[str]:
         """Return the inodes of all sockets that processes of services have open."""

@@ -128,7 +128,7 @@ class NameRegistry:
         table.drop(table.dead(alive))
         try:
             for batch in batches(table.restorable(alive)):
-                await unit.ask("restore", names=batch)
+                await unit.ask("restore", names=batch, strange=table.strange(batch))
         except OSError as error:
             log.warning("names could not be restored in %s: %s", unit.name, error)
         await self._watch(unit)
@@ -174,7 +174,8 @@ class NameRegistry:
 
     def _reported(self, unit: Unit, report: Mapping[str, Any]) -> None:
         table = self._tables.setdefault(unit, NameTable())
-        table.update(report["names"], complete=report["complete"])
+        registrars = report.get("registrars", {})  # none from one that is older
+        table.update(report["names"], complete=report["complete"], registrars=registrars)
         if any(report["names"].values()):  # else all were removed, and no client waits
             self._new[unit] = report["number"]
             if not self._looking:
@@ -190,7 +191,9 @@ class NameRegistry:
                 new, self._new = self._new, {}
                 started = time.thread_time()
                 for unit, number in new.items():
-                    await self._find_owners(self._tables[unit], self._tables[unit].new())
+                    table = self._tables[unit]
+                    table.acknowledge(self._callers.ours(table.registrars()))
+                    await self._find_owners(table, table.new())
                     await self._protect(unit)
                     await unit.ask_or(None, "seen", number=number)
                 await asyncio.sleep(REST * (time.thread_time() - started))
@@ -205,8 +208,8 @@ class NameRegistry:
 
     async def _protect(self, unit: Unit) -> None:
         """Send the name server the names to guard: those whose owners were found."""
-        for batch in batches(dict.fromkeys(self._tables[unit].unprotected(), "")):
-            await unit.ask_or(None, "protect", names=list(batch))
+        for batch in batches(self._tables[unit].unprotected()):
+            await unit.ask_or(None, "protect", names=batch)
 
     async def _find_owners(self, table: NameTable, names: Mapping[str, str]) -> None:
         if names:

@@ -70,15 +70,12 @@ def tcp_connections() -> Iterator[Connection]:
                     yield Connection(_tcp_place(words[1]), _tcp_place(words[2]), words[9])
 
 
-def connection_inode(local: TcpPlace, remote: TcpPlace) -> str | None:
-    """Return the inode of the socket of a connection whose ends are these."""
-    for table in TCP_TABLES:
-        with contextlib.suppress(OSError), open(table) as file:
-            for line in file.readlines()[1:]:
-                words = line.split()
-                if (_tcp_place(words[1]), _tcp_place(words[2])) == (local, remote):
-                    return words[9]
-    return None
+def connection_inodes(
+    wanted: Collection[tuple[TcpPlace, TcpPlace]],
+) -> dict[tuple[TcpPlace, TcpPlace], str]:
+    """Return the inodes of the sockets of connections, by their ends: local and remote."""
+    found = tcp_connections() if wanted else ()
+    return {each[:2]: each.inode for each in found if each[:2] in wanted}
 
 
 def _tcp_place(text: str) -> TcpPlace:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pyroctl.certs import renewal, signing
 from pyroctl.certs.der import first_certificate, read_facts
 from pyroctl.certs.files import CA, CERT, KEY, locked, read
-from pyroctl.certs.held import Held, has_ca_key, held
+from pyroctl.certs.held import Held, has_ca_key, held, used
 from pyroctl.certs.lifetime import text
 from pyroctl.certs.names import split_address
 from pyroctl.certs.signing import Signed
@@ -24,7 +24,7 @@ from pyroctl.manager.wall_clock import WallClockTimer
 from pyroctl.private_file import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pyroctl.certs.renewal import Attempts
 
@@ -36,17 +36,21 @@ log = logging.getLogger(__name__)
 class Renewal:
     """Renews and warns at the times that `certs.renewal` says. Lives in the event loop's thread.
 
-    `announce` publishes a state and what it is about.
+    `announce` publishes a state and what it is about; `files` are those of services, which may be
+    elsewhere: they are not renewed.
     """
 
-    def __init__(self, directory: str, announce: Announce) -> None:
+    def __init__(
+        self, directory: str, announce: Announce, files: Callable[[], Iterable[str]] = tuple
+    ) -> None:
         self._directory = directory
+        self._files = files
         self._announce = announce
         self._timer: WallClockTimer | None = None
         self._attempts: dict[str, Attempts] = {}
         self._errors: dict[str, str] = {}
         self._states: dict[str, str] = {}
-        self._unreadable = ""
+        self._wrong: list[str] = []
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -74,21 +78,22 @@ class Renewal:
         try:
             found = held(self._directory)
         except (OSError, PyroctlError):
-            return []  # the log has it
+            found = []  # the log has it
+        found += used(self._directory, self._files())[0]
         return [{**one.entry(now), "error": self._errors.get(one.name)} for one in found]
 
     async def _check(self) -> None:
+        wrong = []
         try:
             found = held(self._directory)
-            self._unreadable = ""
         except (OSError, PyroctlError) as error:
             found = []
-            if (why := describe(error)) != self._unreadable:
-                self._unreadable = why
-                log.warning("certificates can't be renewed: %s", why)
+            wrong.append(f"certificates can't be renewed: {describe(error)}")
         for one in found:
             await self._renew_if_due(one)
-        found = held(self._directory) if found else []
+        elsewhere, unreadable = used(self._directory, self._files())
+        self._log_wrong([*wrong, *unreadable])
+        found = [*(held(self._directory) if found else []), *elsewhere]
         for one in found:
             self._warn(one)
         now = datetime.now(UTC)
@@ -96,6 +101,13 @@ class Renewal:
         when = renewal.next_time(lifetimes, self._attempts, now)
         if self._timer is not None:
             self._timer.set(min(when, now + renewal.LONGEST_SLEEP).timestamp())
+
+    def _log_wrong(self, wrong: list[str]) -> None:
+        """Log what is wrong with files, once."""
+        for why in wrong:
+            if why not in self._wrong:
+                log.warning("%s", why)
+        self._wrong = wrong
 
     async def _renew_if_due(self, one: Held) -> None:
         now = datetime.now(UTC)

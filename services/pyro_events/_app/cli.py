@@ -84,7 +84,9 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
             )
         stack.callback(engine.close)
         names = _names(options, engine, received)
-        program = EventServiceProcess(engine, names, Notifier(), channel, received)
+        program = EventServiceProcess(
+            *(engine, names, Notifier(), channel, received), ident_file=options.ident_file
+        )
         program.run()
 
 

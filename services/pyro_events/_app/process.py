@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pyro_child import AskRefused, ControlChannel, Deferred, Notifier
+from pyro_child.errors import describe
 from pyro_events._app.executor import SerialExecutor
 from pyro_events._broker.errors import ServiceFault
 from pyro_events._broker.net.loop import READ, WRITE
@@ -22,6 +23,7 @@ from pyro_events._broker.recovery.handover import FORMAT, Failed, HandoverOffer
 from pyro_events._broker.registration import Registration
 from pyro_events._broker.rules import Rule
 from pyro_events._broker.stats import inventory
+from pyro_events.ident import read_ident
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +51,11 @@ class EventServiceProcess:
         notifier: Notifier,
         channel: ControlChannel | None,
         received: ReceivedHandover | None = None,
+        *,
+        ident_file: str | None = None,
     ) -> None:
         self._engine = engine
+        self._ident_file = ident_file
         self._loop = engine.loop
         self._names = names
         self._notifier = notifier
@@ -69,8 +74,8 @@ class EventServiceProcess:
         What another process hands over is taken here, and that process ends.
         """
         self._loop.on_signals(self._signalled, signal.SIGTERM, signal.SIGINT)
-        if self._engine.speaks_tls:
-            self._loop.on_signals(lambda _: self._engine.reload_tls(), signal.SIGHUP)
+        if self._engine.speaks_tls or self._ident_file is not None:
+            self._loop.on_signals(self._hung_up, signal.SIGHUP)
         if self._channel is not None:
             self._loop.watch(self._channel, READ, self._on_channel)
         if self._received is not None:
@@ -124,6 +129,9 @@ class EventServiceProcess:
     def _signalled(self, number: int) -> None:
         signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
         self._stop(signal.Signals(number).name)
+
+    def _hung_up(self, _number: int) -> None:
+        self._reload()
 
     def _stop(self, reason: str) -> None:
         if self._stopping:
@@ -187,10 +195,38 @@ class EventServiceProcess:
             raise AskRefused("the event service has retired, and does nothing more")
         return commands[ask]()
 
-    def _reload(self) -> dict[str, object]:
-        """Read the files of TLS again, at once and not with the next client."""
+    def _reload(self) -> object:
+        """Read the files of TLS and the secrets again, at once and not with the next client."""
         self._engine.reload_tls()
-        return {}
+        file = self._ident_file
+        if file is None:
+            return {}
+        answer = Deferred()
+
+        def done(outcome: Future[str]) -> None:
+            problem = self._use_secrets(outcome)
+
+            def result() -> object:
+                if problem is not None:
+                    raise AskRefused(problem)
+                return {}
+
+            answer.finish(result)
+            self._watch_channel()
+
+        self._executor.run(lambda: read_ident(file), done)
+        return answer
+
+    def _use_secrets(self, read: Future[str]) -> str | None:
+        """Use the secrets that were read; return what is wrong with the file, if anything."""
+        try:
+            self._engine.replace_secrets(read.result())
+        except (OSError, ValueError) as error:
+            problem = f"the secrets stay as they were: {describe(error)}"
+            _log.error("%s", problem)
+            return problem
+        _log.info("the secrets were read again")
+        return None
 
     def _publish(self, events: object) -> object:
         """Publish pairs of subject and message; return the reasons of those that were refused."""

@@ -39,6 +39,13 @@ class Access:
                     f"no rule lets {principal} subscribe to {subject!r:.80}; it may: {may:.500}"
                 )
 
+    def unheard(self, principal: Principal, subjects: Iterable[str]) -> list[str]:
+        """Return those of the subjects about which the client gets no events."""
+        permissions = self.of(principal)
+        if permissions is None:
+            return []
+        return [subject for subject in subjects if not permissions.may_hear(subject)]
+
     def check_publishing(self, principal: Principal, subjects: Iterable[str]) -> None:
         """Raise NotAllowed for a subject about which the client may publish nothing."""
         permissions = self.of(principal)
@@ -59,10 +66,14 @@ class Access:
                     found[place] = str(error)
         return found
 
+    def has_right(self, principal: Principal, right: str) -> bool:
+        """Return whether the client has a right."""
+        permissions = self.of(principal)
+        return permissions is None or permissions.has(right)
+
     def check_right(self, principal: Principal, right: str) -> None:
         """Raise NotAllowed for a right that the client does not have."""
-        permissions = self.of(principal)
-        if permissions is not None and not permissions.has(right):
+        if not self.has_right(principal, right):
             raise NotAllowed(f"no rule gives {principal} the right {right!r}")
 
     def explain(self, principal: Principal, subject: str) -> dict[str, object]:

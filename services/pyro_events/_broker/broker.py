@@ -117,7 +117,7 @@ class Broker(Snapshotted):
         defaults = SubscriberOptions(False, False, settings.when_full, settings.queue_size)
         self.router: Router[BrokerSubscriber] = Router(
             loop.clock, time.thread_time, lambda subscriber: (subscriber.kind, subscriber.key),
-            lambda subscriber: subscriber.owner,
+            lambda subscriber: subscriber.owner.account,
         )  # fmt: skip
         self.context: DeliveryContext[BrokerSubscriber] = DeliveryContext(
             loop, owners, FailureLimit(loop.clock, settings.callback_failures), settings, defaults,
@@ -132,7 +132,7 @@ class Broker(Snapshotted):
         self.callbacks: dict[str, CallbackSubscriber] = {}
         self.streams: dict[str, StreamSubscriber] = {}
         self._held: Counter[Principal] = Counter()
-        """How many subscribers each principal has."""
+        """How many subscribers each account has."""
         self._last_publish = 0.0
         self.publishers = Publishers(loop.clock, settings, self.counter_file, store)
         self.reconnects = ReconnectTracker(loop)
@@ -149,10 +149,10 @@ class Broker(Snapshotted):
                 f"the event service has its {limit} subscribers (max_subscribers)",
             )
         share = share_of(limit)
-        if self._held[principal] >= share:
+        if self._held[principal.account] >= share:
             raise LimitReached(
                 "max_subscribers",
-                f"{principal} has {share} subscribers, its share of max_subscribers",
+                f"{principal.account} has {share} subscribers, its share of max_subscribers",
             )
 
     def subscribers(self) -> Iterator[BrokerSubscriber]:
@@ -206,19 +206,19 @@ class Broker(Snapshotted):
             self._notify_of_patterns()
 
     def _notify_of_patterns(self) -> None:
-        """Notify subscribers whose patterns took too long; log suspensions, one line for each."""
-        suspended: dict[BrokerSubscriber, list[str]] = {}
+        """Notify subscribers whose patterns took too long, once for all; log suspensions."""
+        found: dict[tuple[BrokerSubscriber, bool], list[str]] = {}
         for subscriber, pattern, final in self.router.take_notices():
-            subscriber.notify(
-                {"kind": "pattern", "pattern": pattern, "reason": "pattern", "suspended": final}
-            )
+            found.setdefault((subscriber, final), []).append(pattern)
+        for (subscriber, final), patterns in found.items():
+            first, more = patterns[0], len(patterns) - 1
+            all_of_them = {"patterns": patterns} if more else {}
+            notice = {"kind": "pattern", "pattern": first, **all_of_them, "reason": "pattern"}
+            subscriber.notify({**notice, "suspended": final})
             if final:
-                suspended.setdefault(subscriber, []).append(pattern)
-        for subscriber, patterns in suspended.items():
-            more = f", and {len(patterns) - 1} more" if len(patterns) > 1 else ""
-            _log.warning(
-                "%s: pattern %r takes too long and is suspended%s", subscriber, patterns[0], more
-            )
+                others = f", and {more} more" if more else ""
+                _log.warning("%s: pattern %r takes too long and is suspended%s",
+                             subscriber, first, others)  # fmt: skip
 
     # Subscribers
 
@@ -260,9 +260,10 @@ class Broker(Snapshotted):
         self.reconnects.given_up(subscriber)
         self.counters.dropped_with_subscriber += subscriber.dropped
         self.router.remove(subscriber)
-        self._held[subscriber.owner] -= 1
-        if not self._held[subscriber.owner]:
-            del self._held[subscriber.owner]
+        account = subscriber.owner.account
+        self._held[account] -= 1
+        if not self._held[account]:
+            del self._held[account]
         if isinstance(subscriber, StreamSubscriber):
             del self.streams[subscriber.key]
         else:
@@ -352,7 +353,7 @@ class Broker(Snapshotted):
         return made
 
     def _add(self, subscriber: StreamSubscriber | CallbackSubscriber) -> None:
-        self._held[subscriber.owner] += 1
+        self._held[subscriber.owner.account] += 1
         if isinstance(subscriber, StreamSubscriber):
             self.streams[subscriber.key] = subscriber
         else:

@@ -67,7 +67,7 @@ class CallbackGuard:
         Returns what that returns, or a PendingResult that finishes with it if the host is a name.
         Raises LimitReached, or fails with it, if the object may not be called for this client.
         """
-        self._failures.check(caller.principal)
+        self._failures.check(caller.principal.account)
         if uri.sockname is not None:
             return use(Callee(str(uri), uri.sockname, _check_path(caller, uri.sockname)))
         address = numeric(uri.host)

@@ -29,6 +29,7 @@ from pyro_events._broker.rejections import RefusalLog, RejectionCounters
 from pyro_events._broker.rpc.arguments import make_items
 from pyro_events._broker.rpc.door import Door, TlsDoor, chosen_identity
 from pyro_events._broker.rpc.remote import remote_objects
+from pyro_events._broker.rpc.removal import end_removed
 from pyro_events._broker.rpc.session import Session
 from pyro_events._broker.rpc.targets import is_loopback
 from pyro_events._broker.rpc.turn_away import turn_away
@@ -41,7 +42,7 @@ from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.subjects import check_subjects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pyro_events._broker.principal import Principal
     from pyro_events._broker.recovery.handover import ReceivedHandover
@@ -222,6 +223,7 @@ class Engine(Snapshotted):
         self.restore(values, reader)
         for each in values["_sessions"]:
             self._session(each["peer"]).restore(each, reader)
+        self.loop.call_soon(self._end_removed)
 
     def check_running(self) -> None:
         """Raise NotRunning when there is nothing to hand over any more."""
@@ -339,8 +341,10 @@ class Engine(Snapshotted):
         )
 
     def allow(self, rules: Sequence[Rule]) -> int:
-        """Replace the rules; return how many subscribers get less now. For the loop's thread."""
-        return self.broker.access.change(rules, self.broker.subscribers())
+        """Use other rules; return how many subscribers get less now. For the loop's thread."""
+        narrowed = self.broker.access.change(rules, self.broker.subscribers())
+        self._end_removed()
+        return narrowed
 
     def may(self, client: str, subject: str) -> dict[str, object]:
         """Return what a client may do about a subject, and the number of the rule that decides."""
@@ -357,18 +361,16 @@ class Engine(Snapshotted):
         if self._door.tls is not None:
             self._door.tls.reload()
 
-    def _end_removed(self) -> None:
-        for session, reason in self._door.removed(self._sessions):
-            _log.info("%s is disconnected: %s", session, reason)
-            session.connection.close(reason)
+    def replace_secrets(self, ident: str) -> None:
+        """Use other secrets, and disconnect those who know only others. For the loop's thread."""
+        self._end_removed(self._identification.replace(ident))
+
+    def _end_removed(self, changed: Collection[str] = ()) -> None:
+        end_removed(self._door, self.broker, self._sessions, changed)
 
     def stock_tls_clients(self) -> list[str]:
         """Return the names of clients with TLS that don't come back by themselves."""
-        return sorted(
-            str(each.principal)
-            for each in self._sessions
-            if each.certificate is not None and not each.helper
-        )
+        return sorted(str(s.principal) for s in self._sessions if s.certificate and not s.helper)
 
     def end_tls(self) -> None:
         """End what has TLS, whose keys can't be handed over; it is begun again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from hashlib import sha256
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 _REMEMBERED: Final = 50_000
 """Greetings; all connections may be made five times in a minute."""
+
+
+Proven = tuple[str, str]
+"""The name of the secret that a client has proved, and the hash of the secret."""
 
 
 class WrongProof(LimitReached):
@@ -36,13 +41,32 @@ class Identification(Snapshotted):
     TRANSIENT: ClassVar = ("required", "_keys", "_decoy", "_clock")  # of each process
 
     def __init__(self, ident: str | None, clock: Callable[[], float] = time.time) -> None:
-        self._keys = {each.name: each.key for each in parse_ident(ident)} if ident else {}
+        self._keys = _keys(ident)
         self.required = bool(self._keys)
         self._decoy = secrets.token_bytes(NONCE_SIZE)
         """A key that nobody has, in place of those of unknown names."""
         self._clock = clock
         self._used: dict[str, float] = {}
         """The nonces of greetings, and when those end to be valid; about in that order."""
+
+    def replace(self, ident: str) -> set[str]:
+        """Use other secrets from now on; return the names of those that aren't any more."""
+        before, self._keys = self._keys, _keys(ident)
+        return {name for name, key in before.items() if self._keys.get(name) != key}
+
+    def proof_of(self, name: str) -> Proven:
+        """Return what to remember of a client that has proved the secret of that name."""
+        return name, sha256(self._key(name)).hexdigest()
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a secret of that name."""
+        return name in self._keys
+
+    def knows(self, proven: Proven | None) -> bool:
+        """Return whether the secret that a client has proved is still one."""
+        if not self.required:
+            return True
+        return proven is not None and proven[0] in self._keys and self.proof_of(proven[0]) == proven
 
     def challenge(self, name: object, nonce: object, incarnation: str) -> tuple[Challenge, str]:
         """Return what a helper has to prove, and our own proof. Raises LimitReached."""
@@ -108,3 +132,7 @@ class Identification(Snapshotted):
             if self._used[oldest] >= now:
                 break
             del self._used[oldest]
+
+
+def _keys(ident: str | None) -> dict[str, bytes]:
+    return {each.name: each.key for each in parse_ident(ident)} if ident else {}

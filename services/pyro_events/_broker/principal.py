@@ -23,6 +23,11 @@ class Principal(NamedTuple):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def account(self) -> Principal:
+        """Whose places and time it takes up: its user's, whatever address that has chosen."""
+        return self._replace(name=self.name.partition("@")[0]) if self.evidence == "user" else self
+
 
 def principal_at(address: str | None, user: int | None) -> Principal:
     """Return who a client is before it has proven anything.

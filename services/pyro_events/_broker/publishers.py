@@ -70,8 +70,8 @@ class PublisherRecord(Snapshotted):
 class Publishers(Snapshotted):
     """A bounded table. One that a connection uses is never forgotten for another one.
 
-    A principal that holds its share loses its own publisher that is idle longest; when the table is
-    full, the principal with the most does. The numbers are also in the counter file and, by slots,
+    An account that holds its share loses its own publisher that is idle longest; when the table is
+    full, the account with the most does. The numbers are also in the counter file and, by slots,
     in the roster, for the next process.
     """
 
@@ -97,9 +97,9 @@ class Publishers(Snapshotted):
         self._store = store
         self._records: dict[tuple[Principal, str], PublisherRecord] = {}
         self._held: Counter[Principal] = Counter()
-        """How many each principal has."""
-        self._idle: dict[Principal, dict[str, PublisherRecord]] = {}
-        """Those that no connection uses, the ones that are idle longest first."""
+        """How many each account has."""
+        self._idle: dict[Principal, dict[tuple[Principal, str], PublisherRecord]] = {}
+        """Those of each account that no connection uses, the ones that are idle longest first."""
 
     def __len__(self) -> int:
         return len(self._records)
@@ -110,7 +110,7 @@ class Publishers(Snapshotted):
         for each in sorted(values["_records"], key=lambda each: each["idle_since"]):
             record = PublisherRecord(**{**each, "owner": Principal(*each["owner"])})
             self._add(record)
-            self._idle.setdefault(record.owner, {})[record.name] = record
+            self._rests(record)
 
     def in_use(self) -> Iterator[PublisherRecord]:
         """Yield those that a connection uses."""
@@ -123,7 +123,7 @@ class Publishers(Snapshotted):
         """
         record = self._records.get((owner, name))
         if record is None:
-            self._make_room(owner)
+            self._make_room(owner.account)
             record = PublisherRecord(owner, name, self._counter_file.claim())
             self._note(record)
             self._add(record)
@@ -137,7 +137,7 @@ class Publishers(Snapshotted):
         record.users -= 1
         if not record.users:
             record.idle_since = self._clock()
-            self._idle.setdefault(record.owner, {})[record.name] = record
+            self._rests(record)
 
     def keep(self, publisher: PublisherRecord) -> None:
         """Write the publisher's last number where it outlives the process."""
@@ -161,12 +161,12 @@ class Publishers(Snapshotted):
                     self.keep(record)
                     self.leave(record)
 
-    def _make_room(self, owner: Principal) -> None:
-        """Forget what is too old or too much, such that the principal can have one more."""
-        self._forget_old(owner)
+    def _make_room(self, account: Principal) -> None:
+        """Forget what is too old or too much, such that the account can have one more."""
+        self._forget_old(account)
         most = self._settings.max_publishers
-        if self._held[owner] >= share_of(most):
-            loser: Principal | None = owner
+        if self._held[account] >= share_of(most):
+            loser: Principal | None = account
         elif len(self._records) >= most:
             loser = max(self._idle, key=self._held.__getitem__, default=None)
         else:
@@ -176,21 +176,21 @@ class Publishers(Snapshotted):
                 "max_publishers", "all publishers that the event service remembers are in use"
             )
 
-    def _forget_old(self, owner: Principal) -> None:
+    def _forget_old(self, account: Principal) -> None:
         since = self._clock() - self._settings.publisher_memory
-        while idle := self._idle.get(owner):
-            if next(iter(idle.values())).idle_since >= since or not self._forget_oldest(owner):
+        while idle := self._idle.get(account):
+            if next(iter(idle.values())).idle_since >= since or not self._forget_oldest(account):
                 return
 
-    def _forget_oldest(self, owner: Principal) -> bool:
-        record = next((each for each in self._idle.get(owner, {}).values() if each.idle), None)
+    def _forget_oldest(self, account: Principal) -> bool:
+        record = next((each for each in self._idle.get(account, {}).values() if each.idle), None)
         if record is None:
             return False
         self._stirs(record)
-        del self._records[owner, record.name]
-        self._held[owner] -= 1
-        if not self._held[owner]:
-            del self._held[owner]
+        del self._records[record.owner, record.name]
+        self._held[account] -= 1
+        if not self._held[account]:
+            del self._held[account]
         self._counter_file.release(record.slot)
         if self._store is not None:
             self._store.forget(record.slot)
@@ -198,13 +198,17 @@ class Publishers(Snapshotted):
 
     def _add(self, record: PublisherRecord) -> None:
         self._records[record.owner, record.name] = record
-        self._held[record.owner] += 1
+        self._held[record.owner.account] += 1
+
+    def _rests(self, record: PublisherRecord) -> None:
+        idle = self._idle.setdefault(record.owner.account, {})
+        idle[record.owner, record.name] = record
 
     def _stirs(self, record: PublisherRecord) -> None:
-        idle = self._idle[record.owner]
-        del idle[record.name]
+        idle = self._idle[record.owner.account]
+        del idle[record.owner, record.name]
         if not idle:
-            del self._idle[record.owner]
+            del self._idle[record.owner.account]
 
     def _note(self, record: PublisherRecord) -> None:
         if self._store is not None:

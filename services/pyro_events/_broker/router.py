@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pyro_events._broker.match_budget import (
@@ -18,11 +17,14 @@ from pyro_events._broker.match_budget import (
     Charges,
     MatchTime,
 )
-from pyro_events._protocol.patterns import MATCH_TIMEOUT, Pattern, PatternTimeout
+from pyro_events._broker.members import Member, Watch
+from pyro_events._protocol.patterns import PatternTimeout
 from pyro_events._protocol.subjects import has_control, is_reserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+
+    from pyro_events._protocol.patterns import Pattern
 
 K = TypeVar("K", bound="Hashable")
 
@@ -41,37 +43,6 @@ class PatternNotice(NamedTuple, Generic[K]):
     """Whether it is matched no more, or only was not matched this time."""
 
 
-@dataclass(slots=True, eq=False)
-class _Member:
-    """One subscriber: its subscriptions, as it wrote them."""
-
-    order: int
-    since: float
-    owner: Hashable
-    client: Hashable
-    once: bool = False
-    subjects: dict[str, str] = field(default_factory=dict)
-    patterns: dict[str, int] = field(default_factory=dict)
-    """With how often each could not be matched."""
-
-    def idle(self) -> bool:
-        return not (self.subjects or self.patterns or self.once)
-
-
-@dataclass(slots=True, eq=False)
-class _Watch(Generic[K]):
-    """One pattern and its subscribers."""
-
-    pattern: Pattern
-    keys: set[K] = field(default_factory=set)
-    slowest: float | None = None
-    """Seconds of its slowest match; older ones count less and less."""
-
-    def rank(self) -> float:
-        """Return how late it is tried; one that never was counts as slow."""
-        return MATCH_TIMEOUT if self.slowest is None else self.slowest
-
-
 class Router(Generic[K]):
     """The subscription tables; they shrink again when subscribers go.
 
@@ -87,12 +58,12 @@ class Router(Generic[K]):
         owner: Callable[[K], Hashable] = lambda key: key,
         client: Callable[[K], Hashable | None] = lambda _key: None,
     ) -> None:
-        self._members: dict[K, _Member] = {}
+        self._members: dict[K, Member] = {}
         self._subjects: dict[str, set[K]] = {}
-        self._patterns: dict[str, _Watch[K]] = {}
-        self._costly: dict[str, _Watch[K]] = {}
+        self._patterns: dict[str, Watch[K]] = {}
+        self._costly: dict[str, Watch[K]] = {}
         """Those of them that may backtrack."""
-        self._quick: dict[str, _Watch[K]] = {}
+        self._quick: dict[str, Watch[K]] = {}
         """The others."""
         self._cpu = cpu
         self._owner = owner
@@ -123,7 +94,7 @@ class Router(Generic[K]):
         for pattern in patterns:
             watch = self._patterns.get(pattern.text)
             if watch is None:
-                watch = self._patterns[pattern.text] = _Watch(pattern)
+                watch = self._patterns[pattern.text] = Watch(pattern)
                 (self._quick if pattern.quick else self._costly)[pattern.text] = watch
             if key in watch.keys:
                 continue
@@ -250,11 +221,11 @@ class Router(Generic[K]):
         taken, self.notices = self.notices, []
         return taken
 
-    def _member(self, key: K) -> _Member:
+    def _member(self, key: K) -> Member:
         member = self._members.get(key)
         if member is None:
             self._arrivals += 1
-            member = self._members[key] = _Member(
+            member = self._members[key] = Member(
                 self._arrivals, self._clock(), self._owner(key), self._client(key)
             )
         return member
@@ -289,27 +260,52 @@ class Router(Generic[K]):
         for watch in self._quick.values():
             if watch.pattern.match(name):
                 _add(copies, watch.keys)
-        complete = True
-        if self._costly:
-            self._time.refill()
-            for watch in self._in_turn():
-                keys = self._active(watch)
-                matches = self._try(watch, name, keys) if keys else False
-                if matches:
-                    _add(copies, keys)
-                elif matches is None:
-                    complete = False
-                    self._note_unmatched(watch, keys)
-        return copies, complete
+        return copies, not self._costly or self._match_costly(name, copies)
 
-    def _in_turn(self) -> Iterator[_Watch[K]]:
+    def _match_costly(self, name: str, copies: dict[K, int]) -> bool:
+        """Count those of costly patterns; return False when one could not be matched."""
+        self._time.refill()
+        complete = True
+        spent: set[Hashable | None] = set()
+        """The clients for whose new subscribers one match was cut off, which has to do for this
+        subject; None: nobody has time left for slow patterns."""
+        for watch in self._in_turn():
+            if spent and self._is_hopeless(watch, spent):  # there may be thousands of them
+                complete = False
+                self._note_unmatched(watch, watch.keys)
+                continue
+            keys = self._active(watch)
+            matches = self._try(watch, name, keys) if keys else False
+            if matches:
+                _add(copies, keys)
+            elif matches is None:
+                complete = False
+                self._note_unmatched(watch, keys)
+                client = self._newcomer(keys)
+                if client is not None or not self._time.allows(None, client):
+                    spent.add(client)
+        return complete
+
+    def _is_hopeless(self, watch: Watch[K], spent: Collection[Hashable | None]) -> bool:
+        """Return whether there is no time left for an active pattern of one subscriber."""
+        keys, slowest = watch.keys, watch.slowest
+        if len(keys) != 1 or (slowest is not None and slowest <= FREE):
+            return False
+        (key,) = keys
+        return (
+            (None in spent or self._newcomer(keys) in spent)
+            and self._members[key].owner not in self._owner_charges.over
+            and watch.pattern.text not in self._pattern_charges.over
+        )
+
+    def _in_turn(self) -> Iterator[Watch[K]]:
         """Yield costly patterns, the quickest so far first, and last those of charged owners.
 
         The first pattern that is cut off sends all others of its owner to the end.
         """
         late = []
         members, charged = self._members, self._owner_charges.names
-        for watch in sorted(self._costly.values(), key=_Watch.rank):
+        for watch in sorted(self._costly.values(), key=Watch.rank):
             for key in watch.keys:
                 if members[key].owner not in charged:
                     yield watch
@@ -318,7 +314,7 @@ class Router(Generic[K]):
                 late.append(watch)
         yield from late
 
-    def _try(self, watch: _Watch[K], name: str, keys: Collection[K]) -> bool | None:
+    def _try(self, watch: Watch[K], name: str, keys: Collection[K]) -> bool | None:
         """Return whether the pattern matches, or None if it takes too long."""
         newcomer = self._newcomer(keys)
         if not self._time.allows(watch.slowest, newcomer):
@@ -363,7 +359,7 @@ class Router(Generic[K]):
         self.notices += [PatternNotice(key, text, suspended=True) for key, text in which]
         self._generation += 1  # what is remembered has matches of these
 
-    def _note_unmatched(self, watch: _Watch[K], keys: Iterable[K]) -> None:
+    def _note_unmatched(self, watch: Watch[K], keys: Iterable[K]) -> None:
         """Count it, and tell the first time; suspensions are told anyway."""
         text = watch.pattern.text
         for key in keys:
@@ -372,7 +368,7 @@ class Router(Generic[K]):
             if patterns[text] == 1 and not self._is_suspended(watch, key):
                 self.notices.append(PatternNotice(key, text, suspended=False))
 
-    def _active(self, watch: _Watch[K]) -> Collection[K]:
+    def _active(self, watch: Watch[K]) -> Collection[K]:
         """Return the subscribers for whom a costly pattern is matched."""
         if watch.pattern.text in self._pattern_charges.over:
             return ()
@@ -381,7 +377,7 @@ class Router(Generic[K]):
             return watch.keys
         return [key for key in watch.keys if members[key].owner not in suspended]
 
-    def _is_suspended(self, watch: _Watch[K], key: K) -> bool:
+    def _is_suspended(self, watch: Watch[K], key: K) -> bool:
         return not watch.pattern.quick and (
             self._pattern_charges.exceeded(watch.pattern.text)
             or self._owner_charges.exceeded(self._members[key].owner)

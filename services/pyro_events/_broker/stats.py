@@ -20,6 +20,20 @@ if TYPE_CHECKING:
     )
 
 
+def _with_right(broker: Broker, viewer: Principal | None) -> Principal | None:
+    """Return the client, or None if it sees all that the manager does."""
+    permissions = None if viewer is None else broker.access.of(viewer)
+    return None if permissions is not None and permissions.has("subscriptions") else viewer
+
+
+def _sees(broker: Broker, viewer: Principal | None, owner: Principal) -> bool:
+    """Return whether a client sees what that one is subscribed to; with rules it needs the right.
+
+    `viewer` is a client without it.
+    """
+    return viewer in (None, owner) or broker.access.of(viewer) is None
+
+
 def _shown(uri: str, owner: Principal, viewer: Principal | None) -> str:
     """Return what a client may know of the URI of a callback subscriber; None is the manager.
 
@@ -39,7 +53,7 @@ def statistics(
     tls: TlsStatistics | None,
 ) -> EventServiceStatistics:
     """Return the counters since the start, and the present state."""
-    counters = broker.counters
+    counters, viewer = broker.counters, _with_right(broker, viewer)
     subscribers = list(broker.subscribers())
     return {
         "uri": broker.identity["uri"],
@@ -79,6 +93,7 @@ def statistics(
                 "patterns": each.patterns,
             }
             for each in broker.lost
+            if _sees(broker, viewer, each.owner)
         ],
         "roster_errors": broker.store.errors if broker.store is not None else 0,
         "tls": tls,
@@ -122,15 +137,17 @@ def inventory(broker: Broker) -> dict[str, object]:
 
 
 def subscriptions(broker: Broker, viewer: Principal | None = None) -> list[SubscriberInfo]:
-    """Return every subscriber with its subscriptions, as it wrote them.
+    """Return every subscriber that the client may see, with its subscriptions, as it wrote them.
 
-    Of URIs, a client sees those of its own subscribers, or all with the right `subscriptions`.
+    With the right `subscriptions` these are all; without it, only its own if there are rules, and
+    else all, but no URI of others.
     """
-    if viewer is not None:
-        permissions = broker.access.of(viewer)
-        if permissions is not None and permissions.has("subscriptions"):
-            viewer = None
-    return [_describe(broker, viewer, subscriber) for subscriber in broker.subscribers()]
+    viewer = _with_right(broker, viewer)
+    return [
+        _describe(broker, viewer, subscriber)
+        for subscriber in broker.subscribers()
+        if _sees(broker, viewer, subscriber.owner)
+    ]
 
 
 def _describe(

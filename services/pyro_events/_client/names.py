@@ -27,6 +27,7 @@ from pyro_events.tls import load
 from pyro_wire import framing
 from pyro_wire.address import name_server_uri
 from pyro_wire.messages import decode_result, encode_call
+from pyro_wire.tls.session import TLS_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,6 +119,11 @@ def _ask(
         raise
     except Exception as error:
         why = str(error) or "no answer"
+        if tls is None and TLS_ONLY in why:
+            why = (
+                "it accepts only clients with TLS: give the helper tls=DIRECTORY with a certificate"
+                ", as pyroctl certs client makes it, or tls=True for that of this host"
+            )
         raise Unreachable(f"the name server at {server.location}: {why}") from error
     finally:
         connection.close()

@@ -21,7 +21,7 @@ from pyro_wire.tls.certificate import read_certificate
 from pyro_wire.tls.errors import peer_chain
 from pyro_wire.tls.files import TlsFiles
 from pyro_wire.tls.reload import ReloadedIdentity
-from pyro_wire.tls.session import FIRST_BYTE
+from pyro_wire.tls.session import FIRST_BYTE, TLS_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,7 +66,7 @@ class TlsDoor:
         first = sock.recv(1, socket.MSG_PEEK)
         if first != FIRST_BYTE:
             if self._required and first:
-                return self._refuse(sock, "only clients with TLS are accepted here")
+                return self._refuse(sock, TLS_ONLY)
             return None
         identity = self.reload()
         tls = identity.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)

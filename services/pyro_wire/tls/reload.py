@@ -25,7 +25,7 @@ class ReloadedIdentity:
         self, files: TlsFiles, load: Callable[[TlsFiles], TlsIdentity] = load_server
     ) -> None:
         """Load the files. Raises ValueError or OSError if they can't be used."""
-        self._files = files
+        self.files = files
         self._load = load
         self._lock = threading.Lock()
         self._stamps: object = files.stamps()  # before they are read: a later change is noticed
@@ -36,7 +36,7 @@ class ReloadedIdentity:
         with self._lock:
             stamps: object
             try:
-                stamps = self._files.stamps()
+                stamps = self.files.stamps()
             except OSError as error:
                 stamps = str(error)
             if stamps != self._stamps:
@@ -51,8 +51,8 @@ class ReloadedIdentity:
 
     def _reload(self) -> None:
         try:
-            self._identity = self._load(self._files)
+            self._identity = self._load(self.files)
         except (OSError, ValueError) as error:
             _log.warning("the certificates stay as they were: %s", error)
         else:
-            _log.info("certificates read again: %s", self._files.certificate)
+            _log.info("certificates read again: %s", self.files.certificate)

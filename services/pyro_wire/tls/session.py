@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 FIRST_BYTE: Final = b"\x16"
 """Of every TLS connection: a record with a handshake (RFC 8446, 5.1)."""
+ALERT: Final = b"\x15"
+"""The first byte of what a server of TLS answers who doesn't speak it."""
+TLS_ONLY: Final = "only clients with TLS are accepted here"
+"""Why name servers and objects refuse clients without TLS, where it is required."""
 NOT_HERE: Final = bytes.fromhex("15 0303 0002 02 0a")
 """A fatal alert, `unexpected_message`, for a peer that has begun TLS where there is none."""
 UNAVAILABLE: Final = bytes.fromhex("15 0303 0002 02 50")

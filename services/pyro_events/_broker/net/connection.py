@@ -159,6 +159,10 @@ class ServerConnection(Snapshotted):
         self._out_bytes = 0
         self._loop.call_soon(lambda: self._owner.on_closed(reason))
 
+    def go_on_soon(self) -> None:
+        """Read on when others had a turn: the next frame is here, and not yet inflated."""
+        self._loop.call_soon(self._continue)
+
     def release(self) -> socket.socket:
         """Return the socket, to which this does nothing any more."""
         self.closed = True
@@ -184,7 +188,7 @@ class ServerConnection(Snapshotted):
         if self.closed:
             return
         reading = self.finishing is not None or (
-            not self._paused and self._out_bytes <= _UNREAD_REPLIES
+            not self._paused and self._out_bytes <= _UNREAD_REPLIES and not self.reader.inflating
         )
         mask = (READ if reading else 0) | (WRITE if self._blocked else 0)
         if mask == self._mask:

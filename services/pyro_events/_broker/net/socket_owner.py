@@ -26,6 +26,7 @@ _QUESTION: Final = struct.Struct("=BB2xI4s16s16sIII")
 _PORTS: Final = struct.Struct("!HH")
 _ANSWER: Final = struct.Struct("=64xII")
 """inet_diag_msg: of this, only the user and the inode are needed."""
+_ESTABLISHED: Final = 1  # TCP_ESTABLISHED (net/tcp_states.h)
 _CREDENTIALS: Final = struct.Struct("3i")
 
 Endpoint = tuple[str, int]
@@ -33,6 +34,10 @@ Endpoint = tuple[str, int]
 
 class NoListener(Exception):
     """No process listens there."""
+
+
+class PeerGone(Exception):
+    """The other end is closed, so that it can't be told whose it was."""
 
 
 class SocketOwners:
@@ -46,13 +51,18 @@ class SocketOwners:
     def peer_user(self, sock: socket.socket) -> int | None:
         """Return the user at the other end of a connection, None if it isn't on this machine.
 
-        Also None if the kernel doesn't tell, or if the other end is closed: then it has no user.
+        Also None if the kernel doesn't tell. Raises PeerGone if the other end is closed: it could
+        be anybody's, and nobody is there to be served.
         """
         if sock.family == socket.AF_UNIX:
             return unix_peer(sock)
-        with contextlib.suppress(OSError):
+        try:
             return self._user(sock.getpeername()[:2], sock.getsockname()[:2])
-        return None
+        except OSError as error:
+            unknown = error.errno == errno.ENOENT  # as those on other machines are
+            if error.errno == errno.ENOTCONN or (unknown and not _is_established(sock)):
+                raise PeerGone("closed at once") from None
+            return None
 
     def server_user(self, sock: socket.socket) -> int | None:
         """Return the user of the server that a socket is connected to, None if it isn't known."""
@@ -92,7 +102,16 @@ class SocketOwners:
             (code,) = struct.unpack_from("=i", answer, _HEADER.size)
             raise OSError(-code, os.strerror(-code))
         user, inode = _ANSWER.unpack_from(answer, _HEADER.size)
-        return int(user) if inode else None
+        if not inode:  # no process has it any more
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        return int(user)
+
+
+def _is_established(sock: socket.socket) -> bool:
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
+    except OSError:
+        return False
 
 
 def unix_peer(sock: socket.socket) -> int:

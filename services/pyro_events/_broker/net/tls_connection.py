@@ -50,7 +50,9 @@ class TlsConnection(ServerConnection):
     It is not handed over: its keys can't leave the process.
     """
 
-    __slots__ = ("_handshakes", "_identity", "_peer", "_sealed", "_secure", "_shaking", "_tls")
+    __slots__ = (
+        "_handshakes", "_host", "_identity", "_peer", "_sealed", "_secure", "_shaking", "_tls",
+    )  # fmt: skip
 
     TRANSIENT: ClassVar = (*ServerConnection.TRANSIENT, *__slots__)
 
@@ -64,9 +66,14 @@ class TlsConnection(ServerConnection):
         identity: Callable[[], TlsIdentity],
         handshakes: Handshakes,
         received: bytes,
+        host: str | None = None,
     ) -> None:
-        """Begin with the bytes that were `received`; `identity` is called by the thread."""
+        """Begin with the bytes that were `received`; `identity` is called by the thread.
+
+        A client names the `host` that it wants to reach.
+        """
         self._peer = owner
+        self._host = host
         self._identity = identity
         self._handshakes = handshakes
         self._tls: TlsSession
@@ -93,7 +100,7 @@ class TlsConnection(ServerConnection):
             return lambda: None
         identity = self._identity()
         if first:
-            self._tls = identity.session()
+            self._tls = identity.session(self._host)
         tls = self._tls
         try:
             done = tls.handshake(received)
@@ -101,7 +108,7 @@ class TlsConnection(ServerConnection):
             data = tls.feed(b"") if done else b""
         except (OSError, ValueError) as error:
             failure = error if isinstance(error, OSError) else OSError(str(error))
-            reason, alert = identity.explain(failure, tls.chain), tls.pending()
+            reason, alert = identity.explain(failure, tls.chain, self._host), tls.pending()
             return lambda: self._fail(reason, alert)
         answer = tls.pending()
         if peer is None:

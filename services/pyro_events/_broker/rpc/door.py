@@ -13,6 +13,8 @@ from pyro_events._broker.rpc import calls
 from pyro_events._broker.rpc.targets import is_loopback
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_wire.tls.door import identity_of
+from pyro_wire.tls.files import load_client
+from pyro_wire.tls.reload import ReloadedIdentity
 from pyro_wire.tls.session import FIRST_BYTE, NOT_HERE
 
 if TYPE_CHECKING:
@@ -28,13 +30,13 @@ if TYPE_CHECKING:
     from pyro_events._broker.net.loop_share import LoopShare
     from pyro_events._broker.net.socket_owner import SocketOwners
     from pyro_events._broker.net.tls_connection import CalledOwner
+    from pyro_events._broker.principal import Principal
     from pyro_events._broker.rejections import RefusalLog, RejectionCounters
     from pyro_events._broker.rpc.session import Session
     from pyro_events._broker.settings import Settings
     from pyro_events.types import TlsStatistics
     from pyro_wire.tls.certificate import Certificate
     from pyro_wire.tls.files import TlsIdentity
-    from pyro_wire.tls.reload import ReloadedIdentity
 
 
 class TlsDoor:
@@ -60,6 +62,8 @@ class TlsDoor:
         self._changed = changed
         self._seen = identity.latest
         self._called: WeakSet[CalledOwner] = WeakSet()
+        self._calling = ReloadedIdentity(identity.files, load_client)
+        """What we show stock daemons, and the CA that we believe about them."""
 
     @property
     def required(self) -> bool:
@@ -101,7 +105,7 @@ class TlsDoor:
             handshakes=self.handshakes,
             received=received,
         )
-        session.connection.reader.admit = session.large.admit
+        session.large.watch(session.connection.reader)
 
     def call_back(self, sock: socket.socket, max_size: int, owner: CalledOwner) -> TlsConnection:
         """Begin TLS with the daemon of a helper, which is the client in the TLS handshake.
@@ -118,6 +122,23 @@ class TlsDoor:
             handshakes=self.handshakes,
             received=b"",
         )
+
+    def call(
+        self, sock: socket.socket, max_size: int, owner: CalledOwner, host: str
+    ) -> TlsConnection:
+        """Begin TLS with a stock daemon at that host, which is the server in the TLS handshake."""
+        self._called.add(owner)
+        return TlsConnection(
+            *(self._loop, sock, max_size, owner),
+            identity=self._calling.current,
+            handshakes=self.handshakes,
+            received=b"",
+            host=host,
+        )
+
+    def may_call_plain(self, address: str) -> bool:
+        """Return whether an object at that address may be called without TLS."""
+        return not self.required or is_loopback(address)
 
     def end_calls(self) -> None:
         """Begin TLS again with all whom we have called."""
@@ -200,22 +221,32 @@ class Door:
 
     def check_callback(self, uri: URI) -> None:
         """Raise LimitReached for an object that would be called without TLS, if it is required."""
-        required = self.tls is not None and self.tls.required
-        if required and uri.sockname is None and not is_loopback(uri.host):
+        tls = self.tls
+        if tls is not None and uri.sockname is None and not tls.may_call_plain(uri.host):
             raise LimitReached(
                 "tls",
                 f"this event service speaks TLS only, and it would call {uri} without: "
-                "subscribe with a helper",
+                "subscribe over TLS",
             )
 
     def removed(self, sessions: Iterable[Session]) -> list[tuple[Session, str]]:
-        """Return the clients that are not let in any more, and why."""
-        if self.tls is None:
-            return []
-        identity = self.tls.latest()
-        found = [
-            (each, identity.refusal(each.certificate))
-            for each in sessions
-            if each.certificate is not None
-        ]
-        return [(each, refusal) for each, refusal in found if refusal is not None]
+        """Return the clients that were accepted and would not be any more, and why."""
+        found = [(each, self._why_no_more(each)) for each in sessions if each.accepted]
+        return [(each, why) for each, why in found if why is not None]
+
+    def _why_no_more(self, session: Session) -> str | None:
+        if not self.identification.knows(session.proven):
+            return "its secret is not one of this event service any more"
+        tls = self.tls
+        if session.certificate is not None and tls is not None:
+            return tls.refusal(session.certificate)
+        if tls is not None and tls.required and session.peer is not None:
+            return "this event service speaks TLS only by now"
+        return None
+
+    def is_removed(self, owner: Principal) -> bool:
+        """Return whether nobody of that name has a certificate or a secret any more."""
+        if owner.evidence == "certificate" and self.tls is not None:
+            allowed = self.tls.latest().allowed
+            return allowed is not None and owner.name not in allowed.keys
+        return owner.evidence == "secret" and not self.identification.has(owner.name)

@@ -206,7 +206,7 @@ class EventServiceObject:
         name = check_id("name", given.pop("name", None) or f"stream-{short_hash(subscriber_id)}")
         wanted = SubscriberOptions(**given)
         session.check_no_stream()
-        if before is None:  # one that comes back keeps what the rules have taken from it
+        if before is None:
             self._access.check_hearing(session.principal, texts)
         streams = self._broker.streams
         known = _owned(session, streams.get(subscriber_id), "the id of the stream")
@@ -218,6 +218,7 @@ class EventServiceObject:
             known = _owned(session, streams.get(subscriber_id), "the id of the stream")
             resumed = known is not None and known.resumable(before, last)
             self._check_room(session, known, texts, pattern_texts, instead=True)
+            unheard = self._unheard(session, known, texts)
             if known is None or not (resumed or self._broker.reconnects.expects(known)):
                 known = self._broker.stream(subscriber_id, name, session.principal, wanted)
             else:
@@ -227,6 +228,8 @@ class EventServiceObject:
             self._add(known, texts, compiled)
             self._broker.reconnects.returned(known)
             number, missed = session.attach(known, last if resumed else None)
+            if unheard:
+                self._tell_unheard(known, unheard)
             return {
                 "incarnation": self._broker.identity["incarnation"],
                 "resumed": resumed,
@@ -236,6 +239,22 @@ class EventServiceObject:
             }
 
         return self._compile(pattern_texts, attach)
+
+    def _unheard(
+        self, session: Session, known: StreamSubscriber | None, subjects: Sequence[str]
+    ) -> list[str]:
+        """Return the subjects that the rules take from a stream that comes back.
+
+        Those that it had at the change of the rules it was told of, and keeps for the next change.
+        """
+        had = set() if known is None else set(self._router.subscriptions(known)[0])
+        return self._access.unheard(session.principal, [s for s in subjects if s not in had])
+
+    def _tell_unheard(self, stream: StreamSubscriber, subjects: list[str]) -> None:
+        """Count and tell them after the answer: refused, the helper could not come back at all."""
+        notice: dict[str, object] = {"kind": "rule", "subjects": subjects, "patterns": []}
+        self._broker.rejections.add("rule", len(subjects))
+        self._broker.loop.call_soon(lambda: stream.notify(notice))
 
     def detach(self, session: Session) -> None:
         """End all subscriptions of the stream; the connection stays."""
@@ -365,9 +384,11 @@ def _callback_of(
     certificate = session.principal.name if secure else None
     uri, wanted = subscriber_uri(subscriber, session.peer), SubscriberOptions(**options)
     check_event_method(subscriber)
-    if certificate is None:
+    stock = key is None and session.certificate is not None and uri.sockname is None
+    if certificate is None and not stock:
         session.check_callback(uri)
-    return uri, lambda callee: callee._replace(key=key, certificate=certificate), wanted
+    own = {"key": key, "certificate": certificate, "secure": stock and certificate is None}
+    return uri, lambda callee: callee._replace(**own), wanted
 
 
 def _owned(session: Session, known: S | None, what: str) -> S | None:

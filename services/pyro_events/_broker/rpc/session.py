@@ -12,6 +12,7 @@ from pyro_events._broker.delivery.publication import PendingResult
 from pyro_events._broker.identification import WrongProof
 from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.loop import Deadline
+from pyro_events._broker.net.socket_owner import PeerGone
 from pyro_events._broker.principal import Principal, principal_at
 from pyro_events._broker.publishers import PublishersInUse
 from pyro_events._broker.rpc import calls
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from pyro_events._broker.broker import Broker
     from pyro_events._broker.delivery.stream import StreamSubscriber
+    from pyro_events._broker.identification import Proven
     from pyro_events._broker.rpc.door import Door
     from pyro_events._broker.snapshot.transfer import SnapshotReader
     from pyro_wire.tls.certificate import Certificate
@@ -46,13 +48,14 @@ class Session(Snapshotted):
     __slots__ = (
         "_broker", "_challenge", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
         "_streamed", "_welcome", "certificate", "connection", "helper", "large", "origin",
-        "patience", "peer", "principal", "publishers", "stream", "user",
+        "patience", "peer", "principal", "proven", "publishers", "stream", "user",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
         "_streamed", "_welcome", "origin", "user",
         parts=("_deadline", "patience"),
         init=("peer", "connection", "publishers", "stream"),
+        proven=FieldCodec(lambda proven, _: proven, lambda it, _: it and tuple(it)),
         principal=FieldCodec(lambda principal, _: principal, lambda values, _: Principal(*values)),
         _challenge=FieldCodec(lambda begun, _: begun, lambda it, _: it and Challenge(*it)),
         stream=FieldCodec(lambda stream, _: None if stream is None or stream.gone else stream.key),
@@ -94,10 +97,12 @@ class Session(Snapshotted):
         """The user of the process at the other end, if that is on this machine and can be told."""
         self.principal = principal_at(peer, None)
         """The client's identity; its handshake may tell more."""
-        self.origin = self.principal.name
+        self.origin = self.principal.account.name
         """The identity before the handshake, by which connections are counted."""
         self.certificate: Certificate | None = None
         """What the client has presented in its TLS handshake."""
+        self.proven: Proven | None = None
+        """The secret by which it is identified."""
         self.helper = False
         """Whether it is one of our helpers, which come back by themselves."""
         self._welcome = False
@@ -114,11 +119,16 @@ class Session(Snapshotted):
     def begin(self, sock: socket.socket) -> None:
         """Serve the client at the other end of this socket."""
         settings = self._broker.settings
-        self.user = self._door.owners.peer_user(sock)
+        try:
+            self.user = self._door.owners.peer_user(sock)
+        except PeerGone as error:
+            sock.close()
+            self.on_closed(str(error))
+            return
         self.principal = principal_at(self.peer, self.user)
-        self.origin = self.principal.name
+        self.origin = self.principal.account.name
         self.connection = ServerConnection(self._broker.loop, sock, settings.handshake_size, self)
-        self.connection.reader.admit = self.large.admit
+        self.large.watch(self.connection.reader)
         self._deadline.set(settings.handshake_timeout)
         self._door.admission.arrive(self)
 
@@ -130,7 +140,7 @@ class Session(Snapshotted):
         size = settings.max_message_size if self._welcome else settings.handshake_size
         sock = reader.socket(values["connection"]["_sock"])
         self.connection = ServerConnection(broker.loop, sock, size, self, configured=True)
-        self.connection.reader.admit = self.large.admit
+        self.large.watch(self.connection.reader)
         self.connection.restore(values["connection"], reader)
         self.publishers.resume(self.principal, values["publishers"])
         if values["stream"] is not None:
@@ -140,6 +150,11 @@ class Session(Snapshotted):
             self._door.admission.enter(self)
         else:
             self._door.admission.arrive(self)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether its handshake is done."""
+        return self._welcome
 
     def check_no_stream(self) -> None:
         """Raise ValueError if the connection is a stream already."""
@@ -249,6 +264,7 @@ class Session(Snapshotted):
         self._answer(frame, None)
 
     def _know(self, name: str) -> None:
+        self.proven = self._door.identification.proof_of(name)
         if name and self.certificate is None:
             self.principal = Principal("secret", name)
 
@@ -277,6 +293,13 @@ class Session(Snapshotted):
             self._deadline.set(self._door.delays.next(self.origin))
         else:
             refuse()
+
+    def end(self, reason: str) -> None:
+        """Disconnect a client that isn't let in any more; tell it why if it has a stream."""
+        _log.info("%s is disconnected: %s", self, reason)
+        if self.stream is not None and not self.stream.gone:
+            self.stream.notify({"kind": "disconnected", "reason": reason})
+        self.connection.finish(reason)
 
     def dismiss(self, reason: LimitReached) -> None:
         """Close the connection at once, before its handshake, and count the reason."""

@@ -41,7 +41,9 @@ class Callee(NamedTuple):
     key: str | None = None
     """What a helper's daemon wants to hear."""
     certificate: str | None = None
-    """The name in the certificate that a helper's daemon must have; None: without TLS."""
+    """The name in the certificate that a helper's daemon must have; None: it needs none."""
+    secure: bool = False
+    """Whether a stock daemon is called over TLS, as its client has subscribed over TLS."""
 
 
 class PublisherNumber(NamedTuple):

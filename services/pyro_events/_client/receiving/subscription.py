@@ -244,7 +244,7 @@ class Subscription:
             self._stop_reason = f"stopping: {notice.get('reason')}"
         elif kind == "disconnected":
             self._stop_reason = str(notice.get("reason"))
-            self._dismissed = True
+            self._dismissed = notice.get("reason") == "full"
         elif kind == "pattern":
             self._put_gap({"missed": None, **notice, "reason": "pattern"})
         elif kind == "rule":

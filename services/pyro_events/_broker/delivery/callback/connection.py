@@ -11,17 +11,20 @@ from pyro_events._broker.delivery.callback import messages
 from pyro_events._broker.net.connection import ServerConnection, configure
 from pyro_events._broker.net.dialer import Dial
 from pyro_events._broker.net.loop import Deadline
+from pyro_events._broker.net.tls_connection import TlsConnection
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted, plain
 from pyro_events._protocol.numbering import is_numbered
 from pyro_wire import framing
 from pyro_wire.framing import ForeignProtocol, Frame, FrameTooLarge, ProtocolError
+from pyro_wire.tls.errors import NOT_TLS
+from pyro_wire.tls.session import ALERT
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
     from pyro_events._broker.delivery.context import DeliveryContext
-    from pyro_events._broker.net.tls_connection import CalledOwner, TlsConnection
+    from pyro_events._broker.net.tls_connection import CalledOwner
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import Callee
     from pyro_events._broker.snapshot.transfer import SnapshotReader
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 _MAX_GREETING = 1 << 20
 _MAX_REPLY = 16 << 20
+TLS_ONLY = "if its daemon speaks TLS, subscribe over TLS, too, at an event service with tls"
+"""Pyro5's setting SSL is for both: the daemon and the proxy that subscribes."""
 _MAX_ATTEMPTS = 20
 """More don't change the delay."""
 
@@ -53,10 +58,18 @@ class DaemonOwner(Protocol):
 
 
 class CallbackTls(Protocol):
-    """How the daemon of a helper is called over TLS."""
+    """How daemons are called over TLS."""
+
+    def call(
+        self, sock: socket.socket, max_size: int, owner: CalledOwner, host: str
+    ) -> TlsConnection:
+        """Begin TLS with a stock daemon, which is the server of it."""
+
+    def may_call_plain(self, address: str) -> bool:
+        """Return whether an object at that address may be called without TLS."""
 
     def call_back(self, sock: socket.socket, max_size: int, owner: CalledOwner) -> TlsConnection:
-        """Begin TLS on a connection."""
+        """Begin TLS with a helper's daemon, which is the client of it."""
 
     def refusal(self, peer: Certificate) -> str | None:
         """Return why a certificate is not let in, if it isn't."""
@@ -76,6 +89,7 @@ class DaemonConnection(Snapshotted):
         "uri",  # the callee's
         "_dial",  # begun again in the next process
         "hangs_up",  # a matter of milliseconds
+        "_plain", "_secured",  # found out again
     )  # fmt: skip
 
     def __init__(self, context: DeliveryContext[Any], callee: Callee, owner: DaemonOwner) -> None:
@@ -96,6 +110,9 @@ class DaemonConnection(Snapshotted):
         self.hangs_up = False
         """Whether the daemon is about to close the connection, for a reason that we know."""
         self._dial: Dial | None = None
+        self._plain = False
+        """Whether the daemon is called without TLS, as only its client speaks it."""
+        self._secured = False
         self._context = context
 
     def __str__(self) -> str:
@@ -135,7 +152,7 @@ class DaemonConnection(Snapshotted):
 
     def end_tls(self) -> None:
         """Begin again if there is TLS, as its keys can't be handed over."""
-        if self.connection is not None and self.callee.certificate is not None:
+        if isinstance(self.connection, TlsConnection):
             self.hangs_up = True
             self.connection.close("closed to begin TLS again")
 
@@ -190,7 +207,11 @@ class DaemonConnection(Snapshotted):
     def on_foreign(self, error: ForeignProtocol) -> None:
         """Treat it as a broken connection."""
         assert self.connection is not None
-        self.connection.close(str(error))
+        if error.received.startswith(ALERT):
+            self._plain = False
+            self.connection.close(f"closed with an alert of TLS: {TLS_ONLY}")
+        else:
+            self.connection.close(str(error))
 
     def on_closed(self, reason: str) -> None:
         """Try again, unless the connection was to end."""
@@ -200,14 +221,30 @@ class DaemonConnection(Snapshotted):
         if connection.finishing is not None:
             self.owner.on_ended(reason)
             return
+        secured, self._secured = self._secured, False
         if not self.greeted and reason.startswith(("closed", "lost")):
-            self.packed = not self.packed  # a daemon without msgpack hangs up without a word
+            if self.callee.secure and not secured and not self._plain:
+                reason = self._try_plain(reason)
+            else:
+                self.packed = not self.packed  # a daemon without msgpack hangs up without a word
+                if self.callee.key is None and not secured:
+                    reason = f"{reason} before its greeting: {TLS_ONLY}"
         self._lost(reason)
+
+    def _try_plain(self, reason: str) -> str:
+        """Do without TLS from now on, where that is allowed; return the reason to be told."""
+        assert self._context.tls is not None
+        self._plain = self._context.tls.may_call_plain(self.callee.address)
+        return reason if self._plain else f"{reason}: its daemon doesn't speak TLS, as is required"
 
     def on_secured(self, peer: Certificate) -> None:
         """Greet the daemon if it is the subscriber's own."""
         assert self.connection is not None
         assert self._context.tls is not None
+        self._secured = True
+        if self.callee.secure:  # OpenSSL has checked its host
+            self._greet()
+            return
         refusal = self._context.tls.refusal(peer)
         if peer.name != self.callee.certificate:
             refusal = f"its certificate is that of {peer.name}, not of {self.callee.certificate}"
@@ -217,8 +254,10 @@ class DaemonConnection(Snapshotted):
             self._greet()
 
     def on_insecure(self, reason: str) -> None:
-        """Try again: it is not the subscriber's end."""
+        """Try again: it is not the subscriber's end, or a stock daemon without TLS."""
         assert self.connection is not None
+        if self.callee.secure and NOT_TLS in reason:
+            reason = self._try_plain(reason)
         self.connection.close(f"no TLS connection: {reason}")
 
     def _dialled(self, outcome: socket.socket | OSError) -> None:
@@ -230,16 +269,20 @@ class DaemonConnection(Snapshotted):
             outcome.close()
             self._lost("a process of another user listens there")
             return
-        if self.callee.certificate is None:
+        tls, callee = self._context.tls, self.callee
+        if callee.certificate is None and (self._plain or not callee.secure):
             self.connection = ServerConnection(self._context.loop, outcome, _MAX_GREETING, self)
             self._greet()
-        elif self._context.tls is not None:
-            configure(outcome)
-            self.connection = self._context.tls.call_back(outcome, _MAX_GREETING, self)
-            self.expect_answer()
-        else:
+        elif tls is None:
             outcome.close()
             self._lost("it is called over TLS, which is off here")
+        else:
+            configure(outcome)
+            if callee.secure:
+                self.connection = tls.call(outcome, _MAX_GREETING, self, self.uri.host)
+            else:
+                self.connection = tls.call_back(outcome, _MAX_GREETING, self)
+            self.expect_answer()
 
     def _greet(self) -> None:
         assert self.connection is not None

@@ -297,7 +297,7 @@ class CallbackSubscriber(BrokerSubscriber):
             return
         if not self._reached:
             self._reached = True
-            self.context.failures.failed(self.owner)
+            self.context.failures.failed(self.owner.account)
         self._unknown_classes.clear()  # another program may come at that address
         if self._daemon.retries.first:
             _log.info("subscriber %s: %s; trying again", self, reason)
