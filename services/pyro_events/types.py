@@ -105,6 +105,7 @@ class EventServiceStatistics(TypedDict):
     uri: str
     incarnation: str
     version: str
+    codec: str  # what packs and reads plain messages: ormsgpack if installed, or msgpack
     uptime_s: float
     connections: int
     subscribers: int
