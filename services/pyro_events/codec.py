@@ -125,7 +125,7 @@ class Codec:
             packer = msgpack.Packer(strict_types=True, default=_big_int)
         try:
             encoded = message if _is_plain(message) else self._encode(message)
-            packed = packer.pack(encoded)
+            packed = bytes(packer.pack(encoded))
         except UnsendableError as error:
             raise error.named("message") from None
         except RecursionError:
