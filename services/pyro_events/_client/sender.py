@@ -19,11 +19,13 @@ from uuid import uuid4
 from pyro_events._client.calls import encode_call, nonsense, outcome
 from pyro_events._client.condition import InterruptSafeCondition, TimedOut
 from pyro_events._client.connection import Abandoned, ConnectionLost
+from pyro_events._client.outbox import SMALL
 from pyro_events._client.process import check_threads
 from pyro_events._client.reconnecting_connection import ReconnectingConnection
+from pyro_events._client.rejections import Rejections, events
 from pyro_events._client.waker import wait
 from pyro_events._protocol.event import EVENTSERVICE_NAME
-from pyro_events.errors import Closed, EventServiceError, NotPublished, Unreachable
+from pyro_events.errors import Closed, EventServiceError, Unreachable
 from pyro_wire.framing import RESULT
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from pyro_events._client.connection import Connection
     from pyro_events._client.introduction import Welcome
     from pyro_events._client.names import Service
-    from pyro_events._client.outbox import Batch, Entry, Outbox
+    from pyro_events._client.outbox import Entry, Outbox
     from pyro_events.errors import Refused
     from pyro_events.types import PublisherStatistics
     from pyro_wire.framing import Frame
@@ -61,9 +63,7 @@ class Sender:
         self._reading = False
         self._failure: Exception | None = None
         self._refusal: Refused | None = None
-        self._awaited: dict[int, Exception | None] = {}
-        self._first_rejection: Exception | None = None
-        self._rejected = 0
+        self._rejections = Rejections()
         self._counts = dict.fromkeys(("published", "failed", "retries"), 0)
         self._connections_made = 0
 
@@ -87,7 +87,7 @@ class Sender:
                         continue
                     alone = not self._outbox.in_flight
                     number = self._outbox.add(entry)
-                    self._awaited[number] = None
+                    self._rejections.awaited[number] = None
                     self._counts["published"] += 1
                     if not alone:
                         self._pump()
@@ -103,13 +103,25 @@ class Sender:
             raise
         finally:
             with self._lock:
-                error = self._awaited.pop(number, None)
+                error = self._rejections.awaited.pop(number, None)
         if error is not None:
             raise error
 
     def post(self, entry: Entry, timeout: float) -> None:
         """Add the event to the outbox; waits for room, and raises Unreachable after `timeout` s."""
         check_threads()
+        outbox, lock = self._outbox, self._lock
+        if (
+            outbox.credit > 0
+            and not self._closed
+            and len(entry[1]) <= SMALL
+            and len(entry[0]) == 1
+            and not lock._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - see `_amid_a_call`
+        ):
+            with lock:
+                if outbox.credit > 0:
+                    outbox.spend(entry)
+                    return
         deadline = 0.0
         if self._amid_a_call():
             self._inserted.append(entry)
@@ -117,12 +129,12 @@ class Sender:
             return
         try:
             while True:
-                with self._lock:
-                    outbox = self._outbox
+                with lock:
                     if not self._closed and outbox.has_room():
                         outbox.add(entry)
                         if outbox.due():
                             self._pump()
+                        outbox.grant()
                         return
                 deadline = deadline or time.monotonic() + timeout
                 self._wait_for_room(deadline, timeout)
@@ -147,10 +159,9 @@ class Sender:
             with self._lock:
                 raise self._unreachable(timeout or 0, f"{len(self._outbox)} events are waiting")
         with self._lock:
-            error, count = self._first_rejection, self._rejected
-            self._first_rejection, self._rejected = None, 0
+            error = self._rejections.take()
         if error is not None:
-            raise NotPublished(f"{events(count)} not published: {error}", count) from error
+            raise error
 
     @property
     def pending(self) -> int:
@@ -249,7 +260,9 @@ class Sender:
                 self._outbox.acknowledge(number)
                 rejected, error = self._settle_refused(answer[2:])
             else:
-                rejected = self._settle_rejected(self._outbox.reject(first), error)
+                batch = self._outbox.reject(first)
+                if batch is not None:
+                    rejected = self._note(range(batch.first, batch.last + 1), error)
             del self._calls[frame.seq]
             if self._outbox.due():
                 self._send()
@@ -372,28 +385,8 @@ class Sender:
         numbers, reason = rest
         error = PermissionError(reason)
         self._outbox.acknowledged -= len(numbers)
-        return self._note_rejected(numbers, error), error
+        return self._note(numbers, error), error
 
-    def _settle_rejected(self, batch: Batch | None, error: Exception) -> int:
-        """Note why these events were rejected; return how many of them nobody waits for."""
-        if batch is None:
-            return 0
-        return self._note_rejected(range(batch.first, batch.last + 1), error)
-
-    def _note_rejected(self, numbers: Collection[int], error: Exception) -> int:
+    def _note(self, numbers: Collection[int], error: Exception) -> int:
         self._counts["failed"] += len(numbers)
-        posted = 0
-        for number in numbers:
-            if number in self._awaited:
-                self._awaited[number] = error
-            else:
-                posted += 1
-        if posted:
-            self._first_rejection = self._first_rejection or error
-            self._rejected += posted
-        return posted
-
-
-def events(count: int) -> str:
-    """Return the number with its noun and verb."""
-    return "1 event was" if count == 1 else f"{count} events were"
+        return self._rejections.note(numbers, error)
