@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgpack
 
-from pyro_events._protocol import quick, tags, untagged
+from pyro_events._protocol import quick, runs, tags, untagged
 from pyro_events._protocol.byte_checks import check_lengths, check_timestamps
 from pyro_events._protocol.collisions import check_keys
 from pyro_events._protocol.tags import MARK, UnsendableError
@@ -164,6 +164,13 @@ class Codec:
             return untagged.read_all(self._quick, bodies)
         except Exception:  # noqa: BLE001 - a tag or an error: `unpack` finds out which
             return [self.unpack(body) for body in bodies]
+
+    def unpack_run(self, body: bytes, count: int) -> list[Any]:
+        """Return the messages of a run; raises ValueError if there are not exactly as many."""
+        try:
+            return untagged.read_run(self._quick, body, count)
+        except Exception:  # noqa: BLE001 - as above
+            return [self.unpack(each) for each in runs.messages(body, count)]
 
     def _encode(self, value: Any) -> Any:
         kind = type(value)
@@ -332,6 +339,7 @@ _default = Codec()
 pack = _default.pack
 unpack = _default.unpack
 unpack_all = _default.unpack_all
+unpack_run = _default.unpack_run
 library = _default.name
 
 

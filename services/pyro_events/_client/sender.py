@@ -24,7 +24,9 @@ from pyro_events._client.process import check_threads
 from pyro_events._client.reconnecting_connection import ReconnectingConnection
 from pyro_events._client.rejections import Rejections, events
 from pyro_events._client.waker import wait
+from pyro_events._protocol.capabilities import RUNS
 from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_events._protocol.runs import with_runs
 from pyro_events.errors import Closed, EventServiceError, Unreachable
 from pyro_wire.framing import RESULT
 
@@ -66,6 +68,7 @@ class Sender:
         self._rejections = Rejections()
         self._counts = dict.fromkeys(("published", "failed", "retries"), 0)
         self._connections_made = 0
+        self._runs = False
 
     # -- for the publisher, in any thread
 
@@ -236,10 +239,11 @@ class Sender:
 
     # -- for the link, in its thread
 
-    def connected(self, connection: Connection, welcome: Welcome) -> None:  # noqa: ARG002 - an owner's signature
+    def connected(self, connection: Connection, welcome: Welcome) -> None:
         """Send again all events that weren't acknowledged."""
         with self._lock:
             self._connections_made += 1
+            self._runs = RUNS in welcome.can
             self._connection, self._failure = connection, None
             self._pump()
 
@@ -316,7 +320,8 @@ class Sender:
             while (batch := self._outbox.next_batch()) is not None:
                 self._seq = self._seq % 0xFFFF + 1
                 self._calls[self._seq] = batch.first
-                params = [self._id, batch.first, batch.entries]
+                entries = with_runs(batch.entries) if self._runs else batch.entries
+                params = [self._id, batch.first, entries]
                 frame = encode_call(self._seq, EVENTSERVICE_NAME, "publish_batch", params)
                 self._connection.write(frame)
         except ConnectionLost:

@@ -40,19 +40,31 @@ def read_all(quick: Quick | None, bodies: Sequence[bytes]) -> list[Any]:
     """Return the messages of many bodies; raises an exception if any of them isn't one."""
     if not bodies:
         return []
-    size = (2 * len(bodies) + 1).to_bytes(4, "big")
-    data = b"".join((_LIST32_START, size, _FENCE, _FENCE.join(bodies), _FENCE))
+    found = _read_list(quick, 2 * len(bodies) + 1, _FENCE + _FENCE.join(bodies))
+    if found[::2].count(_FENCE_NUMBER) != len(bodies) + 1:
+        raise ValueError("not a message in each")
+    return found[1::2]
+
+
+def read_run(quick: Quick | None, body: bytes, count: int) -> list[Any]:
+    """Return the messages of a run; raises an exception if there are not exactly as many."""
+    found = _read_list(quick, count + 1, body)
+    if found.pop() != _FENCE_NUMBER:
+        raise ValueError("not as many messages")
+    return found
+
+
+def _read_list(quick: Quick | None, count: int, data: bytes) -> list[Any]:
+    """Read so many values, the last of which is the fence behind these bytes."""
+    data = b"".join((_LIST32_START, count.to_bytes(4, "big"), data, _FENCE))
     check_lengths(data)
-    found = None
+    found: list[Any]
     if quick is not None:
         with contextlib.suppress(ValueError):
             found = quick.read(data)
-    if found is None:
-        found = _read(data)
-    if found[::2].count(_FENCE_NUMBER) != len(bodies) + 1:
-        raise ValueError("not a message in each")
-    messages: list[Any] = found[1::2]
-    return messages
+            return found
+    found = _read(data)
+    return found
 
 
 def _read(data: bytes) -> Any:

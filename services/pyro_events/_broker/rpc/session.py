@@ -19,6 +19,7 @@ from pyro_events._broker.rpc.batch import Batch, call
 from pyro_events._broker.rpc.greeting import decode_proof, greet_helper
 from pyro_events._broker.rpc.large_requests import LargeRequests
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
+from pyro_events._protocol.capabilities import RUNS, capabilities
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.pressure import check_patience
 from pyro_wire import framing
@@ -46,11 +47,11 @@ class Session(Snapshotted):
     __slots__ = (
         "_broker", "_challenge", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
         "_streamed", "_welcome", "certificate", "connection", "helper", "large", "origin",
-        "patience", "peer", "principal", "publishers", "stream", "user",
+        "patience", "peer", "principal", "publishers", "runs", "stream", "user",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
-        "_streamed", "_welcome", "origin", "user",
+        "_streamed", "_welcome", "origin", "runs", "user",
         parts=("_deadline", "patience"),
         init=("peer", "connection", "publishers", "stream"),
         principal=FieldCodec(lambda principal, _: principal, lambda values, _: Principal(*values)),
@@ -100,6 +101,8 @@ class Session(Snapshotted):
         """What the client has presented in its TLS handshake."""
         self.helper = False
         """Whether it is one of our helpers, which come back by themselves."""
+        self.runs = False
+        """Whether it understands runs of events."""
         self._welcome = False
         self._ending = False
         self._streamed = False
@@ -153,7 +156,7 @@ class Session(Snapshotted):
     def attach(self, stream: StreamSubscriber, last: int | None) -> tuple[int, int]:
         """Make this connection the subscriber's stream; see `StreamSubscriber.attach`."""
         self.stream, self._streamed = stream, True
-        return stream.attach(self.connection, last)
+        return stream.attach(self.connection, last, runs=self.runs)
 
     def pause(self) -> None:
         """Read nothing more: the next process handles the client's requests."""
@@ -291,6 +294,7 @@ class Session(Snapshotted):
         identification = self._door.identification
         greeting: object = "hello"
         if self.helper and isinstance(data, dict):
+            self.runs = RUNS in capabilities(data)
             incarnation = self._broker.identity["incarnation"]
             greeting, self._challenge = greet_helper(
                 identification, data, incarnation, self._broker.version
