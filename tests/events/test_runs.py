@@ -25,9 +25,10 @@ from pyro_events._protocol import runs
 from pyro_events._protocol.event import Undecodable
 from pyro_events.codec import pack, unpack_run
 from tests.events.client_fixtures import Recording
-from tests.events.service_harness import Recorder, eventually, proxy
+from tests.events.service_harness import Recorder, proxy
 from tests.events.test_engine_stream import messages
 from tests.events.test_rules import allow
+from tests.harness import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,7 +226,7 @@ def test_a_stream_continues_in_the_middle_of_a_run(
 def test_a_handover_and_a_restart_keep_runs(
     held: Any, client: Any, able: Callable[[Any], WireClient]
 ) -> None:
-    """Sent or waiting, with a publisher that waits for room, none is lost or doubled."""
+    """Sent or waiting, with a publisher that waits for room, none is lost or duplicated."""
     es = held("-N", "-q", "--patience", "60", "--stuck-timeout", "60", "--queue-size", "3000")
     reader, writer = able(es), client(es)
     before = reader.attach("s", ["a"])["incarnation"]

@@ -55,7 +55,7 @@ def read_run(quick: Quick | None, body: bytes, count: int) -> list[Any]:
 
 
 def _read_list(quick: Quick | None, count: int, data: bytes) -> list[Any]:
-    """Read so many values, the last of which is the fence behind these bytes."""
+    """Read `count` values, the last of which is the fence behind these bytes."""
     data = b"".join((_LIST32_START, count.to_bytes(4, "big"), data, _FENCE))
     check_lengths(data)
     found: list[Any]
