@@ -175,12 +175,16 @@ class Router(Generic[K]):
         that is cut off, or for which no time is left, counts as not matching this time. None stands
         for a subject that only the manager may publish.
         """
-        name = subject.lower()
+        found = self.remembered(name := subject.lower())
+        return self._find(name) if found is None and not is_reserved(name) else found
+
+    def remembered(self, name: str) -> Targets[K] | None:
+        """Return the same for a name in lower case if it is known without a match, else None."""
         cached = self._cache.get(name)
-        if cached is not None and cached[0] == self._generation:
-            self._cache.move_to_end(name)
-            return cached[1]
-        return None if is_reserved(name) else self._find(name)
+        if cached is None or cached[0] != self._generation:
+            return None
+        self._cache.move_to_end(name)
+        return cached[1]
 
     def targets_of_manager(self, subject: str) -> Targets[K]:
         """Return the same for an event of the manager, which may publish any subject."""

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 RUNS: Final = "runs"
 """Batches and frames may have runs of events."""
+LATE: Final = "late"
+"""A subscriber acknowledges small frames together, and may be sent more of them before that."""
 
-OURS: Final = (RUNS,)
+OURS: Final = (RUNS, LATE)
 
 
 def capabilities(greeting: Mapping[str, Any]) -> frozenset[str]:

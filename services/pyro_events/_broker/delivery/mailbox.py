@@ -129,7 +129,7 @@ class Mailbox(Snapshotted, Generic[T]):
         With `whole`, a run for which there is not enough room is cut only when nothing waits.
         """
         count, size = len(items) if count is None else count, sum(sizes)
-        if not self._fits(count, size):
+        if not self.fits(count, size):
             if count > len(items):
                 return self._offer_runs(items, sizes, whole=whole)
             count = self._fitting(sizes)
@@ -138,7 +138,11 @@ class Mailbox(Snapshotted, Generic[T]):
         self._append(items, sizes, size, count)
         return count
 
-    def _fits(self, count: int, size: int) -> bool:
+    def put(self, item: T, size: int) -> None:
+        """Put in one item, which fits."""
+        self._append((item,), (size,), size, 1)
+
+    def fits(self, count: int, size: int) -> bool:
         """Return whether there is room for all of that, without doubt."""
         held = self.bytes + self.away_bytes + size
         return (
@@ -151,7 +155,7 @@ class Mailbox(Snapshotted, Generic[T]):
         taken = 0
         for item, size in zip(items, sizes, strict=True):
             count = count_of(item)
-            if self._unbounded or self._fits(count, size):
+            if self._unbounded or self.fits(count, size):
                 self._append([item], [size], size, count)
                 taken += count
                 continue

@@ -18,7 +18,8 @@ from pyro_events._broker.delivery.items import events_in, item_size, singles
 from pyro_events._broker.delivery.pacing import next_limit
 from pyro_events._broker.delivery.subscriber import BrokerSubscriber
 from pyro_events._broker.net.loop import Deadline
-from pyro_events._broker.snapshot.fields import FieldCodec, Fields
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, plain
+from pyro_events._protocol.capabilities import LATE, RUNS
 from pyro_wire import framing
 from pyro_wire.framing import ProtocolError
 
@@ -36,6 +37,10 @@ _ACK_SIZE = 8
 _EVENTS = b"\x92\xcf"
 _EVENTS_WITH_RUNS = b"\x93\xcf"
 """How frames begin, up to the number of the first event; in the latter, the count comes next."""
+_SMALL_FRAMES = 64
+"""Frames of few events that may be unacknowledged, more than of the usual ones."""
+_ACK_AFTER = 64
+"""Events after which the subscriber of small frames acknowledges them, at the latest."""
 _FIRST_LIMIT = 16
 """Events in the first frame, of a subscriber that may turn out to be slow."""
 
@@ -72,8 +77,9 @@ class StreamSubscriber(BrokerSubscriber):
     kind: ClassVar[Kind] = "stream"
 
     SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
-        "_next", "_acked", "_lost", "_absence", "_limit", "_runs",
+        "_next", "_acked", "_lost", "_absence", "_limit",
         parts=("_grace", "_heartbeat"),
+        _can=plain(frozenset),
         _sent=_SENT,
         _again=_AGAIN,
     )  # fmt: skip
@@ -83,7 +89,7 @@ class StreamSubscriber(BrokerSubscriber):
     )
     HANDOVER_ONLY: ClassVar = BrokerSubscriber.HANDOVER_ONLY | {
         "_next",  # follows from the others
-        "_grace", "_absence", "_heartbeat", "_limit", "_runs",  # the connection ends
+        "_grace", "_absence", "_heartbeat", "_limit", "_can",  # the connection ends
     }  # fmt: skip
 
     def __init__(
@@ -102,8 +108,8 @@ class StreamSubscriber(BrokerSubscriber):
         """Events that have to be sent again."""
         self._limit = min(_FIRST_LIMIT, context.settings.batch_events)
         """How many events the next frame may have."""
-        self._runs = False
-        """Whether it understands runs; otherwise it gets all events one by one."""
+        self._can: frozenset[str] = frozenset()
+        """See `Session.can`."""
         self._next = 1
         self._acked = 0
         self._lost = 0
@@ -146,7 +152,11 @@ class StreamSubscriber(BrokerSubscriber):
         return last < self._lost or self._acked <= last < self._next
 
     def attach(
-        self, connection: ServerConnection, last: int | None, *, runs: bool = False
+        self,
+        connection: ServerConnection,
+        last: int | None,
+        *,
+        can: frozenset[str] = frozenset(),
     ) -> tuple[int, int]:
         """Deliver over this connection, from after `last` on; None if no number is known.
 
@@ -154,7 +164,7 @@ class StreamSubscriber(BrokerSubscriber):
         """
         if self._connection is not None:
             self._connection.close("the subscriber came back over another connection")
-        self._connection, self._runs = connection, runs
+        self._connection, self._can = connection, can
         self._grace.cancel()
         if last is None:
             self._renumber()
@@ -190,8 +200,7 @@ class StreamSubscriber(BrokerSubscriber):
         connection, context = self._connection, self.context
         if connection is None or context.frozen:
             return
-        settings = context.settings
-        while len(self._sent) < settings.window and (self._again or len(self._mailbox)):
+        while self._window_is_open() and (self._again or len(self._mailbox)):
             items: Sequence[Queued]
             if self._again:
                 items = self._again.popleft()
@@ -205,7 +214,7 @@ class StreamSubscriber(BrokerSubscriber):
                 events, size = mailbox.away - events, mailbox.away_bytes - size
             self._notify_gap()
             number = self._next.to_bytes(8, "big")
-            if self._runs:
+            if RUNS in self._can:
                 start = b"".join((_EVENTS_WITH_RUNS, number, b"\xce", events.to_bytes(4, "big")))
             else:
                 items = context.encoder.singles(items)
@@ -217,6 +226,21 @@ class StreamSubscriber(BrokerSubscriber):
             self._sent.append(_Sent(self._next, items, events, size, context.loop.clock()))
             self._next += events
             connection.send(header + start, body)
+
+    def _window_is_open(self) -> bool:
+        """Return whether one more frame may be sent."""
+        frames, late = len(self._sent), self.ack_after
+        if frames < self.context.settings.window:
+            return True
+        return late > 1 and frames < _SMALL_FRAMES and self._next - self._acked <= 2 * late
+
+    @property
+    def ack_after(self) -> int:
+        """How many events the subscriber may handle before it acknowledges them."""
+        if LATE not in self._can:
+            return 1
+        room = min(self._queue_size // 2, self.context.settings.batch_events)
+        return max(1, min(_ACK_AFTER, room // 4))
 
     def notify(self, notice: dict[str, object]) -> None:
         """Push a notice, if the subscriber is connected."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.patience import Patience
     from pyro_events._broker.principal import Principal
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
-    from pyro_events._protocol.event import Queued
+    from pyro_events._protocol.event import Item, Queued
     from pyro_events.types import WhenFull
 
 _MAX_LINEAGE = 100
@@ -247,6 +247,15 @@ class BrokerSubscriber(Snapshotted):
             taken = load.events
         self._touch()
         return taken
+
+    def has_room(self, size: int) -> bool:
+        """Return whether an event of that size has room, and nobody waits for some."""
+        return not self._held and not self.gone and self._mailbox.fits(1, size)
+
+    def put(self, item: Item, size: int) -> None:
+        """Take an event for which there is room."""
+        self._mailbox.put(item, size)
+        self._touch()
 
     def _deserves(self, patience: Patience) -> bool:
         """Return whether a publisher should wait; for a broken connection only an endless one."""

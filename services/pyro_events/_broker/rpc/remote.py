@@ -24,6 +24,7 @@ from pyro_events._broker.rpc.arguments import (
     make_items,
 )
 from pyro_events._broker.rpc.targets import check_event_method, subscriber_uri
+from pyro_events._protocol.capabilities import LATE
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.runs import events_of, without_runs
@@ -227,13 +228,16 @@ class EventServiceObject:
             self._add(known, texts, compiled)
             self._broker.reconnects.returned(known)
             number, missed = session.attach(known, last if resumed else None)
-            return {
+            answer: dict[str, object] = {
                 "incarnation": self._broker.identity["incarnation"],
                 "resumed": resumed,
                 "next": number,
                 "missed": missed if resumed else None,
                 "published": self._broker.counters.published,
             }
+            if LATE in session.can:
+                answer["ack"] = known.ack_after
+            return answer
 
         return self._compile(pattern_texts, attach)
 

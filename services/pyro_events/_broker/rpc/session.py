@@ -14,12 +14,12 @@ from pyro_events._broker.net.connection import ServerConnection
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.principal import Principal, principal_at
 from pyro_events._broker.publishers import PublishersInUse
-from pyro_events._broker.rpc import calls
+from pyro_events._broker.rpc import calls, lone_publish
 from pyro_events._broker.rpc.batch import Batch, call
 from pyro_events._broker.rpc.greeting import decode_proof, greet_helper
 from pyro_events._broker.rpc.large_requests import LargeRequests
-from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
-from pyro_events._protocol.capabilities import RUNS, capabilities
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted, plain
+from pyro_events._protocol.capabilities import capabilities
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.pressure import check_patience
 from pyro_wire import framing
@@ -46,15 +46,16 @@ class Session(Snapshotted):
 
     __slots__ = (
         "_broker", "_challenge", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
-        "_streamed", "_welcome", "certificate", "connection", "helper", "large", "origin",
-        "patience", "peer", "principal", "publishers", "runs", "stream", "user",
+        "_streamed", "_welcome", "can", "certificate", "connection", "helper", "large", "origin",
+        "patience", "peer", "principal", "publishers", "stream", "user",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
-        "_streamed", "_welcome", "origin", "runs", "user",
+        "_streamed", "_welcome", "origin", "user",
         parts=("_deadline", "patience"),
         init=("peer", "connection", "publishers", "stream"),
         principal=FieldCodec(lambda principal, _: principal, lambda values, _: Principal(*values)),
+        can=plain(frozenset),
         _challenge=FieldCodec(lambda begun, _: begun, lambda it, _: it and Challenge(*it)),
         stream=FieldCodec(lambda stream, _: None if stream is None or stream.gone else stream.key),
     )  # fmt: skip
@@ -101,8 +102,8 @@ class Session(Snapshotted):
         """What the client has presented in its TLS handshake."""
         self.helper = False
         """Whether it is one of our helpers, which come back by themselves."""
-        self.runs = False
-        """Whether it understands runs of events."""
+        self.can: frozenset[str] = frozenset()
+        """What such a helper and we can do; see `capabilities`."""
         self._welcome = False
         self._ending = False
         self._streamed = False
@@ -156,7 +157,7 @@ class Session(Snapshotted):
     def attach(self, stream: StreamSubscriber, last: int | None) -> tuple[int, int]:
         """Make this connection the subscriber's stream; see `StreamSubscriber.attach`."""
         self.stream, self._streamed = stream, True
-        return stream.attach(self.connection, last, runs=self.runs)
+        return stream.attach(self.connection, last, can=self.can)
 
     def pause(self) -> None:
         """Read nothing more: the next process handles the client's requests."""
@@ -294,7 +295,7 @@ class Session(Snapshotted):
         identification = self._door.identification
         greeting: object = "hello"
         if self.helper and isinstance(data, dict):
-            self.runs = RUNS in capabilities(data)
+            self.can = capabilities(data)
             incarnation = self._broker.identity["incarnation"]
             greeting, self._challenge = greet_helper(
                 identification, data, incarnation, self._broker.version
@@ -320,6 +321,8 @@ class Session(Snapshotted):
     # Requests
 
     def _invoke(self, frame: Frame) -> None:
+        if lone_publish.publish(self, self._broker, frame):
+            return
         try:
             settings = self._broker.settings
             object_id, requests = calls.decode_request(
