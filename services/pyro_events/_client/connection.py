@@ -14,6 +14,7 @@ from Pyro5 import config
 
 from pyro_events._client.condition import TimedOut
 from pyro_events._client.process import process
+from pyro_events._client.waker import Waiter
 from pyro_events.errors import EventServiceError, Refused, Unreachable
 from pyro_wire import framing
 from pyro_wire.messages import ConnectRefused, UnexpectedAnswer, decode_connect, encode_connect
@@ -58,6 +59,8 @@ class Connection:
         self._sock = sock
         self._waker = waker
         self._clock = clock
+        self.wait = Waiter()
+        """How a thread that isn't the connection's own waits."""
         self._reader = framing.FrameReader(config.MAX_MESSAGE_SIZE)
         self._lock = threading.RLock()  # collecting garbage may write
         self._unsent = bytearray()

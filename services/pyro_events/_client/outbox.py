@@ -86,6 +86,11 @@ class Outbox:
         return self._settled + len(self._entries)
 
     @property
+    def empty(self) -> bool:
+        """Whether all events are settled."""
+        return not self._entries
+
+    @property
     def in_flight(self) -> bool:
         """Whether events are in flight."""
         return bool(self._in_flight)
@@ -141,7 +146,7 @@ class Outbox:
     def next_batch(self) -> Batch | None:
         """Return what to send now, if there is anything and the window is open."""
         self.credit = 0
-        if len(self._in_flight) >= WINDOW:
+        if len(self._in_flight) >= WINDOW or self._sent == self._settled + len(self._entries):
             return None
         batch = self._next_events()
         if batch is None:

@@ -23,7 +23,6 @@ from pyro_events._client.outbox import SMALL
 from pyro_events._client.process import check_threads
 from pyro_events._client.reconnecting_connection import ReconnectingConnection
 from pyro_events._client.rejections import Rejections, events
-from pyro_events._client.waker import wait
 from pyro_events._protocol.capabilities import RUNS
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.runs import with_runs
@@ -83,20 +82,21 @@ class Sender:
         if self._amid_a_call():
             raise RuntimeError("amid another call, handlers and finalizers have to use post()")
         try:
-            while not number:
-                self._wait_for_room(deadline, timeout)
+            while True:
                 with self._lock:
-                    if self._closed or not self._outbox.has_room():
-                        continue
-                    alone = not self._outbox.in_flight
-                    number = self._outbox.add(entry)
-                    self._rejections.awaited[number] = None
-                    self._counts["published"] += 1
-                    if not alone:
-                        self._pump()
+                    if not self._closed and self._outbox.has_room():
+                        alone = not self._outbox.in_flight
+                        number = self._outbox.add(entry)
+                        self._rejections.awaited[number] = None
+                        self._counts["published"] += 1
+                        if not alone:
+                            self._pump()
+                        break
+                self._wait_for_room(deadline, timeout)
             if alone:
                 self._send_and_read(number, deadline)
-            self._wait_until_settled(number, deadline, timeout)
+            if not self._outbox.settled(number):
+                self._wait_until_settled(number, deadline, timeout)
         except EventServiceError:
             raise
         except BaseException:
@@ -221,7 +221,7 @@ class Sender:
             with connection.read_lock:
                 connection.read_requested = False
                 while not self._outbox.settled(number):
-                    self.received(connection.next_frame(deadline, wait))
+                    self.received(connection.next_frame(deadline, connection.wait))
         except TimedOut:
             pass  # `publish` notices
         except ConnectionLost as error:
@@ -234,8 +234,9 @@ class Sender:
         finally:
             if mine and connection is not None:
                 self._reading = connection.read_requested = False
-            with self._lock:
-                self._pump()
+            if self._inserted or not self._outbox.empty:
+                with self._lock:
+                    self._pump()
 
     # -- for the link, in its thread
 
@@ -262,7 +263,8 @@ class Sender:
                     error = nonsense(unreadable)
             if error is None:
                 self._outbox.acknowledge(number)
-                rejected, error = self._settle_refused(answer[2:])
+                if len(answer) > 2:  # noqa: PLR2004 - incarnation and number are always there
+                    rejected, error = self._settle_refused(answer[2:])
             else:
                 batch = self._outbox.reject(first)
                 if batch is not None:

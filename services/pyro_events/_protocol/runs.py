@@ -32,6 +32,8 @@ _opaque = itemgetter(2)
 
 def with_runs(entries: Sequence[Publish]) -> list[Publish | PublishRun]:
     """Return these publishes with runs for those that can be in one."""
+    if len(entries) < LEAST:
+        return list(entries)
     found: list[Publish | PublishRun] = []
     for subjects, group in groupby(entries, _subjects):
         alike = list(group)

@@ -96,6 +96,8 @@ def unpack_events(data: bytes, skip: int) -> Sequence[Event | Undecodable]:
     """
     try:
         *_, entries = msgpack.unpackb(data, use_list=False)
+        if len(entries) == 1 and len(entries[0]) == _SINGLE:
+            return [_event(*entry) for entry in entries[skip:]]
         if data.startswith(_WITH_RUNS):
             events = _with_runs(entries)
             if len(events) != _count(data):
