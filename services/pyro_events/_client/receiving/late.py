@@ -26,6 +26,7 @@ class LateAcknowledgements:
         self._since = 0.0
         """When the first of them began to be handled."""
         self._acknowledged = 0
+        """Up to where that was done."""
         self._most = 1
 
     def start(self, last: int, most: object) -> None:
@@ -41,7 +42,11 @@ class LateAcknowledgements:
         if self.owed is None:
             self._since = began
         self.owed = mailbox, number
-        if self.enabled and number - self._acknowledged < self._most and now - self._since < DELAY:
-            return False
-        self._acknowledged = number
-        return True
+        few = number - self._acknowledged < self._most
+        return not self.enabled or not few or now - self._since >= DELAY
+
+    def settle(self) -> None:
+        """Owe nothing any more."""
+        if self.owed is not None:
+            self._acknowledged = self.owed[1]
+            self.owed = None

@@ -122,7 +122,7 @@ class Stream(Subscription):
         """Acknowledge what was handled, unless that was done."""
         if (owed := self._later.owed) is not None:
             self._acknowledge(*owed)
-            self._later.owed = None  # if this is not reached, it is acknowledged again
+            self._later.settle()  # if this is not reached, it is acknowledged again
 
     def _acknowledge(self, mailbox: MailboxView, number: int) -> None:
         """Acknowledge an event and all before it, unless they belong to an earlier mailbox."""
