@@ -34,6 +34,8 @@ class Welcome(NamedTuple):
     version: str
     can: frozenset[str] = frozenset()
     """What both can do; see `capabilities`."""
+    local: str | None = None
+    """The abstract name of its Unix socket for helpers on its machine, if it offers one."""
 
 
 class Introduction:
@@ -64,7 +66,14 @@ class Introduction:
         if not isinstance(answer, dict) or answer.get("pyro_events") != HELPER_PROTOCOL:
             raise Refused(f"is not an event service with protocol version {HELPER_PROTOCOL}")
         incarnation, version = str(answer.get("incarnation")), str(answer.get("version"))
-        welcome = Welcome(str(uri), incarnation, version, capabilities(answer))
+        local = answer.get("local")
+        welcome = Welcome(
+            str(uri),
+            incarnation,
+            version,
+            capabilities(answer),
+            local if isinstance(local, str) else None,
+        )
         if secret is not None and nonce is not None:
             begun = _challenge(secret, nonce, answer, welcome.incarnation)
             proof = begun.client_proof(secret.key)

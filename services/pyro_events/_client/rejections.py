@@ -1,4 +1,4 @@
-"""Events that the event service has refused: who waits for one is told, `flush` tells of others.
+"""What publishers are told of events that the event service has refused, or not taken in time.
 
 A ledger belongs to one thread at a time; threads that share it need a lock.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyro_events.errors import NotPublished
+from pyro_events.errors import NotPublished, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -44,6 +44,19 @@ class Rejections:
         error = NotPublished(f"{events(count)} not published: {first}", count)
         error.__cause__ = first
         return error
+
+
+def not_taken(
+    timeout: float, state: str, failure: Exception | None, *, connected: bool
+) -> Unreachable:
+    """Return the error for an event that was not taken in time; `failure` is why, if known."""
+    if failure is None:
+        reason = "connected, but it doesn't take events" if connected else "connecting"
+    else:
+        reason = str(failure)
+    return Unreachable(
+        f"the event service did not take the event within {timeout:g} s; {state}: {reason}"
+    )
 
 
 def events(count: int) -> str:

@@ -14,8 +14,10 @@ RUNS: Final = "runs"
 """Batches and frames may have runs of events."""
 LATE: Final = "late"
 """A subscriber acknowledges small frames together, and may be sent more of them before that."""
+LOCAL: Final = "local"
+"""A helper may be offered a Unix socket, by its abstract name, as `local` in the answer."""
 
-OURS: Final = (RUNS, LATE)
+OURS: Final = (RUNS, LATE, LOCAL)
 
 
 def capabilities(greeting: Mapping[str, Any]) -> frozenset[str]:

@@ -19,7 +19,7 @@ from pyro_events._broker.rpc.batch import Batch, call
 from pyro_events._broker.rpc.greeting import decode_proof, greet_helper
 from pyro_events._broker.rpc.large_requests import LargeRequests
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted, plain
-from pyro_events._protocol.capabilities import capabilities
+from pyro_events._protocol.capabilities import LOCAL, capabilities
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.pressure import check_patience
 from pyro_wire import framing
@@ -300,6 +300,8 @@ class Session(Snapshotted):
             greeting, self._challenge = greet_helper(
                 identification, data, incarnation, self._broker.version
             )
+            if LOCAL in self.can and (local := self._door.local_for(self)) is not None:
+                greeting["local"] = local
             if "patience" in data:
                 self.patience.seconds = check_patience(data["patience"])
             if self._challenge is not None:
