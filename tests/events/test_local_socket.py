@@ -110,7 +110,7 @@ def test_identification_and_limits_are_the_same_there(engine: Make) -> None:
 
 
 def test_only_who_can_use_it_learns_its_name(engine: Make) -> None:
-    """A helper on this machine that says so, and is not there already."""
+    """A helper on this machine that can use it, and does not yet."""
     running = engine()
     for greeting, offered in ((ABLE, True), (ABLE | {"can": []}, False)):
         with WireClient(running.port) as client:

@@ -201,7 +201,10 @@ class Router(Generic[K]):
             for key in sorted(copies, key=lambda key: members[key].order)
         )
         if remember and complete and generation == self._generation:
-            self._remember(name, found)
+            self._cache[name] = (generation, found)
+            self._cache.move_to_end(name)
+            if len(self._cache) > CACHE_SIZE:
+                self._cache.popitem(last=False)
         return found
 
     def subscriptions(self, key: K) -> tuple[list[str], list[str]]:
@@ -390,12 +393,6 @@ class Router(Generic[K]):
             self._pattern_charges.exceeded(watch.pattern.text)
             or self._owner_charges.exceeded(self._members[key].owner)
         )
-
-    def _remember(self, name: str, found: Targets[K]) -> None:
-        self._cache[name] = (self._generation, found)
-        self._cache.move_to_end(name)
-        if len(self._cache) > CACHE_SIZE:
-            self._cache.popitem(last=False)
 
 
 def _add(copies: dict[K, int], keys: Iterable[K]) -> None:
