@@ -67,7 +67,7 @@ clean:
 
 $(USE): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[speed]'
 	touch $@
 
 # pip >= 25.1 knows dependency groups; older Pythons bring an older pip.

@@ -170,6 +170,8 @@ class EventServiceOptions(TlsOptions):
     handshake_timeout: Span = 5.0
     trusted: Truth = False
     """Whether to accept marshal, with which a hostile client can crash the process."""
+    tcp_only: Truth = False
+    """Whether publishers on this machine use TCP, too, instead of a socket for them."""
     ident_file: File | None = None
     """A file with the identification that clients must present."""
     allow: Annotated[Live[tuple[RuleSpec, ...]], TypeName("Rules")] = ()

@@ -13,13 +13,12 @@ in proportion to their number.
 from __future__ import annotations
 
 from itertools import chain
-from secrets import randbits
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgpack
 
-from pyro_events._protocol import tags
-from pyro_events._protocol.byte_checks import LIST32, check_lengths, check_timestamps
+from pyro_events._protocol import quick, runs, tags, untagged
+from pyro_events._protocol.byte_checks import check_lengths, check_timestamps
 from pyro_events._protocol.collisions import check_keys
 from pyro_events._protocol.tags import MARK, UnsendableError
 
@@ -34,9 +33,6 @@ _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 _all_plain = _PLAIN.issuperset
 
 _LARGE = 1 << 20
-_LIST32_START = bytes((LIST32,))
-_FENCE_NUMBER = 1 << 63 | randbits(63)
-_FENCE = msgpack.packb(_FENCE_NUMBER)
 
 _RESERVED = ("pyro_events.", "Pyro5.")
 
@@ -50,6 +46,7 @@ class Codec:
 
     def __init__(self, unknown: Callable[[str, dict[str, Any]], Any] | None = None) -> None:
         self._unknown = unknown
+        self._quick = quick.load()
         self._packers: list[Any] = []
         self._names: dict[type, str] = {}
         self._from_dict: dict[str, Callable[[dict[str, Any]], Any]] = {}
@@ -99,6 +96,11 @@ class Codec:
         del self._encoders[cls], self._from_dict[name]
         return name
 
+    @property
+    def name(self) -> str:
+        """The library that packs and reads plain messages, `ormsgpack` or `msgpack`."""
+        return "msgpack" if self._quick is None else "ormsgpack"
+
     def name_of(self, cls: type) -> str | None:
         """Return the name under which a class is registered, or None."""
         return self._names.get(cls)
@@ -109,6 +111,13 @@ class Codec:
         Raises TypeError for a value of any other type and ValueError for text that is not valid
         Unicode, both with the place in the message, and ValueError for too deep nesting.
         """
+        if self._quick is not None:
+            try:
+                packed = self._quick.pack(message)
+                if not quick.may_differ(packed) or _is_plain(message):
+                    return packed
+            except Exception:  # noqa: BLE001, S110 - below it is found out what and where
+                pass
         # Making a packer takes as long as packing does, and two threads must not share one.
         try:
             packer = self._packers.pop()
@@ -116,7 +125,7 @@ class Codec:
             packer = msgpack.Packer(strict_types=True, default=_big_int)
         try:
             encoded = message if _is_plain(message) else self._encode(message)
-            packed: bytes = packer.pack(encoded)
+            packed = bytes(packer.pack(encoded))
         except UnsendableError as error:
             raise error.named("message") from None
         except RecursionError:
@@ -139,11 +148,11 @@ class Codec:
         if type(data) is not bytes:
             data = bytes(data)
         try:
+            if tags.MARK_START not in data:
+                return untagged.read(self._quick, data)
             check_lengths(data)
             check_timestamps(data)
-            if tags.MARK_START in data:
-                return _Tagged(self._decoders).read(data)
-            return msgpack.unpackb(data, strict_map_key=False, ext_hook=_refuse_extension)
+            return _Tagged(self._decoders).read(data)
         except Exception as error:
             if isinstance(error, ValueError) and str(error):
                 raise
@@ -152,9 +161,16 @@ class Codec:
     def unpack_all(self, bodies: Sequence[bytes]) -> list[Any]:
         """Return the messages of many bodies; faster than `unpack` when none of them has a tag."""
         try:
-            return _unpack_together(bodies)
+            return untagged.read_all(self._quick, bodies)
         except Exception:  # noqa: BLE001 - a tag or an error: `unpack` finds out which
             return [self.unpack(body) for body in bodies]
+
+    def unpack_run(self, body: bytes, count: int) -> list[Any]:
+        """Return the messages of a run; raises ValueError if there are not exactly as many."""
+        try:
+            return untagged.read_run(self._quick, body, count)
+        except Exception:  # noqa: BLE001 - as above
+            return [self.unpack(each) for each in runs.messages(body, count)]
 
     def _encode(self, value: Any) -> Any:
         kind = type(value)
@@ -279,27 +295,6 @@ def _big_int(value: Any) -> Any:
     return [MARK[tags.INT], value.to_bytes(size, "big", signed=True)]
 
 
-def _unpack_together(bodies: Sequence[bytes]) -> list[Any]:
-    """Unpack messages without tags; raises some exception for any others.
-
-    They are read as one list with a fence before each message. Half a message, or two in one, would
-    move the fences, and their secret number can't be forged.
-    """
-    count = len(bodies)
-    data = _LIST32_START + (2 * count).to_bytes(4, "big") + _FENCE + _FENCE.join(bodies)
-    check_lengths(data)
-    check_timestamps(data)
-    read = msgpack.unpackb(data, strict_map_key=False, ext_hook=_refuse_extension)
-    if read[::2].count(_FENCE_NUMBER) != count:
-        raise ValueError("not a message in each")
-    messages: list[Any] = read[1::2]
-    return messages
-
-
-def _refuse_extension(code: int, _data: bytes) -> object:
-    raise ValueError(f"not a message: extension type {code}")
-
-
 def _checked_dict(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     check_keys([key for key, _ in pairs])
     return dict(pairs)
@@ -344,6 +339,8 @@ _default = Codec()
 pack = _default.pack
 unpack = _default.unpack
 unpack_all = _default.unpack_all
+unpack_run = _default.unpack_run
+library = _default.name
 
 
 def register(

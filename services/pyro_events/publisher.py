@@ -103,6 +103,11 @@ class Publisher(Closeable):
         `Closed` as `publish`. If the event service refuses the event, that is logged, counted and
         raised by `flush`.
         """
+        if not opaque and type(subjects) is str:
+            checked = self._subjects.get(subjects)
+            if checked is not None:  # the most common case
+                self._sender.post((checked, pack(message), False), self._timeout)
+                return
         self._sender.post(self._entry(subjects, message, opaque), self._timeout)
 
     def flush(self, timeout: float | None = None) -> None:

@@ -76,8 +76,8 @@ class EventService:
     stuck_timeout, max_message_size, max_connections, max_connections_per_peer, max_subscribers,
     max_subscriptions, callback_allow (a tuple), allow (a tuple of dicts with the keys of the rules
     in pyroctl.toml(5)), handshake_timeout, trusted, tls, tls_certificate, tls_key, tls_ca,
-    tls_clients and socket_mode (an integer). The program has to be allowed as many descriptors as
-    it takes connections.
+    tls_clients, tcp_only and socket_mode (an integer). The program has to be allowed as many
+    descriptors as it takes connections.
 
     Raises ValueError for options out of bounds. All methods may be called from any thread. An
     EventService that is dropped without `stop` warns with ResourceWarning.

@@ -177,10 +177,12 @@ class Subscriber(SubscriberBase, Closeable):
                 self._workers.start(self._handle)
             else:
                 self._workers.drain(self._handle, lambda: self._aborted)
+            self._subscription.acknowledge_later(not self._threaded)
             with contextlib.closing(Waker()) as waker:
                 while not self._aborted:
                     self._process(self._next_item(waker))
         finally:
+            self._subscription.acknowledge_later(False)
             self._workers.stop()
 
     def _next_item(self, waker: Waker) -> Item:

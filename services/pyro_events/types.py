@@ -114,6 +114,7 @@ class EventServiceStatistics(TypedDict):
     uri: str
     incarnation: str
     version: str
+    codec: str  # what packs and reads plain messages: ormsgpack if installed, or msgpack
     uptime_s: float
     connections: int
     received_bytes: int  # from all connections

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyro_events import codec
+from pyro_events._protocol import quick
 from tests.events.held_service import HeldService
 from tests.events.market_fixtures import MARKET, Market
 from tests.events.service_harness import (
@@ -25,6 +27,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyro_events._broker.engine import Engine
+
+
+@pytest.fixture(scope="module", params=["ormsgpack", "msgpack"])
+def each_codec(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs a test with ormsgpack and as if it weren't installed; returns which."""
+    assert codec.library == "ormsgpack"
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "msgpack":
+            patch.setattr(quick, "load", lambda: None)
+            patch.setattr(codec._default, "_quick", None)
+        yield request.param
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ import Pyro5.server
 from Pyro5 import config
 from Pyro5.serializers import serializers_by_id
 
+from pyro_events._broker.delivery.items import singles
 from pyro_events._broker.engine import Engine
 from pyro_events._broker.settings import Settings
 from pyro_events._protocol.event import EVENTSERVICE_NAME
@@ -275,8 +276,11 @@ class WireClient:
             return
         assert frame.type == framing.INVOKE
         assert frame.flags == framing.ONEWAY
-        first, events = msgpack.unpackb(frame.data)
+        first, *count, events = msgpack.unpackb(frame.data)
         assert first is None or frame.data[1:2] == b"\xcf"
+        if count:  # some of them are in runs
+            events = list(map(list, singles(events)))
+            assert len(events) == count[0]
         self.pushes.append((first, events))
 
 

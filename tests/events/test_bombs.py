@@ -33,6 +33,8 @@ from tests.events.service_harness import WireClient, proxy
 if TYPE_CHECKING:
     from tests.events.service_harness import Make, Start
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 MIB = 1 << 20
 BOMBS = {
     "list": b"[" + b"1," * 500_000 + b"]",

@@ -22,6 +22,8 @@ from Pyro5.serializers import serializers
 from pyro_events import codec
 from pyro_events.codec import Codec
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 ZONES = [UTC, timezone(timedelta(hours=5.5)), timezone(timedelta(microseconds=-1), "odd")]
 zones = st.none() | st.sampled_from([*ZONES, ZoneInfo("UTC"), ZoneInfo("Europe/Amsterdam")])
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.events.service_harness import Running, StockDaemon
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 
 @dataclass
 class Point:

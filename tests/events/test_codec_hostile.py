@@ -23,6 +23,8 @@ from pyro_events._protocol.tags import MARK
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 PRIME = sys.hash_info.modulus
 """Numbers that differ by a multiple of it have the same hash."""
 

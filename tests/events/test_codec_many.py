@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from pyro_events.codec import pack, unpack, unpack_all
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.binary(max_size=9)
 )

@@ -31,6 +31,8 @@ from pyro_events.codec import Codec, pack
 from pyro_wire import framing
 from pyro_wire.framing import Frame, ProtocolError
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 EVENT = Variant(as_dict=False, msgpack=True)
 DICT = Variant(as_dict=True, msgpack=True)
 NO_MSGPACK = Variant(as_dict=False, msgpack=False)

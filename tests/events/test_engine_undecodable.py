@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.events.service_harness import Make, Stock
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 
 class Frame:
     pass

@@ -16,6 +16,8 @@ from pyro_events import EVENTSERVICE_NAME, Event
 from pyro_events._protocol.event import CALLS_NAME
 from pyro_events.codec import pack
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 
 @pytest.mark.parametrize("name", ["serpent", "marshal", "json", "msgpack"])
 def test_an_event_survives_every_serializer(name: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from Pyro5.serializers import serializers
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.events.service_harness import Make, Running, Stock
+
+pytestmark = pytest.mark.usefixtures("each_codec")
 
 
 class Sample:

@@ -23,6 +23,8 @@ from tests.harness import eventually
 if TYPE_CHECKING:
     from tests.events.service_harness import Start
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 LIMIT = 100_000
 GREETING = framing.encode_frame(
     framing.CONNECT, 4, 0, 0, msgpack.packb({"handshake": "hello", "object": EVENTSERVICE_NAME})

@@ -223,7 +223,7 @@ def test_a_false_event_service_learns_nothing(tidy: None) -> None:
         assert not false.calls
         assert not bare.calls
         hello = false.hellos[0]
-        assert set(hello) == {"pyro_events", "role", "patience", "name", "nonce"}
+        assert set(hello) == {"pyro_events", "role", "can", "patience", "name", "nonce"}
 
 
 def test_an_older_event_service_is_told_from_a_wrong_secret(tidy: None) -> None:

@@ -31,6 +31,8 @@ from hypothesis.extra import numpy as hnp  # noqa: E402
 
 from pyro_events import numpy_codec  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("each_codec")
+
 
 @pytest.fixture
 def registered() -> Iterator[None]:

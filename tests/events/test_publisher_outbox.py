@@ -41,6 +41,18 @@ class OutboxAgainstReference(RuleBasedStateMachine):
         assert self.outbox.add(entry) == self.number
         self.open[self.number] = entry
 
+    @rule(size=st.integers(0, 256), count=st.integers(1, 9))
+    def add_on_credit(self, size: int, count: int) -> None:
+        """Whatever the credit, there is room for it, and what is added does not become due."""
+        self.outbox.grant()
+        for _ in range(min(count, self.outbox.credit)):
+            assert self.outbox.has_room()
+            self.number += 1
+            entry: Entry = (["s"], bytes(size), False)
+            self.outbox.spend(entry)
+            self.open[self.number] = entry
+            assert not self.outbox.due()
+
     def waiting(self) -> list[int]:
         in_flight = {n for batch in self.flight for n in range(batch.first, batch.last + 1)}
         return sorted(self.open.keys() - in_flight)

@@ -55,6 +55,11 @@ class Access:
             if not permissions.may_publish(subject):
                 raise NotAllowed(f"no rule lets {principal} publish {subject!r:.80}")
 
+    def may_publish(self, principal: Principal, subject: str) -> bool:
+        """Return whether the client may publish something about the subject."""
+        permissions = self.of(principal)
+        return permissions is None or permissions.may_publish(subject)
+
     def refused(self, principal: Principal, batch: Sequence[Any]) -> dict[int, str]:
         """Return the places in a batch of what the client may not publish, each with the reason."""
         found: dict[int, str] = {}

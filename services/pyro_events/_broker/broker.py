@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         SubscriberSnapshot,
     )
     from pyro_events._broker.snapshot.transfer import SnapshotReader
-    from pyro_events._protocol.event import Item
+    from pyro_events._protocol.event import Item, Queued
 
 _LEAVING = 1000
 _COMPILING = 1.0
@@ -163,14 +163,14 @@ class Broker(Snapshotted):
     # Publishing
 
     def publish(
-        self, items: Sequence[Item], patience: Patience, publisher: PublisherRecord | None = None
+        self, items: Sequence[Queued], patience: Patience, publisher: PublisherRecord | None = None
     ) -> PendingResult:
         """Put the events into the queues, in order; the result is done when all are there.
 
         It waits for full queues as long as `patience` allows.
         """
         publication = Publication(self.context, items, patience)
-        self.counters.published += len(items) - publication.refused
+        self.counters.published += publication.accepted
         self.rejections.add("reserved", publication.refused)
         if publisher is not None:
             self.publishers.keep(publisher)  # after the promise: a kill in between loses nothing

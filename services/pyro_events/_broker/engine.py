@@ -15,11 +15,11 @@ from pyro_events._broker.broker import Broker, slots
 from pyro_events._broker.delivery.patience import Patience
 from pyro_events._broker.errors import HandoverRefused, NotRunning
 from pyro_events._broker.identification import Identification
-from pyro_events._broker.net.address import bind, location
+from pyro_events._broker.net.address import location
 from pyro_events._broker.net.admission import Admission, GuessDelays
 from pyro_events._broker.net.dialer import Resolver
 from pyro_events._broker.net.handshakes import Handshakes
-from pyro_events._broker.net.listener import Listener, passed_listener
+from pyro_events._broker.net.listeners import Listeners, open_sockets, passed_listeners
 from pyro_events._broker.net.loop import Loop
 from pyro_events._broker.net.loop_share import LoopShare
 from pyro_events._broker.net.socket_owner import SocketOwners
@@ -71,7 +71,7 @@ class Engine(Snapshotted):
     SNAPSHOT: ClassVar = Fields(
         "_started",
         parts=("_rejections", "_identification"),
-        init=("uri", "incarnation", "broker", "_listener", "_store", "_sessions"),
+        init=("uri", "incarnation", "broker", "_listeners", "_store", "_sessions"),
         _sessions=FieldCodec(lambda sessions, writer: [each.snapshot(writer) for each in sessions]),
     )
     TRANSIENT: ClassVar = (
@@ -93,15 +93,9 @@ class Engine(Snapshotted):
         state_dir: str | None = None,
         received: ReceivedHandover | None = None,
     ) -> None:
-        if received is not None:
-            passed = passed_listener(received.reader.values["engine"]["_listener"], received.reader)
-            if listening is None:
-                listening = passed
-            else:
-                passed.close()
+        passed = None if received is None else passed_listeners(received.reader)
         tls = chosen_identity(settings, host)
-        sock = listening or bind(host, port, settings.socket_mode)
-        sock.setblocking(False)
+        sock, local = open_sockets(host, port, settings, listening, passed)
         self.uri = f"PYRO:{EVENTSERVICE_NAME}@{location(host, sock)}"
         self._settings = settings
         self._version = version
@@ -118,12 +112,16 @@ class Engine(Snapshotted):
         self._door = Door(
             self._owners, self._identification, Admission(settings, self.loop.clock),
             GuessDelays(self.loop.clock), self._rejections, RefusalLog(self.loop.call_later),
-            LoopShare(self.loop.clock, self.loop.call_later),
+            LoopShare(self.loop.clock, self.loop.call_later), lambda: self._listeners.local_name,
             TlsDoor(self.loop, settings, tls, self._handshakes, self._end_removed) if tls else None,
         )  # fmt: skip
         self._turned_away = RefusalLog(self.loop.call_later, logging.ERROR)
-        self._listener = Listener(
-            self.loop, sock, lambda sock, peer: self._session(peer).begin(sock), self._turn_away
+        self._listeners = Listeners(
+            self.loop,
+            sock,
+            local,
+            lambda sock, peer: self._session(peer).begin(sock),
+            self._turn_away,
         )
         self._started = time.monotonic()
         self._stopping = False
@@ -165,7 +163,7 @@ class Engine(Snapshotted):
 
     def run(self) -> None:
         """Serve until stopped, then release everything."""
-        self._listener.own()
+        self._listeners.own()
         try:
             self.loop.run()
         finally:
@@ -178,7 +176,7 @@ class Engine(Snapshotted):
         self._closed = True
         self.broker.compiler.close()
         self._handshakes.close()
-        self._listener.close()
+        self._listeners.close()
         self._release()
         self.loop.run_once(0)  # connections report their end
         if self._store is not None:
@@ -195,7 +193,7 @@ class Engine(Snapshotted):
 
     def disinherit(self) -> None:
         """Close, in a forked child, what belongs to the parent, where the engine goes on."""
-        self._listener.disinherit()
+        self._listeners.disinherit()
         self._owners.close()
         self.loop.disinherit()
 
@@ -233,7 +231,7 @@ class Engine(Snapshotted):
     def relinquish(self) -> None:
         """Close everything, which another process has now, and end without any notice."""
         self.loop.stop()  # first of all: whatever happens, this process serves no more
-        self._listener.relinquish()
+        self._listeners.relinquish()
         self._release()
         if self._store is not None:
             self._store.close()
@@ -281,7 +279,7 @@ class Engine(Snapshotted):
         self._stopping = True
         self.broker.compiler.close()
         self.broker.pump()  # the events of this round come before the notice
-        self._listener.close()
+        self._listeners.close()
         for session in list(self._sessions):
             if session.stream is None:
                 session.pause()

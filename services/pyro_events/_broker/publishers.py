@@ -57,6 +57,10 @@ class PublisherRecord(Snapshotted):
             return 0
         return min(max(0, self.last + 1 - first), count)
 
+    def expects(self, number: int) -> bool:
+        """Return whether it is the next number, and nothing before it is still under way."""
+        return self.last == number - 1 and (self.busy is None or self.busy.done)
+
     def in_turn(self, start: Callable[[], PendingResult]) -> PendingResult:
         """Call `start` when what came before it is finished; the result finishes with it."""
         if self.busy is None or self.busy.done:
@@ -242,6 +246,10 @@ class PublishersInUse(Snapshotted):
                 )
             record = self._records[name] = self._all.use(owner, name)
         return record
+
+    def known(self, name: str) -> PublisherRecord | None:
+        """Return the record of a publisher that the connection has used before."""
+        return self._records.get(name)
 
     def resume(self, owner: Principal, values: dict[str, Any]) -> None:
         """Use what the connection has used in another process."""

@@ -146,12 +146,16 @@ class Router(Generic[K]):
         that is cut off, or for which no time is left, counts as not matching this time. None stands
         for a subject that only the manager may publish.
         """
-        name = subject.lower()
+        found = self.remembered(name := subject.lower())
+        return self._find(name) if found is None and not is_reserved(name) else found
+
+    def remembered(self, name: str) -> Targets[K] | None:
+        """Return the same for a name in lower case if it is known without a match, else None."""
         cached = self._cache.get(name)
-        if cached is not None and cached[0] == self._generation:
-            self._cache.move_to_end(name)
-            return cached[1]
-        return None if is_reserved(name) else self._find(name)
+        if cached is None or cached[0] != self._generation:
+            return None
+        self._cache.move_to_end(name)
+        return cached[1]
 
     def targets_of_manager(self, subject: str) -> Targets[K]:
         """Return the same for an event of the manager, which may publish any subject."""
@@ -168,7 +172,10 @@ class Router(Generic[K]):
             for key in sorted(copies, key=lambda key: members[key].order)
         )
         if remember and complete and generation == self._generation:
-            self._remember(name, found)
+            self._cache[name] = (generation, found)
+            self._cache.move_to_end(name)
+            if len(self._cache) > CACHE_SIZE:
+                self._cache.popitem(last=False)
         return found
 
     def subscriptions(self, key: K) -> tuple[list[str], list[str]]:
@@ -382,12 +389,6 @@ class Router(Generic[K]):
             self._pattern_charges.exceeded(watch.pattern.text)
             or self._owner_charges.exceeded(self._members[key].owner)
         )
-
-    def _remember(self, name: str, found: Targets[K]) -> None:
-        self._cache[name] = (self._generation, found)
-        self._cache.move_to_end(name)
-        if len(self._cache) > CACHE_SIZE:
-            self._cache.popitem(last=False)
 
 
 def _add(copies: dict[K, int], keys: Iterable[K]) -> None:

@@ -148,6 +148,9 @@ class BrokerOptions(TlsOptions):
         type=_rule,
         metavar="JSON",
     )
+    tcp_only: bool = option(
+        False, "have no socket of its own for publishers on this machine; they use TCP, too"
+    )
     socket_mode: int = option(0o600, "permissions of the Unix socket, octal", unit=MODE)
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from pyro_events import codec
 from pyro_events._broker.counting.inventory import shown
 from pyro_events._broker.principal import short_hash
 
@@ -59,6 +60,7 @@ def statistics(
         "uri": broker.identity["uri"],
         "incarnation": broker.identity["incarnation"],
         "version": broker.version,
+        "codec": codec.library,
         "uptime_s": round(uptime_s, 3),
         "connections": connections,
         "subscribers": len(subscribers),

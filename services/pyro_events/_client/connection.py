@@ -14,6 +14,7 @@ from Pyro5 import config
 
 from pyro_events._client.condition import TimedOut
 from pyro_events._client.process import process
+from pyro_events._client.waker import Waiter
 from pyro_events.errors import EventServiceError, Refused, Unreachable
 from pyro_wire import framing
 from pyro_wire.messages import ConnectRefused, UnexpectedAnswer, decode_connect, encode_connect
@@ -58,6 +59,8 @@ class Connection:
         self._sock = sock
         self._waker = waker
         self._clock = clock
+        self.wait = Waiter()
+        """How a thread that isn't the connection's own waits."""
         self._reader = framing.FrameReader(config.MAX_MESSAGE_SIZE)
         self._lock = threading.RLock()  # collecting garbage may write
         self._unsent = bytearray()
@@ -81,6 +84,31 @@ class Connection:
         sock = _connect(uri, waker, clock, deadline)
         _configure(sock)
         return cls(sock, waker, clock)
+
+    @classmethod
+    def open_local(cls, name: str, waker: Waker, clock: Callable[[], float]) -> Self:
+        """Connect to the Unix socket with that abstract name, at once; raises Unreachable."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        process.add_socket(sock)
+        try:
+            sock.setblocking(False)
+            sock.connect("\0" + name)
+        except (OSError, ValueError) as error:
+            sock.close()
+            raise Unreachable(f"no local connection: {error}") from None
+        except BaseException:
+            sock.close()
+            raise
+        return cls(sock, waker, clock)
+
+    @property
+    def stays_here(self) -> bool:
+        """Whether it is a TCP connection to an address of this machine."""
+        if self._sock.family == socket.AF_UNIX:
+            return False
+        with contextlib.suppress(OSError):
+            return bool(self._sock.getpeername()[0] == self._sock.getsockname()[0])
+        return False
 
     def handshake(self, target: str, data: Any, serializer_id: int, deadline: float) -> Any:
         """Introduce ourselves to the object `target`, and give the daemon's answer.

@@ -10,6 +10,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyro_events._client.calls import encode_call, outcome
+from pyro_events._protocol.capabilities import OURS, capabilities
 from pyro_events._protocol.event import HELPER_PROTOCOL
 from pyro_events.errors import Refused
 from pyro_events.ident import own_secret
@@ -31,6 +32,10 @@ class Welcome(NamedTuple):
     uri: str
     incarnation: str
     version: str
+    can: frozenset[str] = frozenset()
+    """What both can do; see `capabilities`."""
+    local: str | None = None
+    """The abstract name of its Unix socket for helpers on its machine, if it offers one."""
 
 
 class Introduction:
@@ -42,7 +47,7 @@ class Introduction:
 
     def __init__(self, role: str, ident: str | None, wishes: Mapping[str, object]) -> None:
         self._secret = None if ident is None else own_secret(ident)
-        self._hello = {"pyro_events": HELPER_PROTOCOL, "role": role, **wishes}
+        self._hello = {"pyro_events": HELPER_PROTOCOL, "role": role, "can": OURS, **wishes}
 
     def perform(self, connection: Connection, uri: URI, deadline: float) -> Welcome:
         """Introduce ourselves over a new connection; both are identified when it returns.
@@ -60,7 +65,15 @@ class Introduction:
             raise _explained(error, secret) from None
         if not isinstance(answer, dict) or answer.get("pyro_events") != HELPER_PROTOCOL:
             raise Refused(f"is not an event service with protocol version {HELPER_PROTOCOL}")
-        welcome = Welcome(str(uri), str(answer.get("incarnation")), str(answer.get("version")))
+        incarnation, version = str(answer.get("incarnation")), str(answer.get("version"))
+        local = answer.get("local")
+        welcome = Welcome(
+            str(uri),
+            incarnation,
+            version,
+            capabilities(answer),
+            local if isinstance(local, str) else None,
+        )
         if secret is not None and nonce is not None:
             begun = _challenge(secret, nonce, answer, welcome.incarnation)
             proof = begun.client_proof(secret.key)

@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from pyro_events._client.process import process
-from pyro_events._client.sender import Sender, events
+from pyro_events._client.rejections import events
+from pyro_events._client.sender import Sender
 from pyro_events.errors import EventServiceError
 
 if TYPE_CHECKING:

@@ -22,6 +22,8 @@ BATCH_BYTES = 256 * 1024
 """A batch ends when it has reached one of these, so that only a lone event may exceed it."""
 SEND_AT = BATCH_EVENTS // 2
 """Waiting events that are enough to be sent even while others are in flight."""
+SMALL = 256
+"""Bytes of a message that may be added on credit."""
 OVERHEAD = 64
 """Bytes that an event is assumed to need beside its message, and again for each subject."""
 
@@ -69,6 +71,8 @@ class Outbox:
         """The number up to which all events were sent on the current connection."""
         self._sent_bytes = 0
         self.bytes = 0
+        self.credit = 0
+        """How many small events may be added, by `spend`, without a look at anything else."""
         self.acknowledged = 0
         """How many events were acknowledged so far."""
 
@@ -80,6 +84,11 @@ class Outbox:
     def last(self) -> int:
         """The number of the newest event; 0 if there never was one."""
         return self._settled + len(self._entries)
+
+    @property
+    def empty(self) -> bool:
+        """Whether all events are settled."""
+        return not self._entries
 
     @property
     def in_flight(self) -> bool:
@@ -103,6 +112,29 @@ class Outbox:
             waiting >= SEND_AT or self.bytes - self._sent_bytes >= BATCH_BYTES
         )
 
+    def grant(self) -> None:
+        """Set how many small events may be added before `has_room` or `due` can change.
+
+        Anything else that happens to the outbox ends the credit.
+        """
+        credit = 0
+        if self._in_flight:
+            waiting = self._settled + len(self._entries) - self._sent
+            room = self._max_events - len(self)
+            space = self._max_bytes - self.bytes
+            if len(self._in_flight) < WINDOW:
+                room = min(room, SEND_AT - 1 - waiting)
+                space = min(space, BATCH_BYTES - (self.bytes - self._sent_bytes))
+            credit = min(room, space // (SMALL + 2 * OVERHEAD))
+        self.credit = credit
+
+    def spend(self, entry: Entry) -> None:
+        """Add a small event about one subject on credit."""
+        size = len(entry[1]) + 2 * OVERHEAD
+        self.credit -= 1
+        self.bytes += size
+        self._entries.append(entry)
+
     def add(self, entry: Entry) -> int:
         """Add an event, and return its number."""
         size = len(entry[1]) + OVERHEAD * (1 + len(entry[0]))
@@ -113,7 +145,8 @@ class Outbox:
 
     def next_batch(self) -> Batch | None:
         """Return what to send now, if there is anything and the window is open."""
-        if len(self._in_flight) >= WINDOW:
+        self.credit = 0
+        if len(self._in_flight) >= WINDOW or self._sent == self._settled + len(self._entries):
             return None
         batch = self._next_events()
         if batch is None:
@@ -126,6 +159,7 @@ class Outbox:
 
     def acknowledge(self, number: int) -> None:
         """Settle every batch up to that number."""
+        self.credit = 0
         while self._in_flight and self._in_flight[0].last <= number:
             batch = self._in_flight[0]
             count, last = len(batch.entries), batch.last
@@ -141,6 +175,7 @@ class Outbox:
 
     def reject(self, first: int) -> Batch | None:
         """Settle the batch that starts with that number, which was refused, and return it."""
+        self.credit = 0
         for index, batch in enumerate(self._in_flight):
             if batch.first == first:
                 start = batch.first - self._settled - 1
@@ -161,6 +196,7 @@ class Outbox:
 
         Recomputes everything, so it also repairs what an interruption has left behind.
         """
+        self.credit = 0
         sent = self._entries[: max(0, self._sent - self._settled)]
         again = len(sent) - sent.count(None)
         holes = self._entries.count(None)
@@ -173,6 +209,7 @@ class Outbox:
 
     def withdraw(self, number: int) -> None:
         """Don't send that event any more; if it is in flight, it may still arrive."""
+        self.credit = 0
         index = number - self._settled - 1
         if index < 0 or (entry := self._entries[index]) is None:
             return

@@ -29,11 +29,15 @@ from pyro_wire.backoff import Backoff
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from Pyro5.core import URI
+
     from pyro_events._client.introduction import Welcome
     from pyro_wire import framing
 
 CONNECT_TIMEOUT = 5.0
 """Seconds for one attempt: lookup, connection and handshake together."""
+_LOCAL_TIMEOUT = 1.0
+"""Seconds for the handshake over its Unix socket with an event service that has just answered."""
 _CHECKS = 5
 """How often, while the link may be silent, its thread checks whether another one still reads."""
 _CHANCE = random.SystemRandom().random
@@ -79,13 +83,16 @@ class ReconnectingConnection:
         *,
         wishes: Mapping[str, object] | None = None,
         silence: float | None = None,
+        local: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = _CHANCE,
     ) -> None:
         """Prepare a link, which counts as broken after `silence` seconds without a byte.
 
-        `wishes` is what else every handshake tells the event service.
+        `wishes` is what else every handshake tells the event service; `local` is asked whether to
+        use its Unix socket if it is on this machine.
         """
+        self._local = local
         self._service = service
         self._introduction = Introduction(role, ident, wishes or {})
         self._owner = owner
@@ -206,7 +213,8 @@ class ReconnectingConnection:
         uri = names.resolve(self._service, waker, self._clock, deadline)
         connection = open_connection(self._service.tls, uri, waker, self._clock, deadline)
         try:
-            return connection, self._introduction.perform(connection, uri, deadline)
+            welcome = self._introduction.perform(connection, uri, deadline)
+            return self._nearer(connection, welcome, uri, waker), welcome
         except TimedOut:
             connection.close()
             raise Unreachable(f"{uri} does not answer") from None
@@ -219,6 +227,30 @@ class ReconnectingConnection:
         except BaseException:
             connection.close()
             raise
+
+    def _nearer(
+        self, connection: Connection, welcome: Welcome, uri: URI, waker: Waker
+    ) -> Connection:
+        """Return a connection over the Unix socket that is offered, or the same one.
+
+        Whatever is wrong with it, the one over TCP is as good.
+        """
+        if welcome.local is None or not self._local() or not connection.stays_here:
+            return connection
+        try:
+            near = Connection.open_local(welcome.local, waker, self._clock)
+        except EventServiceError:
+            return connection
+        chosen = connection
+        try:
+            found = self._introduction.perform(near, uri, self._clock() + _LOCAL_TIMEOUT)
+            if found.incarnation == welcome.incarnation:
+                chosen = near
+        except (EventServiceError, TimedOut) as error:
+            _log.debug("the connection stays on TCP: %s", error)
+        finally:
+            (connection if chosen is near else near).close()
+        return chosen
 
     def _serve(self, connection: Connection, welcome: Welcome) -> EventServiceError:
         """Use the connection until it breaks; return why it did."""

@@ -19,11 +19,14 @@ from uuid import uuid4
 from pyro_events._client.calls import encode_call, nonsense, outcome
 from pyro_events._client.condition import InterruptSafeCondition, TimedOut
 from pyro_events._client.connection import Abandoned, ConnectionLost
+from pyro_events._client.outbox import SMALL
 from pyro_events._client.process import check_threads
 from pyro_events._client.reconnecting_connection import ReconnectingConnection
-from pyro_events._client.waker import wait
+from pyro_events._client.rejections import Rejections, events, not_taken
+from pyro_events._protocol.capabilities import RUNS
 from pyro_events._protocol.event import EVENTSERVICE_NAME
-from pyro_events.errors import Closed, EventServiceError, NotPublished, Unreachable
+from pyro_events._protocol.runs import with_runs
+from pyro_events.errors import Closed, EventServiceError, Unreachable
 from pyro_wire.framing import RESULT
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from pyro_events._client.connection import Connection
     from pyro_events._client.introduction import Welcome
     from pyro_events._client.names import Service
-    from pyro_events._client.outbox import Batch, Entry, Outbox
+    from pyro_events._client.outbox import Entry, Outbox
     from pyro_events.errors import Refused
     from pyro_events.types import PublisherStatistics
     from pyro_wire.framing import Frame
@@ -48,7 +51,9 @@ class Sender:
     ) -> None:
         self._outbox = outbox
         wishes = {"patience": patience}
-        self.link = ReconnectingConnection(service, "publisher", ident, self, wishes=wishes)
+        self.link = ReconnectingConnection(
+            service, "publisher", ident, self, wishes=wishes, local=self._waits_for_answers
+        )
         self._id = uuid4().hex
         self._lock = threading.RLock()  # collecting garbage may call `close`
         self._changed = InterruptSafeCondition(self._lock)
@@ -61,11 +66,10 @@ class Sender:
         self._reading = False
         self._failure: Exception | None = None
         self._refusal: Refused | None = None
-        self._awaited: dict[int, Exception | None] = {}
-        self._first_rejection: Exception | None = None
-        self._rejected = 0
+        self._rejections = Rejections()
         self._counts = dict.fromkeys(("published", "failed", "retries"), 0)
         self._connections_made = 0
+        self._runs = False
 
     # -- for the publisher, in any thread
 
@@ -80,20 +84,21 @@ class Sender:
         if self._amid_a_call():
             raise RuntimeError("amid another call, handlers and finalizers have to use post()")
         try:
-            while not number:
-                self._wait_for_room(deadline, timeout)
+            while True:
                 with self._lock:
-                    if self._closed or not self._outbox.has_room():
-                        continue
-                    alone = not self._outbox.in_flight
-                    number = self._outbox.add(entry)
-                    self._awaited[number] = None
-                    self._counts["published"] += 1
-                    if not alone:
-                        self._pump()
+                    if not self._closed and self._outbox.has_room():
+                        alone = not self._outbox.in_flight
+                        number = self._outbox.add(entry)
+                        self._rejections.awaited[number] = None
+                        self._counts["published"] += 1
+                        if not alone:
+                            self._pump()
+                        break
+                self._wait_for_room(deadline, timeout)
             if alone:
                 self._send_and_read(number, deadline)
-            self._wait_until_settled(number, deadline, timeout)
+            if not self._outbox.settled(number):
+                self._wait_until_settled(number, deadline, timeout)
         except EventServiceError:
             raise
         except BaseException:
@@ -103,13 +108,25 @@ class Sender:
             raise
         finally:
             with self._lock:
-                error = self._awaited.pop(number, None)
+                error = self._rejections.awaited.pop(number, None)
         if error is not None:
             raise error
 
     def post(self, entry: Entry, timeout: float) -> None:
         """Add the event to the outbox; waits for room, and raises Unreachable after `timeout` s."""
         check_threads()
+        outbox, lock = self._outbox, self._lock
+        if (
+            outbox.credit > 0
+            and not self._closed
+            and len(entry[1]) <= SMALL
+            and len(entry[0]) == 1
+            and not lock._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - see `_amid_a_call`
+        ):
+            with lock:
+                if outbox.credit > 0:
+                    outbox.spend(entry)
+                    return
         deadline = 0.0
         if self._amid_a_call():
             self._inserted.append(entry)
@@ -117,12 +134,12 @@ class Sender:
             return
         try:
             while True:
-                with self._lock:
-                    outbox = self._outbox
+                with lock:
                     if not self._closed and outbox.has_room():
                         outbox.add(entry)
                         if outbox.due():
                             self._pump()
+                        outbox.grant()
                         return
                 deadline = deadline or time.monotonic() + timeout
                 self._wait_for_room(deadline, timeout)
@@ -147,10 +164,9 @@ class Sender:
             with self._lock:
                 raise self._unreachable(timeout or 0, f"{len(self._outbox)} events are waiting")
         with self._lock:
-            error, count = self._first_rejection, self._rejected
-            self._first_rejection, self._rejected = None, 0
+            error = self._rejections.take()
         if error is not None:
-            raise NotPublished(f"{events(count)} not published: {error}", count) from error
+            raise error
 
     @property
     def pending(self) -> int:
@@ -207,7 +223,7 @@ class Sender:
             with connection.read_lock:
                 connection.read_requested = False
                 while not self._outbox.settled(number):
-                    self.received(connection.next_frame(deadline, wait))
+                    self.received(connection.next_frame(deadline, connection.wait))
         except TimedOut:
             pass  # `publish` notices
         except ConnectionLost as error:
@@ -220,15 +236,21 @@ class Sender:
         finally:
             if mine and connection is not None:
                 self._reading = connection.read_requested = False
-            with self._lock:
-                self._pump()
+            if self._inserted or not self._outbox.empty:
+                with self._lock:
+                    self._pump()
+
+    def _waits_for_answers(self) -> bool:
+        """Whether nothing was posted: then a Unix socket is quicker, otherwise TCP is."""
+        return self._outbox.last == self._counts["published"] and not self._inserted
 
     # -- for the link, in its thread
 
-    def connected(self, connection: Connection, welcome: Welcome) -> None:  # noqa: ARG002 - an owner's signature
+    def connected(self, connection: Connection, welcome: Welcome) -> None:
         """Send again all events that weren't acknowledged."""
         with self._lock:
             self._connections_made += 1
+            self._runs = RUNS in welcome.can
             self._connection, self._failure = connection, None
             self._pump()
 
@@ -247,9 +269,12 @@ class Sender:
                     error = nonsense(unreadable)
             if error is None:
                 self._outbox.acknowledge(number)
-                rejected, error = self._settle_refused(answer[2:])
+                if len(answer) > 2:  # noqa: PLR2004 - incarnation and number are always there
+                    rejected, error = self._settle_refused(answer[2:])
             else:
-                rejected = self._settle_rejected(self._outbox.reject(first), error)
+                batch = self._outbox.reject(first)
+                if batch is not None:
+                    rejected = self._note(range(batch.first, batch.last + 1), error)
             del self._calls[frame.seq]
             if self._outbox.due():
                 self._send()
@@ -303,7 +328,8 @@ class Sender:
             while (batch := self._outbox.next_batch()) is not None:
                 self._seq = self._seq % 0xFFFF + 1
                 self._calls[self._seq] = batch.first
-                params = [self._id, batch.first, batch.entries]
+                entries = with_runs(batch.entries) if self._runs else batch.entries
+                params = [self._id, batch.first, entries]
                 frame = encode_call(self._seq, EVENTSERVICE_NAME, "publish_batch", params)
                 self._connection.write(frame)
         except ConnectionLost:
@@ -357,13 +383,7 @@ class Sender:
                 raise self._unreachable(timeout, f"{len(self._outbox)} events are waiting already")
 
     def _unreachable(self, timeout: float, state: str) -> Unreachable:
-        if self._failure is None:
-            reason = "connected, but it doesn't take events" if self._connection else "connecting"
-        else:
-            reason = str(self._failure)
-        return Unreachable(
-            f"the event service did not take the event within {timeout:g} s; {state}: {reason}"
-        )
+        return not_taken(timeout, state, self._failure, connected=self._connection is not None)
 
     def _settle_refused(self, rest: Sequence[Any]) -> tuple[int, Exception | None]:
         """Note which events of a batch no rule allows: their numbers, and the reason."""
@@ -372,28 +392,8 @@ class Sender:
         numbers, reason = rest
         error = PermissionError(reason)
         self._outbox.acknowledged -= len(numbers)
-        return self._note_rejected(numbers, error), error
+        return self._note(numbers, error), error
 
-    def _settle_rejected(self, batch: Batch | None, error: Exception) -> int:
-        """Note why these events were rejected; return how many of them nobody waits for."""
-        if batch is None:
-            return 0
-        return self._note_rejected(range(batch.first, batch.last + 1), error)
-
-    def _note_rejected(self, numbers: Collection[int], error: Exception) -> int:
+    def _note(self, numbers: Collection[int], error: Exception) -> int:
         self._counts["failed"] += len(numbers)
-        posted = 0
-        for number in numbers:
-            if number in self._awaited:
-                self._awaited[number] = error
-            else:
-                posted += 1
-        if posted:
-            self._first_rejection = self._first_rejection or error
-            self._rejected += posted
-        return posted
-
-
-def events(count: int) -> str:
-    """Return the number with its noun and verb."""
-    return "1 event was" if count == 1 else f"{count} events were"
+        return self._rejections.note(numbers, error)

@@ -13,11 +13,19 @@ Wait = Callable[[socket.socket, float | None, int], tuple[bool, bool]]
 """A function like `Waker.wait`."""
 
 
-def wait(sock: socket.socket, seconds: float | None, mask: int) -> tuple[bool, bool]:
-    """Wait as `Waker.wait`, but without a way to be woken."""
-    poll = select.poll()
-    poll.register(sock, mask)
-    return bool(poll.poll(None if seconds is None else max(0.0, seconds) * 1000)), False
+class Waiter:
+    """Waits for one socket as `Waker.wait`, but without a way to be woken; a thread at a time."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._mask = 0
+
+    def __call__(self, sock: socket.socket, seconds: float | None, mask: int) -> tuple[bool, bool]:
+        """Wait until the socket has one of the events of the mask, or the time is over."""
+        if mask != self._mask:
+            self._poll.register(sock, mask)
+            self._mask = mask
+        return bool(self._poll.poll(None if seconds is None else max(0.0, seconds) * 1000)), False
 
 
 class Stopped(Exception):
@@ -40,6 +48,8 @@ class Waker:
         self._sender.setblocking(False)
         self._poll = select.poll()
         self._poll.register(self._receiver, select.POLLIN)
+        self._awaited = -1, 0
+        """The socket that was waited for last, by its descriptor, and the events."""
 
     def wake(self) -> None:
         """Make the current wait return, or the next one if no thread waits."""
@@ -62,6 +72,7 @@ class Waker:
     def pause(self, seconds: float) -> None:
         """Wait for `seconds`, or until woken. Raises Stopped."""
         self.check()
+        self._forget()
         if self._poll.poll(seconds * 1000):
             self._drain()
             self.check()
@@ -72,11 +83,15 @@ class Waker:
         Returns whether it has one, and whether `wake` was called.
         """
         self.check()
-        self._poll.register(sock, mask)
-        try:
-            ready = dict(self._poll.poll(None if seconds is None else max(0.0, seconds) * 1000))
-        finally:
-            self._poll.unregister(sock)
+        file = sock.fileno()
+        if self._awaited != (file, mask):
+            self._forget()
+            self._awaited = file, 0  # until it is registered, should this be interrupted
+            self._poll.register(file, mask)
+            self._awaited = file, mask
+        ready = dict(self._poll.poll(None if seconds is None else max(0.0, seconds) * 1000))
+        if not ready:
+            return False, False
         if ready.pop(self._receiver.fileno(), 0):
             self._drain()
             self.check()
@@ -87,6 +102,13 @@ class Waker:
         """Release the descriptors; no thread may wait any more."""
         self._receiver.close()
         self._sender.close()
+
+    def _forget(self) -> None:
+        """Wait for no socket but our own."""
+        file, self._awaited = self._awaited[0], (-1, 0)
+        if file >= 0:
+            with contextlib.suppress(KeyError):  # interrupted before it was registered
+                self._poll.unregister(file)
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):

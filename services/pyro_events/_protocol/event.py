@@ -32,6 +32,11 @@ _MAX_BATCH = 1 << 16
 Item = tuple[str, float, bytes, bool]
 """An event under way: subject, time, packed message, and whether the message is opaque bytes."""
 
+Run = tuple[str, float, bytes, bool, int]
+"""Consecutive ones of a subject and a time: all messages, False, and their number; see `runs`."""
+
+Queued = Item | Run
+
 Call = tuple[str, "Iterable[Event | Undecodable]", dict[str, Any]]
 """A method, its arguments, its keyword arguments."""
 

@@ -11,10 +11,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from pyro_events._protocol.runs import events_in
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from pyro_events._protocol.event import Item
+    from pyro_events._protocol.event import Queued
 
 MOST_SUBJECTS: Final = 256
 MOST_PUBLISHERS: Final = 256
@@ -76,15 +78,15 @@ class Inventory:
         self._until = now + LOOK
         self.open = True
 
-    def count(self, items: Sequence[Item], origin: str, publisher: str) -> None:
+    def count(self, items: Sequence[Queued], origin: str, publisher: str) -> None:
         """Count what a publisher has published; `publisher` is "" for one without an id."""
         if self._clock() > self._until:
             self.open = False
             return
         source, at = (origin, publisher), items[-1][1] if items else 0.0
-        self.publishers.add(source, len(items), at)
+        self.publishers.add(source, events_in(items), at)
         for subject, run in groupby(items, _subject):
-            number = sum(1 for _ in run)
+            number = events_in(list(run))
             self.subjects.add(subject.lower(), number, at)
             self.edges.add((source, family(subject)), number, at)
 

@@ -11,11 +11,12 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted, plain
+from pyro_events._protocol.runs import events_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyro_events._protocol.event import Item
+    from pyro_events._protocol.event import Queued
 
 BOUNDS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
@@ -41,18 +42,19 @@ class Traffic(Snapshotted):
         self.seconds = 0.0
         """The sum of these durations; within a frame, the mean of its first and last counts."""
 
-    def delivered(self, items: Sequence[Item], now: float) -> None:
-        """Count the events of a frame, which is handed to its socket at the time `now`."""
+    def delivered(self, items: Sequence[Queued], events: int, now: float) -> None:
+        """Count the `events` of a frame, which is handed to its socket at the time `now`."""
         longest, shortest = now - items[0][1], now - items[-1][1]
-        count = len(items)
-        self.seconds += max(0.0, longest + shortest) / 2 * count
+        self.seconds += max(0.0, longest + shortest) / 2 * events
         counts, last = self.delays, bisect_left(BOUNDS, shortest)
-        done = 0
+        done = counted = 0
         for bucket in range(bisect_left(BOUNDS, longest), last, -1):
             end = bisect_left(items, now - BOUNDS[bucket - 1], done, key=_time)
-            counts[bucket] += end - done
+            number = events_in(items[done:end])
+            counts[bucket] += number
+            counted += number
             done = end
-        counts[last] += count - done
+        counts[last] += events - counted
 
     def histogram(self) -> dict[str, object]:
         """Return the durations for JSON."""

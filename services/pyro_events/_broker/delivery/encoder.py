@@ -29,15 +29,17 @@ import msgpack
 import serpent
 from Pyro5.serializers import SerializerBase, serializers
 
+from pyro_events._broker.delivery.items import singles
 from pyro_events._protocol.decode_limits import check_msgpack
 from pyro_events._protocol.event import CALLS_NAME, CLASS_NAME, Event
+from pyro_events._protocol.runs import count_of, events_in
 from pyro_events.codec import Codec
 from pyro_wire import framing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from pyro_events._protocol.event import Item
+    from pyro_events._protocol.event import Item, Queued
 
 T = TypeVar("T", "bytes", "Group")
 
@@ -89,19 +91,37 @@ class Encoder:
         self._codec = Codec(unknown=self._class_dict)
         self._named: set[str] = set()
         """Classes in the message that is being unpacked."""
-        self._bodies: dict[object, tuple[list[Item], Any]] = {}
+        self._bodies: dict[object, tuple[Sequence[Queued], Any]] = {}
         """The oldest first."""
         self._size = 0
         self._calls: dict[tuple[int, Variant], tuple[Item, _Call]] = {}
+        self._singles: dict[int, tuple[Queued, list[Item]]] = {}
+        """The events of runs in this round, one by one; as in `_bodies`, the ids stay unique."""
 
     def trim(self) -> None:
         """Forget what was encoded, except the most recent."""
         self._calls.clear()
+        self._singles.clear()
         while self._size > _KEPT:
             _, found = self._bodies.pop(next(iter(self._bodies)))
             self._size -= _size(found)
 
-    def stream_body(self, items: list[Item]) -> bytes:
+    def singles(self, items: Sequence[Queued]) -> list[Item]:
+        """Return the events one by one, the same objects for all subscribers."""
+        if events_in(items) == len(items):
+            return items  # type: ignore[return-value] # without runs
+        found: list[Item] = []
+        for item in items:
+            if count_of(item) == 1:
+                found.append(item)  # type: ignore[arg-type] # no run
+                continue
+            known = self._singles.get(id(item))
+            if known is None:
+                known = self._singles[id(item)] = (item, singles([item]))
+            found += known[1]
+        return found
+
+    def stream_body(self, items: Sequence[Queued]) -> bytes:
         """Return the list of events as a stream carries it."""
         return self._shared("stream", items, self._pack)
 
@@ -109,7 +129,7 @@ class Encoder:
         """Return the first of these events, as many as fit one request, as calls of `event`."""
         return self._shared(variant, items, lambda items: self._group(items, variant))
 
-    def _shared(self, kind: object, items: list[Item], encode: Callable[[Any], T]) -> T:
+    def _shared(self, kind: object, items: Sequence[Queued], encode: Callable[[Any], T]) -> T:
         # Lists of the same objects are compared in no time. The items are kept alive, so that their
         # ids stay unique.
         key = (kind, id(items[0]), len(items))

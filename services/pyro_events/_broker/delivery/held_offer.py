@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
+    from pyro_events._broker.delivery.items import Load
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
-    from pyro_events._protocol.event import Item
 
 
 class HeldOffer:
@@ -17,29 +17,26 @@ class HeldOffer:
     Unless it is `endless`, the subscriber is charged for the time.
     """
 
-    __slots__ = ("_items", "_settled", "_since", "_sizes", "endless", "subscriber")
+    __slots__ = ("_load", "_settled", "_since", "endless", "subscriber")
 
     def __init__(
         self,
         subscriber: BrokerSubscriber,
-        items: Sequence[Item],
-        sizes: Sequence[int],
+        load: Load,
         settled: Callable[[HeldOffer], None],
         *,
         endless: bool,
     ) -> None:
         self.subscriber = subscriber
         self.endless = endless
-        self._items = items
-        self._sizes = sizes
+        self._load = load
         self._settled = settled
         self._since = subscriber.context.loop.clock()
 
     def retry(self) -> bool:
         """Offer it again to the subscriber, which may have room now; True when nothing is left."""
-        taken = self.subscriber.fill(self._items, self._sizes)
-        self._items, self._sizes = self._items[taken:], self._sizes[taken:]
-        if self._items:
+        self._load = self._load.after(self.subscriber.fill(self._load))
+        if self._load.events:
             return False
         self.end()
         return True
@@ -49,6 +46,6 @@ class HeldOffer:
         if not self.endless:
             waited = self.subscriber.context.loop.clock() - self._since
             self.subscriber.use_patience(waited)
-        if self._items and not self.subscriber.gone:
-            self.subscriber.overflow(self._items, self._sizes)
+        if self._load.events and not self.subscriber.gone:
+            self.subscriber.overflow(self._load)
         self._settled(self)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
+from pyro_events._broker.delivery.items import item_size, singles
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
+from pyro_events._protocol.runs import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +49,9 @@ class SharedRoom:
 class Mailbox(Snapshotted, Generic[T]):
     """A queue of at most `limit` items and `max_bytes`, with those on their way to the receiver.
 
+    A run counts as the single items of which it is made, whose number has to be given whenever some
+    may be among the items; it is cut into these only where a limit is in the middle of it.
+
     What was taken out is on its way until it is settled; at most half of the room is for that. The
     last item may overshoot `max_bytes`, so that one of any size gets through, and a mailbox in
     which nothing waits always has room for one item, whatever is on its way.
@@ -54,12 +59,12 @@ class Mailbox(Snapshotted, Generic[T]):
     """
 
     __slots__ = (
-        "_items", "_limit", "_max_bytes", "_shared", "_sizes", "_start", "_unbounded",
+        "_count", "_items", "_limit", "_max_bytes", "_shared", "_sizes", "_start", "_unbounded",
         "away", "away_bytes", "bytes", "dropped",
     )  # fmt: skip
 
     SNAPSHOT: ClassVar = Fields(
-        "_items", "_sizes", "_start", "away", "away_bytes", "bytes", "dropped"
+        "_count", "_items", "_sizes", "_start", "away", "away_bytes", "bytes", "dropped"
     )
     TRANSIENT: ClassVar = (
         "_limit", "_max_bytes",  # as the options say
@@ -79,6 +84,7 @@ class Mailbox(Snapshotted, Generic[T]):
         self._items: list[T] = []
         self._sizes: list[int] = []
         self._start = 0
+        self._count = 0
         self.bytes = 0
         """The size of all waiting items together, as they were offered."""
         self.away = 0
@@ -88,7 +94,7 @@ class Mailbox(Snapshotted, Generic[T]):
         """How many items were lost, for whatever reason, since the mailbox exists."""
 
     def __len__(self) -> int:
-        return len(self._items) - self._start
+        return self._count
 
     def __iter__(self) -> Iterator[T]:
         return iter(self._items[self._start :])
@@ -102,54 +108,99 @@ class Mailbox(Snapshotted, Generic[T]):
         sizes = array("Q", self.sizes()).tobytes()
         away = self.away, self.away_bytes
         return {
-            "items": writer.share(list(self)), "sizes": sizes, "away": away, "dropped": self.dropped
+            "items": writer.share(list(self)), "sizes": sizes, "count": self._count,
+            "away": away, "dropped": self.dropped,
         }  # fmt: skip
 
     def restore(self, values: dict[str, Any], reader: Any) -> None:
         """Continue with what waited, even if it is more than there is room for."""
-        self.load(reader.shared(values["items"]), array("Q", values["sizes"]).tolist())
+        sizes = array("Q", values["sizes"]).tolist()
+        self.load(reader.shared(values["items"]), sizes, values["count"])
         self.carry(*values["away"])
         self.dropped = values["dropped"]
 
     # What comes in
 
-    def offer(self, items: Sequence[T], sizes: Sequence[int]) -> int:
-        """Put in as many of the items as there is room for; return how many. Drops nothing."""
-        count, size = len(items), sum(sizes)
-        held = self.bytes + self.away_bytes + size
-        if (
-            count > self._limit - self.away + self._start - len(self._items)
-            or held >= self._max_bytes
-            or held + size >= self._shared.limit - self._shared.used
-        ):
+    def offer(
+        self, items: Sequence[T], sizes: Sequence[int], count: int | None = None, *,
+        whole: bool = False,
+    ) -> int:  # fmt: skip
+        """Put in as many of the items as there is room for; return how many. Drops nothing.
+
+        With `whole`, a run for which there is not enough room is cut only when nothing waits.
+        """
+        count, size = len(items) if count is None else count, sum(sizes)
+        if not self.fits(count, size):
+            if count > len(items):
+                return self._offer_runs(items, sizes, whole=whole)
             count = self._fitting(sizes)
             items, sizes = items[:count], sizes[:count]
             size = sum(sizes)
-        self._append(items, sizes, size)
+        self._append(items, sizes, size, count)
         return count
 
-    def overflow(self, items: Sequence[T], sizes: Sequence[int], policy: WhenFull) -> None:
+    def put(self, item: T, size: int) -> None:
+        """Put in one item, which fits."""
+        self._append((item,), (size,), size, 1)
+
+    def fits(self, count: int, size: int) -> bool:
+        """Return whether there is room for all of that, without doubt."""
+        held = self.bytes + self.away_bytes + size
+        return (
+            count <= self._limit - self.away - self._count
+            and held < self._max_bytes
+            and held + size < self._shared.limit - self._shared.used
+        )
+
+    def _offer_runs(self, items: Sequence[Any], sizes: Sequence[int], *, whole: bool) -> int:
+        taken = 0
+        for item, size in zip(items, sizes, strict=True):
+            count = count_of(item)
+            if self._unbounded or self.fits(count, size):
+                self._append([item], [size], size, count)
+                taken += count
+                continue
+            if whole and self._count:
+                break
+            parts: Sequence[Any] = singles([item])
+            taken += (more := self.offer(parts, list(map(item_size, parts))))
+            if more < count:
+                break
+        return taken
+
+    def overflow(
+        self,
+        items: Sequence[T],
+        sizes: Sequence[int],
+        policy: WhenFull,
+        count: int | None = None,
+    ) -> None:
         """Take items for which there is no room in place of the oldest, or drop them."""
+        count = len(items) if count is None else count
         if policy != "drop-oldest":
-            self.dropped += len(items)
+            self.dropped += count
             return
+        self._cut_runs()
+        if count > len(items):
+            items = _cut_up(items)
+            sizes = list(map(item_size, items))
         others = self._shared.used - self.bytes - self.away_bytes
         # Each item that is dropped here leaves more of the shared room, too.
         room = min(self._max_bytes, (self._shared.limit - others + 1) // 2)
-        self._append(items, sizes, sum(sizes))
+        self._append(items, sizes, sum(sizes), count)
         count = max(0, len(self) - max(1, self._limit - self.away))
         freed = sum(self._sizes[self._start : self._start + count])
         excess = self.bytes + self.away_bytes - sizes[-1] - room
         while count < len(self) - 1 and freed <= excess:
             freed += self._sizes[self._start + count]
             count += 1
-        self._release(count, freed)
+        self._release(count, freed, count)
         self._shared.used -= freed
         self.dropped += count
 
-    def load(self, items: Sequence[T], sizes: Sequence[int]) -> None:
+    def load(self, items: Sequence[T], sizes: Sequence[int], count: int | None = None) -> None:
         """Put in all of the items, even if that is more than there is room for."""
-        self._append(items, sizes, sum(sizes))
+        self._append(items, sizes, sum(sizes), len(items) if count is None else count)
 
     def carry(self, count: int, size: int) -> None:
         """Count items as on their way that were never in this mailbox."""
@@ -174,7 +225,7 @@ class Mailbox(Snapshotted, Generic[T]):
         `group` returns a number of an item's group, which grows.
         """
         away, flight = self.away, max(1, self._limit // 2)
-        count = len(self._items) - self._start
+        count = self._count
         if away and (away >= flight or 2 * self.away_bytes >= self._max_bytes):
             return []
         max_events = min(max_events, (flight - away + 1) // 2)
@@ -183,8 +234,10 @@ class Mailbox(Snapshotted, Generic[T]):
             self.away += count
             self.away_bytes += self.bytes
             self._items, self._sizes = [], []
-            self._start = self.bytes = 0
+            self._start = self.bytes = self._count = 0
             return taken
+        if count > len(self._items) - self._start:
+            return self._take_runs(max_events, max_bytes)
         count = min(count, max_events)
         sizes = self._sizes[self._start : self._start + count]
         if sum(sizes) > max_bytes:
@@ -192,10 +245,37 @@ class Mailbox(Snapshotted, Generic[T]):
         count = _cut(self._items, self._start, count, group)
         taken = self._items[self._start : self._start + count]
         size = sum(sizes[:count])
-        self._release(count, size)
+        self._release(count, size, count)
         self.away += count
         self.away_bytes += size
         return taken
+
+    def _take_runs(self, max_events: int, max_bytes: int) -> list[T]:
+        """Return the oldest items, some of which are runs; the first is cut if it is too long."""
+        items: list[Any] = self._items
+        if count_of(items[self._start]) > max_events:
+            self._cut_runs(1)
+        count = size = 0
+        end = self._start
+        while end < len(items):
+            more, bigger = count + count_of(items[end]), size + self._sizes[end]
+            if count and (more > max_events or bigger > max_bytes):
+                break
+            count, size = more, bigger
+            end += 1
+        taken = self._items[self._start : end]
+        self._release(len(taken), size, count)
+        self.away += count
+        self.away_bytes += size
+        return taken
+
+    def _cut_runs(self, first: int | None = None) -> None:
+        """Replace the runs that wait, or only those among the `first` items, by single items."""
+        if self._count > len(self._items) - self._start:
+            end = len(self._items) if first is None else self._start + first
+            parts = _cut_up(self._items[self._start : end])
+            self._items[self._start : end] = parts
+            self._sizes[self._start : end] = map(item_size, parts)
 
     def settle(self, count: int, size: int) -> None:
         """Forget items that were on their way: the receiver has them, or never will."""
@@ -219,8 +299,9 @@ class Mailbox(Snapshotted, Generic[T]):
     def resize(self, limit: int, policy: WhenFull) -> None:
         """Set a new limit; what waits and has no room any more is dropped."""
         self._limit = limit
+        self._cut_runs()
         items, sizes, size = list(self), self.sizes(), self.bytes
-        self._release(len(items), size)
+        self._release(len(items), size, len(items))
         self._shared.used -= size
         taken = self.offer(items, sizes)
         if taken < len(items):
@@ -230,7 +311,7 @@ class Mailbox(Snapshotted, Generic[T]):
         """Forget everything but how much was lost."""
         self._shared.used -= self.bytes + self.away_bytes
         self._items, self._sizes = [], []
-        self._start = self.bytes = self.away = self.away_bytes = 0
+        self._start = self._count = self.bytes = self.away = self.away_bytes = 0
 
     def _fitting(self, sizes: Sequence[int]) -> int:
         """Return how many of these are taken until there is no more room."""
@@ -243,23 +324,30 @@ class Mailbox(Snapshotted, Generic[T]):
         count = min(count, len(sizes), max(0, self._limit - self.away - len(self)))
         return count or min(len(sizes), 0 if len(self) else 1)
 
-    def _append(self, items: Sequence[T], sizes: Sequence[int], size: int) -> None:
+    def _append(self, items: Sequence[T], sizes: Sequence[int], size: int, count: int) -> None:
+        self._count += count
         self._items += items
         self._sizes += sizes
         self.bytes += size
         self._shared.used += size
 
-    def _release(self, count: int, size: int) -> None:
+    def _release(self, number: int, size: int, count: int) -> None:
         """Remove the oldest; the lists get shorter only when more than half of them is empty."""
+        self._count -= count
         self.bytes -= size
-        end = self._start + count
+        end = self._start + number
         if 2 * end >= len(self._items):
             del self._items[:end]
             del self._sizes[:end]
             self._start = 0
         else:
-            self._items[self._start : end] = repeat(None, count)  # type: ignore[arg-type] # nothing
+            self._items[self._start : end] = repeat(None, number)  # type: ignore[arg-type] # nothing
             self._start = end
+
+
+def _cut_up(items: Sequence[Any]) -> list[Any]:
+    found: list[Any] = list(singles(items))
+    return found
 
 
 def _cut(items: Sequence[T], start: int, most: int, group: Callable[[T], float]) -> int:

@@ -7,7 +7,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from pyro_events._broker.delivery.held_offer import HeldOffer
-from pyro_events._broker.delivery.subscriber import ITEM_OVERHEAD
+from pyro_events._broker.delivery.items import Load
+from pyro_events._protocol.runs import events_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.patience import Patience
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.net.loop import Timer
-    from pyro_events._protocol.event import Item
+    from pyro_events._protocol.event import Queued
 
 _subject = itemgetter(0)
 
@@ -75,12 +76,21 @@ class Publication(PendingResult):
     manager publishes, which alone may publish the subjects that are reserved for it.
     """
 
-    __slots__ = ("_context", "_held_since", "_open", "_patience", "_runs", "_timer", "refused")
+    __slots__ = (
+        "_context",
+        "_held_since",
+        "_open",
+        "_patience",
+        "_runs",
+        "_timer",
+        "accepted",
+        "refused",
+    )
 
     def __init__(
         self,
         context: DeliveryContext[BrokerSubscriber],
-        items: Sequence[Item],
+        items: Sequence[Queued],
         patience: Patience,
         *,
         of_manager: bool = False,
@@ -91,6 +101,8 @@ class Publication(PendingResult):
         self._timer: Timer | None = None
         self._held_since = 0.0
         self._open: list[HeldOffer] = []
+        self.accepted = 0
+        """How many events there are, but for those that are refused."""
         self.refused = 0
         """How many of the events must not be published by a client; they reach nobody."""
         runs = []
@@ -99,38 +111,38 @@ class Publication(PendingResult):
         for subject, group in groupby(items, _subject):
             found = targets(subject)
             if found:
-                run = list(group)
-                runs.append((run, found))
+                load = Load.of(list(group))
+                runs.append((load, found))
+                self.accepted += load.events
                 for subscriber, copies in found:
-                    counter_file[subscriber.slot] += len(run) * copies
+                    counter_file[subscriber.slot] += load.events * copies
             elif found is None:
-                self.refused += sum(1 for _ in group)
-            elif not of_manager:
-                context.counters.unmatched += sum(1 for _ in group)
+                self.refused += events_in(list(group))
+            else:
+                events = events_in(list(group))
+                self.accepted += events
+                if not of_manager:
+                    context.counters.unmatched += events
         self._runs = iter(runs)
 
     def advance(self) -> None:
         """Continue until everything is in the queues, or a queue is full."""
         for run, found in self._runs:
-            overhead = len(run[0][0]) + ITEM_OVERHEAD
-            sizes = [len(body) + overhead for _, _, body, _ in run]
             for subscriber, copies in found:
                 if subscriber.gone:
                     continue
-                events, counts = (run, sizes) if copies == 1 else _repeated(run, sizes, copies)
-                taken = subscriber.offer(events, counts, self._patience)
-                if taken < len(events):
-                    self._wait_for(subscriber, events[taken:], counts[taken:])
+                load = run.repeated(copies)
+                taken = subscriber.offer(load, self._patience)
+                if taken < load.events:
+                    self._wait_for(subscriber, load.after(taken))
             if self._open:
                 self._hold()
                 return
         self._context.flush_if_idle()
         self.finish()
 
-    def _wait_for(
-        self, subscriber: BrokerSubscriber, items: Sequence[Item], sizes: Sequence[int]
-    ) -> None:
-        offer = HeldOffer(subscriber, items, sizes, self._settled, endless=self._patience.endless)
+    def _wait_for(self, subscriber: BrokerSubscriber, load: Load) -> None:
+        offer = HeldOffer(subscriber, load, self._settled, endless=self._patience.endless)
         self._open.append(offer)
         subscriber.hold(offer)
 
@@ -155,11 +167,3 @@ class Publication(PendingResult):
             if self._timer is not None:
                 self._timer.cancel()
             loop.call_soon(self.advance)
-
-
-def _repeated(run: list[Item], sizes: list[int], copies: int) -> tuple[list[Item], list[int]]:
-    """Return every event as often as a subscriber gets it."""
-    return (
-        [item for item in run for _ in range(copies)],
-        [size for size in sizes for _ in range(copies)],
-    )

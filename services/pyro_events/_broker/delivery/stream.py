@@ -15,22 +15,34 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import msgpack
 
+from pyro_events._broker.delivery.items import item_size, singles
 from pyro_events._broker.delivery.pacing import next_limit
-from pyro_events._broker.delivery.subscriber import BrokerSubscriber, item_size
+from pyro_events._broker.delivery.subscriber import BrokerSubscriber
 from pyro_events._broker.net.loop import Deadline
-from pyro_events._broker.snapshot.fields import FieldCodec, Fields
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, plain
+from pyro_events._protocol.capabilities import LATE, RUNS
+from pyro_events._protocol.runs import events_in
 from pyro_wire import framing
 from pyro_wire.framing import ProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyro_events._broker.delivery.context import DeliveryContext
     from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.net.connection import ServerConnection
     from pyro_events._broker.principal import Principal
     from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
-    from pyro_events._protocol.event import Item
+    from pyro_events._protocol.event import Queued
 
 _ACK_SIZE = 8
+_EVENTS = b"\x92\xcf"
+_EVENTS_WITH_RUNS = b"\x93\xcf"
+"""How frames begin, up to the number of the first event; in the latter, the count comes next."""
+_SMALL_FRAMES = 64
+"""Frames of few events that may be unacknowledged, more than of the usual ones."""
+_ACK_AFTER = 64
+"""Events after which the subscriber of small frames acknowledges them, at the latest."""
 _FIRST_LIMIT = 16
 """Events in the first frame, of a subscriber that may turn out to be slow."""
 
@@ -39,13 +51,14 @@ class _Sent(NamedTuple):
     """A frame that is not acknowledged: its events have the numbers from `first` on."""
 
     first: int
-    items: list[Item]
+    items: Sequence[Queued]
+    events: int
     size: int
     since: float
 
     @property
     def last(self) -> int:
-        return self.first + len(self.items) - 1
+        return self.first + self.events - 1
 
 
 _SENT = FieldCodec(
@@ -68,6 +81,7 @@ class StreamSubscriber(BrokerSubscriber):
     SNAPSHOT: ClassVar = BrokerSubscriber.SNAPSHOT | Fields(
         "_next", "_acked", "_lost", "_absence", "_limit",
         parts=("_grace", "_heartbeat"),
+        _can=plain(frozenset),
         _sent=_SENT,
         _again=_AGAIN,
     )  # fmt: skip
@@ -77,7 +91,7 @@ class StreamSubscriber(BrokerSubscriber):
     )
     HANDOVER_ONLY: ClassVar = BrokerSubscriber.HANDOVER_ONLY | {
         "_next",  # follows from the others
-        "_grace", "_absence", "_heartbeat", "_limit",  # the connection ends
+        "_grace", "_absence", "_heartbeat", "_limit", "_can",  # the connection ends
     }  # fmt: skip
 
     def __init__(
@@ -92,10 +106,12 @@ class StreamSubscriber(BrokerSubscriber):
         super().__init__(context, key, name, owner, options, slot)
         self._connection: ServerConnection | None = None
         self._sent: deque[_Sent] = deque()
-        self._again: deque[list[Item]] = deque()
+        self._again: deque[Sequence[Queued]] = deque()
         """Events that have to be sent again."""
         self._limit = min(_FIRST_LIMIT, context.settings.batch_events)
         """How many events the next frame may have."""
+        self._can: frozenset[str] = frozenset()
+        """See `Session.can`."""
         self._next = 1
         self._acked = 0
         self._lost = 0
@@ -137,14 +153,20 @@ class StreamSubscriber(BrokerSubscriber):
             return False
         return last < self._lost or self._acked <= last < self._next
 
-    def attach(self, connection: ServerConnection, last: int | None) -> tuple[int, int]:
+    def attach(
+        self,
+        connection: ServerConnection,
+        last: int | None,
+        *,
+        can: frozenset[str] = frozenset(),
+    ) -> tuple[int, int]:
         """Deliver over this connection, from after `last` on; None if no number is known.
 
         Returns the number of the next event, and how many were lost without a notice.
         """
         if self._connection is not None:
             self._connection.close("the subscriber came back over another connection")
-        self._connection = connection
+        self._connection, self._can = connection, can
         self._grace.cancel()
         if last is None:
             self._renumber()
@@ -180,27 +202,48 @@ class StreamSubscriber(BrokerSubscriber):
         connection, context = self._connection, self.context
         if connection is None or context.frozen:
             return
-        settings = context.settings
-        while len(self._sent) < settings.window and (self._again or len(self._mailbox)):
+        while self._window_is_open() and (self._again or len(self._mailbox)):
+            items: Sequence[Queued]
             if self._again:
                 items = self._again.popleft()
-                size = sum(map(item_size, items))
+                events, size = events_in(items), sum(map(item_size, items))
             else:
-                before = self._mailbox.away_bytes
+                mailbox = self._mailbox
+                events, size = mailbox.away, mailbox.away_bytes
                 items = self._take(self._limit)
                 if not items:
                     break
-                size = self._mailbox.away_bytes - before
+                events, size = mailbox.away - events, mailbox.away_bytes - size
             self._notify_gap()
+            number = self._next.to_bytes(8, "big")
+            if RUNS in self._can:
+                start = b"".join((_EVENTS_WITH_RUNS, number, b"\xce", events.to_bytes(4, "big")))
+            else:
+                items = context.encoder.singles(items)
+                start = _EVENTS + number
             body = context.encoder.stream_body(items)
-            start = b"\x92\xcf" + self._next.to_bytes(8, "big")
             header = framing.encode_header(
                 framing.INVOKE, framing.MSGPACK, framing.ONEWAY, 0, len(start) + len(body)
             )
-            context.traffic.delivered(items, time.time())
-            self._sent.append(_Sent(self._next, items, size, context.loop.clock()))
-            self._next += len(items)
+            context.traffic.delivered(items, events, time.time())
+            self._sent.append(_Sent(self._next, items, events, size, context.loop.clock()))
+            self._next += events
             connection.send(header + start, body)
+
+    def _window_is_open(self) -> bool:
+        """Return whether one more frame may be sent."""
+        frames, late = len(self._sent), self.ack_after
+        if frames < self.context.settings.window:
+            return True
+        return late > 1 and frames < _SMALL_FRAMES and self._next - self._acked <= 2 * late
+
+    @property
+    def ack_after(self) -> int:
+        """How many events the subscriber may handle before it acknowledges them."""
+        if LATE not in self._can:
+            return 1
+        room = min(self._queue_size // 2, self.context.settings.batch_events)
+        return max(1, min(_ACK_AFTER, room // 4))
 
     def notify(self, notice: dict[str, object]) -> None:
         """Push a notice, if the subscriber is connected."""
@@ -226,16 +269,16 @@ class StreamSubscriber(BrokerSubscriber):
 
     def export(self) -> SubscriberSnapshot:
         """Return what a planned restart saves; this subscriber is not changed."""
-        sent = [item for each in self._sent for item in each.items]
+        sent = [item for each in self._sent for item in singles(each.items)]
         if self._sent:
             sent = sent[self._acked + 1 - self._sent[0].first :]
-        waiting = [item for items in self._again for item in items]
+        waiting = [item for items in self._again for item in singles(items)]
         return replace(
             super().export(),
             acked=self._acked,
             lost=self._lost,
             sent=sent,
-            waiting=[*waiting, *self._mailbox],
+            waiting=[*waiting, *singles(list(self._mailbox))],
         )
 
     def adopt(self, saved: SubscriberSnapshot) -> None:
@@ -244,9 +287,9 @@ class StreamSubscriber(BrokerSubscriber):
         self._acked, self._lost = saved.acked, saved.lost
         self._next = self._acked + 1 + len(saved.sent)
         if saved.sent:
-            size = sum(map(item_size, saved.sent))
-            self._sent.append(_Sent(self._acked + 1, list(saved.sent), size, 0.0))
-            self._mailbox.carry(len(saved.sent), size)
+            size, events = sum(map(item_size, saved.sent)), len(saved.sent)
+            self._sent.append(_Sent(self._acked + 1, list(saved.sent), events, size, 0.0))
+            self._mailbox.carry(events, size)
         self._mailbox.load(saved.waiting, list(map(item_size, saved.waiting)))
         self._await_return("it did not come back after a restart")
 
@@ -272,12 +315,12 @@ class StreamSubscriber(BrokerSubscriber):
         count = size = 0
         while self._sent and self._sent[0].last <= number:
             sent = self._sent.popleft()
-            count += len(sent.items)
+            count += sent.events
             size += sent.size
         if count:
             self._settle(count, size)
             most, took = self.context.settings.batch_events, self.context.loop.clock() - sent.since
-            full = len(sent.items) >= self._limit
+            full = sent.events >= self._limit
             self._limit = next_limit(self._limit, most, took, full=full)
         if number > self._acked:
             self._count_delivered(number - self._acked)
@@ -286,9 +329,13 @@ class StreamSubscriber(BrokerSubscriber):
     def _rewind(self, last: int) -> None:
         self._acknowledged(last)
         for sent in reversed(self._sent):
-            known = sent.items[: max(0, last + 1 - sent.first)]
-            self._settle(len(known), sum(map(item_size, known)))
-            self._again.appendleft(sent.items[len(known) :])
+            known = max(0, last + 1 - sent.first)
+            if known:
+                each = singles(sent.items)
+                self._settle(known, sum(map(item_size, each[:known])))
+                self._again.appendleft(each[known:])
+            else:
+                self._again.appendleft(sent.items)
         self._sent.clear()
         self._next = last + 1
 

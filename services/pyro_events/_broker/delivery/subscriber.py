@@ -15,30 +15,21 @@ from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted,
 from pyro_events._broker.snapshot.model import Kind, SubscriberSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyro_events._broker.delivery.context import DeliveryContext
     from pyro_events._broker.delivery.held_offer import HeldOffer
+    from pyro_events._broker.delivery.items import Load
     from pyro_events._broker.delivery.options import SubscriberOptions
     from pyro_events._broker.delivery.patience import Patience
     from pyro_events._broker.principal import Principal
     from pyro_events._broker.snapshot.transfer import SnapshotReader, SnapshotWriter
-    from pyro_events._protocol.event import Item
+    from pyro_events._protocol.event import Item, Queued
     from pyro_events.types import WhenFull
 
 _MAX_LINEAGE = 100
 _LOG_PAUSE = 60.0
 """Seconds in which it is logged once that events are dropped for a subscriber."""
-ITEM_OVERHEAD = 64
-"""Bytes that an event costs beside its subject and its message, roughly."""
-
 _publish_time = itemgetter(1)
 _log = logging.getLogger("pyro_events")
-
-
-def item_size(item: Item) -> int:
-    """Return the bytes that an event counts for in a mailbox."""
-    return len(item[0]) + len(item[2]) + ITEM_OVERHEAD
 
 
 class BrokerSubscriber(Snapshotted):
@@ -107,7 +98,7 @@ class BrokerSubscriber(Snapshotted):
         self.lineage: list[str] = []
         """Earlier incarnations that the subscriber may take for the present one."""
         settings = context.settings
-        self._mailbox: Mailbox[Item] = Mailbox(
+        self._mailbox: Mailbox[Queued] = Mailbox(
             self._queue_size, settings.queue_bytes, context.shared_room
         )
 
@@ -243,34 +234,47 @@ class BrokerSubscriber(Snapshotted):
 
     # The queue
 
-    def offer(self, items: Sequence[Item], sizes: Sequence[int], patience: Patience) -> int:
+    def offer(self, load: Load, patience: Patience) -> int:
         """Take events, or drop some as the policy says; return how many need no more attention.
 
         The publisher, which has this patience, has to `hold` the rest.
         """
         if self._held:
             self._admit()  # these were first
-        taken = 0 if self._held else self.fill(items, sizes)
-        if taken < len(items) and not self._deserves(patience):
-            self.overflow(items[taken:], sizes[taken:])
-            taken = len(items)
+        taken = 0 if self._held else self.fill(load)
+        if taken < load.events and not self._deserves(patience):
+            self.overflow(load.after(taken))
+            taken = load.events
         self._touch()
         return taken
+
+    def has_room(self, size: int) -> bool:
+        """Return whether an event of that size has room, and nobody waits for some."""
+        return not self._held and not self.gone and self._mailbox.fits(1, size)
+
+    def put(self, item: Item, size: int) -> None:
+        """Take an event for which there is room."""
+        self._mailbox.put(item, size)
+        self._touch()
 
     def _deserves(self, patience: Patience) -> bool:
         """Return whether a publisher should wait; for a broken connection only an endless one."""
         return patience.left() > self._patience_used and (patience.endless or not self.broken)
 
-    def fill(self, items: Sequence[Item], sizes: Sequence[int]) -> int:
-        """Take events as far as there is room; return how many."""
-        taken = self._mailbox.offer(items, sizes)
-        if taken < len(items):
+    def fill(self, load: Load) -> int:
+        """Take events as far as there is room, and runs as a whole; return how many."""
+        taken = self._mailbox.offer(*load, whole=True)
+        if taken < load.events:
             self.pump()  # when nothing waits, there is room for one
-            taken += self._mailbox.offer(items[taken:], sizes[taken:])
+            taken += self._mailbox.offer(*load.after(taken), whole=True)
         return taken
 
-    def overflow(self, items: Sequence[Item], sizes: Sequence[int]) -> None:
+    def overflow(self, load: Load) -> None:
         """Apply the policy to events for which there is no room."""
+        if not self._held:  # there may be room for a part of a run
+            load = load.after(self._mailbox.offer(*load))
+            if not load.events:
+                return
         policy = self._policy
         now = self.context.loop.clock()
         if now >= self._silent_until:
@@ -279,7 +283,7 @@ class BrokerSubscriber(Snapshotted):
                 "subscriber %s is too slow, and its queue is full (%s): events are dropped "
                 "(when_full is %s)", self, self._mailbox.bound(), policy,
             )  # fmt: skip
-        self._mailbox.overflow(items, sizes, policy)
+        self._mailbox.overflow(load.items, load.sizes, policy, load.events)
         if policy == "disconnect":
             self.dismiss("full")
             self.context.drop(self, "its queue is full, and when_full is disconnect")
@@ -354,7 +358,7 @@ class BrokerSubscriber(Snapshotted):
             self._dirty = True
             self.context.dirty.append(self)
 
-    def _take(self, max_events: int) -> list[Item]:
+    def _take(self, max_events: int) -> list[Queued]:
         return self._mailbox.take(max_events, self.context.settings.batch_bytes, _publish_time)
 
     def _settle(self, count: int, size: int) -> None:

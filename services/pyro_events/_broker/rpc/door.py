@@ -181,7 +181,14 @@ class Door:
     rejections: RejectionCounters
     log: RefusalLog
     share: LoopShare
+    local: Callable[[], str | None]
+    """Returns the name of the socket for helpers on this machine, None if there is none."""
     tls: TlsDoor | None = None
+
+    def local_for(self, session: Session) -> str | None:
+        """Return the socket's name that is offered to a helper on this machine, without TLS."""
+        near = session.peer is not None and session.user is not None
+        return self.local() if near and session.certificate is None else None
 
     def refuse(self, session: Session, error: Exception) -> None:
         """Count and log a client that is turned away."""

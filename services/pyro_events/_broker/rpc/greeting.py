@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from Pyro5.errors import PyroError
 from Pyro5.serializers import serializers_by_id
 
+from pyro_events._protocol.capabilities import capabilities
 from pyro_events._protocol.decode_limits import LimitReached, check_handshake
 from pyro_events._protocol.event import HELPER_PROTOCOL
 from pyro_wire import framing
@@ -36,6 +37,8 @@ def greet_helper(
         "incarnation": incarnation,
         "version": version,
     }
+    if "can" in data:
+        greeting["can"] = sorted(capabilities(data))
     if not identification.required:
         return greeting, None
     begun, proof = identification.challenge(data.get("name"), data.get("nonce"), incarnation)

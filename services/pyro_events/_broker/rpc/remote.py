@@ -24,8 +24,10 @@ from pyro_events._broker.rpc.arguments import (
     make_items,
 )
 from pyro_events._broker.rpc.targets import check_event_method, subscriber_uri
+from pyro_events._protocol.capabilities import LATE
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.event import EVENTSERVICE_NAME
+from pyro_events._protocol.runs import events_of, without_runs
 from pyro_events._protocol.subjects import check_pattern_texts, check_publishable, check_subjects
 
 if TYPE_CHECKING:
@@ -158,21 +160,25 @@ class EventServiceObject:
         last number and, if any were refused, their numbers and the reason.
         """
         number = check_number("first_seq", first_seq)
-        limit = self._settings.queue_bytes
-        items = batch_items(batch, limit)
+        items = batch_items(batch, self._settings)
         assert isinstance(batch, list)
+        count = events_of(batch)
         name = check_id("publisher_id", publisher_id)
         publisher = session.publishers.get(session.principal, name)
         refused = self._access.refused(session.principal, batch)
+        if refused and count > len(batch):
+            batch = without_runs(batch)
+            refused = self._access.refused(session.principal, batch)
 
         def start() -> PendingResult:
-            known = publisher.repeated(number, len(batch))
-            publisher.last = max(number + len(batch) - 1, publisher.last or 0)
+            known = publisher.repeated(number, count)
+            publisher.last = max(number + count - 1, publisher.last or 0)
             new = items
             if known or refused:
                 self._broker.rejections.add("rule", sum(1 for at in refused if at >= known))
-                rest = [each for at, each in enumerate(batch) if at >= known and at not in refused]
-                new = batch_items(rest, limit)
+                each = without_runs(batch)
+                rest = [it for at, it in enumerate(each) if at >= known and at not in refused]
+                new = batch_items(rest, self._settings)
             if self._inventory.open:
                 self._inventory.count(new, session.origin, name)
             return self._broker.publish(new, session.patience, publisher)
@@ -230,13 +236,16 @@ class EventServiceObject:
             number, missed = session.attach(known, last if resumed else None)
             if unheard:
                 self._tell_unheard(known, unheard)
-            return {
+            answer: dict[str, object] = {
                 "incarnation": self._broker.identity["incarnation"],
                 "resumed": resumed,
                 "next": number,
                 "missed": missed if resumed else None,
                 "published": self._broker.counters.published,
             }
+            if LATE in session.can:
+                answer["ack"] = known.ack_after
+            return answer
 
         return self._compile(pattern_texts, attach)
 

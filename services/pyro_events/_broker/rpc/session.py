@@ -15,11 +15,12 @@ from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.net.socket_owner import PeerGone
 from pyro_events._broker.principal import Principal, principal_at
 from pyro_events._broker.publishers import PublishersInUse
-from pyro_events._broker.rpc import calls
+from pyro_events._broker.rpc import calls, lone_publish
 from pyro_events._broker.rpc.batch import Batch, call
 from pyro_events._broker.rpc.greeting import decode_proof, greet_helper
 from pyro_events._broker.rpc.large_requests import LargeRequests
-from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
+from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted, plain
+from pyro_events._protocol.capabilities import LOCAL, capabilities
 from pyro_events._protocol.decode_limits import LimitReached
 from pyro_events._protocol.pressure import check_patience
 from pyro_wire import framing
@@ -47,7 +48,7 @@ class Session(Snapshotted):
 
     __slots__ = (
         "_broker", "_challenge", "_deadline", "_door", "_ended", "_ending", "_objects", "_refuse",
-        "_streamed", "_welcome", "certificate", "connection", "helper", "large", "origin",
+        "_streamed", "_welcome", "can", "certificate", "connection", "helper", "large", "origin",
         "patience", "peer", "principal", "proven", "publishers", "stream", "user",
     )  # fmt: skip
 
@@ -57,6 +58,7 @@ class Session(Snapshotted):
         init=("peer", "connection", "publishers", "stream"),
         proven=FieldCodec(lambda proven, _: proven, lambda it, _: it and tuple(it)),
         principal=FieldCodec(lambda principal, _: principal, lambda values, _: Principal(*values)),
+        can=plain(frozenset),
         _challenge=FieldCodec(lambda begun, _: begun, lambda it, _: it and Challenge(*it)),
         stream=FieldCodec(lambda stream, _: None if stream is None or stream.gone else stream.key),
     )  # fmt: skip
@@ -105,6 +107,8 @@ class Session(Snapshotted):
         """The secret by which it is identified."""
         self.helper = False
         """Whether it is one of our helpers, which come back by themselves."""
+        self.can: frozenset[str] = frozenset()
+        """What such a helper and we can do; see `capabilities`."""
         self._welcome = False
         self._ending = False
         self._streamed = False
@@ -168,7 +172,7 @@ class Session(Snapshotted):
     def attach(self, stream: StreamSubscriber, last: int | None) -> tuple[int, int]:
         """Make this connection the subscriber's stream; see `StreamSubscriber.attach`."""
         self.stream, self._streamed = stream, True
-        return stream.attach(self.connection, last)
+        return stream.attach(self.connection, last, can=self.can)
 
     def pause(self) -> None:
         """Read nothing more: the next process handles the client's requests."""
@@ -314,10 +318,13 @@ class Session(Snapshotted):
         identification = self._door.identification
         greeting: object = "hello"
         if self.helper and isinstance(data, dict):
+            self.can = capabilities(data)
             incarnation = self._broker.identity["incarnation"]
             greeting, self._challenge = greet_helper(
                 identification, data, incarnation, self._broker.version
             )
+            if LOCAL in self.can and (local := self._door.local_for(self)) is not None:
+                greeting["local"] = local
             if "patience" in data:
                 self.patience.seconds = check_patience(data["patience"])
             if self._challenge is not None:
@@ -339,6 +346,8 @@ class Session(Snapshotted):
     # Requests
 
     def _invoke(self, frame: Frame) -> None:
+        if lone_publish.publish(self, self._broker, frame):
+            return
         try:
             settings = self._broker.settings
             object_id, requests = calls.decode_request(

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
 from pyro_events._protocol.event import Event, Undecodable
-from pyro_events.codec import unpack, unpack_all
+from pyro_events._protocol.runs import messages
+from pyro_events.codec import unpack, unpack_all, unpack_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _EVENTS = b"\x92\xcf"
 """An array of two, the first an unsigned number of 64 bits: the delivery number of an event."""
+_WITH_RUNS = b"\x93\xcf"
+"""An array of three: that number, how many events there are (32 bits), and these."""
 _NUMBERED = 10
 """Bytes of these and the number itself."""
+_COUNTED = 15
+"""The same with the count."""
+_SINGLE = 4
+"""Elements of a single event; a run has one more, the number of its events."""
+
+_UINT32 = b"\xce"
 
 _NONSENSE = (ValueError, TypeError, LookupError, RecursionError, msgpack.UnpackException)
 """What unpacking raises for bytes that no event service sends."""
@@ -52,6 +62,8 @@ def parse_push(data: bytes) -> tuple[int, int] | dict[str, Any]:
     """
     if data.startswith(_EVENTS):
         return int.from_bytes(data[2:_NUMBERED], "big"), _array_size(data)
+    if data.startswith(_WITH_RUNS) and data[_NUMBERED : _NUMBERED + 1] == _UINT32:
+        return int.from_bytes(data[2:_NUMBERED], "big"), _count(data)
     try:
         push = msgpack.unpackb(data)
     except _NONSENSE as error:
@@ -59,6 +71,11 @@ def parse_push(data: bytes) -> tuple[int, int] | dict[str, Any]:
     if isinstance(push, list) and len(push) == 2 and isinstance(push[1], dict):  # noqa: PLR2004 - nil and the notice
         return push[1]
     raise ValueError("neither events nor a notice")
+
+
+def _count(data: bytes) -> int:
+    """Read the count of events, some of which are in runs."""
+    return int.from_bytes(data[_NUMBERED + 1 : _COUNTED], "big")
 
 
 def _array_size(data: bytes) -> int:
@@ -78,15 +95,44 @@ def unpack_events(data: bytes, skip: int) -> Sequence[Event | Undecodable]:
     A single undecodable event stands for bytes that make no sense.
     """
     try:
-        entries = msgpack.unpackb(data, use_list=False)[1][skip:]
-        subjects, times, bodies, opaque = zip(*entries, strict=True)
+        *_, entries = msgpack.unpackb(data, use_list=False)
+        if len(entries) == 1 and len(entries[0]) == _SINGLE:
+            return [_event(*entry) for entry in entries[skip:]]
+        if data.startswith(_WITH_RUNS):
+            events = _with_runs(entries)
+            if len(events) != _count(data):
+                raise ValueError("not as many events as it says")
+            return events[skip:]
+        return _singles(entries[skip:])
     except _NONSENSE as error:
         reason = f"{type(error).__name__}: {error}"  # repr(error) may quote all of the bytes
         return [Undecodable("", f"the event service sent nonsense: {reason}")]
+
+
+def _with_runs(entries: Sequence[Any]) -> list[Event | Undecodable]:
+    events: list[Event | Undecodable] = []
+    for is_run, group in groupby(entries, lambda entry: len(entry) > _SINGLE):
+        if is_run:
+            for subject, time, body, _, count in group:
+                events += _run(subject, time, body, count)
+        else:
+            events += _singles(list(group))
+    return events
+
+
+def _run(subject: str, time: float, body: bytes, count: int) -> Iterable[Event | Undecodable]:
+    try:
+        return map(Event, repeat(subject, count), unpack_run(body, count), repeat(time, count))
+    except (ValueError, TypeError):
+        return [_event(subject, time, each, False) for each in messages(body, count)]
+
+
+def _singles(entries: Sequence[Any]) -> Sequence[Event | Undecodable]:
+    subjects, times, bodies, opaque = zip(*entries, strict=True)
     del entries  # four hundred tuples less for the garbage collector to look at
     try:
-        messages = unpack_all(bodies) if not any(opaque) else map(_message, bodies, opaque)
-        return list(map(Event, subjects, messages, times))
+        found = unpack_all(bodies) if not any(opaque) else map(_message, bodies, opaque)
+        return list(map(Event, subjects, found, times))
     except (ValueError, TypeError):
         return list(map(_event, subjects, times, bodies, opaque))
 

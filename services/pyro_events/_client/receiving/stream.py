@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from pyro_events._client.condition import TimedOut
 from pyro_events._client.connection import Abandoned, ConnectionLost
 from pyro_events._client.receiving.inbox import Notice
+from pyro_events._client.receiving.late import DELAY, LateAcknowledgements
 from pyro_events._client.receiving.pushes import (
     MailboxView,
     gap_on_attach,
@@ -21,6 +23,7 @@ from pyro_events.errors import EventServiceError, Refused
 from pyro_wire import framing
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from pyro_events._client.calls import Calls
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from pyro_events._client.names import Service
     from pyro_events._client.receiving.inbox import Inbox
     from pyro_events._client.receiving.subscription import Call
-    from pyro_events._client.waker import Waker
+    from pyro_events._client.waker import Wait, Waker
     from pyro_events._protocol.event import Event, Undecodable
 
 SILENCE = 25.0
@@ -46,6 +49,7 @@ class Stream(Subscription):
         self._id = uuid4().hex
         self._options = options
         self._mailbox: MailboxView | None = None
+        self._later = LateAcknowledgements()
 
     def read(self, waker: Waker) -> bool:
         """Read one frame from the connection; False when there is none or it has broken."""
@@ -82,13 +86,45 @@ class Stream(Subscription):
         try:
             if not self.inbox.empty():
                 return
-            frame = connection.listen(SILENCE, waker.wait)
+            wait = waker.wait if self._later.owed is None else self._wait_and_acknowledge(waker)
+            frame = connection.listen(SILENCE, wait)
         finally:
             self.inbox.on_put = None
         if frame is not None:
             self.received(frame)
 
-    def acknowledge(self, mailbox: MailboxView, number: int) -> None:
+    def _wait_and_acknowledge(self, waker: Waker) -> Wait:
+        """Return what waits as the waker, and acknowledges what is owed if nothing comes soon."""
+
+        def wait(sock: socket.socket, seconds: float | None, mask: int) -> tuple[bool, bool]:
+            if self._later.owed is not None:
+                short = DELAY if seconds is None else min(seconds, DELAY)
+                found = waker.wait(sock, short, mask)
+                if found != (False, False):
+                    return found
+                self.acknowledge_owed()
+            return waker.wait(sock, seconds, mask)
+
+        return wait
+
+    def acknowledge(self, mailbox: MailboxView, number: int, began: float = 0.0) -> None:
+        """Acknowledge an event and all before it, at once or soon; see LateAcknowledgements."""
+        if self._later.add(mailbox, number, began, time.monotonic()):
+            self.acknowledge_owed()
+
+    def acknowledge_later(self, later: bool) -> None:
+        """Set whether some acknowledgements may wait: for a thread that calls `read` again soon."""
+        self._later.enabled = later
+        if not later:
+            self.acknowledge_owed()
+
+    def acknowledge_owed(self) -> None:
+        """Acknowledge what was handled, unless that was done."""
+        if (owed := self._later.owed) is not None:
+            self._acknowledge(*owed)
+            self._later.settle()  # if this is not reached, it is acknowledged again
+
+    def _acknowledge(self, mailbox: MailboxView, number: int) -> None:
         """Acknowledge an event and all before it, unless they belong to an earlier mailbox."""
         connection = self._connection
         if connection is not None and mailbox is self._mailbox:
@@ -122,6 +158,7 @@ class Stream(Subscription):
                 before.resume(answer["incarnation"], last)
             else:
                 self._mailbox = MailboxView(answer["incarnation"], last)
+            self._later.start(last, answer.get("ack", 1))
         except (EventServiceError, Stopped):
             raise
         except Exception as error:
@@ -167,7 +204,7 @@ class Stream(Subscription):
 class _StreamDelivery:
     """One pushed frame, opened where it is handled; the first `known` events arrived before."""
 
-    __slots__ = ("_data", "_first", "_known", "_mailbox", "_stream")
+    __slots__ = ("_began", "_data", "_first", "_known", "_mailbox", "_stream")
 
     def __init__(
         self, stream: Stream, mailbox: MailboxView, data: bytes, first: int, known: int
@@ -177,10 +214,13 @@ class _StreamDelivery:
         self._data = data
         self._first = first
         self._known = known
+        self._began = 0.0
 
     def open(self) -> Sequence[Event | Undecodable]:
+        self._began = time.monotonic()
         return unpack_events(self._data, self._known)
 
     def handled(self, count: int) -> None:
         if count:
-            self._stream.acknowledge(self._mailbox, self._first + self._known + count - 1)
+            number = self._first + self._known + count - 1
+            self._stream.acknowledge(self._mailbox, number, self._began)

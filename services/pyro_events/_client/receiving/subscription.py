@@ -173,6 +173,9 @@ class Subscription:
         """
         return False
 
+    def acknowledge_later(self, later: bool) -> None:
+        """Set whether some acknowledgements may wait: for a thread that calls `read` again soon."""
+
     def close(self, *, wait: bool = True) -> None:
         """End the subscriptions and disconnect. Without `wait` it returns at once."""
         self._closed = True

@@ -19,7 +19,8 @@ from pyro_events._broker.delivery.callback.connection import DaemonConnection
 from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
 from pyro_events._broker.delivery.callback.in_flight import ErrorLog, InFlightBatch
 from pyro_events._broker.delivery.encoder import UNENCODABLE, Variant
-from pyro_events._broker.delivery.subscriber import BrokerSubscriber, item_size
+from pyro_events._broker.delivery.items import item_size, singles
+from pyro_events._broker.delivery.subscriber import BrokerSubscriber
 from pyro_events._broker.net.loop import Deadline
 from pyro_events._broker.snapshot.fields import EVENTS, Fields, many, plain
 from pyro_events._protocol.numbering import SERIES_SIZE
@@ -127,7 +128,7 @@ class CallbackSubscriber(BrokerSubscriber):
         """Send what may be sent now."""
         self._dirty = False
         while self._may_send():
-            items = self._staged or self._take(self._limit)
+            items = self._staged or self.context.encoder.singles(self._take(self._limit))
             if not items:
                 break
             self._notify_gap()
@@ -199,14 +200,14 @@ class CallbackSubscriber(BrokerSubscriber):
         """Return everything; what an object without numbers may have received is left out."""
         saved = super().export()
         if not self._daemon.numbered:
-            return replace(saved, waiting=[*self._staged, *self._mailbox])
+            return replace(saved, waiting=[*self._staged, *singles(list(self._mailbox))])
         unanswered = [item for request in self._unanswered for item in request.items]
         return replace(
             saved,
             series=self._series,
             acked=self._settled,
             sent=[*unanswered, *self._staged],
-            waiting=list(self._mailbox),
+            waiting=singles(list(self._mailbox)),
         )
 
     def adopt(self, saved: SubscriberSnapshot) -> None:
@@ -252,7 +253,7 @@ class CallbackSubscriber(BrokerSubscriber):
         series, number = self._series if daemon.numbered else None, self._next_number
         request = InFlightBatch(seq, items, self.context.loop.clock(), batch=batch)
         self._expect_answer(request, len(group.parts))
-        self.context.traffic.delivered(items, time.time())
+        self.context.traffic.delivered(items, len(items), time.time())
         daemon.connection.send(*messages.events(daemon.uri.object, group, seq, series, number))
 
     @property
