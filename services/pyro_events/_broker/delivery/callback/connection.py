@@ -235,9 +235,7 @@ class DaemonConnection(Snapshotted):
         """Do without TLS from now on, where that is allowed; return the reason to be told."""
         assert self._context.tls is not None
         self._plain = self._context.tls.may_fall_back(self.callee.address)
-        return (
-            reason if self._plain else f"{reason}: its daemon must speak TLS, as its client does"
-        )
+        return reason if self._plain else f"{reason}: its daemon must speak TLS, as its client does"
 
     def on_secured(self, peer: Certificate) -> None:
         """Greet the daemon if it is the subscriber's own."""
