@@ -136,9 +136,12 @@ class TlsDoor:
             host=host,
         )
 
-    def may_call_plain(self, address: str) -> bool:
-        """Return whether an object at that address may be called without TLS."""
-        return not self.required or is_loopback(address)
+    def may_fall_back(self, address: str) -> bool:
+        """Return whether a daemon may be called without TLS that was to be called over it.
+
+        Elsewhere, whoever can cut a connection could make us do it.
+        """
+        return is_loopback(address)
 
     def end_calls(self) -> None:
         """Begin TLS again with all whom we have called."""
@@ -228,8 +231,8 @@ class Door:
 
     def check_callback(self, uri: URI) -> None:
         """Raise LimitReached for an object that would be called without TLS, if it is required."""
-        tls = self.tls
-        if tls is not None and uri.sockname is None and not tls.may_call_plain(uri.host):
+        required = self.tls is not None and self.tls.required
+        if required and uri.sockname is None and not is_loopback(uri.host):
             raise LimitReached(
                 "tls",
                 f"this event service speaks TLS only, and it would call {uri} without: "

@@ -65,8 +65,8 @@ class CallbackTls(Protocol):
     ) -> TlsConnection:
         """Begin TLS with a stock daemon, which is the server of it."""
 
-    def may_call_plain(self, address: str) -> bool:
-        """Return whether an object at that address may be called without TLS."""
+    def may_fall_back(self, address: str) -> bool:
+        """Return whether a daemon may be called without TLS that was to be called over it."""
 
     def call_back(self, sock: socket.socket, max_size: int, owner: CalledOwner) -> TlsConnection:
         """Begin TLS with a helper's daemon, which is the client of it."""
@@ -234,8 +234,8 @@ class DaemonConnection(Snapshotted):
     def _try_plain(self, reason: str) -> str:
         """Do without TLS from now on, where that is allowed; return the reason to be told."""
         assert self._context.tls is not None
-        self._plain = self._context.tls.may_call_plain(self.callee.address)
-        return reason if self._plain else f"{reason}: its daemon doesn't speak TLS, as is required"
+        self._plain = self._context.tls.may_fall_back(self.callee.address)
+        return reason if self._plain else f"{reason}: its daemon must speak TLS, as its client does"
 
     def on_secured(self, peer: Certificate) -> None:
         """Greet the daemon if it is the subscriber's own."""
