@@ -258,7 +258,7 @@ def test_a_fault_is_found_by_its_check(number: int, words: str, level: Level, fa
 
 
 def test_healthy_facts_have_no_finding() -> None:
-    """Nothing is said without a reason; also when next to nothing is known."""
+    """Nothing is reported without a reason; also when next to nothing is known."""
     for facts in (healthy(), Facts(now=NOW)):
         found = [each.text for _, finds in run(facts) for each in finds]
         assert found == []

@@ -89,7 +89,7 @@ def test_another_name_server_answers_a_broadcast() -> None:
 
 
 def test_a_name_server_that_is_none() -> None:
-    """Something else at the port, or nothing, is no answer and no exception."""
+    """Something else at the port, or nothing, counts as silence, and raises nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         where = f"127.0.0.1:{server.getsockname()[1]}"
     assert name_server.ask(where, ()) == name_server.Known(None, ())
