@@ -63,7 +63,6 @@ _PAUSE = 0.002
 
 _log = logging.getLogger("pyro_events")
 
-
 _NAMED = FieldCodec(lambda named, writer: [each.snapshot(writer) for each in named.values()])
 
 

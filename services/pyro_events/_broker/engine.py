@@ -28,7 +28,7 @@ from pyro_events._broker.recovery.roster_store import RosterStore, lost_with, re
 from pyro_events._broker.rejections import RefusalLog, RejectionCounters
 from pyro_events._broker.rpc.arguments import make_items
 from pyro_events._broker.rpc.door import Door, TlsDoor, chosen_identity
-from pyro_events._broker.rpc.remote import remote_objects
+from pyro_events._broker.rpc.objects import remote_objects
 from pyro_events._broker.rpc.removal import end_removed
 from pyro_events._broker.rpc.session import Session
 from pyro_events._broker.rpc.targets import is_loopback

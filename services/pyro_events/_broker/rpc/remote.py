@@ -1,4 +1,4 @@
-"""What clients may call: the event service's methods, and the few of a Pyro5 daemon.
+"""What clients may call: the event service's methods.
 
 Every argument is checked before anything is done; ValueError and TypeError name what is wrong.
 A method whose result has to wait returns a `PendingResult`.
@@ -7,9 +7,6 @@ A method whose result has to wait returns a `PendingResult`.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from Pyro5.core import DAEMON_NAME
-from Pyro5.errors import DaemonError
 
 from pyro_events import codec
 from pyro_events._broker import stats
@@ -26,7 +23,6 @@ from pyro_events._broker.rpc.arguments import (
 from pyro_events._broker.rpc.targets import check_event_method, subscriber_uri
 from pyro_events._protocol.capabilities import LATE
 from pyro_events._protocol.decode_limits import LimitReached
-from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_events._protocol.runs import events_of, without_runs
 from pyro_events._protocol.subjects import check_pattern_texts, check_publishable, check_subjects
 
@@ -48,16 +44,6 @@ if TYPE_CHECKING:
 
 
 S = TypeVar("S", bound="BrokerSubscriber")
-
-
-def remote_objects(
-    broker: Broker, statistics: Callable[[Principal], EventServiceStatistics]
-) -> dict[str, Any]:
-    """Return the objects that clients reach, by their ids."""
-    service = EventServiceObject(broker, statistics)
-    objects: dict[str, Any] = {EVENTSERVICE_NAME: service}
-    objects[DAEMON_NAME] = DaemonObject(objects)
-    return objects
 
 
 class EventServiceObject:
@@ -351,34 +337,6 @@ class EventServiceObject:
                 f"{count} subscriptions are too many for one subscriber; the limit is {limit} "
                 "(max_subscriptions)",
             )
-
-
-class DaemonObject:
-    """The object `Pyro.Daemon`, as far as stock clients need it."""
-
-    public = ("get_metadata", "info", "ping", "registered")
-    callable = frozenset(public)
-
-    def __init__(self, objects: dict[str, Any]) -> None:
-        self._objects = objects
-
-    def ping(self, _session: Session) -> None:
-        """Answer."""
-
-    def info(self, _session: Session) -> str:
-        """Describe the server."""
-        return f"{DAEMON_NAME} of an event service, {len(self._objects)} objects registered"
-
-    def registered(self, _session: Session) -> list[str]:
-        """Return the ids of the objects here."""
-        return list(self._objects)
-
-    def get_metadata(self, _session: Session | None, objectId: str) -> dict[str, object]:  # noqa: N803 - Pyro5's name
-        """Return what a proxy asks about an object."""
-        found = self._objects.get(objectId)
-        if found is None:
-            raise DaemonError("unknown object")
-        return {"methods": set(found.public), "oneway": set(), "attrs": set()}
 
 
 def _callback_of(

@@ -114,7 +114,6 @@ class Session(Snapshotted):
         self._streamed = False
         self.connection: ServerConnection
         self._deadline = Deadline(broker.loop, self._too_late)
-        """For the handshake."""
 
     def __str__(self) -> str:
         named = self.principal.evidence in ("certificate", "secret")
@@ -340,8 +339,7 @@ class Session(Snapshotted):
             self._refuse()
             return
         limit = self._broker.settings.handshake_timeout
-        error = LimitReached("handshake_timeout", f"no handshake within {limit:g} s")
-        self.dismiss(error)
+        self.dismiss(LimitReached("handshake_timeout", f"no handshake within {limit:g} s"))
 
     # Requests
 
@@ -371,13 +369,11 @@ class Session(Snapshotted):
         except Exception as error:  # noqa: BLE001 - it is sent to the caller
             self._failed(frame, error)
             return
-        if not isinstance(result, PendingResult):
-            self._answer(frame, result)
-        elif result.done:
-            self._answer(frame, result.value)
-        else:
+        if isinstance(result, PendingResult) and not result.done:
             self.connection.pause()
             result.when_done(lambda: self._answer_at_last(frame, result))
+        else:
+            self._answer(frame, result.value if isinstance(result, PendingResult) else result)
 
     def _answer_at_last(self, frame: Frame, pending: PendingResult) -> None:
         if pending.error is not None:
