@@ -136,7 +136,7 @@ class Runs:
 
     @contextlib.contextmanager
     def _excused(self, system: System, fan_out: int) -> Iterator[None]:
-        """Go on without what a rival can't do; the tables say so. We have no excuse."""
+        """Go on without what a rival can't do, which the tables show. We have no excuse."""
         try:
             yield
         except Exception as error:
