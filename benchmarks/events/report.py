@@ -30,7 +30,8 @@ def everything(results: Results) -> str:
         ("Idle subscribers", idle(results)),
         ("Speed to reach", targets(results)),
     ]
-    skipped = [f"{name} was skipped: {what}." for name, what in results.missing.items()]
+    skipped = [f"{name} was skipped: it needs {what}." for name, what in results.missing.items()]
+    skipped += [f"{name} failed at 1→{n}: {why}." for (name, n), why in results.failed.items()]
     return "\n".join([f"### {title}\n\n{text}" for title, text in parts if text] + skipped)
 
 

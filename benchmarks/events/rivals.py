@@ -45,9 +45,12 @@ def table(results: Results) -> str:
     rows = [[systems.STREAM.title, *(_cell(ours[n], []) for n in FAN_OUTS), "–"]]
     for system in systems.BEST:
         runs = [results.flows.get((system.name, n), []) for n in FAN_OUTS]
-        cells = [_cell(each, ours[n]) for each, n in zip(runs, FAN_OUTS, strict=True)]
-        if not any(runs):
-            cells = [results.missing.get(system.name, "not measured"), "", ""]
+        cells = [
+            "failed" if (system.name, n) in results.failed else _cell(each, ours[n])
+            for each, n in zip(runs, FAN_OUTS, strict=True)
+        ]
+        if system.name in results.missing:
+            cells = [f"not installed: {results.missing[system.name]}", "", ""]
         rows.append([system.title, *cells, system.gives_up])
     head = ["system", *(f"1→{n}" for n in FAN_OUTS), "what it gives up"]
     note = (

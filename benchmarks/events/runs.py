@@ -53,14 +53,15 @@ class Results:
     idle: dict[tuple[str, int], Idle] = field(default_factory=dict)
     stalled: Idle | None = None
     missing: dict[str, str] = field(default_factory=dict)
+    """What has to be installed for a rival."""
+    failed: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Why a rival could not be measured at a fan-out, or at its pace (fan-out 0)."""
 
     def drop_incomplete(self) -> None:
-        """Forget the runs of rivals that have failed: rounds could not be compared."""
-        gone = self.missing
-        self.flows = {key: runs for key, runs in self.flows.items() if key[0] not in gone}
-        self.patterns = {key: runs for key, runs in self.patterns.items() if key[0] not in gone}
-        self.latencies = {key: runs for key, runs in self.latencies.items() if key not in gone}
-        self.idle = {key: cost for key, cost in self.idle.items() if key[0] not in gone}
+        """Forget the runs of what has failed in another round: rounds could not be compared."""
+        gone = self.failed
+        self.flows = {key: runs for key, runs in self.flows.items() if key not in gone}
+        self.latencies = {key: runs for key, runs in self.latencies.items() if (key, 0) not in gone}
 
     def as_dict(self) -> dict[str, Any]:
         """Return it in a form that JSON can hold."""
@@ -75,6 +76,7 @@ class Results:
             "idle": {str(key): asdict(value) for key, value in self.idle.items()},
             "stalled": asdict(self.stalled) if self.stalled else None,
             "missing": self.missing,
+            "failed": {str(key): why for key, why in self.failed.items()},
         }
 
 
@@ -97,7 +99,7 @@ class Runs:
             self._log(f"round {number} of {self.size.rounds}")
             self._flows(counted=True)
             for system in self._present(systems.PROMPT):
-                with self._excused(system):
+                with self._excused(system, 0):
                     result = measure.latency(system, RATE, self.size.paced)
                     self._results.latencies[system.name].append(result)
             for system in self._present(systems.PATTERNS):
@@ -122,7 +124,9 @@ class Runs:
 
     def _flow(self, system: System, fan_out: int, *, counted: bool) -> None:
         key = system.name, fan_out
-        with self._excused(system):
+        if key in self._results.failed:
+            return
+        with self._excused(system, fan_out):
             result = measure.flow(system, fan_out, self._count(key))
             self._work[key] = result.work
             if not counted:  # so short a run is mostly its beginning
@@ -131,15 +135,15 @@ class Runs:
                 self._results.flows[key].append(result)
 
     @contextlib.contextmanager
-    def _excused(self, system: System) -> Iterator[None]:
-        """Go on without a rival that fails; it is named in the tables. We have no excuse."""
+    def _excused(self, system: System, fan_out: int) -> Iterator[None]:
+        """Go on without what a rival can't do, which the tables show. We have no excuse."""
         try:
             yield
         except Exception as error:
             if not system.gives_up:
                 raise
-            self._results.missing[system.name] = f"it failed: {error}"
-            self._log(f"{system.name} takes part no longer: {error}")
+            self._results.failed[system.name, fan_out] = str(error)
+            self._log(f"{system.name} failed at 1→{fan_out}: {error}")
 
     def _patterns(self, system: System) -> None:
         """Measure with and without, in turn which comes first."""
@@ -164,15 +168,10 @@ class Runs:
         for system in wanted:
             if self._only is not None and system.name not in self._only:
                 continue
-            missing = self._results.missing.get(system.name) or _wanted(system)
+            missing = self._results.missing.get(system.name) or system.missing()
             if missing is None:
                 present.append(system)
             elif system.name not in self._results.missing:
                 self._results.missing[system.name] = missing
-                self._log(f"{system.name} is skipped: {missing}")
+                self._log(f"{system.name} is skipped: it needs {missing}")
         return present
-
-
-def _wanted(system: System) -> str | None:
-    missing = system.missing()
-    return None if missing is None else f"it needs {missing}"

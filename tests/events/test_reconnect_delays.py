@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyro_events._client import names
@@ -117,6 +117,7 @@ def test_one_that_cannot_be_reached_is_left_alone() -> None:
         st.none() | st.tuples(st.sampled_from("ab"), st.sampled_from([0.1, 0.9, 1.1])), max_size=30
     )
 )
+@settings(deadline=None)
 def test_a_short_delay_needs_another_process_or_a_second_of_service(
     attempts: list[Attempt],
 ) -> None:

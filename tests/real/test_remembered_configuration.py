@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pyroctl.config.memory.memory import NAME
 from tests.harness import eventually
 
@@ -25,11 +27,12 @@ ready = {{ log = "level" }}
 def start(deployment: Deployment, level: str) -> None:
     """Start, find the level in the log, and stop again."""
     deployment.run("start")
-    lines = deployment.run("logs", "worker", "-n", "9").stdout.splitlines()
+    lines = (deployment.root / "logs" / "worker.log").read_text().splitlines()
     assert [line.split()[-1] for line in lines if "level" in line][-1] == level
     deployment.run("shutdown")
 
 
+@pytest.mark.timeout(180)
 def test_each_start_uses_what_is_in_the_files(deployment: Deployment, tmp_path: Path) -> None:
     """Remembered, changed, damaged, wrong: what counts is what a check would find."""
     remembered = tmp_path / "state" / NAME
@@ -54,6 +57,7 @@ def test_each_start_uses_what_is_in_the_files(deployment: Deployment, tmp_path: 
     assert remembered.read_bytes() == content
 
 
+@pytest.mark.timeout(120)
 def test_a_reload_and_run_remember_too(deployment: Deployment, tmp_path: Path) -> None:
     """What a reload has checked is known to the next manager, also to one in the foreground."""
     remembered = tmp_path / "state" / NAME

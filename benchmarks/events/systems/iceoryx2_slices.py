@@ -40,7 +40,10 @@ class Iceoryx2(System):
 
     @contextlib.contextmanager
     def broker(self, directory: Path) -> Iterator[Broker]:  # noqa: ARG002 - it needs none
-        yield Broker(f"bench-{uuid.uuid4().hex}-", None)
+        try:
+            yield Broker(f"bench-{uuid.uuid4().hex}-", None)
+        finally:
+            _node().try_cleanup_dead_nodes()  # what killed processes have left
 
     def publish(self, address: str, plan: Plan) -> None:
         import iceoryx2 as iox2
@@ -92,8 +95,7 @@ def _services(prefix: str) -> tuple[Any, Any, Any]:
     """Open what carries the messages, and what tells of them; the first result keeps both."""
     import iceoryx2 as iox2
 
-    iox2.set_log_level(iox2.LogLevel.Error)
-    node = iox2.NodeBuilder.new().create(iox2.ServiceType.Ipc)
+    node = _node()
     data = (
         node.service_builder(iox2.ServiceName.new(prefix + SUBJECT))
         .publish_subscribe(iox2.Slice[ctypes.c_uint8])
@@ -113,3 +115,10 @@ def _services(prefix: str) -> tuple[Any, Any, Any]:
         .open_or_create()
     )
     return node, data, bell
+
+
+def _node() -> Any:
+    import iceoryx2 as iox2
+
+    iox2.set_log_level(iox2.LogLevel.Error)
+    return iox2.NodeBuilder.new().create(iox2.ServiceType.Ipc)
