@@ -1,4 +1,4 @@
-"""Count the directories of Pyro5's examples whose servers run, unchanged, as kind object or command.
+"""Count the directories of Pyro5's examples whose servers run, unchanged, as object or command.
 
     python tools/pyro_examples.py DIRECTORY [NAME…]
 
@@ -33,6 +33,7 @@ OBJECTS = {
     "distributed-computing": {"dispatcher": "dispatcher"},
     "distributed-computing2": {"servers": "servers"},
     "distributed-computing3": {"worker": "worker"},
+    "distributed-mandelbrot": {"one": "server 1"},
     "echoserver": {"echo": "Pyro5.utils.echoserver"},
     "eventloop": {},
     "gui_eventloop": {},
@@ -52,9 +53,9 @@ OBJECTS = {
     "unixdomainsock": {"file": "server", "abstract": "abstract_namespace_server"},
     "warehouse": {"two": "phase2.warehouse", "three": "phase3.warehouse"},
 }
-"""The modules of a directory's servers, by service; others have one, called server."""
+"""The modules of a directory's servers, and arguments; others have one, called server."""
 COMMANDS = {
-    "eventloop": {"threads": "server_threads.py", "multiplexed": "server_multiplexed.py"},
+    "eventloop": {"threads": "server_threads.py"},
     "http": {"gateway": "-m Pyro5.utils.httpgateway -p 8099"},
     "nameserverstress": {"stress": "stress.py"},
     "robots": {"game": "gameserver.py"},
@@ -124,7 +125,8 @@ def configuration(servers: Services) -> str:
     for name, (kind, what) in servers.items():
         text += f'[services.{name}]\nkind = "{kind}"\nneeds = ["ns"]\nrestart_delay = 0\n'
         if kind == "object":
-            text += f'object = "{what}"\nstart_timeout = {READY}\n'
+            module, *args = what.split()
+            text += f'object = "{module}"\nargs = {args}\nstart_timeout = {READY}\n'
         elif kind == "command":
             text += f'command = "python {what}"\nready = {{ delay = 3 }}\n'
         else:

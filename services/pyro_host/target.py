@@ -73,7 +73,7 @@ def _expose(kind: type, text: str) -> None:
 
 
 def _prepare_class(found: Any, text: str, wishes: Wishes) -> None:
-    """Have Pyro5 make instances as wanted; refuse what would fail in each call."""
+    """Set how Pyro5 makes instances; refuse what would fail in each call."""
     mode, creator = getattr(found, "_pyroInstancing", ("session", None))
     if wishes.args or wishes.kwargs:
         if creator:
