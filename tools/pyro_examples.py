@@ -152,13 +152,16 @@ class Deployment:
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Return the status of each service."""
-        return {row["name"]: row for row in self.run("status")["data"]["services"]}
+        data = self.run("status")["data"]
+        return {row["name"]: row for row in data["services"]} if data else {}
 
     def judge(self, servers: Services) -> str:
         """Return what goes wrong with servers that have been started."""
         rows = self.rows()
         for name, (kind, _) in servers.items():
             wanted = "exited" if kind == "task" else "running"
+            if name not in rows:
+                return "the deployment is invalid"
             if rows[name]["state"] != wanted:
                 return f"{name}: {rows[name]['state']}: {rows[name]['detail']}"
         for name, (kind, _) in servers.items():
@@ -178,8 +181,8 @@ class Deployment:
         """Return whether a service is ready again with another process."""
         deadline = time.monotonic() + AGAIN
         while time.monotonic() < deadline:
-            row = self.rows()[name]
-            if row["state"] == "running" and row["pid"] != before:
+            row = self.rows().get(name)
+            if row and row["state"] == "running" and row["pid"] != before:
                 return True
             time.sleep(0.2)
         return False

@@ -46,7 +46,7 @@ class ModuleService:
 
     def run(self) -> None:
         """Run the module to its end. Raises CannotServe, or SystemExit as the module does."""
-        name = self._options.object
+        name = self._options.object or ""
         self._reasons.on_signals(signal.SIGTERM, signal.SIGINT)
         if self._manager.channel is not None:
             gone = "the manager is gone"

@@ -19,18 +19,17 @@ from pyro_child.errors import shortage
 from pyro_host.wishes import Wishes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _OWN = os.path.dirname(__file__)  # noqa: PTH120 - compared with file names
 _PYRO = f"{os.sep}Pyro5{os.sep}"
 _HOW_TO_EXPOSE = "put @Pyro5.api.expose before the class, or before the methods that clients call"
 
 
-def find(text: str, path: Iterable[str], wishes: Wishes = Wishes()) -> Any:  # noqa: B008 - frozen
+def find(text: str, wishes: Wishes = Wishes()) -> Any:  # noqa: B008 - frozen
     """Return what `MODULE:CLASS`, `MODULE:OBJECT` or `MODULE:FACTORY()` means, ready to register.
 
-    The directories of `path` are searched first, in that order, as is that of a script. Raises
-    CannotServe. An error in the module's own code is printed with the traceback of that code.
+    Raises CannotServe. An error in the module's own code is printed with its traceback.
     """
     module_name, colon, attribute = text.partition(":")
     called = attribute.endswith("()")
@@ -39,7 +38,6 @@ def find(text: str, path: Iterable[str], wishes: Wishes = Wishes()) -> Any:  # n
         raise CannotServe(
             f"{text!r} is not an object: expected MODULE:CLASS or MODULE:FACTORY()", permanent=True
         )
-    sys.path[:0] = path
     found: Any = _import(module_name)
     for name in names:
         try:

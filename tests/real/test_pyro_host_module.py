@@ -92,3 +92,24 @@ def test_a_constructor_that_wants_something_else_is_refused(host, tmp_path, args
     given = ["--args", json.dumps(args), "--kwargs", json.dumps(kwargs), "--expose"]
     code, errors = host("mine:Plain", *given, path=tmp_path).end()
     assert (code, said in errors) == (125, True), errors
+
+
+def test_several_objects_and_names_in_one_daemon(host, names, tmp_path):
+    """Each is registered; all of it is removed when the process stops."""
+    (tmp_path / "mine.py").write_text(WANTING.replace("device, *", "device='d', *"))
+    where, server = names
+    both = ["--objects=lab.a=mine:Plain", "--objects=lab.b=mine:Plain", "--expose"]
+    hosted = host(*both, "--ns", where, path=tmp_path)
+    hosted.ready()
+    found = server.list(prefix="lab.")
+    assert sorted(found) == ["lab.a", "lab.b"]
+    assert len({uri.partition("@")[2] for uri in found.values()}) == 1
+    with Proxy(found["lab.b"]) as proxy:
+        assert proxy.count()[0] == 1
+    hosted.stop()
+    assert server.list(prefix="lab.") == {}
+    more = ["--name", "lab.c", "--names", "lab.d", "--expose"]
+    hosted = host("mine:Plain", *more, "--ns", where, path=tmp_path)
+    hosted.ready()
+    assert len(set(server.list(prefix="lab.").values())) == 1
+    assert len(server.list(prefix="lab.")) == 2
