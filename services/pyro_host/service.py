@@ -56,7 +56,7 @@ def run(options: Options) -> None:
             reasons.close()
         return
     sys.path[:0] = options.path
-    found = [target.find(each.text, options.wishes) for each in options.hosted]
+    found = target.apart([target.find(each.text, options.wishes) for each in options.hosted])
     singles = [
         target.create_single(*pair)
         for pair in zip(found, (each.text for each in options.hosted), strict=True)

@@ -92,6 +92,23 @@ def _prepare_class(found: Any, text: str, wishes: Wishes) -> None:
             raise CannotServe(f"{text} can't be changed: {error}", permanent=True) from None
 
 
+def apart(found: list[Any]) -> list[Any]:
+    """Return the objects with classes of their own, where one class is served several times.
+
+    Pyro5 keeps the id of a class, and its instance, with the class. Raises CannotServe for an
+    object that is not a class and is there twice.
+    """
+
+    def own(each: Any) -> Any:
+        if sum(other is each for other in found) == 1:
+            return each
+        if not inspect.isclass(each):
+            raise CannotServe(f"{each!r} can't have several ids; use names", permanent=True)
+        return type(each.__name__, (each,), {"__module__": each.__module__})
+
+    return [own(each) for each in found]
+
+
 def create_single(found: Any, text: str) -> Any:
     """Return the one instance of a class with instance mode `single`, else None.
 

@@ -165,7 +165,8 @@ def test_an_object_is_hosted_by_pyro_host() -> None:
     from pyro_host.options import parse
 
     options = ObjectOptions(
-        object="stocks:Market", args=("/dev/x", 1), kwargs={"speed": 9}, names=("other",), path=("/lab/code",), pyro_name="-market", metadata=("-a", "b"),
+        object="stocks:Market", args=("/dev/x", 1), kwargs={"speed": 9}, names=("other",),
+        path=("/lab/code",), pyro_name="-market", metadata=("-a", "b"),
         host="::1", port=9000, nathost="lab.org", natport=9001, servertype="multiplex",
         threadpool=7, serializer="json", max_message_size=4096, commtimeout=1.5,
         ssl_servercert="/c", ssl_serverkey="/k", ssl_cacerts="/ca", ssl_requireclientcert=True,
