@@ -46,6 +46,9 @@ class Options(TlsOptions):
         None, "how many instances of the class there are", choices=("session", "single", "percall")
     )
     expose: bool = option(False, "expose everything public of the class")
+    daemon: str | None = option(
+        None, "a subclass of Pyro5's Daemon to serve with", metavar="MODULE:CLASS"
+    )
     path: tuple[str, ...] = option(
         (), "where to search for modules first; may be repeated", metavar="DIR"
     )

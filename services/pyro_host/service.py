@@ -96,6 +96,14 @@ def configure_pyro(options: Options) -> None:
             setattr(config, item, value)
 
 
+def _daemon_of(text: str | None) -> type[HostDaemon]:
+    """Return our daemon, or one that is also of a class of the user's own."""
+    if text is None:
+        return HostDaemon
+    theirs = target.daemon_class(text)
+    return type("HostDaemon", (HostDaemon, theirs), {})
+
+
 class Manager:
     """What the manager has passed on, taken before the module can start processes of its own."""
 
@@ -140,7 +148,13 @@ class HostService:
         listener = open_listener(manager.listener, options.host, options.port)
         try:
             place = options.host, options.nathost, options.natport
-            self._daemon = HostDaemon(listener, *place, tls)
+            self._daemon = _daemon_of(options.daemon)(listener, *place, tls)
+        except TypeError as error:
+            listener.close()
+            if options.daemon is None:
+                raise
+            message = f"{options.daemon} can't be used: {error}; it must take Daemon's arguments"
+            raise CannotServe(message, permanent=True) from None
         except BaseException:
             listener.close()
             raise

@@ -92,6 +92,16 @@ def _prepare_class(found: Any, text: str, wishes: Wishes) -> None:
             raise CannotServe(f"{text} can't be changed: {error}", permanent=True) from None
 
 
+def daemon_class(text: str) -> type[Daemon]:
+    """Return the subclass of Pyro5's Daemon that `MODULE:CLASS` means. Raises CannotServe."""
+    module_name, _, attribute = text.partition(":")
+    found = getattr(_import(module_name), attribute, None)
+    if not (inspect.isclass(found) and issubclass(found, Daemon)):
+        message = f"{text} is not a subclass of Pyro5.api.Daemon"
+        raise CannotServe(message, permanent=True)
+    return found
+
+
 def apart(found: list[Any]) -> list[Any]:
     """Return the objects with classes of their own, where one class is served several times.
 

@@ -59,6 +59,7 @@ OF_A_CLASS = (
     "kwargs",
     "instance_mode",
     "expose",
+    "daemon",
     "pyro_name",
     "host",
     "port",
@@ -309,6 +310,13 @@ class ObjectTable(ReplicatedTable):
         if ":" not in module:
             hint = f'for a class of it: object = "{module}:Class"'
             raise refuse(f"{module} is a module, which decides this itself", hint)
+        return value
+
+    @field_validator("daemon", check_fields=False)
+    @classmethod
+    def _a_class(cls, value: str | None) -> str | None:
+        if value is not None and (":" not in value or value.endswith("()")):
+            raise refuse(f'"{value}" is not a class', 'such as "module:Daemon"')
         return value
 
     @field_validator("metadata", check_fields=False)

@@ -46,6 +46,8 @@ class ObjectOptions(TlsOptions):
     """None: that of the class."""
     expose: Truth = False
     """Whether everything public of the class is exposed, whatever the module says."""
+    daemon: Object | None = None
+    """`module:Class`, a subclass of Pyro5's Daemon that serves instead of it."""
     path: Files = ()
     """Directories to search for modules before the configuration file's own."""
     pyro_name: Annotated[Filled | None, Flag("--name")] = None
