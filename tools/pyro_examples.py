@@ -60,7 +60,8 @@ COMMANDS = {
     "nameserverstress": {"stress": "stress.py"},
     "robots": {"game": "gameserver.py"},
     "gui_eventloop": {"threads": "gui_threads.py", "nothreads": "gui_nothreads.py"},
-    "servertypes": {"server": "server.py"},
+    "privilege-separation": {"elevated": "elevated_server.py", "drop": "drop_privs_server.py"},
+    "servertypes": {"server": "server.py < answer"},
     "ssl": {"server": "server.py"},
 }
 """What is tried as a command instead, or besides if the object does not run."""
@@ -128,7 +129,8 @@ def configuration(servers: Services) -> str:
             module, *args = what.split()
             text += f'object = "{module}"\nargs = {args}\nstart_timeout = {READY}\n'
         elif kind == "command":
-            text += f'command = "python {what}"\nready = {{ delay = 3 }}\n'
+            text += f'command = ["sh", "-c", "echo t > answer; exec {sys.executable} {what}"]\n'
+            text += "ready = { delay = 3 }\n"
         else:
             text += f'command = "python {what}"\nrun_timeout = {READY}\n'
     return text
