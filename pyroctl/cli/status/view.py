@@ -265,7 +265,7 @@ def _cells(row: Row, enabled: Sequence[str], *, usage: bool) -> list[str]:
     reason = why(row)
     facts = [row["uri"] or reason, "" if row["name"] in enabled else "disabled"]
     lines = [" · ".join(printable(fact) for fact in facts if fact)]
-    if row["uri"] and (row["fault"] or reason.startswith(("(", IN_HANDOVER))):
+    if row["uri"] and (row.get("fault") or reason.startswith(("(", IN_HANDOVER))):
         lines.append(printable(reason))
     if task := row.get("task"):
         lines += _task(task, failed=row["state"] == "failed")
