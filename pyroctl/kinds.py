@@ -170,10 +170,11 @@ def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
             own = _arguments(replace(options, ns=ns or context.ns))
             return (python, "-m", "pyro_events", *own)
         case ObjectOptions(pyro_name=name, path=path, ns=ns):
-            ns = (ns or context.ns) if name else None
+            ns = (ns or context.ns) if options.all_names else None
             own = _arguments(replace(options, ns=ns, path=(*path, context.directory)))
-            host = (python, "-P", "-m", "pyro_host", options.object)
-            own_id = () if options.serves_itself else (f"--id={name or spec.name}",)
+            what = (options.object,) if options.object is not None else ()
+            host = (python, "-P", "-m", "pyro_host", *what)
+            own_id = (f"--id={name or spec.name}",) if ":" in (options.object or "") else ()
             return (*host, *own_id, *own)
     reserved = (f"--reserved={name}" for name in context.reserved)
     return (python, "-m", "pyro_names", *_arguments(options), *reserved)
@@ -198,6 +199,8 @@ def _arguments(options: Options) -> Iterator[str]:
         elif key.type in {"Values", "Keywords"}:
             if value:
                 yield f"{key.flag}={json.dumps(value, ensure_ascii=False)}"
+        elif key.type == "Objects":
+            yield from (f"{key.flag}={name}={text}" for name, text in value.items())
         elif key.flag and value is not None and value is not False:
             values = value if isinstance(value, tuple) else (value,)
             yield from (f"{key.flag}={_argument(each)}" for each in values)

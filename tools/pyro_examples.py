@@ -1,4 +1,4 @@
-"""Count the directories of Pyro5's examples whose servers run, unchanged, as kind object or command.
+"""Count the directories of Pyro5's examples whose servers run, unchanged, as object or command.
 
     python tools/pyro_examples.py DIRECTORY [NAME…]
 
@@ -33,6 +33,7 @@ OBJECTS = {
     "distributed-computing": {"dispatcher": "dispatcher"},
     "distributed-computing2": {"servers": "servers"},
     "distributed-computing3": {"worker": "worker"},
+    "distributed-mandelbrot": {"one": "server 1"},
     "echoserver": {"echo": "Pyro5.utils.echoserver"},
     "eventloop": {},
     "gui_eventloop": {},
@@ -52,14 +53,15 @@ OBJECTS = {
     "unixdomainsock": {"file": "server", "abstract": "abstract_namespace_server"},
     "warehouse": {"two": "phase2.warehouse", "three": "phase3.warehouse"},
 }
-"""The modules of a directory's servers, by service; others have one, called server."""
+"""The modules of a directory's servers, and arguments; others have one, called server."""
 COMMANDS = {
-    "eventloop": {"threads": "server_threads.py", "multiplexed": "server_multiplexed.py"},
+    "eventloop": {"threads": "server_threads.py"},
     "http": {"gateway": "-m Pyro5.utils.httpgateway -p 8099"},
     "nameserverstress": {"stress": "stress.py"},
     "robots": {"game": "gameserver.py"},
     "gui_eventloop": {"threads": "gui_threads.py", "nothreads": "gui_nothreads.py"},
-    "servertypes": {"server": "server.py"},
+    "privilege-separation": {"elevated": "elevated_server.py", "drop": "drop_privs_server.py"},
+    "servertypes": {"server": "server.py < answer"},
     "ssl": {"server": "server.py"},
 }
 """What is tried as a command instead, or besides if the object does not run."""
@@ -124,9 +126,11 @@ def configuration(servers: Services) -> str:
     for name, (kind, what) in servers.items():
         text += f'[services.{name}]\nkind = "{kind}"\nneeds = ["ns"]\nrestart_delay = 0\n'
         if kind == "object":
-            text += f'object = "{what}"\nstart_timeout = {READY}\n'
+            module, *args = what.split()
+            text += f'object = "{module}"\nargs = {args}\nstart_timeout = {READY}\n'
         elif kind == "command":
-            text += f'command = "python {what}"\nready = {{ delay = 3 }}\n'
+            text += f'command = ["sh", "-c", "echo t > answer; exec {sys.executable} {what}"]\n'
+            text += "ready = { delay = 3 }\n"
         else:
             text += f'command = "python {what}"\nrun_timeout = {READY}\n'
     return text
@@ -150,13 +154,16 @@ class Deployment:
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Return the status of each service."""
-        return {row["name"]: row for row in self.run("status")["data"]["services"]}
+        data = self.run("status")["data"]
+        return {row["name"]: row for row in data["services"]} if data else {}
 
     def judge(self, servers: Services) -> str:
         """Return what goes wrong with servers that have been started."""
         rows = self.rows()
         for name, (kind, _) in servers.items():
             wanted = "exited" if kind == "task" else "running"
+            if name not in rows:
+                return "the deployment is invalid"
             if rows[name]["state"] != wanted:
                 return f"{name}: {rows[name]['state']}: {rows[name]['detail']}"
         for name, (kind, _) in servers.items():
@@ -176,8 +183,8 @@ class Deployment:
         """Return whether a service is ready again with another process."""
         deadline = time.monotonic() + AGAIN
         while time.monotonic() < deadline:
-            row = self.rows()[name]
-            if row["state"] == "running" and row["pid"] != before:
+            row = self.rows().get(name)
+            if row and row["state"] == "running" and row["pid"] != before:
                 return True
             time.sleep(0.2)
         return False

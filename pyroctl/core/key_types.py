@@ -67,6 +67,7 @@ ExitCodes = Annotated[tuple[int, ...], TypeName("ExitCodes")]
 Command = Annotated[tuple[str, ...], TypeName("Command")]
 Environment = Annotated[Mapping[str, str], TypeName("Environment")]
 Values = Annotated[tuple[Any, ...], TypeName("Values")]
+Objects = Annotated[Mapping[str, str], TypeName("Objects")]
 Keywords = Annotated[Mapping[str, Any], TypeName("Keywords")]
 Limits = Annotated[Mapping[str, int], TypeName("Limits")]
 

@@ -176,14 +176,14 @@ class NameTable:
         }
 
 
-def name_here(options: Options) -> str | None:
-    """Return the name that the service keeps in the deployment's own name server, if any."""
+def names_here(options: Options) -> tuple[str, ...]:
+    """Return the names that the service keeps in the deployment's own name server."""
     match options:
         case EventServiceOptions(ns=None):
-            return EVENT_SERVICE
-        case ObjectOptions(pyro_name=name, ns=None):
-            return name
-    return None
+            return (EVENT_SERVICE,)
+        case ObjectOptions(ns=None):
+            return options.all_names
+    return ()
 
 
 def location(uri: str) -> str:

@@ -56,7 +56,7 @@ def facts(row: Row, enabled: Collection[str]) -> list[str]:
     reason = why(row)
     words = [row["uri"] or reason, "" if row["name"] in enabled else "disabled"]
     lines = [" · ".join(printable(word) for word in words if word)]
-    if row["uri"] and (row["fault"] or reason.startswith(("(", IN_HANDOVER))):
+    if row["uri"] and (row.get("fault") or reason.startswith(("(", IN_HANDOVER))):
         lines.append(printable(reason))
     if task := row.get("task"):
         lines += _runs(task, failed=row["state"] == "failed")

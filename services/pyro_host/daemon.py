@@ -127,9 +127,13 @@ class HostDaemon(Daemon):  # type: ignore[misc] # Pyro5 ships no types
         self._forked = True
         self._transport.abandon()
 
-    def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: ARG002, N802 - Pyro5's hook
-        """Answer a probe with the incarnation: a name may lead to this daemon by another URI."""
-        return {"incarnation": self.incarnation} if data == PROBE else "hello"
+    def validateHandshake(self, conn: Any, data: Any) -> Any:  # noqa: N802 - Pyro5's hook
+        """Answer a probe with the incarnation: a name may lead to this daemon by another URI.
+
+        A daemon class of the user's own decides first who may connect.
+        """
+        answer = super().validateHandshake(conn, data)
+        return {"incarnation": self.incarnation} if data == PROBE else answer
 
     def handleRequest(self, conn: Any) -> None:  # noqa: N802 - Pyro5's hook
         """Answer one call; a method that calls `sys.exit` ends its connection, not the service.

@@ -46,7 +46,7 @@ class ModuleService:
 
     def run(self) -> None:
         """Run the module to its end. Raises CannotServe, or SystemExit as the module does."""
-        name = self._options.object
+        name = self._options.object or ""
         self._reasons.on_signals(signal.SIGTERM, signal.SIGINT)
         if self._manager.channel is not None:
             gone = "the manager is gone"
@@ -84,13 +84,23 @@ class ModuleService:
 
     def _intercept(self) -> None:
         """Take part in the request loops of this process."""
-        original = Daemon.requestLoop
 
-        def request_loop(daemon: Any, loopCondition: Any = lambda: True) -> Any:  # noqa: N803 - Pyro5's
-            self._begin(daemon)
-            return original(daemon, lambda: not self._stopping and loopCondition())
+        def joined(original: Any) -> Any:
+            def request_loop(
+                daemon: Any,
+                loopCondition: Any = lambda: True,  # noqa: N803 - Pyro5's name
+            ) -> Any:
+                self._begin(daemon)
+                return original(daemon, lambda: not self._stopping and loopCondition())
 
-        Daemon.requestLoop = request_loop
+            return request_loop
+
+        def init_subclass(cls: Any) -> None:
+            if "requestLoop" in vars(cls):  # a loop of its own
+                cls.requestLoop = joined(cls.requestLoop)
+
+        Daemon.requestLoop = joined(Daemon.requestLoop)
+        Daemon.__init_subclass__ = classmethod(init_subclass)
 
     def _begin(self, daemon: Any) -> None:
         """Note a daemon that begins to serve, and report the first one."""

@@ -6,8 +6,8 @@ import argparse
 import json
 import os
 import re
-from dataclasses import MISSING, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyro_child.options import (
     COUNT,
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
 class Options(TlsOptions):
     """What to serve, and how. None leaves a setting to Pyro5."""
 
-    object: str = option(
-        MISSING,
+    object: str | None = option(
+        None,
         "what to serve: MODULE:CLASS, MODULE:FACTORY() for the result of a call, or a MODULE "
         "that serves by itself",
         "object",
         metavar="MODULE:CLASS",
+        nargs="?",
+    )
+    objects: tuple[str, ...] = option(
+        (), "one of several objects, instead; may be repeated", metavar="NAME=MODULE:CLASS"
     )
     args: str = option("[]", "arguments of the class or factory, or of the module", metavar="JSON")
     kwargs: str = option("{}", "the same by keyword", metavar="JSON")
@@ -42,6 +46,9 @@ class Options(TlsOptions):
         None, "how many instances of the class there are", choices=("session", "single", "percall")
     )
     expose: bool = option(False, "expose everything public of the class")
+    daemon: str | None = option(
+        None, "a subclass of Pyro5's Daemon to serve with", metavar="MODULE:CLASS"
+    )
     path: tuple[str, ...] = option(
         (), "where to search for modules first; may be repeated", metavar="DIR"
     )
@@ -50,6 +57,7 @@ class Options(TlsOptions):
     name: str | None = option(
         None, "its name in the name server (default: not registered)", metavar="NAME"
     )
+    names: tuple[str, ...] = option((), "a further name; may be repeated", metavar="NAME")
     metadata: frozenset[str] = option(
         (), "metadata for the name server; may be repeated", metavar="TEXT"
     )
@@ -98,10 +106,29 @@ class Options(TlsOptions):
         return Wishes(*given, self.instance_mode, self.expose)
 
     @property
-    def object_id(self) -> str:
-        """The object's id, the same in every run, so that proxies find it again."""
-        text = self.id or self.name or self.object.partition(":")[2].removesuffix("()")
-        return re.sub(r"[\s@]", ".", text)  # a Pyro URI can't contain these
+    def hosted(self) -> list[Hosted]:
+        """The objects to serve, with their ids and names."""
+        if self.objects:
+            pairs = (each.partition("=") for each in self.objects)
+            return [Hosted(text, _id(name), (name,)) for name, _, text in pairs]
+        text = self.object or ""
+        own_id = self.id or self.name or text.partition(":")[2].removesuffix("()")
+        first = () if self.name is None else (self.name,)
+        return [Hosted(text, _id(own_id), (*first, *self.names))]
+
+
+class Hosted(NamedTuple):
+    """One object that is served."""
+
+    text: str
+    """`MODULE:CLASS` or `MODULE:FACTORY()`."""
+    id: str
+    """The same in every run, so that proxies find it again."""
+    names: tuple[str, ...]
+
+
+def _id(text: str) -> str:
+    return re.sub(r"[\s@]", ".", text)  # a Pyro URI can't contain these
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
@@ -121,7 +148,11 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         parser.error("--ssl-serverkey needs --ssl-servercert")
     if options.tls != "off" and options.ssl_servercert:
         parser.error("--tls and --ssl-servercert exclude each other")
-    if options.metadata and not options.name:
+    if (options.object is None) != bool(options.objects):
+        parser.error("expected MODULE:CLASS or --objects")
+    if not all(re.fullmatch("[^=]+=[^=]+:[^=]+", each) for each in options.objects):
+        parser.error("--objects must be NAME=MODULE:CLASS")
+    if options.metadata and not (options.name or options.objects):
         parser.error("--metadata needs --name")
     path = tuple(map(os.path.abspath, options.path))  # not Path.resolve: links stay
     return replace(options, path=path, metadata=frozenset(options.metadata))

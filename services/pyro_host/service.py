@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -48,18 +49,22 @@ def run(options: Options) -> None:
     manager, reasons = Manager(), StopReasons()
     abandon = [manager.abandon, reasons.abandon]
     after_fork(abandon)
-    if ":" not in options.object:
+    if options.object is not None and ":" not in options.object:
         try:
             ModuleService(options, reasons, manager).run()
         finally:
             reasons.close()
         return
-    found = target.find(options.object, options.path, options.wishes)
-    single = target.create_single(found, options.object)
+    sys.path[:0] = options.path
+    found = target.apart([target.find(each.text, options.wishes) for each in options.hosted])
+    singles = [
+        target.create_single(*pair)
+        for pair in zip(found, (each.text for each in options.hosted), strict=True)
+    ]
     configure_pyro(options)  # the deployment overrides the module
     reasons.on_signals(signal.SIGTERM, signal.SIGINT)
     try:
-        service = HostService(options, found, single, reasons, manager)
+        service = HostService(options, found, singles, reasons, manager)
         abandon.append(service.abandon)
         service.run()
     finally:
@@ -91,6 +96,14 @@ def configure_pyro(options: Options) -> None:
             setattr(config, item, value)
 
 
+def _daemon_of(text: str | None) -> type[HostDaemon]:
+    """Return our daemon, or one that is also of a class of the user's own."""
+    if text is None:
+        return HostDaemon
+    theirs = target.daemon_class(text)
+    return type("HostDaemon", (HostDaemon, theirs), {})
+
+
 class Manager:
     """What the manager has passed on, taken before the module can start processes of its own."""
 
@@ -109,13 +122,18 @@ class Manager:
 
 
 class HostService:
-    """One object, served by the main thread. Raises CannotServe.
+    """Objects, served by the main thread. Raises CannotServe.
 
     A separate thread stops it, so that a call that never returns can't prevent that.
     """
 
     def __init__(
-        self, options: Options, found: Any, single: Any, reasons: StopReasons, manager: Manager
+        self,
+        options: Options,
+        found: list[Any],
+        singles: list[Any],
+        reasons: StopReasons,
+        manager: Manager,
     ) -> None:
         self._options = options
         self._reasons = reasons
@@ -130,18 +148,26 @@ class HostService:
         listener = open_listener(manager.listener, options.host, options.port)
         try:
             place = options.host, options.nathost, options.natport
-            self._daemon = HostDaemon(listener, *place, tls)
+            self._daemon = _daemon_of(options.daemon)(listener, *place, tls)
+        except TypeError as error:
+            listener.close()
+            if options.daemon is None:
+                raise
+            message = f"{options.daemon} can't be used: {error}; it must take Daemon's arguments"
+            raise CannotServe(message, permanent=True) from None
         except BaseException:
             listener.close()
             raise
-        self.uri = str(self._daemon.register(found, options.object_id))
-        """The object's address for clients."""
-        self._daemon.keep_single(found, single)
-        self._names: Registration | None = None
-        if options.name is not None:
-            self._names = Registration(
-                options.name, self.uri, self._daemon.incarnation, options.ns, options.metadata
-            )
+        self._names: list[Registration] = []
+        self._uris: list[str] = []
+        for each, served, single in zip(options.hosted, found, singles, strict=True):
+            uri = str(self._daemon.register(served, each.id))
+            self._daemon.keep_single(served, single)
+            self._uris.append(uri)
+            known = (self._daemon.incarnation, options.ns, options.metadata)
+            self._names += [Registration(name, uri, *known) for name in each.names]
+        self.uri = self._uris[0]
+        """The address of the first object for clients."""
         self._name_lock = threading.Lock()
         self._served = threading.Event()
         self._stopping = False
@@ -179,13 +205,14 @@ class HostService:
         """Register the name, and report that the object can be called."""
         where = "not registered"
         try:
-            if self._names is not None:
+            for registration in self._names:
                 with self._name_lock:
                     if self._stopping:
                         return
-                    self._names.register()
-                name, place = self._names.name, self._names.where
-                where = f"registered as {name} in the name server at {place}"
+                    registration.register()
+            if self._names:
+                known, place = ", ".join(each.name for each in self._names), self._names[0].where
+                where = f"registered as {known} in the name server at {place}"
         except CannotServe as fault:
             self._fail(fault)
             return
@@ -214,10 +241,11 @@ class HostService:
             force_exit(0)
 
     def _remove_name(self) -> None:
-        if self._names is None:
+        if not self._names:
             return
         if self._name_lock.acquire(timeout=STOP_TIMEOUT):
-            self._names.remove()
+            for registration in self._names:
+                registration.remove()
             self._name_lock.release()
         else:
             _log.warning("the name server takes too long; the name may remain registered")
@@ -238,8 +266,8 @@ class HostService:
     def _statistics(self) -> dict[str, object]:
         return {
             "uri": self.uri,
-            "object": self._options.object,
-            "registered": self._names.where if self._names and self._names.held else None,
+            "object": self._options.object or list(self._options.objects),
+            "registered": next((each.where for each in self._names if each.held), None),
             "connections": self._daemon.connections,
             "refused": self._daemon.refused,
             "tls_refused": self._daemon.tls.refused if self._daemon.tls else 0,
@@ -248,11 +276,12 @@ class HostService:
 
     def _register(self, where: str | None) -> dict[str, object]:
         """Register again, with a name server that came back empty or has moved."""
-        if self._names is None:
+        if not self._names:
             raise AskRefused("the object has no name")
         try:
             with self._name_lock:
-                self._names.register(where)
+                for registration in self._names:
+                    registration.register(where)
         except CannotServe as fault:
             raise AskRefused(str(fault)) from None
-        return {"registered": self._names.where}
+        return {"registered": self._names[0].where}

@@ -19,18 +19,17 @@ from pyro_child.errors import shortage
 from pyro_host.wishes import Wishes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _OWN = os.path.dirname(__file__)  # noqa: PTH120 - compared with file names
 _PYRO = f"{os.sep}Pyro5{os.sep}"
 _HOW_TO_EXPOSE = "put @Pyro5.api.expose before the class, or before the methods that clients call"
 
 
-def find(text: str, path: Iterable[str], wishes: Wishes = Wishes()) -> Any:  # noqa: B008 - frozen
+def find(text: str, wishes: Wishes = Wishes()) -> Any:  # noqa: B008 - frozen
     """Return what `MODULE:CLASS`, `MODULE:OBJECT` or `MODULE:FACTORY()` means, ready to register.
 
-    The directories of `path` are searched first, in that order, as is that of a script. Raises
-    CannotServe. An error in the module's own code is printed with the traceback of that code.
+    Raises CannotServe. An error in the module's own code is printed with its traceback.
     """
     module_name, colon, attribute = text.partition(":")
     called = attribute.endswith("()")
@@ -39,7 +38,6 @@ def find(text: str, path: Iterable[str], wishes: Wishes = Wishes()) -> Any:  # n
         raise CannotServe(
             f"{text!r} is not an object: expected MODULE:CLASS or MODULE:FACTORY()", permanent=True
         )
-    sys.path[:0] = path
     found: Any = _import(module_name)
     for name in names:
         try:
@@ -73,7 +71,7 @@ def _expose(kind: type, text: str) -> None:
 
 
 def _prepare_class(found: Any, text: str, wishes: Wishes) -> None:
-    """Have Pyro5 make instances as wanted; refuse what would fail in each call."""
+    """Set how Pyro5 makes instances; refuse what would fail in each call."""
     mode, creator = getattr(found, "_pyroInstancing", ("session", None))
     if wishes.args or wishes.kwargs:
         if creator:
@@ -92,6 +90,33 @@ def _prepare_class(found: Any, text: str, wishes: Wishes) -> None:
     except TypeError as error:  # written in C
         if wishes != Wishes(expose=wishes.expose):
             raise CannotServe(f"{text} can't be changed: {error}", permanent=True) from None
+
+
+def daemon_class(text: str) -> type[Daemon]:
+    """Return the subclass of Pyro5's Daemon that `MODULE:CLASS` means. Raises CannotServe."""
+    module_name, _, attribute = text.partition(":")
+    found = getattr(_import(module_name), attribute, None)
+    if not (inspect.isclass(found) and issubclass(found, Daemon)):
+        message = f"{text} is not a subclass of Pyro5.api.Daemon"
+        raise CannotServe(message, permanent=True)
+    return found
+
+
+def apart(found: list[Any]) -> list[Any]:
+    """Return the objects with classes of their own, where one class is served several times.
+
+    Pyro5 keeps the id of a class, and its instance, with the class. Raises CannotServe for an
+    object that is not a class and is there twice.
+    """
+
+    def own(each: Any) -> Any:
+        if sum(other is each for other in found) == 1:
+            return each
+        if not inspect.isclass(each):
+            raise CannotServe(f"{each!r} can't have several ids; use names", permanent=True)
+        return type(each.__name__, (each,), {"__module__": each.__module__})
+
+    return [own(each) for each in found]
 
 
 def create_single(found: Any, text: str) -> Any:

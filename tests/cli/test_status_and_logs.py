@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROW_KEYS = {
     *("name", "kind", "state", "pid", "uptime_s", "restarts", "uri", "exit", "needs"),
-    *("cpu_percent", "cpu_seconds", "rss_bytes", "detail"),
+    *("cpu_percent", "cpu_seconds", "rss_bytes", "fault", "detail"),
 }
 
 

@@ -15,7 +15,6 @@ import pathlib
 import Pyro5.api
 
 @Pyro5.api.expose
-@Pyro5.api.behavior(instance_mode="single")
 class Camera:
     def get_status(self):
         state = pathlib.Path("mood")
@@ -28,6 +27,7 @@ OBJECT = """\
 [services.cam]
 kind = "object"
 object = "camera:Camera"
+instance_mode = "single"
 cwd = "."
 on_unhealthy = "warn"
 [services.cam.watchdog]

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from Pyro5.client import Proxy
+from Pyro5.errors import CommunicationError
 
 THING = """\
 import sys
@@ -91,4 +92,68 @@ def test_a_constructor_that_wants_something_else_is_refused(host, tmp_path, args
     (tmp_path / "mine.py").write_text(WANTING)
     given = ["--args", json.dumps(args), "--kwargs", json.dumps(kwargs), "--expose"]
     code, errors = host("mine:Plain", *given, path=tmp_path).end()
+    assert (code, said in errors) == (125, True), errors
+
+
+def test_several_objects_and_names_in_one_daemon(host, names, tmp_path):
+    """Each is registered; all of it is removed when the process stops."""
+    (tmp_path / "mine.py").write_text(WANTING.replace("device, *", "device='d', *"))
+    where, server = names
+    both = ["--objects=lab.a=mine:Plain", "--objects=lab.b=mine:Plain", "--expose"]
+    hosted = host(*both, "--ns", where, path=tmp_path)
+    hosted.ready()
+    found = server.list(prefix="lab.")
+    assert sorted(found) == ["lab.a", "lab.b"]
+    assert len({uri.partition("@")[2] for uri in found.values()}) == 1
+    with Proxy(found["lab.b"]) as proxy:
+        assert proxy.count()[0] == 1
+    hosted.stop()
+    assert server.list(prefix="lab.") == {}
+    more = ["--name", "lab.c", "--names", "lab.d", "--expose"]
+    hosted = host("mine:Plain", *more, "--ns", where, path=tmp_path)
+    hosted.ready()
+    assert len(set(server.list(prefix="lab.").values())) == 1
+    assert len(server.list(prefix="lab.")) == 2
+
+
+DAEMON = """
+from Pyro5.api import Daemon, expose
+
+class Picky(Daemon):
+    def validateHandshake(self, conn, data):
+        if data != "sesame":
+            raise ValueError("who are you?")
+        return "welcome"
+
+class Odd(Daemon):
+    def __init__(self):
+        super().__init__()
+
+@expose
+class Thing:
+    def count(self):
+        return 1
+"""
+
+
+def test_a_daemon_class_of_ones_own_decides_who_connects(host, tmp_path):
+    """Its hooks are called, and nobody gets past its handshake."""
+    (tmp_path / "mine.py").write_text(DAEMON)
+    uri = host("mine:Thing", "--daemon", "mine:Picky", path=tmp_path).ready()
+    with Proxy(uri) as proxy:
+        proxy._pyroHandshake = "sesame"
+        assert proxy.count() == 1
+    for data in ("hello", "pyro_host: who are you?"):
+        with Proxy(uri) as proxy, pytest.raises(CommunicationError, match="who are you"):
+            proxy._pyroHandshake = data
+            proxy.count()
+
+
+@pytest.mark.parametrize(
+    ("daemon", "said"), [("mine:Thing", "is not a subclass of"), ("mine:Odd", "can't be used")]
+)
+def test_a_daemon_class_that_does_not_fit_is_refused(host, tmp_path, daemon, said):
+    """For good, in a sentence."""
+    (tmp_path / "mine.py").write_text(DAEMON)
+    code, errors = host("mine:Thing", "--daemon", daemon, path=tmp_path).end()
     assert (code, said in errors) == (125, True), errors

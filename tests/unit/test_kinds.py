@@ -99,6 +99,7 @@ def test_a_kind_is_declared_alike_by_the_manager_and_the_service(kind: str) -> N
     for flag in keys.keys() & options.keys():
         key, option = keys[flag], options[flag]
         default = int(key.default, 8) if key.type == "Mode" else key.default
+        default = {"Values": "[]", "Keywords": "{}", "Objects": ()}.get(key.type, default)
         assert option.default == default, flag
         assert option.metadata["unit"] in UNITS.get(key.type, {None}), flag
         choices = option.metadata["more"].get("choices", ())
@@ -164,7 +165,8 @@ def test_an_object_is_hosted_by_pyro_host() -> None:
     from pyro_host.options import parse
 
     options = ObjectOptions(
-        object="stocks:Market", path=("/lab/code",), pyro_name="-market", metadata=("-a", "b"),
+        object="stocks:Market", args=("/dev/x", 1), kwargs={"speed": 9}, names=("other",),
+        path=("/lab/code",), pyro_name="-market", metadata=("-a", "b"),
         host="::1", port=9000, nathost="lab.org", natport=9001, servertype="multiplex",
         threadpool=7, serializer="json", max_message_size=4096, commtimeout=1.5,
         ssl_servercert="/c", ssl_serverkey="/k", ssl_cacerts="/ca", ssl_requireclientcert=True,
@@ -173,10 +175,12 @@ def test_an_object_is_hosted_by_pyro_host() -> None:
     found = launch(ServiceSpec("market", options), HERE)
     assert found.argv[:5] == ("/venv/bin/python", "-P", "-m", "pyro_host", "stocks:Market")
     understood = parse(found.argv[4:])
-    assert (understood.path, understood.object_id) == (("/lab/code", "/etc/lab"), "-market")
+    assert (understood.path, understood.hosted[0].id) == (("/lab/code", "/etc/lab"), "-market")
     assert (understood.name, understood.ns) == ("-market", "localhost:9090")
     assert understood.metadata == {"-a", "b"}
-    others = {field.name for field in fields(options)} - {"path", "pyro_name", "metadata", "ns"}
+    assert understood.wishes[:2] == (("/dev/x", 1), {"speed": 9})
+    apart = {"path", "pyro_name", "metadata", "ns", "args", "kwargs", "objects"}
+    others = {field.name for field in fields(options)} - apart
     assert {key: getattr(understood, key) for key in others} == {
         key: getattr(options, key) for key in others
     }
@@ -190,4 +194,4 @@ def test_an_object_without_a_name_has_the_services_as_its_id() -> None:
 
     argv = launch(ServiceSpec("market@2", ObjectOptions("m:C", ns="hub:1")), HERE).argv
     understood = parse(argv[4:])
-    assert (understood.name, understood.ns, understood.object_id) == (None, None, "market.2")
+    assert (understood.name, understood.ns, understood.hosted[0].id) == (None, None, "market.2")

@@ -45,7 +45,7 @@ from pyroctl.core.spec import (
 )
 
 PARTNERS = {
-    "metadata": "pyro_name",
+    "names": "pyro_name",
     "natport": "nathost",
     "ssl_serverkey": "ssl_servercert",
     "ssl_cacerts": "ssl_servercert",
@@ -59,6 +59,7 @@ OF_A_CLASS = (
     "kwargs",
     "instance_mode",
     "expose",
+    "daemon",
     "pyro_name",
     "host",
     "port",
@@ -66,6 +67,9 @@ OF_A_CLASS = (
     "tls",
 )
 """Keys of an object that a module which serves by itself can't have."""
+
+OF_ONE_OBJECT = ("pyro_name", "names", "args", "kwargs")
+"""Keys that mean nothing for several objects, which have their names in the table."""
 
 PARTIAL = "partial"
 """In the context of a check: other keys of the service may stand elsewhere."""
@@ -279,6 +283,20 @@ class ObjectTable(ReplicatedTable):
     """Kind `object`."""
 
     @model_validator(mode="after")
+    def _one_or_several(self, info: ValidationInfo) -> Self:
+        if (info.context or {}).get(PARTIAL):
+            return self
+        given = self.model_dump(include={"object", *OF_ONE_OBJECT, "objects"})
+        several = bool(given["objects"])
+        if several == (given["object"] is not None):
+            found = "both" if several else "neither"
+            raise refuse(f"expected object or objects, got {found}", 'such as object = "m:Class"')
+        for key in OF_ONE_OBJECT if several else ():
+            if given[key]:
+                raise refuse(f"{key} goes with object, not with objects")
+        return self
+
+    @model_validator(mode="after")
     def _one_kind_of_tls(self) -> Self:
         given = self.model_dump(include={"tls", "ssl_servercert"})
         if given["tls"] != "off" and given["ssl_servercert"] is not None:
@@ -288,10 +306,26 @@ class ObjectTable(ReplicatedTable):
     @field_validator(*OF_A_CLASS, check_fields=False)
     @classmethod
     def _not_of_a_module(cls, value: Any, info: ValidationInfo) -> Any:
-        module = info.data.get("object", ":")
+        module = info.data.get("object") or ":"
         if ":" not in module:
             hint = f'for a class of it: object = "{module}:Class"'
             raise refuse(f"{module} is a module, which decides this itself", hint)
+        return value
+
+    @field_validator("daemon", check_fields=False)
+    @classmethod
+    def _a_class(cls, value: str | None) -> str | None:
+        if value is not None and (":" not in value or value.endswith("()")):
+            raise refuse(f'"{value}" is not a class', 'such as "module:Daemon"')
+        return value
+
+    @field_validator("metadata", check_fields=False)
+    @classmethod
+    def _of_a_name(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        partial = (info.context or {}).get(PARTIAL)
+        named = info.data.get("pyro_name", "") is not None or info.data.get("objects")
+        if value and not partial and not named:
+            raise refuse("requires pyro_name, which is not set")
         return value
 
     @field_validator(*PARTNERS, check_fields=False)

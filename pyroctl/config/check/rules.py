@@ -150,12 +150,15 @@ def _pyro_names(
     holders: dict[tuple[str, str | None], str] = {}
     for name, spec in expand(services, counts).items():
         match spec.options:
-            case ObjectOptions(pyro_name=str(pyro_name), ns=ns):
-                holder = holders.setdefault((pyro_name, ns), name)
-                if holder != name:
-                    path = ("services", common_name(name), "pyro_name")
-                    message = f'"{pyro_name}" is the name of service {holder}'
-                    yield Problem(path, message, "give each service a name of its own")
+            case ObjectOptions(ns=ns, pyro_name=own, objects=objects) as options:
+                for known in options.all_names:
+                    holder = holders.setdefault((known, ns), name)
+                    if holder != name:
+                        key = "pyro_name" if known == own else "names"
+                        key = "objects" if known in objects else key
+                        message = f'"{known}" is the name of service {holder}'
+                        hint = "give each service a name of its own"
+                        yield Problem(("services", common_name(name), key), message, hint)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -141,13 +141,14 @@ def _of_kind(
 ) -> Iterator[Problem]:
     options = spec.options
     if isinstance(options, ObjectOptions):
-        module = options.object.partition(":")[0]
         own = environ.get("PYTHONPATH", "").split(os.pathsep)
         search = [*options.path, *filter(None, own), *filter(None, sys.path), directory]
-        absent = _absent_module(module, search)
-        if absent is not None:
-            hint = "path names further directories to search"
-            yield Problem((*path, "object"), f"there is no module {absent}", hint)
+        key = "object" if options.object is not None else "objects"
+        for text in (options.object, *options.objects.values()):
+            absent = _absent_module(text.partition(":")[0], search) if text is not None else None
+            if absent is not None:
+                hint = "path names further directories to search"
+                yield Problem((*path, key), f"there is no module {absent}", hint)
     elif isinstance(options, NameServerOptions) and options.storage.startswith("sql:"):
         folder = os.path.dirname(options.storage.removeprefix("sql:"))
         if not os.path.isdir(folder):

@@ -85,6 +85,10 @@ AlertStates = Annotated[
 _Plain = Annotated[Any, AfterValidator(validators.plain)]
 Values = Annotated[list[_Plain], _described("list of values")]
 Keywords = Annotated[dict[str, _Plain], _described("table of values")]
+Objects = Annotated[
+    dict[Filled, Annotated[Text, AfterValidator(validators.class_or_factory)]],
+    _described("table of strings"),
+]
 Value = Annotated[Any, AfterValidator(validators.plain), _described("any value")]
 ExitCodes = Annotated[list[_ExitCode], _described("list of integers")]
 Times = Annotated[

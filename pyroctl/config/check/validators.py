@@ -190,6 +190,13 @@ def network(value: str) -> str:
     return value
 
 
+def class_or_factory(value: str) -> str:
+    """Check what one of several objects is loaded from."""
+    if ":" not in value:
+        raise refuse(f'"{value}" is not a MODULE:OBJECT reference', 'such as "module:Class"')
+    return python_object(value)
+
+
 def python_object(value: str) -> str:
     """Check what an object is loaded from."""
     if not _OBJECT.fullmatch(value):

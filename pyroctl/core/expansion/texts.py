@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.core.expansion.placeholders import OWN, fill, is_placeholder, words
 from pyroctl.core.key_types import UNIX
-from pyroctl.core.spec import CommandOptions, NameReady, PortReady
+from pyroctl.core.spec import CommandOptions, NameReady, ObjectOptions, PortReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -89,6 +89,9 @@ def named(options: Options, values: Mapping[str, str], number: str) -> Options:
         return fill(text, values) + own
 
     found: Options = map_texts(options, HELD_NAMES, name)
+    if isinstance(found, ObjectOptions) and found.objects:
+        objects = {name(own): text for own, text in found.objects.items()}
+        found = found if objects == found.objects else replace(found, objects=objects)
     return _with_awaited(found, values)
 
 

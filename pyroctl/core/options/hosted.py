@@ -19,6 +19,7 @@ from pyroctl.core.key_types import (
     MessageSize,
     Names,
     Object,
+    Objects,
     Port,
     Positive,
     Seconds,
@@ -34,8 +35,10 @@ from pyroctl.core.options.tls import TlsOptions
 class ObjectOptions(TlsOptions):
     """Kind `object`: a Pyro class, hosted by `python -m pyro_host`. None is Pyro5's own setting."""
 
-    object: Annotated[Object, NO_FLAG]
+    object: Annotated[Object | None, NO_FLAG] = None
     """`module:Class`, `module:factory()` for the result of a call, or a module that serves."""
+    objects: Objects = field(default_factory=dict)
+    """Several objects of one process, by the name of each in the name server."""
     args: Values = ()
     """Arguments of the class or factory, or of the module's command line."""
     kwargs: Keywords = field(default_factory=dict)
@@ -43,10 +46,14 @@ class ObjectOptions(TlsOptions):
     """None: that of the class."""
     expose: Truth = False
     """Whether everything public of the class is exposed, whatever the module says."""
+    daemon: Object | None = None
+    """`module:Class`, a subclass of Pyro5's Daemon that serves instead of it."""
     path: Files = ()
     """Directories to search for modules before the configuration file's own."""
     pyro_name: Annotated[Filled | None, Flag("--name")] = None
     """Its name in the name server. None: it isn't registered."""
+    names: Names = ()
+    """Further names of it."""
     metadata: Names = ()
     """What the name server stores with the name."""
     host: Host = "localhost"
@@ -75,4 +82,10 @@ class ObjectOptions(TlsOptions):
     @property
     def serves_itself(self) -> bool:
         """Whether the module has daemons, addresses and names of its own."""
-        return ":" not in self.object
+        return self.object is not None and ":" not in self.object
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """The names in the name server."""
+        own = () if self.pyro_name is None else (self.pyro_name,)
+        return (*own, *self.names, *self.objects)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from pyroctl.core.names import GONE, NameTable, batches, name_here
+from pyroctl.core.names import GONE, NameTable, batches, names_here
 from pyroctl.core.spec import NameServerOptions
 from pyroctl.core.state import State
 from pyroctl.manager.deployment.caller_check import CallerCheck
@@ -142,7 +142,7 @@ class NameRegistry:
 
     async def _register(self, unit: Unit, name_server: Unit) -> None:
         """Ask a service of our own kinds to register by itself: the address may be a new one."""
-        if name_here(unit.spec.options) is None:
+        if not names_here(unit.spec.options):
             return
         ns = (name_server.uri or "").rpartition("@")[2]
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pyroctl.core import plan
 from pyroctl.core.dependents import Dependent, follow
 from pyroctl.core.expansion.texts import facts
-from pyroctl.core.names import name_here
+from pyroctl.core.names import names_here
 from pyroctl.core.record import stamp, to_json
 from pyroctl.core.spec import EventServiceOptions, NameServerOptions, TaskOptions
 from pyroctl.core.state import SETTLED, State, Stop
@@ -85,8 +85,9 @@ class Supervisor:
             lambda: self.units, self._name_server_unit, self._run, self._serve
         )
         self._parts = UnitParts(
-            *(paths, self._launch_context, self._missing_need, self._changed, self._health_changed),
+            *(paths, self._launch_context, self._missing_need, self._changed),
             *(self._cleanup, detached, self.names, fdstore),
+            on_health=self._health_changed,
         )
         self.units = {name: self._unit(spec) for name, spec in deployment.services.items()}
         self.scheduler = Scheduler(lambda: self.units)
@@ -318,8 +319,8 @@ class Supervisor:
 
     def _reserved(self) -> tuple[str, ...]:
         """Return the names that services of our own kinds have in the name server."""
-        names = (name_here(spec.options) for spec in self.deployment.services.values())
-        return tuple(name for name in names if name is not None)
+        services = self.deployment.services.values()
+        return tuple(name for spec in services for name in names_here(spec.options))
 
     def _name_server_for(self, spec: ServiceSpec) -> str | None:
         """Return HOST:PORT of the name server for the service."""

@@ -31,12 +31,12 @@ class UnitParts:
     """Returns the name of a need that is not ready; until there is none, no process starts."""
     on_change: Callable[[Unit, State], None]
     """Called after each change of state, with the old one."""
-    on_health: Callable[[Unit, str | None], None]
-    """Called with what is wrong with a running service, and with None when that is over."""
     cleanup: CleanupClient
     detached: DetachedProcesses
     names: Names
     fdstore: FdStoreClient | None = None
+    on_health: Callable[[Unit, str | None], None] = lambda *_: None
+    """Called with what is wrong with a running service, and with None when that is over."""
 
 
 class StateWaiters:
