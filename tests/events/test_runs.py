@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyro_events import Publisher
@@ -53,6 +53,7 @@ def queued(batches: list[tuple[list[Any], bool]], most: int) -> list[Any]:
     return items
 
 
+@settings(deadline=None)
 @given(lists, st.integers(1, 9))
 def test_a_run_is_its_events(batches: list[tuple[list[Any], bool]], most: int) -> None:
     """Cut into pieces and into single events it keeps their order, size and number."""
@@ -73,6 +74,7 @@ def test_a_run_is_its_events(batches: list[tuple[list[Any], bool]], most: int) -
         assert singles(load.repeated(2).items) == [item for item in each for _ in range(2)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(lists, max_size=6),
     st.sampled_from(["drop-oldest", "drop-newest"]),
@@ -124,6 +126,7 @@ def test_a_run_waits_for_room_in_one_piece() -> None:
 
 
 @pytest.mark.usefixtures("each_codec")
+@settings(deadline=None)
 @given(values, st.data())
 def test_messages_of_a_run_are_read_together(batch: list[Any], data: st.DataObject) -> None:
     """They arrive as they were, with tags and without; any other bytes are a ValueError."""
@@ -329,6 +332,8 @@ def test_a_frame_with_runs_is_read() -> None:
         frame(2, ("a", 1.0, pack(1) * 2, False, "2")),
         frame(2, ("a", 1.0, pack(1) * 2, False, 2, 2)),
         frame(1, 5),
+        frame(0),
+        frame(2, ("a", 1.0, pack(1), False)),
         frame(2, ("a", 1.0, pack(1) * 2, False, 2))[:-1],
     ],
 )

@@ -96,14 +96,15 @@ def unpack_events(data: bytes, skip: int) -> Sequence[Event | Undecodable]:
     """
     try:
         *_, entries = msgpack.unpackb(data, use_list=False)
+        if not data.startswith(_WITH_RUNS):
+            return _singles(entries[skip:])
         if len(entries) == 1 and len(entries[0]) == _SINGLE:
-            return [_event(*entry) for entry in entries[skip:]]
-        if data.startswith(_WITH_RUNS):
+            events = [_event(*entries[0])]
+        else:
             events = _with_runs(entries)
-            if len(events) != _count(data):
-                raise ValueError("not as many events as it says")
-            return events[skip:]
-        return _singles(entries[skip:])
+        if not events or len(events) != _count(data):
+            raise ValueError("not as many events as it says")
+        return events[skip:]
     except _NONSENSE as error:
         reason = f"{type(error).__name__}: {error}"  # repr(error) may quote all of the bytes
         return [Undecodable("", f"the event service sent nonsense: {reason}")]
