@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyroctl.core.names import name_here
+from pyroctl.core.names import names_here
 from pyroctl.core.spec import NameServerOptions
 from pyroctl.doctor.finding import note, problem, warning
 
@@ -33,12 +33,10 @@ def overwritten(facts: Facts) -> Iterator[Finding]:
     at = {each.name: each.uri for each in facts.names}
     for name, service in facts.services.items():
         uri = service.row.get("uri")
-        own = name_here(service.spec.options)
-        if not uri or own is None or own not in at:
-            continue
-        if _place(at[own]) != _place(uri):
-            text = f"the name {own} of {name} leads to {at[own]}, and it is at {uri}"
-            yield problem(text, own, f"pyroctl restart {name} registers it again", name)
+        for own in names_here(service.spec.options) if uri else ():
+            if own in at and _place(at[own]) != _place(uri):
+                text = f"the name {own} of {name} leads to {at[own]}, and it is at {uri}"
+                yield problem(text, own, f"pyroctl restart {name} registers it again", name)
 
 
 def storage(facts: Facts) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pyroctl.config.load import load
 from pyroctl.control.client import call
-from pyroctl.core.names import name_here
+from pyroctl.core.names import names_here
 from pyroctl.core.spec import EventServiceOptions, NameServerOptions
 from pyroctl.doctor.facts import Facts, HostFacts, PlaceFacts, PortFacts, ServiceFacts
 from pyroctl.doctor.gather import host, name_server, place, processes, storage
@@ -196,8 +196,7 @@ class Gathering:
         places = [str(f.row["uri"]).rpartition("@")[2] for f in services.values() if _has_names(f)]
         if not places:
             return None, None
-        own = (name_here(facts.spec.options) for facts in services.values())
-        ours = {name for name in own if name is not None}
+        ours = {name for each in services.values() for name in names_here(each.spec.options)}
         return places[0], self._try("names", lambda: name_server.ask(places[0], ours), None)
 
     def _broadcasters(self, deployment: Deployment | None, where: str | None) -> tuple[str, ...]:
