@@ -32,7 +32,7 @@ def overwritten(facts: Facts) -> Iterator[Finding]:
     """Names of running services that lead elsewhere."""
     at = {each.name: each.uri for each in facts.names}
     for name, service in facts.services.items():
-        uri = service.row.get("uri")
+        uri = service.row.get("uri") or ""
         for own in names_here(service.spec.options) if uri else ():
             if own in at and _place(at[own]) != _place(uri):
                 text = f"the name {own} of {name} leads to {at[own]}, and it is at {uri}"
