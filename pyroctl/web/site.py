@@ -15,12 +15,14 @@ from pyroctl.private_file import write_private
 from pyroctl.web.live.hub import Hub
 from pyroctl.web.live.link import ManagerLink
 from pyroctl.web.live.news import News
+from pyroctl.web.live.operations import Operations
 from pyroctl.web.live.watching import ManagerWatch
 from pyroctl.web.security.policy import Policy
 from pyroctl.web.security.refusals import Refusals
 from pyroctl.web.security.sessions import Sessions
 
 if TYPE_CHECKING:
+    from pyroctl.web.security.policy import Principal
     from pyroctl.web.settings import Settings
 
 
@@ -44,6 +46,7 @@ class Site:
         self.news = News(self.watch, self.status)
         self.hub = Hub(self.news.greet)
         self.news.follow(self.hub)
+        self.operations = Operations(self.link, self._operated)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -54,6 +57,7 @@ class Site:
         """End everything that was begun."""
         self.hub.close()
         self.news.close()
+        await self.operations.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -70,6 +74,9 @@ class Site:
             "alive": self.watch.alive,
             "error": self.watch.error,
         }
+
+    def _operated(self, operation: dict[str, Any], principal: Principal) -> None:
+        self.hub.put("operation", operation)
 
     def keep_sessions(self) -> None:
         """Write what the next process needs, so that browsers stay signed in."""

@@ -110,3 +110,11 @@ class Operation(TypedDict):
     result: dict[str, Any] | None
     errors: list[dict[str, Any]]
     time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Body of `POST reload`."""
+
+    dry_run: bool = False
+    """Only return what would be done."""
