@@ -1,1 +1,1 @@
-"""Reads the log files of services, which need no manager: in order of time, newest or as they grow."""
+"""Reads the log files of services, in order of time; it needs no manager."""

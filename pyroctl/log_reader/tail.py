@@ -10,7 +10,7 @@ import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from pyroctl.log_reader.files import BLOCK, LogLine, LogPosition, parse
+from pyroctl.log_reader.files import BLOCK, LogLine, LogPosition, last_line_end, parse
 from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Tail:
         end = LogPosition(0, 0)
         if self._file is not None:
             inode = os.fstat(self._file.fileno()).st_ino
-            end = LogPosition(inode, _seek_last_line_end(self._file))
+            end = LogPosition(inode, last_line_end(self._file))
         self.source = source._replace(end=end)
 
     def read(self) -> Iterator[LogLine]:
@@ -128,15 +128,3 @@ def _open(path: str) -> BinaryIO | gzip.GzipFile | None:
         return gzip.open(path) if path.endswith(".gz") else open(path, "rb", buffering=0)
     except FileNotFoundError:
         return None
-
-
-def _seek_last_line_end(file: BinaryIO | gzip.GzipFile) -> int:
-    """Go to the end of the last complete line, and return its position."""
-    position = file.seek(0, os.SEEK_END)
-    while position:
-        size = min(BLOCK, position)
-        position = file.seek(position - size)
-        newline = file.read(size).rfind(b"\n")
-        if newline >= 0:
-            return file.seek(position + newline + 1)
-    return file.seek(0)
