@@ -261,6 +261,7 @@ class Requests:
     async def _restart(self, names: Sequence[str], args: Message, send: Send) -> Message:
         how = self._how(args, names)
         done, failures = await operations.restart(self._supervisor, names, _reporting(send), how)
+        self._observing.meter.restarted(done)
         reply = await self._result(names, failures)
         reply["data"]["restarts"] = done
         return reply

@@ -71,8 +71,8 @@ class Operations:
         self, operation: dict[str, Any], args: Message, principal: Principal
     ) -> None:
         def report(event: Message) -> None:
-            if event["kind"] == "progress":
-                operation["messages"] = [*operation["messages"], event["text"]][-MOST_MESSAGES:]
+            if event["kind"] in {"progress", "waiting"}:
+                operation["messages"] = [*operation["messages"], _words(event)][-MOST_MESSAGES:]
                 self._tell(operation, principal)
 
         try:
@@ -83,3 +83,10 @@ class Operations:
             operation["errors"], failed = error.entries(), True
         operation["state"] = "failed" if failed else "done"
         self._tell(operation, principal)
+
+
+def _words(event: Message) -> str:
+    if "service" not in event:
+        return str(event["text"])
+    why = f": {event['reason']}" if event["reason"] and event["state"] != "running" else ""
+    return f"{event['service']} {event['state']}{why}"
