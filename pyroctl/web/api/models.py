@@ -8,7 +8,9 @@ described here. Times are seconds since the epoch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict  # pydantic needs this one on Python < 3.12
 
 
 @dataclass(frozen=True, slots=True)
