@@ -1,0 +1,43 @@
+// What the page knows of the services: the last status, and the measurements since it was opened.
+
+const KEPT = 600;
+
+/** Follows the stream; views read it. */
+export class Store {
+  constructor() {
+    this.status = null;
+    this.sample = null;
+    this.samples = [];
+  }
+
+  /** Take a status; return it with the rows by name. */
+  state(status) {
+    this.status = status;
+    this.rows = new Map(status.services.map((row) => [row.name, row]));
+  }
+
+  /** Take a measurement. */
+  measured(sample) {
+    this.sample = sample;
+    this.samples.push(sample);
+    if (this.samples.length > KEPT) this.samples.shift();
+  }
+
+  /** Return the names of services of a kind, or of all. */
+  names(kind = null) {
+    return (this.status?.services ?? []).filter((row) => !kind || row.kind === kind).map((row) => row.name);
+  }
+
+  /** Return what was measured last of a service. */
+  of(name) {
+    return this.sample?.services[name] ?? {};
+  }
+
+  /** Return the sums of a measured value over all services, the oldest first; null if unknown. */
+  sums(key, join = (a, b) => a + b) {
+    return this.samples.map(({ services }) => {
+      const known = Object.values(services).map((row) => row[key]).filter((value) => value != null);
+      return known.length ? known.reduce(join) : null;
+    });
+  }
+}
