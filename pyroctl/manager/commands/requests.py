@@ -76,6 +76,7 @@ class Requests:
             "foresee": self._assess_impact,
             "subscriptions": self._subscriptions,
             "subjects": self._subjects,
+            "publish": self._publish,
             "may": self._may,
             "eventservice": self._event_service_address,
             "reexecuted": self._reexecuted,
@@ -158,14 +159,22 @@ class Requests:
         name, found = await self._asked(names, "inventory")
         return {"data": {"service": name, **found}, "errors": [], "exit_code": 0}
 
-    async def _asked(self, names: Sequence[str], question: str) -> tuple[str, Any]:
+    async def _publish(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        """Publish a value of JSON."""
+        event = (str(args.get("subject")), args.get("msg"))
+        name, _ = await self._asked(names, "publish", events=[event])
+        return {"data": {"service": name, "published": 1}, "errors": [], "exit_code": 0}
+
+    async def _asked(
+        self, names: Sequence[str], question: str, **parameters: object
+    ) -> tuple[str, Any]:
         """Return the chosen event service's name, and what it answers."""
         unit = self._supervisor.event_service(names)
         try:
-            return unit.name, await unit.ask(question)
+            return unit.name, await unit.ask(question, **parameters)
         except OSError as error:
             raise PyroctlError(
-                f"{unit.name} doesn't report its {question}: {error}", service=unit.name
+                f"{unit.name} doesn't answer {question}: {error}", service=unit.name
             ) from None
 
     async def _may(self, names: Sequence[str], args: Message, send: Send) -> Message:
