@@ -1,67 +1,49 @@
 // Asks the server. Answers have the envelope of `pyroctl --json`.
 
-const BASE = "api/v1/";
-
 /** The server has refused a request, or can't be reached (then `status` is 0). */
 export class Refusal extends Error {
-  constructor(status, errors, data, etag) {
+  constructor(status, errors, data = null) {
     super(errors.map(sentence).join("\n") || `the server answered ${status}`);
-    Object.assign(this, { status, errors, data, etag });
+    Object.assign(this, { status, errors, data });
   }
 }
 
 /** Return an error of an envelope in words: what, where, what to do. */
-export function sentence(error) {
-  const place = error.file ? ` (${error.file}${error.line ? `:${error.line}` : ""})` : "";
-  return `${error.message}${place}${error.hint ? ` – ${error.hint}` : ""}`;
-}
+const sentence = ({ message, file, line, hint }) =>
+  message + (file ? ` (${file}${line ? `:${line}` : ""})` : "") + (hint ? ` – ${hint}` : "");
 
-/** Asks the server; `onSignedOut` is called when it doesn't know us. */
+/** Each method returns the data of an answer, or raises Refusal. */
 export class Api {
+  /** `onSignedOut` is called when the server doesn't know us. */
   constructor(onSignedOut) {
     this.onSignedOut = onSignedOut;
   }
 
-  /** Return the data of an answer; a list as a parameter is repeated. Raises Refusal. */
-  async get(path, parameters = {}, signal = undefined) {
-    const query = new URLSearchParams();
-    for (const [name, value] of Object.entries(parameters)) {
-      if (value === null || value === undefined || value === "") continue;
-      for (const each of [value].flat()) query.append(name, String(each));
-    }
-    const text = query.size ? `${path}?${query}` : path;
-    return this.#ask(BASE + text, { signal });
+  /** A list as a parameter is repeated; one without a value is left out. */
+  get(path, parameters = {}, signal = undefined) {
+    const query = new URLSearchParams(Object.entries(parameters).flatMap(([name, value]) =>
+      [value].flat().filter((each) => each != null && each !== "").map((each) => [name, each])));
+    return this.#ask(`api/v1/${path}${query.size ? `?${query}` : ""}`, { signal });
   }
 
-  /** Ask for a change, and return the data of the answer. Raises Refusal. */
-  async send(method, path, body = {}, headers = {}) {
-    return this.#ask(BASE + path, {
-      method,
-      body: JSON.stringify(body),
-      headers: { "Content-Type": "application/json", ...headers },
-    });
+  post(path, body = {}) {
+    return this.send("POST", `api/v1/${path}`, body);
   }
 
-  /** Return the data of the answer to a POST. Raises Refusal. */
-  async post(path, body = {}) {
-    return this.send("POST", path, body);
-  }
-
-  /** Swap a code or a token for a session. Raises Refusal. */
-  async signIn(secret) {
-    return this.send("POST", "../../session", secret);
+  send(method, path, body, headers = {}) {
+    const all = { "Content-Type": "application/json", ...headers };
+    return this.#ask(path, { method, body: JSON.stringify(body), headers: all });
   }
 
   async #ask(url, options) {
     let answer;
     let envelope;
     try {
-      answer = await fetch(url, { credentials: "same-origin", cache: "no-store", ...options });
-      envelope = answer.status === 204 ? { data: null } : await answer.json();
+      answer = await fetch(url, { cache: "no-store", ...options });
+      envelope = await answer.json();
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      const message = "the page's server doesn't answer";
-      throw new Refusal(answer?.status ?? 0, [{ message, hint: "pyroctl status" }]);
+      throw new Refusal(answer?.status ?? 0, [{ message: "the page's server doesn't answer", hint: "pyroctl status" }]);
     }
     if (answer.status === 401) this.onSignedOut();
     if (!answer.ok) throw new Refusal(answer.status, envelope.errors ?? [], envelope.data);

@@ -2,41 +2,41 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-function fill(element, attributes, children) {
+/** Return an element; attributes may be left out, and a function as one is a listener. */
+export const h = (tag, ...rest) => fill(document.createElement(tag), rest);
+
+/** Return an element of SVG. */
+export const svg = (tag, ...rest) => fill(document.createElementNS(SVG, tag), rest);
+
+function fill(element, rest) {
+  const attributes = rest[0]?.constructor === Object ? rest.shift() : {};
   for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : String(value));
+    else if (value != null && value !== false) element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...rest.flat(Infinity).filter((child) => child != null && child !== false));
   return element;
 }
 
-/** Return an element; a function as an attribute, such as `onclick`, becomes a listener. */
-export function h(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
-}
+export const button = (words, onclick, attributes) => h("button", { type: "button", onclick, ...attributes }, words);
 
-/** Return an element of SVG. */
-export function svg(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), attributes, children);
-}
+/** Return the address of a screen. */
+export const address = (screen, name = "") => `#/${screen}/${encodeURIComponent(name)}`;
 
-/** Return a button of words. */
-export function button(words, onclick, attributes = {}) {
-  return h("button", { type: "button", onclick, ...attributes }, words);
-}
+export const link = (words, href, attributes) => h("a", { href, ...attributes }, words);
 
-/** Return a labelled control. */
-export function field(label, control) {
-  return h("label", { class: "field" }, h("span", {}, label), control);
-}
+export const field = (label, control) => h("label", { class: "field" }, h("span", label), control);
 
-/** Return a selection of `[value, words]`. */
-export function select(options, chosen, onchange) {
-  return h("select", { onchange: (event) => onchange(event.target.value) },
-    options.map(([value, words]) => h("option", { value, selected: value === chosen }, words)));
-}
+/** Return a labelled box; it is the `control` of the label. */
+export const check = (label, checked, onchange) => h("label", h("input", { type: "checkbox", checked, onchange }), label);
+
+/** Return a selection of `[value, words]`; words may be left out. */
+export const select = (options, chosen, onchange) => h("select", { onchange: (event) => onchange(event.target.value) },
+  options.map(([value, words = value]) => h("option", { value, selected: value === chosen }, words)));
+
+/** Return a part of the page that scrolls, also by keys. */
+export const pane = (label, kind, ...children) =>
+  h("div", { class: kind, tabindex: 0, role: "region", "aria-label": label }, children);
 
 /** Set the text of an element, and touch nothing if it is the same. */
 export function say(element, text) {
@@ -44,13 +44,9 @@ export function say(element, text) {
 }
 
 /** Return a table that becomes cards on a phone; a cell is text or an element. */
-export function table(caption, heads, rows) {
-  return h("table", { class: "cards" },
-    h("caption", {}, caption),
-    h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
-    h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, at) =>
-      h("td", { "data-head": heads[at] }, cell))))));
-}
+export const table = (caption, heads, rows) => h("table", { class: "cards" }, h("caption", caption),
+  h("thead", h("tr", heads.map((head) => h("th", { scope: "col" }, head)))),
+  h("tbody", rows.map((cells) => h("tr", cells.map((cell, at) => h("td", { "data-head": heads[at] }, cell))))));
 
 /** Offer a text as a file. */
 export function download(name, type, text) {

@@ -8,74 +8,66 @@ const RETRY_AFTER = 2_000;
 
 /** What arrives is dispatched as events of these types, with the data as `detail`. */
 export class Live extends EventTarget {
+  news = Date.now();
+  paused = true;
   #api;
   #tab = `${Date.now()}-${Math.random()}`;
   #name = `pyroctl ${new URL(".", location.href).pathname}`;
   #channel = new BroadcastChannel(this.#name);
-  #mine = new Map(); // topic → how many parts of this tab want it
-  #wants = new Map(); // tab → topics; kept by the tab that leads
+  #mine = [];
+  #wants = new Map(); // of the tab that leads: tab → topics
   #source = null;
   #id = null;
   #asked = "";
   #leave = null;
-  #hidden = 0;
+  #timer = 0;
+  #hidden = false;
 
   constructor(api) {
     super();
     this.#api = api;
-    this.news = Date.now();
-    this.paused = false;
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     document.addEventListener("visibilitychange", () => this.#seen());
-    addEventListener("pagehide", () => this.#tell({ tab: this.#tab, topics: [] }));
-    addEventListener("pageshow", (event) => event.persisted && this.#ask());
+    addEventListener("pagehide", () => this.stop());
+    addEventListener("pageshow", (event) => event.persisted && this.start());
   }
 
   /** Take part: listen to the tab that leads, or lead. */
   start() {
-    if (this.#leave) return;
-    this.paused = false;
+    if (!this.paused) return;
+    this.paused = this.#hidden = false;
     this.news = Date.now();
-    this.#tell({ tab: this.#tab, topics: [...this.#mine.keys()] });
+    this.#ask();
     const gone = new AbortController();
     this.#leave = () => gone.abort();
-    if (!navigator.locks) {
-      this.#lead();
-      return;
-    }
-    navigator.locks.request(this.#name, { signal: gone.signal }, () => new Promise((release) => {
+    const lead = (release = () => {}) => {
       this.#leave = release;
-      this.#lead();
-    })).catch(() => {});
+      this.#wants.clear();
+      this.#tell({ who: true });
+      this.#connect();
+    };
+    if (!navigator.locks) lead();
+    else navigator.locks.request(this.#name, { signal: gone.signal }, () => new Promise(lead)).catch(() => {});
   }
 
   /** Take no part, until `start`. */
   stop() {
+    if (this.paused) return;
     this.#source?.close();
     this.#source = this.#id = null;
     this.#tell({ tab: this.#tab, topics: [] });
-    this.#leave?.();
-    this.#leave = null;
+    this.#leave();
     this.paused = true;
   }
 
   /** Ask for what isn't sent to everybody; return a function that ends it. */
   want(topic) {
-    this.#mine.set(topic, (this.#mine.get(topic) ?? 0) + 1);
+    this.#mine.push(topic);
     this.#ask();
     return () => {
-      const left = this.#mine.get(topic) - 1;
-      if (left) this.#mine.set(topic, left);
-      else this.#mine.delete(topic);
+      this.#mine.splice(this.#mine.indexOf(topic), 1);
       this.#ask();
     };
-  }
-
-  #lead() {
-    this.#wants.clear();
-    this.#tell({ who: true });
-    this.#ask();
-    this.#connect();
   }
 
   #connect() {
@@ -83,22 +75,21 @@ export class Live extends EventTarget {
     this.#source = source;
     source.addEventListener("hello", ({ data }) => {
       this.#id = JSON.parse(data).id;
-      this.#asked = "";
+      this.#asked = "[]";
       this.#update();
     });
     for (const type of TYPES) {
-      source.addEventListener(type, ({ data }) => {
-        const message = { type, data: JSON.parse(data || "null") };
-        this.#channel.postMessage(message);
-        this.#hear(message);
-      });
+      source.addEventListener(type, ({ data }) => this.#tell({ type, data: JSON.parse(data) }));
     }
     source.onerror = async () => {
-      this.#id = null;
       if (source.readyState !== EventSource.CLOSED || source !== this.#source) return;
-      await this.#api.get("status").catch(() => {}); // notices when we are signed out
+      await this.#api.get("status").catch(() => {}); // which notices that we are signed out
       setTimeout(() => source === this.#source && this.#connect(), RETRY_AFTER);
     };
+  }
+
+  #ask() {
+    if (!this.paused) this.#tell({ tab: this.#tab, topics: this.#mine });
   }
 
   #tell(message) {
@@ -106,37 +97,34 @@ export class Live extends EventTarget {
     this.#hear(message);
   }
 
-  #ask() {
-    this.#tell({ tab: this.#tab, topics: [...this.#mine.keys()] });
-  }
-
-  #hear(message) {
-    if (message.who) {
-      if (!this.paused) this.#channel.postMessage({ tab: this.#tab, topics: [...this.#mine.keys()] });
-    } else if (message.tab) {
-      this.#wants.set(message.tab, message.topics);
+  #hear({ who, tab, topics, type, data }) {
+    if (this.paused) return;
+    if (who) this.#ask();
+    else if (tab) {
+      this.#wants.set(tab, topics);
       this.#update();
-    } else if (!this.paused) {
+    } else {
       this.news = Date.now();
-      this.dispatchEvent(new CustomEvent(message.type, { detail: message.data }));
+      this.dispatchEvent(new CustomEvent(type, { detail: data }));
     }
   }
 
   #update() {
-    if (!this.#source || !this.#id) return;
     const topics = [...new Set([...this.#wants.values()].flat())].sort();
     const asked = JSON.stringify(topics);
-    if (asked === this.#asked) return;
+    if (!this.#id || asked === this.#asked) return;
     this.#asked = asked;
-    this.#api.post(`stream/${this.#id}`, { topics }).catch((refusal) => {
-      this.#asked = "";
-      this.dispatchEvent(new CustomEvent("refused", { detail: refusal }));
-    });
+    this.#api.post(`stream/${this.#id}`, { topics }).catch((refusal) =>
+      this.dispatchEvent(new CustomEvent("refused", { detail: refusal })));
   }
 
   #seen() {
-    clearTimeout(this.#hidden);
-    if (document.hidden) this.#hidden = setTimeout(() => this.stop(), HIDDEN_FOR);
-    else if (this.paused) this.start();
+    clearTimeout(this.#timer);
+    if (document.hidden && !this.paused) {
+      this.#timer = setTimeout(() => {
+        this.stop();
+        this.#hidden = true;
+      }, HIDDEN_FOR);
+    } else if (this.#hidden) this.start();
   }
 }

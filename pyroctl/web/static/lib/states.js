@@ -1,25 +1,21 @@
 // States of services as a shape and a word, never by colour alone.
 
 import { h } from "./dom.js";
+import { plain } from "./sgr.js";
 
 const SHAPES = {
   running: "●", starting: "◐", stopping: "◑", backoff: "▲", failed: "✖", exited: "○", stopped: "■",
+  ok: "●", note: "◇", warning: "▲", problem: "✖",
 };
 
-/** All states. */
-export const STATES = Object.keys(SHAPES);
-
-/** Return the words for a state. */
-export const stateText = (state) => `${SHAPES[state] ?? "?"} ${state}`;
-
-/** Return a state as an element. */
+export const STATES = Object.keys(SHAPES).slice(0, 7);
+export const shape = (state) => SHAPES[state] ?? "◇";
+export const stateText = (state) => `${shape(state)} ${state}`;
 export const stateMark = (state) => h("span", { class: `state ${state}` }, stateText(state));
+export const isTrouble = ({ state }) => state === "failed" || state === "backoff";
 
 /** Return why a service is in its state, or how it ended if nobody has stopped it. */
-export function why(row) {
-  const expected = ["running", "starting", "stopped"].includes(row.state);
-  return row.detail || (row.exit === null || expected ? "" : row.exit.text);
+export function why({ state, detail, exit }) {
+  const expected = ["running", "starting", "stopped"].includes(state);
+  return plain(detail || (exit && !expected ? exit.text : ""));
 }
-
-/** Return whether a service needs somebody to look at it. */
-export const isTrouble = (row) => row.state === "failed" || row.state === "backoff";

@@ -2,15 +2,12 @@
 
 const KEPT = 600;
 
-/** Follows the stream; views read it. */
 export class Store {
-  constructor() {
-    this.status = null;
-    this.sample = null;
-    this.samples = [];
-  }
+  status = null;
+  rows = new Map();
+  samples = [];
 
-  /** Take a status; return it with the rows by name. */
+  /** Take a status. */
   state(status) {
     this.status = status;
     this.rows = new Map(status.services.map((row) => [row.name, row]));
@@ -18,26 +15,25 @@ export class Store {
 
   /** Take a measurement. */
   measured(sample) {
-    this.sample = sample;
     this.samples.push(sample);
     if (this.samples.length > KEPT) this.samples.shift();
   }
 
   /** Return the names of services of a kind, or of all. */
   names(kind = null) {
-    return (this.status?.services ?? []).filter((row) => !kind || row.kind === kind).map((row) => row.name);
+    return [...this.rows.values()].filter((row) => !kind || row.kind === kind).map(({ name }) => name);
   }
 
   /** Return what was measured last of a service. */
   of(name) {
-    return this.sample?.services[name] ?? {};
+    return this.samples.at(-1)?.services[name] ?? {};
   }
 
-  /** Return the sums of a measured value over all services, the oldest first; null if unknown. */
+  /** Return sums of a measured value over all services, the oldest first; null if unknown. */
   sums(key, join = (a, b) => a + b) {
     return this.samples.map(({ services }) => {
       const known = Object.values(services).map((row) => row[key]).filter((value) => value != null);
-      return known.length ? known.reduce(join) : null;
+      return known.length ? known.reduce((a, b) => join(a, b)) : null;
     });
   }
 }

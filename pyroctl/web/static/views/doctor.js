@@ -1,25 +1,18 @@
 // What `pyroctl doctor` finds.
 
 import { button, h } from "../lib/dom.js";
+import { stateMark } from "../lib/states.js";
 
-const SHAPES = { problem: "✖", warning: "▲", note: "◇", ok: "●" };
-const ORDER = Object.keys(SHAPES);
+const ORDER = ["problem", "warning", "note", "ok"];
 
 export function doctor(app) {
   const list = h("ul", { class: "timeline" });
-  async function look() {
-    list.replaceChildren(h("li", {}, "looking …"));
-    try {
-      const { checks } = await app.api.get("doctor");
-      const sorted = checks.toSorted((a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level));
-      list.replaceChildren(...sorted.map((each) => h("li", {},
-        h("span", { class: `state ${each.level}` }, `${SHAPES[each.level]} ${each.level}`),
-        h("span", {}, each.text), each.place ? h("code", {}, each.place) : null, each.remedy ? h("i", {}, each.remedy) : null)));
-    } catch (refusal) {
-      list.replaceChildren();
-      app.fault(refusal);
-    }
-  }
+  const look = app.doing(async () => {
+    list.replaceChildren(h("li", "looking …"));
+    const { checks } = await app.api.get("doctor").finally(() => list.replaceChildren());
+    list.append(...checks.toSorted((a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level)).map(({ level, text, place, remedy }) =>
+      h("li", stateMark(level), h("span", text), place && h("code", place), remedy && h("i", remedy))));
+  });
   look();
-  return { node: [h("h1", {}, "Doctor"), h("div", { class: "tools" }, button("Look again", look)), list] };
+  return { node: [h("h1", "Doctor"), h("div", { class: "tools" }, button("Look again", look)), list] };
 }

@@ -1,85 +1,75 @@
 // Logs of several services, merged: search on the server, back without end, follow.
 
-import { button, download, field, h, say, select } from "../lib/dom.js";
+import { button, check, download, field, h, pane, say, select } from "../lib/dom.js";
 import { logLine } from "../lib/lines.js";
 import { plain } from "../lib/sgr.js";
 import { counted, date } from "../lib/units.js";
 
-const MOST = 3000;
-const PAGE = 300;
+const [MOST, PAGE] = [3000, 300];
 const SINCE = [["", "ever"], ["600", "10 min"], ["3600", "1 h"], ["86400", "1 d"]];
 
 export function logs(app, name) {
   const { api, live, store } = app;
-  const list = h("div", { class: "lines tall", tabindex: "0", role: "region", "aria-label": "log" });
+  const list = pane("log", "lines tall");
   const found = h("p", { class: "found" });
-  const boxes = new Map(store.names().map((each) =>
-    [each, h("input", { type: "checkbox", checked: !name || each === name, onchange: () => begin() })]));
+  const services = new Set(name ? [name] : store.names());
   const grep = h("input", { type: "search", onchange: () => begin(), placeholder: "regular expression" });
-  const flag = (checked, onchange) => h("input", { type: "checkbox", checked, onchange });
-  const cased = flag(false, () => begin());
-  const follow = flag(true, () => begin());
-  const wrap = flag(true, () => list.classList.toggle("nowrap", !wrap.checked));
-  let since = "";
-  let rows = [];
-  let waiting = [];
-  let missed = 0;
-  let older = null;
-  let ends = [];
+  const cased = check("Aa", false, () => begin());
+  const follow = check("follow", true, () => begin());
+  const wrap = check("wrap", true, () => list.classList.toggle("nowrap"));
+  const since = select(SINCE, "", () => begin());
+  let [rows, waiting, ends, missed, note, older] = [[], [], [], 0, "", null];
   let reading = new AbortController();
-  let note = "";
 
-  const services = () => [...boxes].filter(([, box]) => box.checked).map(([each]) => each);
-  const query = () => ({
-    service: services(), grep: grep.value, case: cased.checked ? 1 : null,
-    since: since && Date.now() / 1000 - Number(since),
-  });
-
-  async function begin() {
+  function end() {
     reading.abort();
-    reading = new AbortController();
-    ends.forEach((end) => end());
-    ends = [];
-    rows = [];
-    waiting = [];
-    older = null;
-    list.replaceChildren();
-    if (services().length) {
-      if (follow.checked) ends = services().map((each) => live.want(`log:${each}`));
-      await back();
-      list.scrollTop = list.scrollHeight;
-    }
+    ends.splice(0).forEach((each) => each());
   }
+
+  function clear() {
+    [rows, waiting, missed] = [[], [], 0];
+    list.replaceChildren();
+    count();
+  }
+
+  const begin = app.doing(async () => {
+    end();
+    reading = new AbortController();
+    older = null;
+    clear();
+    if (!services.size) return;
+    if (follow.control.checked) ends = [...services].map((each) => live.want(`log:${each}`));
+    await back();
+    list.scrollTop = list.scrollHeight;
+  });
 
   async function back() {
     say(found, "searching …");
-    try {
-      const answer = await api.get("logs", { ...query(), before: older, limit: PAGE }, reading.signal);
-      ({ older } = answer);
-      note = answer.truncated ? "; the search took too long, this is what was found so far" : "";
-      const height = list.scrollHeight;
-      rows.unshift(...answer.lines);
-      list.prepend(...answer.lines.map((line) => logLine(line, boxes.size > 1)));
-      list.scrollTop += list.scrollHeight - height;
-      count();
-    } catch (refusal) {
-      if (refusal.name === "AbortError") return;
-      say(found, "");
-      app.fault(refusal);
-    }
+    const query = {
+      service: [...services], grep: grep.value, case: cased.control.checked ? 1 : "", before: older, limit: PAGE,
+      since: since.value && Date.now() / 1000 - since.value,
+    };
+    const answer = await api.get("logs", query, reading.signal);
+    ({ older } = answer);
+    note = answer.truncated ? "; the search took too long, this is what was found so far" : "";
+    const height = list.scrollHeight;
+    rows.unshift(...answer.lines);
+    list.prepend(...answer.lines.map(line));
+    list.scrollTop += list.scrollHeight - height;
+    count();
   }
 
+  const line = (each) => logLine(each, store.rows.size > 1);
+
   function count() {
-    const lost = missed ? `; ${missed} were too fast for this page, "follow" off and on shows them` : "";
-    say(found, counted(rows.length, "line") + note + lost);
+    say(found, counted(rows.length, "line") + note + (missed ? `; ${missed} came too fast to be shown here` : ""));
     more.hidden = older === null;
   }
 
   function matches() {
-    if (!grep.value) return () => true;
     try {
-      const pattern = new RegExp(grep.value, cased.checked ? "" : "i");
-      return ({ text }) => pattern.test(plain(text));
+      const pattern = new RegExp(grep.value, cased.control.checked ? "" : "i");
+      return (each) => services.has(each.service) && pattern.test(plain(each.text));
     } catch {
       return () => false;
     }
@@ -87,53 +77,41 @@ export function logs(app, name) {
 
   function flush() {
     const fresh = waiting.splice(0);
-    if (!fresh.length) return;
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
     rows.push(...fresh);
-    list.append(...fresh.slice(-MOST).map((line) => logLine(line, boxes.size > 1)));
+    list.append(...fresh.slice(-MOST).map(line));
     if (atEnd) {
       rows.splice(0, rows.length - MOST);
-      while (list.childElementCount > MOST) list.firstElementChild.remove();
+      while (list.childElementCount > MOST) list.firstChild.remove();
       list.scrollTop = list.scrollHeight;
     }
     count();
   }
 
-  const more = button("Older lines", () => back());
+  const more = button("Older lines", app.doing(back));
+  app.finally(end);
   begin();
   return {
-    node: [
-      h("h1", { class: "unseen" }, "Logs"),
-      h("div", { class: "tools" }, h("fieldset", {}, h("legend", {}, "services"),
-        [...boxes].map(([each, box]) => h("label", {}, box, each))),
-      field("find", grep), h("label", {}, cased, "Aa"), field("since", select(SINCE, since, (value) => {
-        since = value;
+    node: [h("h1", { class: "unseen" }, "Logs"), h("div", { class: "tools" },
+      h("fieldset", h("legend", "services"), store.names().map((each) => check(each, services.has(each), () => {
+        if (!services.delete(each)) services.add(each);
         begin();
-      })), h("label", {}, follow, "follow"), h("label", {}, wrap, "wrap"), more,
-      button("Download", () => download("log.txt", "text/plain", rows.map((line) =>
-        `${date(line.time).toISOString()} ${line.service} ${plain(line.text)}\n`).join("")))),
-      found, list,
-    ],
-    log({ lines, missed: lost = 0 }) {
-      if (!follow.checked) return;
+      }))),
+      field("find", grep), cased, field("since", since), follow, wrap, more,
+      button("Download", () => download("log.txt", "text/plain", rows.map((each) =>
+        `${date(each.time).toISOString()} ${each.service} ${plain(each.text)}\n`).join("")))), found, list],
+    log(news) {
+      if (!follow.control.checked) return;
       const fits = matches();
       if (!waiting.length) requestAnimationFrame(flush);
-      waiting.push(...lines.filter((line) => boxes.get(line.service)?.checked && fits(line)));
-      missed += lost;
+      waiting.push(...news.lines.filter(fits));
+      missed += news.missed ?? 0;
     },
-    missed: (number) => { missed += number ?? 0; },
-    close: () => {
-      reading.abort();
-      ends.forEach((end) => end());
-    },
+    missed: (number) => { missed += number; },
     keys: {
       f: ["follow", () => follow.click()], w: ["wrap", () => wrap.click()], o: ["older lines", () => more.click()],
-      m: ["mark", () => list.append(h("hr"))],
-      c: ["clear view", () => {
-        rows = [];
-        list.replaceChildren();
-      }],
-      G: ["to the end", () => { list.scrollTop = list.scrollHeight; }], g: ["to the start", () => { list.scrollTop = 0; }],
+      m: ["mark", () => list.append(h("hr"))], c: ["clear the view", clear],
+      g: ["to the start", () => { list.scrollTop = 0; }], G: ["to the end", () => { list.scrollTop = list.scrollHeight; }],
     },
   };
 }

@@ -1,109 +1,94 @@
 // All services at a glance: what needs attention, how much flows, a row for each.
 
-import { actionButtons, actionKeys, act } from "../lib/actions.js";
+import { act, actionButtons, actionKeys } from "../lib/actions.js";
 import { spark } from "../lib/chart.js";
-import { button, field, h, say, select } from "../lib/dom.js";
+import { address, button, field, h, link, say, select } from "../lib/dom.js";
 import { movement } from "../lib/keys.js";
-import { isTrouble, STATES, stateMark, why } from "../lib/states.js";
+import { isTrouble, STATES, stateMark, stateText, why } from "../lib/states.js";
 import { bytes, counted, delay, duration, percent, short } from "../lib/units.js";
 
 const HEADS = ["service", "state", "since", "restarts", "cpu", "memory", "rate, queue", "last line"];
-const TILES = [
-  ["events/s", "published", short], ["queued", "queued", short],
-  ["p99", "p99", delay, Math.max], ["memory", "rss_bytes", bytes],
-];
+const TILES = [["events/s", "published", short], ["queued", "queued", short], ["p99", "p99", delay, Math.max], ["memory", "rss_bytes", bytes]];
 
 export function overview(app) {
   const { store } = app;
   const rows = new Map();
-  const tiles = TILES.map(([name]) => h("li", {}, h("span", {}, name)));
+  const tiles = TILES.map(() => h("li"));
   const attention = h("ul", { class: "attention" });
-  const body = h("tbody", {});
+  const body = h("tbody");
+  const number = h("span", { class: "push" });
   const search = h("input", { type: "search", oninput: () => draw() });
-  const number = h("span", {});
-  let state = "";
+  const state = select([["", "all"], ...STATES.map((each) => [each])], "", () => draw());
 
   const selected = () => [...rows].filter(([, { box }]) => box.checked).map(([name]) => name);
-  const current = () => document.activeElement.closest("tr")?.dataset.name;
-  const chosen = () => (selected().length ? selected() : [current()].filter(Boolean));
+  const current = () => [document.activeElement.closest("tr")?.dataset.name].filter(Boolean);
+  const chosen = () => (selected().length ? selected() : current());
   const count = () => say(number, `${selected().length} selected`);
 
   function row(name) {
     const box = h("input", { type: "checkbox", "aria-label": `select ${name}`, onchange: count });
-    const cells = HEADS.map((head, at) => h(at ? "td" : "th", { "data-head": head, scope: at ? null : "row" }));
-    cells[0].append(h("a", { href: `#/service/${encodeURIComponent(name)}` }, name));
-    return { box, cells, node: h("tr", { "data-name": name }, h("td", { class: "box" }, box), cells) };
+    const cells = HEADS.slice(1).map((head) => h("td", { "data-head": head }));
+    const head = h("th", { scope: "row" }, link(name, address("service", name)));
+    return { box, cells, node: h("tr", { "data-name": name }, h("td", { class: "box" }, box), head, cells) };
   }
 
-  function flow(name, of) {
-    if (of.names != null) return counted(of.names, "name");
-    return of.published === undefined ? "" : `${short(of.published)}/s, ${short(of.queued)}`;
+  function flow({ names, published, queued }) {
+    if (names != null) return counted(names, "name");
+    return published === undefined ? "" : `${short(published)}/s, ${short(queued)}`;
   }
 
   function draw() {
-    const words = search.value.toLowerCase();
-    for (const data of store.status.services) {
-      const { name } = data;
-      if (!rows.has(name)) rows.set(name, row(name));
-      const { node, cells } = rows.get(name);
-      const of = store.of(name);
-      if (cells[1].textContent !== stateMark(data.state).textContent) cells[1].replaceChildren(stateMark(data.state));
-      const enabled = store.status.enabled.includes(name);
+    for (const data of store.rows.values()) {
+      if (!rows.has(data.name)) rows.set(data.name, row(data.name));
+      const { node, cells } = rows.get(data.name);
+      const of = store.of(data.name);
+      const disabled = store.status.enabled.includes(data.name) ? "" : "disabled";
+      if (cells[0].textContent !== stateText(data.state)) cells[0].replaceChildren(stateMark(data.state));
       [duration(data.uptime_s), data.restarts ? `${data.restarts} ↻` : "0", percent(of.cpu_percent ?? data.cpu_percent),
-        bytes(of.rss_bytes ?? data.rss_bytes), flow(name, of),
-        why(data) || data.last_line || (enabled ? "" : "disabled")].forEach((text, at) => say(cells[at + 2], text));
-      node.hidden = (state && state !== data.state) || !node.textContent.toLowerCase().includes(words);
+        bytes(of.rss_bytes ?? data.rss_bytes), flow(of), why(data) || data.last_line || disabled,
+      ].forEach((text, at) => say(cells[at + 1], text));
+      node.hidden = (state.value && state.value !== data.state) || !node.textContent.toLowerCase().includes(search.value.toLowerCase());
     }
-    for (const name of [...rows.keys()].filter((each) => !store.rows.has(each))) rows.delete(name);
-    const nodes = [...rows.values()].map(({ node }) => node);
-    if (nodes.some((node, at) => body.children[at] !== node) || body.childElementCount !== nodes.length) {
-      body.replaceChildren(...nodes);
-    }
+    const nodes = [...store.rows.keys()].map((name) => rows.get(name).node);
+    if (nodes.length !== body.childElementCount || nodes.some((node, at) => body.children[at] !== node)) body.replaceChildren(...nodes);
     count();
-    trouble(store.status.services.filter(isTrouble));
   }
 
-  function trouble(found) {
-    const key = JSON.stringify(found.map((data) => [data.name, data.state, data.restarts, why(data)]));
-    if (attention.dataset.key === key) return;
-    attention.dataset.key = key;
-    attention.replaceChildren(...found.map((data) => h("li", {},
-      `${stateMark(data.state).textContent}: ${data.name}, ${counted(data.restarts, "restart")}: ${why(data)} `,
-      h("a", { href: `#/logs/${encodeURIComponent(data.name)}`, class: "button" }, "log"),
-      app.may("operate") ? button("start", () => act(app, "start", [data.name])) : null)));
+  function trouble() {
+    attention.replaceChildren(...[...store.rows.values()].filter(isTrouble).map((data) => h("li",
+      `${stateText(data.state)}: ${data.name}, ${counted(data.restarts, "restart")}: ${why(data)} `,
+      link("log", address("logs", data.name), { class: "button" }), " ",
+      app.may("operate") && button("start", app.doing(() => act(app, "start", [data.name]))))));
   }
 
   function measure() {
     TILES.forEach(([name, key, words, join], at) => {
-      const values = store.sums(key, join);
-      tiles[at].replaceChildren(h("span", {}, name), h("b", {}, words(values.at(-1))), spark(values.slice(-120), name));
+      const values = store.sums(key, join).slice(-120);
+      tiles[at].replaceChildren(h("span", name), h("b", words(values.at(-1))), spark(values));
     });
     draw();
   }
 
-  const node = [
-    h("h1", { class: "unseen" }, "Overview"), attention, h("ul", { class: "tiles" }, tiles),
-    h("div", { class: "tools" }, field("filter", search),
-      field("state", select([["", "all"], ...STATES.map((each) => [each, each])], "", (value) => {
-        state = value;
-        draw();
-      })), h("span", { class: "push" }, number), actionButtons(app, chosen)),
-    h("table", { class: "cards services" }, h("caption", { class: "unseen" }, "Services"),
-      h("thead", {}, h("tr", {}, h("td", {}), HEADS.map((head) => h("th", { scope: "col" }, head)))), body),
-  ];
-  const toggle = (pick) => () => {
-    pick().forEach(({ box }) => { box.checked = !box.checked; });
+  const toggle = (boxes) => {
+    boxes.forEach((box) => box.click());
     count();
   };
   measure();
   return {
-    node,
-    update: (what) => (what === "sample" ? measure() : draw()),
+    node: [h("h1", { class: "unseen" }, "Overview"), attention, h("ul", { class: "tiles" }, tiles),
+      h("div", { class: "tools" }, field("filter", search), field("state", state), number, actionButtons(app, chosen)),
+      h("table", { class: "cards services" }, h("caption", { class: "unseen" }, "Services"),
+        h("thead", h("tr", h("td"), HEADS.map((head) => h("th", { scope: "col" }, head)))), body)],
+    update(what) {
+      if (what === "sample") return measure();
+      trouble();
+      return draw();
+    },
     keys: {
       ...movement(() => [...body.querySelectorAll("tr:not([hidden]) a")]), ...actionKeys(app, chosen),
-      Enter: ["open", () => current() && app.go("service", current())],
-      " ": ["select", toggle(() => [rows.get(current())].filter(Boolean))],
-      a: ["select all", toggle(() => [...rows.values()])],
+      Enter: ["open", () => current().forEach((name) => app.go("service", name))],
+      " ": ["select", () => toggle(current().map((name) => rows.get(name).box))],
+      a: ["select all", () => toggle([...rows.values()].map(({ box }) => box))],
     },
   };
 }

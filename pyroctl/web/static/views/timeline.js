@@ -4,43 +4,34 @@ import { field, h, select } from "../lib/dom.js";
 import { when } from "../lib/units.js";
 
 const KEPT = 1000;
+const KINDS = ["state", "end", "reload", "action", "web", "alert"];
 
 export function timeline(app) {
   const list = h("ol", { class: "timeline" });
   const search = h("input", { type: "search", oninput: () => filter() });
-  const end = app.live.want("timeline");
-  let kind = "";
-  let kinds = select([["", "all"]], "", () => {});
+  const kinds = select([["", "all"], ...KINDS.map((each) => [each])], "", () => filter());
 
-  const item = (entry) => h("li", { "data-kind": entry.kind },
-    h("time", {}, when(entry.time)), h("b", {}, entry.service ?? ""), h("span", {}, entry.text),
-    entry.who ? h("i", {}, `${entry.who}${entry.outcome ? `: ${entry.outcome}` : ""}`) : null,
-    entry.lines?.length ? h("details", {}, h("summary", {}, "last words"), h("pre", { tabindex: "0" }, entry.lines.join("\n"))) : null);
+  const item = ({ kind, time, service, text, who, outcome, lines }) => h("li", { "data-kind": kind },
+    h("time", when(time)), h("b", service), h("span", text), who && h("i", who + (outcome ? `: ${outcome}` : "")),
+    lines?.length > 0 && h("details", h("summary", "last words"), h("pre", { tabindex: 0 }, lines.join("\n"))));
 
   function filter() {
-    const words = search.value.toLowerCase();
     for (const each of list.children) {
-      each.hidden = (kind && each.dataset.kind !== kind) || !each.textContent.toLowerCase().includes(words);
+      each.hidden = (kinds.value && each.dataset.kind !== kinds.value)
+        || !each.textContent.toLowerCase().includes(search.value.toLowerCase());
     }
   }
 
-  function add(entries, where) {
-    list[where](...entries.map(item));
-    while (list.childElementCount > KEPT) list.lastElementChild.remove();
-    const known = [...new Set([...list.children].map((each) => each.dataset.kind))];
-    const fresh = select([["", "all"], ...known.map((each) => [each, each])], kind, (value) => {
-      kind = value;
-      filter();
-    });
-    kinds.replaceWith(fresh);
-    kinds = fresh;
+  function add(entries) {
+    list.prepend(...entries.map(item));
+    while (list.childElementCount > KEPT) list.lastChild.remove();
     filter();
   }
 
-  app.api.get("timeline").then(({ entries }) => add(entries, "append"), (refusal) => app.fault(refusal));
+  app.finally(app.live.want("timeline"));
+  app.doing(async () => add((await app.api.get("timeline")).entries))();
   return {
-    node: [h("h1", {}, "Timeline"), h("div", { class: "tools" }, field("filter", search), field("kind", kinds)), list],
-    timeline: (entry) => add([entry], "prepend"),
-    close: end,
+    node: [h("h1", "Timeline"), h("div", { class: "tools" }, field("filter", search), field("kind", kinds)), list],
+    timeline: (entry) => add([entry]),
   };
 }

@@ -1,99 +1,73 @@
 // Who needs, talks to, publishes to and hears whom; layers from left to right.
 
-import { h, svg, table } from "../lib/dom.js";
-import { stateText } from "../lib/states.js";
+import { address, h, pane, svg, table } from "../lib/dom.js";
+import { shape } from "../lib/states.js";
 import { short } from "../lib/units.js";
 
 const [WIDE, HIGH, GAP_X, GAP_Y] = [150, 34, 90, 18];
-const EVERY = 5000;
+const [LONGEST, EVERY] = [16, 5000];
 
 export function topology(app) {
-  const holder = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "drawing" });
-  const twin = h("div", {});
-  let timer = 0;
+  const drawing = pane("drawing", "scroll");
+  const twin = h("div");
   let known = "";
-
-  async function look() {
-    try {
-      const graph = await app.api.get("topology");
-      const now = JSON.stringify(graph);
-      if (now !== known && !holder.contains(document.activeElement)) {
-        known = now;
-        holder.replaceChildren(drawing(graph));
-        twin.replaceChildren(table("The same as a table", ["from", "how", "to", "what", "per second"], graph.edges.map((edge) =>
-          [edge.from, edge.kind, edge.to, edge.label ?? "", edge.rate == null ? "" : short(edge.rate)])));
-      }
-    } catch (refusal) {
-      app.fault(refusal);
-    }
-    if (timer !== null) timer = setTimeout(look, EVERY);
-  }
-
-  look();
+  app.repeat(async () => {
+    const graph = await app.api.get("topology");
+    if (known === JSON.stringify(graph) || drawing.matches(":focus-within, :hover")) return;
+    known = JSON.stringify(graph);
+    drawing.replaceChildren(draw(graph));
+    twin.replaceChildren(table("The same as a table", ["from", "how", "to", "what", "per second"], graph.edges.map((edge) =>
+      [edge.from, edge.kind, edge.to, edge.label ?? "", edge.rate == null ? "" : short(edge.rate)])));
+  }, () => EVERY);
   return {
-    node: [h("h1", {}, "Topology"), h("p", { class: "found" },
-      "solid: needs · dashed: a connection that was observed · dotted: publishes or subscribes. "
-      + "The pointer or the keyboard on a box shows what belongs to it."), holder, twin],
-    close: () => {
-      clearTimeout(timer);
-      timer = null;
-    },
+    node: [h("h1", "Topology"), h("p", { class: "found" }, "solid: needs · dashed: a connection that was observed · dotted: "
+      + "publishes or subscribes. The pointer or the keyboard on a box shows what belongs to it."), drawing, twin],
   };
 }
 
-function drawing({ nodes, edges }) {
+function draw({ nodes, edges }) {
   const places = placed(nodes, edges);
-  const width = Math.max(...[...places.values()].map(([x]) => x)) + WIDE + 2;
-  const height = Math.max(...[...places.values()].map(([, y]) => y)) + HIGH + 2;
-  const lines = edges.filter((edge) => places.has(edge.from) && places.has(edge.to)).map((edge) => {
-    const [[x1, y1], [x2, y2]] = [places.get(edge.from), places.get(edge.to)];
-    const [left, right] = x1 < x2 ? [x1 + WIDE, x2] : [x1, x2 + WIDE];
-    const middle = (left + right) / 2;
-    const path = svg("path", {
+  const far = (at) => Math.max(...[...places.values()].map((each) => each[at])) + [WIDE, HIGH][at] + 2;
+  const lines = edges.map((edge) => {
+    const [[x1, y1], [x2, y2]] = [places.get(edge.from), places.get(edge.to)].map(([x, y]) => [x, y + HIGH / 2]);
+    const [start, end] = x1 < x2 ? [x1 + WIDE, x2] : [x1, x2 + (x1 > x2 ? WIDE : 0)];
+    const bend = x1 === x2 ? -40 : (end - start) / 2;
+    return [svg("path", {
       class: `edge ${edge.kind}`, "stroke-width": 1.2 + Math.min(4, Math.log10(1 + (edge.rate ?? 0))),
-      d: `M${left} ${y1 + HIGH / 2}C${middle} ${y1 + HIGH / 2} ${middle} ${y2 + HIGH / 2} ${right} ${y2 + HIGH / 2}`,
-    }, svg("title", {}, `${edge.from} ${edge.kind} ${edge.to} ${edge.label ?? ""}`));
-    return { edge, path };
+      d: `M${start} ${y1}C${start + bend} ${y1} ${x1 === x2 ? end + bend : end - bend} ${y2} ${end} ${y2}`,
+    }, svg("title", `${edge.from} ${edge.kind} ${edge.to} ${edge.label ?? ""}`)), [edge.from, edge.to]];
   });
-  const boxes = nodes.map((node) => {
-    const [x, y] = places.get(node.id);
-    const service = node.kind === "service";
-    const words = service ? stateText(node.state).split(" ")[0] : "◇";
-    const box = svg("a", {
-      href: service ? `#/service/${encodeURIComponent(node.id)}` : "#/topology", class: `node ${node.kind} ${node.state ?? ""}`,
-      "aria-label": `${node.label}, ${node.kind} ${node.state ?? ""}`,
+  const boxes = nodes.map(({ id, label, kind, state = "" }) => {
+    const [x, y] = places.get(id);
+    const short_ = label.length > LONGEST ? `${label.slice(0, LONGEST - 1)}…` : label;
+    return [svg("a", {
+      href: kind === "service" ? address("service", id) : address("topology"), class: `node ${kind} ${state}`,
+      "aria-label": `${label}, ${kind} ${state}`, onpointerenter: () => isolate(id), onfocus: () => isolate(id),
+      onpointerleave: () => isolate(null), onblur: () => isolate(null),
     }, svg("rect", { x: x + 1, y: y + 1, width: WIDE, height: HIGH, rx: 5 }),
-    svg("text", { x: x + 10, y: y + 22 }, `${words} ${cut(node.label)}`), svg("title", {}, node.label));
-    return { node, box };
+    svg("text", { x: x + 10, y: y + 22 }, `${shape(state)} ${short_}`), svg("title", label)), [id]];
   });
-  const isolate = (id) => {
+  function isolate(id) {
     const near = id && closure(id, edges);
-    boxes.forEach(({ node, box }) => box.classList.toggle("faint", Boolean(near) && !near.has(node.id)));
-    lines.forEach(({ edge, path }) => path.classList.toggle("faint", Boolean(near) && !(near.has(edge.from) && near.has(edge.to))));
-  };
-  for (const { node, box } of boxes) {
-    for (const event of ["pointerenter", "focus"]) box.addEventListener(event, () => isolate(node.id));
-    for (const event of ["pointerleave", "blur"]) box.addEventListener(event, () => isolate(null));
+    [...lines, ...boxes].forEach(([element, ids]) => element.classList.toggle("faint", near && !ids.every((each) => near.has(each))));
   }
-  return svg("svg", { class: "graph", viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": "topology" },
-    lines.map(({ path }) => path), boxes.map(({ box }) => box));
+  return svg("svg", { class: "graph", viewBox: `-45 0 ${far(0) + 45} ${far(1)}`, width: far(0) + 45, height: far(1), role: "group", "aria-label": "topology" },
+    [...lines, ...boxes].map(([element]) => element));
 }
 
-const cut = (label) => (label.length > 16 ? `${label.slice(0, 15)}…` : label);
-
-/** Return where each node is; in a layer, a node is near the middle of those before it. */
+/** Return where each node is: in its layer, near the middle of those before that it belongs to. */
 function placed(nodes, edges) {
-  const layers = Map.groupBy(nodes, (node) => node.layer ?? 0);
   const places = new Map();
-  for (const [column, layer] of [...layers].sort(([a], [b]) => a - b).map(([, each], at) => [at, each])) {
-    const weight = (node) => {
-      const near = edges.flatMap(({ from, to }) => (from === node.id ? [to] : to === node.id ? [from] : []))
-        .map((id) => places.get(id)?.[1]).filter((y) => y !== undefined);
-      return near.length ? near.reduce((a, b) => a + b, 0) / near.length : 0;
+  const layers = Map.groupBy(nodes, ({ layer }) => layer ?? 0);
+  [...layers.keys()].sort((a, b) => a - b).forEach((layer, column) => {
+    const weight = ({ id }) => {
+      const near = edges.filter(({ from, to }) => from === id || to === id)
+        .map(({ from, to }) => places.get(from === id ? to : from)?.[1]).filter((y) => y !== undefined);
+      return near.reduce((a, b) => a + b, 0) / (near.length || 1);
     };
-    layer.map((node) => [weight(node), node]).sort(([a], [b]) => a - b).forEach(([, node], row) =>
-      places.set(node.id, [column * (WIDE + GAP_X), row * (HIGH + GAP_Y)]));
-  }
+    const sorted = layers.get(layer).map((node) => [weight(node), node.id]).sort(([a], [b]) => a - b);
+    sorted.forEach(([, id], row) => places.set(id, [column * (WIDE + GAP_X), row * (HIGH + GAP_Y)]));
+  });
   return places;
 }
 
@@ -101,14 +75,9 @@ function placed(nodes, edges) {
 function closure(id, edges) {
   const found = new Set([id]);
   for (const [start, end] of [["from", "to"], ["to", "from"]]) {
-    const open = [id];
-    while (open.length) {
-      const at = open.pop();
-      edges.filter((edge) => edge[start] === at && !found.has(edge[end])).forEach((edge) => {
-        found.add(edge[end]);
-        open.push(edge[end]);
-      });
-    }
+    const reached = new Set([id]);
+    for (const at of reached) edges.filter((edge) => edge[start] === at).forEach((edge) => reached.add(edge[end]));
+    reached.forEach((each) => found.add(each));
   }
   return found;
 }
