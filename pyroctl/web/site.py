@@ -5,23 +5,33 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import platform
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.errors import describe
 from pyroctl.private_file import write_private
+from pyroctl.web.api.logs import MOST_SEARCHES
+from pyroctl.web.history.file import HistoryFile
 from pyroctl.web.live.hub import Hub
 from pyroctl.web.live.link import ManagerLink
+from pyroctl.web.live.log_feed import LogFeed
 from pyroctl.web.live.news import News
+from pyroctl.web.live.operations import Operations
+from pyroctl.web.live.samples import Samples
 from pyroctl.web.live.watching import ManagerWatch
 from pyroctl.web.security.policy import Policy
 from pyroctl.web.security.refusals import Refusals
 from pyroctl.web.security.sessions import Sessions
 
 if TYPE_CHECKING:
+    from pyroctl.web.security.policy import Principal
     from pyroctl.web.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class Site:
@@ -41,9 +51,16 @@ class Site:
         self.host = platform.node()
         self.link = ManagerLink(settings.control)
         self.watch = ManagerWatch(self.link)
+        self.history = _open_history(settings)
         self.news = News(self.watch, self.status)
         self.hub = Hub(self.news.greet)
         self.news.follow(self.hub)
+        self.samples = Samples(
+            self.watch, self.hub, self.history.series if self.history is not None else None
+        )
+        self.log_feed = LogFeed(settings.paths, self.hub)
+        self.searches = asyncio.Semaphore(MOST_SEARCHES)
+        self.operations = Operations(self.link, self._operated)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -53,10 +70,14 @@ class Site:
     async def close(self) -> None:
         """End everything that was begun."""
         self.hub.close()
+        self.log_feed.close()
         self.news.close()
+        await self.operations.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.history is not None:
+            self.history.close()
 
     def status(self, role: str) -> dict[str, Any]:
         """Return the data of `GET api/v1/status` for somebody with that role."""
@@ -71,6 +92,9 @@ class Site:
             "error": self.watch.error,
         }
 
+    def _operated(self, operation: dict[str, Any], principal: Principal) -> None:
+        self.hub.put("operation", operation)
+
     def keep_sessions(self) -> None:
         """Write what the next process needs, so that browsers stay signed in."""
         text = json.dumps(self.sessions.kept())
@@ -79,6 +103,16 @@ class Site:
     @property
     def _sessions_file(self) -> str:
         return os.path.join(self.folder, "sessions.json")
+
+
+def _open_history(settings: Settings) -> HistoryFile | None:
+    if settings.options.history == "off":
+        return None
+    try:
+        return HistoryFile(settings.paths.history(settings.service))
+    except OSError as error:
+        log.warning("no history is kept: %s", describe(error))
+        return None
 
 
 def _read_token(path: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyroctl.cli.log_reader import files
-from pyroctl.cli.log_reader.files import Source
+from pyroctl.log_reader import files
+from pyroctl.log_reader.files import Source
 from pyroctl.cli.log_reader.follow import Tail
 from pyroctl.core.spec import LogSpec
 from pyroctl.manager.output.logs import ServiceLog
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from pyroctl.cli.log_reader.files import LogLine
+    from pyroctl.log_reader.files import LogLine
 
 
 class Later:

@@ -8,6 +8,8 @@ COMMANDS = (
     "reload",
     "status",
     "ping",
+    "metrics",
+    "doctor",
     "logs",
     "reexec",
     "shutdown",

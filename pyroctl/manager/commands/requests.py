@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RESERVED = "pyroctl."
+"""What the subjects of the manager's own events begin with."""
 RESTARTS: dict[str, OnRestart] = {"notify": "notify", "handover": "handover"}
 
 
@@ -160,13 +162,18 @@ class Requests:
         return {"data": {"service": name, **found}, "errors": [], "exit_code": 0}
 
     async def _publish(self, names: Sequence[str], args: Message, send: Send) -> Message:
-        """Publish a value of JSON."""
-        event = (str(args.get("subject")), args.get("msg"))
-        name, _ = await self._asked(names, "publish", events=[event])
+        """Publish a value of JSON, under any subject but those of the manager itself."""
+        subject = str(args.get("subject"))
+        if subject.lower().startswith(RESERVED):
+            raise UsageError(f"{subject}: only the manager publishes about {RESERVED}…")
+        event = (subject, args.get("msg"))
+        name, answer = await self._asked(names, "publish", events=[event])
+        if answer["refused"]:
+            raise UsageError(answer["refused"][0], service=name)
         return {"data": {"service": name, "published": 1}, "errors": [], "exit_code": 0}
 
     async def _asked(
-        self, names: Sequence[str], question: str, **parameters: object
+        self, names: Sequence[str], question: str, **parameters: Any
     ) -> tuple[str, Any]:
         """Return the chosen event service's name, and what it answers."""
         unit = self._supervisor.event_service(names)
@@ -254,6 +261,7 @@ class Requests:
     async def _restart(self, names: Sequence[str], args: Message, send: Send) -> Message:
         how = self._how(args, names)
         done, failures = await operations.restart(self._supervisor, names, _reporting(send), how)
+        self._observing.meter.restarted(done)
         reply = await self._result(names, failures)
         reply["data"]["restarts"] = done
         return reply

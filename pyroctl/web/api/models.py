@@ -110,3 +110,62 @@ class Operation(TypedDict):
     result: dict[str, Any] | None
     errors: list[dict[str, Any]]
     time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Body of `POST reload`."""
+
+    dry_run: bool = False
+    """Only return what would be done."""
+
+
+class Line(TypedDict):
+    """A line of a log."""
+
+    time: str
+    """ISO 8601 with offset."""
+    service: str
+    stream: str
+    """"output", or "stderr" if that is logged apart."""
+    text: str
+    """With escape codes; at most 16 k characters."""
+    cursor: str
+    """The place just before it."""
+
+
+class Logs(TypedDict):
+    """Lines in order of time."""
+
+    lines: list[Line]
+    older: str | None
+    """Continues towards older lines with `before`; None: there are none."""
+    newer: str
+    """Continues towards newer lines with `after`."""
+    truncated: bool
+    """Whether there may be more lines in that direction."""
+    complete: bool
+    """Whether the search has ended by itself, and not after two seconds."""
+    searched_until: float | None
+
+
+Window = TypedDict(
+    "Window",
+    {
+        "from": int,
+        "step": int,
+        "mean": list[float | None],
+        "min": list[float | None],
+        "max": list[float | None],
+    },
+)
+"""A part of a series: the first point is at the time `from`, each for `step` seconds."""
+
+
+class SeriesNames(TypedDict):
+    """Which series there are."""
+
+    names: list[str]
+    """Each is SERVICE/NUMBER."""
+    refused: int
+    """How many found no room."""

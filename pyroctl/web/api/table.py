@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyroctl.web.api import looking, models, signing_in
+from pyroctl.web.api import acting, logs, looking, models, plots, signing_in
 from pyroctl.web.api.call import Endpoint
 
 V1 = "/api/v1"
@@ -17,4 +17,24 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST", f"{V1}/stream/{{id}}", "view", looking.choose_topics, models.Chosen, models.Topics
     ),
+    Endpoint("POST", f"{V1}/foresee", "operate", acting.foresee, models.Cost, models.Foresee),
+    *(
+        Endpoint(
+            *("POST", f"{V1}/services/{{name}}/{do}", "operate"),
+            *(handler, models.Begun, models.Action),
+        )
+        for do, handler in acting.ACTIONS.items()
+    ),
+    Endpoint(
+        *("GET", f"{V1}/logs", "view", logs.logs, models.Logs),
+        query=("service", "since", "until", "grep", "case", "stream", "before", "after", "limit"),
+        endless=True,
+    ),
+    Endpoint(
+        *("GET", f"{V1}/series", "view", plots.series, models.Window),
+        query=("service", "name", "from", "to", "points"),
+    ),
+    Endpoint("GET", f"{V1}/series/names", "view", plots.names, models.SeriesNames),
+    Endpoint("GET", f"{V1}/operations/{{id}}", "view", acting.operation, models.Operation),
+    Endpoint("POST", f"{V1}/reload", "configure", acting.reload, models.Begun, models.Reload),
 )

@@ -12,7 +12,7 @@ from pyroctl.control.protocol import MAX_LINE, encode, parse_line, request
 from pyroctl.errors import EXIT_FAILED, ManagerNotRunning, NoAnswer, Reported
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from pyroctl.control.protocol import Message
 
@@ -46,7 +46,7 @@ class ManagerLink:
             raise Reported(reply["errors"], reply["exit_code"] or EXIT_FAILED)
         return reply["data"]
 
-    async def listen(self, do: str, args: Message) -> AsyncIterator[Message]:
+    async def listen(self, do: str, args: Message) -> AsyncGenerator[Message]:
         """Yield everything that the manager sends until the reply; raises like `ask`."""
         reader, writer = await self._connect()
         try:
