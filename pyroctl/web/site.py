@@ -13,15 +13,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.errors import describe
+from pyroctl.printable import printable
 from pyroctl.private_file import write_private
 from pyroctl.web.api.logs import MOST_SEARCHES
 from pyroctl.web.history.file import HistoryFile
+from pyroctl.web.history.journal import Journal
 from pyroctl.web.live.hub import Hub
 from pyroctl.web.live.link import ManagerLink
 from pyroctl.web.live.log_feed import LogFeed
 from pyroctl.web.live.news import News
 from pyroctl.web.live.operations import Operations
 from pyroctl.web.live.samples import Samples
+from pyroctl.web.live.tap import TapFeed
+from pyroctl.web.live.timeline import Timeline
 from pyroctl.web.live.watching import ManagerWatch
 from pyroctl.web.security.policy import Policy
 from pyroctl.web.security.refusals import Refusals
@@ -58,6 +62,11 @@ class Site:
         self.samples = Samples(
             self.watch, self.hub, self.history.series if self.history is not None else None
         )
+        journal = Journal(os.path.join(self.folder, "timeline.jsonl"))
+        self.timeline = Timeline(self.watch, self.hub, journal, settings.paths)
+        self.taps = TapFeed(settings, self.link, self.hub)
+        self.looks: dict[str, tuple[dict[str, Any], float]] = {}
+        """The last inventory of each event service, and when it was taken."""
         self.log_feed = LogFeed(settings.paths, self.hub)
         self.searches = asyncio.Semaphore(MOST_SEARCHES)
         self.operations = Operations(self.link, self._operated)
@@ -73,6 +82,7 @@ class Site:
         self.log_feed.close()
         self.news.close()
         await self.operations.close()
+        await self.taps.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -94,6 +104,18 @@ class Site:
 
     def _operated(self, operation: dict[str, Any], principal: Principal) -> None:
         self.hub.put("operation", operation)
+        if not operation["messages"] or operation["state"] != "running":
+            what = " ".join((operation["do"], *operation["services"]))
+            service = operation["services"][0] if operation["services"] else None
+            self.audit(principal, what, service, operation["state"])
+
+    def audit(
+        self, principal: Principal, text: str, service: str | None = None, outcome: str = "done"
+    ) -> None:
+        """Write down, and log, who has done what."""
+        who = f"{principal.name} ({principal.role}, {principal.peer})"
+        log.info("%s: %s: %s", who, printable(text), outcome)
+        self.timeline.act(principal, text, service, outcome)
 
     def keep_sessions(self) -> None:
         """Write what the next process needs, so that browsers stay signed in."""

@@ -36,6 +36,12 @@ async def service(call: Call) -> Reply:
     return Reply({**rows[name], "needed_by": needed_by})
 
 
+async def timeline(call: Call) -> Reply:
+    """Return what has happened since a time, newest first."""
+    since = call.number("since", 0, lowest=0, highest=1e12)
+    return Reply(call.site.timeline.journal.since(since))
+
+
 async def stream(call: Call) -> Response:
     """Send what changes, as server-sent events, until the browser leaves."""
     last = parse_id(call.headers.get("last-event-id") or call.query.get("last", ""))

@@ -169,3 +169,43 @@ class SeriesNames(TypedDict):
     """Each is SERVICE/NUMBER."""
     refused: int
     """How many found no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Body of `POST es/publish`."""
+
+    subject: str
+    msg: Any
+    """Any value of JSON."""
+    service: str | None = None
+    """Needed if there are several event services."""
+
+
+class Published(TypedDict):
+    """What has accepted the message."""
+
+    service: str
+    published: int
+
+
+class Text(TypedDict):
+    """A text."""
+
+    text: str
+
+
+class TimelineEntry(TypedDict, total=False):
+    """Something that has happened."""
+
+    time: float
+    service: str | None
+    kind: Literal["state", "end", "action", "reload", "manager"]
+    text: str
+    state: str
+    """The state that was entered, for `state`."""
+    lines: list[str]
+    """The last words of a service that has failed."""
+    who: str
+    role: str
+    outcome: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pyroctl.web.api import acting, logs, looking, models, plots, signing_in
+from typing import Any
+
+from pyroctl.web.api import acting, events, logs, looking, models, plots, signing_in
 from pyroctl.web.api.call import Endpoint
 
 V1 = "/api/v1"
@@ -13,6 +15,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("DELETE", "/session", "view", signing_in.sign_out),
     Endpoint("GET", f"{V1}/status", "view", looking.status, models.Status),
     Endpoint("GET", f"{V1}/services/{{name}}", "view", looking.service),
+    Endpoint(
+        *("GET", f"{V1}/timeline", "view", looking.timeline, list[models.TimelineEntry]),
+        query=("since",),
+    ),
     Endpoint("GET", f"{V1}/stream", "view", looking.stream, endless=True),
     Endpoint(
         "POST", f"{V1}/stream/{{id}}", "view", looking.choose_topics, models.Chosen, models.Topics
@@ -33,6 +39,22 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         *("GET", f"{V1}/series", "view", plots.series, models.Window),
         query=("service", "name", "from", "to", "points"),
+    ),
+    Endpoint(
+        *("GET", f"{V1}/es/subscriptions", "view", events.subscriptions, list[dict[str, Any]]),
+        query=("service", "sort"),
+    ),
+    Endpoint(
+        *("GET", f"{V1}/es/subjects", "view", events.subjects, list[dict[str, Any]]),
+        query=("service",),
+    ),
+    Endpoint(
+        *("GET", f"{V1}/es/publishers", "view", events.publishers, list[dict[str, Any]]),
+        query=("service",),
+    ),
+    Endpoint("GET", f"{V1}/es/message", "view", events.whole, models.Text, query=("service", "n")),
+    Endpoint(
+        "POST", f"{V1}/es/publish", "operate", events.publish, models.Published, models.Publish
     ),
     Endpoint("GET", f"{V1}/series/names", "view", plots.names, models.SeriesNames),
     Endpoint("GET", f"{V1}/operations/{{id}}", "view", acting.operation, models.Operation),
