@@ -51,7 +51,7 @@ export function logs(app, name) {
     };
     const answer = await api.get("logs", query, reading.signal);
     ({ older } = answer);
-    note = answer.truncated ? "; the search took too long, this is what was found so far" : "";
+    note = answer.complete ? "" : "; the search took too long, this is what was found so far";
     const height = list.scrollHeight;
     rows.unshift(...answer.lines);
     list.prepend(...answer.lines.map(line));

@@ -4,7 +4,7 @@ import { field, h, select } from "../lib/dom.js";
 import { when } from "../lib/units.js";
 
 const KEPT = 1000;
-const KINDS = ["state", "end", "reload", "action", "web", "alert"];
+const KINDS = ["state", "end", "action", "reload", "manager"];
 
 export function timeline(app) {
   const list = h("ol", { class: "timeline" });
