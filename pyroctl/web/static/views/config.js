@@ -65,7 +65,9 @@ export function config(app) {
   }
 
   async function reload() {
-    const { lines } = await api.post("reload", { dry_run: true });
+    const { plan, manager } = await api.post("reload", { dry_run: true });
+    const lines = [...plan.map(({ service, action, changes }) => `${service}: ${[action, ...changes.map(({ key }) => key)].join(", ")}`),
+      ...manager.map(({ key }) => `manager.${key}`)];
     const words = h("pre", { class: "cost", tabindex: 0 }, lines.join("\n") || "nothing would change");
     if (await ask("Put the saved configuration into effect?", words, [["do", "Reload", "good"], [null, "Cancel"]])) {
       app.operations.add((await api.post("reload")).operation);

@@ -31,9 +31,9 @@ export function events(app) {
   app.repeat(async () => {
     const [flow, heard] = await Promise.all(["subjects", "subscriptions"].map((each) => api.get(`es/${each}`, { service: es.value })));
     subjects.replaceChildren(table("Subjects by rate", ["subject", "per second", "count", "listeners"],
-      flow.subjects.map((row) => [row.subject, short(row.rate), row.count, row.listeners])));
+      flow.map((row) => [row.subject, short(row.rate), row.count, row.listeners])));
     subscribers.replaceChildren(table("Subscribers by queue", ["subscriber", "queued", "dropped", "subjects, patterns"],
-      heard.subscriptions.toSorted((a, b) => b.queued - a.queued).map((row) =>
+      heard.toSorted((a, b) => b.queued - a.queued).map((row) =>
         [row.subscriber, row.queued, row.dropped, [...row.subjects, ...row.patterns.map((each) => `/${each}/`)].join(", ")])));
   }, () => EVERY);
 

@@ -29,7 +29,7 @@ export function timeline(app) {
   }
 
   app.finally(app.live.want("timeline"));
-  app.doing(async () => add((await app.api.get("timeline")).entries))();
+  app.doing(async () => add(await app.api.get("timeline")))();
   return {
     node: [h("h1", "Timeline"), h("div", { class: "tools" }, field("filter", search), field("kind", kinds)), list],
     timeline: (entry) => add([entry]),
