@@ -23,8 +23,9 @@ async def series(call: Call) -> Reply:
     points = int(call.number("points", 600, lowest=1, highest=MOST_POINTS))
     name = f"{call.query.get('service', '')}/{call.query.get('name', '')}"
     found = history.series.read(name, start, end, points)
-    if found is None:
-        raise UsageError(f"there is no series {name}", hint="GET api/v1/series/names lists them")
+    if found is None:  # nothing was measured so far
+        step = max(end - start, 1.0) / points
+        return Reply({"from": start, "step": step, "mean": [], "min": [], "max": []})
     data = {"from": found.start, "step": found.step, "mean": found.mean, "min": found.low}
     return Reply({**data, "max": found.high})
 
