@@ -102,8 +102,9 @@ def read_answer(sock: socket.socket) -> Answer:
     head, _, body = text.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+    endless = headers.get("transfer-encoding") == "chunked"
     length = int(headers.get("content-length", "0"))
-    while len(body) < length:
+    while endless or len(body) < length:
         if not (part := sock.recv(65536)):
             break
         body += part
