@@ -19,6 +19,7 @@ export class Live extends EventTarget {
   #source = null;
   #id = null;
   #asked = "";
+  #busy = false;
   #leave = null;
   #timer = 0;
   #hidden = false;
@@ -109,13 +110,19 @@ export class Live extends EventTarget {
     }
   }
 
-  #update() {
-    const topics = [...new Set([...this.#wants.values()].flat())].sort();
-    const asked = JSON.stringify(topics);
-    if (!this.#id || asked === this.#asked) return;
-    this.#asked = asked;
-    this.#api.post(`stream/${this.#id}`, { topics }).catch((refusal) =>
-      this.dispatchEvent(new CustomEvent("refused", { detail: refusal })));
+  /** Ask the server for what all tabs want; one request at a time, as the last one counts. */
+  async #update() {
+    if (this.#busy) return;
+    this.#busy = true;
+    for (;;) {
+      const topics = [...new Set([...this.#wants.values()].flat())].sort();
+      const asked = JSON.stringify(topics);
+      if (!this.#id || asked === this.#asked) break;
+      this.#asked = asked;
+      await this.#api.post(`stream/${this.#id}`, { topics }).catch((refusal) =>
+        this.dispatchEvent(new CustomEvent("refused", { detail: refusal })));
+    }
+    this.#busy = false;
   }
 
   #seen() {

@@ -3,7 +3,7 @@
 
 // Sequences of a terminal, the colours (…m) among them, and other control characters but tab.
 const SEQUENCE =
-  /\x1b\[([0-?]*)[ -/]*([@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?|\x9b[0-?]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
+  /\x1b\[([0-?]*)[ -/]*([@-~])?|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?|\x9b[0-?]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
 const FACES = { 1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse", 9: "struck" };
 
 /** Return a text without escape sequences. */
