@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pyroctl.config.source.builtin import builtin
 from pyroctl.config.source.diagnostics import Origin, dotted
 from pyroctl.config.source.overrides import has_overrides
 from pyroctl.core.instances import collapse
-from pyroctl.core.spec import Deployment, builtin_deployment
+from pyroctl.core.spec import Deployment
 from pyroctl.errors import ConfigError, Diagnostic
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def load(
     Raises ConfigError with everything that is wrong. Any thread may call it.
     """
     if path is None and not has_overrides(environ):
-        return Loaded(builtin_deployment(cwd))
+        return Loaded(builtin(cwd))
     from pyroctl.config.check.convert import absolute
     from pyroctl.config.source.sources import builtin_sources, read_sources
 

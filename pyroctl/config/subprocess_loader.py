@@ -15,8 +15,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from pyroctl.config.source.builtin import builtin
 from pyroctl.config.source.overrides import has_overrides
-from pyroctl.core.spec import Deployment, builtin_deployment
+from pyroctl.core.spec import Deployment
 from pyroctl.errors import ConfigError, PyroctlError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Loading:
         self._builtin: Deployment | None = None
         self._process: subprocess.Popen[bytes] | None = None
         if path is None and not has_overrides(environ):
-            self._builtin = builtin_deployment(cwd)
+            self._builtin = builtin(cwd)
             return
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, cwd, *([path] if path else [])],

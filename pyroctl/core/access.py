@@ -18,6 +18,7 @@ NEEDED: Mapping[str, str] = {
     "status": "view",
     "watch": "view",
     "measure": "view",
+    "connections": "view",
     "foresee": "view",
     "subscriptions": "view",
     "subjects": "view",

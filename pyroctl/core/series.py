@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ _HEAD = struct.Struct("16s3q")
 _ENTRY = struct.Struct(f"{LONGEST_NAME}sd")
 _ENTRIES = 64
 _BLOCKS = _ENTRIES + MOST_SERIES * _ENTRY.size
-_FLOATS = sum(tier.points * tier.values for tier in TIERS)
+_OFFSETS = (0, *accumulate(tier.points * tier.values for tier in TIERS))
+"""Where each tier begins in a block, in numbers; the last is its end."""
+_FLOATS = _OFFSETS[-1]
 BLOCK = 4 * _FLOATS
 """Bytes of one series."""
 SIZE = _BLOCKS + MOST_SERIES * BLOCK
@@ -178,8 +181,7 @@ class Series:
 
     def _place(self, slot: int, number: int, index: int) -> int:
         tier = TIERS[number]
-        before = sum(each.points * each.values for each in TIERS[:number])
-        return slot * _FLOATS + before + index % tier.points * tier.values
+        return slot * _FLOATS + _OFFSETS[number] + index % tier.points * tier.values
 
     def _slot(self, name: str, time: float) -> int | None:
         slot = self._slots.get(name)

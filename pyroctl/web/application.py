@@ -18,7 +18,7 @@ from pyroctl.errors import (
     PyroctlError,
 )
 from pyroctl.web.api.call import Call, Reply, read_body
-from pyroctl.web.api.table import ENDPOINTS
+from pyroctl.web.api.table import endpoints
 from pyroctl.web.assets import FOREVER
 from pyroctl.web.security.guard import OPEN, Guard
 
@@ -41,16 +41,19 @@ HTTP_STATUS = {
 
 def application(site: Site, assets: Assets) -> Guard:
     """Return the application."""
+    table = endpoints(site.settings.options.metrics)
     routes = [
         Route(each.path, _answering(site, each), methods=[each.method], name=each.name)
-        for each in ENDPOINTS
+        for each in table
     ]
-    roles = {each.name: each.role for each in ENDPOINTS}
+    roles = {each.name: each.role for each in table}
     for path, handler in _files(assets).items():
         routes.append(Route(path, handler, methods=["GET"], name=path))
         roles[path] = OPEN
-    endless = frozenset(each.name for each in ENDPOINTS if each.endless)
-    return Guard(routes, roles, site.policy, site.sessions, site.refusals, endless=endless)
+    endless = frozenset(each.name for each in table if each.endless)
+    return Guard(
+        routes, roles, site.policy, site.sessions, site.refusals, site.traffic, endless=endless
+    )
 
 
 def _answering(site: Site, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:

@@ -39,6 +39,12 @@ class Settings:
     """The page's private directory, with its control socket."""
 
     @property
+    def root(self) -> str | None:
+        """The directory of `--root`, by which commands find the deployment; None without."""
+        state, logs = (os.path.dirname(each) for each in (self.paths.state, self.paths.logs))
+        return state if state == logs else None
+
+    @property
     def control(self) -> str:
         """The socket of the manager for this page."""
         return os.path.join(self.own, "control.sock")

@@ -30,8 +30,12 @@ from pyroctl.web.live.watching import ManagerWatch
 from pyroctl.web.security.policy import Policy
 from pyroctl.web.security.refusals import Refusals
 from pyroctl.web.security.sessions import Sessions
+from pyroctl.web.traffic import Traffic
+from pyroctl.web.versions import Versions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyroctl.web.security.policy import Principal
     from pyroctl.web.settings import Settings
 
@@ -49,6 +53,9 @@ class Site:
         self.sessions = Sessions(self.token, _read_json(self._sessions_file))
         self.policy = Policy.of(settings.options, _cookie_name(settings))
         self.refusals = Refusals()
+        self.traffic = Traffic()
+        self.openapi: str | None = None
+        """The description of the API, once somebody has asked for it."""
         self.is_encrypted = settings.options.tls is not None or (
             settings.options.public_url or ""
         ).startswith("https:")
@@ -68,6 +75,8 @@ class Site:
         self.looks: dict[str, tuple[dict[str, Any], float]] = {}
         """The last inventory of each event service, and when it was taken."""
         self.log_feed = LogFeed(settings.paths, self.hub)
+        self.versions = Versions(os.path.join(self.folder, "versions"))
+        self.examining = asyncio.Lock()
         self.searches = asyncio.Semaphore(MOST_SEARCHES)
         self.operations = Operations(self.link, self._operated)
         self._tasks: list[asyncio.Task[None]] = []
@@ -101,6 +110,13 @@ class Site:
             "alive": self.watch.alive,
             "error": self.watch.error,
         }
+
+    def samples_of_page(self) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+        """Yield the page's own numbers, for Prometheus."""
+        yield "pyroctl_web_streams", (), self.hub.connected
+        for reason, count in self.refusals.counts.items():
+            yield "pyroctl_web_rejected_requests_total", (reason,), count
+        yield from self.traffic.samples()
 
     def _operated(self, operation: dict[str, Any], principal: Principal) -> None:
         self.hub.put("operation", operation)

@@ -74,6 +74,7 @@ class Requests:
             "status": self._observing.status,
             "watch": self._observing.watch,
             "measure": self._observing.measure,
+            "connections": self._observing.connections,
             "shutdown": self._shut_down,
             "foresee": self._assess_impact,
             "subscriptions": self._subscriptions,

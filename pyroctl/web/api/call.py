@@ -74,6 +74,8 @@ class Endpoint(NamedTuple):
     """The dataclass of the request's body; None: it has none."""
     query: tuple[str, ...] = ()
     endless: bool = False
+    media: str | None = None
+    """The type of an answer that isn't JSON in the envelope."""
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import StreamingResponse
 
 from pyroctl.errors import UnknownService, UsageError
+from pyroctl.web.api import configuration
 from pyroctl.web.api.call import Reply
 from pyroctl.web.live.hub import MOST_TOPICS
 from pyroctl.web.live.stream import parse_id
@@ -33,7 +34,8 @@ async def service(call: Call) -> Reply:
     if name not in rows:
         raise UnknownService(name, rows)
     needed_by = [other for other, row in rows.items() if name in row["needs"]]
-    return Reply({**rows[name], "needed_by": needed_by})
+    config = await configuration.of_service(call, name.partition("@")[0])
+    return Reply({**rows[name], "needed_by": needed_by, "config": config})
 
 
 async def timeline(call: Call) -> Reply:

@@ -8,7 +8,9 @@ described here. Times are seconds since the epoch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict  # pydantic needs this one on Python < 3.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,3 +211,66 @@ class TimelineEntry(TypedDict, total=False):
     who: str
     role: str
     outcome: str
+
+
+class ConfigFile(TypedDict):
+    """A file of the configuration."""
+
+    id: str
+    path: str
+    text: str
+    """Values of `env` are masked for all who may not change it."""
+    writable: bool
+    etag: str
+
+
+class Configuration(TypedDict):
+    """The configuration in effect when it is read again."""
+
+    files: list[ConfigFile]
+    values: list[dict[str, Any]]
+    """`{"service": NAME or null, "key", "value" (as TOML), "origin"}`."""
+    faults: list[dict[str, Any]]
+    pending: list[dict[str, Any]]
+    """What a reload would do, as `reload --dry-run`; only for who may do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Body of `POST config/check`: texts by the ids of files."""
+
+    files: dict[str, str]
+
+
+class Checked(TypedDict):
+    """What a changed configuration would mean."""
+
+    faults: list[dict[str, Any]]
+    """As `errors`, with `column`."""
+    warnings: list[dict[str, Any]]
+    diff: str
+    """Unified."""
+    plan: list[str]
+    """What would change, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Body of `PUT config/files/ID`."""
+
+    text: str
+
+
+class Written(Checked):
+    """A file that was written."""
+
+    etag: str
+    undo: str
+    """The number of the version before."""
+
+
+class Topology(TypedDict):
+    """See `view.topology`."""
+
+    nodes: list[dict[str, Any]]
+    edges: list[dict[str, Any]]

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyroctl.web.api import acting, events, logs, looking, models, plots, signing_in
+from pyroctl.web.api import (
+    acting,
+    configuration,
+    events,
+    logs,
+    looking,
+    models,
+    observing,
+    plots,
+    signing_in,
+)
 from pyroctl.web.api.call import Endpoint
 
 V1 = "/api/v1"
@@ -19,7 +29,27 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *("GET", f"{V1}/timeline", "view", looking.timeline, list[models.TimelineEntry]),
         query=("since",),
     ),
-    Endpoint("GET", f"{V1}/stream", "view", looking.stream, endless=True),
+    Endpoint("GET", f"{V1}/topology", "view", observing.topology, models.Topology),
+    Endpoint("GET", f"{V1}/doctor", "view", observing.doctor, dict[str, Any]),
+    Endpoint("GET", f"{V1}/config", "view", configuration.show, models.Configuration),
+    Endpoint(
+        *("GET", f"{V1}/config/files/{{id}}", "view", configuration.file, models.ConfigFile),
+        query=("versions", "version"),
+    ),
+    Endpoint(
+        *("POST", f"{V1}/config/check", "configure", configuration.check),
+        *(models.Checked, models.Check),
+    ),
+    Endpoint(
+        *("PUT", f"{V1}/config/files/{{id}}", "configure", configuration.write),
+        *(models.Written, models.Write),
+    ),
+    Endpoint(
+        *("GET", f"{V1}/stream", "view", looking.stream),
+        endless=True,
+        media="text/event-stream",
+    ),
+    Endpoint(*("GET", f"{V1}/openapi.json", "view", observing.openapi), media="application/json"),
     Endpoint(
         "POST", f"{V1}/stream/{{id}}", "view", looking.choose_topics, models.Chosen, models.Topics
     ),
@@ -60,3 +90,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", f"{V1}/operations/{{id}}", "view", acting.operation, models.Operation),
     Endpoint("POST", f"{V1}/reload", "configure", acting.reload, models.Begun, models.Reload),
 )
+
+METRICS = (
+    Endpoint("GET", "/metrics", "view", observing.metrics, media="text/plain"),
+    Endpoint("GET", "/readyz", "view", observing.ready, media="application/json"),
+)
+"""What the key `metrics` decides about."""
+ALL = (*ENDPOINTS, *METRICS)
+
+
+def endpoints(metrics: str) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a page whose key `metrics` has that value."""
+    if metrics == "off":
+        return ENDPOINTS
+    role = OPEN if metrics == "loopback" else "view"
+    return (*ENDPOINTS, *(each._replace(role=role) for each in METRICS))

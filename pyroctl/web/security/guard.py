@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pyroctl.web.security.policy import Policy
     from pyroctl.web.security.refusals import Refusals
     from pyroctl.web.security.sessions import Sessions
+    from pyroctl.web.traffic import Traffic
 
 BODY_TIMEOUT = 10.0
 """Seconds that a client has to send a body."""
@@ -58,6 +59,7 @@ class Guard:
         policy: Policy,
         sessions: Sessions,
         refusals: Refusals,
+        traffic: Traffic,
         *,
         endless: frozenset[str] = frozenset(),
     ) -> None:
@@ -66,6 +68,7 @@ class Guard:
         self._policy = policy
         self._sessions = sessions
         self._refusals = refusals
+        self._traffic = traffic
         self._endless = endless
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,10 +77,12 @@ class Guard:
             return
         answer = _Answer(send)
         head = _head(scope, self._policy.cookie)
+        name, began = "", time.monotonic()
         try:
             route, principal, body = await self._admit(scope, receive, head)
             scope["principal"], scope["body"] = principal, body
-            limit = None if route.name in self._endless else ANSWER_TIMEOUT
+            name = str(route.name)
+            limit = None if name in self._endless else ANSWER_TIMEOUT
             async with asyncio.timeout(limit):
                 await route.handle(scope, receive, answer.send)
         except Refusal as refusal:
@@ -89,6 +94,10 @@ class Guard:
         except Exception as error:
             log.exception("the request %s %s failed", head.method, scope["path"])
             await answer.refuse(Refusal(500, "internal", f"internal error: {error!r}"))
+        finally:
+            seconds = None if name in self._endless else time.monotonic() - began
+            if name:
+                self._traffic.add(head.method, name.rpartition(" ")[2], answer.status, seconds)
 
     async def _admit(
         self, scope: Scope, receive: Receive, head: Head
@@ -129,10 +138,11 @@ class _Answer:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._begun = False
+        self.status = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._begun = True
+            self._begun, self.status = True, message["status"]
             message = {**message, "headers": with_security(list(message["headers"]))}
         await self._send(message)
 
