@@ -4,7 +4,7 @@
 // Sequences of a terminal, the colours (…m) among them, and other control characters but tab.
 const SEQUENCE =
   /\x1b\[([0-?]*)[ -/]*([@-~])?|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?|\x9b[0-?]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
-const FACES = { 1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse", 9: "struck" };
+const FACES = { 1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse" };
 
 /** Return a text without escape sequences. */
 export const plain = (text) => text.replace(SEQUENCE, "");
@@ -12,10 +12,10 @@ export const plain = (text) => text.replace(SEQUENCE, "");
 /** Return pieces `[text, classes]` of a line. */
 export function pieces(line) {
   const found = [];
-  const style = { fore: "", back: "", faces: new Set() };
+  const style = { fore: "", faces: new Set() };
   let from = 0;
   const add = (to) => {
-    const classes = [...style.faces, style.fore, style.back].filter(Boolean).join(" ");
+    const classes = [...style.faces, style.fore].filter(Boolean).join(" ");
     if (to > from) found.push([line.slice(from, to), classes]);
   };
   for (const match of line.matchAll(SEQUENCE)) {
@@ -32,13 +32,16 @@ function apply(style, codes) {
     const code = codes.shift();
     const [tens, ones] = [Math.floor(code / 10), code % 10];
     if (code === 0) {
-      style.fore = style.back = "";
+      style.fore = "";
       style.faces.clear();
     } else if (FACES[code]) style.faces.add(FACES[code]);
     else if (code === 22) ["bold", "dim"].forEach((face) => style.faces.delete(face));
     else if (tens === 2) style.faces.delete(FACES[ones]);
     else if (tens === 3 || tens === 9) style.fore = ones === 9 ? "" : `f${colour(ones, tens === 9, codes)}`;
-    else if (tens === 4 || tens === 10) style.back = ones === 9 ? "" : `b${colour(ones, tens === 10, codes)}`;
+    else if (tens === 4 || tens === 10) {
+      colour(ones, tens === 10, codes); // a background is only said to be there: it has to be readable
+      style.faces[ones === 9 && tens === 4 ? "delete" : "add"]("inverse");
+    }
   }
 }
 

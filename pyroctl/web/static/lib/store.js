@@ -6,9 +6,11 @@ export class Store {
   status = null;
   rows = new Map();
   samples = [];
+  #since = 0;
 
   /** Take a status. */
   state(status) {
+    this.#since = performance.now();
     this.status = status;
     this.rows = new Map(status.services.map((row) => [row.name, row]));
   }
@@ -22,6 +24,11 @@ export class Store {
   /** Return the names of services of a kind, or of all. */
   names(kind = null) {
     return [...this.rows.values()].filter((row) => !kind || row.kind === kind).map(({ name }) => name);
+  }
+
+  /** Return for how many seconds a service has been running. */
+  uptime({ uptime_s: then }) {
+    return then == null ? null : then + (performance.now() - this.#since) / 1000;
   }
 
   /** Return what was measured last of a service. */

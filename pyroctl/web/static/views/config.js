@@ -58,7 +58,7 @@ export function config(app) {
   }
 
   async function undo() {
-    const { versions: [last] } = await api.get(path(), { versions: 1 });
+    const [last] = await api.get(path(), { versions: 1 });
     if (!last) return say(done, "there is no earlier version");
     editor.value = (await api.get(path(), { version: last.version })).text;
     return check();

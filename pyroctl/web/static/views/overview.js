@@ -44,7 +44,7 @@ export function overview(app) {
       const of = store.of(data.name);
       const disabled = store.status.enabled.includes(data.name) ? "" : "disabled";
       if (cells[0].textContent !== stateText(data.state)) cells[0].replaceChildren(stateMark(data.state));
-      [duration(data.uptime_s), data.restarts ? `${data.restarts} ↻` : "0", percent(of.cpu_percent ?? data.cpu_percent),
+      [duration(store.uptime(data)), data.restarts ? `${data.restarts} ↻` : "0", percent(of.cpu_percent ?? data.cpu_percent),
         bytes(of.rss_bytes ?? data.rss_bytes), flow(of), why(data) || data.last_line || disabled,
       ].forEach((text, at) => say(cells[at + 1], text));
       node.hidden = (state.value && state.value !== data.state) || !node.textContent.toLowerCase().includes(search.value.toLowerCase());

@@ -61,10 +61,10 @@ export function service(app, name) {
     node: [h("h1", name), head, h("div", { class: "tools" }, field("period", period),
       link("Log", address("logs", name), { class: "button" }), h("span", { class: "push" }), actionButtons(app, () => [name])),
     plots, h("h2", "Last words"), log, facts],
-    update(what) {
+    update() {
       const row = store.rows.get(name);
-      if (!row || what !== "state") return;
-      const words = [row.pid && `process ${row.pid}`, row.uptime_s !== null && `for ${duration(row.uptime_s)}`, row.uri, why(row)];
+      if (!row) return;
+      const words = [row.pid && `process ${row.pid}`, row.uptime_s != null && `for ${duration(store.uptime(row))}`, row.uri, why(row)];
       head.replaceChildren(stateMark(row.state), ` ${words.filter(Boolean).join(" · ")}`);
       const now = JSON.stringify([row.state, row.pid, row.restarts]);
       if (now !== known) read();
