@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 STYLES = {
     "\x1b[31mred\x1b[0m plain": [["red", "f1"], [" plain", ""]],
     "\x1b[1;92;41mloud\x1b[22;39m \x1b[49mdone": [
-        ["loud", "bold f2 b1"],
-        [" ", "b1"],
+        ["loud", "bold inverse f2"],
+        [" ", "inverse"],
         ["done", ""],
     ],
     "\x1b[38;5;196mcube\x1b[38;2;0;0;255mblue": [["cube", "f1"], ["blue", "f4"]],

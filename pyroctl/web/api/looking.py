@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import StreamingResponse
 
-from pyroctl.errors import UnknownService, UsageError
+from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.web.api import configuration
 from pyroctl.web.api.call import Reply
 from pyroctl.web.live.hub import MOST_TOPICS
@@ -35,7 +36,12 @@ async def service(call: Call) -> Reply:
         raise UnknownService(name, rows)
     needed_by = [other for other, row in rows.items() if name in row["needs"]]
     config = await configuration.of_service(call, name.partition("@")[0])
-    return Reply({**rows[name], "needed_by": needed_by, "config": config})
+    history: list[Any] = []
+    with contextlib.suppress(PyroctlError):  # without a manager the rest is still worth seeing
+        detailed = await call.site.link.data("status", {"services": [name]})
+        history = detailed["services"][0]["history"]
+    found = {"needed_by": needed_by, "config": config, "history": history}
+    return Reply({**rows[name], **found})
 
 
 async def timeline(call: Call) -> Reply:

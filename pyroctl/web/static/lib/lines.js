@@ -4,10 +4,9 @@ import { h } from "./dom.js";
 import { pieces } from "./sgr.js";
 import { clock, when } from "./units.js";
 
-/** Return a line of a log; with the name of its service if several are shown. */
 export function logLine({ time, service, stream, text }, named = true) {
-  const hue = 1 + [...service].reduce((sum, letter) => sum + letter.codePointAt(0), 0) % 6;
-  return h("div", { class: stream === "stderr" ? "line err" : "line" },
-    h("time", { title: when(time) }, clock(time)), " ", named && h("span", { class: `f${hue}` }, `${service} `),
-    pieces(text).map(([part, classes]) => (classes ? h("span", { class: classes }, part) : part)));
+	const hue = 1 + [...service].reduce((sum, letter) => sum + letter.codePointAt(0), 0) % 6;
+	return h("div", { class: stream === "stderr" ? "line err" : "line" },
+		h("time", { title: when(time) }, clock(time)), " ", named && h("span", { class: `f${hue}` }, `${service} `),
+		pieces(text).map(([part, classes]) => (classes ? h("span", { class: classes }, part) : part)));
 }

@@ -3,37 +3,39 @@
 const KEPT = 600;
 
 export class Store {
-  status = null;
-  rows = new Map();
-  samples = [];
+	status = null;
+	rows = new Map();
+	samples = [];
+	#since = 0;
 
-  /** Take a status. */
-  state(status) {
-    this.status = status;
-    this.rows = new Map(status.services.map((row) => [row.name, row]));
-  }
+	state(status) {
+		this.#since = performance.now();
+		this.status = status;
+		this.rows = new Map(status.services.map((row) => [row.name, row]));
+	}
 
-  /** Take a measurement. */
-  measured(sample) {
-    this.samples.push(sample);
-    if (this.samples.length > KEPT) this.samples.shift();
-  }
+	measured(sample) {
+		this.samples.push(sample);
+		if (this.samples.length > KEPT) this.samples.shift();
+	}
 
-  /** Return the names of services of a kind, or of all. */
-  names(kind = null) {
-    return [...this.rows.values()].filter((row) => !kind || row.kind === kind).map(({ name }) => name);
-  }
+	names(kind = null) {
+		return [...this.rows.values()].filter((row) => !kind || row.kind === kind).map(({ name }) => name);
+	}
 
-  /** Return what was measured last of a service. */
-  of(name) {
-    return this.samples.at(-1)?.services[name] ?? {};
-  }
+	uptime({ uptime_s: then }) {
+		return then == null ? null : then + (performance.now() - this.#since) / 1000;
+	}
 
-  /** Return sums of a measured value over all services, the oldest first; null if unknown. */
-  sums(key, join = (a, b) => a + b) {
-    return this.samples.map(({ services }) => {
-      const known = Object.values(services).map((row) => row[key]).filter((value) => value != null);
-      return known.length ? known.reduce((a, b) => join(a, b)) : null;
-    });
-  }
+	of(name) {
+		return this.samples.at(-1)?.services[name] ?? {};
+	}
+
+	/** Return sums of a measured value over all services, the oldest first; null if unknown. */
+	sums(key, join = (a, b) => a + b) {
+		return this.samples.map(({ services }) => {
+			const known = Object.values(services).map((row) => row[key]).filter((value) => value != null);
+			return known.length ? known.reduce((a, b) => join(a, b)) : null;
+		});
+	}
 }

@@ -3,8 +3,8 @@
 const known = (words) => (number) => (number == null || Number.isNaN(number) ? "–" : words(number));
 const digits = (number) => String(Number(number.toPrecision(3)));
 const scaled = (units, rest) => known((number) => {
-  const found = units.find(([, size]) => number >= size);
-  return found ? `${digits(number / found[1])} ${found[0]}` : rest(number);
+	const found = units.find(([, size]) => number >= size);
+	return found ? `${digits(number / found[1])} ${found[0]}` : rest(number);
 });
 
 export const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
@@ -13,19 +13,16 @@ export const short = scaled([["M", 1e6], ["k", 1e3]], digits);
 export const delay = scaled([["s", 1]], (seconds) => `${digits(seconds * 1000)} ms`);
 export const percent = known((number) => `${number < 10 ? number.toFixed(1) : Math.round(number)} %`);
 
-/** Return a duration in its largest unit, such as `5 min`. */
 export const duration = known((seconds) => {
-  const [unit, size] = [["d", 86400], ["h", 3600], ["min", 60]].find(([, least]) => seconds >= least) ?? ["s", 1];
-  return `${Math.round(seconds / size)} ${unit}`;
+	const [unit, size] = [["d", 86400], ["h", 3600], ["min", 60]].find(([, least]) => seconds >= least) ?? ["s", 1];
+	return `${Math.round(seconds / size)} ${unit}`;
 });
 
-/** Return a time, which comes as seconds since the epoch or in ISO 8601, as a date. */
 export const date = (time) => new Date(typeof time === "number" ? time * 1000 : time);
 
 export const clock = (time = Date.now() / 1000) => date(time).toTimeString().slice(0, 8);
 
-/** Return the time of day, with the date if that isn't today. */
 export function when(time) {
-  const day = (each) => each.toLocaleDateString("sv");
-  return day(date(time)) === day(new Date()) ? clock(time) : `${day(date(time))} ${clock(time)}`;
+	const day = (each) => each.toLocaleDateString("sv");
+	return day(date(time)) === day(new Date()) ? clock(time) : `${day(date(time))} ${clock(time)}`;
 }
