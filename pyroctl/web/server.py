@@ -14,8 +14,7 @@ from uvicorn.server import ServerState
 if TYPE_CHECKING:
     import socket
 
-    from pyroctl.core.spec import WebTlsSpec
-
+    from pyroctl.core.page_spec import WebTlsSpec
 HEAD_TIMEOUT = 10.0
 """Seconds that a client has for the head of a request."""
 LONGEST_HEAD = 16 << 10

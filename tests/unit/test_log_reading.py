@@ -12,7 +12,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyroctl.cli.log_reader.follow import Tail
+from pyroctl.log_reader.tail import Tail
 from pyroctl.core.spec import LogSpec
 from pyroctl.log_reader import files
 from pyroctl.log_reader.files import LogPosition, Source

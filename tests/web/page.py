@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Stream:
         """The id of the last message."""
         assert b"200" in self._file.readline()
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
