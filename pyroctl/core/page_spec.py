@@ -65,6 +65,6 @@ class WebOptions:
     proxy: Annotated[ProxySpec | None, TypeName("Proxy")] = None
     tls: Annotated[WebTlsSpec | None, TypeName("WebTls")] = None
     metrics: Metrics = "loopback"
-    """Which clients may read /metrics and /readyz: none, all of this machine, those with the token."""
+    """Which clients may read /metrics and /readyz: none, all, or those with the token."""
     metrics_labels: Annotated[MetricsLabelsSpec, TypeName("MetricsLabels")] = MetricsLabelsSpec()
     history: History = "7d"

@@ -72,9 +72,9 @@ class Page:
         head = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items() if value)
         return self.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content)
 
-    def get(self, path: str, **headers: str) -> Any:
+    def get(self, path: str) -> Any:
         """Return the data of an answer, which must be good."""
-        answer = self.request("GET", f"/api/v1/{path}", **headers)
+        answer = self.request("GET", f"/api/v1/{path}")
         assert answer.status == 200, answer
         return answer.data
 
