@@ -93,7 +93,7 @@ def search_older(
     begun = [_ending(source, (cursor or {}).get(_key(source))) for source in sources]
     places = {_key(source): source.end for source in begun if source.end is not None}
     newer = encode_cursor(places)
-    merged = heapq.merge(*map(_backwards, begun), key=_moment, reverse=True)
+    merged = heapq.merge(*map(_backwards, reversed(begun)), key=_moment, reverse=True)
     found = _collect(merged, places, query, older=True)
     found.lines.reverse()
     found.newer = newer

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 STYLES = {
     "\x1b[31mred\x1b[0m plain": [["red", "f1"], [" plain", ""]],
-    "\x1b[1;92;41mloud\x1b[22;39m \x1b[49mdone": [["loud", "bold inverse f2"], [" ", "inverse"], ["done", ""]],
+    "\x1b[1;92;41mloud\x1b[22;39m \x1b[49mdone": [
+        ["loud", "bold inverse f2"],
+        [" ", "inverse"],
+        ["done", ""],
+    ],
     "\x1b[38;5;196mcube\x1b[38;2;0;0;255mblue": [["cube", "f1"], ["blue", "f4"]],
     "\x1b]0;title\x07\x1b[2J\x1b[Hleft\x00\x9b1m": [["left", ""]],
     "\x1b[31": [],
@@ -35,7 +39,9 @@ def test_the_overview_shows_what_is_alive_and_what_needs_attention(tab: Tab, kit
     kitchen.reaches("watch", "failed")
     expect(tab.row("watch")).to_contain_text("✖ failed")
     expect(tab.find(".attention li")).to_contain_text(MARKUP)
-    expect(tab.page).to_have_title("(1 ▲) pyroctl · kitchen @ " + tab.page.title().rpartition("@ ")[2])
+    expect(tab.page).to_have_title(
+        "(1 ▲) pyroctl · kitchen @ " + tab.page.title().rpartition("@ ")[2]
+    )
     expect(tab.page.get_by_role("status")).to_contain_text("watch is ")
 
 
@@ -141,7 +147,9 @@ def test_a_stranger_sees_nothing_and_signs_in_with_the_token(browser: Browser, k
     context.close()
 
 
-def test_the_eighth_tab_works_and_there_is_one_connection(signed_in: BrowserContext, kitchen: Kitchen):
+def test_the_eighth_tab_works_and_there_is_one_connection(
+    signed_in: BrowserContext, kitchen: Kitchen
+):
     tabs = [Tab(signed_in, kitchen.address("web")) for _ in range(8)]
     for tab in tabs:
         tab.show("overview")

@@ -14,6 +14,11 @@ EXTRA = ("starlette", "uvicorn")
 """What the page imports."""
 
 
+def has_page() -> bool:
+    """Return whether a page can run here."""
+    return all(find_spec(name) for name in EXTRA)
+
+
 def builtin(directory: str) -> Deployment:
     """Return the built-in deployment."""
-    return builtin_deployment(directory, page=all(find_spec(name) for name in EXTRA))
+    return builtin_deployment(directory, page=has_page())

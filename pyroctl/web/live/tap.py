@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PREFIX = "tap:"
 LONGEST_LINE = 16 << 20
 WHOLE_TIMEOUT = 5.0
+END_TIMEOUT = 2.0
 PAUSE = 2.0
 """Seconds until a tap that has ended is started again."""
 
@@ -136,9 +137,7 @@ class _Tap:
                 self._receive(found["service"], json.loads(line))
         finally:
             self._process = None
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _end(process)
 
     def _options(self, service: str) -> list[str]:
         """Return how to identify ourselves, from our own configuration."""
@@ -172,6 +171,19 @@ class _Tap:
         for topic in self._topics:
             message = {"topic": topic, "events": [], "missed": 0, "error": error}
             self._hub.put("tap", message, topic)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Let a tap unsubscribe, or kill it."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(END_TIMEOUT):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 def _files(options: EventServiceOptions) -> Iterator[str]:
