@@ -10,6 +10,7 @@ from pyroctl.core.instances import common_name
 from pyroctl.core.key_types import PYTHON_NAMES, UNIX
 from pyroctl.core.keys import keys_of, set_keys
 from pyroctl.core.names import name_server_of
+from pyroctl.core.page_spec import WebOptions
 from pyroctl.core.spec import (
     CommandOptions,
     EventServiceOptions,
@@ -17,7 +18,6 @@ from pyroctl.core.spec import (
     NameServerOptions,
     NotifyReady,
     ObjectOptions,
-    WebOptions,
 )
 from pyroctl.core.watchdog import SilenceCheck, check_of
 

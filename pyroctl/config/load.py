@@ -10,7 +10,6 @@ from pyroctl.config.source.builtin import builtin
 from pyroctl.config.source.diagnostics import Origin, dotted
 from pyroctl.config.source.overrides import has_overrides
 from pyroctl.core.instances import collapse
-from pyroctl.core.spec import Deployment
 from pyroctl.errors import ConfigError, Diagnostic
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from pyroctl.config.source.diagnostics import Path
     from pyroctl.config.source.layers import Layers
     from pyroctl.config.source.sources import Sources
+    from pyroctl.core.spec import Deployment
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 from pyroctl.config.source.builtin import builtin
 from pyroctl.config.source.overrides import has_overrides
-from pyroctl.core.spec import Deployment
 from pyroctl.errors import ConfigError, PyroctlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pyroctl.core.spec import Deployment
 
 PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 """Searching for plugins of pydantic takes longer than loading a configuration."""

@@ -31,7 +31,7 @@ class Tier(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A part of a series, as it is plotted; None is no sample."""
+    """A part of a series, as it is plotted; None stands for a missing sample."""
 
     start: int
     """The time of the first point, in seconds since the epoch."""
@@ -47,7 +47,7 @@ MOST_SERIES = 500
 LONGEST_NAME = 120
 """Bytes."""
 SHORT_GAP = 20
-"""Seconds between samples that are no gap: seldom samples fill the fine cells between them."""
+"""Seconds between samples up to which the fine cells between them are filled."""
 MAGIC = b"pyroctl series 1"
 _HEAD = struct.Struct("16s3q")
 _ENTRY = struct.Struct(f"{LONGEST_NAME}sd")
@@ -116,7 +116,7 @@ class Series:
         self._write_head()
 
     def read(self, name: str, start: float, end: float, points: int) -> Window | None:
-        """Return at most so many points of a series between two times; None if there is none."""
+        """Return at most `points` points of a series between two times; None if there is none."""
         slot = self._slots.get(name)
         if slot is None:
             return None

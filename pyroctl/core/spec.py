@@ -25,7 +25,6 @@ from pyroctl.core.key_types import (
     Filled,
     FixedPort,
     Flag,
-    History,
     Host,
     HostOrPath,
     KillMode,
@@ -34,7 +33,6 @@ from pyroctl.core.key_types import (
     Live,
     LogStreams,
     MessageSize,
-    Metrics,
     Mode,
     Names,
     Networks,
@@ -52,7 +50,6 @@ from pyroctl.core.key_types import (
     RestartPolicy,
     Rights,
     Role,
-    Roles,
     Seconds,
     Serializer,
     ServerType,
@@ -60,15 +57,13 @@ from pyroctl.core.key_types import (
     Span,
     Storage,
     SubjectPatterns,
-    SubjectTemplates,
     TlsMode,
     Truth,
     TypeName,
     Umask,
-    WebHosts,
-    WebUrl,
     WhenFull,
 )
+from pyroctl.core.page_spec import WebOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,55 +280,6 @@ class CommandOptions:
     ready: Annotated[Readiness, TypeName("Ready")] = DelayReady()
 
 
-@dataclass(frozen=True, slots=True)
-class WebTlsSpec:
-    """TLS of a page."""
-
-    cert: File
-    key: File
-
-
-@dataclass(frozen=True, slots=True)
-class ProxySpec:
-    """A proxy that has asked the users who they are."""
-
-    user_header: Filled
-    """The header in which it names the user; it must remove that of clients."""
-    roles: Roles
-    """The role of each user; others are refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class MetricsLabelsSpec:
-    """What becomes a label of a metric."""
-
-    subjects: SubjectTemplates = ()
-    """Regular expressions; a subject that none matches is counted as "other"."""
-
-
-@dataclass(frozen=True, slots=True)
-class WebOptions:
-    """Kind `web`: the page, hosted by `python -m pyroctl.web`."""
-
-    host: Host = "127.0.0.1"
-    port: Port | None = None
-    """None: 8787, or any free port if that is taken."""
-    socket: File | None = None
-    """A Unix socket instead of a port."""
-    access: Role = "operate"
-    """The highest role of the page; the manager refuses everything above."""
-    hosts: WebHosts = ()
-    """Further names by which browsers may know the page."""
-    public_url: WebUrl | None = None
-    """Where browsers find the page behind a proxy."""
-    proxy: Annotated[ProxySpec | None, TypeName("Proxy")] = None
-    tls: Annotated[WebTlsSpec | None, TypeName("WebTls")] = None
-    metrics: Metrics = "loopback"
-    """Who may read /metrics and /readyz: nobody, whoever reaches the page, or who has the token."""
-    metrics_labels: Annotated[MetricsLabelsSpec, TypeName("MetricsLabels")] = MetricsLabelsSpec()
-    history: History = "7d"
-
-
 Options = NameServerOptions | EventServiceOptions | ObjectOptions | CommandOptions | WebOptions
 
 
@@ -442,10 +388,7 @@ class Deployment:
 
 
 def builtin_deployment(directory: str, *, page: bool = False) -> Deployment:
-    """Return what runs without a configuration: a name server and an event service.
-
-    With `page` there is a page, too.
-    """
+    """Return what runs without a file: a name server, an event service, and with `page` a page."""
     services = {
         "ns": ServiceSpec("ns", NameServerOptions()),
         "es": ServiceSpec("es", EventServiceOptions(), needs=("ns",), watchdog=WatchdogSpec()),

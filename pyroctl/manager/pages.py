@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.control.server import ControlServer
 from pyroctl.core.access import page_may
-from pyroctl.core.spec import WebOptions
+from pyroctl.core.page_spec import WebOptions
 from pyroctl.core.state import SETTLED
 from pyroctl.errors import NotPermitted
 
@@ -80,7 +80,7 @@ class Pages:
         task.add_done_callback(self._tasks.discard)
 
 
-def permit(unit: Unit, user: int, groups: Collection[int], do: str | None) -> None:
+def permit(unit: Unit, _user: int, _groups: Collection[int], do: str | None) -> None:
     """Raise NotPermitted unless a page may do that; the directory lets in no other user."""
     options = unit.spec.options
     role = options.access if isinstance(options, WebOptions) else None

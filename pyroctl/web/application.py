@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -24,6 +23,8 @@ from pyroctl.web.security.guard import OPEN, Guard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
 
     from pyroctl.web.api.call import Endpoint
     from pyroctl.web.assets import Assets

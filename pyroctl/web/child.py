@@ -52,7 +52,7 @@ class Child:
             self.ended.set()
 
 
-def _answer(ask: str, parameters: dict[str, object]) -> object:
+def _answer(ask: str, _parameters: dict[str, object]) -> object:
     if ask != "ping":
         raise AskRefused(f"unknown request {ask!r}")
     return "pong"

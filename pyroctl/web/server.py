@@ -14,8 +14,7 @@ from uvicorn.server import ServerState
 if TYPE_CHECKING:
     import socket
 
-    from pyroctl.core.spec import WebTlsSpec
-
+    from pyroctl.core.page_spec import WebTlsSpec
 HEAD_TIMEOUT = 10.0
 """Seconds that a client has for the head of a request."""
 LONGEST_HEAD = 16 << 10
@@ -53,9 +52,15 @@ class LimitedProtocol(H11Protocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request."""
+        return self._waiting is not None or self.timeout_keep_alive_task is not None
+
     def _make_room(self) -> bool:
+        """Close a connection without a request; return whether there was one."""
         for other in self.connections:
-            if other is not self and getattr(other, "_waiting", None) is not None:
+            if isinstance(other, LimitedProtocol) and other is not self and other.is_idle:
                 other.transport.abort()
                 return True
         return False
@@ -105,7 +110,10 @@ class PageServer:
     async def start(self, sock: socket.socket) -> None:
         """Begin to serve."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._protocol, sock=sock, ssl=self._tls)
+        timeout = None if self._tls is None else HEAD_TIMEOUT
+        self._server = await loop.create_server(
+            self._protocol, sock=sock, ssl=self._tls, ssl_handshake_timeout=timeout
+        )
 
     async def stop(self) -> None:
         """Accept no more, let answers in progress end, and close all connections."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.core.key_types import TypeName
 from pyroctl.core.keys import keys_of
-from pyroctl.core.spec import MetricsLabelsSpec, ProxySpec, WebOptions, WebTlsSpec
+from pyroctl.core.page_spec import MetricsLabelsSpec, ProxySpec, WebOptions, WebTlsSpec
 from pyroctl.paths import Paths
 
 if TYPE_CHECKING:
@@ -81,6 +81,6 @@ def _value(type_name: TypeName, kind: Any, given: list[str]) -> Any:
         return TABLES[type_name](
             **{name: tuple(v) if isinstance(v, list) else v for name, v in table.items()}
         )
-    if type_name in {"WebHosts"}:
+    if type_name == "WebHosts":
         return tuple(given)
     return int(given[0]) if kind is int else given[0]

@@ -19,6 +19,7 @@ from pyroctl.web.api.logs import MOST_SEARCHES
 from pyroctl.web.history.file import HistoryFile
 from pyroctl.web.history.journal import Journal
 from pyroctl.web.live.hub import Hub
+from pyroctl.web.live.last_lines import LastLines
 from pyroctl.web.live.link import ManagerLink
 from pyroctl.web.live.log_feed import LogFeed
 from pyroctl.web.live.news import News
@@ -74,6 +75,7 @@ class Site:
         self.taps = TapFeed(settings, self.link, self.hub)
         self.looks: dict[str, tuple[dict[str, Any], float]] = {}
         """The last inventory of each event service, and when it was taken."""
+        self.last_lines = LastLines(settings.paths)
         self.log_feed = LogFeed(settings.paths, self.hub)
         self.versions = Versions(os.path.join(self.folder, "versions"))
         self.examining = asyncio.Lock()
@@ -100,8 +102,11 @@ class Site:
 
     def status(self, role: str) -> dict[str, Any]:
         """Return the data of `GET api/v1/status` for somebody with that role."""
+        found = self.watch.status()
+        for row in found["services"]:
+            row["last_line"] = self.last_lines.of(row["name"])
         return {
-            **self.watch.status(),
+            **found,
             "deployment": self.settings.deployment,
             "host": self.host,
             "role": role,

@@ -8,7 +8,8 @@ import pytest
 
 from pyroctl.config.edit.template import starting_deployment
 from pyroctl.config.load import load
-from pyroctl.core.spec import NameServerOptions, WebOptions, builtin_deployment
+from pyroctl.core.page_spec import WebOptions
+from pyroctl.core.spec import NameServerOptions, builtin_deployment
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.toml"))
 
@@ -48,7 +49,7 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize("page", [True, False])
 def test_the_starting_deployment_is_what_runs_without_a_file(tmp_path, page):
-    """What `pyroctl init` writes means the same as the built-in deployment, with or without page."""
+    """What `pyroctl init` writes is the built-in deployment, with or without a page."""
     file = tmp_path / "pyroctl.toml"
     file.write_text(starting_deployment(page=page), encoding="utf-8")
     written = load(str(file), {}, "/").deployment

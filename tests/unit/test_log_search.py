@@ -122,7 +122,7 @@ def test_long_lines_and_answers_are_cut(tmp_path: Path) -> None:
 
 
 def test_a_cursor_of_somebody_else_is_refused() -> None:
-    """Whatever it is, it is no traceback."""
+    """Each is an error in words."""
     places = {"a/output": LogPosition(7, 9)}
     assert decode_cursor(encode_cursor(places)) == places
     for text in ("x", "", "e30", "bnVsbA", "W10", "eyJhIjpbMV19", "ä" * 5, "eyJhIjoxfQ"):

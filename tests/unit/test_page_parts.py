@@ -1,4 +1,4 @@
-"""The pure parts of a page: who is let in, what a stream sends, what happened, what is connected."""
+"""The pure parts of a page: who is let in, what a stream sends, what has happened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from pyroctl.core.access import page_may
 from pyroctl.core.page_codes import check_code, make_code
-from pyroctl.core.spec import ProxySpec, WebOptions
+from pyroctl.core.page_spec import ProxySpec, WebOptions
 from pyroctl.view.timeline import happened
 from pyroctl.view.topology import topology
 
@@ -38,9 +38,9 @@ PROXIED = WebOptions(
 )
 
 
-def head(method: str = "GET", cookies: dict[str, str] | None = None, **headers: str) -> Head:
+def head(method: str = "GET", /, **headers: str) -> Head:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Head(method, named, cookies or {}, "1.2.3.4:5")
+    return Head(method, named, {}, "1.2.3.4:5")
 
 
 def test_a_code_is_good_once_and_for_a_minute() -> None:
@@ -97,7 +97,7 @@ def test_a_proxy_says_who_it_is_and_access_is_the_limit() -> None:
 
 
 def test_a_header_of_a_proxy_means_nothing_without_one() -> None:
-    """Nobody becomes alice by saying so."""
+    """Nobody becomes alice by a header."""
     with pytest.raises(Refusal, match="signed in"):
         identify(Policy.of(WebOptions(), "c"), head(remote_user="alice"), Sessions(TOKEN), NOW)
 
@@ -195,7 +195,8 @@ def test_the_timeline_tells_states_and_ends() -> None:
     before = [row("a", "running"), row("gone", "stopped")]
     after = [row("a", "backoff", None, exit=failed), row("new", "starting")]
     assert list(happened([], before, NOW)) == []
-    assert [(each["service"], each["kind"], each["text"]) for each in happened(before, after, NOW)] == [
+    found = happened(before, after, NOW)
+    assert [(each["service"], each["kind"], each["text"]) for each in found] == [
         ("a", "end", "exit code 1"),
         ("a", "state", "backoff: exit code 1"),
         ("new", "state", "new: starting"),

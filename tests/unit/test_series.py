@@ -1,4 +1,4 @@
-"""Rings of fixed size: what goes in comes out, in each tier, over gaps, restarts and full tables."""
+"""Rings of fixed size: what goes in comes out, over gaps, restarts and full tables."""
 
 from __future__ import annotations
 

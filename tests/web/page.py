@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ class Page:
         head = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items() if value)
         return self.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content)
 
-    def get(self, path: str, **headers: str) -> Any:
+    def get(self, path: str) -> Any:
         """Return the data of an answer, which must be good."""
-        answer = self.request("GET", f"/api/v1/{path}", **headers)
+        answer = self.request("GET", f"/api/v1/{path}")
         assert answer.status == 200, answer
         return answer.data
 
@@ -127,7 +127,7 @@ class Stream:
         """The id of the last message."""
         assert b"200" in self._file.readline()
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

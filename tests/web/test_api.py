@@ -112,7 +112,7 @@ def test_reserved_subjects_are_the_managers(shared: Page) -> None:
 
 
 def test_what_an_action_costs_is_shown_before_it(start_page: Callable[..., Page]) -> None:
-    """Without having seen who loses what, nothing is stopped; then it is, and it is written down."""
+    """A client that has not seen the cost stops nothing; the other's stop is written down."""
     page = start_page(SMALL)
     es = page.deployment.service("es")["uri"]
     script = (
@@ -202,9 +202,7 @@ def test_history_survives_the_page_and_the_manager(start_page: Callable[..., Pag
     with Stream(page) as stream:
         for _ in range(3):
             stream.next("sample")
-    before = eventually(
-        lambda: len(found) >= 2 and found if (found := known()) else None, "samples"
-    )
+    before = eventually(known, "samples")
     pid = page.deployment.service("web")["pid"]
     os.kill(pid, signal.SIGKILL)
     eventually(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import time
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -86,7 +86,7 @@ def test_two_hosts_are_no_host(shared: Page) -> None:
 def test_nobody_gets_in_without_showing_who_he_is(
     shared: Page, header: str, value: str, code: str
 ) -> None:
-    """Not on loopback either, and what a browser says about itself is no proof."""
+    """Not on loopback either, and what a browser says about itself proves nothing."""
     name = shared.cookie().partition("=")[0]
     text = value.format(wrong="0" * 64, token=shared.token, name=name)
     headers = {header: text} if header else {}
@@ -129,7 +129,7 @@ def test_a_code_works_once(shared: Page) -> None:
 
 @pytest.mark.parametrize("method", UNSAFE)
 def test_another_site_can_change_nothing(shared: Page, method: str) -> None:
-    """With the cookie of a browser, each method but GET and HEAD is checked: a form, and a script."""
+    """With the cookie of a browser, each method but GET and HEAD is checked."""
     cookie = shared.cookie()
     path = "/api/v1/services/chatty/stop"
     for origin in ("https://evil.example", "null", f"http://localhost.evil:{shared.address[1]}"):
@@ -226,11 +226,12 @@ def test_oversized_requests_are_refused(shared: Page) -> None:
 
 def test_odd_bodies_are_refused_in_words(shared: Page) -> None:
     """Whatever is wrong with one: the answer is an error in the envelope, and nothing is done."""
-    for body in (
+    odd: tuple[Any, ...] = (
         [], "text", None, {"do": "explode", "services": ["es"]}, {"do": "stop"},
         {"do": "stop", "services": "es"}, {"do": "stop", "services": ["es"], "x": 1},
         {"do": "stop", "services": ["x"] * 1000},
-    ):  # fmt: skip
+    )  # fmt: skip
+    for body in odd:
         answer = shared.request("POST", "/api/v1/foresee", body)
         assert answer.status == 400, (body, answer)
         assert answer.error["message"]
@@ -251,7 +252,9 @@ def test_a_thousand_silent_connections_keep_nobody_out(shared: Page) -> None:
             stack.callback(sock.close)
         for _ in range(20):
             assert shared.get("status")["alive"]
-    eventually(lambda: len(os.listdir(f"/proc/{_pid(shared)}/fd")) < 100, "sockets are closed")
+    eventually(
+        lambda: len([*Path(f"/proc/{_pid(shared)}/fd").iterdir()]) < 100, "sockets are closed"
+    )
 
 
 def test_a_slow_head_and_a_slow_body_are_cut_off(shared: Page) -> None:
@@ -262,7 +265,8 @@ def test_a_slow_head_and_a_slow_body_are_cut_off(shared: Page) -> None:
         head.sendall(f"GET {STATUS} HTTP/1.1\r\nHost: ".encode())
         body.sendall(
             f"POST /api/v1/foresee HTTP/1.1\r\nHost: {shared.host}\r\nContent-Length: 100\r\n"
-            f"Authorization: Bearer {shared.token}\r\nContent-Type: application/json\r\n\r\n{{".encode()
+            f"Authorization: Bearer {shared.token}\r\n"
+            "Content-Type: application/json\r\n\r\n{".encode()
         )
         with suppress(ConnectionError):
             assert head.recv(100) == b""
@@ -292,8 +296,8 @@ def test_a_page_that_was_taken_over_cannot_end_the_manager(shared: Page) -> None
             reply = json.loads(sock.makefile().readline())["reply"]
         assert reply["exit_code"] == 4
         assert "not permitted" in reply["errors"][0]["message"]
-    assert os.stat(path).st_mode & 0o777 == 0o600
-    assert os.stat(path.parent).st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_role_is_enforced_by_the_manager(start_page: Callable[..., Page]) -> None:

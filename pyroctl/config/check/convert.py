@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyroctl.config.check.models import READY_FORMS
 from pyroctl.core.key_types import UNIX
 from pyroctl.core.keys import keys_of
+from pyroctl.core.page_spec import MetricsLabelsSpec, ProxySpec, WebTlsSpec
 from pyroctl.core.spec import (
     KIND_NAMES,
     AllowSpec,
     EventServiceOptions,
     LogSpec,
-    MetricsLabelsSpec,
     NotifyReady,
-    ProxySpec,
     RemoteSpec,
     RuleSpec,
     ServiceSpec,
     WatchdogSpec,
-    WebTlsSpec,
 )
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from pyroctl.config.check.validators import refuse
 from pyroctl.config.source.diagnostics import show
 from pyroctl.core.key_types import UNIX
 from pyroctl.core.keys import Key, keys_of
+from pyroctl.core.page_spec import MetricsLabelsSpec, ProxySpec, WebOptions, WebTlsSpec
 from pyroctl.core.spec import (
     KIND_NAMES,
     AllowSpec,
@@ -32,17 +33,13 @@ from pyroctl.core.spec import (
     Deployment,
     EventServiceOptions,
     LogSpec,
-    MetricsLabelsSpec,
     NameServerOptions,
     ObjectOptions,
-    ProxySpec,
     Readiness,
     RemoteSpec,
     RuleSpec,
     ServiceSpec,
     WatchdogSpec,
-    WebOptions,
-    WebTlsSpec,
 )
 
 PARTNERS = {

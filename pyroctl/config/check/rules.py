@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyroctl.config.source.diagnostics import Problem
+from pyroctl.core.page_spec import WebOptions
 from pyroctl.core.plan import find_cycle
 from pyroctl.core.spec import (
     CommandOptions,
@@ -13,7 +14,6 @@ from pyroctl.core.spec import (
     NameServerOptions,
     ObjectOptions,
     PortReady,
-    WebOptions,
 )
 from pyroctl.core.watchdog import check_of
 from pyroctl.suggestions import nearest_name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import MISSING, dataclass, fields
-from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from pyroctl.errors import UsageError
@@ -108,21 +107,14 @@ def read_body(kind: Any, text: bytes) -> Any:
 
 
 def _fits(hint: Any, value: Any) -> bool:
-    if hint is Any:
-        return True
+    """Return whether a value of JSON has a type."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
         return value in args
-    if origin is list:
-        return (
-            isinstance(value, list)
-            and len(value) <= MOST_VALUES
-            and all(_fits(args[0], each) for each in value)
-        )
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(args[1], each) for each in value.values())
+    if origin in {list, dict}:
+        values = value.values() if isinstance(value, dict) else value
+        good = isinstance(value, origin) and len(value) <= MOST_VALUES
+        return good and all(_fits(args[-1], each) for each in values)
     if args:  # a union
         return any(_fits(each, value) for each in args)
-    if hint is NoneType:
-        return value is None
-    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+    return hint is Any or (isinstance(value, hint) and (hint is bool) == isinstance(value, bool))

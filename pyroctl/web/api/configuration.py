@@ -21,7 +21,7 @@ WORKER = "pyroctl.web.config_worker"
 async def show(call: Call) -> Reply:
     """Return the files, and all values with their origins; values of env are masked.
 
-    Who may not change the files sees them with masked values, too.
+    Clients that may not change the files see them with masked values, too.
     """
     found = await _show(call)
     pending: list[Any] = []

@@ -23,7 +23,7 @@ class SignIn:
 
 
 class SignedIn(TypedDict):
-    """Who is signed in; the cookie is in the header."""
+    """The new session; its cookie is in the header."""
 
     role: str
     name: str
@@ -76,7 +76,7 @@ class Cost(TypedDict):
     costs: list[dict[str, Any]]
     """For each service who would lose what, as `foresee` of the control channel, and `lines`."""
     handover: bool
-    """Whether a hand-over would avoid it."""
+    """Whether a handover would avoid it."""
     seen: str
     """A hash of the losers, which an action needs if there are any."""
 
@@ -232,7 +232,7 @@ class Configuration(TypedDict):
     """`{"service": NAME or null, "key", "value" (as TOML), "origin"}`."""
     faults: list[dict[str, Any]]
     pending: list[dict[str, Any]]
-    """What a reload would do, as `reload --dry-run`; only for who may do it."""
+    """What a reload would do, as `reload --dry-run`; only for clients that may do it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ FOREVER = 1e12
 
 
 async def series(call: Call) -> Reply:
-    """Return a series between two times, at most so many points; null is no sample."""
+    """Return a series between two times, at most `points` points; null: nothing was measured."""
     history = call.site.history
     if history is None:
         raise UsageError("this page keeps no history", hint='history = "7d" in its configuration')

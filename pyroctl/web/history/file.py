@@ -34,7 +34,7 @@ class HistoryFile:
             raise
         self.series = Series(memoryview(self._map), self._room)
         if existed and self.series.fresh:
-            log.warning("%s has another layout: the history begins anew", self.path)
+            log.warning("%s has another layout: the history is empty", self.path)
 
     def close(self) -> None:
         """Leave the file to the next process."""

@@ -12,7 +12,7 @@ Messages of a stream (server-sent events), each with JSON as data:
 * `tap`: `{"topic", "events": [{"n", "time", "service", "subject", "text", "truncated"}],
   "missed"}`.
 * `timeline`: one entry of `GET api/v1/timeline`.
-* `gap`: `{"missed"}`: the browser was too slow for so many messages.
+* `gap`: `{"missed"}`: the number of messages for which the browser was too slow.
 
 Topics are `log:SERVICE`, `log:*`, `tap:SERVICE:PATTERN` and `timeline`; all else is always sent.
 """

@@ -32,12 +32,12 @@ class News:
         hub.changed.append(self._looked_at)
 
     def greet(self, listener: Listener) -> None:
-        """Tell a new stream what there is."""
+        """Send a new stream what there is."""
         listener.put("state", self._status(listener.role))
         listener.put("manager", {"alive": self._watch.alive, "error": self._watch.error})
 
     def close(self) -> None:
-        """Tell nothing any more."""
+        """Send nothing any more."""
         if self._timer is not None:
             self._timer.cancel()
 

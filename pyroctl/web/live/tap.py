@@ -174,7 +174,7 @@ class _Tap:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Let a tap unsubscribe, or kill it."""
+    """Wait until a tap has unsubscribed, or kill it."""
     assert process.stdin is not None
     process.stdin.close()
     try:

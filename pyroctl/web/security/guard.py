@@ -40,7 +40,7 @@ BODY_TIMEOUT = 10.0
 ANSWER_TIMEOUT = 60.0
 """Seconds that an answer may take, with a client that reads slowly; a stream has no end."""
 OPEN = ""
-"""The role of what everybody may ask for who knows our name."""
+"""The role of routes for all clients that know our name."""
 
 log = logging.getLogger(__name__)
 

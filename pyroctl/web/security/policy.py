@@ -16,7 +16,7 @@ from pyroctl.core.access import ROLES
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from pyroctl.core.spec import ProxySpec, WebOptions
+    from pyroctl.core.page_spec import ProxySpec, WebOptions
     from pyroctl.web.security.sessions import Sessions
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -50,7 +50,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes a request."""
+    """The author of a request."""
 
     name: str
     role: str

@@ -1,4 +1,4 @@
-"""Who is signed in. Pure: the clock and the random values are arguments.
+"""The sessions of browsers. Pure: the clock and the random values are arguments.
 
 Only hashes are kept, so what is stored lets nobody in.
 """

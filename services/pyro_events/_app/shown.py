@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 DEEPEST: Final = 6
@@ -54,7 +55,7 @@ class _Writer:
             self._group("{", value.items(), "}", depth, pairs=True)
         elif isinstance(value, (list, tuple)):
             self._group("[", value, "]", depth)
-        elif isinstance(value, Set):
+        elif isinstance(value, AbstractSet):
             self._group("{", value, "}", depth)
         elif value is None or isinstance(value, bool):
             self._add({None: "null", True: "true", False: "false"}[value])

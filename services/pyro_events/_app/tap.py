@@ -163,7 +163,7 @@ def _obey(tap: Tap) -> None:
 
 
 def register_briefly() -> None:
-    """Have arrays shown by shape and dtype, without numpy."""
+    """Show arrays by shape and dtype, without numpy."""
     for name in (
         "ndarray",
         "str",
