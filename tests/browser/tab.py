@@ -61,7 +61,7 @@ class Tab:
                 assert wide <= width, f"{self.page.url} scrolls sideways: {wide} > {width}"
             self.page.evaluate(_axe())
             found = self.page.evaluate(FINDINGS)
-            assert found == [], f"{self.page.url}, {scheme}"
+            assert found == [], "\n".join([self.page.url, scheme, *found])
         self.page.emulate_media(color_scheme="light")
         self.page.set_viewport_size({"width": DESK, "height": 900})
 

@@ -19,10 +19,12 @@ def test_a_killed_server_is_said_and_the_page_connects_again(tab: Tab, kitchen: 
     pid = kitchen.service("web")["pid"]
     tab.page.evaluate("window.unchanged = true")  # the page isn't loaded again
     os.kill(pid, signal.SIGSTOP)
-    expect(tab.find("#trouble")).to_contain_text("There is no news since")
-    expect(tab.find("body.stale")).to_be_visible()
-    tab.check()
-    os.kill(pid, signal.SIGKILL)
+    try:
+        expect(tab.find("#trouble")).to_contain_text("There is no news since")
+        expect(tab.find("body.stale")).to_be_visible()
+        tab.check()
+    finally:
+        os.kill(pid, signal.SIGKILL)
     eventually(lambda: kitchen.service("web")["pid"] not in {None, pid}, "it runs again")
     expect(tab.find("#trouble")).to_be_hidden()
     expect(tab.find("#live")).to_contain_text("live")

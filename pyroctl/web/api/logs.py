@@ -10,12 +10,13 @@ from starlette.responses import StreamingResponse
 
 from pyroctl.errors import UsageError
 from pyroctl.log_reader.search import (
+    Found,
     Query,
     decode_cursor,
     search_newer,
     search_older,
 )
-from pyroctl.log_reader.sources import sources
+from pyroctl.log_reader.sources import service_names, sources
 from pyroctl.web.api.call import Reply
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from pyroctl.log_reader.files import Source
-    from pyroctl.log_reader.search import Found
     from pyroctl.web.api.call import Call
 
 MOST_LINES = 5000
@@ -42,7 +42,13 @@ async def logs(call: Call) -> Reply | Response:
     A search takes two seconds at most; then `complete` is false, and `older` continues it.
     """
     site = call.site
-    chosen = sources(site.settings.paths, call.query.getlist("service"), call.query.get("stream"))
+    names = call.query.getlist("service")
+    services = {row["name"] for row in site.watch.status()["services"]}
+    silent = services.difference(service_names(site.settings.paths))
+    wanted = [name for name in names if name not in silent]
+    if names and not wanted:
+        return Reply(_data(Found()))
+    chosen = sources(site.settings.paths, wanted, call.query.get("stream"))
     query = _query(call)
     if "text/plain" in call.headers.get("accept", ""):
         return StreamingResponse(_download(chosen, query), media_type="text/plain; charset=utf-8")

@@ -49,7 +49,7 @@ export function logs(app, name) {
 			service: [...services], grep: grep.value, case: cased.control.checked ? 1 : "", before: older, limit: PAGE,
 			since: since.value && Date.now() / 1000 - since.value,
 		};
-		const answer = await api.get("logs", query, reading.signal);
+		const answer = await api.get("logs", query, reading.signal).finally(() => say(found, ""));
 		({ older } = answer);
 		note = answer.complete ? "" : "; the search took too long, this is what was found so far";
 		const height = list.scrollHeight;
