@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
 .PHONY: start stop test test-slow faults soak check format docs bench bench-events clean
 
-start: $(USE)            ## name server and event service up, status shown
+start: $(USE)            ## name server, event service and page up, status shown
 	PYROCTL_SERVICES_NS_PORT=$(NS_PORT) $(PYROCTL) start
 	$(PYROCTL) status
 
@@ -67,7 +67,7 @@ clean:
 
 $(USE): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[speed]'
+	$(BIN)/python -m pip install --quiet --editable '.[speed,web]'
 	touch $@
 
 # pip >= 25.1 knows dependency groups; older Pythons bring an older pip.

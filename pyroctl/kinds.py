@@ -11,6 +11,7 @@ from pyroctl.core.instances import common_name
 from pyroctl.core.key_types import PYTHON_NAMES, UNIX
 from pyroctl.core.keys import keys_of, set_keys
 from pyroctl.core.names import name_server_of
+from pyroctl.core.page_spec import WebOptions
 from pyroctl.core.spec import (
     CommandOptions,
     DelayReady,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from pyroctl.core.key_types import Orphans
     from pyroctl.core.spec import Options, Readiness, ServiceSpec
 
+WEB_PORT = 8787
+"""The port of a page, unless another one is configured."""
 OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
 """Prefixes of variables that are meant for the manager itself; services don't inherit them."""
 
@@ -42,6 +45,8 @@ class TcpAddress:
     port: int
     remedy: str = field(default="", compare=False)
     """How users choose another port."""
+    or_any: bool = field(default=False, compare=False)
+    """Whether any free port will do if that one is taken."""
 
     def __str__(self) -> str:
         return f"port {self.port} on {self.host}"
@@ -90,8 +95,12 @@ class LaunchContext:
     """By which our own services prove to the name server that they are ours."""
     needed: Mapping[str, str] = field(default_factory=dict)
     """What is known of the services that it needs, by placeholder: `es.uri`."""
-    built_in: bool = False
-    """Whether the deployment has no configuration file."""
+    file: str | None = None
+    """The configuration file; None for the built-in deployment."""
+    state: str = ""
+    """The deployment's state directory."""
+    logs: str = ""
+    """The directory of its logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +185,18 @@ def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
             host = (python, "-P", "-m", "pyro_host", *what)
             own_id = (f"--id={name or spec.name}",) if ":" in (options.object or "") else ()
             return (*host, *own_id, *own)
+        case WebOptions():
+            return (python, "-P", "-m", "pyroctl.web", *_places(context), *_arguments(options))
     reserved = (f"--reserved={name}" for name in context.reserved)
     return (python, "-m", "pyro_names", *_arguments(options), *reserved)
+
+
+def _places(context: LaunchContext) -> Iterator[str]:
+    """Return the arguments that tell a page where the deployment is."""
+    yield from (f"--logs={context.logs}", f"--state={context.state}")
+    yield f"--directory={context.directory}"
+    if context.file is not None:
+        yield f"--config={context.file}"
 
 
 def words(command: tuple[str, ...], context: LaunchContext) -> tuple[str, ...]:
@@ -223,12 +242,16 @@ def _address(spec: ServiceSpec, context: LaunchContext) -> ListenAddress | None:
             return None
         case EventServiceOptions(host=host) if host.startswith(UNIX):
             return UnixAddress(host.removeprefix(UNIX), int(options.socket_mode, 8))
-    if context.built_in:
+        case WebOptions(socket=str(path)):
+            return UnixAddress(path)
+    if context.file is None:
         variable = f"PYROCTL_SERVICES_{spec.name.upper()}_PORT"
         remedy = f"pyroctl shutdown, then {variable}=0 pyroctl start (0: any free one)"
     else:
         name = common_name(spec.name)
         remedy = f"set port of {name} (0: any free one), then pyroctl reload"
+    if options.port is None:
+        return TcpAddress(options.host, WEB_PORT, remedy, or_any=True)
     return TcpAddress(options.host, options.port, remedy)
 
 
@@ -256,7 +279,7 @@ def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
         env["PYROCTL_CERTS"] = context.certs
     if context.ns_tls is not None and getattr(spec.options, "ns", None) is None:
         env |= dict(tls_variables(context.ns_tls))
-    if context.run:
+    if context.run and not isinstance(spec.options, WebOptions):  # it has a socket of its own
         env["PYROCTL_RUNTIME_DIR"] = context.run
     if context.mark and context.orphans == "stop":
         env["PYROCTL_RUN"] = context.mark
@@ -265,6 +288,8 @@ def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
         env["WATCHDOG_USEC"] = str(round(check.period * 1_000_000))  # sd_watchdog_enabled(3)
     if context.names_key and not isinstance(spec.options, Program):
         env["PYROCTL_NAMES_KEY"] = context.names_key
+    if isinstance(spec.options, WebOptions):
+        env.setdefault("MALLOC_ARENA_MAX", "1")  # threads that search would each keep memory
     if spec.instance is not None:
         env["PYROCTL_INSTANCE"] = str(spec.instance)
     return env | dict(spec.env)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.config.source.builtin import builtin
 from pyroctl.config.source.diagnostics import Origin, dotted
 from pyroctl.config.source.overrides import has_overrides
 from pyroctl.core.instances import collapse
-from pyroctl.core.spec import Deployment, builtin_deployment
 from pyroctl.errors import ConfigError, Diagnostic
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyroctl.config.source.inputs import AskedVariables, Inputs
     from pyroctl.config.source.layers import Layers
     from pyroctl.config.source.sources import Sources
+    from pyroctl.core.spec import Deployment
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def load(
     Raises ConfigError with everything that is wrong. Any thread may call it.
     """
     if path is None and not has_overrides(environ):
-        return Loaded(builtin_deployment(cwd))
+        return Loaded(builtin(cwd))
     from pyroctl.config.check.convert import absolute
     from pyroctl.config.source.inputs import AskedVariables
     from pyroctl.config.source.sources import builtin_sources, read_sources

@@ -17,12 +17,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from pyroctl.config.memory.memory import Memory
+from pyroctl.config.source.builtin import builtin
 from pyroctl.config.source.overrides import has_overrides
-from pyroctl.core.spec import Deployment, builtin_deployment
 from pyroctl.errors import ConfigError, PyroctlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pyroctl.core.spec import Deployment
 
 PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 """Searching for plugins of pydantic takes longer than loading a configuration."""
@@ -43,7 +45,7 @@ class Loading:
         self._new: bytes | None = None
         self._known: Deployment | None = None
         if path is None and not has_overrides(environ):
-            self._known = builtin_deployment(cwd)
+            self._known = builtin(cwd)
         elif self._memory is not None:
             file = None if path is None else os.path.normpath(os.path.join(cwd, path))
             self._known = self._memory.recall(file, environ, cwd)

@@ -73,6 +73,7 @@ from pyroctl.core.options.program import (
     TaskOptions,
 )
 from pyroctl.core.options.tls import TlsOptions
+from pyroctl.core.page_spec import WebOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,14 @@ class EventServiceOptions(TlsOptions):
     """Whether a restart notifies the subscribers or hands everything over to the new process."""
 
 
-Options = NameServerOptions | EventServiceOptions | ObjectOptions | CommandOptions | TaskOptions
+Options = (
+    NameServerOptions
+    | EventServiceOptions
+    | ObjectOptions
+    | CommandOptions
+    | TaskOptions
+    | WebOptions
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +256,7 @@ KIND_NAMES: Mapping[type[Options], str] = {
     ObjectOptions: "object",
     CommandOptions: "command",
     TaskOptions: "task",
+    WebOptions: "web",
 }
 
 
@@ -295,8 +304,12 @@ class Deployment:
     """`[alerts]`."""
 
 
-def builtin_deployment(directory: str) -> Deployment:
-    """Return what runs without a configuration: a name server and an event service."""
-    ns = ServiceSpec("ns", NameServerOptions())
-    es = ServiceSpec("es", EventServiceOptions(), needs=("ns",), watchdog=WatchdogSpec())
-    return Deployment("default", {"ns": ns, "es": es}, directory)
+def builtin_deployment(directory: str, *, page: bool = False) -> Deployment:
+    """Return what runs without a file: a name server, an event service, and with `page` a page."""
+    services = {
+        "ns": ServiceSpec("ns", NameServerOptions()),
+        "es": ServiceSpec("es", EventServiceOptions(), needs=("ns",), watchdog=WatchdogSpec()),
+    }
+    if page:
+        services["web"] = ServiceSpec("web", WebOptions())
+    return Deployment("default", services, directory)

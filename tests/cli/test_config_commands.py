@@ -72,7 +72,7 @@ def test_init_writes_a_deployment_that_is_good_at_once(deployment: Deployment) -
     before = deployment.run("config", "show").stdout
     path = deployment.root / "pyroctl.toml"
     assert deployment.run("init").stdout == f"{path}\n"
-    assert "2 services" in deployment.run("config", "check").stdout
+    assert "3 services" in deployment.run("config", "check").stdout
     assert deployment.run("config", "show").stdout == before
     text = path.read_text()
     assert "already exists" in deployment.run("init", code=1).stderr

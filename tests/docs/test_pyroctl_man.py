@@ -53,7 +53,7 @@ def options_of(command: click.Command) -> set[str]:
 
 def test_every_command_is_described_and_none_invented() -> None:
     """pyroctl(1) lists exactly the commands of the program."""
-    groups = "certs|config|es|secret|unit"
+    groups = "certs|config|es|secret|unit|web"
     item = re.compile(rf"^\.It Nm Cm ((?:(?:{groups}) )?\w+)", re.MULTILINE)
     described = set(item.findall(section("COMMANDS")))
     assert described == set(commands())

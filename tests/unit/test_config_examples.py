@@ -8,6 +8,7 @@ import pytest
 
 from pyroctl.config.edit.template import starting_deployment
 from pyroctl.config.load import load
+from pyroctl.core.page_spec import WebOptions
 from pyroctl.core.spec import NameServerOptions, builtin_deployment
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.toml"))
@@ -46,19 +47,20 @@ def test_there_are_examples():
     ]
 
 
-def test_the_starting_deployment_is_what_runs_without_a_file(tmp_path):
-    """What `pyroctl init` writes means the same as the built-in deployment."""
+@pytest.mark.parametrize("page", [True, False])
+def test_the_starting_deployment_is_what_runs_without_a_file(tmp_path, page):
+    """What `pyroctl init` writes is the built-in deployment, with or without a page."""
     file = tmp_path / "pyroctl.toml"
-    file.write_text(starting_deployment(), encoding="utf-8")
+    file.write_text(starting_deployment(page=page), encoding="utf-8")
     written = load(str(file), {}, "/").deployment
-    builtin = builtin_deployment(str(tmp_path))
+    builtin = builtin_deployment(str(tmp_path), page=page)
     assert (written.name, written.services) == (builtin.name, builtin.services)
 
 
 def test_what_the_starting_deployment_suggests_is_right(tmp_path):
     """The keys that are commented out in it would be accepted."""
     lines = []
-    for line in starting_deployment().splitlines():
+    for line in starting_deployment(page=False).splitlines():
         uncommented = line.removeprefix("# ")
         lines.append(uncommented if uncommented.startswith(("[", "kind")) or "=" in line else line)
     text = "\n".join(lines)
@@ -66,5 +68,6 @@ def test_what_the_starting_deployment_suggests_is_right(tmp_path):
     file = tmp_path / "pyroctl.toml"
     file.write_text(text, encoding="utf-8")
     services = load(str(file), {}, "/").deployment.services
+    assert services["web"].options == WebOptions(port=8787, access="configure")
     assert services["quotes"].env == {"LEVEL": "info"}
     assert services["ns"].options == NameServerOptions(storage=f"sql:{tmp_path}/names.sqlite")

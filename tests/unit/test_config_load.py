@@ -50,7 +50,7 @@ def run(loaded):
 def test_without_a_file_the_builtin_deployment_is_loaded():
     """None means the built-in deployment, and every value of it is a default."""
     result = load(None, {}, "/lab")
-    assert result.deployment == builtin_deployment("/lab")
+    assert result.deployment == builtin_deployment("/lab", page=True)  # the suite has the extra
     assert {str(setting.origin) for setting in show(result)} == {"default"}
 
 

@@ -62,7 +62,7 @@ def test_it_returns_the_same_errors(tmp_path: Path) -> None:
 
 def test_the_builtin_deployment_needs_no_process(tmp_path: Path) -> None:
     """The built-in deployment needs no check."""
-    assert load_apart(None, {}, str(tmp_path)) == builtin_deployment(str(tmp_path))
+    assert load_apart(None, {}, str(tmp_path)) == builtin_deployment(str(tmp_path), page=True)
 
 
 def test_a_process_that_dies_is_an_error(tmp_path: Path) -> None:

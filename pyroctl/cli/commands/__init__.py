@@ -19,6 +19,7 @@ COMMANDS = (
     "exec",
     "config",
     "es",
+    "web",
     "secret",
     "certs",
     "join",

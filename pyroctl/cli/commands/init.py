@@ -24,6 +24,7 @@ def command(app: App, file: str | None) -> Result:
     existing file is not overwritten.
     """
     from pyroctl.config.edit.template import starting_deployment
+    from pyroctl.config.source.builtin import has_page
 
     path = os.path.abspath(
         file or app.config_option or os.path.join(app.root or "", "pyroctl.toml")
@@ -31,7 +32,7 @@ def command(app: App, file: str | None) -> Result:
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "x", encoding="utf-8") as target:
-            target.write(starting_deployment())
+            target.write(starting_deployment(page=has_page()))
     except FileExistsError:
         raise PyroctlError(
             f"{path} already exists", hint="name another file, or move this one away"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyroctl.config.check.models import READY_FORMS
 from pyroctl.core.key_types import UNIX
 from pyroctl.core.keys import keys_of
+from pyroctl.core.page_spec import MetricsLabelsSpec, ProxySpec, WebTlsSpec
 from pyroctl.core.spec import (
     KIND_NAMES,
     AllowSpec,
@@ -88,6 +89,9 @@ _CONVERTERS: Mapping[str, Callable[[Any, str], Any]] = {
         to_core(AllowSpec, table, directory) for table in tables
     ),
     "Remote": lambda table, directory: to_core(RemoteSpec, table, directory),
+    "MetricsLabels": lambda table, directory: to_core(MetricsLabelsSpec, table, directory),
+    "Proxy": lambda table, directory: to_core(ProxySpec, table, directory),
+    "WebTls": lambda table, directory: to_core(WebTlsSpec, table, directory),
     "Log": lambda table, directory: to_core(LogSpec, table, directory),
     "Watchdog": lambda table, directory: to_core(WatchdogSpec, table, directory),
 }

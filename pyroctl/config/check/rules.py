@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyroctl.config.check.placeholders import check_placeholders
 from pyroctl.config.source.diagnostics import Problem
 from pyroctl.core.instances import common_name, expand
+from pyroctl.core.page_spec import WebOptions
 from pyroctl.core.plan import find_cycle
 from pyroctl.core.spec import (
     CommandOptions,
@@ -127,6 +128,7 @@ def _claims(spec: ServiceSpec) -> Iterator[_Claim]:
             NameServerOptions(host=host, port=port)
             | EventServiceOptions(host=host, port=port)
             | ObjectOptions(host=host, port=port)
+            | WebOptions(host=host, port=int(port), socket=None)
         ) if port:
             yield _Claim(spec.name, host, port, (*path, "port"))
         case CommandOptions(ready=PortReady(port, host)):

@@ -23,6 +23,7 @@ needs = ["ns"]                  # started after ns, stopped before it
 host = "localhost"
 # port = 9099                   # default 0: any free port; the name server has the address
 
+PAGE
 # A program of your own. Uncomment it and fill in your command.
 # [services.quotes]
 # kind = "command"
@@ -34,6 +35,20 @@ host = "localhost"
 """
 
 
-def starting_deployment() -> str:
-    """Return the commented TOML text of the deployment that also runs without a file."""
-    return _TEXT
+_PAGE = """\
+# The page, which `pyroctl web open` opens; it needs: pip install 'pyroctl[web]'
+[services.web]
+kind = "web"
+# port = 8787                   # default: 8787, or any free port if that is taken
+# access = "configure"          # or "view", "operate" (default): the most that it may do
+"""
+
+
+def starting_deployment(*, page: bool) -> str:
+    """Return the commented TOML text of the deployment that also runs without a file.
+
+    Without `page`, the page is there, but commented out.
+    """
+    lines = _PAGE.splitlines(keepends=True)
+    kept = [line if page or line.startswith("#") else f"# {line}" for line in lines]
+    return _TEXT.replace("PAGE\n", "".join([*kept, "\n"]))

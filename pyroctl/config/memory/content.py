@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyroctl
 from pyroctl.config.check.untrusted import untrusted_paths
 from pyroctl.config.memory.values import decode, encode
+from pyroctl.config.source.builtin import has_page
 from pyroctl.config.source.env_files import EnvFiles
 from pyroctl.config.source.inputs import ask
 from pyroctl.config.source.text import UnreadableError
@@ -65,7 +66,7 @@ def _deployment(checked: Checked, inputs: Inputs) -> Deployment:
 
 
 def _proof(inputs: Inputs, result: str) -> str:
-    program = (pyroctl.__version__, sys.version, os.geteuid(), *_modules())
+    program = (pyroctl.__version__, sys.version, os.geteuid(), has_page(), *_modules())
     parts = (json.dumps(program).encode(), inputs.canonical(), result.encode())
     lengths = json.dumps([len(part) for part in parts]).encode()
     return hashlib.sha256(lengths + b"".join(parts)).hexdigest()

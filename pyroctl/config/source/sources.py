@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyroctl.config.source import listing
+from pyroctl.config.source.builtin import builtin
 from pyroctl.config.source.diagnostics import Problem, show
 from pyroctl.config.source.inputs import Inputs
 from pyroctl.config.source.interpolation import expand
 from pyroctl.config.source.layers import INCLUDE, Layers
 from pyroctl.config.source.read import Document, parse_document, read_document
-from pyroctl.core.spec import builtin_deployment
 from pyroctl.errors import ConfigError, Diagnostic
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def builtin_sources() -> Sources:
     """Return the built-in deployment as if it came from a file."""
     services = {
         name: {"kind": spec.kind, "needs": list(spec.needs)}
-        for name, spec in builtin_deployment("").services.items()
+        for name, spec in builtin("").services.items()
     }
     document = Document("", "", {"services": services})
     return Sources(document, [document])

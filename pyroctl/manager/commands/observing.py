@@ -13,6 +13,7 @@ from pyroctl.core import plan
 from pyroctl.core.state import State
 from pyroctl.errors import PyroctlError, UnknownService, UsageError
 from pyroctl.manager.commands.status import StatusReporter
+from pyroctl.manager.observe.connections import connections
 from pyroctl.manager.observe.feed import Feed
 from pyroctl.manager.observe.measurement import Meter
 
@@ -78,6 +79,11 @@ class Observing:
         """Return what services use and have done, in numbers that only grow."""
         self._supervisor.choose(names)
         return {"data": await self.meter.measure(names), "errors": [], "exit_code": 0}
+
+    async def connections(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        """Return which services are connected with which."""
+        found = connections(self._supervisor.units.values())
+        return {"data": found, "errors": [], "exit_code": 0}
 
     def _manager(self) -> dict[str, Any]:
         return {

@@ -81,7 +81,7 @@ class Reload:
 async def prepare(supervisor: Supervisor) -> Reload:
     """Read the manager's configuration again, and plan; raise ConfigError. Changes nothing."""
     file, directory = supervisor.deployment.file, supervisor.deployment.directory
-    state = supervisor.state_directory
+    state = supervisor.paths.state
     found = await asyncio.to_thread(load_apart, file, os.environ, directory, state)
     old = supervisor.deployment
     changes = manager_changes(old, found)

@@ -72,8 +72,7 @@ class Supervisor:
         """Whether nothing may start any more."""
         self._echo = echo
         self._fdstore = fdstore
-        self._run_directory = paths.run
-        self.state_directory = paths.state
+        self.paths = paths
         self._certs = certs
         self._cleanup = CleanupClient(paths.cleanup_lock, helpers_only=fdstore is not None)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -301,7 +300,7 @@ class Supervisor:
             python=sys.executable,
             environ=os.environ,
             ns=self._name_server_for(spec),
-            run=self._run_directory,
+            run=self.paths.run,
             certs=self._certs,
             ns_tls=self._name_server_with_tls(spec),
             orphans=self.deployment.orphans,
@@ -309,7 +308,9 @@ class Supervisor:
             reserved=self._reserved(),
             names_key=self._names_key,
             needed=self._facts(spec.needs),
-            built_in=self.deployment.file is None,
+            file=self.deployment.file,
+            state=self.paths.state,
+            logs=self.paths.logs,
         )
 
     def _facts(self, needs: Iterable[str]) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Access: pure decisions about requests, and the one place that applies them."""
