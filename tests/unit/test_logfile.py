@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyroctl.cli.log_reader import files
-from pyroctl.cli.log_reader.files import Source
 from pyroctl.core.spec import LogSpec
+from pyroctl.log_reader import files
+from pyroctl.log_reader.files import Source
 from pyroctl.manager.output.logs import ServiceLog
 from tests.harness import eventually
 

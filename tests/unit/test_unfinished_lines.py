@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyroctl.cli.log_reader import files
-from pyroctl.cli.log_reader.files import Source
-from pyroctl.cli.log_reader.follow import Tail
 from pyroctl.core.spec import LogSpec
+from pyroctl.log_reader import files
+from pyroctl.log_reader.files import Source
+from pyroctl.log_reader.follow import Tail
 from pyroctl.manager.output.logs import ServiceLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from pyroctl.cli.log_reader.files import LogLine
+    from pyroctl.log_reader.files import LogLine
 
 
 class Later:

@@ -159,7 +159,7 @@ def _was_up(paths: Paths, name: str) -> bool:
 
     The last line about one that has settled is that it has.
     """
-    from pyroctl.cli.log_reader.files import Source, last_lines
+    from pyroctl.log_reader.files import Source, last_lines
 
     with contextlib.suppress(OSError):
         lines = last_lines([Source(name, "output", paths.service_log(name))], 1)

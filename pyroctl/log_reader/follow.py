@@ -13,14 +13,14 @@ import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from pyroctl.cli.log_reader.files import BLOCK, LogLine, LogPosition, parse
 from pyroctl.inotify import IN_CREATE, IN_MODIFY, IN_MOVED_TO, Inotify
+from pyroctl.log_reader.files import BLOCK, LogLine, LogPosition, parse
 from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pyroctl.cli.log_reader.files import Source
+    from pyroctl.log_reader.files import Source
 
 GZIP_TRAILER = struct.Struct("<II")
 """At the end of a gzip file: CRC-32 and length of the uncompressed data (RFC 1952)."""

@@ -12,8 +12,8 @@ from pyroctl.printable import log_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyroctl.cli.log_reader.files import LogLine, Source
     from pyroctl.cli.output import Output
+    from pyroctl.log_reader.files import LogLine, Source
 
 CLEAR_LINE = "\r\x1b[K"
 
