@@ -45,7 +45,7 @@ def follow(
         os.makedirs(directory, mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(contextlib.closing(Inotify()))
-        _watch(watch, directories)
+        watch_directories(watch, directories)
         interrupted = _wake_on_signals()
         stack.callback(os.close, interrupted)
         events = select.poll()
@@ -66,10 +66,10 @@ def follow(
                 return
             if watch.fileno() in found:
                 watch.clear()
-                _watch(watch, directories)
+                watch_directories(watch, directories)
 
 
-def _watch(watch: Inotify, directories: set[str]) -> None:
+def watch_directories(watch: Inotify, directories: set[str]) -> None:
     """Watch the directories, each of which may be removed and come back as another one."""
     for directory in directories:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
@@ -114,6 +114,13 @@ class Tail:
             self.close()
             self._file, self._was_removed = following, False
             self._unfinished = b""
+
+    def place(self) -> Source:
+        """Return the source up to where it has been read: to the end of the last complete line."""
+        if self._file is None:
+            return self.source
+        offset = self._file.tell() - len(self._unfinished)
+        return self.source._replace(end=LogPosition(os.fstat(self._file.fileno()).st_ino, offset))
 
     def unfinished(self) -> LogLine | None:
         """Return a line that was not complete at the last `read`, if there is one."""

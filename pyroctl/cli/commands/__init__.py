@@ -7,6 +7,7 @@ COMMANDS = (
     "restart",
     "reload",
     "status",
+    "top",
     "ping",
     "logs",
     "reexec",

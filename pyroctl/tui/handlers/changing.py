@@ -1,0 +1,141 @@
+"""Changes services; before clients lose something, it says who would lose what, and asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyroctl.control.async_client import ask
+from pyroctl.errors import ManagerNotRunning, PyroctlError, UsageError
+from pyroctl.printable import log_text
+from pyroctl.tui.deployment import envelope
+from pyroctl.tui.dialogs import NO, Choice, Prompt, Question
+from pyroctl.view.costs import describe_cost, losers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyroctl.control.protocol import Message
+    from pyroctl.tui.app import Top
+
+DONE = {"start": "started", "stop": "stopped", "restart": "restarted"}
+HANDOVER = Choice("h", "Hand over instead: nothing is lost")
+
+
+class Changing:
+    """The actions that do more than look."""
+
+    def __init__(self, top: Top) -> None:
+        self._top = top
+
+    async def start(self) -> None:
+        """Start the chosen services."""
+        names = self._chosen()
+        try:
+            await self._do("start", names)
+        except ManagerNotRunning:
+            self._top.say(f"starting a manager, and {', '.join(names)}")
+            self._report(await envelope(self._top.deployment, "start", *names), "start", names)
+
+    async def stop(self) -> None:
+        """Stop the chosen services; ask first, with what it costs."""
+        names = self._chosen()
+        if await self._may("stop", names):
+            await self._do("stop", names)
+
+    async def restart(self) -> None:
+        """Restart the chosen services; ask first, with what it costs."""
+        names = self._chosen()
+        answer = await self._may("restart", names)
+        if answer:
+            await self._do("restart", names, **({"how": "handover"} if answer == "h" else {}))
+
+    async def handover(self) -> None:
+        """Restart event services such that nobody notices."""
+        names = self._chosen()
+        if await self._may("restart", names, how="handover"):
+            await self._do("restart", names, how="handover")
+
+    async def reload(self) -> None:
+        """Apply the configuration; ask first, with what it costs."""
+        found = await self._ask("reload", [], dry_run=True)
+        steps = [
+            f"{step['action']} {step['service']}" for step in (found["data"] or {}).get("plan", ())
+        ]
+        if found["errors"]:
+            self._top.say(_message(found["errors"][0]), "error")
+        elif not steps:
+            self._top.say("the configuration has not changed")
+        elif await self._may("reload", [], said=steps):
+            await self._do("reload", [])
+
+    async def publish(self) -> None:
+        """Publish a text."""
+        line = await self._top.push_screen_wait(Prompt("publish: SUBJECT TEXT"))
+        subject, _, text = (line or "").strip().partition(" ")
+        if subject:
+            found = await envelope(self._top.deployment, "es", "publish", "--", subject, text)
+            errors = found["errors"]
+            self._top.say(
+                _message(errors[0]) if errors else f"published about {subject}",
+                "error" if errors else "information",
+            )
+
+    def _chosen(self) -> list[str]:
+        names = self._top.pane.services()
+        if not names:
+            raise UsageError("no service is chosen here: go to screen 1, 2 or 5")
+        return names
+
+    async def _may(
+        self, command: str, names: Sequence[str], *, said: Sequence[str] = (), **how: str
+    ) -> str:
+        """Ask whether to proceed, with who would lose what; return "h" for a handover, or "" ."""
+        reply = await self._ask("foresee", names, command=command, **how)
+        if reply["data"] is None:
+            self._top.say(_message(reply["errors"][0]), "error")
+            return ""
+        found = reply["data"]["consequences"]
+        lines = [line for entry in found for line in describe_cost(entry)]
+        nothing = "" if any(map(losers, found)) else "No client loses anything."
+        choices = [Choice("y", f"{command.capitalize()}"), NO]
+        if reply["data"].get("handover") and any(map(losers, found)):
+            choices.insert(1, HANDOVER)
+        title = (
+            " ".join((command.capitalize(), *names)) + ("" if not how else ", by handover") + "?"
+        )
+        shown = [*said, *map(log_text, lines), *([nothing] if nothing else [])]
+        answer = await self._top.push_screen_wait(Question(title, shown, choices))
+        return "" if answer == NO.key else answer
+
+    async def _do(self, command: str, names: Sequence[str], **more: str) -> None:
+        self._report(await self._ask(command, names, **more), command, names)
+
+    async def _ask(self, do: str, names: Sequence[str], **more: Any) -> Message:
+        """Send the manager a request; a manager that can't answer is an error reply.
+
+        Raises ManagerNotRunning if there is none, for a start.
+        """
+        request = {"services": list(names), **self._top.deployment.request, **more}
+        try:
+            return await ask(self._top.deployment.paths, do, request)
+        except ManagerNotRunning:
+            if do == "start":
+                raise
+            return _failed("no manager is running")
+        except PyroctlError as error:
+            return _failed(error.message)
+
+    def _report(self, reply: Mapping[str, Any], command: str, names: Sequence[str]) -> None:
+        for entry in reply["errors"]:
+            self._top.say(_message(entry), "error")
+        if not reply["errors"]:
+            self._top.say(f"{DONE.get(command, 'done')}: {', '.join(names) or command}")
+
+
+def _failed(message: str) -> Message:
+    return {"data": None, "errors": [{"message": message, "hint": None}]}
+
+
+def _message(entry: Mapping[str, Any]) -> str:
+    hint = f"\n{entry['hint']}" if entry.get("hint") else ""
+    return log_text(entry["message"]) + hint
