@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 INTERVAL = 1.0
 """Seconds between measurements while something on screen needs them, and between attempts to reach
 a manager that can't be reached."""
+LOOKED_AT = 20
+"""Lines at the end of a log in which the last one of the service itself is looked for."""
 FRAME = 0.05
 """Seconds for which changes are collected before they are drawn."""
 
@@ -48,7 +50,7 @@ class Top(App[None]):
     """`pyroctl top`. `view_only` forbids actions that change something."""
 
     CSS = """
-    Screen { background: $background; }
+    ModalScreen { background: transparent; }
     .line { height: 1; }
     .head { text-style: bold; }
     #banner { height: auto; max-height: 4; display: none; }
@@ -237,17 +239,16 @@ class Top(App[None]):
     async def _read_last_lines(self) -> None:
         names = self.logged_services()
         for name in names:
+            sources = sources_of(self.deployment.paths, [name])
             with contextlib.suppress(OSError):
-                sources = sources_of(self.deployment.paths, [name])
-                for line in await asyncio.to_thread(last_lines, sources, 1):
-                    self.model.last_lines.setdefault(name, line.text)
+                lines = await asyncio.to_thread(last_lines, sources, LOOKED_AT)
+                self.model.logged(lines, newer=False)
         if self.follower is not None:
             self.follower.follow(names)
         self.draw_soon()
 
     def _logged(self, lines: Sequence[LogLine]) -> None:
-        for line in lines:
-            self.model.last_lines[line.service] = line.text
+        self.model.logged(lines)
         for pane in self._panes.values():
             pane.logged(lines)
         self.draw_soon()

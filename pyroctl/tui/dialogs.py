@@ -137,7 +137,7 @@ class Prompt(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Cancel")]
     DEFAULT_CSS = """
-    Prompt { align: left bottom; background: transparent; }
+    Prompt { align: left bottom; }
     Prompt > Horizontal { height: 1; background: $background; }
     Prompt Static { width: auto; }
     Prompt Input { width: 1fr; }

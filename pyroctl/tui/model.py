@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.view.picture import WatchedPicture
 from pyroctl.view.recent import Recent
+from pyroctl.view.timeline import is_note
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pyroctl.log_reader.files import LogLine
 
     Row = Mapping[str, Any]
 
@@ -57,6 +60,11 @@ class Model:
             if not self.paused:
                 self.recent.add(sample, picture.rates)
         return True
+
+    def logged(self, lines: Iterable[LogLine], *, newer: bool = True) -> None:
+        """Remember the last line of each service's own output; not the manager's notes."""
+        found = {line.service: line.text for line in lines if not is_note(line.text)}
+        self.last_lines = self.last_lines | found if newer else found | self.last_lines
 
     def lose(self, reason: str) -> None:
         """Note that the manager can't be reached."""

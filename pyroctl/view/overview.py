@@ -63,6 +63,7 @@ def cells(
     ended = row["state"] != "running" and row["exit"] is not None
     reason = why(row) if row["state"] != "running" else row["detail"]
     disabled = "" if name in enabled else "disabled"
+    last = "" if last in reason else last
     said = " · ".join(word for word in (disabled, log_text(reason), log_text(last)) if word)
     return [
         Part(name),

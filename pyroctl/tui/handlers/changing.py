@@ -9,7 +9,7 @@ from pyroctl.errors import ManagerNotRunning, PyroctlError, UsageError
 from pyroctl.printable import log_text
 from pyroctl.tui.deployment import envelope
 from pyroctl.tui.dialogs import NO, Choice, Prompt, Question
-from pyroctl.view.costs import describe_cost, losers
+from pyroctl.view.costs import also_stopped, describe_cost, losers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,12 @@ class Changing:
     async def stop(self) -> None:
         """Stop the chosen services; ask first, with what it costs."""
         names = self._chosen()
-        if await self._may("stop", names):
+        others = also_stopped(names, self._top.data["services"])
+        said = [f"{', '.join(others)} will stop, too: needs {' or '.join(names)}"] if others else []
+        answer = await self._may("stop", names, said=said)
+        if answer == HANDOVER.key:
+            await self._do("restart", names, how="handover")
+        elif answer:
             await self._do("stop", names)
 
     async def restart(self) -> None:
@@ -95,17 +100,23 @@ class Changing:
             self._top.say(_message(reply["errors"][0]), "error")
             return ""
         found = reply["data"]["consequences"]
-        lines = [line for entry in found for line in describe_cost(entry)]
-        nothing = "" if any(map(losers, found)) else "No client loses anything."
-        choices = [Choice("y", f"{command.capitalize()}"), NO]
-        if reply["data"].get("handover") and any(map(losers, found)):
+        costs = any(map(losers, found))
+        shown = [*said, *(log_text(line) for entry in found for line in describe_cost(entry))]
+        if not costs:
+            shown.append("No client loses anything.")
+        choices = [Choice("y", command.capitalize()), NO]
+        if costs and await self._can_hand_over(command, names, reply):
             choices.insert(1, HANDOVER)
-        title = (
-            " ".join((command.capitalize(), *names)) + ("" if not how else ", by handover") + "?"
-        )
-        shown = [*said, *map(log_text, lines), *([nothing] if nothing else [])]
+        by = ", by handover" if how else ""
+        title = f"{' '.join((command.capitalize(), *names))}{by}?"
         answer = await self._top.push_screen_wait(Question(title, shown, choices))
         return "" if answer == NO.key else answer
+
+    async def _can_hand_over(self, command: str, names: Sequence[str], reply: Message) -> bool:
+        """Return whether all the services can be restarted such that nobody loses anything."""
+        if command == "stop":
+            reply = await self._ask("foresee", names, command="restart")
+        return bool(reply["data"] and reply["data"].get("handover"))
 
     async def _do(self, command: str, names: Sequence[str], **more: str) -> None:
         self._report(await self._ask(command, names, **more), command, names)
