@@ -45,7 +45,7 @@ class Recent:
 
     def of(self, service: str, key: str) -> Values:
         """Return a series, the oldest value first; None is one that is not known."""
-        return list(self._series.get((service, key), ()))
+        return tuple(self._series.get((service, key), ()))
 
     def last(self, service: str, key: str) -> float | None:
         """Return the newest value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ def sparkline(
     """
     count = width if plain else 2 * width
     shown = [None] * (count - len(values)) + list(values[max(0, len(values) - count) :])
+    return _drawn(tuple(shown), highest, plain)
+
+
+@lru_cache(1024)
+def _drawn(shown: tuple[float | None, ...], highest: float, plain: bool) -> str:
+    """Draw a plot; most services rest, so most plots are those that were drawn before."""
     top = max([highest, *(value for value in shown if value is not None)])
     steps = len(LEVELS) - 1 if plain else len(LEFT) - 1
     heights = [_height(value, top, steps) for value in shown]
