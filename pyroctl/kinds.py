@@ -17,6 +17,7 @@ from pyroctl.core.spec import (
     NameServerOptions,
     NotifyReady,
     ObjectOptions,
+    WebOptions,
 )
 from pyroctl.core.watchdog import SilenceCheck, check_of
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pyroctl.core.key_types import Orphans
     from pyroctl.core.spec import Options, Readiness, ServiceSpec
 
+WEB_PORT = 8787
+"""The port of a page, unless another one is configured."""
 OWN_VARIABLES = ("PYROCTL_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")
 """Prefixes of variables that are meant for the manager itself; services don't inherit them."""
 
@@ -38,6 +41,8 @@ class TcpAddress:
     port: int
     remedy: str = field(default="", compare=False)
     """How users choose another port."""
+    or_any: bool = field(default=False, compare=False)
+    """Whether any free port will do if that one is taken."""
 
     def __str__(self) -> str:
         return f"port {self.port} on {self.host}"
@@ -84,8 +89,12 @@ class LaunchContext:
     """The options of the deployment's name server, if it accepts only TLS."""
     names_key: str = field(default="", repr=False)
     """By which our own services prove to the name server that they are ours."""
-    built_in: bool = False
-    """Whether the deployment has no configuration file."""
+    file: str | None = None
+    """The configuration file; None for the built-in deployment."""
+    state: str = ""
+    """The deployment's state directory."""
+    logs: str = ""
+    """The directory of its logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +150,18 @@ def _argv(spec: ServiceSpec, context: LaunchContext) -> tuple[str, ...]:
             own = _arguments(replace(options, ns=ns, path=(*path, context.directory)))
             host = (python, "-P", "-m", "pyro_host", options.object)
             return (*host, f"--id={name or spec.name}", *own)
+        case WebOptions():
+            return (python, "-P", "-m", "pyroctl.web", *_places(context), *_arguments(options))
     reserved = (f"--reserved={name}" for name in context.reserved)
     return (python, "-m", "pyro_names", *_arguments(options), *reserved)
+
+
+def _places(context: LaunchContext) -> Iterator[str]:
+    """Return the arguments that tell a page where the deployment is."""
+    yield from (f"--logs={context.logs}", f"--state={context.state}")
+    yield f"--directory={context.directory}"
+    if context.file is not None:
+        yield f"--config={context.file}"
 
 
 def words(command: tuple[str, ...], context: LaunchContext) -> tuple[str, ...]:
@@ -181,12 +200,16 @@ def _address(spec: ServiceSpec, context: LaunchContext) -> ListenAddress | None:
             return None
         case EventServiceOptions(host=host) if host.startswith(UNIX):
             return UnixAddress(host.removeprefix(UNIX), int(options.socket_mode, 8))
-    if context.built_in:
+        case WebOptions(socket=str(path)):
+            return UnixAddress(path)
+    if context.file is None:
         variable = f"PYROCTL_SERVICES_{spec.name.upper()}_PORT"
         remedy = f"pyroctl shutdown, then {variable}=0 pyroctl start (0: any free one)"
     else:
         name = common_name(spec.name)
         remedy = f"set port of {name} (0: any free one), then pyroctl reload"
+    if options.port is None:
+        return TcpAddress(options.host, WEB_PORT, remedy, or_any=True)
     return TcpAddress(options.host, options.port, remedy)
 
 
@@ -214,7 +237,7 @@ def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
         env["PYROCTL_CERTS"] = context.certs
     if context.ns_tls is not None and getattr(spec.options, "ns", None) is None:
         env |= dict(tls_variables(context.ns_tls))
-    if context.run:
+    if context.run and not isinstance(spec.options, WebOptions):  # it has a socket of its own
         env["PYROCTL_RUNTIME_DIR"] = context.run
     if context.mark and context.orphans == "stop":
         env["PYROCTL_RUN"] = context.mark

@@ -80,6 +80,18 @@ class Paths(NamedTuple):
         """
         return os.path.join(self.state, "services", service)
 
+    def page(self, service: str) -> str:
+        """Return the directory of what a page keeps: its token, its sessions, older versions."""
+        return os.path.join(self.state, "web", service)
+
+    def page_token(self, service: str) -> str:
+        """Return the file with the token of a page."""
+        return os.path.join(self.page(service), "token")
+
+    def history(self, service: str) -> str:
+        """Return the directory in which a page keeps numbers of the past: beside the logs."""
+        return os.path.join(os.path.dirname(self.logs), "history", service)
+
     @property
     def manager_log(self) -> str:
         """The log of a background manager; no service's name starts with an underscore."""

@@ -24,6 +24,7 @@ NEEDED: Mapping[str, str] = {
     "may": "view",
     "eventservice": "view",
     "reexecuted": "view",
+    "publish": "operate",
     "start": "operate",
     "stop": "operate",
     "restart": "operate",
@@ -33,6 +34,11 @@ NEEDED: Mapping[str, str] = {
 }
 """The role that each verb needs. A reload is for operators: what it applies is in files that only
 their owners write. After a shutdown only the manager's user can start it again."""
+
+PAGE_NEEDED: Mapping[str, str | None] = {
+    **NEEDED, "foresee": "view", "reload": "configure", "reexec": None, "shutdown": None,
+}  # fmt: skip
+"""The role that each verb needs from a page; None: no page has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +82,9 @@ def _escaped(pattern: str) -> str:
 def suffices(role: str, do: str) -> bool:
     """Return whether the role is enough for a verb; an unknown verb needs the highest."""
     return ROLES.index(role) >= ROLES.index(NEEDED.get(do, ROLES[-1]))
+
+
+def page_may(role: str, do: str) -> bool:
+    """Return whether a page with that role may use a verb."""
+    needed = PAGE_NEEDED.get(do)
+    return needed is not None and ROLES.index(role) >= ROLES.index(needed)

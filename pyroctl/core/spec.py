@@ -25,6 +25,7 @@ from pyroctl.core.key_types import (
     Filled,
     FixedPort,
     Flag,
+    History,
     Host,
     HostOrPath,
     KillMode,
@@ -33,6 +34,7 @@ from pyroctl.core.key_types import (
     Live,
     LogStreams,
     MessageSize,
+    Metrics,
     Mode,
     Names,
     Networks,
@@ -50,6 +52,7 @@ from pyroctl.core.key_types import (
     RestartPolicy,
     Rights,
     Role,
+    Roles,
     Seconds,
     Serializer,
     ServerType,
@@ -57,10 +60,13 @@ from pyroctl.core.key_types import (
     Span,
     Storage,
     SubjectPatterns,
+    SubjectTemplates,
     TlsMode,
     Truth,
     TypeName,
     Umask,
+    WebHosts,
+    WebUrl,
     WhenFull,
 )
 
@@ -279,7 +285,56 @@ class CommandOptions:
     ready: Annotated[Readiness, TypeName("Ready")] = DelayReady()
 
 
-Options = NameServerOptions | EventServiceOptions | ObjectOptions | CommandOptions
+@dataclass(frozen=True, slots=True)
+class WebTlsSpec:
+    """TLS of a page."""
+
+    cert: File
+    key: File
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySpec:
+    """A proxy that has asked the users who they are."""
+
+    user_header: Filled
+    """The header in which it names the user; it must remove that of clients."""
+    roles: Roles
+    """The role of each user; others are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsLabelsSpec:
+    """What becomes a label of a metric."""
+
+    subjects: SubjectTemplates = ()
+    """Regular expressions; a subject that none matches is counted as "other"."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """Kind `web`: the page, hosted by `python -m pyroctl.web`."""
+
+    host: Host = "127.0.0.1"
+    port: Port | None = None
+    """None: 8787, or any free port if that is taken."""
+    socket: File | None = None
+    """A Unix socket instead of a port."""
+    access: Role = "operate"
+    """The highest role of the page; the manager refuses everything above."""
+    hosts: WebHosts = ()
+    """Further names by which browsers may know the page."""
+    public_url: WebUrl | None = None
+    """Where browsers find the page behind a proxy."""
+    proxy: Annotated[ProxySpec | None, TypeName("Proxy")] = None
+    tls: Annotated[WebTlsSpec | None, TypeName("WebTls")] = None
+    metrics: Metrics = "loopback"
+    """Who may read /metrics and /readyz: nobody, whoever reaches the page, or who has the token."""
+    metrics_labels: Annotated[MetricsLabelsSpec, TypeName("MetricsLabels")] = MetricsLabelsSpec()
+    history: History = "7d"
+
+
+Options = NameServerOptions | EventServiceOptions | ObjectOptions | CommandOptions | WebOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +395,7 @@ KIND_NAMES: Mapping[type[Options], str] = {
     EventServiceOptions: "eventservice",
     ObjectOptions: "object",
     CommandOptions: "command",
+    WebOptions: "web",
 }
 
 
@@ -385,8 +441,15 @@ class Deployment:
     """None: other hosts can't connect."""
 
 
-def builtin_deployment(directory: str) -> Deployment:
-    """Return what runs without a configuration: a name server and an event service."""
-    ns = ServiceSpec("ns", NameServerOptions())
-    es = ServiceSpec("es", EventServiceOptions(), needs=("ns",), watchdog=WatchdogSpec())
-    return Deployment("default", {"ns": ns, "es": es}, directory)
+def builtin_deployment(directory: str, *, page: bool = False) -> Deployment:
+    """Return what runs without a configuration: a name server and an event service.
+
+    With `page` there is a page, too.
+    """
+    services = {
+        "ns": ServiceSpec("ns", NameServerOptions()),
+        "es": ServiceSpec("es", EventServiceOptions(), needs=("ns",), watchdog=WatchdogSpec()),
+    }
+    if page:
+        services["web"] = ServiceSpec("web", WebOptions())
+    return Deployment("default", services, directory)

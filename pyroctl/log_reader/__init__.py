@@ -1,1 +1,1 @@
-"""Reading log files, with or without a manager."""
+"""Reads the log files of services, in order of time; it needs no manager."""

@@ -90,8 +90,9 @@ def last_lines(
 
 def newest_first(sources: Sequence[Source]) -> Iterator[LogLine]:
     """Return all lines from the newest to the oldest, reading no more than the caller takes."""
-    backwards = map(_backwards, reversed(sources))
-    return heapq.merge(*backwards, key=LogLine.moment, reverse=True)
+    backwards = map(lines_backwards, reversed(sources))
+    merged = heapq.merge(*backwards, key=lambda each: each[0].moment(), reverse=True)
+    return (line for line, *_ in merged)
 
 
 def lines_since(
@@ -110,11 +111,67 @@ def parse(source: Source, raw: bytes) -> LogLine:
     return LogLine(time, source.service, text, source.stream)
 
 
-def _backwards(source: Source) -> Iterator[LogLine]:
+def lines_backwards(source: Source) -> Iterator[tuple[LogLine, LogPosition, LogPosition]]:
+    """Return the lines of a log from its end back, each with where it begins and ends."""
     for version, end in _versions(source):
         with _opened(version) as file:
-            for raw in _lines_backwards(file, end):
-                yield parse(source, raw)
+            inode = _inode(version)
+            for raw, start in _lines_backwards(file, end):
+                places = LogPosition(inode, start), LogPosition(inode, start + len(raw) + 1)
+                yield parse(source, raw), *places
+
+
+def lines_from(
+    source: Source, place: LogPosition
+) -> Iterator[tuple[LogLine, LogPosition, LogPosition]]:
+    """Return the whole lines from a place on, as `lines_backwards` does.
+
+    Everything, if the place is not in any file any more.
+    """
+    found = [version for version, _ in _versions(source._replace(end=None))]
+    inodes = [_inode(version) for version in found]
+    if place.inode in inodes:
+        found = found[: inodes.index(place.inode) + 1]
+    for version in reversed(found):
+        inode = _inode(version)
+        start = place.offset if inode == place.inode else 0
+        with _opened(version) as file:
+            file.seek(start)
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    break
+                end = start + len(raw)
+                places = LogPosition(inode, start), LogPosition(inode, end)
+                yield parse(source, raw.rstrip(b"\n")), *places
+                start = end
+
+
+def end_of(source: Source) -> LogPosition:
+    """Return where the last whole line of a log ends now."""
+    try:
+        with open(source.path, "rb") as file:
+            return LogPosition(os.fstat(file.fileno()).st_ino, last_line_end(file))
+    except FileNotFoundError:
+        return LogPosition(0, 0)
+
+
+def last_line_end(file: BinaryIO | gzip.GzipFile) -> int:
+    """Go to the end of the last complete line, and return its position."""
+    position = file.seek(0, os.SEEK_END)
+    while position:
+        size = min(BLOCK, position)
+        position = file.seek(position - size)
+        newline = file.read(size).rfind(b"\n")
+        if newline >= 0:
+            return file.seek(position + newline + 1)
+    return file.seek(0)
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _forwards(source: Source, start: float) -> Iterator[LogLine]:
@@ -173,15 +230,23 @@ def _decompressed(file: BinaryIO, path: str) -> Iterator[BinaryIO]:
         yield plain
 
 
-def _lines_backwards(file: BinaryIO, end: int | None) -> Iterator[bytes]:
-    """Return a file's lines from the last to the first, reading no more than necessary."""
+def _lines_backwards(file: BinaryIO, end: int | None) -> Iterator[tuple[bytes, int]]:
+    """Return a file's lines, and where they begin, from the last to the first.
+
+    No more than necessary is read.
+    """
     position = file.seek(0, os.SEEK_END) if end is None else end
     rest = b""
     while position:
         size = min(BLOCK, position)
         position = file.seek(position - size)
-        first, *lines = (file.read(size) + rest).split(b"\n")
-        rest = first
-        yield from (line for line in reversed(lines) if line)
+        block = file.read(size) + rest
+        rest, *lines = block.split(b"\n")
+        start = position + len(block)
+        for line in reversed(lines):
+            start -= len(line)
+            if line:
+                yield line, start
+            start -= 1
     if rest:
-        yield rest
+        yield rest, 0

@@ -22,6 +22,7 @@ from pyroctl.manager.commands.gate import Gate
 from pyroctl.manager.commands.requests import Requests
 from pyroctl.manager.deployment.supervisor import Supervisor
 from pyroctl.manager.fdstore import startup
+from pyroctl.manager.pages import Pages
 from pyroctl.manager.remote.remote import Remote
 from pyroctl.manager.remote.renewal import Renewal
 from pyroctl.manager.runtime_dir import RuntimeDirWatch
@@ -123,6 +124,7 @@ class Manager:
         )
         self._sharing = Sharing(paths)
         self._server = ControlServer(paths.socket, self._requests.handle, self._sharing.permit)
+        self._pages = Pages(self._requests.handle)
         self._remote = Remote(certs, self._requests.handle, self._sharing.permit_client)
         self._applying: asyncio.Task[None] | None = None
         announce = partial(self._supervisor.announce, "_certificate")
@@ -151,6 +153,8 @@ class Manager:
         for _ in range(2):  # the loop notices which of the reattached processes have ended
             await asyncio.sleep(0)
         await self._server.start(None if handed_on is None else handed_on.control)
+        self._pages.start(self._supervisor.units.values())
+        self._supervisor.observers.append(self._pages.changed)
         self._share()
         assert self._applying is not None
         await self._applying
@@ -176,6 +180,7 @@ class Manager:
             self._system.close()
             self._reaper.stop()
             self._runtime_dir.stop()
+            await self._pages.close()
             await self._remote.close()
             await self._renewal.close()
             await self._server.stop()
@@ -273,6 +278,7 @@ class Manager:
 
     async def _reexec(self, nonce: str) -> None:
         control = await self._server.release()
+        await self._pages.close()
         try:
             state = await self._supervisor.prepare_reexec(self._lock, control, nonce)
             state.pending.extend(self._supervisor.scheduler.pending())
@@ -285,6 +291,7 @@ class Manager:
             log.exception("the installed program cannot continue: this one does")
             self._gate.replaced = False
             await self._server.start(control)
+            self._pages.start(self._supervisor.units.values())
 
     def _report_status(self, unit: Unit, old: State) -> None:
         """Report one summary of all changes in a turn of the event loop."""

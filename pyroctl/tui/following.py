@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.inotify import IN_NONBLOCK, Inotify
 from pyroctl.log_reader.files import LogLine, sources_of
-from pyroctl.log_reader.follow import Tail, watch_directories
+from pyroctl.log_reader.tail import Tail, watch_directories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

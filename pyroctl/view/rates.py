@@ -48,7 +48,7 @@ def _per_second(
 def _log(row: Mapping[str, Any] | None) -> dict[str, Any]:
     if row is None or not row["log"]["streams"]:
         return {}
-    return {"bytes": sum(each["bytes"] for each in row["log"]["streams"].values())}
+    return {"bytes": sum(each.get("bytes", 0) for each in row["log"]["streams"].values())}
 
 
 def subject_rates(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[str, Any]]:

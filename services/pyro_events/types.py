@@ -119,6 +119,8 @@ class EventServiceStatistics(TypedDict):
     received_bytes: int  # from all connections
     sent_bytes: int  # to all connections
     delivery: DurationHistogram  # from the publish of an event until it was given to a socket
+    fullest_queue: float  # how full the fullest queue of a subscriber is, from 0 to 1
+    handover_seconds: NotRequired[float]  # the pause when it took over; only for the manager
     publishers: int  # connected ones that use a helper
     subscribers: int
     aware: int  # those of them that can be notified of a restart

@@ -101,6 +101,14 @@ class WatchedNameServer(NameServer):  # type: ignore[misc] # Pyro5 ships no type
         super().__init__(storage)
         self._reports: NameReports | None = None
         self._guard = guard
+        self._lookups = 0
+        self._counting = threading.Lock()
+
+    def lookup(self, name: str, return_metadata: bool = False) -> Any:
+        """Look a name up as Pyro5 does, and count it."""
+        with self._counting:
+            self._lookups += 1
+        return super().lookup(name, return_metadata)
 
     def register(self, name: str, uri: Any, safe: bool = False, metadata: Any = None) -> None:
         """Register a name as Pyro5 does; return when the manager has seen it."""

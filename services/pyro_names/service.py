@@ -121,6 +121,7 @@ class NameService:
         self._channel = channel
         self._reports: NameReports | None = None
         self._started = time.monotonic()
+        self._restored = 0
         self._broadcast: BroadcastServer | None = None
         self._cleaner: Cleaner | None = None
         self._guard = NameGuard(options.reserved)
@@ -235,6 +236,8 @@ class NameService:
             "refused": self._daemon.refused,
             "guarded": self._guard.refused,
             "tls_refused": self._daemon.tls.refused if self._daemon.tls else 0,
+            "lookups": self._names._lookups,  # noqa: SLF001 - clients may call what is public
+            "restored": self._restored,
             "cleaned": self._cleaner.removed if self._cleaner else 0,
         }
 
@@ -257,6 +260,7 @@ class NameService:
         self._guard.protect(names)
         with self._names.lock:
             missing = [name for name in names if name not in self._names.storage]
+            self._restored += len(missing)
             for name in missing:
                 uri, metadata = names[name]
                 self._names.storage[name] = uri, set(metadata)

@@ -12,10 +12,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyroctl.cli.log_reader.follow import Tail
 from pyroctl.core.spec import LogSpec
 from pyroctl.log_reader import files
 from pyroctl.log_reader.files import LogPosition, Source
-from pyroctl.log_reader.follow import Tail
 from pyroctl.manager.output.logs import ServiceLog
 from pyroctl.paths import log_versions
 

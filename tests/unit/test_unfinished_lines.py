@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyroctl.core.spec import LogSpec
 from pyroctl.log_reader import files
 from pyroctl.log_reader.files import Source
-from pyroctl.log_reader.follow import Tail
+from pyroctl.cli.log_reader.follow import Tail
+from pyroctl.core.spec import LogSpec
 from pyroctl.manager.output.logs import ServiceLog
 
 if TYPE_CHECKING:

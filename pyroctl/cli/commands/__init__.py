@@ -9,6 +9,8 @@ COMMANDS = (
     "status",
     "top",
     "ping",
+    "metrics",
+    "doctor",
     "logs",
     "reexec",
     "shutdown",

@@ -17,12 +17,13 @@ import click
 from pyroctl.cli import command as cli
 from pyroctl.cli.arguments import services_argument
 from pyroctl.cli.durations import UNITS, seconds
-from pyroctl.cli.log_printer import LogPrinter
+from pyroctl.cli.log_reader.printer import LogPrinter
 from pyroctl.cli.output import Result
 from pyroctl.control.client import manager_pid
 from pyroctl.core.instances import meant, members
 from pyroctl.errors import ConfigError, UnknownService, UsageError
 from pyroctl.log_reader import files
+from pyroctl.log_reader.files import LogLine, Source
 from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def command(
 
     printer = LogPrinter(app.output, sources)
     if follow:
-        from pyroctl.log_reader.follow import follow as follow_files
+        from pyroctl.cli.log_reader.follow import follow as follow_files
 
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)  # a pipe gets each line at once, too

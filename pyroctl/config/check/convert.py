@@ -14,11 +14,14 @@ from pyroctl.core.spec import (
     AllowSpec,
     EventServiceOptions,
     LogSpec,
+    MetricsLabelsSpec,
     NotifyReady,
+    ProxySpec,
     RemoteSpec,
     RuleSpec,
     ServiceSpec,
     WatchdogSpec,
+    WebTlsSpec,
 )
 
 if TYPE_CHECKING:
@@ -88,6 +91,9 @@ _CONVERTERS: Mapping[str, Callable[[Any, str], Any]] = {
         to_core(AllowSpec, table, directory) for table in tables
     ),
     "Remote": lambda table, directory: to_core(RemoteSpec, table, directory),
+    "MetricsLabels": lambda table, directory: to_core(MetricsLabelsSpec, table, directory),
+    "Proxy": lambda table, directory: to_core(ProxySpec, table, directory),
+    "WebTls": lambda table, directory: to_core(WebTlsSpec, table, directory),
     "Log": lambda table, directory: to_core(LogSpec, table, directory),
     "Watchdog": lambda table, directory: to_core(WatchdogSpec, table, directory),
 }

@@ -13,6 +13,7 @@ from pyroctl.core.spec import (
     NameServerOptions,
     ObjectOptions,
     PortReady,
+    WebOptions,
 )
 from pyroctl.core.watchdog import check_of
 from pyroctl.suggestions import nearest_name
@@ -112,6 +113,7 @@ def _claims(spec: ServiceSpec) -> Iterator[_Claim]:
             NameServerOptions(host=host, port=port)
             | EventServiceOptions(host=host, port=port)
             | ObjectOptions(host=host, port=port)
+            | WebOptions(host=host, port=int(port), socket=None)
         ) if port:
             yield _Claim(spec.name, host, port, (*path, "port"))
         case CommandOptions(ready=PortReady(port, host)):

@@ -58,7 +58,18 @@ Mode = Annotated[Text, AfterValidator(validators.mode)]
 Umask = Annotated[Text, AfterValidator(validators.umask)]
 Regex = Annotated[Text, AfterValidator(validators.regex)]
 
+WebUrl = Annotated[Text, AfterValidator(validators.web_url)]
+
 Names = Annotated[list[Text], _described("list of strings")]
+WebHosts = Annotated[
+    list[Annotated[Text, AfterValidator(validators.host)]], _described("list of strings")
+]
+SubjectTemplates = Annotated[
+    list[Annotated[Text, AfterValidator(validators.regex)]], _described("list of strings")
+]
+Roles = Annotated[
+    dict[Filled, Literal["view", "operate", "configure"]], _described("table of roles")
+]
 Networks = Annotated[
     list[Annotated[Text, AfterValidator(validators.network)]],
     BeforeValidator(validators.one_or_more),

@@ -95,6 +95,15 @@ def host(value: str) -> str:
     return value
 
 
+def web_url(value: str) -> str:
+    """Check the address of a page."""
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise refuse(
+            f'"{value}" is not the address of a page', 'such as "https://lab.example/pyro/"'
+        )
+    return value
+
+
 def host_or_path(value: str) -> str:
     """Check a host, or `./u:` and the path of a Unix socket."""
     if not value.startswith(UNIX):

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RESERVED = "pyroctl."
+"""What the subjects of the manager's own events begin with."""
 RESTARTS: dict[str, OnRestart] = {"notify": "notify", "handover": "handover"}
 
 
@@ -76,6 +78,7 @@ class Requests:
             "foresee": self._assess_impact,
             "subscriptions": self._subscriptions,
             "subjects": self._subjects,
+            "publish": self._publish,
             "may": self._may,
             "eventservice": self._event_service_address,
             "reexecuted": self._reexecuted,
@@ -158,14 +161,27 @@ class Requests:
         name, found = await self._asked(names, "inventory")
         return {"data": {"service": name, **found}, "errors": [], "exit_code": 0}
 
-    async def _asked(self, names: Sequence[str], question: str) -> tuple[str, Any]:
+    async def _publish(self, names: Sequence[str], args: Message, send: Send) -> Message:
+        """Publish a value of JSON, under any subject but those of the manager itself."""
+        subject = str(args.get("subject"))
+        if subject.lower().startswith(RESERVED):
+            raise UsageError(f"{subject}: only the manager publishes about {RESERVED}…")
+        event = (subject, args.get("msg"))
+        name, answer = await self._asked(names, "publish", events=[event])
+        if answer["refused"]:
+            raise UsageError(answer["refused"][0], service=name)
+        return {"data": {"service": name, "published": 1}, "errors": [], "exit_code": 0}
+
+    async def _asked(
+        self, names: Sequence[str], question: str, **parameters: Any
+    ) -> tuple[str, Any]:
         """Return the chosen event service's name, and what it answers."""
         unit = self._supervisor.event_service(names)
         try:
-            return unit.name, await unit.ask(question)
+            return unit.name, await unit.ask(question, **parameters)
         except OSError as error:
             raise PyroctlError(
-                f"{unit.name} doesn't report its {question}: {error}", service=unit.name
+                f"{unit.name} doesn't answer {question}: {error}", service=unit.name
             ) from None
 
     async def _may(self, names: Sequence[str], args: Message, send: Send) -> Message:
@@ -245,6 +261,7 @@ class Requests:
     async def _restart(self, names: Sequence[str], args: Message, send: Send) -> Message:
         how = self._how(args, names)
         done, failures = await operations.restart(self._supervisor, names, _reporting(send), how)
+        self._observing.meter.restarted(done)
         reply = await self._result(names, failures)
         reply["data"]["restarts"] = done
         return reply

@@ -68,7 +68,7 @@ class Supervisor:
         """Whether nothing may start any more."""
         self._echo = echo
         self._fdstore = fdstore
-        self._run_directory = paths.run
+        self._paths = paths
         self._certs = certs
         self._cleanup = CleanupClient(paths.cleanup_lock, helpers_only=fdstore is not None)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -286,14 +286,16 @@ class Supervisor:
             python=sys.executable,
             environ=os.environ,
             ns=self._name_server_for(spec),
-            run=self._run_directory,
+            run=self._paths.run,
             certs=self._certs,
             ns_tls=self._name_server_with_tls(spec),
             orphans=self.deployment.orphans,
             mark=self._cleanup.mark,
             reserved=self._reserved(),
             names_key=self._names_key,
-            built_in=self.deployment.file is None,
+            file=self.deployment.file,
+            state=self._paths.state,
+            logs=self._paths.logs,
         )
 
     def _reserved(self) -> tuple[str, ...]:

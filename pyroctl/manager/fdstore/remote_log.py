@@ -106,8 +106,8 @@ class RemoteLog:
         """Do nothing, see `unfinished`."""
 
     def counted(self) -> dict[str, dict[str, int]]:
-        """Return nothing: the descriptor store reads the output."""
-        return {}
+        """Return how many lines could not be written; the descriptor store reads the output."""
+        return {"output": {"unwritten": self.lost_lines}}
 
     def last_lines(self) -> list[str]:
         """Return the last lines of the service before it ended, oldest first."""

@@ -78,18 +78,47 @@ async def ping(place: Place, max_wait: float, tls: ssl.SSLContext | None = None)
         return False
 
 
-async def look_up(name: str, host: str, port: int, max_wait: float) -> Place | None:
-    """Ask a name server where an object is; return None without an answer."""
-    place = Place(NAME_SERVER, host, port)
-    call = {"object": NAME_SERVER, "method": "lookup", "params": [name], "kwargs": {}}
+async def probe(place: Place, max_wait: float) -> str:
+    """Return what a call of the object would meet.
+
+    That is `answers`, `unknown` (no such object there), `refused`, `closed` or `silent`.
+    """
     try:
         async with asyncio.timeout(max_wait), _connection(place, None) as connection:
-            await _exchange(*connection, CONNECT, {"handshake": "hello", "object": NAME_SERVER})
-            answer = await _exchange(*connection, INVOKE, call)
+            greeting = {"handshake": "hello", "object": place.object_id}
+            answer = await _exchange(*connection, CONNECT, greeting)
+    except TimeoutError:
+        return "silent"
+    except (EOFError, ValueError, ConnectionResetError, BrokenPipeError):
+        return "refused"
+    except OSError:
+        return "closed"
+    if answer.kind == CONNECTOK:
+        return "answers"
+    return "unknown" if b"unknown object" in answer.data else "refused"
+
+
+async def call(place: Place, method: str, arguments: list[object], max_wait: float) -> Any:
+    """Return what a method of a Pyro object returns, in JSON; None without a result."""
+    name = place.object_id
+    request = {"object": name, "method": method, "params": arguments, "kwargs": {}}
+    try:
+        async with asyncio.timeout(max_wait), _connection(place, None) as connection:
+            await _exchange(*connection, CONNECT, {"handshake": "hello", "object": name})
+            answer = await _exchange(*connection, INVOKE, request)
         if answer.flags & EXCEPTION or answer.serializer != JSON:
             return None
-        return _place_in(json.loads(answer.data))
-    except (OSError, EOFError, ValueError, LookupError, TypeError):
+        return json.loads(answer.data)
+    except (OSError, EOFError, ValueError):
+        return None
+
+
+async def look_up(name: str, host: str, port: int, max_wait: float) -> Place | None:
+    """Ask a name server where an object is; return None without an answer."""
+    found = await call(Place(NAME_SERVER, host, port), "lookup", [name], max_wait)
+    try:
+        return None if found is None else _place_in(found)
+    except (ValueError, LookupError, TypeError):
         return None
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pyroctl
 from pyroctl.core.spec import EventServiceOptions, NameServerOptions
 from pyroctl.core.state import State
+from pyroctl.manager.observe import config_files
 from pyroctl.manager.process import procfs
 from pyroctl.manager.process.session_usage import UsageMeter, usage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pyroctl.manager.deployment.supervisor import Supervisor
     from pyroctl.manager.deployment.unit import Unit
@@ -29,13 +30,25 @@ class Meter:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
+        self._offset = time.time() - time.monotonic()
         self.usage = UsageMeter()
         self.loaded: tuple[bool, float] = (True, time.time())
-        """Whether the last reload was in effect, and when the configuration was last loaded."""
+        """Whether the last reload took effect, and when the configuration was last loaded."""
+        self._files = config_files.stamps(supervisor.deployment.file)
+        self._resubscribe_seconds: dict[str, Any] = {}
+        """How long the last restart of an event service by notification took."""
 
     def reloaded(self, *, successful: bool) -> None:
         """Record how a reload ended."""
         self.loaded = (successful, time.time() if successful else self.loaded[1])
+        if successful:
+            self._files = config_files.stamps(self._supervisor.deployment.file)
+
+    def restarted(self, restarts: Iterable[Mapping[str, Any]]) -> None:
+        """Record how long restarts of event services took."""
+        for each in restarts:
+            if each["how"] == "notify":
+                self._resubscribe_seconds[each["service"]] = each["seconds"]
 
     async def measure(self, names: Iterable[str] = ()) -> dict[str, Any]:
         """Return the numbers of these services, or of all; nothing is rounded to a difference.
@@ -78,8 +91,12 @@ class Meter:
             "deployment": self._supervisor.deployment.name,
             "start_time": _started(procfs.start_time(pid)),
             **used.plain(),
+            "clock_step": round(time.time() - time.monotonic() - self._offset, 3),
             "last_reload_successful": successful,
             "last_reload_time": loaded,
+            "pending_changes": config_files.changed(
+                self._files, config_files.stamps(self._supervisor.deployment.file)
+            ),
             **self._supervisor.announcements(),
         }
 
@@ -95,7 +112,8 @@ class Meter:
             **self.of(unit),
             "memory_limit_bytes": limit,
             **unit.counters.plain(),
-            "log": {"streams": unit.log.counted(), "unwritten_lines": unit.log.lost_lines},
+            "log": {"streams": unit.log.counted()},
+            "resubscribe_seconds": self._resubscribe_seconds.get(unit.name),
         }
         if not unit.counters.checks.sum and unit.spec.watchdog is None:
             row["watchdog"] = None

@@ -69,7 +69,11 @@ class ServiceLog:
     def counted(self) -> dict[str, dict[str, int]]:
         """Return how many bytes and lines the service has written so far, by stream."""
         return {
-            name: {"bytes": stream.bytes, "lines": stream.lines}
+            name: {
+                "bytes": stream.bytes,
+                "lines": stream.lines,
+                "unwritten": stream.file.lost_lines,
+            }
             for name, stream in (("output", self._output), ("errors", self._errors))
         }
 

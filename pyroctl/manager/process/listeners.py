@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-LISTEN = "0A"
-"""The state of a listening socket in /proc/net/tcp (net/tcp_states.h)."""
+ESTABLISHED, LISTEN = "01", "0A"
+"""States of sockets in /proc/net/tcp (net/tcp_states.h)."""
 ACCEPTING = 0x10000
 """The flag of a listening socket in /proc/net/unix (__SO_ACCEPTCON)."""
 TCP_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
@@ -50,6 +50,24 @@ def unix_listeners() -> Iterator[Listener]:
             words = line.rstrip("\n").split(maxsplit=7)
             if len(words) == 8 and int(words[3], 16) & ACCEPTING:  # noqa: PLR2004 - with a path
                 yield Listener(words[7], words[6])
+
+
+class Connection(NamedTuple):
+    """An established TCP connection, at one of its ends."""
+
+    local: TcpPlace
+    remote: TcpPlace
+    inode: str
+
+
+def tcp_connections() -> Iterator[Connection]:
+    """Return all established TCP connections."""
+    for table in TCP_TABLES:
+        with contextlib.suppress(OSError), open(table) as file:
+            for line in file.readlines()[1:]:
+                words = line.split()
+                if words[3] == ESTABLISHED:
+                    yield Connection(_tcp_place(words[1]), _tcp_place(words[2]), words[9])
 
 
 def connection_inode(local: TcpPlace, remote: TcpPlace) -> str | None:

@@ -120,7 +120,12 @@ def _bind_port(address: TcpAddress, owner: tuple[int, int]) -> socket.socket:
     sock = socket.socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(where)
+        try:
+            sock.bind(where)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not address.or_any:
+                raise
+            sock.bind((where[0], 0, *where[2:]))
         os.fchown(sock.fileno(), *owner)  # for the event service it is the user's who is called
         return _listen(sock)
     except BaseException:

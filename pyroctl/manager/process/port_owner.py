@@ -33,6 +33,11 @@ def describe_other(port: int, own: Container[int]) -> str | None:
     return _describe(port, sockets, pids)
 
 
+def holders(port: int) -> list[int]:
+    """Return the processes that listen there, as far as this user may see."""
+    return list(_holders(set(_listeners(port))))
+
+
 def _describe(port: int, sockets: Mapping[str, int], pids: Sequence[int]) -> str:
     deployments = {entry.pid: entry for entry in registry.running(os.environ)}
     for pid in pids:

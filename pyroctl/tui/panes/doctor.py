@@ -51,9 +51,10 @@ class DoctorPane(Pane):
             return
         found = reply["data"]
         if found is None:
-            self.list.show([plain(entry["message"], "error") for entry in reply["errors"]])
+            self.list.show([plain(each["message"], "error") for each in reply["errors"]])
         else:
             self.list.show(list(findings(found)))
+            self.top.draw_soon()
 
 
 def findings(data: Mapping[str, Any]) -> Iterator[Line]:
@@ -65,10 +66,12 @@ def findings(data: Mapping[str, Any]) -> Iterator[Line]:
         parts = (
             Part(f"{row['level']:<8} ", ROLES[row["level"]]),
             Part(place, "dim"),
-            Part(printable(row["message"])),
+            Part(printable(row["text"])),
         )
         yield Line(f"#{number}", parts)
         if row.get("remedy"):
             yield plain(f"{'':9}{printable(row['remedy'])}", "dim", f"#{number}-remedy")
-    if not rows:
-        yield plain("nothing to report", "running")
+    for number, what in enumerate(data["unknown"]):
+        yield plain(f"unknown  {printable(what)}", "dim", f"#unknown{number}")
+    checks = len(data["checks"])
+    yield plain(f"{checks} checks{'' if rows else ', nothing found'}", "dim", "#checks")

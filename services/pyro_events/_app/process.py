@@ -58,6 +58,8 @@ class EventServiceProcess:
         self._received = received
         self._offer: HandoverOffer | None = None
         self._executor = SerialExecutor(self._loop)
+        self._handover: dict[str, float] = {}
+        """How long clients were not served when this process took over."""
         self._stopping = False
         self._error: BaseException | None = None
 
@@ -89,6 +91,7 @@ class EventServiceProcess:
         received.take()
         gc.enable()
         pause = self._loop.clock() - received.reader.values["since"]
+        self._handover = {"handover_seconds": round(pause, 6)}
         _log.info("took over; clients were not served for %.1f ms", pause * 1000)
 
     @property
@@ -159,7 +162,7 @@ class EventServiceProcess:
     def _answer(self, ask: str, parameters: dict[str, object]) -> object:
         get = parameters.get
         queries: dict[str, Callable[[], object]] = {
-            "statistics": self._engine.statistics,
+            "statistics": lambda: {**self._engine.statistics(), **self._handover},
             "subscriptions": self._engine.subscriptions,
             "inventory": lambda: inventory(self._engine.broker),
             "stock_tls_clients": self._engine.stock_tls_clients,

@@ -43,8 +43,8 @@ class Printer(Subscriber):
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__(
             options.es,
-            ident=_ident(options),
-            tls=_tls(options),
+            ident=ident_of(options),
+            tls=tls_of(options),
             name="pyroctl es listen",
             queue_size=QUEUE_SIZE,
             when_full="drop-oldest",
@@ -176,7 +176,7 @@ def text_line(event: Event) -> str:
 def publish(options: argparse.Namespace) -> int:
     """Publish one message; return when the event service has it."""
     message = json.loads(options.text) if options.as_json else options.text
-    with Publisher(options.es, ident=_ident(options), tls=_tls(options)) as publisher:
+    with Publisher(options.es, ident=ident_of(options), tls=tls_of(options)) as publisher:
         publisher.publish(options.subject, message)
     return 0
 
@@ -215,11 +215,12 @@ def _print_rate(printer: Printer, ended: threading.Event, as_json: bool) -> None
         printer.write(json.dumps(value) if as_json else f"{rate:g}/s, {seen} in all")
 
 
-def _ident(options: argparse.Namespace) -> str | None:
+def ident_of(options: argparse.Namespace) -> str | None:
+    """Return the identification in the file that the options name."""
     return None if options.ident_file is None else read_ident(options.ident_file)
 
 
-def _tls(options: argparse.Namespace) -> Tls | None:
+def tls_of(options: argparse.Namespace) -> Tls | None:
     """Return the files for TLS; those that are not given are chosen as by a service here."""
     if not options.tls:
         return None
@@ -227,14 +228,19 @@ def _tls(options: argparse.Namespace) -> Tls | None:
     return Tls(*TlsFiles.chosen(*given, None, host="localhost", environ=os.environ)[:3])
 
 
+def add_connection_options(to: argparse.ArgumentParser) -> None:
+    """Add the options of everything that connects to an event service."""
+    to.add_argument("--es", metavar="URI", help="the event service; default: by name")
+    to.add_argument("--ident-file", metavar="FILE", help="has the identification")
+    to.add_argument("--tls", action="store_true", help="connect with TLS")
+    for name in ("certificate", "key", "ca"):
+        to.add_argument(f"--tls-{name}", metavar="FILE", help="as of es(1)")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--es", metavar="URI", help="the event service; default: by name")
-    shared.add_argument("--ident-file", metavar="FILE", help="has the identification")
-    shared.add_argument("--tls", action="store_true", help="connect with TLS")
-    for name in ("certificate", "key", "ca"):
-        shared.add_argument(f"--tls-{name}", metavar="FILE", help="as of es(1)")
+    add_connection_options(shared)
     text = argparse.ArgumentParser(prog="python -m pyro_events._app.tool", description=__doc__)
     commands = text.add_subparsers(required=True)
     one = commands.add_parser("publish", parents=[shared], help="publish a message")

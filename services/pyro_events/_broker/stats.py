@@ -69,6 +69,7 @@ def statistics(
         "received_bytes": broker.context.traffic.received,
         "sent_bytes": broker.context.traffic.sent,
         "delivery": cast("DurationHistogram", broker.context.traffic.histogram()),
+        "fullest_queue": max(map(_fullness, subscribers), default=0.0),
         "aware": sum(subscriber.aware for subscriber in subscribers),
         "publishers": sum(1 for _ in broker.publishers.in_use()),
         "lost": [
@@ -82,6 +83,11 @@ def statistics(
         "roster_errors": broker.store.errors if broker.store is not None else 0,
         "tls": tls,
     }
+
+
+def _fullness(subscriber: BrokerSubscriber) -> float:
+    """Return how full its queue is, from 0 to 1."""
+    return round(subscriber.queued / cast("int", subscriber.options.queue_size), 4)
 
 
 def inventory(broker: Broker) -> dict[str, object]:

@@ -1,72 +1,27 @@
-"""Follow growing log files, also while they are rotated; inotify(7) reports new lines."""
+"""Reads what is added to a log, also while its file is rotated."""
 
 from __future__ import annotations
 
 import contextlib
 import gzip
-import heapq
 import os
-import select
-import signal
 import struct
 import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from pyroctl.inotify import IN_CREATE, IN_MODIFY, IN_MOVED_TO, Inotify
-from pyroctl.log_reader.files import BLOCK, LogLine, LogPosition, parse
+from pyroctl.inotify import IN_CREATE, IN_MODIFY, IN_MOVED_TO
+from pyroctl.log_reader.files import BLOCK, LogLine, LogPosition, last_line_end, parse
 from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
+    from pyroctl.inotify import Inotify
     from pyroctl.log_reader.files import Source
 
 GZIP_TRAILER = struct.Struct("<II")
 """At the end of a gzip file: CRC-32 and length of the uncompressed data (RFC 1952)."""
-
-
-def follow(
-    sources: Sequence[Source],
-    before: Callable[[Sequence[Source]], Iterable[LogLine]],
-    show: Callable[[LogLine], None],
-    show_unfinished: Callable[[LogLine], None],
-    output: int,
-) -> None:
-    """Show the lines `before`, then new ones as they arrive, until KeyboardInterrupt.
-
-    After those, `show_unfinished` gets each line that was begun, as far as it is known; `show` gets
-    the whole of it later. Returns when nobody reads the pipe `output`, a descriptor, any more.
-    `before` returns lines of the sources up to their `end`, so each line is shown once. Missing
-    directories are created; files may be missing, and may be rotated at any time.
-    """
-    directories = {os.path.dirname(source.path) for source in sources}
-    for directory in directories:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        watch = stack.enter_context(contextlib.closing(Inotify()))
-        watch_directories(watch, directories)
-        interrupted = _wake_on_signals()
-        stack.callback(os.close, interrupted)
-        events = select.poll()
-        for descriptor in (watch.fileno(), interrupted):
-            events.register(descriptor, select.POLLIN)
-        events.register(output, 0)  # for errors only: the other end was closed
-        tails = [stack.enter_context(contextlib.closing(Tail(source))) for source in sources]
-        for line in before([tail.source for tail in tails]):
-            show(line)
-        while True:
-            for line in heapq.merge(*(tail.read() for tail in tails), key=LogLine.moment):
-                show(line)
-            for tail in tails:
-                if (begun := tail.unfinished()) is not None:
-                    show_unfinished(begun)
-            found = dict(events.poll())
-            if output in found:
-                return
-            if watch.fileno() in found:
-                watch.clear()
-                watch_directories(watch, directories)
 
 
 def watch_directories(watch: Inotify, directories: set[str]) -> None:
@@ -75,17 +30,6 @@ def watch_directories(watch: Inotify, directories: set[str]) -> None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             watch.add(os.path.dirname(directory), IN_MOVED_TO | IN_CREATE)
             watch.add(directory, IN_MODIFY | IN_MOVED_TO | IN_CREATE)
-
-
-def _wake_on_signals() -> int:
-    """Return a descriptor that a signal makes readable.
-
-    Otherwise a Ctrl-C just before select() would have no effect until the next line arrives.
-    """
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing)
-    return reading
 
 
 class Tail:
@@ -99,7 +43,7 @@ class Tail:
         end = LogPosition(0, 0)
         if self._file is not None:
             inode = os.fstat(self._file.fileno()).st_ino
-            end = LogPosition(inode, _seek_last_line_end(self._file))
+            end = LogPosition(inode, last_line_end(self._file))
         self.source = source._replace(end=end)
 
     def read(self) -> Iterator[LogLine]:
@@ -201,15 +145,3 @@ def _open(path: str) -> BinaryIO | gzip.GzipFile | None:
         return gzip.open(path) if path.endswith(".gz") else open(path, "rb", buffering=0)
     except FileNotFoundError:
         return None
-
-
-def _seek_last_line_end(file: BinaryIO | gzip.GzipFile) -> int:
-    """Go to the end of the last complete line, and return its position."""
-    position = file.seek(0, os.SEEK_END)
-    while position:
-        size = min(BLOCK, position)
-        position = file.seek(position - size)
-        newline = file.read(size).rfind(b"\n")
-        if newline >= 0:
-            return file.seek(position + newline + 1)
-    return file.seek(0)

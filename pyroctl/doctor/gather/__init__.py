@@ -1,0 +1,1 @@
+"""Finds out the facts: reads files and /proc, asks the manager and the name server."""

@@ -1,0 +1,1 @@
+"""Measurements as metrics for Prometheus: `catalogue` has what there is, `text` the format."""

@@ -1,0 +1,1 @@
+"""Numbers of the past, in files of fixed size."""

@@ -1,0 +1,1 @@
+"""What is happening now: the manager's news, and streams of it for browsers."""
