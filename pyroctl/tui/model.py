@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.view.picture import WatchedPicture
 from pyroctl.view.recent import Recent
-from pyroctl.view.timeline import is_note
+from pyroctl.view.notes import is_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -12,7 +12,7 @@ from pyroctl.tui.matching import Matcher
 from pyroctl.tui.panes.pane import Pane
 from pyroctl.tui.styles import coloured, service_role
 from pyroctl.view.lines import Line, Part
-from pyroctl.view.timeline import clock, role_of, widest
+from pyroctl.view.notes import clock, role_of, widest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyroctl.log_reader.files import newest_first
 from pyroctl.tui.panes.pane import Pane
 from pyroctl.view.lines import plain
-from pyroctl.view.timeline import entry, is_note, widest
+from pyroctl.view.notes import entry, is_note, widest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
