@@ -69,7 +69,7 @@ class Terminal:
         os.write(self._own, keys.encode())
 
     def rest(self, seconds: float) -> None:
-        """Let time pass, and take what is drawn."""
+        """Read what is drawn for that long."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._read(left)

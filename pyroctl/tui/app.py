@@ -49,13 +49,7 @@ FRAME = 0.05
 class Top(App[None]):
     """`pyroctl top`. `view_only` forbids actions that change something."""
 
-    CSS = """
-    ModalScreen { background: transparent; }
-    .line { height: 1; }
-    .head { text-style: bold; }
-    #banner { height: auto; max-height: 4; display: none; }
-    #body { height: 1fr; }
-    """
+    CSS_PATH = "top.tcss"
     TITLE = "pyroctl top"
 
     def __init__(
@@ -199,9 +193,8 @@ class Top(App[None]):
                 )
                 self._lost(reply["errors"][0]["message"])
             except ManagerNotRunning as error:
-                known = self.model.condition == LOST
                 self._lost(error.message)
-                if not known:
+                if not self.model.is_offline:
                     await self._ask_without_manager()
             except PyroctlError as error:
                 self._lost(error.message)

@@ -35,17 +35,6 @@ NO = Choice("n", "Cancel")
 class Question(ModalScreen[str]):
     """Asks; the result is the key of the choice. Escape chooses the last one."""
 
-    DEFAULT_CSS = """
-    Question { align: center middle; }
-    Question > Vertical {
-        width: 84; max-width: 95%; height: auto; max-height: 90%; padding: 1 2;
-        border: round $foreground; background: $background;
-    }
-    Question Static.text { height: auto; max-height: 20; }
-    Question Horizontal { height: auto; margin-top: 1; }
-    Question Button { margin-right: 2; min-width: 10; }
-    """
-
     def __init__(self, title: str, lines: Sequence[str], choices: Sequence[Choice]) -> None:
         super().__init__()
         self._title = title
@@ -93,13 +82,6 @@ class Lines(ModalScreen[None]):
         Binding("pagedown,ctrl+d,space", "page(1)", "Page down"),
         Binding("pageup,ctrl+u", "page(-1)", "Page up"),
     ]
-    DEFAULT_CSS = """
-    Lines { align: center middle; }
-    Lines > Vertical {
-        width: 92%; height: 90%; padding: 0 1;
-        border: round $foreground; background: $background;
-    }
-    """
 
     def __init__(self, title: str, lines: Sequence[Line], *, wrap: bool = True) -> None:
         super().__init__()
@@ -136,12 +118,6 @@ class Prompt(ModalScreen[str | None]):
     """A line to type in at the bottom; the result is None if the user doesn't want to."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Cancel")]
-    DEFAULT_CSS = """
-    Prompt { align: left bottom; }
-    Prompt > Horizontal { height: 1; background: $background; }
-    Prompt Static { width: auto; }
-    Prompt Input { width: 1fr; }
-    """
 
     def __init__(self, label: str, value: str = "") -> None:
         super().__init__()

@@ -35,13 +35,6 @@ class LineList(ScrollView, can_focus=True, inherit_bindings=False):
     selection stay with theirs when other lines are shown.
     """
 
-    DEFAULT_CSS = """
-    LineList {
-        height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0;
-        background: transparent;
-    }
-    """
-
     def __init__(self, *, marks: bool = False) -> None:
         super().__init__()
         self.lines: list[Line] = []

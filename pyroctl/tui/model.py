@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.view.notes import is_note
 from pyroctl.view.picture import WatchedPicture
 from pyroctl.view.recent import Recent
-from pyroctl.view.notes import is_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,6 +82,11 @@ class Model:
         if self._picture is None or not self._picture.known:
             return EMPTY
         return self._picture.status(now)
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether it shows what is known of services without a manager."""
+        return self._offline is not None
 
     @property
     def operations(self) -> Sequence[Row]:

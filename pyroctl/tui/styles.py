@@ -42,7 +42,7 @@ LARGEST = 255
 
 @lru_cache(256)
 def style_of(role: str) -> Style:
-    """Return the style of a role; one that is no role is a style of rich, such as "bold red"."""
+    """Return the style of a role; any other is a style of rich, such as "bold red"."""
     try:
         return Style.parse(ROLES.get(role, role))
     except StyleSyntaxError:

@@ -1,4 +1,4 @@
-"""Taps events: a child prints them as JSON lines, of which only so many are read as can be seen."""
+"""Taps events: a child prints them as JSON lines, and of a flood only a part is shown."""
 
 from __future__ import annotations
 

@@ -32,6 +32,8 @@ SHAPES = {
 PLOT = 5
 """Characters of a plot in the table."""
 TILE = 12
+RECENT = 60.0
+"""Seconds for which a service that was restarted after a failure is still trouble."""
 WHOLE_CPU = 100.0
 """Percent at which the plot of a load is full, unless it is more."""
 
@@ -115,6 +117,9 @@ def troubles(data: Mapping[str, Any]) -> Iterator[str]:
             yield log_text(entry["message"])
     yield from due(data["manager"])
     for row in data["services"]:
+        ended, uptime = row["exit"], row["uptime_s"]
+        if row["restarts"] and ended is not None and uptime is not None and uptime < RECENT:
+            yield f"{row['name']} was restarted {row['restarts']} times: {log_text(ended['text'])}"
         if lost := lost_lines(row):
             yield lost[0].removesuffix(":")
 

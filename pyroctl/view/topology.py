@@ -1,7 +1,4 @@
-"""Who needs whom, and who tells whom: the tree of needs, and what flows through event services.
-
-Pure.
-"""
+"""The tree of needs, and what flows through event services. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ def affected(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def topology(rows: Sequence[Row], *, ascii_only: bool) -> list[Line]:
-    """Return the tree of needs; what stands above a service that is down says so."""
+    """Return the tree of needs; what needs a service that is down is marked."""
     hurt = affected(rows)
     lines = [plain("who needs whom", "head", "-needs")]
     for lead, row, again in tree(rows, ascii_only=ascii_only):

@@ -94,7 +94,7 @@ class Changing:
     async def _may(
         self, command: str, names: Sequence[str], *, said: Sequence[str] = (), **how: str
     ) -> str:
-        """Ask whether to proceed, with who would lose what; return "h" for a handover, or "" ."""
+        """Ask whether to proceed, and list what clients would lose; "h" is a handover, "" no."""
         reply = await self._ask("foresee", names, command=command, **how)
         if reply["data"] is None:
             self._top.say(_message(reply["errors"][0]), "error")

@@ -29,7 +29,7 @@ class DoctorPane(Pane):
         self._asked = False
 
     def services(self) -> list[str]:
-        """Return nothing: a finding is no service to act on."""
+        """Return nothing: there is no service to act on."""
         return []
 
     def opened(self) -> None:

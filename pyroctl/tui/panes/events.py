@@ -44,11 +44,6 @@ class EventsPane(Pane):
     else.
     """
 
-    DEFAULT_CSS = """
-    EventsPane Horizontal { height: 1fr; }
-    EventsPane .side { width: 50%; border-left: solid $foreground 30%; }
-    """
-
     def __init__(self, top: Top) -> None:
         super().__init__(top)
         self.list.following = True
@@ -82,7 +77,7 @@ class EventsPane(Pane):
         return " · ".join(word for word in words if word)
 
     def services(self) -> list[str]:
-        """Return nothing: an event is no service to act on."""
+        """Return nothing: there is no service to act on."""
         return []
 
     def opened(self) -> None:

@@ -56,7 +56,7 @@ class LogsPane(Pane):
         return " · ".join(word for word in words if word)
 
     def services(self) -> list[str]:
-        """Return nothing: a line of a log is no service to act on."""
+        """Return nothing: there is no service to act on."""
         return []
 
     def show_services(self, names: Sequence[str]) -> None:

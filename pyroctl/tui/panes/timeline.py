@@ -38,7 +38,7 @@ class TimelinePane(Pane):
         self._numbers = itertools.count()
 
     def services(self) -> list[str]:
-        """Return nothing: what has happened is no service to act on."""
+        """Return nothing: there is no service to act on."""
         return []
 
     def caption(self) -> str:
