@@ -100,7 +100,7 @@ class Terminal:
 
 @contextlib.contextmanager
 def deployment(services: int) -> Iterator[str]:
-    """A deployment in which nothing happens."""
+    """Start a deployment in which nothing happens."""
     with tempfile.TemporaryDirectory() as root:
         Path(root, "pyroctl.toml").write_text(CONFIG.format(quiet=services - 2))
         subprocess.run([PYROCTL, "--root", root, "start"], check=True, stderr=subprocess.DEVNULL)

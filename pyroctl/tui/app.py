@@ -23,6 +23,7 @@ from pyroctl.tui.following import LogFollower
 from pyroctl.tui.handlers import handlers
 from pyroctl.tui.keys import SCREENS
 from pyroctl.tui.model import LOST, Model
+from pyroctl.tui.plain import Ascii
 from pyroctl.tui.styles import text_of
 from pyroctl.view.lines import plain
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from textual.app import ComposeResult
+    from textual.filter import LineFilter
     from textual.screen import Screen
 
     from pyroctl.log_reader.files import LogLine
@@ -66,7 +68,7 @@ class Top(App[None]):
         self.deployment = deployment
         self.actions = actions
         self.view_only = view_only
-        self.ascii_only = ascii_only
+        self._ascii = [Ascii()] if ascii_only else []
         self.model = Model()
         self.data: Mapping[str, Any] = self.model.data(0.0)
         self.follower: LogFollower | None = None
@@ -85,6 +87,10 @@ class Top(App[None]):
                 if action.keys
             ]
         )
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what changes each line before it is drawn."""
+        return [*super().get_line_filters(), *self._ascii]
 
     def compose(self) -> ComposeResult:
         """Return the widgets."""

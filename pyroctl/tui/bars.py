@@ -26,15 +26,14 @@ def top(app: Top) -> list[Part]:
     """Return which deployment is shown, whether the manager is there, and what goes on."""
     model = app.model
     name = model.manager_name or app.deployment.name
-    dot = "*" if app.ascii_only else "●"
     parts = [Part(f" pyroctl · {name} @ {app.deployment.host}  ", "head")]
     if model.condition == LIVE:
-        parts.append(Part(f"{dot} live", "running"))
+        parts.append(Part("● live", "running"))
     elif model.condition == CONNECTING:
         parts.append(Part("connecting", "starting"))
     else:
         heard = f", no news since {model.heard_at}" if model.heard_at else ""
-        parts.append(Part(f"{'X' if app.ascii_only else '✖'} {model.reason}{heard}", "failed"))
+        parts.append(Part(f"✖ {model.reason}{heard}", "failed"))
     parts.append(Part("  VIEW" if app.view_only else "  OPERATE", "dim"))
     if model.paused:
         parts.append(Part("  PAUSED", "starting"))

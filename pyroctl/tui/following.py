@@ -23,7 +23,7 @@ PAUSE = 0.1
 
 
 class LogFollower:
-    """Passes the lines that are written from now on to `receive`. Lives in the event loop's thread."""
+    """Passes the lines that are written from now on to `receive`; for the event loop's thread."""
 
     def __init__(self, paths: Paths, receive: Callable[[list[LogLine]], None]) -> None:
         """Raise OSError if there can be no more watches."""

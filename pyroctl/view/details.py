@@ -31,15 +31,13 @@ TEXTS = {
 }
 
 
-def details(
-    row: Row, rows: Sequence[Row], enabled: Sequence[str], *, ascii_only: bool
-) -> Iterator[Line]:
+def details(row: Row, rows: Sequence[Row], enabled: Sequence[str]) -> Iterator[Line]:
     """Return the facts about a service, and who is connected with it by needs."""
     pid = f", pid {row['pid']}" if row["pid"] else ""
     up = f", for {duration(row['uptime_s'])}" if row["uptime_s"] is not None else ""
     parts = (
         Part(f"{row['name']:<{TITLE}}", "head"),
-        state(row, ascii_only=ascii_only),
+        state(row),
         Part(f"  {row['kind']}{pid}{up}, {row['restarts']} restarts"),
     )
     yield Line("-state", parts)
@@ -52,14 +50,14 @@ def details(
     yield from (plain(line, "backoff") for line in lost_lines(row))
 
 
-def plots(name: str, recent: Recent, width: int, *, ascii_only: bool) -> Iterator[Line]:
+def plots(name: str, recent: Recent, width: int) -> Iterator[Line]:
     """Return a line for each series of a service."""
     for key in recent.keys(name):
         if key not in TEXTS:
             continue
         title, worded = TEXTS[key]
         full = WHOLE_CPU if key == "cpu_percent" else 0.0
-        plot = sparkline(recent.of(name, key), width, highest=full, plain=ascii_only)
+        plot = sparkline(recent.of(name, key), width, highest=full)
         value = worded(recent.last(name, key))
         yield Line(
             f"-{key}", (Part(f"{title:<{TITLE}}", "dim"), Part(plot, "running"), Part(f" {value}"))

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 HEAD = ("SERVICE", "STATE", "SINCE", "RESTARTS", "CPU", "MEMORY", "TRAFFIC", "LAST LINE")
 SHAPES = {
-    "running": ("●", "*"),
-    "starting": ("◐", "~"),
-    "stopping": ("◑", "~"),
-    "backoff": ("▲", "!"),
-    "failed": ("✖", "X"),
-    "stopped": ("■", "-"),
-    "exited": ("□", "-"),
+    "running": "●",
+    "starting": "◐",
+    "stopping": "◑",
+    "backoff": "▲",
+    "failed": "✖",
+    "stopped": "■",
+    "exited": "□",
 }
-"""A shape for each state, and one in ASCII: colour alone tells some people nothing."""
+"""A shape for each state: colour alone tells some people nothing."""
 PLOT = 5
 """Characters of a plot in the table."""
 TILE = 12
@@ -46,20 +46,17 @@ class Tile(NamedTuple):
     value: str
 
 
-def state(row: Row, *, ascii_only: bool) -> Part:
+def state(row: Row) -> Part:
     """Return the state of a service, as a shape and a word."""
-    shape, plain = SHAPES.get(row["state"], ("?", "?"))
-    return Part(f"{plain if ascii_only else shape} {row['state']}", row["state"])
+    return Part(f"{SHAPES.get(row['state'], '?')} {row['state']}", row["state"])
 
 
-def cells(
-    row: Row, recent: Recent, last: str, enabled: Sequence[str], *, ascii_only: bool
-) -> list[Part]:
+def cells(row: Row, recent: Recent, last: str, enabled: Sequence[str]) -> list[Part]:
     """Return the cells of a service's row; `last` is the last line of its output."""
     name = row["name"]
 
     def plot(key: str, highest: float = 0.0) -> str:
-        return sparkline(recent.of(name, key), PLOT, highest=highest, plain=ascii_only)
+        return sparkline(recent.of(name, key), PLOT, highest=highest)
 
     cpu, memory = percent(row["cpu_percent"]), bytes_text(row["rss_bytes"])
     ended = row["state"] != "running" and row["exit"] is not None
@@ -69,7 +66,7 @@ def cells(
     said = " · ".join(word for word in (disabled, log_text(reason), log_text(last)) if word)
     return [
         Part(name),
-        state(row, ascii_only=ascii_only),
+        state(row),
         Part(duration(row["uptime_s"])),
         Part(str(row["restarts"]), "backoff" if row["restarts"] else ""),
         Part(f"{plot('cpu_percent', WHOLE_CPU)} {cpu:>7}"),
@@ -90,11 +87,11 @@ def _traffic(row: Row, recent: Recent, plot: str) -> str:
     return "" if names is None else counted(int(names), "name")
 
 
-def tiles(recent: Recent, *, ascii_only: bool) -> list[Tile]:
+def tiles(recent: Recent) -> list[Tile]:
     """Return the four numbers that tell most about the whole."""
 
     def tile(title: str, key: str, value: str) -> Tile:
-        return Tile(title, sparkline(recent.of(ALL, key), TILE, plain=ascii_only), value)
+        return Tile(title, sparkline(recent.of(ALL, key), TILE), value)
 
     def last(key: str) -> float | None:
         return recent.last(ALL, key)

@@ -33,13 +33,13 @@ def affected(rows: Sequence[Row]) -> dict[str, str]:
     return found
 
 
-def topology(rows: Sequence[Row], *, ascii_only: bool) -> list[Line]:
+def topology(rows: Sequence[Row]) -> list[Line]:
     """Return the tree of needs; what needs a service that is down is marked."""
     hurt = affected(rows)
     lines = [plain("who needs whom", "head", "-needs")]
-    for lead, row, again in tree(rows, ascii_only=ascii_only):
+    for lead, row, again in tree(rows):
         name = row["name"]
-        parts = [Part(lead, "dim"), Part(f"{name}  "), state(row, ascii_only=ascii_only)]
+        parts = [Part(lead, "dim"), Part(f"{name}  "), state(row)]
         if row["needs"] and row.get("on_needs", "keep") != "keep":
             parts.append(Part(f"  on_needs = {row['on_needs']}", "dim"))
         if name in hurt and row["state"] not in DOWN:
@@ -52,26 +52,23 @@ def topology(rows: Sequence[Row], *, ascii_only: bool) -> list[Line]:
     return lines
 
 
-def flow(
-    service: str, found: Mapping[str, Any], subscribers: Sequence[Row], *, ascii_only: bool
-) -> Iterator[Line]:
+def flow(service: str, found: Mapping[str, Any], subscribers: Sequence[Row]) -> Iterator[Line]:
     """Return who publishes what to an event service, and who hears it.
 
     `found` is its inventory; subjects are named by their first two words.
     """
-    arrow = "->" if ascii_only else "→"
     yield plain("")
     yield plain(f"what flows through {service}", "head", f"-{service}")
     seconds = found["seconds"] or 1.0
     for row in found["edges"]:
-        text = f"{_publisher(row)} {arrow} {printable(row['subjects'])}"
+        text = f"{_publisher(row)} → {printable(row['subjects'])}"
         yield Line(
             f"{service}/{text}",
             (Part(f"  {text}"), Part(f"  {rate(row['count'] / seconds)}/s", "dim")),
         )
     for row in subscribers:
         heard = printable(", ".join(subscriptions_of(row)))
-        text = f"{heard} {arrow} {printable(row['subscriber'])}"
+        text = f"{heard} → {printable(row['subscriber'])}"
         full = f", {row['queued']} queued" if row["queued"] else ""
         lost = f", {row['dropped']} dropped" if row["dropped"] else ""
         kind = "" if row["aware"] else ", plain"

@@ -9,9 +9,6 @@ if TYPE_CHECKING:
 
     Row = Mapping[str, Any]
 
-BRANCHES = ("├─ ", "│  ", "└─ ", "   ")
-PLAIN_BRANCHES = ("|- ", "|  ", "`- ", "   ")
-
 
 class Branch(NamedTuple):
     """A place in the tree; `again` if the needs below it were drawn before."""
@@ -21,12 +18,11 @@ class Branch(NamedTuple):
     again: bool
 
 
-def tree(rows: Sequence[Row], *, ascii_only: bool = False) -> list[Branch]:
+def tree(rows: Sequence[Row]) -> list[Branch]:
     """Return each service that no other service needs, with its needs below it.
 
     The needs of a service are drawn once.
     """
-    fork, through, corner, blank = PLAIN_BRANCHES if ascii_only else BRANCHES
     known = {row["name"]: row for row in rows}
     needed = {name for row in rows for name in row["needs"]}
     drawn: set[str] = set()
@@ -38,7 +34,7 @@ def tree(rows: Sequence[Row], *, ascii_only: bool = False) -> list[Branch]:
         drawn.add(name)
         yield Branch(first, row, again)
         for need in below:
-            branch, continued = (corner, blank) if need == below[-1] else (fork, through)
+            branch, continued = ("└─ ", "   ") if need == below[-1] else ("├─ ", "│  ")
             yield from draw(need, rest + branch, rest + continued)
 
     return [branch for name in known if name not in needed for branch in draw(name)]

@@ -79,7 +79,7 @@ class Viewing:
 
     def mark(self) -> None:
         """Draw a line at the end, by which one sees what is new."""
-        rule = ("-" if self._top.ascii_only else "─") * RULE
+        rule = "─" * RULE
         now = f"{datetime.now(UTC).astimezone():%H:%M:%S}"
         parts = (Part(f"{rule} {now} {rule}", "note"),)
         found = self._top.pane.list

@@ -44,9 +44,9 @@ class OverviewPane(Pane):
 
     def draw(self) -> None:
         """Show the rows."""
-        plain, recent, data = self.top.ascii_only, self.top.model.recent, self.top.data
+        recent, data = self.top.model.recent, self.top.data
         parts = []
-        for tile in tiles(recent, ascii_only=plain):
+        for tile in tiles(recent):
             parts += [Part(f" {tile.title} ", "dim"), Part(tile.plot, "running")]
             parts.append(Part(f" {tile.value}  "))
         text = text_of(parts)
@@ -55,7 +55,7 @@ class OverviewPane(Pane):
             self._tiles.update(text, layout=False)
         last, enabled = self.top.model.last_lines, data["enabled"]
         rows = [
-            (row["name"], cells(row, recent, last.get(row["name"], ""), enabled, ascii_only=plain))
+            (row["name"], cells(row, recent, last.get(row["name"], ""), enabled))
             for row in ordered(data["services"], self.sort, backwards=self.backwards)
         ]
         head, lines = columns(HEAD, rows)

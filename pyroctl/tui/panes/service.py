@@ -72,7 +72,7 @@ class ServicePane(Pane):
 
     def draw(self) -> None:
         """Show what is known."""
-        data, plain_text = self.top.data, self.top.ascii_only
+        data = self.top.data
         row = next((row for row in data["services"] if row["name"] == self.name_shown), None)
         if row is None:
             self.list.show([plain("there is no such service", "dim")] if self.name_shown else [])
@@ -84,8 +84,8 @@ class ServicePane(Pane):
         width = max(10, self.list.size.width - PLOT_ROOM)
         self.list.show(
             [
-                *details(row, data["services"], data["enabled"], ascii_only=plain_text),
-                *plots(row["name"], self.top.model.recent, width, ascii_only=plain_text),
+                *details(row, data["services"], data["enabled"]),
+                *plots(row["name"], self.top.model.recent, width),
                 plain(""),
                 *last_words(self._words[-LAST_LINES:]),
                 plain(""),

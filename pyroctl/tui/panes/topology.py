@@ -39,7 +39,7 @@ class TopologyPane(Pane):
     def draw(self) -> None:
         """Show the graph."""
         data = self.top.data
-        self.list.show([*topology(data["services"], ascii_only=self.top.ascii_only), *self._flows])
+        self.list.show([*topology(data["services"]), *self._flows])
 
     async def _look(self) -> None:
         while True:
@@ -61,5 +61,4 @@ class TopologyPane(Pane):
             return []
         if subjects is None or heard is None:
             return []
-        plain = self.top.ascii_only
-        return list(flow(service, subjects, heard["subscriptions"], ascii_only=plain))
+        return list(flow(service, subjects, heard["subscriptions"]))
