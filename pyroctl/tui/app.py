@@ -145,10 +145,8 @@ class Top(App[None]):
     def go_back(self) -> None:
         """Show the screen that was shown before."""
         if len(self._visited) > 1:
-            name = self._visited[-2]
-            self.screen_of(name)
-            del self._visited[-2:]
-            self._visited.append(name)
+            self.screen_of(self._visited[-2])
+            del self._visited[-2:]  # where we were, and that we came back
 
     def open_service(self, name: str) -> None:
         """Show one service."""

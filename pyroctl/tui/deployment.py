@@ -90,10 +90,17 @@ async def envelope(deployment: Deployment, *words: str) -> dict[str, Any]:
 
 
 async def end(process: Process) -> None:
-    """End a child."""
+    """End a child, and wait for that even if the waiting is cancelled: it must not be left."""
     if process.returncode is None:
         process.terminate()
-    await process.wait()
+    cancelled = False
+    while process.returncode is None:
+        try:
+            await process.wait()
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 def _die_with_parent() -> None:

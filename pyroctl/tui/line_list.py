@@ -134,7 +134,7 @@ class LineList(ScrollView, can_focus=True, inherit_bindings=False):
             top = first
         elif last >= top + height:
             top = last - height + 1
-        self.scroll_to(y=top, animate=False, immediate=True)
+        self.scroll_to(y=top, animate=False, immediate=True, force=True)
         self.refresh()
 
     def page(self, part: float) -> None:
@@ -143,7 +143,8 @@ class LineList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def sideways(self, direction: int) -> None:
         """Scroll to the side."""
-        self.scroll_to(x=max(0, self.scroll_offset.x + direction * STEP), animate=False)
+        x = max(0, self.scroll_offset.x + direction * STEP)
+        self.scroll_to(x=x, animate=False, immediate=True, force=True)
 
     def toggle(self) -> None:
         """Select or deselect the line under the cursor, and go to the next."""

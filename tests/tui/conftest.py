@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import DEADLINE
+from tests.harness import DEADLINE, Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.harness import Deployment
-
-CONFIG = """
+CONFIG = r"""
 [manager]
 name = "kitchen"
 [services.ns]
@@ -27,7 +25,7 @@ kind = "eventservice"
 needs = ["ns"]
 [services.oven]
 kind = "command"
-command = ["sh", "-c", "echo '[31mhot[0m oven'; sleep 1000"]
+command = ["sh", "-c", "printf '\\033[31mhot\\033[0m oven\\n'; sleep 1000"]
 needs = ["es"]
 [services.off]
 kind = "command"
@@ -78,24 +76,40 @@ async def opened(deployment: Deployment, **options):
         yield Screen(top, pilot)
 
 
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory):
+    """A deployment that runs, for all tests that leave it as it was."""
+    deployment = Deployment(tmp_path_factory.mktemp("kitchen"))
+    try:
+        deployment.configure(CONFIG)
+        deployment.run("start")
+        yield deployment
+    finally:
+        deployment.close()
+
+
 @pytest.fixture
-def kitchen(deployment, monkeypatch):
-    """A deployment that runs, whose children of this process are marked as its own."""
-    for name, value in deployment.env.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(deployment.root)
+def own_kitchen(deployment):
+    """A deployment that runs, for one test."""
     deployment.configure(CONFIG)
     deployment.run("start")
     return deployment
 
 
 @pytest.fixture
-def look(kitchen):
-    """Return a function that runs an asynchronous test with the terminal UI."""
+def look(monkeypatch):
+    """Return a function that runs an asynchronous test with the terminal UI of a deployment.
 
-    def run(test, **options):
+    Children of this process are marked as those of the deployment.
+    """
+
+    def run(deployment, test, **options):
+        for name, value in deployment.env.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(deployment.root)
+
         async def main():
-            async with opened(kitchen, **options) as screen:
+            async with opened(deployment, **options) as screen:
                 await test(screen)
 
         asyncio.run(main())

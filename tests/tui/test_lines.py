@@ -173,7 +173,7 @@ def test_a_pattern_that_backtracks_without_end_matches_nothing_soon():
 def test_a_logs_colours_are_kept_and_nothing_else_in_it_works():
     parts = coloured("\x1b[1;31mred\x1b[0m plain\x1b[2J\x1b[38;5;208mx\x1b[48;2;1;2;300my\r")
     assert parts == [
-        Part("red", "bold red"),
+        Part("red", "bold color(1)"),
         Part(" plain\\x1b[2J"),
         Part("x", "color(208)"),
         Part("y", "color(208)"),

@@ -27,7 +27,9 @@ daemon.requestLoop()
 
 
 def row_of(screen, name):
-    return next(line for line in screen.text().splitlines() if f" {name} " in f"{line} ")
+    """Return the row of a service in the overview; the first cell marks what is selected."""
+    rows = (line for line in screen.text().splitlines() if line[2:].startswith(f"{name} "))
+    return next(rows, "")
 
 
 def test_the_overview_shows_what_runs_and_follows_what_happens(kitchen, look):
@@ -40,15 +42,17 @@ def test_the_overview_shows_what_runs_and_follows_what_happens(kitchen, look):
         assert "2 names" in row_of(screen, "ns")
         assert "■ stopped" in row_of(screen, "off")
         assert "disabled" in row_of(screen, "off")
-        os.kill(kitchen.service("oven")["pid"], signal.SIGKILL)
-        await screen.until(lambda: row_of(screen, "oven").split()[4] == "1")
+        row = kitchen.service("oven")
+        os.kill(row["pid"], signal.SIGKILL)
+        await screen.until(lambda: f" {row['restarts'] + 1}  " in row_of(screen, "oven"))
         await screen.until(lambda: "● running" in row_of(screen, "oven"))
-        assert "oven was restarted 1 times: signal 9" in screen.text()
+        await screen.until("! oven was restarted")
+        assert "signal 9" in screen.text()
 
-    look(test)
+    look(kitchen, test)
 
 
-def test_a_stop_asks_with_the_cost_and_offers_the_handover(kitchen, look, tmp_path):
+def test_a_stop_asks_with_the_cost_and_offers_the_handover(own_kitchen, look, tmp_path):
     """The plain subscriber is named; a handover keeps it; n changes nothing; y stops."""
     script = tmp_path / "plain.py"
     script.write_text(PLAIN)
@@ -56,15 +60,15 @@ def test_a_stop_asks_with_the_cost_and_offers_the_handover(kitchen, look, tmp_pa
     import sys
 
     with subprocess.Popen(
-        [sys.executable, script, kitchen.service("es")["uri"]],
-        env=kitchen.env, stdout=subprocess.PIPE, text=True,
+        [sys.executable, script, own_kitchen.service("es")["uri"]],
+        env=own_kitchen.env, stdout=subprocess.PIPE, text=True,
     ) as plain:  # fmt: skip
         try:
             assert plain.stdout.readline() == "subscribed\n"
 
             async def test(screen):
                 await screen.until("● running")
-                pid = kitchen.service("es")["pid"]
+                pid = own_kitchen.service("es")["pid"]
                 await screen.press("j", "x")
                 text = await screen.until("Stop es?")
                 assert "oven will stop, too: needs es" in text
@@ -76,15 +80,15 @@ def test_a_stop_asks_with_the_cost_and_offers_the_handover(kitchen, look, tmp_pa
                 await screen.until("Stop es?")
                 await screen.press("h")
                 await screen.until("restarted: es")
-                assert kitchen.service("es")["pid"] != pid
-                assert kitchen.status("es")["services"][0]["es"]["subscribers"] == 1
+                assert own_kitchen.service("es")["pid"] != pid
+                assert own_kitchen.status("es")["services"][0]["es"]["subscribers"] == 1
                 await screen.press("x")
                 await screen.until("Stop es?")
                 await screen.press("y")
                 await screen.until(lambda: "■ stopped" in row_of(screen, "es"))
                 assert "■ stopped" in row_of(screen, "oven")
 
-            look(test)
+            look(own_kitchen, test)
         finally:
             plain.kill()
 
@@ -107,8 +111,9 @@ def test_several_services_are_started_and_restarted_at_once(kitchen, look):
         await screen.until("restarted: oven, off")
         await screen.press("escape")
         await screen.until(lambda: "> off" not in screen.text())
+        kitchen.run("stop", "off")
 
-    look(test)
+    look(kitchen, test)
 
 
 def test_a_view_changes_nothing(kitchen, look):
@@ -123,7 +128,7 @@ def test_a_view_changes_nothing(kitchen, look):
         assert "Stop services" not in titles
         assert "Quit" in titles
 
-    look(test, view_only=True)
+    look(kitchen, test, view_only=True)
 
 
 def test_a_service_has_a_screen_and_its_log_is_one_key_away(kitchen, look):
@@ -143,7 +148,7 @@ def test_a_service_has_a_screen_and_its_log_is_one_key_away(kitchen, look):
         await screen.press("escape", "escape")
         await screen.until("TRAFFIC")
 
-    look(test)
+    look(kitchen, test)
 
 
 def test_logs_are_merged_searched_and_followed(kitchen, look):
@@ -158,15 +163,16 @@ def test_logs_are_merged_searched_and_followed(kitchen, look):
         await screen.until("is not a regular expression")
         await screen.press("slash", *"hot", "enter")
         await screen.until(lambda: "EventService" not in screen.text())
-        assert "oven | hot oven" in screen.text()
+        await screen.until("oven | hot oven")
+        before = screen.text().count("hot oven")
         os.kill(kitchen.service("oven")["pid"], signal.SIGKILL)
-        await screen.until(lambda: screen.text().count("hot oven") == 2)
+        await screen.until(lambda: screen.text().count("hot oven") == before + 1)
         await screen.press("t")
         assert "\n  oven | hot oven" in screen.text()
         await screen.press("escape")
         await screen.until("Pyro.EventService")
 
-    look(test)
+    look(kitchen, test)
 
 
 def test_events_are_tapped_and_subjects_are_known_with_their_listeners(kitchen, look):
@@ -185,7 +191,7 @@ def test_events_are_tapped_and_subjects_are_known_with_their_listeners(kitchen, 
         await screen.until("paused, 1 passed")
         assert "unseen" not in screen.text()
 
-    look(test)
+    look(kitchen, test)
     eventually(lambda: not any("listen" in command for command in kitchen.processes().values()))
 
 
@@ -202,16 +208,17 @@ def test_topology_and_timeline_show_needs_and_what_has_happened(kitchen, look):
         assert "es    starting" in text
         kitchen.run("stop", "oven")
         await screen.until("oven  stopped")
+        kitchen.run("start", "oven")
 
-    look(test)
+    look(kitchen, test)
 
 
-def test_a_manager_that_is_frozen_or_dead_is_told_and_comes_back(kitchen, look):
+def test_a_manager_that_is_frozen_or_dead_is_told_and_comes_back(own_kitchen, look):
     """Meanwhile logs are shown; without a manager its services are known to be stopped."""
 
     async def test(screen):
         await screen.until("hot oven")
-        pid = kitchen.manager_pid()
+        pid = own_kitchen.manager_pid()
         os.kill(pid, signal.SIGSTOP)
         try:
             text = await screen.until("does not answer")
@@ -221,20 +228,20 @@ def test_a_manager_that_is_frozen_or_dead_is_told_and_comes_back(kitchen, look):
         finally:
             os.kill(pid, signal.SIGCONT)
         await screen.until("● live")
-        kitchen.kill_manager()
+        own_kitchen.kill_manager()
         await screen.until("no manager is running")
         await screen.press("1")
         await screen.until(lambda: "■ stopped" in row_of(screen, "oven"))
-        kitchen.run("start")
+        own_kitchen.run("start")
         await screen.until("● live")
         await screen.until(lambda: "● running" in row_of(screen, "oven"))
 
-    look(test)
+    look(own_kitchen, test)
 
 
-def test_start_starts_a_manager_if_there_is_none(kitchen, look):
+def test_start_starts_a_manager_if_there_is_none(own_kitchen, look):
     """Without any manager the services are shown as stopped, and s starts what is chosen."""
-    kitchen.run("shutdown")
+    own_kitchen.run("shutdown")
 
     async def test(screen):
         await screen.until("no manager is running")
@@ -243,10 +250,10 @@ def test_start_starts_a_manager_if_there_is_none(kitchen, look):
         await screen.until(lambda: "● running" in row_of(screen, "es"))
         assert "■ stopped" in row_of(screen, "oven")
 
-    look(test)
+    look(own_kitchen, test)
 
 
-def test_the_configuration_is_checked_after_it_was_edited(kitchen, look, monkeypatch, tmp_path):
+def test_the_configuration_is_checked_after_it_was_edited(own_kitchen, look, monkeypatch, tmp_path):
     """A fault is told with its place, a valid file can be applied at once."""
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\necho "$ADDED" >> "$1"\n')
@@ -261,11 +268,10 @@ def test_the_configuration_is_checked_after_it_was_edited(kitchen, look, monkeyp
         monkeypatch.setenv("ADDED", "colour = 3")
         await screen.press("e")
         text = await screen.until("has faults; nothing was changed")
-        assert "pyroctl.toml:" in text
-        assert "colour" in text
+        assert "unknown key 'colour'" in text.replace("│", "")
         monkeypatch.setenv("ADDED", "")
         await screen.press("c")
-        config = kitchen.root / "pyroctl.toml"
+        config = own_kitchen.root / "pyroctl.toml"
         config.write_text(
             config.read_text().replace("colour = 3", "[services.more]\nkind='command'")
         )
@@ -278,7 +284,7 @@ def test_the_configuration_is_checked_after_it_was_edited(kitchen, look, monkeyp
         await screen.press("y")
         await screen.until(lambda: "● running" in row_of(screen, "more"))
 
-    look(test)
+    look(own_kitchen, test)
 
 
 def test_all_keys_are_in_the_help_and_the_palette(kitchen, look):
@@ -291,7 +297,7 @@ def test_all_keys_are_in_the_help_and_the_palette(kitchen, look):
         assert "Restart by handover" in text
         await screen.press("escape", "colon", *"sort by")
         await screen.until("Sort by the next column")
-        await screen.press("enter", "enter")
+        await screen.press("enter")
         await screen.until("sorted by name")
 
-    look(test)
+    look(kitchen, test)

@@ -47,7 +47,7 @@ class Meter:
     def restarted(self, restarts: Iterable[Mapping[str, Any]]) -> None:
         """Record how long restarts of event services took."""
         for each in restarts:
-            if each["how"] == "notify":
+            if each.get("how") == "notify":
                 self._resubscribe_seconds[each["service"]] = each["seconds"]
 
     async def measure(self, names: Iterable[str] = ()) -> dict[str, Any]:
