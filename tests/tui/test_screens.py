@@ -267,18 +267,12 @@ def test_the_configuration_is_checked_after_it_was_edited(own_kitchen, look, mon
         await screen.until("● running")
         monkeypatch.setenv("ADDED", "colour = 3")
         await screen.press("e")
-        text = await screen.until("has faults; nothing was changed")
-        assert "unknown key 'colour'" in text.replace("│", "")
-        monkeypatch.setenv("ADDED", "")
-        await screen.press("c")
+        await screen.until("its configuration can't be used")
         config = own_kitchen.root / "pyroctl.toml"
-        config.write_text(
-            config.read_text().replace("colour = 3", "[services.more]\nkind='command'")
-        )
+        table = "[services.more]\nkind = 'command'"
+        config.write_text(config.read_text().replace("colour = 3", table))
         monkeypatch.setenv("ADDED", 'command = ["sleep", "1000"]')
         await screen.press("e")
-        await screen.until("is valid")
-        await screen.press("y")
         text = await screen.until("Reload?")
         assert "more" in text
         await screen.press("y")

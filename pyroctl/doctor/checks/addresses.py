@@ -24,7 +24,8 @@ def own_name(facts: Facts) -> Iterator[Finding]:
     """Find services that bind the host's own name, and are reachable from this host only."""
     host = facts.host
     for name, service in facts.services.items():
-        if getattr(service.spec.options, "host", None) != host.name:
+        bound = getattr(service.spec.options, "host", None)
+        if bound != host.name or bound in LOCAL:
             continue
         if not host.addresses:
             text = f"{name} binds {host.name}, which resolves to no address"
