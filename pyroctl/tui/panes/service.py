@@ -78,7 +78,7 @@ class ServicePane(Pane):
             self.list.show([plain("there is no such service", "dim")] if self.name_shown else [])
             return
         seen = row["state"], row["pid"], row["exit"]
-        if self._seen not in {None, seen} and self.is_on_screen:
+        if self._seen not in (None, seen) and self.is_on_screen:
             self.run_worker(self._ask(row["name"]), exclusive=True, group="details")
         self._seen = seen
         width = max(10, self.list.size.width - PLOT_ROOM)
