@@ -220,7 +220,8 @@ class LineList(ScrollView, can_focus=True, inherit_bindings=False):
         line = self.lines[self._shown[place]]
         strip = self._strip(line, wrapped, self._prefix(line))
         if place == self.cursor and self.has_focus:
-            strip = strip.extend_cell_length(self.size.width).apply_style(CURSOR)
+            text = strip.extend_cell_length(self.size.width).text
+            strip = Strip([Segment(text, CURSOR)])  # colours would be blocks there
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(content_y)) is not None:
             start, end = span

@@ -116,7 +116,8 @@ def troubles(data: Mapping[str, Any]) -> Iterator[str]:
     for row in data["services"]:
         ended, uptime = row["exit"], row["uptime_s"]
         if row["restarts"] and ended is not None and uptime is not None and uptime < RECENT:
-            yield f"{row['name']} was restarted {row['restarts']} times: {log_text(ended['text'])}"
+            often = counted(row["restarts"], "time")
+            yield f"{row['name']} was restarted {often}: {log_text(ended['text'])}"
         if lost := lost_lines(row):
             yield lost[0].removesuffix(":")
 

@@ -139,7 +139,7 @@ def test_a_service_has_a_screen_and_its_log_is_one_key_away(kitchen, look):
         await screen.press("j", "j", "enter")
         text = await screen.until("sleep 1000")
         assert "needs         es" in text
-        assert "none has ended" in text
+        assert "how runs ended" in text
         await screen.until("pyroctl.toml:13")
         await screen.press("enter")
         text = await screen.until("following")
