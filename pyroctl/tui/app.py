@@ -22,6 +22,7 @@ from pyroctl.tui.dialogs import Lines
 from pyroctl.tui.following import LogFollower
 from pyroctl.tui.handlers import handlers
 from pyroctl.tui.keys import SCREENS
+from pyroctl.tui.line_list import LineList
 from pyroctl.tui.model import LOST, Model
 from pyroctl.tui.plain import Ascii
 from pyroctl.tui.styles import text_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.filter import LineFilter
     from textual.screen import Screen
+    from textual.worker import Worker
 
     from pyroctl.log_reader.files import LogLine
     from pyroctl.tui.deployment import Deployment
@@ -76,7 +78,7 @@ class Top(App[None]):
         self._panes: dict[str, Pane] = {}
         self._visited: list[str] = []
         self._handlers = handlers(self)
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: Worker[None] | None = None
         self._measuring = False
         self._due: asyncio.TimerHandle | None = None
         self._bars: dict[str, str] = {}
@@ -138,6 +140,11 @@ class Top(App[None]):
         return pane
 
     @property
+    def active_list(self) -> LineList:
+        """The list that has the focus, or else that of the screen."""
+        return self.focused if isinstance(self.focused, LineList) else self.pane.list
+
+    @property
     def place(self) -> str:
         """The name of the screen that is shown."""
         return self._visited[-1]
@@ -183,7 +190,7 @@ class Top(App[None]):
         if self._watching is not None:
             self._watching.cancel()
         self._measuring = self.pane.MEASURES and not self.model.paused
-        self._watching = asyncio.create_task(self._watch(measuring=self._measuring))
+        self._watching = self.run_worker(self._watch(measuring=self._measuring), group="watch")
 
     async def _watch(self, *, measuring: bool) -> None:
         """Follow the manager; when it is gone or silent, try again until it is back."""
@@ -203,7 +210,7 @@ class Top(App[None]):
             except PyroctlError as error:
                 self._lost(error.message)
             except ValueError:
-                continue  # a delta is missing: begin with a new picture
+                pass  # a delta is missing: begin with a new picture
             await asyncio.sleep(INTERVAL)
 
     def _received(self, message: Mapping[str, Any]) -> None:
@@ -223,6 +230,16 @@ class Top(App[None]):
             if reply["data"] is not None:
                 self.model.offline({"enabled": [], **reply["data"]})
                 self.draw_soon()
+
+    def event_service(self) -> str | None:
+        """Return the event service that events are about: the one shown, or else the first."""
+        names = [
+            row["name"]
+            for row in self.data["services"]
+            if row["kind"] == "eventservice" and row["state"] == "running"
+        ]
+        chosen = [name for name in self.pane.services() if name in names]
+        return next(iter([*chosen, *names]), None)
 
     # logs
 
@@ -255,7 +272,7 @@ class Top(App[None]):
     def draw_soon(self) -> None:
         """Draw what has changed, with what else changes at the same time."""
         if self._due is None:
-            self._due = asyncio.get_running_loop().call_later(FRAME, self._draw)
+            self._due = asyncio.get_running_loop().call_later(FRAME, self.call_next, self._draw)
 
     def _draw(self) -> None:
         if self._due is not None:

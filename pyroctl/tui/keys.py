@@ -82,7 +82,7 @@ ACTIONS = (
     Action("refresh", ("ctrl+r",), "Ask again", screens=("doctor", "service")),
     Action("palette", (":", "ctrl+p"), "Every action by its name"),
     Action("help", ("?",), "All keys"),
-    Action("quit", ("q",), "Quit"),
+    Action("quit", ("q", "ctrl+c"), "Quit"),
 )
 """In the order of the help."""
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CURSOR = Style(reverse=True)
 STALE = Style(dim=True)
 MATCH = Style(bold=True, underline=True)
+SLACK = 10
+"""The oldest lines go when there are a tenth too many, so that most appends cost little."""
 STEP = 8
 """Columns by which the list scrolls to the side."""
 
@@ -51,6 +53,7 @@ class LineList(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor = 0
         self._marks = marks
         self._shown: list[int] = []
+        self._width = 0
         self._rows: list[tuple[int, str | None]] = []
         """For each row the place in `_shown`, and its text if it was wrapped."""
 
@@ -94,11 +97,14 @@ class LineList(ScrollView, can_focus=True, inherit_bindings=False):
     def append(self, lines: Sequence[Line], most: int) -> None:
         """Add lines at the end; the oldest go when there are more than `most`."""
         self.lines += lines
-        gone = max(0, len(self.lines) - most)
-        del self.lines[:gone]
-        passed = sum(1 for place in self._shown if place < gone)
-        self._lay_out()
-        self.cursor = max(0, self.cursor - passed)
+        if len(self.lines) > most + most // SLACK:
+            gone = len(self.lines) - most
+            del self.lines[:gone]
+            passed = sum(1 for place in self._shown if place < gone)
+            self.cursor = max(0, self.cursor - passed)
+            self._lay_out()
+        else:
+            self._lay_out_from(len(self.lines) - len(lines))
         if self.following:
             self.move(len(self._shown))
         self.refresh()
@@ -159,8 +165,8 @@ class LineList(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def chosen(self) -> list[Line]:
-        """Return the selected lines, or else that under the cursor."""
-        found = [line for line in self.lines if line.key in self.selected]
+        """Return the selected lines that are shown, or else that under the cursor."""
+        found = [line for line in self.shown if line.key in self.selected]
         return found or ([self.current] if self.current is not None else [])
 
     def set_times(self, *, times: bool) -> None:
@@ -188,6 +194,10 @@ class LineList(ScrollView, can_focus=True, inherit_bindings=False):
         if 0 <= row < len(self._rows):
             self.following = False
             self.move(self._rows[row][0] - self.cursor)
+
+    def on_mouse_scroll_up(self, _: events.MouseScrollUp) -> None:
+        """Stay where the user looks."""
+        self.following = False
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """Return the text that the mouse has selected."""
@@ -264,24 +274,27 @@ class LineList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _lay_out(self) -> None:
         """Decide which lines are shown, and in which rows."""
-        hides = bool(self.matcher.pattern) and not self.context
-        self._shown = [
-            place
-            for place, line in enumerate(self.lines)
-            if not hides or self.matcher.matches(line.text)
-        ]
+        self._shown, self._rows, self._width = [], [], 0
+        self._lay_out_from(0)
         self.cursor = max(0, min(self.cursor, len(self._shown) - 1))
-        self._rows = []
+
+    def _lay_out_from(self, first: int) -> None:
+        """Do that for the lines from a place on; those before it stay as they are."""
+        hides = bool(self.matcher.pattern) and not self.context
         room = max(1, self.size.width - len(self._prefix(None)) - 1)
-        for at, place in enumerate(self._shown):
+        for place in range(first, len(self.lines)):
             text = self._visible(self.lines[place]).text
+            if hides and not self.matcher.matches(text):
+                continue
+            at = len(self._shown)
+            self._shown.append(place)
             if self.wrap and cell_len(text) > room:
                 self._rows += [(at, piece) for piece in chop_cells(text, room)]
             else:
                 self._rows.append((at, None))
-        width = 0 if self.wrap else max((len(line.text) for line in self.lines), default=0)
+                self._width = max(self._width, 0 if self.wrap else len(text))
         extra = 0 if self.head is None else 1
-        self.virtual_size = Size(width + len(self._prefix(None)), len(self._rows) + extra)
+        self.virtual_size = Size(self._width + len(self._prefix(None)), len(self._rows) + extra)
 
 
 def _main_role(line: Line) -> str:

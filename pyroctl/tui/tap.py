@@ -36,9 +36,10 @@ class Tap:
         self._deployment = deployment
         self._show = show
 
-    async def listen(self, patterns: Sequence[str]) -> None:
+    async def listen(self, service: str | None, patterns: Sequence[str]) -> None:
         """Show events until it is cancelled, or the child ends, which is shown, too."""
         words = [word for pattern in patterns for word in ("--match", pattern)]
+        words += ["--service", service] if service else []
         process = await spawn(self._deployment.command("es", "listen", "--json", *words))
         told = asyncio.create_task(self._pass_on_warnings(process))
         try:

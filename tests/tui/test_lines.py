@@ -151,6 +151,9 @@ def test_selected_lines_are_marked_and_forgotten_when_they_are_gone():
         widget.toggle_all()
         assert [line.key for line in widget.chosen()] == ["1"]  # the cursor's
         widget.toggle()
+        widget.filter(Matcher("2"))
+        assert [line.key for line in widget.chosen()] == ["2"]  # the others are not seen
+        widget.filter(Matcher(""))
         widget.show(numbered(1))
         assert widget.selected == set()
 

@@ -78,7 +78,10 @@ class Changing:
         line = await self._top.push_screen_wait(Prompt("publish: SUBJECT TEXT"))
         subject, _, text = (line or "").strip().partition(" ")
         if subject:
-            found = await envelope(self._top.deployment, "es", "publish", "--", subject, text)
+            service = self._top.event_service()
+            words = ["--service", service] if service else []
+            command = ["es", "publish", *words, "--", subject, text]
+            found = await envelope(self._top.deployment, *command)
             errors = found["errors"]
             self._top.say(
                 _message(errors[0]) if errors else f"published about {subject}",

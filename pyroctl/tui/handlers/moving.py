@@ -17,7 +17,7 @@ class Moving:
 
     @property
     def _list(self) -> LineList:
-        return self._top.pane.list
+        return self._top.active_list
 
     def up(self) -> None:
         """Go up a line; at the first one, read what is older."""

@@ -25,7 +25,7 @@ class Outside:
         """Copy what the mouse has selected, or else the chosen lines, by OSC 52."""
         text = self._top.screen.get_selected_text()
         if not text:
-            text = "\n".join(line.text for line in self._top.pane.list.chosen())
+            text = "\n".join(line.text for line in self._top.active_list.chosen())
         if text:
             self._top.copy_to_clipboard(text)
             self._top.say(f"copied {len(text)} characters")
@@ -33,7 +33,7 @@ class Outside:
     def pager(self) -> None:
         """Show the lines in $PAGER, where all its keys work."""
         command = shlex.split(os.environ.get("PAGER") or "less")
-        text = "\n".join(line.text for line in self._top.pane.list.shown)
+        text = "\n".join(line.text for line in self._top.active_list.shown)
         self._run(command, text.encode(errors="replace"))
 
     async def edit(self) -> None:

@@ -30,7 +30,7 @@ class Viewing:
 
     def back(self) -> None:
         """End a filter, or else go back to the screen before."""
-        found = self._top.pane.list
+        found = self._top.active_list
         if found.matcher.pattern:
             self._filtered("")
         elif found.selected:
@@ -41,14 +41,14 @@ class Viewing:
 
     async def filter(self) -> None:
         """Ask for a regular expression, and show only lines that match it."""
-        before = self._top.pane.list.matcher.pattern
+        before = self._top.active_list.matcher.pattern
         pattern = await self._top.push_screen_wait(Prompt("/", before))
         if pattern is not None:
             self._filtered(pattern)
 
     def context(self) -> None:
         """Show the lines around matches, or hide them."""
-        found = self._top.pane.list
+        found = self._top.active_list
         found.context = not found.context
         self._filtered(found.matcher.pattern)
 
@@ -69,7 +69,7 @@ class Viewing:
 
     def wrap(self) -> None:
         """Wrap long lines, or cut them."""
-        found = self._top.pane.list
+        found = self._top.active_list
         found.set_wrap(wrap=not found.wrap)
 
     def times(self) -> None:
@@ -144,12 +144,14 @@ class Viewing:
         self._top.exit()
 
     def _filtered(self, pattern: str) -> None:
-        self._top.pane.list.filter(Matcher(pattern))
-        self._top.pane.filtered(pattern)
+        found = self._top.active_list
+        found.filter(Matcher(pattern))
+        if found is self._top.pane.list:
+            self._top.pane.filtered(pattern)
         self._top.draw_soon()
 
     def _search(self, step: int) -> None:
-        found = self._top.pane.list
+        found = self._top.active_list
         if not found.matcher.pattern:
             raise UsageError("there is nothing to search for: / begins a search")
         found.following = False

@@ -53,6 +53,7 @@ class EventsPane(Pane):
         self._passed = 0
         self._paused_passed = 0
         self._trouble = ""
+        self._service: str | None = None
         self._before: Mapping[str, Any] | None = None
         self._numbers = itertools.count()
 
@@ -69,7 +70,8 @@ class EventsPane(Pane):
     def caption(self) -> str:
         """Return what is tapped, and how much was not shown."""
         words = [
-            "tapping " + (", ".join(f"/{pattern}/" for pattern in self.patterns) or "everything"),
+            f"tapping {self._service or 'events'}",
+            (", ".join(f"/{pattern}/" for pattern in self.patterns) or "everything"),
             f"{self._passed} more not shown" if self._passed else "",
             f"paused, {self._paused_passed} passed" if self.top.model.paused else "",
             self._trouble,
@@ -103,7 +105,8 @@ class EventsPane(Pane):
 
     async def _tap(self) -> None:
         while True:
-            await Tap(self.top.deployment, self._came).listen(self.patterns)
+            self._service = self.top.event_service()
+            await Tap(self.top.deployment, self._came).listen(self._service, self.patterns)
             await asyncio.sleep(5 * INTERVAL)  # perhaps the event service is back
 
     def _came(self, lines: Sequence[Line], more: int) -> None:
@@ -123,7 +126,8 @@ class EventsPane(Pane):
             await asyncio.sleep(INTERVAL)
 
     async def _look_once(self) -> None:
-        paths, request = self.top.deployment.paths, self.top.deployment.request
+        paths, names = self.top.deployment.paths, [self._service] if self._service else []
+        request = {"services": names, **self.top.deployment.request}
         try:
             found = await ask(paths, "subjects", request)
             heard = await ask(paths, "subscriptions", request)
