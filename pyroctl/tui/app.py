@@ -18,7 +18,7 @@ from pyroctl.errors import ManagerNotRunning, PyroctlError, UsageError
 from pyroctl.log_reader.files import last_lines, logged_services, sources_of
 from pyroctl.tui import bars
 from pyroctl.tui.deployment import envelope
-from pyroctl.tui.dialogs import Lines
+from pyroctl.tui.dialogs import Lines, Prompt
 from pyroctl.tui.following import LogFollower
 from pyroctl.tui.handlers import handlers
 from pyroctl.tui.keys import SCREENS
@@ -29,7 +29,7 @@ from pyroctl.tui.styles import text_of
 from pyroctl.view.lines import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from textual.app import ComposeResult
     from textual.filter import LineFilter
@@ -81,7 +81,10 @@ class Top(App[None]):
         self._watching: Worker[None] | None = None
         self._measuring = False
         self._due: asyncio.TimerHandle | None = None
-        self._bars: dict[str, str] = {}
+        self._statics = {name: Static(id=name, classes="line") for name in ("top", "tabs", "keys")}
+        self._statics["banner"] = Static(id="banner")
+        self._body = Container(id="body")
+        self._drawn: dict[str, str] = {}
         self._bindings = BindingsMap(
             [
                 Binding(",".join(action.keys), f"do('{action.name}')", action.title)
@@ -96,11 +99,11 @@ class Top(App[None]):
 
     def compose(self) -> ComposeResult:
         """Return the widgets."""
-        yield Static(id="top", classes="line")
-        yield Static(id="tabs", classes="line")
-        yield Static(id="banner")
-        yield Container(id="body")
-        yield Static(id="keys", classes="line")
+        yield self._statics["top"]
+        yield self._statics["tabs"]
+        yield self._statics["banner"]
+        yield self._body
+        yield self._statics["keys"]
 
     def on_mount(self) -> None:
         """Show the first screen; all else comes after its first frame."""
@@ -124,7 +127,7 @@ class Top(App[None]):
         before = self._panes.get(self._visited[-1]) if self._visited else None
         if name not in self._panes:
             self._panes[name] = make(name, self)
-            self.query_one("#body").mount(self._panes[name])
+            self._body.mount(self._panes[name])
         pane = self._panes[name]
         if before is not pane:
             if before is not None:
@@ -278,6 +281,8 @@ class Top(App[None]):
         if self._due is not None:
             self._due.cancel()
             self._due = None
+        if not self._body.is_attached:
+            return  # it ends
         self.data = self.model.data(time.monotonic())
         if self.follower is not None and self.data["services"]:
             self.follower.follow(row["name"] for row in self.data["services"])
@@ -286,7 +291,7 @@ class Top(App[None]):
         self._draw_bar("keys", bars.keys(self))
         banner = bars.banner(self)
         if self._draw_bar("banner", banner, layout=True):
-            self.query_one("#banner").display = bool(banner)
+            self._statics["banner"].display = bool(banner)
         self.pane.draw()
         if self.pane.LIVE:
             self.pane.list.set_stale(stale=self.model.condition == LOST)
@@ -294,10 +299,10 @@ class Top(App[None]):
     def _draw_bar(self, name: str, parts: Sequence[Any], *, layout: bool = False) -> bool:
         """Draw one of the lines around the screen if it has changed; return whether it has."""
         text = text_of(parts)
-        if self._bars.get(name) == text.markup:
+        if self._drawn.get(name) == text.markup:
             return False
-        self._bars[name] = text.markup
-        self.query_one(f"#{name}", Static).update(text, layout=layout)
+        self._drawn[name] = text.markup
+        self._statics[name].update(text, layout=layout)
         return True
 
     # actions
@@ -311,16 +316,37 @@ class Top(App[None]):
         if name in SCREENS:
             self.screen_of(name)
             return
-        self.run_worker(self._carry_out(self._handlers[name]), group="actions")
-
-    async def _carry_out(self, handler: Callable[[], object]) -> None:
         try:
-            found = handler()
+            found = self._handlers[name]()
             if asyncio.iscoroutine(found):
-                await found
+                self.run_worker(self._finish(found), group="actions")
         except PyroctlError as error:
-            self.say(error.message, "warning" if isinstance(error, UsageError) else "error")
+            self._tell(error)
         self.draw_soon()
+
+    async def _finish(self, action: Coroutine[Any, Any, None]) -> None:
+        try:
+            await action
+        except PyroctlError as error:
+            self._tell(error)
+        self.draw_soon()
+
+    def _tell(self, error: PyroctlError) -> None:
+        self.say(error.message, "warning" if isinstance(error, UsageError) else "error")
+
+    def ask_for(self, label: str, value: str, use: Callable[[str], object]) -> None:
+        """Let the user type a line, and use it; what is typed next goes there at once."""
+
+        def done(typed: str | None) -> None:
+            if typed is None:
+                return
+            try:
+                use(typed)
+            except PyroctlError as error:
+                self._tell(error)
+            self.draw_soon()
+
+        self.push_screen(Prompt(label, value), done)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Return all actions for the palette, with their keys."""

@@ -94,7 +94,7 @@ def test_a_stop_asks_with_the_cost_and_offers_the_handover(own_kitchen, look, tm
 
 
 def test_several_services_are_started_and_restarted_at_once(kitchen, look):
-    """Selected services are those that an action is about; without a cost it says so."""
+    """Selected services are those that an action is about; what costs nothing is told."""
 
     async def test(screen):
         await screen.until("● running")
@@ -117,7 +117,7 @@ def test_several_services_are_started_and_restarted_at_once(kitchen, look):
 
 
 def test_a_view_changes_nothing(kitchen, look):
-    """With --view, keys that change something say so, and the palette doesn't offer them."""
+    """With --view, keys that change something are refused, and the palette doesn't offer them."""
 
     async def test(screen):
         await screen.until("● running")

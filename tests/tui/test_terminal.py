@@ -160,7 +160,7 @@ def test_what_can_not_be_drawn_is_refused_with_one_line(kitchen):
 def test_bad_keys_are_told_before_anything_is_drawn(kitchen, terminal):
     """A fault in top.toml is an error of the configuration, with its file."""
     keys = kitchen.root / "top.toml"
-    keys.write_text("[keys]\nstopp = 'x'\n")
+    keys.write_text("[keys]\nstops = 'x'\n")
     try:
         text = terminal("top").until("EXIT STATUS 6")
         assert "did you mean 'stop'?" in text

@@ -42,7 +42,7 @@ def test_a_users_key_replaces_those_of_its_action_and_is_taken_from_others():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[keys]\nstopp = 'x'", "keys.stopp: no such action; did you mean 'stop'?"),
+        ("[keys]\nstops = 'x'", "keys.stops: no such action; did you mean 'stop'?"),
         ("[keys]\nstop = 'd'\nquit = 'd'", "keys.quit: 'd' is already for 'stop'"),
         ("[keys]\nstop = 3", "keys.stop: must be a key"),
         ("[keys]\nstop = ['']", "keys.stop: must be a key"),

@@ -8,7 +8,7 @@ from pyroctl.control.async_client import ask
 from pyroctl.errors import ManagerNotRunning, PyroctlError, UsageError
 from pyroctl.printable import log_text
 from pyroctl.tui.deployment import envelope
-from pyroctl.tui.dialogs import NO, Choice, Prompt, Question
+from pyroctl.tui.dialogs import NO, Choice, Question
 from pyroctl.view.costs import also_stopped, describe_cost, losers
 
 if TYPE_CHECKING:
@@ -73,20 +73,28 @@ class Changing:
         elif await self._may("reload", [], said=steps):
             await self._do("reload", [])
 
-    async def publish(self) -> None:
-        """Publish a text."""
-        line = await self._top.push_screen_wait(Prompt("publish: SUBJECT TEXT"))
-        subject, _, text = (line or "").strip().partition(" ")
-        if subject:
-            service = self._top.event_service()
-            words = ["--service", service] if service else []
+    def publish(self) -> None:
+        """Ask for a subject and a text, and publish it."""
+
+        def begin(line: str) -> None:
+            subject, _, text = line.strip().partition(" ")
+            if subject:
+                self._top.run_worker(self._publish(subject, text), group="actions")
+
+        self._top.ask_for("publish: SUBJECT TEXT", "", begin)
+
+    async def _publish(self, subject: str, text: str) -> None:
+        service = self._top.event_service()
+        words = ["--service", service] if service else []
+        try:
             command = ["es", "publish", *words, "--", subject, text]
-            found = await envelope(self._top.deployment, *command)
-            errors = found["errors"]
-            self._top.say(
-                _message(errors[0]) if errors else f"published about {subject}",
-                "error" if errors else "information",
-            )
+            errors = (await envelope(self._top.deployment, *command))["errors"]
+        except PyroctlError as error:
+            errors = error.entries()
+        if errors:
+            self._top.say(_message(errors[0]), "error")
+        else:
+            self._top.say(f"published about {subject}")
 
     def _chosen(self) -> list[str]:
         names = self._top.pane.services()

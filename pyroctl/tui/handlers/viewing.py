@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pyroctl.errors import UsageError
-from pyroctl.tui.dialogs import Lines, Prompt
+from pyroctl.tui.dialogs import Lines
 from pyroctl.tui.matching import Matcher
 from pyroctl.view.lines import Line, Part, plain
 
@@ -39,12 +39,10 @@ class Viewing:
         else:
             self._top.go_back()
 
-    async def filter(self) -> None:
+    def filter(self) -> None:
         """Ask for a regular expression, and show only lines that match it."""
         before = self._top.active_list.matcher.pattern
-        pattern = await self._top.push_screen_wait(Prompt("/", before))
-        if pattern is not None:
-            self._filtered(pattern)
+        self._top.ask_for("/", before, self._filtered)
 
     def context(self) -> None:
         """Show the lines around matches, or hide them."""
@@ -89,17 +87,13 @@ class Viewing:
         """Forget the lines that are shown."""
         self._top.pane.list.show([])
 
-    async def pattern(self) -> None:
+    def pattern(self) -> None:
         """Ask which subjects to tap."""
         from pyroctl.tui.panes.events import EventsPane
 
         pane = self._top.pane
         if isinstance(pane, EventsPane):
-            asked = Prompt("tap subjects that match", *pane.patterns)
-            pattern = await self._top.push_screen_wait(asked)
-            if pattern is not None:
-                Matcher(pattern)
-                pane.tap(pattern)
+            self._top.ask_for("tap subjects that match", "".join(pane.patterns), pane.tap)
 
     def pause(self) -> None:
         """Pause plots and tap, or go on."""
@@ -139,7 +133,7 @@ class Viewing:
         where = "keys are in the table `keys` of top.toml beside the configuration"
         self._top.push_screen(Lines("keys", [*lines, plain(""), plain(where, "dim")], wrap=False))
 
-    async def quit(self) -> None:
+    def quit(self) -> None:
         """End."""
         self._top.exit()
 

@@ -13,6 +13,7 @@ from pyroctl.control.async_client import ask
 from pyroctl.errors import PyroctlError
 from pyroctl.printable import printable
 from pyroctl.tui.line_list import LineList
+from pyroctl.tui.matching import Matcher
 from pyroctl.tui.panes.pane import Pane
 from pyroctl.tui.table import columns
 from pyroctl.tui.tap import Tap
@@ -93,7 +94,8 @@ class EventsPane(Pane):
         self.workers.cancel_group(self, "look")
 
     def tap(self, pattern: str) -> None:
-        """Tap what matches a pattern; everything if it is empty."""
+        """Tap what matches a pattern; everything if it is empty. Raises UsageError."""
+        Matcher(pattern)
         self.patterns = [pattern] if pattern else []
         self.run_worker(self._tap(), exclusive=True, group="tap")
         self.top.draw_soon()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FIRST = 1000
 """Lines that are read at first, and each time that older ones are wanted."""
-MOST = 20_000
+MOST = 5000
 """Lines that are kept."""
 LONGEST_SEARCH = 2.0
 """Seconds after which a search for older lines shows what it has found so far."""
