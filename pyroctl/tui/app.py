@@ -137,15 +137,17 @@ class Top(App[None]):
             del self._visited[:-10]
             self.pane, pane.display = pane, True
             self.call_later(pane.opened)
-            self.call_later(pane.list.focus)
+            self.call_after_refresh(pane.list.focus)
         self._watch_if_needed()
         self._draw()
         return pane
 
     @property
     def active_list(self) -> LineList:
-        """The list that has the focus, or else that of the screen."""
-        return self.focused if isinstance(self.focused, LineList) else self.pane.list
+        """The list of the screen that has the focus, or else its main one."""
+        found = self.focused
+        own = isinstance(found, LineList) and self.pane in found.ancestors
+        return found if isinstance(found, LineList) and own else self.pane.list
 
     @property
     def place(self) -> str:
