@@ -28,7 +28,7 @@ class App:
         self.as_owner = False
         """Whether root becomes the deployment's owner, see `cli.as_owner`."""
         self.output = Output()
-        self.output.deployment = self._selection
+        self.output.deployment = self.selection
         self.touched = False
         """The last request has changed some service."""
 
@@ -44,7 +44,7 @@ class App:
         """The places of the deployment's socket, lock and logs."""
         return deployment_paths(self.config, self.root, os.environ)
 
-    def _selection(self) -> list[str]:
+    def selection(self) -> list[str]:
         """Return the options that select this deployment, for other commands."""
         root = [] if self.root in {None, os.environ.get("PYROCTL_ROOT")} else ["--root", self.root]
         owner = ["--as-owner"] if self.as_owner else []

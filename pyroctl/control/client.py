@@ -52,10 +52,10 @@ def call(
                     if on_event is not None:
                         on_event(message["event"])
         except TimeoutError:
-            raise _no_answer(paths) from None
+            raise no_answer(paths) from None
         except ConnectionError:
             pass
-    raise ManagerExited("the manager exited before it answered", hint=_log_hint(paths))
+    raise ManagerExited("the manager exited before it answered", hint=log_hint(paths))
 
 
 def connect(paths: Paths) -> socket.socket:
@@ -70,12 +70,12 @@ def connect(paths: Paths) -> socket.socket:
                     "no manager is running", hint="pyroctl start starts one"
                 ) from None
             if time.monotonic() > deadline:
-                raise _no_answer(paths) from None
+                raise no_answer(paths) from None
             time.sleep(0.02)  # no event announces the socket
         except PermissionError:
             raise _not_permitted(paths) from None
         except OSError:  # also TimeoutError
-            raise _no_answer(paths) from None
+            raise no_answer(paths) from None
 
 
 def _connect(paths: Paths) -> socket.socket:
@@ -187,16 +187,18 @@ def _check_owner(sock: socket.socket, paths: Paths) -> None:
         raise _not_permitted(paths, uid)
 
 
-def _no_answer(paths: Paths) -> NoAnswer:
+def no_answer(paths: Paths) -> NoAnswer:
+    """Return the error about a manager that is silent."""
     pid = manager_pid(paths)
     process = f" (pid {pid})" if pid else ""
     return NoAnswer(
         f"the manager{process} does not answer",
-        hint=f"if it is suspended: kill -CONT {pid or 'PID'}; otherwise {_log_hint(paths)}",
+        hint=f"if it is suspended: kill -CONT {pid or 'PID'}; otherwise {log_hint(paths)}",
     )
 
 
-def _log_hint(paths: Paths) -> str:
+def log_hint(paths: Paths) -> str:
+    """Return where the manager has written what happened."""
     return f"see {paths.manager_log}"
 
 

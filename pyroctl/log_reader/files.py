@@ -16,7 +16,9 @@ from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pyroctl.paths import Paths
 
 BLOCK = 65536
 
@@ -35,6 +37,24 @@ class Source(NamedTuple):
     stream: str
     path: str
     end: LogPosition | None = None
+
+
+def sources_of(paths: Paths, services: Iterable[str]) -> list[Source]:
+    """Return the logs of services, whether there are any yet or not."""
+    return [
+        source
+        for name in dict.fromkeys(services)
+        for source in (
+            Source(name, "output", paths.service_log(name)),
+            Source(name, "stderr", paths.service_errors(name)),
+        )
+    ]
+
+
+def logged_services(directory: str) -> list[str]:
+    """Return the services that have a log in a directory, by name."""
+    entries = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    return [e.removesuffix(".log") for e in entries if e.endswith(".log") and e[0] != "_"]
 
 
 class LogLine(NamedTuple):
@@ -59,15 +79,20 @@ def last_lines(
     sources: Sequence[Source], count: int, pattern: re.Pattern[str] | None = None
 ) -> list[LogLine]:
     """Return the last `count` lines that match, oldest first, reading no more than necessary."""
-    backwards = map(lines_backwards, reversed(sources))
-    newest_first = heapq.merge(*backwards, key=lambda each: each[0].moment(), reverse=True)
     lines: list[LogLine] = []
-    for line, *_ in newest_first if count else ():
+    for line in newest_first(sources) if count else ():
         if pattern is None or pattern.search(line.text):
             lines.append(line)
             if len(lines) == count:
                 break
     return lines[::-1]
+
+
+def newest_first(sources: Sequence[Source]) -> Iterator[LogLine]:
+    """Return all lines from the newest to the oldest, reading no more than the caller takes."""
+    backwards = map(lines_backwards, reversed(sources))
+    merged = heapq.merge(*backwards, key=lambda each: each[0].moment(), reverse=True)
+    return (line for line, *_ in merged)
 
 
 def lines_since(

@@ -10,16 +10,26 @@ import zlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
+from pyroctl.inotify import IN_CREATE, IN_MODIFY, IN_MOVED_TO
 from pyroctl.log_reader.files import BLOCK, LogLine, LogPosition, last_line_end, parse
 from pyroctl.paths import log_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pyroctl.inotify import Inotify
     from pyroctl.log_reader.files import Source
 
 GZIP_TRAILER = struct.Struct("<II")
 """At the end of a gzip file: CRC-32 and length of the uncompressed data (RFC 1952)."""
+
+
+def watch_directories(watch: Inotify, directories: set[str]) -> None:
+    """Watch the directories, each of which may be removed and come back as another one."""
+    for directory in directories:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            watch.add(os.path.dirname(directory), IN_MOVED_TO | IN_CREATE)
+            watch.add(directory, IN_MODIFY | IN_MOVED_TO | IN_CREATE)
 
 
 class Tail:
@@ -48,6 +58,13 @@ class Tail:
             self.close()
             self._file, self._was_removed = following, False
             self._unfinished = b""
+
+    def place(self) -> Source:
+        """Return the source up to where it has been read: to the end of the last complete line."""
+        if self._file is None:
+            return self.source
+        offset = self._file.tell() - len(self._unfinished)
+        return self.source._replace(end=LogPosition(os.fstat(self._file.fileno()).st_ino, offset))
 
     def unfinished(self) -> LogLine | None:
         """Return a line that was not complete at the last `read`, if there is one."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.core.plan import closure, reverse
 from pyroctl.view.subscribers import subscriber_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 MOST_SHOWN = 20
 """Lines about one service; the others are only counted."""
@@ -30,6 +31,14 @@ def describe_cost(entry: Mapping[str, Any]) -> list[str]:
     if entry["aware"]:
         lines.append(f"aware subscribers of {service} that will be notified: {entry['aware']}")
     return lines
+
+
+def also_stopped(names: Collection[str], rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return which other services a stop of these stops first, as they need them."""
+    rows = list(rows)
+    needs = {row["name"]: row["needs"] for row in rows}
+    above = closure(names or needs, reverse(needs)) - set(names)
+    return [row["name"] for row in rows if row["name"] in above and row["pid"] is not None]
 
 
 def sum_up(found: Sequence[Mapping[str, Any]]) -> str:

@@ -29,7 +29,7 @@ def percent(number: float | None) -> str:
 
 
 def rate(number: float | None) -> str:
-    """Return events per second in three digits, such as `12.4 k`."""
+    """Return a count, or events per second, in three digits, such as `12.4 k`."""
     if number is None:
         return "-"
     for unit, size in (("M", 1e6), ("k", 1e3)):

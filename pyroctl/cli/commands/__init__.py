@@ -7,6 +7,7 @@ COMMANDS = (
     "restart",
     "reload",
     "status",
+    "top",
     "ping",
     "metrics",
     "doctor",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pyroctl.cli.app import App
+    from pyroctl.log_reader.files import LogLine, Source
 
 DEFAULT_LINES = 50
 
@@ -120,18 +121,13 @@ def _warn_if_not_kept(app: App) -> None:
 
 def _sources(app: App, services: Sequence[str]) -> list[Source]:
     """Return the logs; raises UnknownService for a name with neither a log nor a service."""
-    paths = app.paths
     known: Mapping[str, object] | None = None
-    sources = []
     for name in dict.fromkeys(services):
-        output = Source(name, "output", paths.service_log(name))
-        errors = Source(name, "stderr", paths.service_errors(name))
-        if not log_versions(output.path):
+        if not log_versions(app.paths.service_log(name)):
             known = app.load().deployment.services if known is None else known
             if not members(name, known):
                 raise UnknownService(name, known)
-        sources += [output, errors]
-    return sources
+    return files.sources_of(app.paths, services)
 
 
 def _report_missing(app: App, sources: Sequence[Source], services: Sequence[str]) -> None:
@@ -146,9 +142,7 @@ def _report_missing(app: App, sources: Sequence[Source], services: Sequence[str]
 
 def _every_name(app: App, *, follow: bool) -> list[str]:
     """Return the services that have a log; to follow, also those that may get one."""
-    directory = app.paths.logs
-    entries = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-    names = [e.removesuffix(".log") for e in entries if e.endswith(".log") and e[0] != "_"]
+    names = files.logged_services(app.paths.logs)
     if follow:
         with contextlib.suppress(ConfigError):
             names += app.load().deployment.services

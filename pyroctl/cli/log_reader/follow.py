@@ -9,9 +9,9 @@ import select
 import signal
 from typing import TYPE_CHECKING
 
-from pyroctl.inotify import IN_CREATE, IN_MODIFY, IN_MOVED_TO, Inotify
+from pyroctl.inotify import Inotify
 from pyroctl.log_reader.files import LogLine
-from pyroctl.log_reader.tail import Tail
+from pyroctl.log_reader.tail import Tail, watch_directories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +38,7 @@ def follow(
         os.makedirs(directory, mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(contextlib.closing(Inotify()))
-        _watch(watch, directories)
+        watch_directories(watch, directories)
         interrupted = _wake_on_signals()
         stack.callback(os.close, interrupted)
         events = select.poll()
@@ -59,15 +59,7 @@ def follow(
                 return
             if watch.fileno() in found:
                 watch.clear()
-                _watch(watch, directories)
-
-
-def _watch(watch: Inotify, directories: set[str]) -> None:
-    """Watch the directories, each of which may be removed and come back as another one."""
-    for directory in directories:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            watch.add(os.path.dirname(directory), IN_MOVED_TO | IN_CREATE)
-            watch.add(directory, IN_MODIFY | IN_MOVED_TO | IN_CREATE)
+                watch_directories(watch, directories)
 
 
 def _wake_on_signals() -> int:

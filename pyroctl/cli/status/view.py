@@ -16,6 +16,7 @@ from pyroctl.errors import ManagerNotRunning, PyroctlError, UnknownService
 from pyroctl.paths import certs_directory
 from pyroctl.view.services import due, facts, history, judge, lost_lines, wanted, why
 from pyroctl.view.text import bytes_text, duration, percent
+from pyroctl.view.tree import tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -227,25 +228,11 @@ def _history(row: Row) -> list[str]:
 
 
 def _draw_tree(rows: Sequence[Row], output: Output) -> list[str]:
-    """Draw each service that no other service needs, with its needs below it.
-
-    The needs of a service are drawn once; later occurrences refer to them.
-    """
-    known = {row["name"]: row for row in rows}
-    needed = {name for row in rows for name in row["needs"]}
-    drawn: set[str] = set()
-
-    def draw(name: str, first: str = "", rest: str = "") -> Iterator[str]:
-        row = known[name]
-        again = name in drawn
-        drawn.add(name)
-        yield first + _label(row, output) + ("  (see above)" if again and row["needs"] else "")
-        below = [] if again else [need for need in row["needs"] if need in known]
-        for need in below:
-            branch, continued = ("└─ ", "   ") if need == below[-1] else ("├─ ", "│  ")
-            yield from draw(need, rest + branch, rest + continued)
-
-    return [line for name in known if name not in needed for line in draw(name)]
+    """Draw each service that no other service needs, with its needs below it."""
+    return [
+        lead + _label(row, output) + ("  (see above)" if again else "")
+        for lead, row, again in tree(rows)
+    ]
 
 
 def _label(row: Row, output: Output) -> str:

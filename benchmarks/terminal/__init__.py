@@ -1,0 +1,1 @@
+"""The terminal UI: first frame, memory, and what it costs while nothing happens."""
