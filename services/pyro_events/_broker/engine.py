@@ -320,8 +320,10 @@ class Engine(Snapshotted):
         if self._stopping:
             raise NotRunning("the event service is stopping")
         texts = check_subjects(subject)
-        limit = self._settings.queue_bytes
-        self.broker.announce(make_items(texts, codec.pack(message), limit))
+        items = make_items(texts, codec.pack(message), self._settings.queue_bytes)
+        if self.broker.context.inventory.open:
+            self.broker.context.inventory.count(items, "manager", "")
+        self.broker.announce(items)
 
     def statistics(self, principal: Principal | None = None) -> EventServiceStatistics:
         """Return what the remote method of that name returns to a client, or to the manager.
