@@ -302,8 +302,13 @@ def test_a_page_that_was_taken_over_cannot_end_the_manager(shared: Page) -> None
 
 def test_a_role_is_enforced_by_the_manager(start_page: Callable[..., Page]) -> None:
     """With access = "view" neither the page nor whoever has its socket can change anything."""
-    page = start_page('[services.web]\nkind = "web"\nport = 0\naccess = "view"\n')
+    secret = 'env = { KEY = "swordfish" }  # kept'
+    page = start_page(f'[services.web]\nkind = "web"\nport = 0\naccess = "view"\n{secret}\n')
     assert page.get("status")["role"] == "view"
+    (file,) = page.get("config")["files"]
+    assert 'KEY = "***"' in file["text"]
+    assert "# kept" in file["text"]
+    assert page.request("GET", f"/api/v1/config/files/{file['id']}?version=1").status == 400
     for path in ("foresee", "services/web/restart", "reload", "es/publish", "config/check"):
         answer = page.request("POST", f"/api/v1/{path}", {})
         assert (answer.status, answer.error["code"]) == (403, "role")
