@@ -246,6 +246,8 @@ def _environment(spec: ServiceSpec, context: LaunchContext) -> dict[str, str]:
         env["WATCHDOG_USEC"] = str(round(check.period * 1_000_000))  # sd_watchdog_enabled(3)
     if context.names_key and not isinstance(spec.options, CommandOptions):
         env["PYROCTL_NAMES_KEY"] = context.names_key
+    if isinstance(spec.options, WebOptions):
+        env.setdefault("MALLOC_ARENA_MAX", "1")  # threads that search would each keep memory
     if spec.instance is not None:
         env["PYROCTL_INSTANCE"] = str(spec.instance)
     return env | dict(spec.env)

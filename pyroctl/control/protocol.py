@@ -4,6 +4,11 @@ The client sends one request, `{"pyroctl": 1, "do": "start", "args": {…}}`. Th
 with any number of `{"event": …}` lines (progress, and "alive" once a second during an operation,
 so that a client can distinguish slow from frozen) and then one `{"reply": {…}}` with `data`,
 `errors` and `exit_code` as in the JSON envelope.
+
+`watch` has no reply: its events are `{"kind": "snapshot", "seq": N, "missed": M, "clock": S,
+"data": …}`, then `{"kind": "delta", "seq": N + 1, "clock": S, …}` (`pyroctl.core.changes`) and, if
+the request has an `interval` in seconds, `{"kind": "sample", "data": …}` with what `measure`
+returns. `pyroctl.view.picture` follows them.
 """
 
 from __future__ import annotations

@@ -67,9 +67,7 @@ class Site:
         self.news = News(self.watch, self.status)
         self.hub = Hub(self.news.greet)
         self.news.follow(self.hub)
-        self.samples = Samples(
-            self.watch, self.hub, self.history.series if self.history is not None else None
-        )
+        self.samples = Samples(self.watch, self.hub, self.history)
         journal = Journal(os.path.join(self.folder, "timeline.jsonl"))
         self.timeline = Timeline(self.watch, self.hub, journal, settings.paths)
         self.taps = TapFeed(settings, self.link, self.hub)

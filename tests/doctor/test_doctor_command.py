@@ -110,7 +110,9 @@ def test_what_is_wrong_while_it_runs(deployment: Deployment) -> None:
         waiting.subscribe("lab.haet")
         deployment.run("es", "subjects", "--seconds", "0")
         publisher.publish("lab.heta", 20)
+        flowing = deployment.json("es", "subjects", "--seconds", "0")["data"]["subjects"]
         report = deployment.json("doctor", code=1)
+    assert [(row["subject"], row["listeners"]) for row in flowing] == [("lab.heta", 0)]
     found = checks(report)
     texts = "\n".join(each["text"] for each in report["data"]["findings"])
     assert "sink is connected to es, and doesn't need it" in found[22]["text"]

@@ -151,6 +151,7 @@ def test_the_manager_can_ask_for_statistics(serve):
     served.ready()
     with served.proxy() as names:
         names.register("a.b", "PYRO:x@localhost:1")
+        names.lookup("a.b")
         statistics = served.ask(ask="statistics")["answer"]
     uptime = statistics.pop("uptime_s")
     assert 0 < uptime < WAIT
@@ -162,6 +163,8 @@ def test_the_manager_can_ask_for_statistics(serve):
         "refused": 0,
         "guarded": 0,
         "tls_refused": 0,
+        "lookups": 1,
+        "restored": 0,
         "cleaned": 0,
     }
     assert "ask for statistics" in served.ask(ask="weather")["error"]

@@ -130,7 +130,11 @@ def test_measure_counts_the_whole_session(deployment: Deployment) -> None:
     assert (busy["processes"], busy["threads"]) == (2, 2)
     assert busy["cpu_seconds"] >= 0.2
     assert busy["fds"] >= 6
-    assert busy["log"]["streams"]["output"] == {"bytes": len("line\nready\n"), "lines": 2}
+    assert busy["log"]["streams"]["output"] == {
+        "bytes": len("line\nready\n"),
+        "lines": 2,
+        "unwritten": 0,
+    }
     assert busy["ready_seconds"] > 0
     assert first["es"]["es"]["subscribers"] == 0
     assert first["ns"]["names"]["names"] >= 2

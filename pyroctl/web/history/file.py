@@ -7,7 +7,12 @@ import logging
 import mmap
 import os
 
+from typing import TYPE_CHECKING
+
 from pyroctl.core.series import SIZE, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +40,11 @@ class HistoryFile:
         self.series = Series(memoryview(self._map), self._room)
         if existed and self.series.fresh:
             log.warning("%s has another layout: the history is empty", self.path)
+
+    def add(self, time: float, values: Mapping[str, float | None]) -> None:
+        """Add a sample of some series, and keep none of the file in the memory of this process."""
+        self.series.add(time, values)
+        self._map.madvise(mmap.MADV_DONTNEED)  # the kernel has it, and writes it when it likes
 
     def close(self) -> None:
         """Leave the file to the next process."""

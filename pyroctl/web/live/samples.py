@@ -12,7 +12,7 @@ from pyroctl.view.rates import rates
 from pyroctl.view.sample import sample
 
 if TYPE_CHECKING:
-    from pyroctl.core.series import Series
+    from pyroctl.web.history.file import HistoryFile
     from pyroctl.web.live.hub import Hub
     from pyroctl.web.live.watching import ManagerWatch
 
@@ -24,10 +24,10 @@ SHORTEST_INTERVAL = 0.5
 class Samples:
     """Passes each measurement on. Lives in the event loop's thread."""
 
-    def __init__(self, watch: ManagerWatch, hub: Hub, series: Series | None) -> None:
+    def __init__(self, watch: ManagerWatch, hub: Hub, history: HistoryFile | None) -> None:
         self._watch = watch
         self._hub = hub
-        self._series = series
+        self._history = history
         self._last: Any = None
         self.newest: dict[str, Any] | None = None
         """The last message."""
@@ -47,10 +47,10 @@ class Samples:
         self._last = now
         numbers = sample(before, now, rates(before, now))
         self.newest = {"time": now["time"], "services": numbers}
-        if self._series is not None:
+        if self._history is not None:
             named = (
                 (f"{s}/{key}", value) for s, row in numbers.items() for key, value in row.items()
             )
-            self._series.add(now["time"], dict(named))
+            self._history.add(now["time"], dict(named))
         if self._hub.connected:
             self._hub.put("sample", self.newest)
