@@ -50,14 +50,15 @@ def test_a_torrent_of_a_log_does_not_hold_the_page(tab: Tab, kitchen: Kitchen):
     file = kitchen.root / "pyroctl.toml"
     flood = "while :; do yes 'a line of a torrent, which goes on' | head -n 5000; sleep 1; done"
     file.write_text(
-        f'{file.read_text()}\n[services.flood]\nkind = "command"\ncommand = ["sh", "-c", "{flood}"]\n'
+        f"{file.read_text()}\n[services.flood]\n"
+        f'kind = "command"\ncommand = ["sh", "-c", "{flood}"]\n'
     )
     tab.show("logs")
     kitchen.run("reload", "--yes")
     expect(tab.find(".found")).to_contain_text("came too fast to be shown here")
     longest = tab.page.evaluate(
-        "() => new Promise((done) => { const begin = performance.now();"
-        " requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - begin))); })"
+        "() => new Promise((done) => { const begin = performance.now(); requestAnimationFrame("
+        "() => requestAnimationFrame(() => done(performance.now() - begin))); })"
     )
     assert longest < 2000
     assert tab.find(".line").count() <= 3000
