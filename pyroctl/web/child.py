@@ -69,3 +69,4 @@ def set_up_logging() -> None:
     """Log to standard error, which the manager reads, without ever waiting for it."""
     logging.basicConfig(level=logging.WARNING, handlers=[LogHandler("%(levelname)s %(message)s")])
     logging.getLogger("pyroctl").setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # strangers could fill the log

@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
 async def _serve(settings: Settings) -> int:
     child = Child()
     site = Site(settings)
-    server = PageServer(application(site, read_assets()), settings.options.tls)
+    server = PageServer(application(site, read_assets()), settings.options.tls, site.malformed)
     await server.start(child.socket)
     site.start(child.fail)
     url = address(child.socket, settings)

@@ -148,6 +148,10 @@ class Site:
         log.info("%s: %s: %s", who, printable(text), outcome)
         self.timeline.act(principal, text, service, outcome)
 
+    def malformed(self, what: str, peer: str) -> None:
+        """Count a request that can't be read."""
+        self.refusals.add("malformed", what, peer, time.monotonic())
+
     def keep_sessions(self) -> None:
         """Write what the next process needs, so that browsers stay signed in."""
         text = json.dumps(self.sessions.kept())

@@ -191,6 +191,20 @@ def test_all_answers_have_the_headers(shared: Page) -> None:
         assert "server" not in answer.headers
 
 
+def test_what_is_not_http_is_counted(shared: Page) -> None:
+    """Whatever comes, the answer has the headers, and the log one line a minute."""
+    before = rejected(shared, "malformed")
+    for text in (
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\n",
+    ):
+        answer = shared.send(text)
+        assert answer.status == 400
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert rejected(shared, "malformed") == before + 3
+
+
 def test_files_are_those_of_the_page_only(shared: Page) -> None:
     """A path can't lead out of them, however it is written."""
     for path in (
