@@ -248,12 +248,12 @@ def test_a_frozen_manager_is_told_and_logs_are_still_shown(start_page: Callable[
 
 def test_prometheus_and_load_balancers_ask_without_a_token(shared: Page) -> None:
     """Numbers of all services and of the page itself; whether what is enabled runs."""
+    assert shared.request("GET", "/healthz", token=False).body == b"ok\n"
     answer = shared.request("GET", "/metrics", token=False)
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'pyroctl_service_state{service="es",state="running"} 1' in answer.body.decode()
     assert "pyroctl_web_requests_total{" in answer.body.decode()
     assert shared.request("GET", "/readyz", token=False).status == 200
-    assert shared.request("GET", "/healthz", token=False).body == b"ok\n"
 
 
 def test_the_description_of_the_api_fits_its_answers(shared: Page) -> None:
