@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect, sync_playwright
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.text import Text
 
 from tests.browser.kitchen import Kitchen
 from tests.browser.tab import FLAGS, Tab
@@ -129,7 +132,7 @@ def shoot(browser: Browser, laboratory: Kitchen) -> None:
         tab.show(screen)
         tab.page.wait_for_timeout(6000)  # until there are some samples
         for scheme in schemes.split():
-            tab.page.emulate_media(color_scheme=scheme)
+            tab.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             name = f"{screen.rpartition('/')[2]}-{scheme}.png"
             tab.page.screenshot(path=PICTURES / name)
     tab.show("overview")
@@ -143,10 +146,6 @@ def shoot(browser: Browser, laboratory: Kitchen) -> None:
 
 def record(laboratory: Kitchen) -> None:
     """Draw a session in a terminal as SVG, with the colours that the commands give it."""
-    from rich._export_format import CONSOLE_SVG_FORMAT
-    from rich.console import Console
-    from rich.text import Text
-
     console = Console(record=True, width=COLUMNS, file=Path(os.devnull).open("w"))  # noqa: SIM115
     for number, command in enumerate(SESSION):
         if number == len(SESSION) - 1:
