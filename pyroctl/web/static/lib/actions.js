@@ -12,7 +12,7 @@ export async function act(app, verb, services, how = null) {
 		const found = await app.api.post("foresee", { do: verb, services, how });
 		({ seen } = found);
 		const lines = found.costs.flatMap((cost) => cost.lines);
-		const words = WORDS[verb] + (how ? " by handover" : "") + (lines.length ? " nevertheless" : "");
+		const words = WORDS[verb] + (how ? " by handover" : "") + (found.costs.some(({ lost }) => lost?.length !== 0) ? " nevertheless" : "");
 		const chosen = await ask(`${WORDS[verb]} ${services.join(", ")}?`, costs(lines, dependents(app, services)), [
 			["do", words, "danger"],
 			...(found.handover && !how ? [["handover", "Handover instead", "good"]] : []),
