@@ -13,7 +13,7 @@ NS_PORT = $$($(BIN)/python -c 'import socket; print(0 if socket.socket().connect
 # tests start would compile all its modules) and sees what a user's plain environment does.
 unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
-.PHONY: start stop test test-slow faults soak check format docs bench bench-events clean
+.PHONY: start stop test test-slow test-browser pictures faults soak check format docs bench bench-events clean
 
 start: $(USE)            ## name server, event service and page up, status shown
 	PYROCTL_SERVICES_NS_PORT=$(NS_PORT) $(PYROCTL) start
@@ -27,6 +27,19 @@ test: $(WORK)
 
 test-slow: $(WORK)        ## what is too long for each run of the suite
 	$(BIN)/python -m pytest -n 2 -m slow
+
+CHROMIUM ?= $(or $(shell command -v chromium || command -v google-chrome),$(error \
+            a browser is missing: apt-get install chromium, or CHROMIUM=/path/to/chrome))
+
+test-browser: $(WORK)     ## the page in a browser: apt-get install chromium
+	@: $(CHROMIUM)
+	$(BIN)/python -m pip install --quiet --group browser
+	CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest tests/browser
+
+pictures: $(WORK)         ## those in docs/pictures, from a real deployment: apt-get install chromium
+	@: $(CHROMIUM)
+	$(BIN)/python -m pip install --quiet --group browser
+	CHROMIUM=$(CHROMIUM) $(BIN)/python -m tools.pictures
 
 TIMES ?= 3
 faults: $(WORK)           ## the whole fault suite; TIMES=1000 ONLY='kill ' SEED=7

@@ -1,7 +1,8 @@
-"""The page in a real browser: Debian's Chromium, driven by playwright; run by `make test-browser`."""
+"""The page in a real browser, Chromium, driven by playwright; `make test-browser` runs it."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PATIENCE = 20_000
 """Milliseconds that anything may take on a busy machine."""
 

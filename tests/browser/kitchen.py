@@ -1,4 +1,4 @@
-"""The deployment that the page shows in these tests: some of it is well, some isn't, all is rude."""
+"""The deployment that these tests show: some of it is well, some isn't, all of it is rude."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Kitchen(Deployment):
         return Path(file).read_text().strip()
 
     def sign_in(self, context: BrowserContext, page: str) -> None:
-        """Give a browser the cookie of a page."""
+        """Sign a browser in at a page."""
         url = self.address(page)
         answer = context.request.post(
             f"{url}session",

@@ -54,7 +54,7 @@ class Tab:
     def check(self) -> None:
         """Check what is shown in both colour schemes, on a desk and on a phone."""
         for scheme in ("light", "dark"):
-            self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            self.page.emulate_media(color_scheme=scheme)
             for width in (DESK, PHONE):
                 self.page.set_viewport_size({"width": width, "height": 900})
                 wide = self.page.evaluate("document.documentElement.scrollWidth")

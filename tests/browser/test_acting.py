@@ -85,8 +85,8 @@ def test_a_stop_shows_its_cost_first_and_offers_the_handover(tab: Tab, kitchen: 
             tab.press("Cancel")
             assert kitchen.service("es")["pid"] == es["pid"]
             tab.press("Restart")
-            tab.press("Hand-over instead")
-            tab.press("Restart by hand-over")
+            tab.press("Handover instead")
+            tab.press("Restart by handover")
             eventually(lambda: kitchen.service("es")["pid"] != es["pid"], "it is replaced")
             expect(tab.row("es")).to_contain_text("● running")
             tab.press("Stop")

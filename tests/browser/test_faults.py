@@ -38,8 +38,7 @@ def test_a_frozen_manager_is_said_and_logs_are_still_there(tab: Tab, kitchen: Ki
     os.kill(pid, signal.SIGSTOP)
     try:
         expect(tab.find("#trouble")).to_contain_text("manager does not answer")
-        expect(tab.find("#live")).to_contain_text("live")
-        tab.show("logs")
+        tab.page.goto(f"{tab.url}#/logs")
         expect(tab.find(".lines")).to_contain_text("the oven is hot")
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -47,18 +46,19 @@ def test_a_frozen_manager_is_said_and_logs_are_still_there(tab: Tab, kitchen: Ki
 
 
 def test_a_torrent_of_a_log_does_not_hold_the_page(tab: Tab, kitchen: Kitchen):
-    """A megabyte in a moment: the page still draws, and says what it has left out."""
+    """5,000 lines at once: the page still draws, and says what it has left out."""
     file = kitchen.root / "pyroctl.toml"
-    flood = "yes 'a line of a torrent in the log, which goes on and on' | head -n 20000; sleep 1000"
+    flood = "while :; do yes 'a line of a torrent, which goes on' | head -n 5000; sleep 1; done"
     file.write_text(
-        f'{file.read_text()}\n[services.flood]\nkind = "command"\ncommand = ["sh", "-c", "{flood}"]\n'
+        f"{file.read_text()}\n[services.flood]\n"
+        f'kind = "command"\ncommand = ["sh", "-c", "{flood}"]\n'
     )
     tab.show("logs")
     kitchen.run("reload", "--yes")
     expect(tab.find(".found")).to_contain_text("came too fast to be shown here")
     longest = tab.page.evaluate(
-        "() => new Promise((done) => { const begin = performance.now();"
-        " requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - begin))); })"
+        "() => new Promise((done) => { const begin = performance.now(); requestAnimationFrame("
+        "() => requestAnimationFrame(() => done(performance.now() - begin))); })"
     )
     assert longest < 2000
     assert tab.find(".line").count() <= 3000

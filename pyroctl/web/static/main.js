@@ -160,7 +160,7 @@ class App {
 		const { paused, news } = this.live;
 		const quiet = !paused && Date.now() - news > QUIET_AFTER;
 		const since = `no news since ${clock(news / 1000)}`;
-		const fault = quiet ? `There is ${since}: the page's server doesn't answer. What is shown was true then.` : this.#fault;
+		const fault = this.#fault || (quiet ? `There is ${since}. What is shown was true then.` : "");
 		document.body.classList.toggle("stale", Boolean(paused || fault));
 		say(place("live"), paused ? "‖ paused" : quiet ? `○ ${since}` : `● live ${clock()}`);
 		if (fault && place("trouble").hidden) this.#tell(fault);

@@ -12,10 +12,10 @@ export async function act(app, verb, services, how = null) {
 		const found = await app.api.post("foresee", { do: verb, services, how });
 		({ seen } = found);
 		const lines = found.costs.flatMap((cost) => cost.lines);
-		const words = WORDS[verb] + (how ? " by hand-over" : "") + (lines.length ? " nevertheless" : "");
+		const words = WORDS[verb] + (how ? " by handover" : "") + (found.costs.some(({ lost }) => lost?.length !== 0) ? " nevertheless" : "");
 		const chosen = await ask(`${WORDS[verb]} ${services.join(", ")}?`, costs(lines, dependents(app, services)), [
 			["do", words, "danger"],
-			...(found.handover && !how ? [["handover", "Hand-over instead", "good"]] : []),
+			...(found.handover && !how ? [["handover", "Handover instead", "good"]] : []),
 			[null, "Cancel"],
 		]);
 		if (chosen === "handover") return act(app, "restart", services, "handover");
@@ -48,4 +48,4 @@ export const actionButtons = (app, chosen) => app.may("operate") && Object.entri
 
 export const actionKeys = (app, chosen) => (app.may("operate") ? Object.fromEntries([
 	["s", "start"], ["r", "restart"], ["x", "stop"], ["h", "restart", "handover"],
-].map(([key, verb, how]) => [key, [how ? "restart by hand-over" : verb, app.doing(() => act(app, verb, chosen(), how))]])) : {});
+].map(([key, verb, how]) => [key, [how ? "restart by handover" : verb, app.doing(() => act(app, verb, chosen(), how))]])) : {});

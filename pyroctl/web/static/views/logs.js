@@ -12,7 +12,8 @@ export function logs(app, name) {
 	const { api, live, store } = app;
 	const list = pane("log", "lines tall");
 	const found = h("p", { class: "found" });
-	const services = new Set(name ? [name] : store.names());
+	const boxes = h("fieldset");
+	const hidden = new Set();
 	const grep = search(null, { onchange: () => begin(), placeholder: "regular expression" });
 	const cased = check("Aa", false, () => begin());
 	const follow = check("follow", true, () => begin());
@@ -20,6 +21,19 @@ export function logs(app, name) {
 	const since = select(SINCE, "", () => begin());
 	let [rows, waiting, ends, missed, note, older] = [[], [], [], 0, "", null];
 	let reading = new AbortController();
+	let names = [];
+
+	const services = () => names.filter((each) => !hidden.has(each));
+
+	function offer() {
+		store.names().filter((each) => name && each !== name && !names.includes(each)).forEach((each) => hidden.add(each));
+		names = store.names();
+		boxes.replaceChildren(h("legend", "services"), ...names.map((each) => check(each, !hidden.has(each), () => {
+			if (!hidden.delete(each)) hidden.add(each);
+			begin();
+		})));
+		begin();
+	}
 
 	function end() {
 		reading.abort();
@@ -37,8 +51,8 @@ export function logs(app, name) {
 		reading = new AbortController();
 		older = null;
 		clear();
-		if (!services.size) return;
-		if (follow.control.checked) ends = [...services].map((each) => live.want(`log:${each}`));
+		if (!services().length) return;
+		if (follow.control.checked) ends = services().map((each) => live.want(`log:${each}`));
 		await back();
 		list.scrollTop = list.scrollHeight;
 	});
@@ -46,7 +60,7 @@ export function logs(app, name) {
 	async function back() {
 		say(found, "searching …");
 		const query = {
-			service: [...services], grep: grep.value, case: cased.control.checked ? 1 : "", before: older, limit: PAGE,
+			service: services(), grep: grep.value, case: cased.control.checked ? 1 : "", before: older, limit: PAGE,
 			since: since.value && Date.now() / 1000 - since.value,
 		};
 		const answer = await api.get("logs", query, reading.signal).finally(() => say(found, ""));
@@ -69,7 +83,7 @@ export function logs(app, name) {
 	function matches() {
 		try {
 			const pattern = new RegExp(grep.value, cased.control.checked ? "" : "i");
-			return (each) => services.has(each.service) && pattern.test(plain(each.text));
+			return (each) => !hidden.has(each.service) && pattern.test(plain(each.text));
 		} catch {
 			return () => false;
 		}
@@ -90,16 +104,12 @@ export function logs(app, name) {
 
 	const more = button("Older lines", app.doing(back));
 	app.finally(end);
-	begin();
 	return {
 		node: [h("h1", { class: "unseen" }, "Logs"), tools(
-			h("fieldset", h("legend", "services"), store.names().map((each) => check(each, services.has(each), () => {
-				if (!services.delete(each)) services.add(each);
-				begin();
-			}))),
-			field("find", grep), cased, field("since", since), follow, wrap, more,
+			boxes, field("find", grep), cased, field("since", since), follow, wrap, more,
 			button("Download", () => download("log.txt", "text/plain", rows.map((each) =>
 				`${each.time} ${each.service} ${plain(each.text)}\n`).join("")))), found, list],
+		update: () => String(names) === String(store.names()) || offer(),
 		log(news) {
 			if (!follow.control.checked) return;
 			const fits = matches();

@@ -15,9 +15,10 @@ export function topology(app) {
 		const graph = await app.api.get("topology");
 		if (known === JSON.stringify(graph) || drawing.matches(":focus-within, :hover")) return;
 		known = JSON.stringify(graph);
+		const name = (id) => graph.nodes.find((node) => node.id === id)?.label;
 		drawing.replaceChildren(draw(graph));
 		twin.replaceChildren(table("The same as a table", ["from", "how", "to", "what", "per second"], graph.edges.map((edge) =>
-			[edge.from, edge.kind, edge.to, edge.label ?? "", edge.rate == null ? "" : short(edge.rate)])));
+			[name(edge.from), edge.kind, name(edge.to), edge.label ?? "", edge.rate == null ? "" : short(edge.rate)])));
 	}, () => EVERY);
 	return {
 		node: [h("h1", "Topology"), h("p", { class: "found" }, "solid: needs · dashed: a connection that was observed · dotted: "
@@ -66,7 +67,7 @@ function placed(nodes, edges) {
 			return near.reduce((a, b) => a + b, 0) / (near.length || 1);
 		};
 		const sorted = layers.get(layer).map((node) => [weight(node), node.id]).sort(([a], [b]) => a - b);
-		sorted.forEach(([, id], row) => places.set(id, [column * (WIDE + GAP_X), row * (HIGH + GAP_Y)]));
+		sorted.forEach(([, id], row) => places.set(id, [column * (WIDE + GAP_X), (row + (column % 2) / 2) * (HIGH + GAP_Y)]));
 	});
 	return places;
 }
