@@ -88,6 +88,7 @@ def main() -> None:
 def measure(deployment: Deployment, gigabytes: float) -> None:
     """Print the figures of a deployment that runs."""
     page = Page(deployment)
+    eventually(lambda: page.get("series/names")["names"], "the first sample")
     pid, manager = deployment.service("web")["pid"], deployment.manager_pid()
     print(f"memory of the page, at first      {rss(pid):6.1f} MiB")
     print(f"memory of the manager             {rss(manager):6.1f} MiB")

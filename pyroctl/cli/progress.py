@@ -78,7 +78,9 @@ class Progress:
         self._up.update([event["service"]] if running else [])
         line += f" ({', '.join(facts)})" if facts else ""
         if running:
-            line += output.suggest(f" · logs: pyroctl logs -f {event['service']}")
+            page = (event["uri"] or "").startswith("http")
+            more = "open: pyroctl web open" if page else f"logs: pyroctl logs -f {event['service']}"
+            line += output.suggest(f" · {more}")
         return line
 
     def _show_waiting(self) -> None:

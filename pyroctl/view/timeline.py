@@ -27,7 +27,8 @@ def happened(before: Sequence[Row], after: Sequence[Row], now: float) -> Iterato
                 yield entry(now, row["name"], "state", f"new: {row['state']}", state=row["state"])
             continue
         if row["exit"] is not None and row["exit"] != was["exit"]:
-            yield entry(now, row["name"], "end", row["exit"]["text"])
+            code = row["exit"]["code"] or row["exit"]["signal"]
+            yield entry(now, row["name"], "end", row["exit"]["text"], code=code)
         if row["state"] != was["state"] or row["pid"] != was["pid"]:
             reason = why(row)
             text = f"{row['state']}: {reason}" if reason else row["state"]

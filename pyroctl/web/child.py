@@ -28,6 +28,8 @@ class Child:
         self.socket: socket.socket = listening
         self.ended = asyncio.Event()
         """Set when it is told to stop, or the manager is gone."""
+        self.failed = False
+        """Whether it ends because something is broken here."""
         self._notifier = Notifier()
         self._channel = ControlChannel.from_environment()
         loop = asyncio.get_running_loop()
@@ -35,6 +37,11 @@ class Child:
             loop.add_signal_handler(number, self.ended.set)
         if self._channel is not None:
             loop.add_reader(self._channel.fileno(), self._asked, self._channel)
+
+    def fail(self) -> None:
+        """End, for the manager to start another one."""
+        self.failed = True
+        self.ended.set()
 
     def ready(self, url: str) -> None:
         """Report that the page is served there."""
@@ -62,3 +69,4 @@ def set_up_logging() -> None:
     """Log to standard error, which the manager reads, without ever waiting for it."""
     logging.basicConfig(level=logging.WARNING, handlers=[LogHandler("%(levelname)s %(message)s")])
     logging.getLogger("pyroctl").setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # strangers could fill the log

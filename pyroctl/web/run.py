@@ -29,19 +29,18 @@ def run(arguments: Sequence[str]) -> int:
     set_up_logging()
     settings = read_settings(arguments, os.environ)
     try:
-        asyncio.run(_serve(settings))
+        return asyncio.run(_serve(settings))
     except OSError as error:
         log.error("%s", describe(error))  # noqa: TRY400 - the text is enough
         return 1
-    return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings) -> int:
     child = Child()
     site = Site(settings)
-    server = PageServer(application(site, read_assets()), settings.options.tls)
+    server = PageServer(application(site, read_assets()), settings.options.tls, site.malformed)
     await server.start(child.socket)
-    site.start()
+    site.start(child.fail)
     url = address(child.socket, settings)
     child.ready(url)
     log.info("the page is at %s", url)
@@ -51,6 +50,7 @@ async def _serve(settings: Settings) -> None:
         await site.close()
         await server.stop()
         child.close()
+    return 1 if child.failed else 0
 
 
 def address(sock: socket.socket, settings: Settings) -> str:

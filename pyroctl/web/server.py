@@ -11,10 +11,15 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from pyroctl.web.security.headers import with_security
+
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from pyroctl.core.page_spec import WebTlsSpec
+
+    Malformed = Callable[[str, str], None]
 HEAD_TIMEOUT = 10.0
 """Seconds that a client has for the head of a request."""
 LONGEST_HEAD = 16 << 10
@@ -29,6 +34,10 @@ class LimitedProtocol(H11Protocol):
     """One connection; closed if the head of its request does not come in time."""
 
     _waiting: asyncio.TimerHandle | None = None
+
+    def __init__(self, config: Config, state: ServerState, on_malformed: Malformed) -> None:
+        super().__init__(config, state, {})
+        self._on_malformed = on_malformed
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a request, if there is room."""
@@ -51,6 +60,19 @@ class LimitedProtocol(H11Protocol):
         """Forget the connection."""
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what can't be read, with the headers of all answers."""
+        peer = f"{self.client[0]}:{self.client[1]}" if self.client else "the socket"
+        self._on_malformed(msg, peer)
+        head = [(b"content-type", b"text/plain"), (b"connection", b"close")]
+        parts = (
+            h11.Response(status_code=400, headers=with_security(head)),
+            h11.Data(data=b"this is not HTTP\n"),
+            h11.EndOfMessage(),
+        )
+        self.transport.write(b"".join(self.conn.send(part) or b"" for part in parts))
+        self.transport.close()
 
     @property
     def is_idle(self) -> bool:
@@ -79,9 +101,12 @@ class LimitedProtocol(H11Protocol):
 
 
 class PageServer:
-    """Serves an application on a socket that listens already. For the event loop's thread."""
+    """Serves an application on a socket that listens already. For the event loop's thread.
 
-    def __init__(self, app: Any, tls: WebTlsSpec | None) -> None:
+    `on_malformed` gets what is wrong with a request that can't be read, and where it came from.
+    """
+
+    def __init__(self, app: Any, tls: WebTlsSpec | None, on_malformed: Malformed) -> None:
         self._config = Config(
             app,
             loop="none",
@@ -99,6 +124,7 @@ class PageServer:
         )
         self._config.load()
         self._state = ServerState()
+        self._on_malformed = on_malformed
         self._tls = _context(tls) if tls is not None else None
         self._server: asyncio.Server | None = None
 
@@ -129,7 +155,7 @@ class PageServer:
             task.cancel()
 
     def _protocol(self) -> LimitedProtocol:
-        return LimitedProtocol(self._config, self._state, {})
+        return LimitedProtocol(self._config, self._state, self._on_malformed)
 
 
 def _context(tls: WebTlsSpec) -> ssl.SSLContext:

@@ -35,10 +35,13 @@ from pyroctl.web.traffic import Traffic
 from pyroctl.web.versions import Versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pyroctl.web.security.policy import Principal
     from pyroctl.web.settings import Settings
+
+MOST_WORKERS = 2
+"""Processes that read the configuration at one time."""
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +80,22 @@ class Site:
         self.log_feed = LogFeed(settings.paths, self.hub)
         self.versions = Versions(os.path.join(self.folder, "versions"))
         self.examining = asyncio.Lock()
+        self.workers = asyncio.Semaphore(MOST_WORKERS)
         self.searches = asyncio.Semaphore(MOST_SEARCHES)
         self.operations = Operations(self.link, self._operated)
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
-        """Begin to follow the manager."""
-        self._tasks.append(asyncio.create_task(self.watch.run()))
+    def start(self, failed: Callable[[], None]) -> None:
+        """Begin to follow the manager; `failed` is called if a bug ends that."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled():
+                log.error("the page follows the manager no more", exc_info=task.exception())
+                failed()
+
+        task = asyncio.create_task(self.watch.run())
+        task.add_done_callback(ended)
+        self._tasks.append(task)
 
     async def close(self) -> None:
         """End everything that was begun."""
@@ -135,6 +147,10 @@ class Site:
         who = f"{principal.name} ({principal.role}, {principal.peer})"
         log.info("%s: %s: %s", who, printable(text), outcome)
         self.timeline.act(principal, text, service, outcome)
+
+    def malformed(self, what: str, peer: str) -> None:
+        """Count a request that can't be read."""
+        self.refusals.add("malformed", what, peer, time.monotonic())
 
     def keep_sessions(self) -> None:
         """Write what the next process needs, so that browsers stay signed in."""

@@ -25,6 +25,7 @@ HOW_TO = [
     "how-to/define-services.md",
     "how-to/keep-services-healthy.md",
     "how-to/operate.md",
+    "how-to/page.md",
     "how-to/deploy.md",
     "how-to/certificates.md",
 ]

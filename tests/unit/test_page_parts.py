@@ -191,7 +191,7 @@ def row(name: str, state: str, pid: int | None = 1, **more: Any) -> dict[str, An
 
 def test_the_timeline_tells_states_and_ends() -> None:
     """Nothing is told of what was there before the first look."""
-    failed = {"text": "exit code 1", "code": 1}
+    failed = {"text": "exit code 1", "code": 1, "signal": None}
     before = [row("a", "running"), row("gone", "stopped")]
     after = [row("a", "backoff", None, exit=failed), row("new", "starting")]
     assert list(happened([], before, NOW)) == []

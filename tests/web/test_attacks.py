@@ -191,6 +191,20 @@ def test_all_answers_have_the_headers(shared: Page) -> None:
         assert "server" not in answer.headers
 
 
+def test_what_is_not_http_is_counted(shared: Page) -> None:
+    """Whatever comes, the answer has the headers, and the log one line a minute."""
+    before = rejected(shared, "malformed")
+    for text in (
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\n",
+    ):
+        answer = shared.send(text)
+        assert answer.status == 400
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    assert rejected(shared, "malformed") == before + 3
+
+
 def test_files_are_those_of_the_page_only(shared: Page) -> None:
     """A path can't lead out of them, however it is written."""
     for path in (
@@ -302,8 +316,13 @@ def test_a_page_that_was_taken_over_cannot_end_the_manager(shared: Page) -> None
 
 def test_a_role_is_enforced_by_the_manager(start_page: Callable[..., Page]) -> None:
     """With access = "view" neither the page nor whoever has its socket can change anything."""
-    page = start_page('[services.web]\nkind = "web"\nport = 0\naccess = "view"\n')
+    secret = 'env = { KEY = "swordfish" }  # kept'
+    page = start_page(f'[services.web]\nkind = "web"\nport = 0\naccess = "view"\n{secret}\n')
     assert page.get("status")["role"] == "view"
+    (file,) = page.get("config")["files"]
+    assert 'KEY = "***"' in file["text"]
+    assert "# kept" in file["text"]
+    assert page.request("GET", f"/api/v1/config/files/{file['id']}?version=1").status == 400
     for path in ("foresee", "services/web/restart", "reload", "es/publish", "config/check"):
         answer = page.request("POST", f"/api/v1/{path}", {})
         assert (answer.status, answer.error["code"]) == (403, "role")

@@ -113,4 +113,5 @@ async def _check(call: Call, files: dict[str, str]) -> dict[str, Any]:
 async def _ask(call: Call, request: dict[str, Any]) -> Any:
     settings = call.site.settings
     places = {"file": settings.config, "directory": settings.directory}
-    return await run_json([WORKER], {**places, **request}, settings.directory)
+    async with call.site.workers:
+        return await run_json([WORKER], {**places, **request}, settings.directory)

@@ -206,6 +206,8 @@ class TimelineEntry(TypedDict, total=False):
     text: str
     state: str
     """The state that was entered, for `state`."""
+    code: int | str | None
+    """Exit code or signal, for `end`."""
     lines: list[str]
     """The last words of a service that has failed."""
     who: str

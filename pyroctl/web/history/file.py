@@ -6,7 +6,6 @@ import contextlib
 import logging
 import mmap
 import os
-
 from typing import TYPE_CHECKING
 
 from pyroctl.core.series import SIZE, Series

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,9 @@ class LastLines:
         state = found.st_ino, found.st_size
         known = self._known.get(service)
         if known is None or known[0] != state:
-            lines = last_lines([Source(service, "output", path)], 1)
+            lines = []
+            with contextlib.suppress(OSError):
+                lines = last_lines([Source(service, "output", path)], 1)
             known = state, lines[0].text[:LONGEST] if lines else ""
             self._known[service] = known
         return known[1]

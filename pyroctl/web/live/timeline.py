@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.errors import UsageError
 from pyroctl.log_reader.files import last_lines
 from pyroctl.log_reader.sources import sources
 from pyroctl.view.timeline import entry, happened
@@ -57,7 +58,7 @@ class Timeline:
     def _note_services(self) -> None:
         rows = self._watch.status()["services"]
         for new in happened(self._rows, rows, time.time()):
-            if new["kind"] == "end" or new.get("state") in {"failed", "backoff"}:
+            if new.get("code") or new.get("state") == "failed":
                 new["lines"] = self._last_words(new["service"])
             self.add(new)
         self._rows = rows
@@ -71,5 +72,8 @@ class Timeline:
 
     def _last_words(self, service: str) -> list[str]:
         """Return the last lines that a service has written."""
-        found = last_lines(sources(self._paths, [service]), LAST_WORDS)
+        try:
+            found = last_lines(sources(self._paths, [service]), LAST_WORDS)
+        except (OSError, UsageError):  # it has no log
+            return []
         return [line.text[:LONGEST_WORD] for line in found]
