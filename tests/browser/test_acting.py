@@ -55,6 +55,7 @@ def test_an_event_is_published_and_seen_in_the_tap(tab: Tab, kitchen: Kitchen):
 
 
 def test_a_killed_service_comes_back_with_its_last_words(tab: Tab, kitchen: Kitchen):
+    kitchen.run("start", "oven")  # another test may have stopped it
     tab.show("service/oven")
     expect(tab.find(".state")).to_have_text("● running")
     os.kill(kitchen.service("oven")["pid"], signal.SIGKILL)
