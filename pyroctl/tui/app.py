@@ -337,7 +337,7 @@ class Top(App[None]):
         self.say(error.message, "warning" if isinstance(error, UsageError) else "error")
 
     def ask_for(self, label: str, value: str, use: Callable[[str], object]) -> None:
-        """Let the user type a line, and use it; what is typed next goes there at once."""
+        """Ask for a line, and use it; what is typed next goes there at once."""
 
         def done(typed: str | None) -> None:
             if typed is None:
