@@ -229,12 +229,12 @@ class Top(App[None]):
             self.draw_soon()
 
     async def _ask_without_manager(self) -> None:
-        """Get what is known of services while there is no manager."""
+        """Get what is known of services while there is no manager; once, as it costs a process."""
+        found = None
         with contextlib.suppress(PyroctlError):
-            reply = await envelope(self.deployment, "status")
-            if reply["data"] is not None:
-                self.model.offline({"enabled": [], **reply["data"]})
-                self.draw_soon()
+            found = (await envelope(self.deployment, "status"))["data"]
+        self.model.offline(self.data if found is None else {"enabled": [], **found})
+        self.draw_soon()
 
     def event_service(self) -> str | None:
         """Return the event service that events are about: the one shown, or else the first."""
@@ -337,7 +337,7 @@ class Top(App[None]):
         self.say(error.message, "warning" if isinstance(error, UsageError) else "error")
 
     def ask_for(self, label: str, value: str, use: Callable[[str], object]) -> None:
-        """Let the user type a line, and use it; what is typed next goes there at once."""
+        """Ask for a line, and use it; what is typed next goes there at once."""
 
         def done(typed: str | None) -> None:
             if typed is None:

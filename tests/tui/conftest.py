@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,19 @@ needs = ["es"]
 kind = "command"
 command = ["sleep", "1000"]
 enabled = false
+"""
+
+
+PLAIN = """
+import sys, Pyro5.api
+@Pyro5.api.expose
+class Plain:
+    def event(self, event): pass
+daemon = Pyro5.api.Daemon()
+with Pyro5.api.Proxy(sys.argv[1]) as es:
+    es.subscribe("lab.temperature", str(daemon.register(Plain())))
+print("subscribed", flush=True)
+daemon.requestLoop()
 """
 
 
@@ -115,3 +130,20 @@ def look(monkeypatch):
         asyncio.run(main())
 
     return run
+
+
+@pytest.fixture
+def subscribe():
+    """Return a function that makes a plain subscriber of a deployment's event service."""
+    with contextlib.ExitStack() as stack:
+
+        def start(deployment):
+            command = [sys.executable, "-c", PLAIN, deployment.service("es")["uri"]]
+            process = stack.enter_context(
+                subprocess.Popen(command, env=deployment.env, stdout=subprocess.PIPE, text=True)
+            )
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "subscribed\n"
+
+        yield start

@@ -31,7 +31,7 @@ def with_list(check, *, size=(20, 5), **options):
     """Run a check in an app that has nothing but a list."""
 
     async def main():
-        app = App()
+        app: App[None] = App()
         async with app.run_test(size=size) as pilot:
             widget = LineList(**options)
             widget.styles.height = "100%"
@@ -198,6 +198,7 @@ def test_ascii_replaces_all_that_is_drawn_here():
 
 def test_an_event_is_a_line_whatever_it_contains():
     line = event_line(b'{"subject": "lab\\u001b", "time": 0, "msg": {"a": ["\\u0007", 1]}}')
+    assert line is not None
     assert line.text.endswith('lab\\x1b {"a": ["\\u0007", 1]}')
     assert event_line(b"garbage") is None
     assert event_line(b"[]") is None

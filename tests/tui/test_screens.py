@@ -12,19 +12,6 @@ pytest.importorskip("textual", reason="pyroctl[tui] is not installed")
 
 from tests.harness import eventually
 
-PLAIN = """
-import sys, Pyro5.api
-@Pyro5.api.expose
-class Plain:
-    def event(self, event): pass
-daemon = Pyro5.api.Daemon()
-uri = daemon.register(Plain())
-with Pyro5.api.Proxy(sys.argv[1]) as es:
-    es.subscribe("lab.temperature", str(uri))
-print("subscribed", flush=True)
-daemon.requestLoop()
-"""
-
 
 def row_of(screen, name):
     """Return the row of a service in the overview; the first cell marks what is selected."""
@@ -52,45 +39,33 @@ def test_the_overview_shows_what_runs_and_follows_what_happens(kitchen, look):
     look(kitchen, test)
 
 
-def test_a_stop_asks_with_the_cost_and_offers_the_handover(own_kitchen, look, tmp_path):
+def test_a_stop_asks_with_the_cost_and_offers_the_handover(own_kitchen, look, subscribe):
     """The plain subscriber is named; a handover keeps it; n changes nothing; y stops."""
-    script = tmp_path / "plain.py"
-    script.write_text(PLAIN)
-    import subprocess
-    import sys
+    subscribe(own_kitchen)
 
-    with subprocess.Popen(
-        [sys.executable, script, own_kitchen.service("es")["uri"]],
-        env=own_kitchen.env, stdout=subprocess.PIPE, text=True,
-    ) as plain:  # fmt: skip
-        try:
-            assert plain.stdout.readline() == "subscribed\n"
+    async def test(screen):
+        await screen.until("● running")
+        pid = own_kitchen.service("es")["pid"]
+        await screen.press("j", "x")
+        text = await screen.until("Stop es?")
+        assert "oven will stop, too: needs es" in text
+        assert "lab.temperature" in text
+        assert "Hand over instead" in text
+        await screen.press("n")
+        await screen.until(lambda: "Stop es?" not in screen.text())
+        await screen.press("x")
+        await screen.until("Stop es?")
+        await screen.press("h")
+        await screen.until("restarted: es")
+        assert own_kitchen.service("es")["pid"] != pid
+        assert own_kitchen.status("es")["services"][0]["es"]["subscribers"] == 1
+        await screen.press("x")
+        await screen.until("Stop es?")
+        await screen.press("y")
+        await screen.until(lambda: "■ stopped" in row_of(screen, "es"))
+        assert "■ stopped" in row_of(screen, "oven")
 
-            async def test(screen):
-                await screen.until("● running")
-                pid = own_kitchen.service("es")["pid"]
-                await screen.press("j", "x")
-                text = await screen.until("Stop es?")
-                assert "oven will stop, too: needs es" in text
-                assert "lab.temperature" in text
-                assert "Hand over instead" in text
-                await screen.press("n")
-                await screen.until(lambda: "Stop es?" not in screen.text())
-                await screen.press("x")
-                await screen.until("Stop es?")
-                await screen.press("h")
-                await screen.until("restarted: es")
-                assert own_kitchen.service("es")["pid"] != pid
-                assert own_kitchen.status("es")["services"][0]["es"]["subscribers"] == 1
-                await screen.press("x")
-                await screen.until("Stop es?")
-                await screen.press("y")
-                await screen.until(lambda: "■ stopped" in row_of(screen, "es"))
-                assert "■ stopped" in row_of(screen, "oven")
-
-            look(own_kitchen, test)
-        finally:
-            plain.kill()
+    look(own_kitchen, test)
 
 
 def test_several_services_are_started_and_restarted_at_once(kitchen, look):

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
+import uuid
 
 import pytest
 
@@ -23,7 +23,7 @@ class Terminal:
     """A terminal of 120 × 36 characters in which a command runs."""
 
     def __init__(self, deployment, *words) -> None:
-        self._socket = deployment.root / "tmux"
+        self._socket = deployment.root / f"tmux-{uuid.uuid4().hex[:8]}"  # a server of its own
         command = shlex.join([str(BIN / "pyroctl"), *deployment.place, *words])
         self._env = {**deployment.env, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
         self._tmux("new-session", "-d", *SIZE, f"{command}; echo EXIT STATUS $?; exec sleep 1000")
@@ -73,49 +73,27 @@ def terminal(kitchen):
         each.close()
 
 
-PLAIN = """
-import sys, Pyro5.api
-@Pyro5.api.expose
-class Plain:
-    def event(self, event): pass
-daemon = Pyro5.api.Daemon()
-with Pyro5.api.Proxy(sys.argv[1]) as es:
-    es.subscribe("lab.temperature", str(daemon.register(Plain())))
-print("subscribed", flush=True)
-daemon.requestLoop()
-"""
-
-
-def test_a_new_user_sees_what_lives_and_what_a_stop_costs(kitchen, terminal):
+def test_a_new_user_sees_what_lives_and_what_a_stop_costs(kitchen, terminal, subscribe):
     """Name server and event service run; a killed service is back; the stop names who loses what.
 
     The cost is known before anything is changed, and q leaves a usable terminal.
     """
-    with subprocess.Popen(
-        [sys.executable, "-c", PLAIN, kitchen.service("es")["uri"]],
-        env=kitchen.env, stdout=subprocess.PIPE, text=True,
-    ) as plain:  # fmt: skip
-        try:
-            assert plain.stdout is not None
-            assert plain.stdout.readline() == "subscribed\n"
-            screen = terminal("top")
-            text = screen.until("hot oven")
-            rows = {line.split()[0]: line for line in text.splitlines() if line.split()}
-            assert "● running" in rows["ns"]
-            assert "● running" in rows["es"]
-            pid = kitchen.service("oven")["pid"]
-            os.kill(pid, signal.SIGKILL)
-            screen.until("oven was restarted")
-            screen.press("j", "x")
-            text = screen.until("Stop es?")
-            assert "lab.temperature" in text
-            assert "Hand over instead" in text
-            screen.leave("Stop es?")
-            screen.press("q")
-            screen.until("EXIT STATUS 0")
-            assert kitchen.state("es") == "running"
-        finally:
-            plain.kill()
+    subscribe(kitchen)
+    screen = terminal("top")
+    text = screen.until("hot oven")
+    rows = {line.split()[0]: line for line in text.splitlines() if line.split()}
+    assert "● running" in rows["ns"]
+    assert "● running" in rows["es"]
+    os.kill(kitchen.service("oven")["pid"], signal.SIGKILL)
+    screen.until("oven was restarted")
+    screen.press("j", "x")
+    text = screen.until("Stop es?")
+    assert "lab.temperature" in text
+    assert "Hand over instead" in text
+    screen.leave("Stop es?")
+    screen.press("q")
+    screen.until("EXIT STATUS 0")
+    assert kitchen.state("es") == "running"
 
 
 def test_without_colours_and_in_ascii_nothing_else_is_drawn(terminal):

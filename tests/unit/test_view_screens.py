@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyroctl.view import costs, details, flow, notes, overview
+from pyroctl.view import costs, details, notes, overview, relations
 from pyroctl.view.recent import ALL, Recent
 from pyroctl.view.sparkline import height, sparkline
 from pyroctl.view.tree import tree
@@ -126,8 +126,8 @@ def test_needs_are_drawn_once_below_what_needs_them():
 
 def test_what_needs_a_service_that_is_down_is_affected():
     rows = [row("ns"), row("es", "backoff", needs=["ns"]), row("a", needs=["es"]), row("b")]
-    assert flow.affected(rows) == {"a": "es"}
-    assert "affected: es is down" in "\n".join(texts(flow.topology(rows)))
+    assert relations.affected(rows) == {"a": "es"}
+    assert "affected: es is down" in "\n".join(texts(relations.topology(rows)))
 
 
 def test_flow_says_who_publishes_what_and_who_hears_it():
@@ -139,7 +139,7 @@ def test_flow_says_who_publishes_what_and_who_hears_it():
         {"subscriber": "PYRO:x@h:1", "subjects": ["lab.t"], "patterns": ["^a\x1b"], "aware": False,
          "state": "connected", "queued": 3, "dropped": 0},
     ]  # fmt: skip
-    assert texts(flow.flow("es", found, heard))[2:] == [
+    assert texts(relations.flow("es", found, heard))[2:] == [
         "  oven (uid:0) → lab.t  10/s",
         "  lab.t, /^a\\x1b/ → PYRO:x@h:1  connected, plain, 3 queued",
     ]

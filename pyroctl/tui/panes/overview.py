@@ -13,9 +13,12 @@ from pyroctl.view.lines import Part
 from pyroctl.view.overview import HEAD, SORTS, cells, ordered, tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.app import ComposeResult
 
     from pyroctl.tui.app import Top
+    from pyroctl.tui.table import Row
 
 
 class OverviewPane(Pane):
@@ -29,6 +32,7 @@ class OverviewPane(Pane):
         super().__init__(top)
         self._tiles = Static(classes="line")
         self._shown = ""
+        self._last_rows: Sequence[Row] = ()
         self.sort = 0
         self.backwards = False
 
@@ -58,8 +62,10 @@ class OverviewPane(Pane):
             (row["name"], cells(row, recent, last.get(row["name"], ""), enabled))
             for row in ordered(data["services"], self.sort, backwards=self.backwards)
         ]
-        head, lines = columns(HEAD, rows)
-        self.list.show(lines, head)
+        if rows != self._last_rows:
+            self._last_rows = rows
+            head, lines = columns(HEAD, rows)
+            self.list.show(lines, head)
 
     def sort_by_next(self) -> None:
         """Sort by the next column."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyroctl.control.async_client import ask
 from pyroctl.errors import PyroctlError
 from pyroctl.tui.panes.pane import Pane
-from pyroctl.view.flow import flow, topology
+from pyroctl.view.relations import flow, topology
 
 if TYPE_CHECKING:
     from pyroctl.tui.app import Top
