@@ -82,6 +82,7 @@ WhenFull = Annotated[Literal["drop-oldest", "drop-newest", "disconnect"], _CHOIC
 ServerType = Annotated[Literal["thread", "multiplex"], _CHOICE]
 Serializer = Annotated[Literal["serpent", "json", "msgpack", "marshal"], _CHOICE]
 InstanceMode = Annotated[Literal["session", "single", "percall"], _CHOICE]
+Crash = Annotated[Literal["lose", "keep"], _CHOICE]
 OnRestart = Annotated[Literal["notify", "handover"], _CHOICE]
 TlsMode = Annotated[Literal["off", "both", "required"], _CHOICE]
 OnNeeds = Annotated[Literal["keep", "restart", "stop"], _CHOICE]

@@ -19,6 +19,7 @@ from pyroctl.core.key_types import (
     Autoclean,
     Clients,
     Command,
+    Crash,
     Environment,
     ExitCodes,
     File,
@@ -179,6 +180,10 @@ class EventServiceOptions(TlsOptions):
     """What each client may do; the first rule for it decides. Without rules: everything."""
     ns: Address | None = None
     """A name server outside the deployment. None: the deployment's own."""
+    crash: Annotated[Crash, NO_FLAG] = "lose"
+    """Whether events that were accepted outlive a process that is killed, in a ring in memory."""
+    ring_bytes: Annotated[MessageSize, NO_FLAG] = 16 << 20
+    """The size of that ring; the oldest events are overwritten."""
     on_restart: Annotated[Live[OnRestart], NO_FLAG] = "notify"
     """Whether a restart notifies the subscribers or hands everything over to the new process."""
 

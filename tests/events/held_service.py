@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pyro_events import Publisher
+from pyroctl.manager.process.ring import HeldRing
 from tests.events.service_harness import read_line
 from tests.harness import is_alive
 
@@ -40,6 +41,7 @@ class HeldService:
         path: Path | None = None,
         state: bool = True,
         holds: bool = True,
+        ring_bytes: int | None = None,
     ) -> None:
         self.directory = directory
         self.state = directory / "state"
@@ -59,6 +61,7 @@ class HeldService:
             self.listening.bind(str(path))
             self.listening.listen(1024)
             self.uri = f"PYRO:Pyro.EventService@./u:{path}"
+        self.ring = None if ring_bytes is None else HeldRing.make(ring_bytes)
         self.process: subprocess.Popen[bytes] | None = None
         self.control: socket.socket | None = None
         self.pids: list[int] = []
@@ -84,6 +87,10 @@ class HeldService:
         env |= {"PYROCTL_CONTROL_FD": str(number), "HELD": str(held)} | environment
         if self.keeps_state:
             env["PYROCTL_STATE_DIR"] = str(self.state)
+        passed = [number, held]
+        if self.ring is not None:
+            env["PYROCTL_RING_FD"] = str(self.ring.fileno())
+            passed.append(self.ring.fileno())
         options = self.arguments or ("-N", "-q")
         command = [sys.executable, "-m", "pyro_events", *options]
         if self.listening is not None:
@@ -95,7 +102,7 @@ class HeldService:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=env,
-                pass_fds=[number, held],
+                pass_fds=passed,
             )
         os.close(number)
         os.close(held)
@@ -181,6 +188,8 @@ class HeldService:
             assert status == 0, self.log.read_text()
         if self.listening is not None:
             self.listening.close()
+        if self.ring is not None:
+            self.ring.close()
         assert not any(map(is_alive, self.pids))
         assert list(self.state.iterdir()) == []
 

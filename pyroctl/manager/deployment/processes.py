@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyroctl.manager.cleanup.cleanup_client import CleanupClient
     from pyroctl.manager.cleanup.detached import DetachedProcesses
     from pyroctl.manager.process.service_process import OutputLog, StartPlan
+    from pyroctl.manager.process.spawn import Passed
 
 
 class Names(Protocol):
@@ -66,9 +67,9 @@ class UnitProcesses:
         self._ended: list[int] = []
         """Those whose session is empty, while others are left."""
 
-    def start(self, plan: StartPlan, listen_fd: int | None) -> ServiceProcess:
+    def start(self, plan: StartPlan, passed: Passed) -> ServiceProcess:
         """Start a process; raise OSError or ValueError."""
-        process = ServiceProcess(self._parts, plan, listen_fd)
+        process = ServiceProcess(self._parts, plan, passed)
         self.all.append(process)
         self._cleanup.protect(process.pid, plan.spec.stop_timeout)
         return process

@@ -82,14 +82,14 @@ def decide(
 def _restore(
     unit: Unit, record: UnitRecord, stored: StoredState
 ) -> tuple[float | None, tuple[Event, ...]]:
-    listener = stored.pop(f"{unit.name}/listen").get("")
-    if listener is not None and str(unit.address()) != record.listens:
-        os.close(listener)  # from now on it listens elsewhere
-        listener = None
+    found = {name: stored.pop(f"{unit.name}/{name}").get("") for name in ("listen", "ring")}
+    held = {name: fd for name, fd in found.items() if fd is not None}
+    if "listen" in held and str(unit.address()) != record.listens:
+        os.close(held.pop("listen"))  # from now on it listens elsewhere
     present = [run.pid for run in record.runs if procfs.is_same(run.pid, run.started)]
     fds = {pid: stored.pop(f"{unit.name}/{pid}/") for pid in present}
     record, events = decide(record, present, stamp(unit.spec))
-    unit.restore(record, listener, fds)
+    unit.restore(record, held, fds)
     due = record.due
     if due is not None and record.state.state is State.STARTING:
         due = max(due, time.monotonic() + LOOK_AGAIN)

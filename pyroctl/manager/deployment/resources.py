@@ -9,16 +9,21 @@ import shutil
 import socket
 from typing import TYPE_CHECKING
 
+from pyroctl.core.spec import EventServiceOptions
 from pyroctl.manager import state_directory
 from pyroctl.manager.process.listening import HeldSocket
+from pyroctl.manager.process.ring import HeldRing
+from pyroctl.manager.process.spawn import Passed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyroctl.core.spec import ServiceSpec
     from pyroctl.kinds import ListenAddress
 
 
 class ServiceResources:
-    """The listening socket and the state directory of one service.
+    """The listening socket, the ring and the state directory of one service.
 
     `path` is where the directory is, or a link to it; `lent` is a socket that the manager's own
     manager holds for it, and which is never closed.
@@ -28,8 +33,13 @@ class ServiceResources:
         self._path = path
         self._lent = lent
         self._held: HeldSocket | None = None
+        self._ring: HeldRing | None = None
         self.directory: str | None = None
         """The state directory, if there is one."""
+
+    def passed(self, address: ListenAddress | None, spec: ServiceSpec) -> Passed:
+        """Return what a process inherits. Raises AddressRefused, and OSError without memory."""
+        return Passed(self.listen(address, spec), self._ring_for(spec))
 
     def listen(self, address: ListenAddress | None, spec: ServiceSpec) -> int | None:
         """Return the descriptor of the socket that listens there; bind it if there is none.
@@ -46,20 +56,37 @@ class ServiceResources:
             self._held = HeldSocket(address, _ids(spec))
         return self._held.fileno()
 
+    def _ring_for(self, spec: ServiceSpec) -> int | None:
+        """Return the descriptor of the service's ring; make it if there is none of that size."""
+        options = spec.options
+        size = None
+        if isinstance(options, EventServiceOptions) and options.crash == "keep":
+            size = options.ring_bytes
+        if self._ring is not None and self._ring.size != size:
+            self._release_ring()
+        if self._ring is None and size is not None:
+            self._ring = HeldRing.make(size)
+        return None if self._ring is None else self._ring.fileno()
+
     @property
     def listens(self) -> str | None:
         """The address of the socket that is held, in words."""
         return None if self._held is None else str(self._held.address)
 
     def descriptors(self) -> dict[str, int]:
-        """Return the descriptor of the socket that is held, if there is one."""
-        return {} if self._held is None else {"listen": self._held.fileno()}
+        """Return the descriptors of the socket and the ring, as far as they are held."""
+        held = {"listen": self._held, "ring": self._ring}
+        return {name: each.fileno() for name, each in held.items() if each is not None}
 
-    def restore(self, address: ListenAddress | None, fd: int | None, directory: str | None) -> None:
+    def restore(
+        self, address: ListenAddress | None, fds: Mapping[str, int], directory: str | None
+    ) -> None:
         """Take what another manager has held."""
         self.directory = directory
-        if fd is not None and address is not None:
-            self._held = HeldSocket(address, fd=fd)
+        if "listen" in fds and address is not None:
+            self._held = HeldSocket(address, fd=fds["listen"])
+        if "ring" in fds:
+            self._ring = HeldRing(fds["ring"])
 
     def holds(self, address: ListenAddress | None) -> bool:
         """Return whether a process that starts now gets the existing socket."""
@@ -75,6 +102,17 @@ class ServiceResources:
                 return None
             host, port, *_ = listener.getsockname()
             return host, port
+
+    def release(self, *, keep_ring: bool) -> None:
+        """Stop listening, and free the ring's memory unless the next process needs it."""
+        self.release_socket()
+        if not keep_ring:
+            self._release_ring()
+
+    def _release_ring(self) -> None:
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
 
     def release_socket(self) -> None:
         """Stop listening: connections are refused from now on."""
@@ -97,7 +135,7 @@ class ServiceResources:
 
     def close(self) -> None:
         """Release everything."""
-        self.release_socket()
+        self.release(keep_ring=False)
         if self.directory is not None:
             with contextlib.suppress(OSError):
                 shutil.rmtree(self.directory)

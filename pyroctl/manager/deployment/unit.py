@@ -195,15 +195,15 @@ class Unit:
         )
 
     def restore(
-        self, record: UnitRecord, listener: int | None, fds: Mapping[int, dict[str, int]]
+        self, record: UnitRecord, held: Mapping[str, int], fds: Mapping[int, dict[str, int]]
     ) -> None:
         """Take the state from the snapshot of another manager; `resume` has to follow.
 
-        `listener` is the listening socket, `fds` the descriptors of each process, by pid.
+        `held` are its resources' descriptors, `fds` those of each process, by pid.
         """
         self.service_state = record.state
         self.last_end, self.history = record.last_end, record.history
-        self.resources.restore(self.address(), listener, record.directory)
+        self.resources.restore(self.address(), held, record.directory)
         self.processes.restore(record, fds, self._plan)
 
     def resume(self, due: float | None) -> None:
@@ -248,7 +248,7 @@ class Unit:
 
     def _entered(self, old: State) -> None:
         if self.state in SETTLED:
-            self.resources.release_socket()
+            self.resources.release(keep_ring=self.state is State.FAILED)
         if self.state is not State.STOPPING:
             self.history = conclude(self.history, self.state)
         self._watch()
@@ -355,8 +355,8 @@ class Unit:
         if plan.launch.controlled:
             env["PYROCTL_STATE_DIR"] = self.resources.state_directory(self.spec)
         self.log.begin_run()
-        listen_fd = self.resources.listen(plan.launch.listens, self.spec)
-        return self.processes.start(plan._replace(launch=replace(plan.launch, env=env)), listen_fd)
+        passed = self.resources.passed(plan.launch.listens, self.spec)
+        return self.processes.start(plan._replace(launch=replace(plan.launch, env=env)), passed)
 
     def _plan(self, notify_path: str) -> StartPlan:
         context = self._parts.launch_context(self.spec)

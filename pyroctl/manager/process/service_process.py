@@ -16,7 +16,7 @@ from pyroctl.manager.process.handle import ProcessHandle, ReattachedProcess
 from pyroctl.manager.process.notify import NotifySocket
 from pyroctl.manager.process.probe_command import HelperRunner
 from pyroctl.manager.process.readiness import ReadinessWatch
-from pyroctl.manager.process.spawn import spawn
+from pyroctl.manager.process.spawn import NOTHING, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyroctl.manager.process.handle import Process
     from pyroctl.manager.process.probe_command import Cleanup
     from pyroctl.manager.process.sessions import SessionSnapshot
-    from pyroctl.manager.process.spawn import Pipes
+    from pyroctl.manager.process.spawn import Passed, Pipes
 
 
 class OutputLog(Protocol):
@@ -80,7 +80,7 @@ class PriorProcess(NamedTuple):
 class ServiceProcess:
     """A process of a service from its start to its end. Lives in the event loop's thread.
 
-    It inherits the listening socket `listen_fd`. With `prior` it is reattached instead of started.
+    It inherits what is `passed` to it. With `prior` it is reattached instead of started.
     Raises OSError or ValueError if the process can't be created; then nothing is left of it.
     """
 
@@ -88,7 +88,7 @@ class ServiceProcess:
         self,
         parts: ProcessParts,
         plan: StartPlan,
-        listen_fd: int | None = None,
+        passed: Passed = NOTHING,
         prior: PriorProcess | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -122,7 +122,7 @@ class ServiceProcess:
             readiness, self._became_ready, plan.context, self.helpers, age
         )
         try:
-            self.handle = self._connect(plan, self._notify.address, listen_fd, prior)
+            self.handle = self._connect(plan, self._notify.address, passed, prior)
         except BaseException:
             self._stop_listening()
             raise
@@ -131,7 +131,7 @@ class ServiceProcess:
             self.record = replace(self.record, pid=self.pid, started=started)
 
     def _connect(
-        self, plan: StartPlan, notify: str, listen_fd: int | None, prior: PriorProcess | None
+        self, plan: StartPlan, notify: str, passed: Passed, prior: PriorProcess | None
     ) -> ProcessHandle:
         """Start the process, or reattach it, and connect it with its log."""
         control = None if prior is None else prior.fds.pop("control", None)
@@ -144,7 +144,7 @@ class ServiceProcess:
         process: Process
         if prior is None:
             launch = replace(plan.launch, env={**plan.launch.env, "NOTIFY_SOCKET": notify})
-            process, link = spawn(plan.spec, launch, pipes, listen_fd)
+            process, link = spawn(plan.spec, launch, pipes, passed)
         else:
             process = ReattachedProcess(prior.record.pid)
             link = None if control is None else ControlLink(control)

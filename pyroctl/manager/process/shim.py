@@ -53,10 +53,11 @@ def follow(parent: str) -> None:
 
 def pass_socket(fd: str) -> None:
     """Pass the listening socket as sd_listen_fds(3) expects it."""
-    if os.environ.get("PYROCTL_CONTROL_FD") == str(LISTEN_FD):
-        elsewhere = os.dup(LISTEN_FD)
-        os.set_inheritable(elsewhere, True)
-        os.environ["PYROCTL_CONTROL_FD"] = str(elsewhere)
+    for variable in ("PYROCTL_CONTROL_FD", "PYROCTL_RING_FD"):
+        if os.environ.get(variable) == str(LISTEN_FD):
+            elsewhere = os.dup(LISTEN_FD)
+            os.set_inheritable(elsewhere, True)
+            os.environ[variable] = str(elsewhere)
     if int(fd) != LISTEN_FD:
         os.dup2(int(fd), LISTEN_FD)
         os.close(int(fd))

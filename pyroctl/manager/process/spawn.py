@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from pyroctl.manager.process import ring
 from pyroctl.manager.process.control_link import ControlLink
 
 if TYPE_CHECKING:
@@ -21,6 +22,18 @@ SHIM = (sys.executable, "-I", "-S", os.path.join(os.path.dirname(__file__), "shi
 FOLLOW = "parent={}"
 """The shim's argument for a process that must not outlive us; the last one, as a change of user
 undoes it."""
+
+
+class Passed(NamedTuple):
+    """Descriptors that a process inherits from its service's resources."""
+
+    listen: int | None = None
+    """The listening socket."""
+    ring: int | None = None
+    """Memory that outlives the process."""
+
+
+NOTHING: Final = Passed()
 
 
 class Pipes(Protocol):
@@ -46,16 +59,16 @@ class Pipes(Protocol):
 
 
 def spawn(
-    spec: ServiceSpec, launch: Launch, pipes: Pipes, listen_fd: int | None
+    spec: ServiceSpec, launch: Launch, pipes: Pipes, passed: Passed
 ) -> tuple[subprocess.Popen[bytes], ControlLink | None]:
-    """Start the process of a service, which inherits the listening socket `listen_fd`.
+    """Start the process of a service, which inherits what is `passed` to it.
 
     Return it and our end of its control socket. Raise OSError or ValueError; then nothing is left
     of the process or its pipes.
     """
     control = ControlLink() if launch.controlled else None
     try:
-        return _popen(spec, launch, pipes, control, listen_fd), control
+        return _popen(spec, launch, pipes, control, passed), control
     except BaseException:
         pipes.close()
         if control is not None:
@@ -72,11 +85,13 @@ def _popen(
     launch: Launch,
     pipes: Pipes,
     control: ControlLink | None,
-    listen_fd: int | None,
+    passed: Passed,
 ) -> subprocess.Popen[bytes]:
     stdout, stderr = pipes.remotes()
     env = dict(launch.env)
-    inherited = [] if listen_fd is None else [listen_fd]
+    inherited = [fd for fd in passed if fd is not None]
+    if passed.ring is not None:
+        env[ring.VARIABLE] = str(passed.ring)
     if control is not None:
         inherited.append(control.remote.fileno())
         env["PYROCTL_CONTROL_FD"] = str(control.remote.fileno())
@@ -90,15 +105,15 @@ def _popen(
         pass_fds=inherited,
     )
     needs_shim = spec.limits or (spec.nice, spec.group, spec.user) != (None, None, None)
-    if listen_fd is None and not needs_shim:  # the shim costs 10 ms
+    if passed.listen is None and not needs_shim:  # the shim costs 10 ms
         with contextlib.suppress(OSError):  # the shim tries again, and reports the error in the log
             umask = -1 if spec.umask is None else spec.umask
             return start(launch.argv, cwd=launch.cwd, umask=umask)
     settings = shim_settings(spec, launch)
     if not launch.outlives:
         settings.append(FOLLOW.format(os.getpid()))
-    if listen_fd is not None:
-        settings.append(f"listen={listen_fd}")
+    if passed.listen is not None:
+        settings.append(f"listen={passed.listen}")
     return start([*SHIM, *settings, "--", *launch.argv], cwd="/")
 
 

@@ -23,6 +23,7 @@ from pyro_events._broker.errors import HandoverRefused, ServiceFault
 from pyro_events._broker.recovery.handover import ReceivedHandover, receive
 from pyro_events._broker.registration import Registration
 from pyro_events._broker.settings import settings_of
+from pyro_events._broker.snapshot.ring import Ring
 
 if TYPE_CHECKING:
     import argparse
@@ -75,6 +76,9 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
     version = installed_version()  # reads files; clients may wait from the next line on
     received = _inherit(path) if path else None
     with contextlib.ExitStack() as stack:
+        ring = _ring()
+        if ring is not None:
+            stack.callback(ring.close)
         if received is not None:
             stack.callback(received.reader.close)
         with _handover_errors(received):
@@ -86,6 +90,7 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
                 listening=listening,
                 state_dir=os.environ.get("PYROCTL_STATE_DIR") or None,
                 received=received,
+                ring=ring,
             )
         stack.callback(engine.close)
         names = _names(options, engine, received)
@@ -93,6 +98,12 @@ def _serve(options: argparse.Namespace, settings: Settings, channel: ControlChan
             *(engine, names, Notifier(), channel, received), ident_file=options.ident_file
         )
         program.run()
+
+
+def _ring() -> Ring | None:
+    """Return the memory that the manager has passed on, for events that outlive the process."""
+    descriptor = os.environ.pop("PYROCTL_RING_FD", "")
+    return Ring(int(descriptor)) if descriptor else None
 
 
 def _inherit(path: str) -> ReceivedHandover | None:

@@ -11,7 +11,7 @@ from Pyro5.errors import PyroError
 
 from pyro_events._broker.access import Access
 from pyro_events._broker.callback_guard import CallbackGuard
-from pyro_events._broker.compiler import PatternCompiler
+from pyro_events._broker.compiler import PatternCompiler, notify_of_patterns
 from pyro_events._broker.delivery.callback.disconnect_notifier import DisconnectNotifier
 from pyro_events._broker.delivery.callback.failure_limit import FailureLimit
 from pyro_events._broker.delivery.callback.subscriber import CallbackSubscriber
@@ -26,6 +26,7 @@ from pyro_events._broker.publishers import Publishers
 from pyro_events._broker.recovery.reconnects import ReconnectTracker
 from pyro_events._broker.router import Router
 from pyro_events._broker.snapshot import journal
+from pyro_events._broker.snapshot.accepted import AcceptedEvents
 from pyro_events._broker.snapshot.counters import CounterFile
 from pyro_events._broker.snapshot.fields import FieldCodec, Fields, Snapshotted
 from pyro_events._broker.snapshot.model import Callee
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         LostSubscriber,
         SubscriberSnapshot,
     )
+    from pyro_events._broker.snapshot.ring import Ring
     from pyro_events._broker.snapshot.transfer import SnapshotReader
     from pyro_events._protocol.event import Item, Queued
 
@@ -102,6 +104,7 @@ class Broker(Snapshotted):
         rejections: RejectionCounters,
         lost: list[LostSubscriber],
         more_slots: int = 0,
+        ring: Ring | None = None,
         tls: CallbackTls | None = None,
     ) -> None:
         self.loop = loop
@@ -123,6 +126,7 @@ class Broker(Snapshotted):
             identity, self.counter_file, self.router,
             drop=self.drop, record=self.record, flush_if_idle=self._flush_if_idle,
             shared_room=SharedRoom(settings.max_queued_bytes), tls=tls,
+            accepted=None if ring is None else AcceptedEvents(ring, self.counter_file),
         )  # fmt: skip
         self.access = Access(cast("tuple[Rule, ...]", settings.allow), self.router)
         self.compiler = PatternCompiler(loop, self.router.compiled)
@@ -168,7 +172,7 @@ class Broker(Snapshotted):
 
         It waits for full queues as long as `patience` allows.
         """
-        publication = Publication(self.context, items, patience)
+        publication = Publication(self.context, items, patience, source=publisher)
         self.counters.published += publication.accepted
         self.rejections.add("reserved", publication.refused)
         if publisher is not None:
@@ -202,22 +206,7 @@ class Broker(Snapshotted):
                 subscriber.pump()
             context.encoder.trim()
         if self.router.notices:
-            self._notify_of_patterns()
-
-    def _notify_of_patterns(self) -> None:
-        """Notify subscribers whose patterns took too long, once for all; log suspensions."""
-        found: dict[tuple[BrokerSubscriber, bool], list[str]] = {}
-        for subscriber, pattern, final in self.router.take_notices():
-            found.setdefault((subscriber, final), []).append(pattern)
-        for (subscriber, final), patterns in found.items():
-            first, more = patterns[0], len(patterns) - 1
-            all_of_them = {"patterns": patterns} if more else {}
-            notice = {"kind": "pattern", "pattern": first, **all_of_them, "reason": "pattern"}
-            subscriber.notify({**notice, "suspended": final})
-            if final:
-                others = f", and {more} more" if more else ""
-                _log.warning("%s: pattern %r takes too long and is suspended%s",
-                             subscriber, first, others)  # fmt: skip
+            notify_of_patterns(self.router)
 
     # Subscribers
 
@@ -316,6 +305,9 @@ class Broker(Snapshotted):
                 continue
             subscriber.notify({"kind": "restarted", "reason": past.reason})
         self.publishers.adopt(past.publishers)
+        if self.context.accepted is not None:
+            slots = {(each.kind, each.key): each.slot for each in self.subscribers()}
+            self.context.accepted.begin(self.identity["incarnation"], past, slots)
         if past.subscribers or past.lost:
             _log.info(
                 "after a %s: %d subscribers are expected back",
@@ -389,6 +381,8 @@ class Broker(Snapshotted):
             self.router.restore_unmatched(made, each["unmatched"])
             made.restore(each, reader)
         super().restore(values, reader)
+        if self.context.accepted is not None:
+            self.context.accepted.go_on()
         self.router.restore_charges(values["context"]["router"])
         for each in values["context"]["notifiers"]:
             callee = Callee(*each["daemon"]["callee"])

@@ -22,7 +22,9 @@ from pyro_events._protocol.patterns import Pattern
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.net.loop import Loop
+    from pyro_events._broker.router import Router
 
     Use = Callable[[tuple[Pattern, ...]], object]
 
@@ -170,3 +172,19 @@ class PatternCompiler:
         if job in self._open:
             self._open.remove(job)
             job.finish()
+
+
+def notify_of_patterns(router: Router[BrokerSubscriber]) -> None:
+    """Notify subscribers whose patterns took too long, once for all; log suspensions."""
+    found: dict[tuple[BrokerSubscriber, bool], list[str]] = {}
+    for subscriber, pattern, final in router.take_notices():
+        found.setdefault((subscriber, final), []).append(pattern)
+    for (subscriber, final), patterns in found.items():
+        first, more = patterns[0], len(patterns) - 1
+        all_of_them = {"patterns": patterns} if more else {}
+        notice = {"kind": "pattern", "pattern": first, **all_of_them, "reason": "pattern"}
+        subscriber.notify({**notice, "suspended": final})
+        if final:
+            others = f", and {more} more" if more else ""
+            _log.warning("%s: pattern %r takes too long and is suspended%s",
+                         subscriber, first, others)  # fmt: skip

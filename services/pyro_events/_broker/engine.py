@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.rules import Rule
     from pyro_events._broker.settings import Settings
     from pyro_events._broker.snapshot.model import LostSubscriber
+    from pyro_events._broker.snapshot.ring import Ring
     from pyro_events._broker.snapshot.transfer import SnapshotReader
     from pyro_events._protocol.event import Item
     from pyro_events.types import EventServiceStatistics, SubscriberInfo
@@ -64,7 +65,7 @@ class Engine(Snapshotted):
     `host` may be the path of a Unix socket, written as in Pyro5: `./u:PATH`; then `port` is 0. The
     socket `listening`, if given, takes the place of one of our own; `state_dir` is where an earlier
     process has left its roster, and where this one keeps its own; `received` is what a running
-    process hands over.
+    process hands over; in `ring`, accepted events outlive the process.
     Raises AddressUnusable and TlsUnusable. Other threads may call only methods that document it.
     """
 
@@ -76,7 +77,7 @@ class Engine(Snapshotted):
     )
     TRANSIENT: ClassVar = (
         "loop", "_settings", "_version", "_resolver", "_owners", "_objects", "_patience",
-        "_handshakes",
+        "_handshakes", "_ring",
         "_turned_away",  # it logs
         "_door",  # each restored session is counted
         "_stopping", "_closed", "retired",  # then there is no handover
@@ -92,6 +93,7 @@ class Engine(Snapshotted):
         listening: socket.socket | None = None,
         state_dir: str | None = None,
         received: ReceivedHandover | None = None,
+        ring: Ring | None = None,
     ) -> None:
         passed = None if received is None else passed_listeners(received.reader)
         tls = chosen_identity(settings, host)
@@ -104,6 +106,7 @@ class Engine(Snapshotted):
         self._resolver = Resolver(self.loop)
         self._owners = SocketOwners()
         self._store: RosterStore | None = None
+        self._ring = ring
         self.broker: Broker
         self._sessions: set[Session] = set()
         self._rejections = RejectionCounters()
@@ -141,8 +144,7 @@ class Engine(Snapshotted):
     def _begin(self, state_dir: str | None) -> None:
         """Begin with nothing but what an earlier process may have left."""
         self.incarnation = uuid.uuid4().hex
-        past = recall(state_dir) if state_dir is not None else None
-        past = past or BrokerSnapshot("", "")
+        past = (state_dir and recall(state_dir, self._ring)) or BrokerSnapshot("", "")
         lost = lost_with(past)
         if state_dir is not None:
             room = slots(self._settings) + past.size
@@ -157,7 +159,7 @@ class Engine(Snapshotted):
         self.broker = Broker(
             self.loop, self._settings, identity, self._version, self._store,
             owners=self._owners, resolver=self._resolver, rejections=self._rejections,
-            lost=lost, more_slots=more_slots, tls=self._door.tls,
+            lost=lost, more_slots=more_slots, ring=self._ring, tls=self._door.tls,
         )  # fmt: skip
         self._objects = remote_objects(self.broker, self.statistics)
 

@@ -132,7 +132,7 @@ class DrainAndSave:
             self._loop.call_soon(self._finish)
             return
         snapshot = self._snapshot()
-        kept = sum(len(s.sent) + len(s.waiting) for s in snapshot.subscribers)
+        kept = sum(s.kept for s in snapshot.subscribers)
         outcome: Future[object] = Future()
         try:
             self._store.save(snapshot)

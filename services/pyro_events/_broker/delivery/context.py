@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.net.socket_owner import SocketOwners
     from pyro_events._broker.router import Router
     from pyro_events._broker.settings import Settings
+    from pyro_events._broker.snapshot.accepted import AcceptedEvents
     from pyro_events._broker.snapshot.counters import CounterFile
 
 S = TypeVar("S")
@@ -71,6 +72,7 @@ class DeliveryContext(Snapshotted, Generic[S]):
         "inventory",  # whoever looks looks again
         "failures",  # a matter of a minute
         "counter_file",  # the broker carries it
+        "accepted",  # the manager passes its memory on
         "shared_room",  # every mailbox enters what it holds
         "dirty", "held",  # nothing is, when the broker is quiescent
         "frozen",  # then there is no handover
@@ -94,6 +96,8 @@ class DeliveryContext(Snapshotted, Generic[S]):
     """Called when a publication is in the queues; may send at once."""
     shared_room: SharedRoom
     """What all mailboxes together may hold."""
+    accepted: AcceptedEvents | None = None
+    """Where events outlive the process, if it is killed."""
     tls: CallbackTls | None = None
     """How helpers are called over TLS, if it is on."""
     encoder: Encoder = field(default_factory=Encoder)

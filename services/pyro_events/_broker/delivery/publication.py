@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyro_events._broker.delivery.patience import Patience
     from pyro_events._broker.delivery.subscriber import BrokerSubscriber
     from pyro_events._broker.net.loop import Timer
+    from pyro_events._broker.snapshot.accepted import Source
     from pyro_events._protocol.event import Queued
 
 _subject = itemgetter(0)
@@ -93,6 +94,7 @@ class Publication(PendingResult):
         items: Sequence[Queued],
         patience: Patience,
         *,
+        source: Source | None = None,
         of_manager: bool = False,
     ) -> None:
         super().__init__()
@@ -124,9 +126,16 @@ class Publication(PendingResult):
                 if not of_manager:
                     context.counters.unmatched += events
         self._runs = iter(runs)
+        if context.accepted is not None and runs:
+            written = [(load.items, sum(load.sizes), found) for load, found in runs]
+            context.accepted.publish(source, written)
 
     def advance(self) -> None:
-        """Continue until everything is in the queues, or a queue is full."""
+        """Continue until everything is in the queues, or a queue is full.
+
+        With events that outlive the process, no publish may overtake another one in any queue, so
+        that all runs are offered at once.
+        """
         for run, found in self._runs:
             for subscriber, copies in found:
                 if subscriber.gone:
@@ -135,9 +144,11 @@ class Publication(PendingResult):
                 taken = subscriber.offer(load, self._patience)
                 if taken < load.events:
                     self._wait_for(subscriber, load.after(taken))
-            if self._open:
-                self._hold()
-                return
+            if self._open and self._context.accepted is None:
+                break
+        if self._open:
+            self._hold()
+            return
         self._context.flush_if_idle()
         self.finish()
 

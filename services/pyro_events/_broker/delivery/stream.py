@@ -309,7 +309,9 @@ class StreamSubscriber(BrokerSubscriber):
         self._next, self._acked, self._lost = 1, 0, 0
         values = self.context.counter_file.values
         values[self.slot] = self.queued + self._unreported
-        values[self.slot + 1] = 0
+        values[self.slot + 1] = values[self.slot + 2] = 0
+        if self.context.accepted is not None:
+            self.context.accepted.renumbered(self.slot)
 
     def _acknowledged(self, number: int) -> None:
         count = size = 0
@@ -325,6 +327,7 @@ class StreamSubscriber(BrokerSubscriber):
         if number > self._acked:
             self._count_delivered(number - self._acked)
             self._acked = number
+            self._note_acknowledged(number)
 
     def _rewind(self, last: int) -> None:
         self._acknowledged(last)

@@ -35,10 +35,10 @@ _log = logging.getLogger("pyro_events")
 class BrokerSubscriber(Snapshotted):
     """A receiver of events. Subclasses know how to deliver them.
 
-    Two numbers in the counter file outlive a killed process: how many events were ever promised to
-    the subscriber (by a publish that was accepted), and how many of them are accounted for without
-    its help: their loss was reported to it, or it has confirmed them in a callback. The killed
-    process has cost the difference; for a stream, less the last number that it received.
+    Three numbers in the counter file outlive a killed process: how many events were ever promised
+    to the subscriber (by a publish that was accepted), how many of them are accounted for, since
+    their loss was reported to it, and the last number that it has acknowledged. The killed process
+    has cost the rest, unless accepted events are kept; for a stream, less what it has received.
     """
 
     kind: ClassVar[Kind]
@@ -167,6 +167,7 @@ class BrokerSubscriber(Snapshotted):
         self.context.router.set_once(self, bool(self.options.once))
         if old.queue_size != self.options.queue_size:
             self._mailbox.resize(self._queue_size, self._policy)
+            self._cut_kept()
 
     # From one process to the next
 
@@ -191,6 +192,7 @@ class BrokerSubscriber(Snapshotted):
             patterns=patterns,
             options=self.options.plain(),
             owner=self.owner,
+            slot=self.slot,
             lineage=list(self.lineage),
         )
 
@@ -208,6 +210,7 @@ class BrokerSubscriber(Snapshotted):
         """Continue where an earlier process has stopped."""
         values = self.context.counter_file.values
         values[self.slot], values[self.slot + 1] = saved.promised, saved.accounted
+        values[self.slot + 2] = saved.acked
         self.lineage = saved.lineage[-_MAX_LINEAGE:]
         self._dropped_before = saved.untold
 
@@ -284,6 +287,7 @@ class BrokerSubscriber(Snapshotted):
                 "(when_full is %s)", self, self._mailbox.bound(), policy,
             )  # fmt: skip
         self._mailbox.overflow(load.items, load.sizes, policy, load.events)
+        self._cut_kept()
         if policy == "disconnect":
             self.dismiss("full")
             self.context.drop(self, "its queue is full, and when_full is disconnect")
@@ -352,6 +356,15 @@ class BrokerSubscriber(Snapshotted):
     def _account(self, count: int) -> None:
         if not self.gone:  # afterwards the slot belongs to another subscriber
             self.context.counter_file.values[self.slot + 1] += count
+
+    def _note_acknowledged(self, number: int) -> None:
+        if not self.gone:
+            self.context.counter_file.values[self.slot + 2] = number
+
+    def _cut_kept(self) -> None:
+        """Record that something was dropped, or has overtaken what waited longer."""
+        if self.context.accepted is not None:
+            self.context.accepted.cut(self.slot)
 
     def _touch(self) -> None:
         if not self._dirty:

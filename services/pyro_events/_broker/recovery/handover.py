@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from pyro_events._broker.net.loop import Loop
 
-FORMAT: Final = 8
+FORMAT: Final = 9
 """Grows whenever an older process could misunderstand a newer one, or the other way round: also
 when the attributes change that classes list in SNAPSHOT."""
 _PATIENCE: Final = 5.0

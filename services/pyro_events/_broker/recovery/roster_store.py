@@ -18,8 +18,10 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pyro_events._broker.delivery.items import singles
 from pyro_events._broker.snapshot import counters, journal, model
-from pyro_events._broker.snapshot.counters import CounterFile
+from pyro_events._broker.snapshot.accepted import KeptEvents, replay
+from pyro_events._broker.snapshot.counters import SLOT, CounterFile
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 from pyro_events._broker.snapshot.model import (
     BrokerSnapshot,
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyro_events._broker.snapshot.model import SubscriberSnapshot
+    from pyro_events._broker.snapshot.ring import Ring
     from pyro_events._broker.snapshot.transfer import SnapshotWriter
+    from pyro_events._protocol.event import Item
 
 _PREFIX = "tallies-"
 _SLACK = 256 << 10
@@ -213,12 +217,16 @@ class RosterStore(Snapshotted):
         return os.path.join(self._directory, name)  # noqa: PTH118 - text
 
 
-def recall(directory: str) -> BrokerSnapshot | None:
+def recall(directory: str, ring: Ring | None = None) -> BrokerSnapshot | None:
     """Return what the previous process has left in the directory, None if there is nothing.
 
-    A file that can't be used is logged and ignored.
+    A file that can't be used is logged and ignored; so is a ring.
     """
-    for name, read in (("parting", lambda data, _: model.decode(data)), ("roster", _roster)):
+
+    def roster(data: bytes, directory: str) -> BrokerSnapshot:
+        return _roster(data, directory, ring)
+
+    for name, read in (("parting", lambda data, _: model.decode(data)), ("roster", roster)):
         path = os.path.join(directory, name)  # noqa: PTH118 - text
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - text
@@ -248,9 +256,10 @@ def lost_with(past: BrokerSnapshot) -> list[LostSubscriber]:
     return list(by_name.values())[-_MOST_LOST:]
 
 
-def _roster(data: bytes, directory: str) -> BrokerSnapshot:
-    """Return what a killed process has left: nothing of its queues."""
+def _roster(data: bytes, directory: str, ring: Ring | None) -> BrokerSnapshot:
+    """Return what a killed process has left: of its queues what is in the ring."""
     roster = journal.replay(data)
+    kept = _kept(ring, roster.incarnation)
     try:
         numbers = counters.read(os.path.join(directory, roster.counter_file))  # noqa: PTH118 - text
     except OSError:
@@ -259,33 +268,63 @@ def _roster(data: bytes, directory: str) -> BrokerSnapshot:
     if numbers is None:
         _log.error("%s/%s is missing: what was lost is unknown", directory, roster.counter_file)
         subscribers = [
-            replace(each, lineage=[roster.incarnation], promised=1)
+            replace(each, lineage=[roster.incarnation], promised=1, series=b"")
             if each.kind == "callback"
             else each
             for each in roster.subscribers.values()
         ]
     else:
         subscribers = [
-            _cut_off(each, roster.incarnation, *numbers[slot : slot + 2])
+            cut_off(replace(each, slot=slot), roster.incarnation, numbers[slot : slot + SLOT], kept)
             for slot, each in roster.subscribers.items()
         ]
         publishers = [
-            PublisherNumber(owner, name, numbers[slot])
+            PublisherNumber(owner, name, max(numbers[slot], kept.numbers.get(slot, 0)))
             for slot, (owner, name) in roster.publishers.items()
         ]
     return BrokerSnapshot(roster.incarnation, "crash", subscribers, publishers, roster.lost)
 
 
-def _cut_off(
-    saved: SubscriberSnapshot, incarnation: str, promised: int, accounted: int
+def _kept(ring: Ring | None, incarnation: str) -> KeptEvents:
+    try:
+        return KeptEvents() if ring is None else replay(ring.records(), incarnation)
+    except UnreadableSnapshot as error:
+        _log.error("the events that were kept can't be used: %s", error)
+        return KeptEvents()
+
+
+def cut_off(
+    saved: SubscriberSnapshot, incarnation: str, numbers: Sequence[int], kept: KeptEvents
 ) -> SubscriberSnapshot:
-    """Return the state of a subscriber whose events were lost with the process."""
-    last = promised - accounted if saved.kind == "stream" else 0
+    """Return the state of a subscriber whose process was killed: what isn't kept is lost. Pure.
+
+    `numbers` are those of its slot. An object that is called without numbers gets nothing again: it
+    may have had it.
+    """
+    promised, accounted, acked = numbers
+    promised = kept.promised.get(saved.slot, promised)
+    count = max(0, promised - accounted - acked)
+    sent: list[Item] = []
+    if count and (saved.kind == "stream" or saved.series):
+        for item, copies in kept.last(saved.slot, count):
+            sent += [each for each in singles([item]) for _ in range(copies)]
+        sent = sent[-count:]
+    missing = count - len(sent)
+    if saved.kind == "callback":
+        if not saved.series:
+            accounted, acked = accounted + acked, 0
+        else:
+            acked, promised = acked + missing, promised + missing
+            # Numbers that may be those of lost events are not used again.
+        lost = 0
+    else:
+        lost = acked = acked + missing
     return replace(
         saved,
         lineage=[*saved.lineage, incarnation],
         promised=promised,
         accounted=accounted,
-        acked=last,
-        lost=last,
+        acked=acked,
+        lost=lost,
+        sent=sent,
     )

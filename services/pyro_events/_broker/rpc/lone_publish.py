@@ -56,6 +56,8 @@ def publish(session: Session, broker: Broker, frame: Frame) -> bool:
     for subscriber, _ in found:
         promised[subscriber.slot] += 1
         subscriber.put(item, size)
+    if broker.context.accepted is not None and found:
+        broker.context.accepted.publish(publisher, [((item,), size, found)])
     broker.counters.published += 1
     broker.counters.unmatched += not found
     broker.publishers.keep(publisher)

@@ -1,9 +1,9 @@
-"""Numbers that outlive the process, even if it is killed: two to a slot, in a mapped file.
+"""Numbers that outlive the process, even if it is killed: three to a slot, in a mapped file.
 
 Changing one needs no system call. A slot belongs to
 
-* a subscriber: how many events were ever promised to it, and how many of them are accounted for
-  without its help (see BrokerSubscriber), or
+* a subscriber: how many events were ever promised to it, how many of them it was told that they
+  are lost, and how many it has acknowledged (see BrokerSubscriber), or
 * a publisher: the last sequence number that was accepted from it.
 """
 
@@ -12,35 +12,40 @@ from __future__ import annotations
 import mmap
 import os
 from array import array
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pyro_events._broker.snapshot.fields import Fields, Snapshotted
 
-_MAGIC: Final = int.from_bytes(b"tallies1", "little")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MAGIC: Final = int.from_bytes(b"tallies2", "little")
 _HEADER: Final = 1
 """Words before the slots."""
 _WORD: Final = 8
-SLOT: Final = 2
+SLOT: Final = 3
 """Words of a slot; a slot is known by the index of its first one."""
 
 
 class CounterFile(Snapshotted):
     """Hands out slots. For the loop's thread only."""
 
-    __slots__ = ("_free", "_memory", "_next", "_size", "_whole", "values")
+    __slots__ = ("_free", "_memory", "_next", "_size", "_whole", "on_claim", "values")
 
     SNAPSHOT: ClassVar = Fields("_free", "_next", "values")
-    TRANSIENT: ClassVar = ("_memory", "_size", "_whole")
+    TRANSIENT: ClassVar = ("_memory", "_size", "_whole", "on_claim")
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
         self._whole = memoryview(memory).cast("Q")
         self._whole[0] = _MAGIC
         self.values = self._whole[_HEADER:]
-        """All numbers: those of a slot are at `slot` and `slot + 1`."""
+        """All numbers: those of a slot are from `slot` on."""
         self._size = len(self.values)
         self._free: list[int] = []
         self._next = 0
+        self.on_claim: Callable[[int], None] | None = None
+        """Called with each slot that has a new owner."""
 
     @classmethod
     def in_memory(cls, slots: int) -> CounterFile:
@@ -85,7 +90,9 @@ class CounterFile(Snapshotted):
         else:
             slot, self._next = self._next, self._next + SLOT
         assert slot < self._size, "more slots than subscribers and publishers are allowed"
-        self.values[slot], self.values[slot + 1] = first, second
+        self.values[slot], self.values[slot + 1], self.values[slot + 2] = first, second, 0
+        if self.on_claim is not None:
+            self.on_claim(slot)
         return slot
 
     def release(self, slot: int) -> None:

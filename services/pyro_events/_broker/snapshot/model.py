@@ -76,6 +76,8 @@ class SubscriberSnapshot:
     """Where to call it, unless it is a stream."""
     lineage: list[str] = field(default_factory=list)
     """Incarnations that the subscriber may take for the present one; their numbers continue."""
+    slot: int = -1
+    """Where its numbers were."""
     promised: int = 0
     accounted: int = 0
     """Both as in BrokerSubscriber."""
@@ -91,6 +93,11 @@ class SubscriberSnapshot:
     """Events that were sent after `acked`."""
     waiting: list[Item] = field(default_factory=list)
     """Events that were not sent yet."""
+
+    @property
+    def kept(self) -> int:
+        """How many events there are for it."""
+        return len(self.sent) + len(self.waiting)
 
     def plain(self) -> dict[str, Any]:
         """Return all values but empty optional ones, for msgpack."""
@@ -112,7 +119,7 @@ class SubscriberSnapshot:
         return made
 
 
-_ALWAYS = ("kind", "key", "name", "aware", "subjects", "patterns", "options", "owner")
+_ALWAYS = ("kind", "key", "name", "aware", "subjects", "patterns", "options", "owner", "slot")
 
 
 @dataclass(frozen=True, slots=True)

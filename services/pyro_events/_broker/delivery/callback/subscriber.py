@@ -187,7 +187,8 @@ class CallbackSubscriber(BrokerSubscriber):
 
     def roster_entry(self) -> SubscriberSnapshot:
         """Return what the roster records."""
-        return replace(super().roster_entry(), callee=self.callee)
+        series = self._series if self._daemon.numbered else b""
+        return replace(super().roster_entry(), callee=self.callee, series=series)
 
     def configure(self, options: SubscriberOptions) -> None:
         """Change the options; the subscriber may know more classes than before."""
@@ -200,11 +201,11 @@ class CallbackSubscriber(BrokerSubscriber):
         """Return everything; what an object without numbers may have received is left out."""
         saved = super().export()
         if not self._daemon.numbered:
-            return replace(saved, waiting=[*self._staged, *singles(list(self._mailbox))])
+            waiting = [*self._staged, *singles(list(self._mailbox))]
+            return replace(saved, accounted=saved.accounted + self._settled, waiting=waiting)
         unanswered = [item for request in self._unanswered for item in request.items]
         return replace(
             saved,
-            series=self._series,
             acked=self._settled,
             sent=[*unanswered, *self._staged],
             waiting=singles(list(self._mailbox)),
@@ -212,10 +213,13 @@ class CallbackSubscriber(BrokerSubscriber):
 
     def adopt(self, saved: SubscriberSnapshot) -> None:
         """Continue; it has to subscribe again within `reconnect_grace` seconds, and is told so."""
+        here = saved.acked + len(saved.sent) + len(saved.waiting) + saved.untold
+        most = saved.promised - here  # earlier versions accounted for what was acknowledged, too
+        saved = replace(saved, accounted=min(saved.accounted, max(0, most)))
         super().adopt(saved)
         if saved.series:
             self._series, self._settled = saved.series, saved.acked
-        here = len(saved.sent) + len(saved.waiting) + saved.untold
+            self._daemon.numbered = True
         self._missing = max(0, saved.promised - saved.accounted - here)
         self._daemon.methods = frozenset({"event", "es_notice"})  # as its daemon said last time
         self._staged = saved.sent
@@ -371,7 +375,7 @@ class CallbackSubscriber(BrokerSubscriber):
     def _answered(self, items: list[Item]) -> None:
         """Account for events that were answered, well or with an error."""
         self._settled += len(items)
-        self._account(len(items))
+        self._note_acknowledged(self._settled)
         self._settle(len(items), sum(map(item_size, items)))
 
     def _adapt(self, request: InFlightBatch, *, full: bool = True) -> None:
