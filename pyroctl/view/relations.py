@@ -1,91 +1,85 @@
-"""What is connected with what: services in layers, and who publishes and hears. Pure.
-
-Nodes are `{"id", "label", "kind", "layer", "state"?}`, edges `{"from", "to", "kind", "label",
-"rate"}`. Kinds of edges: `needs` is declared, `observed` is a connection of a service to another
-that it doesn't need, `publishes` and `subscribes` go to and from an event service.
-"""
+"""The tree of needs, and what flows through event services. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.core.plan import closure, start_waves
+from pyroctl.core.plan import closure, reverse
+from pyroctl.printable import printable
+from pyroctl.view.lines import Line, Part, plain
+from pyroctl.view.overview import state
+from pyroctl.view.services import why
 from pyroctl.view.subscribers import subscriptions_of
+from pyroctl.view.text import rate
+from pyroctl.view.tree import tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     Row = Mapping[str, Any]
 
-MOST_CLIENTS = 50
-"""Subscribers, and publishers, of one event service."""
-LONGEST_LABEL = 80
+DOWN = frozenset({"backoff", "failed", "stopped"})
 
 
-def topology(
-    rows: Sequence[Row],
-    observed: Sequence[Sequence[str]],
-    inventories: Mapping[str, Mapping[str, Any]],
-) -> dict[str, list[dict[str, Any]]]:
-    """Return nodes and edges.
+def affected(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the services above one that is down, each with the name of that one."""
+    needs = {row["name"]: row["needs"] for row in rows}
+    found: dict[str, str] = {}
+    for row in rows:
+        if row["state"] in DOWN:
+            for name in closure([row["name"]], reverse(needs)):
+                if name != row["name"]:
+                    found.setdefault(name, row["name"])
+    return found
 
-    `observed` are pairs of services, the first of which is connected with the second; `inventories`
-    has `subscriptions` and `subjects` of each event service.
+
+def topology(rows: Sequence[Row]) -> list[Line]:
+    """Return the tree of needs; what needs a service that is down is marked."""
+    hurt = affected(rows)
+    lines = [plain("who needs whom", "head", "-needs")]
+    for lead, row, again in tree(rows):
+        name = row["name"]
+        parts = [Part(lead, "dim"), Part(f"{name}  "), state(row)]
+        if row["needs"] and row.get("on_needs", "keep") != "keep":
+            parts.append(Part(f"  on_needs = {row['on_needs']}", "dim"))
+        if name in hurt and row["state"] not in DOWN:
+            parts.append(Part(f"  affected: {hurt[name]} is down", "backoff"))
+        if row["state"] != "running" and (reason := why(row)):
+            parts.append(Part(f"  {printable(reason)}", "dim"))
+        if again:
+            parts.append(Part("  (see above)", "dim"))
+        lines.append(Line(name, tuple(parts)))
+    return lines
+
+
+def flow(service: str, found: Mapping[str, Any], subscribers: Sequence[Row]) -> Iterator[Line]:
+    """Return who publishes what to an event service, and who hears it.
+
+    `found` is its inventory; subjects are named by their first two words.
     """
-    needs = {row["name"]: list(row["needs"]) for row in rows}
-    waves = start_waves(needs, needs)
-    layer = {name: number for number, wave in enumerate(waves) for name in wave}
-    nodes = [
-        {
-            "id": row["name"],
-            "label": row["name"],
-            "kind": "service",
-            "state": row["state"],
-            "layer": layer[row["name"]],
-        }
-        for row in rows
-    ]
-    edges = [_edge(name, need, "needs") for name, found in needs.items() for need in found]
-    edges += [
-        _edge(one, other, "observed")
-        for one, other in observed
-        if other not in closure([one], needs)
-    ]
-    for service, found in inventories.items():
-        _add_clients(nodes, edges, service, found, len(waves))
-    return {"nodes": nodes, "edges": edges}
+    yield plain("")
+    yield plain(f"what flows through {service}", "head", f"-{service}")
+    seconds = found["seconds"] or 1.0
+    for row in found["edges"]:
+        text = f"{_publisher(row)} → {printable(row['subjects'])}"
+        yield Line(
+            f"{service}/{text}",
+            (Part(f"  {text}"), Part(f"  {rate(row['count'] / seconds)}/s", "dim")),
+        )
+    for row in subscribers:
+        heard = printable(", ".join(subscriptions_of(row)))
+        text = f"{heard} → {printable(row['subscriber'])}"
+        full = f", {row['queued']} queued" if row["queued"] else ""
+        lost = f", {row['dropped']} dropped" if row["dropped"] else ""
+        kind = "" if row["aware"] else ", plain"
+        yield Line(
+            f"{service}/{text}",
+            (Part(f"  {text}"), Part(f"  {row['state']}{kind}{full}{lost}", "dim")),
+        )
+    if not found["edges"] and not subscribers:
+        yield plain("  nobody publishes or listens at the moment", "dim")
 
 
-def _add_clients(
-    nodes: list[dict[str, Any]],
-    edges: list[dict[str, Any]],
-    service: str,
-    found: Mapping[str, Any],
-    layer: int,
-) -> None:
-    for number, row in enumerate(found["subscriptions"][:MOST_CLIENTS]):
-        name = f"{service}/subscriber/{number}"
-        nodes.append(_client(name, row["subscriber"], "subscriber", layer + 1))
-        edges.append(_edge(service, name, "subscribes", ", ".join(subscriptions_of(row))))
-    seconds = found["subjects"]["seconds"]
-    known: set[str] = set()
-    for row in found["subjects"]["edges"]:
-        name = f"{service}/publisher/{row['origin']}/{row['publisher']}"
-        if name not in known and len(known) < MOST_CLIENTS:
-            known.add(name)
-            label = row["publisher"] or row["origin"]
-            nodes.append(_client(name, label, "publisher", layer))
-        if name in known:
-            rate = round(row["count"] / seconds, 3) if seconds else None
-            edges.append(_edge(name, service, "publishes", row["subjects"], rate))
-
-
-def _client(name: str, label: str, kind: str, layer: int) -> dict[str, Any]:
-    return {"id": name, "label": label[:LONGEST_LABEL], "kind": kind, "layer": layer}
-
-
-def _edge(
-    one: str, other: str, kind: str, label: str = "", rate: float | None = None
-) -> dict[str, Any]:
-    shown = label[:LONGEST_LABEL]
-    return {"from": one, "to": other, "kind": kind, "label": shown, "rate": rate}
+def _publisher(row: Row) -> str:
+    name = printable(str(row["publisher"] or "a client"))
+    return f"{name} ({printable(str(row['origin']))})"

@@ -40,7 +40,7 @@ def test_an_event_is_published_and_seen_in_the_tap(tab: Tab, kitchen: Kitchen):
     def seen() -> bool:
         tab.press("Publish")  # the tap may not have begun yet
         tab.page.wait_for_timeout(300)
-        return tab.find(".line").count() > 0
+        return bool(tab.find(".line").count())
 
     eventually(seen, "an event is seen")
     expect(tab.find(".line").first).to_contain_text("lab.oven")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pyroctl.config.check.models import KINDS
+from pyroctl.config.check.models.kinds import KINDS
 from pyroctl.config.check.schema_info import KeyInfo, keys
 from pyroctl.config.edit.show import format_value
 from pyroctl.config.load import load

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from pyroctl.errors import ConfigError
 from pyroctl.tui.keys import ACTIONS, SCREENS, useful, with_users_keys
+
+if TYPE_CHECKING:
+    from pyroctl.tui.app import Top
 
 
 def keys_of(actions, name):
@@ -23,12 +27,15 @@ def test_each_action_is_a_screen_or_has_a_handler():
     pytest.importorskip("textual", reason="pyroctl[tui] is not installed")
     from pyroctl.tui.handlers import handlers
 
-    assert {action.name for action in ACTIONS} == set(SCREENS) | set(handlers(None))
+    assert {action.name for action in ACTIONS} == set(SCREENS) | set(handlers(cast("Top", None)))
 
 
 def test_all_keys_of_the_contract_are_there():
-    wanted = "j k up down g G ctrl+d ctrl+u / n N enter escape f w t space a m c s r x y h o e p : S O ? q"
-    assert set(wanted.split()) | set("1234567") <= {key for a in ACTIONS for key in a.keys}
+    moving = "j k up down g G ctrl+d ctrl+u / n N enter escape f w t space a"
+    acting = "m c s r x y h o e p : S O ? q"
+    assert set(f"{moving} {acting}".split()) | set("1234567") <= {
+        key for a in ACTIONS for key in a.keys
+    }
 
 
 def test_a_users_key_replaces_those_of_its_action_and_is_taken_from_others():

@@ -6,7 +6,7 @@ from dataclasses import replace
 from os.path import join, normpath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pyroctl.config.check.models import READY_FORMS
+from pyroctl.config.check.models.service import READY_FORMS
 from pyroctl.core.key_types import UNIX
 from pyroctl.core.keys import keys_of
 from pyroctl.core.page_spec import MetricsLabelsSpec, ProxySpec, WebTlsSpec
@@ -25,7 +25,8 @@ from pyroctl.core.spec import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pyroctl.config.check.models import ReadyTable, ServiceTable, Table
+    from pyroctl.config.check.models.base import Table
+    from pyroctl.config.check.models.service import ReadyTable, ServiceTable
     from pyroctl.core.spec import Readiness
 
 T = TypeVar("T")

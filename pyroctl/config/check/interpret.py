@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyroctl.config.check.convert import absolute, to_core, to_spec
 from pyroctl.config.check.exposure import exposed
-from pyroctl.config.check.models import ReplicatedTable
+from pyroctl.config.check.models.service import ReplicatedTable
 from pyroctl.config.check.rules import check, check_names
 from pyroctl.config.check.schema_info import key_paths
 from pyroctl.config.check.untrusted import untrusted_paths

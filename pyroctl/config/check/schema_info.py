@@ -6,15 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from pyroctl.config.check.models import (
-    KINDS,
-    AlertsTable,
-    ManagerTable,
-    ServiceTable,
-    Table,
-    TopTable,
-    default_keys,
-)
+from pyroctl.config.check.models.base import Table
+from pyroctl.config.check.models.kinds import KINDS, default_keys
+from pyroctl.config.check.models.manager import AlertsTable, ManagerTable, TopTable
+from pyroctl.config.check.models.service import ServiceTable
 from pyroctl.config.source.defaults import DEFAULTS
 from pyroctl.config.source.diagnostics import OPEN
 

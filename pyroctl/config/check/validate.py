@@ -15,15 +15,10 @@ from pyroctl.config.check.foreign import (
     gone_key,
     size_hint,
 )
-from pyroctl.config.check.models import (
-    KINDS,
-    PARTIAL,
-    AlertsTable,
-    ManagerTable,
-    ServiceTable,
-    Table,
-    default_keys,
-)
+from pyroctl.config.check.models.base import PARTIAL, Table
+from pyroctl.config.check.models.kinds import KINDS, default_keys
+from pyroctl.config.check.models.manager import AlertsTable, ManagerTable
+from pyroctl.config.check.models.service import ServiceTable
 from pyroctl.config.check.validators import NAME_HINT, is_name
 from pyroctl.config.source.defaults import DEFAULTS
 from pyroctl.config.source.diagnostics import Problem, is_secret, quoted, show, show_number

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.config.check.models import (
-    KINDS,
-    AlertsTable,
-    ManagerTable,
-    ServiceTable,
-    Table,
-    TopTable,
-    default_keys,
-)
+from pyroctl.config.check.models.base import Table
+from pyroctl.config.check.models.kinds import KINDS, default_keys
+from pyroctl.config.check.models.manager import AlertsTable, ManagerTable, TopTable
+from pyroctl.config.check.models.service import ServiceTable
 from pyroctl.config.check.validators import NAME_PATTERN
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyroctl
 from pyroctl.config.check.untrusted import untrusted_paths
@@ -76,8 +76,9 @@ def _modules() -> Iterator[tuple[str, int, int]]:
     """Yield what changes with the modules that decide: a developer's have always one version."""
     home = os.path.dirname(pyroctl.__file__)
     for package in ("config/check", "config/source", "config/memory", "core"):
-        with os.scandir(os.path.join(home, package)) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.name.endswith(".py"):
-                    status: Any = entry.stat()
-                    yield entry.name, status.st_size, status.st_mtime_ns
+        for directory, folders, files in os.walk(os.path.join(home, package)):
+            folders.sort()
+            for file in sorted(files):
+                if file.endswith(".py"):
+                    status = os.stat(os.path.join(directory, file))
+                    yield file, status.st_size, status.st_mtime_ns

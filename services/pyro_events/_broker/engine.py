@@ -120,11 +120,8 @@ class Engine(Snapshotted):
         )  # fmt: skip
         self._turned_away = RefusalLog(self.loop.call_later, logging.ERROR)
         self._listeners = Listeners(
-            self.loop,
-            sock,
-            local,
-            lambda sock, peer: self._session(peer).begin(sock),
-            self._turn_away,
+            *(self.loop, sock, local),
+            *(lambda sock, peer: self._session(peer).begin(sock), self._turn_away),
         )
         self._started = time.monotonic()
         self._stopping = False
