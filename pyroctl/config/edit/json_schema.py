@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyroctl.config.check.models.base import Table
 from pyroctl.config.check.models.kinds import KINDS, default_keys
 from pyroctl.config.check.models.manager import AlertsTable, ManagerTable, TopTable
 from pyroctl.config.check.models.service import ServiceTable
@@ -12,6 +11,8 @@ from pyroctl.config.check.validators import NAME_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pyroctl.config.check.models.base import Table
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = {"type": "string", "pattern": r"^\$\{[^}]*\}$"}
