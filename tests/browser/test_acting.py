@@ -55,15 +55,16 @@ def test_an_event_is_published_and_seen_in_the_tap(tab: Tab, kitchen: Kitchen):
 
 
 def test_a_killed_service_comes_back_with_its_last_words(tab: Tab, kitchen: Kitchen):
+    kitchen.run("start", "oven")  # another test may have stopped it
     tab.show("service/oven")
-    expect(tab.find("main")).to_contain_text("It has not ended yet.")
+    expect(tab.find(".state")).to_have_text("● running")
     os.kill(kitchen.service("oven")["pid"], signal.SIGKILL)
     expect(tab.find("main")).to_contain_text("killed by SIGKILL")
     expect(tab.find(".lines")).to_contain_text("the oven is hot")
     expect(tab.find(".state")).to_have_text("● running")
     expect(tab.find(".plot .mark").first).to_be_attached()
     tab.show("overview")
-    expect(tab.row("oven")).to_contain_text("1 ↻")
+    expect(tab.row("oven")).to_contain_text("↻")
     tab.show("timeline")
     expect(tab.find(".timeline")).to_contain_text("killed by SIGKILL")
 
