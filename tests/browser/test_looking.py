@@ -165,3 +165,18 @@ def test_the_eighth_tab_works_and_there_is_one_connection(
     kitchen.run("restart", "oven", "--yes")
     expect(tabs[-1].find(".lines")).to_contain_text("stopping: restart requested")
     assert [fault for tab in tabs for fault in tab.faults] == []
+
+
+def test_a_code_signs_in_once_and_does_not_stay_in_the_address(browser: Browser, kitchen: Kitchen):
+    command = ("web", "open", "--no-browser", "--service", "web")
+    address = kitchen.json(*command)["data"]["url"]
+    for shown in ("oven", "token"):  # the second time the page asks for a token
+        context = browser.new_context()
+        tab = Tab(context, kitchen.address("web"))
+        tab.page.goto(address)
+        expect(tab.find("main")).to_contain_text(shown)
+        assert address.rpartition("#")[2] not in tab.page.url
+        tab.check()
+        tab.forgive("401")
+        assert tab.faults == []
+        context.close()
