@@ -5,7 +5,7 @@
               to each by then
     cut       what was for that subscriber before is not all there any more, or not in order
     claimed   the slot has another owner
-    renumber  the numbers of that subscriber begin anew
+    renumber  the numbers of that subscriber begin again
 
 A subscriber or publisher is known by its slot in the counter file, and to the next process by the
 roster. A subscriber's events are in the order in which it gets them, and end with the newest one.
@@ -99,7 +99,7 @@ class AcceptedEvents:
             self.cut(slot)
 
     def cut(self, slot: int) -> None:
-        """Begin anew with the next event for that subscriber."""
+        """Begin again with the next event for that subscriber."""
         self._append(_CUT, slot, self._promised[slot])
 
     def _claimed(self, slot: int) -> None:
