@@ -7,17 +7,17 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from pyroctl.config.source.env_files import Checked
-from pyroctl.core import spec
+from pyroctl.core import page_spec, spec
 
 _CLASSES: Mapping[str, type] = {
     **{
         name: found
-        for name, found in vars(spec).items()
+        for name, found in {**vars(spec), **vars(page_spec)}.items()
         if isinstance(found, type) and is_dataclass(found)
     },
     Checked.__name__: Checked,
 }
-_CLASS, _FIELDS, _KEYS = "class", "fields", "keys"
+_CLASS, _FIELDS, _KEYS, _LIST = "class", "fields", "keys", "list"
 
 
 def encode(value: Any) -> Any:
@@ -29,6 +29,8 @@ def encode(value: Any) -> Any:
         return {_CLASS: type(value).__name__, _FIELDS: own}
     if isinstance(value, Mapping):
         return {_KEYS: {key: encode(v) for key, v in value.items()}}
+    if isinstance(value, list):
+        return {_LIST: [encode(each) for each in value]}
     return [encode(each) for each in value] if isinstance(value, tuple) else value
 
 
@@ -37,6 +39,8 @@ def decode(data: Any) -> Any:
     if isinstance(data, dict):
         if _CLASS in data:
             return _CLASSES[data[_CLASS]](**{k: decode(v) for k, v in data[_FIELDS].items()})
+        if _LIST in data:
+            return [decode(each) for each in data[_LIST]]
         return {key: decode(value) for key, value in data[_KEYS].items()}
     return tuple(decode(each) for each in data) if isinstance(data, list) else data
 
