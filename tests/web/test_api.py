@@ -246,14 +246,56 @@ def test_a_frozen_manager_is_told_and_logs_are_still_shown(start_page: Callable[
             pass
 
 
+def test_an_adopted_page_waits_for_the_next_manager(start_page: Callable[..., Page]) -> None:
+    """It tells that the manager was killed, shows what was known, and follows the next one."""
+    page = start_page(f'[manager]\norphans = "adopt"\n{SMALL}')
+    with Stream(page) as stream:
+        stream.next("sample")
+        page.deployment.kill_manager()
+        while stream.next("manager")[1]["alive"]:
+            pass
+        found = page.get("status")
+        assert found["manager"]["pid"] is None
+        assert found["error"] in {"the manager has ended", "the manager isn't running"}
+        assert page.get("logs?service=es")["lines"]
+        page.deployment.run("start")
+        while not stream.next("manager")[1]["alive"]:
+            pass
+    assert page.get("status")["manager"]["pid"] == page.deployment.manager_pid()
+    assert Page(page.deployment).address == page.address
+
+
+def test_the_topology_has_a_connection_that_no_need_explains(
+    start_page: Callable[..., Page],
+) -> None:
+    """A program that talks to the event service without needing it."""
+    script = (
+        "import time, pyro_events; p = pyro_events.Publisher(); "
+        "[(p.publish('lab.t', 1), time.sleep(0.2)) for _ in range(1000)]"
+    )
+    talker = f"[services.talker]\nkind = 'command'\ncommand = ['python', '-c', \"{script}\"]\n"
+    page = start_page(SMALL + talker)
+
+    def seen() -> bool:
+        edges = {(e["from"], e["to"], e["kind"]) for e in page.get("topology")["edges"]}
+        return ("talker", "es", "observed") in edges and any(
+            to == "es" and kind == "publishes" for _, to, kind in edges
+        )
+
+    eventually(seen, "the connection and the publisher are seen")
+    assert {"from": "es", "to": "ns", "kind": "needs", "label": "", "rate": None} in page.get(
+        "topology"
+    )["edges"]
+
+
 def test_prometheus_and_load_balancers_ask_without_a_token(shared: Page) -> None:
     """Numbers of all services and of the page itself; whether what is enabled runs."""
+    assert shared.request("GET", "/healthz", token=False).body == b"ok\n"
     answer = shared.request("GET", "/metrics", token=False)
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'pyroctl_service_state{service="es",state="running"} 1' in answer.body.decode()
     assert "pyroctl_web_requests_total{" in answer.body.decode()
     assert shared.request("GET", "/readyz", token=False).status == 200
-    assert shared.request("GET", "/healthz", token=False).body == b"ok\n"
 
 
 def test_the_description_of_the_api_fits_its_answers(shared: Page) -> None:

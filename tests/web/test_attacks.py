@@ -196,8 +196,8 @@ def test_what_is_not_http_is_counted(shared: Page) -> None:
     before = rejected(shared, "malformed")
     for text in (
         b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
-        b"GET /\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"\0\0\0\r\n\r\n",
     ):
         answer = shared.send(text)
         assert answer.status == 400
