@@ -38,7 +38,7 @@ def test_a_frozen_manager_is_said_and_logs_are_still_there(tab: Tab, kitchen: Ki
     os.kill(pid, signal.SIGSTOP)
     try:
         expect(tab.find("#trouble")).to_contain_text("manager does not answer")
-        tab.page.goto(f"{tab.url}#/logs")
+        tab.page.goto(f"{tab.url}#/logs/oven")
         expect(tab.find(".lines")).to_contain_text("the oven is hot")
     finally:
         os.kill(pid, signal.SIGCONT)
