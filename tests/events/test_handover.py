@@ -94,6 +94,7 @@ def test_all_answers_stay_the_same(held: Held, stock: Stock, client: Client) -> 
     es.handover()
     after = [es.ask("statistics"), es.ask("subscriptions"), es.ask("returned")]
     assert any(each["suspended"] for each in before[1])
+    assert after[0].pop("handover_seconds") > 0
     for each in (before[0], after[0]):
         each["uptime_s"] = round(each["uptime_s"] / 100)
     assert after == before

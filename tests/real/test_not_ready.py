@@ -139,7 +139,7 @@ def test_a_module_that_serves_at_import_fails_at_once_with_the_reason(
     line = {"serve": 3, "requestLoop": 5}[how]
     assert (
         f"the module greeting serves as soon as it is imported ({module}, line {line}): run it "
-        'with kind = "command", or put that part under if __name__ == "__main__"'
+        'with object = "greeting", or put that part under if __name__ == "__main__"'
     ) in failed
     assert (deployment.state("w"), deployment.service("w")["restarts"]) == ("failed", 0)
 
