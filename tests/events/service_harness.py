@@ -220,9 +220,10 @@ class WireClient:
         assert found is not None
         return found
 
-    def start(self, method: str, *args: object, flags: int = 0) -> int:
+    def start(self, method: str, *args: object, flags: int = 0, **options: object) -> int:
         seq = next(self.seqs)
-        self.send(framing.INVOKE, msgpack.packb([EVENTSERVICE_NAME, method, args, {}]), flags, seq)
+        data = msgpack.packb([EVENTSERVICE_NAME, method, args, options])
+        self.send(framing.INVOKE, data, flags, seq)
         return seq
 
     def finish(self, seq: int) -> Any:
@@ -237,8 +238,8 @@ class WireClient:
             raise value
         return value
 
-    def call(self, method: str, *args: object) -> Any:
-        return self.finish(self.start(method, *args))
+    def call(self, method: str, *args: object, **options: object) -> Any:
+        return self.finish(self.start(method, *args, **options))
 
     def attach(
         self, subscriber_id: str, subjects: object = (), patterns: object = (), **options: Any

@@ -81,7 +81,7 @@ def test_addresses_take_turns() -> None:
 
 
 def test_no_call_without_tls_where_it_is_required(engine: Make, tls_site: TlsSite) -> None:
-    """An object on another machine isn't called back; one on this machine is, and with "both"."""
+    """An object on another machine is called over TLS, or not at all; with "both", any is."""
     certificate = tls_site.files("es").certificate
     both, required = (
         engine(tls=mode, tls_certificate=certificate, callback_allow=("192.0.2.1",))
@@ -94,5 +94,6 @@ def test_no_call_without_tls_where_it_is_required(engine: Make, tls_site: TlsSit
     with WireClient(0, context.wrap_socket(sock, server_hostname="localhost")) as client:
         client.greet()
         client.call("subscribe", "a", "PYRO:x@127.0.0.1:9")
+        client.call("subscribe", "a", "PYRO:x@192.0.2.1:9")
         with pytest.raises(ValueError, match=r"it would call PYRO:x@192\.0\.2\.1:9 without"):
-            client.call("subscribe", "a", "PYRO:x@192.0.2.1:9")
+            client.call("subscribe", "a", "PYRO:x@192.0.2.1:9", key="0123abcd")
