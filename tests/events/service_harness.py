@@ -220,7 +220,7 @@ class WireClient:
         assert found is not None
         return found
 
-    def start(self, method: str, *args: object, flags: int = 0, **options: object) -> int:
+    def start(self, method: str, *args: object, flags: int = 0, **options: Any) -> int:
         seq = next(self.seqs)
         data = msgpack.packb([EVENTSERVICE_NAME, method, args, options])
         self.send(framing.INVOKE, data, flags, seq)
@@ -238,7 +238,7 @@ class WireClient:
             raise value
         return value
 
-    def call(self, method: str, *args: object, **options: object) -> Any:
+    def call(self, method: str, *args: object, **options: Any) -> Any:
         return self.finish(self.start(method, *args, **options))
 
     def attach(
