@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from pyroctl.control.client import ANSWER_TIMEOUT, connect, log_hint, no_answer
@@ -10,7 +11,8 @@ from pyroctl.control.protocol import MAX_LINE, Message, encode, parse_line, requ
 from pyroctl.errors import ManagerExited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import AsyncGenerator, Callable
 
     from pyroctl.paths import Paths
 
@@ -27,6 +29,28 @@ async def ask(
     connection, which ends a `watch`.
     """
     sock = await asyncio.to_thread(connect, paths)
+    try:
+        async with contextlib.aclosing(exchange(sock, do, args)) as messages:
+            async for message in messages:
+                if "reply" in message:
+                    reply: Message = message["reply"]
+                    return reply
+                if on_event is not None:
+                    on_event(message["event"])
+    except TimeoutError:
+        raise no_answer(paths) from None
+    except ConnectionError:
+        pass
+    raise ManagerExited("the manager exited before it answered", hint=log_hint(paths))
+
+
+async def exchange(sock: socket.socket, do: str, args: Message) -> AsyncGenerator[Message]:
+    """Send a request over a connected socket, and yield what the manager sends until the reply.
+
+    It ends without a reply if the manager does. Raises TimeoutError after a silence of
+    `ANSWER_TIMEOUT` seconds, ConnectionError, and ValueError for a line that is too long. The
+    socket is closed at the end.
+    """
     reader, writer = await asyncio.open_unix_connection(sock=sock, limit=2 * MAX_LINE)
     try:
         writer.write(encode(request(do, args)))
@@ -34,17 +58,10 @@ async def ask(
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 line = await reader.readline()
             if not line:
-                break
+                return
             message = parse_line(line)
+            yield message
             if "reply" in message:
-                reply: Message = message["reply"]
-                return reply
-            if on_event is not None:
-                on_event(message["event"])
-    except TimeoutError:
-        raise no_answer(paths) from None
-    except ConnectionError:
-        pass
+                return
     finally:
         writer.close()
-    raise ManagerExited("the manager exited before it answered", hint=log_hint(paths))

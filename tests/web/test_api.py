@@ -186,7 +186,8 @@ def test_a_configuration_is_changed_only_as_a_whole(start_page: Callable[..., Pa
     assert page.get(f"config/files/{shown['id']}?version={done.data['undo']}")["text"] == SMALL
     assert [each["who"] for each in page.get(f"config/files/{shown['id']}?versions=1")] == ["token"]
     assert page.post("reload", {"dry_run": True})["plan"][0]["service"] == "es"
-    assert operation(page, page.post("reload", {}, 202))["state"] == "done"
+    reloaded = operation(page, page.post("reload", {}, 202))
+    assert reloaded["state"] == "done", reloaded["errors"]
 
 
 def test_history_survives_the_page_and_the_manager(start_page: Callable[..., Page]) -> None:
@@ -271,9 +272,9 @@ def test_the_topology_has_a_connection_that_no_need_explains(
     """A program that talks to the event service without needing it."""
     script = (
         "import time, pyro_events; p = pyro_events.Publisher(); "
-        "[(p.publish('lab.t', 1), time.sleep(0.2)) for _ in range(1000)]"
+        "[(p.post('lab.t', 1), time.sleep(0.2)) for _ in range(1000)]"
     )
-    talker = f"[services.talker]\nkind = 'command'\ncommand = ['python', '-c', \"{script}\"]\n"
+    talker = f"[services.talker]\nkind = 'command'\nneeds = ['ns']\ncommand = ['python', '-c', \"{script}\"]\n"
     page = start_page(SMALL + talker)
 
     def seen() -> bool:

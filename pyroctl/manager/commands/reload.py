@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyroctl.config.subprocess_loader import load_apart
 from pyroctl.core.diff import manager_changes, waits
 from pyroctl.core.reload_plan import INTERRUPTING, Action, Present, reload_plan
-from pyroctl.core.spec import EventServiceOptions
+from pyroctl.core.spec import EventServiceOptions, TlsOptions
 from pyroctl.core.state import State
 from pyroctl.errors import PyroctlError
 from pyroctl.manager.process.control_link import RequestRefused
@@ -128,4 +128,4 @@ async def credentials(supervisor: Supervisor) -> list[PyroctlError]:
 def _has_credentials(options: Options) -> bool:
     if isinstance(options, EventServiceOptions) and options.ident_file is not None:
         return True
-    return getattr(options, "tls", "off") != "off"
+    return isinstance(options, TlsOptions) and options.tls != "off"

@@ -7,8 +7,8 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Any
 
+from pyroctl.control.async_client import exchange
 from pyroctl.control.client import ANSWER_TIMEOUT, SocketAddress
-from pyroctl.control.protocol import MAX_LINE, encode, parse_line, request
 from pyroctl.errors import EXIT_FAILED, ManagerNotRunning, NoAnswer, Reported
 
 if TYPE_CHECKING:
@@ -48,39 +48,30 @@ class ManagerLink:
 
     async def listen(self, do: str, args: Message) -> AsyncGenerator[Message]:
         """Yield everything that the manager sends until the reply; raises like `ask`."""
-        reader, writer = await self._connect()
+        sock = await self._connect()
         try:
-            writer.write(encode(request(do, args)))
-            while True:
-                async with asyncio.timeout(ANSWER_TIMEOUT):
-                    line = await reader.readline()
-                if not line:
-                    return
-                message = parse_line(line)
-                yield message
-                if "reply" in message:
-                    return
+            async with contextlib.aclosing(exchange(sock, do, args)) as messages:
+                async for message in messages:
+                    yield message
         except TimeoutError:
             raise _frozen() from None
-        except (ConnectionError, ValueError):  # the latter: a line that is too long
+        except (ConnectionError, ValueError):
             raise ManagerNotRunning("the manager has ended the connection") from None
-        finally:
-            writer.close()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.setblocking(False)
         try:
             with SocketAddress(self._path) as address:
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     await asyncio.get_running_loop().sock_connect(sock, address)
-            return await asyncio.open_unix_connection(sock=sock, limit=2 * MAX_LINE)
         except TimeoutError:
             sock.close()
             raise _frozen() from None
         except OSError:
             sock.close()
             raise ManagerNotRunning("the manager isn't running") from None
+        return sock
 
 
 def _frozen() -> NoAnswer:
