@@ -48,6 +48,7 @@ from pyroctl.core.key_types import (
     Positive,
     RestartPolicy,
     Rights,
+    RingSize,
     Role,
     Seconds,
     SignalName,
@@ -182,7 +183,7 @@ class EventServiceOptions(TlsOptions):
     """A name server outside the deployment. None: the deployment's own."""
     crash: Annotated[Crash, NO_FLAG] = "lose"
     """Whether events that were accepted outlive a process that is killed, in a ring in memory."""
-    ring_bytes: Annotated[MessageSize, NO_FLAG] = 16 << 20
+    ring_bytes: Annotated[RingSize, NO_FLAG] = 16 << 20
     """The size of that ring; the oldest events are overwritten."""
     on_restart: Annotated[Live[OnRestart], NO_FLAG] = "notify"
     """Whether a restart notifies the subscribers or hands everything over to the new process."""

@@ -72,6 +72,8 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "patience": SECONDS,
             "stuck_timeout": SECONDS,
             "queue_bytes": st.integers(1024, 2**63 - 1),
+            "crash": st.sampled_from(["lose", "keep"]),
+            "ring_bytes": st.integers(1024, 2**30),
             "max_message_size": st.integers(1024, 2**63 - 1),
             "max_connections": COUNT,
             "max_connections_per_peer": COUNT,

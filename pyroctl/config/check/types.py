@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SMALLEST_MESSAGE = 1024
 """Bytes; the smallest limit that the event service accepts."""
+LARGEST_RING = 1 << 30
+"""Bytes; all of them are allocated."""
 MOST_INSTANCES = 1000
 SHORTEST_INTERVAL = 1
 """Seconds between runs of a task."""
@@ -34,6 +36,7 @@ Truth = Annotated[bool, BeforeValidator(validators.truth), _described("boolean")
 _Integer = Annotated[int, BeforeValidator(validators.integer), _described("integer")]
 Positive = Annotated[_Integer, Field(ge=1, le=LARGEST)]
 MessageSize = Annotated[_Integer, Field(ge=SMALLEST_MESSAGE, le=LARGEST)]
+RingSize = Annotated[_Integer, Field(ge=SMALLEST_MESSAGE, le=LARGEST_RING)]
 NotNegative = Annotated[_Integer, Field(ge=0, le=LARGEST)]
 Port = Annotated[_Integer, Field(ge=0, le=validators.LAST_PORT)]
 FixedPort = Annotated[_Integer, Field(ge=1, le=validators.LAST_PORT)]

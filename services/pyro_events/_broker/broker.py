@@ -172,6 +172,8 @@ class Broker(Snapshotted):
 
         It waits for full queues as long as `patience` allows.
         """
+        if self.context.accepted is not None:
+            self.flush_roster()  # what is kept has to be known by more than its slot
         publication = Publication(self.context, items, patience, source=publisher)
         self.counters.published += publication.accepted
         self.rejections.add("reserved", publication.refused)

@@ -5,7 +5,7 @@
               to each by then
     cut       what was for that subscriber before is not all there any more, or not in order
     claimed   the slot has another owner
-    renumber  the numbers of that subscriber begin again
+    renumber  the numbers of that subscriber begin with 1 again
 
 A subscriber or publisher is known by its slot in the counter file, and to the next process by the
 roster. A subscriber's events are in the order in which it gets them, and end with the newest one.
@@ -61,6 +61,8 @@ class AcceptedEvents:
 
     def __init__(self, ring: Ring, counter_file: CounterFile) -> None:
         self._ring = ring
+        self._most = ring.size // 2
+        self._pack = msgpack.Packer().pack
         self._counter_file = counter_file
         self._promised = counter_file.values
 
@@ -87,11 +89,12 @@ class AcceptedEvents:
     ) -> None:
         """Write one publish: events, their size, and who gets them how often."""
         promised = self._promised
-        if sum(size + _TARGET * len(found) for _, size, found in runs) <= self._ring.size // 2:
-            written = [
-                ([(each.slot, copies, promised[each.slot]) for each, copies in found], items)
-                for items, _, found in runs
-            ]
+        total, written = 0, []
+        for items, size, found in runs:
+            total += size + _TARGET * len(found)
+            targets = [(slot := each.slot, copies, promised[slot]) for each, copies in found]
+            written.append((targets, items))
+        if total <= self._most:
             number = (None, 0) if source is None else (source.slot, source.last or 0)
             self._append(_PUBLISH, *number, written)
             return
@@ -99,7 +102,7 @@ class AcceptedEvents:
             self.cut(slot)
 
     def cut(self, slot: int) -> None:
-        """Begin again with the next event for that subscriber."""
+        """Keep for that subscriber only what comes from now on."""
         self._append(_CUT, slot, self._promised[slot])
 
     def _claimed(self, slot: int) -> None:
@@ -111,7 +114,7 @@ class AcceptedEvents:
         self._append(_RENUMBER, slot, self._promised[slot])
 
     def _append(self, *record: object) -> None:
-        self._ring.append(msgpack.packb(record))
+        self._ring.append(self._pack(record))
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ _LENGTH: Final = 4
 
 
 class Ring:
-    """The memory of the descriptor, which is closed. Raises OSError if it can't be mapped."""
+    """The memory of the descriptor, which is closed. Raises OSError if that can't be mapped."""
 
     def __init__(self, descriptor: int) -> None:
         try:
