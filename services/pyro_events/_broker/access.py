@@ -57,8 +57,7 @@ class Access:
 
     def may_publish(self, principal: Principal, subject: str) -> bool:
         """Return whether the client may publish something about the subject."""
-        permissions = self.of(principal)
-        return permissions is None or permissions.may_publish(subject)
+        return not self._rules or self._rules.of(principal).may_publish(subject)
 
     def refused(self, principal: Principal, batch: Sequence[Any]) -> dict[int, str]:
         """Return the places in a batch of what the client may not publish, each with the reason."""
