@@ -186,11 +186,6 @@ class FrameReader:
             self._buffer, self._start = b"", 0
             raise
 
-    @property
-    def empty(self) -> bool:
-        """Whether it has no bytes, and will discard none of the next ones."""
-        return self._start == len(self._buffer) and not self._skip
-
     def lone_frame(self, data: bytes) -> Frame | None:
         """Return the one frame that these bytes from the network are, if nothing else is here.
 

@@ -201,11 +201,16 @@ class Connection:
                     raise self._failure
                 frame = self._reader.next_frame()
                 if frame is None:
-                    if not self._fill(deadline, wait or self._waker.wait):
+                    data = self._wait_for_bytes(deadline, wait or self._waker.wait)
+                    if data is None:
                         return None
-                elif frame.type != framing.PING:
+                    frame = self._reader.lone_frame(data)
+                    if frame is None:
+                        self._reader.feed(data)
+                        continue
+                if frame.type != framing.PING:
                     return frame
-                elif frame.data != b"pong":
+                if frame.data != b"pong":
                     self.write(
                         framing.encode_frame(framing.PING, frame.serializer, 0, frame.seq, b"pong")
                     )
@@ -217,25 +222,6 @@ class Connection:
         while (frame := self.receive(deadline, wait)) is None:
             pass
         return frame
-
-    def expect(self, answer: bytes, deadline: float) -> bool:
-        """Wait for bytes, in a thread with the lock; return whether they are just this frame.
-
-        Whatever else has come, or has not, is left to `receive`. Raises ConnectionLost.
-        """
-        if self._unsent or not self._reader.empty:
-            return False
-        if self._failure is not None or self._finished:
-            self._check()
-        self.idle = True
-        ready, _ = self.wait(self._sock, deadline - self._clock(), select.POLLIN)
-        self.idle = False
-        data = self._receive() if ready else None
-        if data == answer:
-            return True
-        if data is not None:
-            self._reader.feed(data)
-        return False
 
     def finish(self, last_words: bytes, seconds: float) -> None:
         """Send these bytes as the last ones, and wait until the peer closes its side.
@@ -282,8 +268,8 @@ class Connection:
         if self._finished:
             raise ConnectionLost("it was closed here")
 
-    def _fill(self, deadline: float | None, wait: Wait) -> bool:
-        """Feed the reader with bytes that arrive; False when woken instead."""
+    def _wait_for_bytes(self, deadline: float | None, wait: Wait) -> bytes | None:
+        """Return bytes that arrive, or None when woken instead."""
         while True:
             if self._failure is not None or self._finished:
                 self._check()
@@ -295,11 +281,8 @@ class Connection:
             if self._unsent:
                 self._flush()
             data = self._receive() if ready else None
-            if data is not None:
-                self._reader.feed(data)
-                return True
-            if woken:
-                return False
+            if data is not None or woken:
+                return data
             if left is not None and left <= 0:
                 raise TimedOut
 

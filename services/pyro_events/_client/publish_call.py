@@ -1,7 +1,7 @@
 """The remote call that publishes events, and what its answer says. Pure.
 
 Whoever publishes events one by one, and waits for each, sends nothing else. The start of such a
-call is always the same, and the answer is known before it comes.
+call is always the same, and its answer is known before it comes: neither needs the general way.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 METHOD: Final = "publish_batch"
 _CALL: Final = b"\x94" + msgpack.packb(EVENTSERVICE_NAME) + msgpack.packb(METHOD)
 _NO_OPTIONS: Final = b"\x80"
+_RESULT: Final = (framing.MSGPACK, 0)
+"""Serializer and flags of an answer that is no exception."""
+_new: Final = tuple.__new__
 
 
 class Answer(NamedTuple):
@@ -35,33 +38,12 @@ class Answer(NamedTuple):
     """Why something is refused."""
 
 
-class Due(NamedTuple):
-    """The answer that is expected to a call with one event."""
-
-    seq: int
-    answer: bytes
-    """The whole frame."""
-
-
-def read_answer(frame: framing.Frame) -> Answer:
-    """Return what the answer says; one that can't be read refuses the batch."""
-    answer, error = outcome(frame)
-    if error is not None:
-        return Answer(None, (), error)
-    try:
-        number, rest = int(answer[1]), answer[2:]
-    except (TypeError, ValueError, LookupError, OverflowError) as unreadable:
-        return Answer(None, (), nonsense(unreadable))
-    if not rest:
-        return Answer(number, (), None)
-    refused, reason = rest
-    return Answer(number, refused, PermissionError(reason))
-
-
-class LoneCall:
-    """The calls of one publisher with one event each. Belongs to one thread at a time."""
+class PublishCalls:
+    """Makes and reads them for one publisher. Belongs to one thread at a time."""
 
     def __init__(self, publisher: str) -> None:
+        self.incarnation = ""
+        """That of the event service."""
         self._publisher = publisher
         self._pack: Any = msgpack.Packer().pack
 
@@ -70,8 +52,21 @@ class LoneCall:
         data = b"".join((_CALL, self._pack((self._publisher, number, (entry,))), _NO_OPTIONS))
         return framing.encode_header(framing.INVOKE, framing.MSGPACK, 0, seq, len(data)) + data
 
-    def due(self, seq: int, incarnation: str, number: int) -> Due:
-        """Return the answer with which that incarnation of the event service confirms it."""
-        data: bytes = self._pack((incarnation, number))
-        header = framing.encode_header(framing.RESULT, framing.MSGPACK, 0, seq, len(data))
-        return Due(seq, header + data)
+    def read_answer(self, frame: framing.Frame, first: int) -> Answer:
+        """Return what the answer about the batch with that first number says.
+
+        One that can't be read refuses the batch.
+        """
+        if frame.data == self._pack((self.incarnation, first)) and frame[1:3] == _RESULT:
+            return _new(Answer, (first, (), None))  # it was a lone event
+        answer, error = outcome(frame)
+        if error is not None:
+            return Answer(None, (), error)
+        try:
+            number, rest = int(answer[1]), answer[2:]
+        except (TypeError, ValueError, LookupError, OverflowError) as unreadable:
+            return Answer(None, (), nonsense(unreadable))
+        if not rest:
+            return Answer(number, (), None)
+        refused, reason = rest
+        return Answer(number, refused, PermissionError(reason))

@@ -21,7 +21,7 @@ from pyro_events._client.condition import InterruptSafeCondition, TimedOut
 from pyro_events._client.connection import Abandoned, ConnectionLost
 from pyro_events._client.outbox import SMALL
 from pyro_events._client.process import check_threads
-from pyro_events._client.publish_call import METHOD, LoneCall, read_answer
+from pyro_events._client.publish_call import METHOD, PublishCalls
 from pyro_events._client.reconnecting_connection import ReconnectingConnection
 from pyro_events._client.rejections import Rejections, events, not_taken
 from pyro_events._protocol.capabilities import RUNS
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from pyro_events._client.introduction import Welcome
     from pyro_events._client.names import Service
     from pyro_events._client.outbox import Entry, Outbox
-    from pyro_events._client.publish_call import Due
     from pyro_events.errors import Refused
     from pyro_events.types import PublisherStatistics
     from pyro_wire.framing import Frame
@@ -68,8 +67,8 @@ class Sender:
         self._refusal: Refused | None = None
         self._rejections = Rejections()
         self._counts = dict.fromkeys(("published", "failed", "retries"), 0)
-        self._runs, self._incarnation = False, ""
-        self._lone = LoneCall(self._id)
+        self._runs = False
+        self._publish_calls = PublishCalls(self._id)
 
     # -- for the publisher, in any thread
 
@@ -198,18 +197,20 @@ class Sender:
 
     def _send_and_read(self, number: int, deadline: float) -> None:
         """Send, and read in this thread until that event is settled, if no other one reads."""
-        mine, connection = False, None
+        mine = False
+        connection = None
         try:
             with self._lock:
                 connection = self._connection
                 if connection is None or self._reading:
                     return
                 mine = self._reading = True
-                due = self._send_alone(connection, number)
+                self._send_alone(connection, number)
             connection.request_read()
             with connection.read_lock:
                 connection.read_requested = False
-                self._read(connection, number, due, deadline)
+                while not self._outbox.settled(number):
+                    self.received(connection.next_frame(deadline, connection.wait))
         except TimedOut:
             pass  # `publish` notices
         except ConnectionLost as error:
@@ -226,17 +227,6 @@ class Sender:
                 with self._lock:
                     self._pump()
 
-    def _read(self, connection: Connection, number: int, due: Due | None, deadline: float) -> None:
-        """Read until that event is settled; another thread may just have read the answer."""
-        settled = self._outbox.settled
-        if due and not settled(number) and connection.expect(due.answer, deadline):
-            with self._lock:
-                if self._calls.get(due.seq) == number:
-                    self._outbox.acknowledge(number)
-                    self._answered(due.seq)
-        while not settled(number):
-            self.received(connection.next_frame(deadline, connection.wait))
-
     def _waits_for_answers(self) -> bool:
         """Whether nothing was posted: then a Unix socket is quicker, otherwise TCP is."""
         return self._outbox.last == self._counts["published"] and not self._inserted
@@ -247,7 +237,8 @@ class Sender:
         """Send again all events that weren't acknowledged."""
         with self._lock:
             self._connections_made += 1
-            self._runs, self._incarnation = RUNS in welcome.can, welcome.incarnation
+            self._runs = RUNS in welcome.can
+            self._publish_calls.incarnation = welcome.incarnation
             self._connection, self._failure = connection, None
             self._pump()
 
@@ -258,7 +249,7 @@ class Sender:
             first = self._calls.get(frame.seq)
             if frame.type != RESULT or first is None:
                 return
-            number, refused, error = read_answer(frame)
+            number, refused, error = self._publish_calls.read_answer(frame, first)
             if number is not None:
                 self._outbox.acknowledge(number)
                 self._outbox.acknowledged -= len(refused)
@@ -267,7 +258,10 @@ class Sender:
             if error is not None:
                 self._counts["failed"] += len(refused)
                 rejected = self._rejections.note(refused, error)
-            self._answered(frame.seq)
+            del self._calls[frame.seq]
+            if not self._outbox.empty and self._outbox.due():
+                self._send()
+            self._changed.notify_all()
         if rejected:  # without the lock: the program's log handler may publish, or wait
             _log.error("%s refused by the event service: %s", events(rejected), error)
 
@@ -302,13 +296,6 @@ class Sender:
         if self._outbox.in_flight and self._connection is not None:
             self._connection.ensure_reader()
 
-    def _answered(self, seq: int) -> None:
-        """Forget the call, send what has waited for its answer, and wake who has."""
-        del self._calls[seq]
-        if not self._outbox.empty and self._outbox.due():
-            self._send()
-        self._changed.notify_all()
-
     def _take_inserted(self) -> None:
         while self._inserted:
             self._outbox.add(self._inserted.popleft())
@@ -334,23 +321,22 @@ class Sender:
             self._interrupted = True
             raise
 
-    def _send_alone(self, connection: Connection, number: int) -> Due | None:
-        """Send with few steps if that event is the only one; return what is due then."""
+    def _send_alone(self, connection: Connection, number: int) -> None:
+        """Send as `_send`, with few steps if that event is the only one."""
         try:
             usual = not self._interrupted and not self._inserted
             entry = self._outbox.next_alone(number) if usual else None
             if entry is not None:
                 seq = self._seq = self._seq % 0xFFFF + 1
                 self._calls[seq] = number
-                connection.write(self._lone.encode(seq, number, entry))
-                return self._lone.due(seq, self._incarnation, number)
+                connection.write(self._publish_calls.encode(seq, number, entry))
+                return
         except ConnectionLost:
             self._connection = None  # as in `_send`
         except BaseException:
             self._interrupted = True
             raise
         self._send()
-        return None
 
     def _abandon_connection(self) -> None:
         """Abandon the connection after an interruption: what was sent or read is unknown."""

@@ -98,11 +98,11 @@ def unpack_events(data: bytes, skip: int) -> Sequence[Event | Undecodable]:
         *_, entries = msgpack.unpackb(data, use_list=False)
         if not data.startswith(_WITH_RUNS):
             return _singles(entries[skip:])
-        if len(entries) == 1 and len(entries[0]) == _SINGLE:
-            events = [_event(*entries[0])]
-        else:
-            events = _with_runs(entries)
-        if not events or len(events) != _count(data):
+        count = _count(data)
+        if len(entries) == count == 1 and len(entries[0]) == _SINGLE:
+            return [_event(*entries[0])][skip:]
+        events = _with_runs(entries)
+        if not events or len(events) != count:
             raise ValueError("not as many events as it says")
         return events[skip:]
     except _NONSENSE as error:
@@ -144,7 +144,7 @@ def _message(body: bytes, opaque: bool) -> Any:
 
 def _event(subject: str, time: float, body: bytes, opaque: bool) -> Event | Undecodable:
     try:
-        return Event(subject, _message(body, opaque), time)
+        return Event(subject, body if opaque else unpack(body), time)
     except (ValueError, TypeError) as error:
         return Undecodable(subject, str(error))
 
