@@ -23,7 +23,7 @@ METHOD: Final = "publish_batch"
 _CALL: Final = b"\x94" + msgpack.packb(EVENTSERVICE_NAME) + msgpack.packb(METHOD)
 _NO_OPTIONS: Final = b"\x80"
 _RESULT: Final = (framing.MSGPACK, 0)
-"""Serializer and flags of an answer that is no exception."""
+"""Serializer and flags of the answer to a call that has succeeded."""
 _new: Final = tuple.__new__
 
 
