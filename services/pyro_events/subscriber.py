@@ -187,7 +187,8 @@ class Subscriber(SubscriberBase, Closeable):
 
     def _next_item(self, waker: Waker) -> Item:
         """Wait for an item; while there is a connection, by reading it in this very thread."""
-        while self._inbox.empty() and self._subscription.read(waker):
+        items, read = self._inbox.items, self._subscription.read
+        while not items and read(waker):
             pass
         return self._inbox.first()
 

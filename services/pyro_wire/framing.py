@@ -49,6 +49,9 @@ _HEADER: Final = struct.Struct("!4sHBBHHII16sHH")
 _TAG: Final = b"PYRO"
 _START: Final = _TAG + PROTOCOL_VERSION.to_bytes(2, "big")
 _MAGIC: Final = 0x4DC5
+_WORDS: Final = (_TAG, PROTOCOL_VERSION, _MAGIC)
+_new: Final = tuple.__new__
+"""Makes a named tuple as its class does, without another call."""
 _NO_CORRELATION: Final = bytes(16)
 
 
@@ -182,6 +185,28 @@ class FrameReader:
                 error.received = self.leftover()
             self._buffer, self._start = b"", 0
             raise
+
+    def lone_frame(self, data: bytes) -> Frame | None:
+        """Return the one frame that these bytes from the network are, if nothing else is here.
+
+        None if they are anything but a whole, small and plain frame: then they have to be fed.
+        """
+        if self._start != len(self._buffer) or self._skip or self._broken:
+            return None
+        if not HEADER_SIZE <= len(data) <= HEADER_SIZE + SMALL:
+            return None
+        tag, version, kind, serializer, flags, seq, data_size, annotations_size, _, _, magic = (
+            _HEADER.unpack_from(data)
+        )
+        if (
+            len(data) != HEADER_SIZE + data_size
+            or annotations_size
+            or flags & COMPRESSED
+            or data_size > self.max_size
+            or (tag, version, magic) != _WORDS
+        ):
+            return None
+        return _new(Frame, (kind, serializer, flags, seq, b"", data[HEADER_SIZE:]))
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the complete frames."""

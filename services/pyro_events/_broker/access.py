@@ -20,6 +20,8 @@ class Access:
 
     def __init__(self, rules: Sequence[Rule], router: Router[BrokerSubscriber]) -> None:
         self._rules = Rules(rules)
+        self._free = not rules
+        """Whether everybody may do everything."""
         self._router = router
         router.filter_by(self._hears if self._rules else None)
 
@@ -57,8 +59,7 @@ class Access:
 
     def may_publish(self, principal: Principal, subject: str) -> bool:
         """Return whether the client may publish something about the subject."""
-        permissions = self.of(principal)
-        return permissions is None or permissions.may_publish(subject)
+        return self._free or self._rules.of(principal).may_publish(subject)
 
     def refused(self, principal: Principal, batch: Sequence[Any]) -> dict[int, str]:
         """Return the places in a batch of what the client may not publish, each with the reason."""
@@ -100,7 +101,7 @@ class Access:
 
     def change(self, rules: Sequence[Rule], subscribers: Iterable[BrokerSubscriber]) -> int:
         """Use other rules from now on; tell subscribers what they lose, and return how many do."""
-        before, self._rules = self._rules, Rules(rules)
+        before, self._rules, self._free = self._rules, Rules(rules), not rules
         self._router.filter_by(self._hears if self._rules else None)
         return sum(self._tell(subscriber, before) for subscriber in subscribers)
 

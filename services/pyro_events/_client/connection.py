@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import select
 import socket
 import threading
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from Pyro5 import config
 
 from pyro_events._client.condition import TimedOut
+from pyro_events._client.dialing import connect
 from pyro_events._client.process import process
 from pyro_events._client.waker import Waiter
 from pyro_events.errors import EventServiceError, Refused, Unreachable
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 64 * 1024
 """Bytes at a time; a larger buffer costs more to have than what arrives in it."""
-_DEAD_AFTER = 20
-"""Seconds after which the system gives up a peer that no longer acknowledges."""
-
 _RELEASE_TIMEOUT = 1.0
 """Seconds that a reading thread has to notice the end; only an interrupted one needs them."""
 
@@ -81,9 +77,7 @@ class Connection:
 
         Raises Unreachable, and Stopped when the waker is stopped.
         """
-        sock = _connect(uri, waker, clock, deadline)
-        _configure(sock)
-        return cls(sock, waker, clock)
+        return cls(connect(uri, waker, clock, deadline), waker, clock)
 
     @classmethod
     def open_local(cls, name: str, waker: Waker, clock: Callable[[], float]) -> Self:
@@ -127,7 +121,8 @@ class Connection:
         """Send the bytes, now or as soon as the peer accepts them; raises ConnectionLost."""
         try:
             with self._lock:
-                self._check()
+                if self._failure is not None or self._finished:
+                    self._check()
                 data = self._sealed(data)
                 sent = 0 if self._unsent else self._send(data)
                 if sent == len(data):
@@ -206,11 +201,16 @@ class Connection:
                     raise self._failure
                 frame = self._reader.next_frame()
                 if frame is None:
-                    if not self._fill(deadline, wait or self._waker.wait):
+                    data = self._wait_for_bytes(deadline, wait or self._waker.wait)
+                    if data is None:
                         return None
-                elif frame.type != framing.PING:
+                    frame = self._reader.lone_frame(data)
+                    if frame is None:
+                        self._reader.feed(data)
+                        continue
+                if frame.type != framing.PING:
                     return frame
-                elif frame.data != b"pong":
+                if frame.data != b"pong":
                     self.write(
                         framing.encode_frame(framing.PING, frame.serializer, 0, frame.seq, b"pong")
                     )
@@ -268,35 +268,36 @@ class Connection:
         if self._finished:
             raise ConnectionLost("it was closed here")
 
-    def _fill(self, deadline: float | None, wait: Wait) -> bool:
-        """Feed the reader with bytes that arrive; False when woken instead."""
+    def _wait_for_bytes(self, deadline: float | None, wait: Wait) -> bytes | None:
+        """Return bytes that arrive, or None when woken instead."""
         while True:
-            self._check()
+            if self._failure is not None or self._finished:
+                self._check()
             left = None if deadline is None else deadline - self._clock()
             mask = select.POLLIN | (select.POLLOUT if self._unsent else 0)
             self.idle = True
             ready, woken = wait(self._sock, left, mask)
             self.idle = False
-            self._flush()
-            if ready and self._receive():
-                return True
-            if woken:
-                return False
+            if self._unsent:
+                self._flush()
+            data = self._receive() if ready else None
+            if data is not None or woken:
+                return data
             if left is not None and left <= 0:
                 raise TimedOut
 
-    def _receive(self) -> bool:
+    def _receive(self) -> bytes | None:
+        """Return bytes that have arrived, maybe none of ours; None if there are none."""
         try:
             chunk = self._sock.recv(_CHUNK)
         except BlockingIOError:
-            return False
+            return None
         except OSError as error:
             raise _lost(error) from None
         if not chunk:
             raise ConnectionLost("the other side closed the connection")
         self.last_received = self._clock()
-        self._reader.feed(self._opened(chunk))
-        return True
+        return self._opened(chunk)
 
     def _opened(self, chunk: bytes) -> bytes:
         """Return what arrived bytes say; for connections that encrypt."""
@@ -329,62 +330,3 @@ def _lost(error: OSError) -> ConnectionLost:
     if error.errno is None:
         raise error  # not the system's, but a signal handler's
     return ConnectionLost(f"the connection broke: {error.strerror or error}")
-
-
-def _connect(uri: URI, waker: Waker, clock: Callable[[], float], deadline: float) -> socket.socket:
-    """Try the addresses of a host one after the other; the last failure is the one to tell."""
-    failure: OSError | str = "no address"
-    for family, address in _addresses(uri):
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        process.add_socket(sock)
-        try:
-            sock.setblocking(False)
-            code = sock.connect_ex(address)
-            if code == errno.EINPROGRESS:
-                code = _connected(sock, waker, clock, deadline)
-            if code == 0:
-                return sock
-            failure = os.strerror(code)
-        except OSError as error:
-            failure = error.strerror or str(error)
-        except BaseException:
-            sock.close()
-            raise
-        sock.close()
-    raise Unreachable(f"{uri.location} can't be reached: {failure}")
-
-
-def _connected(
-    sock: socket.socket, waker: Waker, clock: Callable[[], float], deadline: float
-) -> int:
-    ready = False
-    while not ready:
-        left = deadline - clock()
-        if left <= 0:
-            return errno.ETIMEDOUT
-        ready, _ = waker.wait(sock, left, select.POLLOUT)
-    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-
-
-def _addresses(uri: URI) -> list[tuple[int, Any]]:
-    if uri.sockname:
-        return [(socket.AF_UNIX, uri.sockname)]
-    try:
-        found = socket.getaddrinfo(uri.host, uri.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise Unreachable(f"{uri.location} can't be reached: {error.strerror or error}") from None
-    return [(family, address) for family, _, _, _, address in found]
-
-
-def _configure(sock: socket.socket) -> None:
-    if sock.family == socket.AF_UNIX:
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        ("TCP_KEEPIDLE", _DEAD_AFTER // 2),
-        ("TCP_KEEPINTVL", _DEAD_AFTER // 4),
-        ("TCP_USER_TIMEOUT", _DEAD_AFTER * 1000),
-    ):
-        if hasattr(socket, option):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

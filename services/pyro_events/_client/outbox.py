@@ -13,7 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from pyro_events.types import PublisherStatistics
 
 WINDOW = 4
 """Batches that may be in flight at once."""
@@ -24,6 +26,8 @@ SEND_AT = BATCH_EVENTS // 2
 """Waiting events that are enough to be sent even while others are in flight."""
 SMALL = 256
 """Bytes of a message that may be added on credit."""
+ALONE = 1000
+"""Bytes of an event that may be sent without the steps that a batch takes."""
 OVERHEAD = 64
 """Bytes that an event is assumed to need beside its message, and again for each subject."""
 
@@ -95,6 +99,24 @@ class Outbox:
         """Whether events are in flight."""
         return bool(self._in_flight)
 
+    def statistics(self, counts: Mapping[str, int]) -> PublisherStatistics:
+        """Return a publisher's statistics: what its sender has counted, and what follows here.
+
+        These are `published`, `failed`, `retries` and `reconnects`.
+        """
+        published, failed, pending = counts["published"], counts["failed"], len(self)
+        return {
+            "published": published,
+            "posted": self.last - published,
+            "acked": self.acknowledged,
+            "failed": failed,
+            "withdrawn": self.last - self.acknowledged - failed - pending,
+            "retries": counts["retries"],
+            "reconnects": counts["reconnects"],
+            "pending": pending,
+            "pending_bytes": self.bytes,
+        }
+
     def has_room(self) -> bool:
         """Return whether `add` is allowed."""
         return len(self._entries) - self._holes < self._max_events and self.bytes < self._max_bytes
@@ -157,12 +179,33 @@ class Outbox:
         self._in_flight += [batch]
         return batch
 
+    def next_alone(self, number: int) -> Entry | None:
+        """Return the event with that number, to send it now, if there is no other one.
+
+        It is in flight then, as a batch. None if it is not so, or not small: ask `next_batch`.
+        """
+        entries, size = self._entries, self.bytes
+        if len(entries) != 1 or self._in_flight or size > ALONE or self._settled != number - 1:
+            return None
+        entry = entries[0]
+        if entry is None or self._sent != self._settled:
+            return None
+        batch = Batch(number, [entry], size)
+        self.credit = 0
+        self._sent = number
+        self._sent_bytes = size
+        self._in_flight += [batch]
+        return entry
+
     def acknowledge(self, number: int) -> None:
         """Settle every batch up to that number."""
         self.credit = 0
-        while self._in_flight and self._in_flight[0].last <= number:
+        while self._in_flight:
             batch = self._in_flight[0]
-            count, last = len(batch.entries), batch.last
+            count = len(batch.entries)
+            last = batch.first + count - 1
+            if last > number:
+                break
             settled = last - self._settled
             holes = self._entries[:settled].count(None) if self._holes else 0
             del self._in_flight[0], self._entries[:settled]
@@ -171,7 +214,8 @@ class Outbox:
             self.bytes -= batch.size
             self._sent_bytes -= batch.size
             self.acknowledged += count
-        self._strip()
+        if self._holes:
+            self._strip()
 
     def reject(self, first: int) -> Batch | None:
         """Settle the batch that starts with that number, which was refused, and return it."""

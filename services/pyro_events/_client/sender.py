@@ -13,14 +13,15 @@ import threading
 import time
 from collections import deque
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from pyro_events._client.calls import encode_call, nonsense, outcome
+from pyro_events._client.calls import encode_call
 from pyro_events._client.condition import InterruptSafeCondition, TimedOut
 from pyro_events._client.connection import Abandoned, ConnectionLost
 from pyro_events._client.outbox import SMALL
 from pyro_events._client.process import check_threads
+from pyro_events._client.publish_call import METHOD, PublishCalls
 from pyro_events._client.reconnecting_connection import ReconnectingConnection
 from pyro_events._client.rejections import Rejections, events, not_taken
 from pyro_events._protocol.capabilities import RUNS
@@ -30,7 +31,7 @@ from pyro_events.errors import Closed, EventServiceError, Unreachable
 from pyro_wire.framing import RESULT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable
 
     from pyro_events._client.connection import Connection
     from pyro_events._client.introduction import Welcome
@@ -60,16 +61,14 @@ class Sender:
         self._inserted: deque[Entry] = deque()  # posted while their thread held the lock
         self._connection: Connection | None = None
         self._calls: dict[int, int] = {}
-        self._seq = 0
-        self._interrupted = False
-        self._closed = False
-        self._reading = False
+        self._seq = self._connections_made = 0
+        self._interrupted = self._closed = self._reading = False
         self._failure: Exception | None = None
         self._refusal: Refused | None = None
         self._rejections = Rejections()
         self._counts = dict.fromkeys(("published", "failed", "retries"), 0)
-        self._connections_made = 0
         self._runs = False
+        self._publish_calls = PublishCalls(self._id)
 
     # -- for the publisher, in any thread
 
@@ -187,20 +186,8 @@ class Sender:
     def statistics(self) -> PublisherStatistics:
         """Return the counts so far."""
         with nullcontext() if sys.is_finalizing() else self._lock:
-            published, last = self._counts["published"], self._outbox.last
-            acked, failed = self._outbox.acknowledged, self._counts["failed"]
-            pending = len(self._outbox)
-            return {
-                "published": published,
-                "posted": last - published,
-                "acked": acked,
-                "failed": failed,
-                "withdrawn": last - acked - failed - pending,
-                "retries": self._counts["retries"],
-                "reconnects": max(0, self._connections_made - 1),
-                "pending": pending,
-                "pending_bytes": self._outbox.bytes,
-            }
+            reconnects = max(0, self._connections_made - 1)
+            return self._outbox.statistics({**self._counts, "reconnects": reconnects})
 
     def _wait_until_settled(self, number: int, deadline: float, timeout: float) -> None:
         if not self._wait(lambda: self._outbox.settled(number), deadline):
@@ -218,7 +205,7 @@ class Sender:
                 if connection is None or self._reading:
                     return
                 mine = self._reading = True
-                self._send()
+                self._send_alone(connection, number)
             connection.request_read()
             with connection.read_lock:
                 connection.read_requested = False
@@ -251,6 +238,7 @@ class Sender:
         with self._lock:
             self._connections_made += 1
             self._runs = RUNS in welcome.can
+            self._publish_calls.incarnation = welcome.incarnation
             self._connection, self._failure = connection, None
             self._pump()
 
@@ -261,22 +249,17 @@ class Sender:
             first = self._calls.get(frame.seq)
             if frame.type != RESULT or first is None:
                 return
-            answer, error = outcome(frame)
-            if error is None:
-                try:
-                    number = int(answer[1])
-                except (TypeError, ValueError, LookupError, OverflowError) as unreadable:
-                    error = nonsense(unreadable)
-            if error is None:
+            number, refused, error = self._publish_calls.read_answer(frame, first)
+            if number is not None:
                 self._outbox.acknowledge(number)
-                if len(answer) > 2:  # noqa: PLR2004 - incarnation and number are always there
-                    rejected, error = self._settle_refused(answer[2:])
-            else:
-                batch = self._outbox.reject(first)
-                if batch is not None:
-                    rejected = self._note(range(batch.first, batch.last + 1), error)
+                self._outbox.acknowledged -= len(refused)
+            elif (batch := self._outbox.reject(first)) is not None:
+                refused = range(batch.first, batch.last + 1)
+            if error is not None:
+                self._counts["failed"] += len(refused)
+                rejected = self._rejections.note(refused, error)
             del self._calls[frame.seq]
-            if self._outbox.due():
+            if not self._outbox.empty and self._outbox.due():
                 self._send()
             self._changed.notify_all()
         if rejected:  # without the lock: the program's log handler may publish, or wait
@@ -330,13 +313,30 @@ class Sender:
                 self._calls[self._seq] = batch.first
                 entries = with_runs(batch.entries) if self._runs else batch.entries
                 params = [self._id, batch.first, entries]
-                frame = encode_call(self._seq, EVENTSERVICE_NAME, "publish_batch", params)
+                frame = encode_call(self._seq, EVENTSERVICE_NAME, METHOD, params)
                 self._connection.write(frame)
         except ConnectionLost:
             self._connection = None  # the link will notice, and call `disconnected`
         except BaseException:
             self._interrupted = True
             raise
+
+    def _send_alone(self, connection: Connection, number: int) -> None:
+        """Send as `_send`, with few steps if that event is the only one."""
+        try:
+            usual = not self._interrupted and not self._inserted
+            entry = self._outbox.next_alone(number) if usual else None
+            if entry is not None:
+                seq = self._seq = self._seq % 0xFFFF + 1
+                self._calls[seq] = number
+                connection.write(self._publish_calls.encode(seq, number, entry))
+                return
+        except ConnectionLost:
+            self._connection = None  # as in `_send`
+        except BaseException:
+            self._interrupted = True
+            raise
+        self._send()
 
     def _abandon_connection(self) -> None:
         """Abandon the connection after an interruption: what was sent or read is unknown."""
@@ -384,16 +384,3 @@ class Sender:
 
     def _unreachable(self, timeout: float, state: str) -> Unreachable:
         return not_taken(timeout, state, self._failure, connected=self._connection is not None)
-
-    def _settle_refused(self, rest: Sequence[Any]) -> tuple[int, Exception | None]:
-        """Note which events of a batch no rule allows: their numbers, and the reason."""
-        if not rest:
-            return 0, None
-        numbers, reason = rest
-        error = PermissionError(reason)
-        self._outbox.acknowledged -= len(numbers)
-        return self._note(numbers, error), error
-
-    def _note(self, numbers: Collection[int], error: Exception) -> int:
-        self._counts["failed"] += len(numbers)
-        return self._rejections.note(numbers, error)

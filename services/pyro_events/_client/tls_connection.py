@@ -59,7 +59,7 @@ class TlsConnection(Connection):
             self._session.handshake()
             self._send_pending()
         while not self._secure:
-            self._fill(deadline, self._waker.wait)
+            self._reader.feed(self._wait_for_bytes(deadline, self._waker.wait) or b"")
         return super().handshake(target, data, serializer_id, deadline)
 
     def _opened(self, chunk: bytes) -> bytes:

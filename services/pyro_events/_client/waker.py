@@ -82,7 +82,8 @@ class Waker:
 
         Returns whether it has one, and whether `wake` was called.
         """
-        self.check()
+        if self._stopped:
+            raise Stopped
         file = sock.fileno()
         if self._awaited != (file, mask):
             self._forget()

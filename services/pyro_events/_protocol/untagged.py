@@ -29,10 +29,12 @@ def read(quick: Quick | None, data: bytes) -> Any:
     """Return the message of these bytes; raises an exception for any others."""
     check_lengths(data)
     if quick is not None:
-        with contextlib.suppress(ValueError):  # msgpack reads what is left to it, or says why not
+        try:
             message, fence = quick.read(b"".join((_LIST_OF_TWO, data, _FENCE)))
             if fence == _FENCE_NUMBER:
                 return message
+        except ValueError:  # msgpack reads what is left to it, or says why not
+            pass
     return _read(data)
 
 

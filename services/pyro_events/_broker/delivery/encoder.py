@@ -87,7 +87,8 @@ class Encoder:
     """Encodes, and keeps the results for a while; `trim` is called after every round."""
 
     def __init__(self) -> None:
-        self._pack: Callable[[object], bytes] = msgpack.Packer().pack
+        self.pack: Callable[[object], bytes] = msgpack.Packer().pack
+        """Pack what is plain already."""
         self._codec = Codec(unknown=self._class_dict)
         self._named: set[str] = set()
         """Classes in the message that is being unpacked."""
@@ -123,7 +124,7 @@ class Encoder:
 
     def stream_body(self, items: Sequence[Queued]) -> bytes:
         """Return the list of events as a stream carries it."""
-        return self._shared("stream", items, self._pack)
+        return self._shared("stream", items, self.pack)
 
     def group(self, items: list[Item], variant: Variant) -> Group:
         """Return the first of these events, as many as fit one request, as calls of `event`."""
@@ -136,7 +137,7 @@ class Encoder:
         known = self._bodies.get(key)
         if known is None or known[0] != items:
             known = self._bodies[key] = (items, encode(items))
-            self._size += _size(known[1])
+            self._size += len(known[1]) if type(known[1]) is bytes else _size(known[1])
         found: T = known[1]
         return found
 
@@ -176,8 +177,8 @@ class Encoder:
             if not opaque:
                 check_msgpack(body, _MANY)
             if variant.msgpack and (opaque or _is_plain(body)):
-                message = self._pack(body) if opaque else body
-                parts = (_START, self._pack(subject), _MSG, message, _TIME, _double(time), b"\x80")
+                message = self.pack(body) if opaque else body
+                parts = (_START, self.pack(subject), _MSG, message, _TIME, _double(time), b"\x80")
                 return _Call(framing.MSGPACK, b"".join(parts), frozenset())
             self._named.clear()
             message = body if opaque else self._codec.unpack(body)

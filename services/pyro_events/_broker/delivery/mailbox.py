@@ -141,7 +141,11 @@ class Mailbox(Snapshotted, Generic[T]):
 
     def put(self, item: T, size: int) -> None:
         """Put in one item, which fits."""
-        self._append((item,), (size,), size, 1)
+        self._items.append(item)
+        self._sizes.append(size)
+        self._count += 1
+        self.bytes += size
+        self._shared.used += size
 
     def fits(self, count: int, size: int) -> bool:
         """Return whether there is room for all of that, without doubt."""

@@ -88,6 +88,7 @@ class StreamSubscriber(BrokerSubscriber):
     TRANSIENT: ClassVar = (
         *BrokerSubscriber.TRANSIENT,
         "_connection",  # the session's; see `rejoin`
+        "ack_after",  # set by `rejoin`
     )
     HANDOVER_ONLY: ClassVar = BrokerSubscriber.HANDOVER_ONLY | {
         "_next",  # follows from the others
@@ -112,6 +113,8 @@ class StreamSubscriber(BrokerSubscriber):
         """How many events the next frame may have."""
         self._can: frozenset[str] = frozenset()
         """See `Session.can`."""
+        self.ack_after = 1
+        """How many events the subscriber may handle before it acknowledges them."""
         self._next = 1
         self._acked = 0
         self._lost = 0
@@ -167,6 +170,7 @@ class StreamSubscriber(BrokerSubscriber):
         if self._connection is not None:
             self._connection.close("the subscriber came back over another connection")
         self._connection, self._can = connection, can
+        self._set_ack_after()
         self._grace.cancel()
         if last is None:
             self._renumber()
@@ -199,22 +203,22 @@ class StreamSubscriber(BrokerSubscriber):
     def pump(self) -> None:
         """Send frames while the window is open."""
         self._dirty = False
-        connection, context = self._connection, self.context
+        connection, context, mailbox = self._connection, self.context, self._mailbox
         if connection is None or context.frozen:
             return
-        while self._window_is_open() and (self._again or len(self._mailbox)):
+        while (len(mailbox) or self._again) and self._window_is_open():
             items: Sequence[Queued]
             if self._again:
                 items = self._again.popleft()
                 events, size = events_in(items), sum(map(item_size, items))
             else:
-                mailbox = self._mailbox
                 events, size = mailbox.away, mailbox.away_bytes
                 items = self._take(self._limit)
                 if not items:
                     break
                 events, size = mailbox.away - events, mailbox.away_bytes - size
-            self._notify_gap()
+            if self._dropped_before + mailbox.dropped > self._gaps_reported:
+                self._notify_gap()
             number = self._next.to_bytes(8, "big")
             if RUNS in self._can:
                 start = b"".join((_EVENTS_WITH_RUNS, number, b"\xce", events.to_bytes(4, "big")))
@@ -228,7 +232,10 @@ class StreamSubscriber(BrokerSubscriber):
             context.traffic.delivered(items, events, time.time())
             self._sent.append(_Sent(self._next, items, events, size, context.loop.clock()))
             self._next += events
-            connection.send(header + start, body)
+            if len(body) > framing.SMALL:
+                connection.send(header + start, body)
+            else:
+                connection.send(b"".join((header, start, body)))
 
     def _window_is_open(self) -> bool:
         """Return whether one more frame may be sent."""
@@ -237,13 +244,15 @@ class StreamSubscriber(BrokerSubscriber):
             return True
         return late > 1 and frames < _SMALL_FRAMES and self._next - self._acked <= 2 * late
 
-    @property
-    def ack_after(self) -> int:
-        """How many events the subscriber may handle before it acknowledges them."""
-        if LATE not in self._can:
-            return 1
+    def configure(self, options: SubscriberOptions) -> None:
+        """Change the options, and what follows from them."""
+        super().configure(options)
+        self._set_ack_after()
+
+    def _set_ack_after(self) -> None:
         room = min(self._queue_size // 2, self.context.settings.batch_events)
-        return max(1, min(_ACK_AFTER, room // 4))
+        late = LATE in self._can
+        self.ack_after = max(1, min(_ACK_AFTER, room // 4)) if late else 1
 
     def notify(self, notice: dict[str, object]) -> None:
         """Push a notice, if the subscriber is connected."""
@@ -296,6 +305,7 @@ class StreamSubscriber(BrokerSubscriber):
     def rejoin(self, connection: ServerConnection) -> None:
         """Continue over the connection that another process had."""
         self._connection = connection
+        self._set_ack_after()
 
     def _await_return(self, absence: str) -> None:
         self._absence = absence

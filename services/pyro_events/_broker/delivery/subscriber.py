@@ -258,7 +258,9 @@ class BrokerSubscriber(Snapshotted):
     def put(self, item: Item, size: int) -> None:
         """Take an event for which there is room."""
         self._mailbox.put(item, size)
-        self._touch()
+        if not self._dirty:
+            self._dirty = True
+            self.context.dirty.append(self)
 
     def _deserves(self, patience: Patience) -> bool:
         """Return whether a publisher should wait; for a broken connection only an endless one."""

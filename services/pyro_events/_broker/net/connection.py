@@ -105,9 +105,9 @@ class ServerConnection(Snapshotted):
         """Send, or keep until the peer takes it; do nothing on a closed connection."""
         if self.closed:
             return
-        size = sum(map(len, buffers))
+        size = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
         self._loop.traffic.sent += size
-        if size <= _SHORT:
+        if size <= _SHORT and len(buffers) > 1:
             buffers = (b"".join(buffers),)  # faster than passing the parts to the system
         sent = 0 if self._out else self._write(buffers)
         if sent == size or self.closed:
@@ -226,18 +226,23 @@ class ServerConnection(Snapshotted):
         self._arrived(data)
 
     def _arrived(self, data: bytes) -> None:
-        self.reader.feed(data)
-        self._process()
+        frame = self.reader.lone_frame(data)
+        if frame is None:
+            self.reader.feed(data)
+        self._process(frame)
 
     def _continue(self) -> None:
         """Handle what has arrived already, and read again."""
         self._process()
         self._watch()
 
-    def _process(self) -> None:
-        """Handle what has arrived, unless the owner pauses."""
+    def _process(self, frame: Frame | None = None) -> None:
+        """Handle this frame, or what the reader has, unless the owner pauses."""
         owner, next_frame = self._owner, self.reader.next_frame
         try:
+            if frame is not None:
+                owner.on_frame(frame)
+                return
             while self._willing():
                 try:
                     frame = next_frame()

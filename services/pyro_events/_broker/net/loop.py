@@ -163,12 +163,15 @@ class Loop:
                     ready(events & mask if events & _KNOWN == events else mask)
                 except Exception:  # noqa: BLE001 - as in `_guarded`, without another call
                     _log.exception(_FAULT)
-        if self._timers:
+        if self._timers and self._timers[0][0] <= self.clock():
             self._run_timers()
         for _ in range(len(self._soon)):
             self._guarded(self._soon.popleft())
         for callback in self.after_round:
-            self._guarded(callback)
+            try:
+                callback()
+            except Exception:  # noqa: BLE001 - the same
+                _log.exception(_FAULT)
 
     def close(self) -> None:
         """Release the loop's own descriptors; `run` must have returned."""

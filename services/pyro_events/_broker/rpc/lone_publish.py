@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgpack
 
-from pyro_events._broker.delivery.items import item_size
+from pyro_events._broker.delivery.items import ITEM_OVERHEAD
 from pyro_events._protocol.event import EVENTSERVICE_NAME
 from pyro_wire import framing
 
@@ -47,7 +47,7 @@ def publish(session: Session, broker: Broker, frame: Frame) -> bool:
     ):
         return False
     item: Item = (subject, time.time(), body, opaque)
-    size = item_size(item)
+    size = len(body) + len(subject) + ITEM_OVERHEAD
     for subscriber, copies in found:
         if copies != 1 or not subscriber.has_room(size):
             return False
@@ -63,8 +63,8 @@ def publish(session: Session, broker: Broker, frame: Frame) -> bool:
     broker.publishers.keep(publisher)
     broker.context.flush_if_idle()
     broker.flush_roster()
-    answer = msgpack.packb((broker.identity["incarnation"], number))
-    session.connection.send(
-        framing.encode_frame(framing.RESULT, framing.MSGPACK, 0, frame.seq, answer)
-    )
+    context = broker.context
+    answer = context.encoder.pack((context.identity["incarnation"], number))
+    header = framing.encode_header(framing.RESULT, framing.MSGPACK, 0, frame.seq, len(answer))
+    session.connection.send(header + answer)
     return True

@@ -193,7 +193,8 @@ class Session(Snapshotted):
         elif not self._welcome:
             self._handshake(frame)
         elif kind == framing.INVOKE:
-            self._invoke(frame)
+            if not lone_publish.publish(self, self._broker, frame):
+                self._invoke(frame)
         elif kind == framing.RESULT and self._streamed:
             if self.stream is not None and not self.stream.gone:
                 self.stream.acknowledge(frame.data)
@@ -344,8 +345,6 @@ class Session(Snapshotted):
     # Requests
 
     def _invoke(self, frame: Frame) -> None:
-        if lone_publish.publish(self, self._broker, frame):
-            return
         try:
             settings = self._broker.settings
             object_id, requests = calls.decode_request(

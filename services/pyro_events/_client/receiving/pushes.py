@@ -63,7 +63,8 @@ def parse_push(data: bytes) -> tuple[int, int] | dict[str, Any]:
     if data.startswith(_EVENTS):
         return int.from_bytes(data[2:_NUMBERED], "big"), _array_size(data)
     if data.startswith(_WITH_RUNS) and data[_NUMBERED : _NUMBERED + 1] == _UINT32:
-        return int.from_bytes(data[2:_NUMBERED], "big"), _count(data)
+        count = int.from_bytes(data[_NUMBERED + 1 : _COUNTED], "big")
+        return int.from_bytes(data[2:_NUMBERED], "big"), count
     try:
         push = msgpack.unpackb(data)
     except _NONSENSE as error:
@@ -71,11 +72,6 @@ def parse_push(data: bytes) -> tuple[int, int] | dict[str, Any]:
     if isinstance(push, list) and len(push) == 2 and isinstance(push[1], dict):  # noqa: PLR2004 - nil and the notice
         return push[1]
     raise ValueError("neither events nor a notice")
-
-
-def _count(data: bytes) -> int:
-    """Read the count of events, some of which are in runs."""
-    return int.from_bytes(data[_NUMBERED + 1 : _COUNTED], "big")
 
 
 def _array_size(data: bytes) -> int:
@@ -98,11 +94,11 @@ def unpack_events(data: bytes, skip: int) -> Sequence[Event | Undecodable]:
         *_, entries = msgpack.unpackb(data, use_list=False)
         if not data.startswith(_WITH_RUNS):
             return _singles(entries[skip:])
-        if len(entries) == 1 and len(entries[0]) == _SINGLE:
-            events = [_event(*entries[0])]
-        else:
-            events = _with_runs(entries)
-        if not events or len(events) != _count(data):
+        count = int.from_bytes(data[_NUMBERED + 1 : _COUNTED], "big")
+        if len(entries) == count == 1 and len(entries[0]) == _SINGLE:
+            return [_event(*entries[0])][skip:]
+        events = _with_runs(entries)
+        if not events or len(events) != count:
             raise ValueError("not as many events as it says")
         return events[skip:]
     except _NONSENSE as error:
@@ -144,7 +140,7 @@ def _message(body: bytes, opaque: bool) -> Any:
 
 def _event(subject: str, time: float, body: bytes, opaque: bool) -> Event | Undecodable:
     try:
-        return Event(subject, _message(body, opaque), time)
+        return Event(subject, body if opaque else unpack(body), time)
     except (ValueError, TypeError) as error:
         return Undecodable(subject, str(error))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pyro_events._client.names import Service
     from pyro_events._client.receiving.inbox import Inbox
     from pyro_events._client.receiving.subscription import Call
-    from pyro_events._client.waker import Wait, Waker
+    from pyro_events._client.waker import Waker
     from pyro_events._protocol.event import Event, Undecodable
 
 SILENCE = 25.0
@@ -84,28 +85,28 @@ class Stream(Subscription):
         """Wait for a frame and process it; returns as well when woken, by the inbox for example."""
         self.inbox.on_put = waker.wake
         try:
-            if not self.inbox.empty():
+            if self.inbox.items:
                 return
-            wait = waker.wait if self._later.owed is None else self._wait_and_acknowledge(waker)
+            wait = waker.wait
+            if self._later.owed is not None:
+                wait = partial(self._wait_and_acknowledge, waker)
             frame = connection.listen(SILENCE, wait)
         finally:
             self.inbox.on_put = None
         if frame is not None:
             self.received(frame)
 
-    def _wait_and_acknowledge(self, waker: Waker) -> Wait:
-        """Return what waits as the waker, and acknowledges what is owed if nothing comes soon."""
-
-        def wait(sock: socket.socket, seconds: float | None, mask: int) -> tuple[bool, bool]:
-            if self._later.owed is not None:
-                short = DELAY if seconds is None else min(seconds, DELAY)
-                found = waker.wait(sock, short, mask)
-                if found != (False, False):
-                    return found
-                self.acknowledge_owed()
-            return waker.wait(sock, seconds, mask)
-
-        return wait
+    def _wait_and_acknowledge(
+        self, waker: Waker, sock: socket.socket, seconds: float | None, mask: int
+    ) -> tuple[bool, bool]:
+        """Wait as the waker, and acknowledge what is owed if nothing comes soon."""
+        if self._later.owed is not None:
+            short = DELAY if seconds is None else min(seconds, DELAY)
+            found = waker.wait(sock, short, mask)
+            if found != (False, False):
+                return found
+            self.acknowledge_owed()
+        return waker.wait(sock, seconds, mask)
 
     def acknowledge(self, mailbox: MailboxView, number: int, began: float = 0.0) -> None:
         """Acknowledge an event and all before it, at once or soon; see LateAcknowledgements."""
