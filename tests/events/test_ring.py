@@ -22,7 +22,6 @@ from pyro_events._broker.snapshot.model import (
     UnreadableSnapshot,
 )
 from pyro_events._broker.snapshot.ring import HEADER, Ring, read
-from pyro_events._protocol.runs import count_of
 from pyroctl.manager.process.ring import HeldRing
 
 if TYPE_CHECKING:

@@ -274,7 +274,8 @@ def test_the_topology_has_a_connection_that_no_need_explains(
         "import time, pyro_events; p = pyro_events.Publisher(); "
         "[(p.post('lab.t', 1), time.sleep(0.2)) for _ in range(1000)]"
     )
-    talker = f"[services.talker]\nkind = 'command'\nneeds = ['ns']\ncommand = ['python', '-c', \"{script}\"]\n"
+    command = f"command = ['python', '-c', \"{script}\"]"
+    talker = f"[services.talker]\nkind = 'command'\nneeds = ['ns']\n{command}\n"
     page = start_page(SMALL + talker)
 
     def seen() -> bool:
