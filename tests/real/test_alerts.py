@@ -103,3 +103,16 @@ def test_alerts_have_the_exit_and_the_last_lines(deployment: Deployment) -> None
     assert sum(1 + a["suppressed"] for a in (first, *more)) == 3
     assert {a["service"] for a in more} <= {"bad"}
     assert (deployment.root / "short").read_text().splitlines()[0] == "bad backoff"
+
+
+def test_the_last_words_of_a_program_that_fails_are_logged(deployment: Deployment) -> None:
+    """However much it prints, the manager keeps only the end."""
+    noisy = "seq 1000000; echo no mail server; exit 3"
+    deployment.configure(
+        f'[alerts]\ncommand = ["sh", "-c", "{noisy}"]\n'
+        '[services.bad]\nkind = "command"\nrestart = "never"\n'
+        'command = ["sh", "-c", "sleep 0.2; exit 7"]\nready = { delay = 0 }\n'
+    )
+    deployment.run("start", code=None)
+    eventually(lambda: "alerts exited with 3: " in deployment.manager_log())
+    assert "1000000\nno mail server" in deployment.manager_log()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -31,6 +32,9 @@ RUN_TIMEOUT = 30.0
 """Seconds after which the program for one alert is killed."""
 LINES = 20
 LONGEST_SAID = 300
+"""Bytes of what the program printed last."""
+_CHUNK = 1 << 16
+"""As much as a pipe holds."""
 
 log = logging.getLogger(__name__)
 
@@ -142,19 +146,40 @@ class Alerts:
         service = ServiceSpec("_alerts", CommandOptions(spec.command))
         helpers, context = self._supervisor.helpers(service)
         about = {f"PYROCTL_ALERT_{key.upper()}": str(alert[key] or "") for key in ABOUT}
-        given, output = os.memfd_create("alert"), os.memfd_create("output")
+        given, output = os.memfd_create("alert"), LastWords()
         try:
             os.write(given, json.dumps(alert).encode())
             os.lseek(given, 0, os.SEEK_SET)
             command = words(spec.command, context)
-            process = helpers.start(command, env=about, output=output, stdin=given)
+            process = helpers.start(command, env=about, output=output.writer, stdin=given)
             code = await _ended(helpers, process)
-            said = os.pread(output, LONGEST_SAID, 0).decode(errors="replace").strip()
         finally:
             os.close(given)
-            os.close(output)
+            said = output.close()
         if code != 0:
             log.warning("the program for alerts exited with %s: %s", code, said or "no output")
+
+
+class LastWords:
+    """A pipe for what a program prints, of which the end is kept, however much it is."""
+
+    def __init__(self) -> None:
+        self._reader, self.writer = os.pipe()
+        self._end = b""
+        os.set_blocking(self._reader, False)
+        asyncio.get_running_loop().add_reader(self._reader, self._read)
+
+    def close(self) -> str:
+        """Close both ends, and return the text."""
+        self._read()
+        asyncio.get_running_loop().remove_reader(self._reader)
+        os.close(self._reader)
+        os.close(self.writer)
+        return self._end.decode(errors="replace").strip()
+
+    def _read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._end = (self._end + os.read(self._reader, _CHUNK))[-LONGEST_SAID:]
 
 
 ABOUT = ("service", "state", "reason")

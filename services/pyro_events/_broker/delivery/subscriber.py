@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import replace
 from math import inf
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pyro_events._broker.delivery.mailbox import Mailbox
 from pyro_events._broker.net.loop import Deadline
@@ -393,10 +393,8 @@ class BrokerSubscriber(Snapshotted):
 
     @property
     def _policy(self) -> WhenFull:
-        assert self.options.when_full is not None
-        return self.options.when_full
+        return cast("WhenFull", self.options.when_full)
 
     @property
     def _queue_size(self) -> int:
-        assert self.options.queue_size is not None
-        return self.options.queue_size
+        return cast("int", self.options.queue_size)
