@@ -33,6 +33,7 @@ OUTSIDE = (
     "benchmarks/**/*.md",
     "benchmarks/events/systems/threads.py",
     "config/*.toml",
+    "config/prometheus/*",
 )
 OPTIONS = "<!-- the options of an event service -->"
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
