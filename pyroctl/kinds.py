@@ -11,7 +11,7 @@ from pyroctl.core.instances import common_name
 from pyroctl.core.key_types import PYTHON_NAMES, UNIX
 from pyroctl.core.keys import keys_of, set_keys
 from pyroctl.core.names import name_server_of
-from pyroctl.core.page_spec import WebOptions
+from pyroctl.core.options.page import WebOptions
 from pyroctl.core.spec import (
     CommandOptions,
     DelayReady,

@@ -62,6 +62,7 @@ from pyroctl.core.key_types import (
     WhenFull,
 )
 from pyroctl.core.options.hosted import ObjectOptions
+from pyroctl.core.options.page import WebOptions
 from pyroctl.core.options.program import (
     CommandOptions,
     CommandReady,
@@ -75,7 +76,6 @@ from pyroctl.core.options.program import (
     TaskOptions,
 )
 from pyroctl.core.options.tls import TlsOptions
-from pyroctl.core.page_spec import WebOptions
 
 
 @dataclass(frozen=True, slots=True)

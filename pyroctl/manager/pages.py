@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pyroctl.control.server import ControlServer
 from pyroctl.core.access import page_may
-from pyroctl.core.page_spec import WebOptions
+from pyroctl.core.options.page import WebOptions
 from pyroctl.core.state import SETTLED
 from pyroctl.errors import NotPermitted
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from pyroctl.core.page_spec import WebTlsSpec
+    from pyroctl.core.options.page import WebTlsSpec
 
     Malformed = Callable[[str, str], None]
 HEAD_TIMEOUT = 10.0

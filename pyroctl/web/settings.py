@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroctl.core.key_types import TypeName
 from pyroctl.core.keys import keys_of
-from pyroctl.core.page_spec import MetricsLabelsSpec, ProxySpec, WebOptions, WebTlsSpec
+from pyroctl.core.options.page import MetricsLabelsSpec, ProxySpec, WebOptions, WebTlsSpec
 from pyroctl.paths import Paths
 
 if TYPE_CHECKING:

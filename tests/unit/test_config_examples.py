@@ -8,7 +8,7 @@ import pytest
 
 from pyroctl.config.edit.template import starting_deployment
 from pyroctl.config.load import load
-from pyroctl.core.page_spec import WebOptions
+from pyroctl.core.options.page import WebOptions
 from pyroctl.core.spec import NameServerOptions, builtin_deployment
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.toml"))

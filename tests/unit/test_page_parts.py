@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pyroctl.core.access import page_may
+from pyroctl.core.options.page import ProxySpec, WebOptions
 from pyroctl.core.page_codes import check_code, make_code
-from pyroctl.core.page_spec import ProxySpec, WebOptions
 from pyroctl.view.timeline import happened
 from pyroctl.view.topology import topology
 

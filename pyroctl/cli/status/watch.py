@@ -78,7 +78,7 @@ class _Watch:
                     continue  # a delta is missing: begin with a new picture
                 except PyroctlError as error:
                     show_next(_failed(error))
-                time.sleep(self._interval)
+                time.sleep(self._interval)  # nobody tells of a manager that isn't there
         except KeyboardInterrupt:
             return Result(exit_code=last.exit_code)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyroctl.config.check.models.service import READY_FORMS
 from pyroctl.core.key_types import UNIX
 from pyroctl.core.keys import keys_of
-from pyroctl.core.page_spec import MetricsLabelsSpec, ProxySpec, WebTlsSpec
+from pyroctl.core.options.page import MetricsLabelsSpec, ProxySpec, WebTlsSpec
 from pyroctl.core.spec import (
     KIND_NAMES,
     AllowSpec,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyroctl.config.check.placeholders import check_placeholders
 from pyroctl.config.source.diagnostics import Problem
 from pyroctl.core.instances import common_name, expand
-from pyroctl.core.page_spec import WebOptions
+from pyroctl.core.options.page import WebOptions
 from pyroctl.core.plan import find_cycle
 from pyroctl.core.spec import (
     CommandOptions,

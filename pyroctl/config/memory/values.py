@@ -7,12 +7,13 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from pyroctl.config.source.env_files import Checked
-from pyroctl.core import page_spec, spec
+from pyroctl.core import spec
+from pyroctl.core.options import page
 
 _CLASSES: Mapping[str, type] = {
     **{
         name: found
-        for name, found in {**vars(spec), **vars(page_spec)}.items()
+        for name, found in {**vars(spec), **vars(page)}.items()
         if isinstance(found, type) and is_dataclass(found)
     },
     Checked.__name__: Checked,

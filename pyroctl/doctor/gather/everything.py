@@ -142,6 +142,7 @@ class Gathering:
             )
         asked = [n for n, s in found.items() if _serves(s) and self._ask("subjects", services=[n])]
         found = self._try("processes", lambda: self._with_processes(found), found)
+        # events and processor time are counted between two looks
         time.sleep(max(0.0, began + MINIMUM_LOOK - time.monotonic()) if asked else 0.0)
         return {name: self._with_clients(name, facts) for name, facts in found.items()}
 

@@ -79,6 +79,7 @@ def _hosts(certificate: str) -> tuple[str, ...]:
     """Return the hosts for which a certificate is valid; empty if they can't be read."""
     import ssl
 
+    # the standard library has no public reader of a certificate in a file
     decode: Any = ssl._ssl._test_decode_cert  # type: ignore[attr-defined] # noqa: SLF001
     try:
         found = decode(certificate)

@@ -16,7 +16,7 @@ from pyroctl.core.access import ROLES
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from pyroctl.core.page_spec import ProxySpec, WebOptions
+    from pyroctl.core.options.page import ProxySpec, WebOptions
     from pyroctl.web.security.sessions import Sessions
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})

@@ -13,7 +13,7 @@ from pyroctl.config.check.exposure import is_loopback
 from pyroctl.config.check.models.base import Table, declared_by
 from pyroctl.config.check.models.service import ServiceTable
 from pyroctl.config.check.validators import refuse
-from pyroctl.core.page_spec import MetricsLabelsSpec, ProxySpec, WebOptions, WebTlsSpec
+from pyroctl.core.options.page import MetricsLabelsSpec, ProxySpec, WebOptions, WebTlsSpec
 
 
 @declared_by(WebTlsSpec)
